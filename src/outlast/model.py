@@ -1,0 +1,56 @@
+"""What outlast asks of a model: a function ``(inputs, state) -> (outputs, state)`` that says where it starts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from outlast.state import State, StatePart, default_parts
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model reads: ``tokens`` (B, T) int64 below `size`, or ``features`` (B, T, `size`) floats."""
+
+    kind: Literal["tokens", "features"]
+    size: int
+
+    def random(self, rows: int, length: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Random inputs of this kind, shape (rows, length) or (rows, length, size)."""
+        if self.kind == "tokens":
+            return torch.randint(self.size, (rows, length), generator=generator)
+        return torch.randn(rows, length, self.size, generator=generator, dtype=dtype)
+
+
+class Recurrent(nn.Module, ABC):
+    """A recurrent model: families and adapters derive from it.
+
+    ``outputs, state = model(inputs, state)`` with inputs (B, T) or (B, T, F) and outputs (B, T, …).
+    """
+
+    input_spec: InputSpec | None = None
+    """What the model reads, where it is known."""
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """The state before anything was read, `batch_size` rows, on the parameters' device."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: State) -> tuple[Any, State]:
+        """Read `inputs` (B, T, …) from `state`; return outputs (B, T, …) and the state after them."""
+
+    def state_parts(self) -> tuple[StatePart, ...]:
+        """The names of the state's tensors, in the order of `outlast.state.leaves`."""
+        with torch.no_grad():
+            return default_parts(self.initial_state(1))
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of the first parameter or buffer (CPU where there is none)."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")

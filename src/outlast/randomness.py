@@ -1,0 +1,38 @@
+"""Randomness as a function of where one stands: nothing depends on what was drawn before.
+
+A resumed run, and every rank of a distributed one, gets the numbers that the uninterrupted single run would get.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def hash_integers(seed: int, salt: str, step: int, rows: np.ndarray) -> np.ndarray:
+    """One uint64 for each row: a pure function of (seed, salt, step, row)."""
+    with np.errstate(over="ignore"):
+        value = _mix(np.asarray(rows, np.uint64) + _GOLDEN)
+        for key in (seed % 2**64, int.from_bytes(salt.encode()[:8].ljust(8, b"\0"), "little"), step):
+            value = _mix(value + np.uint64(key) * _GOLDEN + _GOLDEN)
+    return value
+
+
+def hash_uniform(seed: int, salt: str, step: int, rows: np.ndarray) -> np.ndarray:
+    """One float64 in [0, 1) for each row: a pure function of (seed, salt, step, row)."""
+    return (hash_integers(seed, salt, step, rows) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def generator(seed: int, salt: str, step: int = 0, rank: int = 0) -> torch.Generator:
+    """A fresh CPU generator, a pure function of (seed, salt, step, rank)."""
+    number = hash_integers(seed, salt, step, np.array([rank]))[0] >> np.uint64(1)
+    return torch.Generator().manual_seed(int(number))

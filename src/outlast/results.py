@@ -1,0 +1,297 @@
+"""Results: frozen records that go to JSON and back without loss. Reports are drawn from these only.
+
+Losses are in the unit the result names. ``low`` and ``high`` are the ends of 95 % intervals over streams, simultaneous
+over the rows of a curve; ``n`` is the number of streams. Per-stream values are kept so that two results on the same
+streams can be compared pair by pair later.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from outlast.errors import InputError
+
+
+@dataclass(frozen=True)
+class AgeBand:
+    """The loss of the same targets predicted from states of age [age[0], age[1]); excess is over `short`."""
+
+    age: tuple[int, int]
+    loss: float
+    low: float
+    high: float
+    excess: float
+    excess_low: float
+    excess_high: float
+    n: int
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class PositionBin:
+    """The loss at stream positions [start, end), reading from the zero state at position 0."""
+
+    start: int
+    end: int
+    loss: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Control:
+    """The loss of the same targets under a reset policy that needs no training."""
+
+    every: int
+    loss: float
+    low: float
+    high: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """Root mean square (`norm`) and standard deviation of one part of the state, over rows, at one position."""
+
+    position: int
+    part: str
+    norm: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Short:
+    """The best band within the training context, cross-fitted over two halves of the streams."""
+
+    bands: list[tuple[int, int]]
+    loss: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``fails``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age tested.
+
+    `streams_needed`: for ``undecided``, about how many streams would decide.
+    """
+
+    name: str
+    from_age: int | None
+    oldest_age: tuple[int, int]
+    excess: float
+    low: float
+    high: float
+    tolerance: float
+    because: list[str]
+    streams_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model measured on one set of streams."""
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    train_context: int
+    measure: str
+    unit: str
+    age_curve: list[AgeBand]
+    position_curve: list[PositionBin]
+    controls: dict[str, Control]
+    state: list[StateRow]
+    short: Short | None
+    verdict: Verdict | None
+    slices: dict[str, Any] = field(default_factory=dict)
+    other_measures: dict[str, list[AgeBand]] = field(default_factory=dict)
+    kind: str = "evaluate"
+    outlast: str = ""
+
+    @property
+    def oldest(self) -> AgeBand:
+        return self.age_curve[-1]
+
+
+@dataclass(frozen=True)
+class ShortContext:
+    """Repaired minus base, averaged over the bands within the training context; positive is worse."""
+
+    difference: float
+    low: float
+    high: float
+    margin: float
+    worst_band: tuple[int, int]
+    worst_difference: float
+
+
+@dataclass(frozen=True)
+class Benefit:
+    """Repaired at its oldest age minus a rival: negative is better.
+
+    `against` names the stronger rival (the base itself, or the base under its best periodic reset);
+    `overlapping` is the difference to the strongest rival of all, two overlapping copies at twice the cost.
+    """
+
+    against: str
+    difference: float
+    low: float
+    high: float
+    rivals: dict[str, tuple[float, float, float]]
+    overlapping: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A base model, a repair of it, and whether the repair is accepted."""
+
+    intervention: dict[str, Any]
+    steps: int
+    before: Evaluation
+    after: Evaluation
+    short_context: ShortContext
+    benefit: Benefit
+    accepted: bool
+    refused_because: str | None
+    training: dict[str, Any]
+    guards: dict[str, ShortContext] = field(default_factory=dict)
+    kind: str = "repair"
+    outlast: str = ""
+
+
+@dataclass(frozen=True)
+class CompareRow:
+    """One intervention of a comparison: what validation said, and the repair measured on test streams."""
+
+    name: str
+    validation: dict[str, float]
+    repair: Repair
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several interventions given equal steps and data; the winner was picked on validation."""
+
+    base: Evaluation
+    rows: list[CompareRow]
+    winner: str | None
+    picked: str
+    kind: str = "compare"
+    outlast: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One point of the contract; `passed` is None where it cannot be asked of this model."""
+
+    name: str
+    passed: bool | None
+    worst: float | None
+    tolerance: float | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `outlast check` found."""
+
+    model: dict[str, Any]
+    checks: list[Check]
+    kind: str = "check"
+    outlast: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed is not False for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `outlast train` did."""
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    losses: list[tuple[int, float]]
+    kind: str = "train"
+    outlast: str = ""
+
+
+Result = Evaluation | Repair | Comparison | CheckReport | Training
+_KINDS: dict[str, type] = {
+    "evaluate": Evaluation,
+    "repair": Repair,
+    "compare": Comparison,
+    "check": CheckReport,
+    "train": Training,
+}
+_converter = cattrs.Converter()
+
+
+def to_json(result: Result) -> str:
+    """The result as JSON text. Raises ValueError if it holds a number that JSON cannot (NaN or infinity)."""
+    return json.dumps(_converter.unstructure(result), indent=1, allow_nan=False)
+
+
+def from_json(text: str) -> Result:
+    """The result that `to_json` wrote."""
+    record = json.loads(text)
+    kind = record.get("kind") if isinstance(record, dict) else None
+    if kind not in _KINDS:
+        raise InputError(
+            f"a JSON document of kind {kind!r}",
+            f"a result.json of kind {', '.join(_KINDS)}",
+            "point at a result.json that outlast wrote",
+        )
+    return _converter.structure(record, _KINDS[kind])
+
+
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write a file so that it either has all of `content` or is as it was before."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} could not be written: {error.strerror or error}",
+            "a folder with room that may be written to",
+            "free some space or choose another --out; nothing half-written was left behind",
+        ) from error
+
+
+def save_result(result: Result, path: str | Path) -> None:
+    """Write result.json."""
+    write_atomically(path, to_json(result) + "\n")
+
+
+def load_result(path: str | Path) -> Result:
+    """Read a result.json; a folder means the one inside it."""
+    path = Path(path)
+    path = path / "result.json" if path.is_dir() else path
+    try:
+        return from_json(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"no file {path}", "a result.json or a folder with one", "run a measuring verb first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not JSON ({error})", "a result.json", "point at the file outlast wrote") from None
+
+
+def plain(value: float) -> float:
+    """A float for a result; refuses NaN and infinity at the place where they arise."""
+    value = float(value)
+    if not math.isfinite(value):
+        raise OverflowError("a measured value is not finite")
+    return value

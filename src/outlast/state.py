@@ -1,0 +1,184 @@
+"""The state of a recurrent model: what it is, and each operation on it once.
+
+A state is a tuple over layers of NamedTuples of tensors. Every tensor is batch-first, its shape does not depend on the
+position in the stream, and it is never edited in place. `StatePart` names the tensors in the order in which
+`leaves` returns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+State = Any
+"""A nested tuple (or NamedTuple, list, dict) of tensors."""
+
+PartKind = Literal["recurrent", "convolution", "attention", "counter"]
+
+
+@dataclass(frozen=True)
+class StatePart:
+    """One named tensor of the state.
+
+    Args:
+        path: where it sits, such as ``layers.3.cell``.
+        kind: ``recurrent`` and ``convolution`` parts are what interventions touch; ``attention`` windows start
+            empty; a ``counter`` never gets noise.
+        head_axis: the axis of the batch-first tensor that runs over heads, or None.
+    """
+
+    path: str
+    kind: PartKind = "recurrent"
+    head_axis: int | None = None
+
+    @property
+    def touched(self) -> bool:
+        """Whether an intervention may choose this part."""
+        return self.kind in ("recurrent", "convolution")
+
+
+def named_leaves(state: State, prefix: str = "layers") -> Iterator[tuple[str, Tensor]]:
+    """Each tensor of the state with its path, depth first, in a fixed order."""
+    if isinstance(state, Tensor):
+        yield prefix, state
+    elif isinstance(state, dict):
+        for key in sorted(state):
+            yield from named_leaves(state[key], f"{prefix}.{key}")
+    elif isinstance(state, tuple | list):
+        names = getattr(state, "_fields", range(len(state)))
+        for name, child in zip(names, state, strict=True):
+            yield from named_leaves(child, f"{prefix}.{name}")
+    elif state is not None:
+        raise TypeError(f"a state holds tensors in tuples, lists and dicts; found {type(state).__name__} at {prefix}")
+
+
+def leaves(state: State) -> list[Tensor]:
+    """The tensors of the state, in the order of `named_leaves`."""
+    return [tensor for _, tensor in named_leaves(state)]
+
+
+def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
+    """A state of the same structure holding `tensors` (in the order of `leaves`)."""
+    queue = iter(tensors)
+
+    def walk(node: State) -> State:
+        if isinstance(node, Tensor):
+            return next(queue)
+        if isinstance(node, dict):
+            return {key: walk(node[key]) for key in sorted(node)}
+        if node is None:
+            return None
+        children = [walk(child) for child in node]
+        return type(node)(*children) if hasattr(node, "_fields") else type(node)(children)
+
+    return walk(state)
+
+
+def map_state(function: Callable[..., Tensor], first: State, *others: State) -> State:
+    """Apply `function` to corresponding tensors of one or more states of the same structure."""
+    columns = [leaves(first), *(leaves(other) for other in others)]
+    return rebuild(first, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def default_parts(state: State) -> tuple[StatePart, ...]:
+    """Part names for a model that declares none: floating tensors are recurrent, others are counters."""
+    return tuple(
+        StatePart(path, "recurrent" if tensor.is_floating_point() else "counter")
+        for path, tensor in named_leaves(state)
+    )
+
+
+def rows_of(state: State) -> int:
+    """The number of rows B."""
+    return leaves(state)[0].shape[0]
+
+
+def _over_rows(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.to(like.device).view(-1, *([1] * (like.dim() - 1)))
+
+
+def select(state: State, rows: Tensor) -> State:
+    """The rows `rows` (int64 indices or a boolean mask, shape (B,)) of the state."""
+    return map_state(lambda tensor: tensor[rows.to(tensor.device)], state)
+
+
+def where(mask: Tensor, chosen: State, otherwise: State) -> State:
+    """Row by row: `chosen` where `mask` (B, bool) is true, else `otherwise`."""
+    return map_state(lambda a, b: torch.where(_over_rows(mask, a), a, b), chosen, otherwise)
+
+
+def concatenate(states: Sequence[State]) -> State:
+    """Stack the rows of several states of one structure."""
+    return map_state(lambda *tensors: torch.cat(tensors), states[0], *states[1:])
+
+
+def interpolate(start: State, end: State, weight: float) -> State:
+    """(1 − weight)·start + weight·end on floating tensors; other tensors come from the nearer end."""
+
+    def mix(a: Tensor, b: Tensor) -> Tensor:
+        return torch.lerp(a, b, weight) if a.is_floating_point() else (b if weight >= 0.5 else a)
+
+    return map_state(mix, start, end)
+
+
+def detach(state: State) -> State:
+    """The same values, cut from the graph."""
+    return map_state(Tensor.detach, state)
+
+
+def to(state: State, device: torch.device | str) -> State:
+    """The state on another device."""
+    return map_state(lambda tensor: tensor.to(device), state)
+
+
+def flatten(state: State, parts: Sequence[StatePart]) -> dict[str, Tensor]:
+    """Each part as a (B, D) matrix, by path."""
+    return {part.path: tensor.flatten(1) for part, tensor in zip(parts, leaves(state), strict=True)}
+
+
+def choose_parts(parts: Sequence[StatePart], touched: State, untouched: State) -> State:
+    """`touched` for the parts that interventions may choose, `untouched` for the rest."""
+    pairs = zip(parts, leaves(touched), leaves(untouched), strict=True)
+    return rebuild(touched, [a if part.touched else b for part, a, b in pairs])
+
+
+@dataclass(frozen=True)
+class PartMoments:
+    """Running mean and variance of one part over rows and over all axes but the head axis.
+
+    `mean` and `m2` broadcast against the part's tensor: shape (1, …, H, …, 1), float64.
+    """
+
+    count: float
+    mean: Tensor
+    m2: Tensor
+
+    @property
+    def std(self) -> Tensor:
+        return (self.m2 / max(self.count, 1.0)).sqrt()
+
+
+def part_moments(tensor: Tensor, part: StatePart) -> PartMoments:
+    """Moments of one batch of one part (population variance, in float64)."""
+    axes = [axis for axis in range(tensor.dim()) if axis != part.head_axis]
+    values = tensor.detach().double()
+    mean = values.mean(axes, keepdim=True)
+    return PartMoments(values.numel() / mean.numel(), mean, ((values - mean) ** 2).sum(axes, keepdim=True))
+
+
+def merge_moments(a: PartMoments, b: PartMoments) -> PartMoments:
+    """Moments of the union of two samples (Chan, Golub and LeVeque 1979)."""
+    count = a.count + b.count
+    delta = b.mean - a.mean
+    mean = a.mean + delta * (b.count / count)
+    return PartMoments(count, mean, a.m2 + b.m2 + delta**2 * (a.count * b.count / count))
+
+
+def moments(state: State, parts: Sequence[StatePart], before: Sequence[PartMoments] | None = None):
+    """Running moments of every part: of `state` alone, or of `state` joined with what came `before`."""
+    now = [part_moments(tensor, part) for tensor, part in zip(leaves(state), parts, strict=True)]
+    return now if before is None else [merge_moments(old, new) for old, new in zip(before, now, strict=True)]

@@ -1,0 +1,203 @@
+"""Streams: long independent sequences, kept as one flat array (often memory-mapped) and where each stream lies in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.streams.batch import Batch
+
+MIN_STREAMS = 8
+"""Fewer units than this give no interval worth printing."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """S streams over a flat array of N positions.
+
+    Args:
+        inputs: (N,) integers (tokens) or (N, F) floats (features).
+        starts: (S,) int64, where each stream begins in `inputs`.
+        lengths: (S,) int64, its positions that have a target.
+        targets: (N,) integers (classes) or (N,)/(N, K) floats aligned with `inputs`; None with `shift` 0 means
+            there are none.
+        weights: (N,) floats, 0 where a position does not count; None: all count.
+        shift: where `targets` is None, the target at t is the input at t + shift.
+        horizon: positions ahead that a target looks; segments keep at least this gap.
+        classes: number of classes where targets are integers.
+        about: where the data came from and what was done to them; goes into every result.
+    """
+
+    inputs: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    targets: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    shift: int = 0
+    horizon: int = 1
+    classes: int | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) == 0 or int(np.min(self.lengths)) < 1:
+            raise InputError(
+                f"{len(self.lengths)} streams, the shortest of {min(self.lengths, default=0)} positions",
+                "at least one stream with at least one position that has a target",
+                "check that the file is not empty and that the horizon is shorter than the streams",
+            )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def tokens(self) -> bool:
+        """Whether inputs are tokens (integers) rather than features."""
+        return self.inputs.dtype.kind in "iu"
+
+    @property
+    def target_kind(self) -> str | None:
+        """``classes``, ``values`` or None."""
+        source = self.targets if self.targets is not None else (self.inputs if self.shift else None)
+        return None if source is None else ("classes" if source.dtype.kind in "iu" else "values")
+
+    def window(
+        self, stream_id: np.ndarray, position: np.ndarray, length: int, continues: np.ndarray | None = None
+    ) -> Batch:
+        """Rows of `length` positions: row i from position[i] of stream stream_id[i].
+
+        Positions past a stream's end get weight 0 and repeat its last position, so that rows stay equally long.
+        """
+        stream_id, position = np.asarray(stream_id, np.int64), np.asarray(position, np.int64)
+        offset = position[:, None] + np.arange(length)
+        last = self.lengths[stream_id][:, None] - 1
+        inside = offset <= last
+        index = self.starts[stream_id][:, None] + np.minimum(offset, last)
+        weights = inside.astype(np.float32)
+        if self.weights is not None:
+            weights = weights * self.weights[index].astype(np.float32)
+        return Batch(
+            inputs=_tensor(self.inputs[index]),
+            targets=self._targets(index),
+            weights=torch.from_numpy(weights),
+            stream_id=torch.from_numpy(stream_id),
+            position=torch.from_numpy(position),
+            continues=torch.from_numpy(np.zeros(len(stream_id), bool) if continues is None else continues),
+        )
+
+    def _targets(self, index: np.ndarray) -> torch.Tensor | None:
+        if self.targets is not None:
+            values = _tensor(self.targets[index])
+        elif self.shift:
+            values = _tensor(self.inputs[index + self.shift])
+        else:
+            return None
+        return values[..., None] if values.is_floating_point() and values.dim() == 2 else values
+
+    def take(self, streams: np.ndarray) -> Streams:
+        """Only the streams with these numbers."""
+        return replace(self, starts=self.starts[streams], lengths=self.lengths[streams])
+
+    def between(self, start: int, stop: int) -> Streams:
+        """Every stream from position `start` up to `stop` (which may lie past the end of some)."""
+        stop_at = np.minimum(self.lengths, stop)
+        keep = stop_at > start
+        return replace(self, starts=self.starts[keep] + start, lengths=stop_at[keep] - start)
+
+    def cut(self, length: int, gap: int | None = None) -> Streams:
+        """Disjoint segments of exactly `length` positions, `gap` (default: the horizon) positions apart."""
+        gap = self.horizon if gap is None else gap
+        starts = [
+            np.arange(start, start + size - length + 1, length + gap)
+            for start, size in zip(self.starts, self.lengths, strict=True)
+        ]
+        flat = np.concatenate(starts)
+        if len(flat) == 0:
+            raise InputError(
+                f"streams of at most {int(self.lengths.max())} positions",
+                f"at least one segment of {length}",
+                "ask for a shorter --max-length or give longer streams",
+            )
+        origin = self.about.get("recordings", len(self))
+        about = {**self.about, "recordings": origin, "unit": f"segment of {_recordings(origin)}", "gap": int(gap)}
+        return replace(self, starts=flat, lengths=np.full(len(flat), length, np.int64), about=about)
+
+    def fingerprint(self) -> str:
+        """A hash of where the streams lie and of what is in them (a fixed sample of 65,536 positions)."""
+        digest = hashlib.sha256()
+        for array in (self.starts, self.lengths, np.array([self.shift, self.horizon])):
+            digest.update(np.ascontiguousarray(array, np.int64).tobytes())
+        total = np.cumsum(self.lengths)
+        chosen = np.linspace(0, total[-1] - 1, min(65536, int(total[-1]))).astype(np.int64)
+        stream = np.searchsorted(total, chosen, side="right")
+        index = self.starts[stream] + chosen - (total[stream] - self.lengths[stream])
+        for array in (self.inputs, self.targets):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array[index]).tobytes())
+        return digest.hexdigest()[:16]
+
+    def describe(self) -> dict[str, Any]:
+        """What a result records about these streams."""
+        return {
+            **self.about,
+            "streams": len(self),
+            "unit": self.about.get("unit", "stream"),
+            "shortest": int(self.lengths.min()),
+            "longest": int(self.lengths.max()),
+            "hash": self.fingerprint(),
+        }
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training streams, validation streams for choices, test streams for figures; `how` says how they were told apart."""
+
+    train: Streams
+    validation: Streams
+    test: Streams
+    how: str
+
+
+def split(streams: Streams, shares: tuple[float, float, float] = (0.6, 0.15, 0.25), seed: int = 0) -> Split:
+    """Split by stream where there are at least 32 of them, otherwise every recording by time, with a gap.
+
+    Args:
+        shares: of training, validation and test; they add to 1.
+        seed: of the shuffle of streams (time is never shuffled).
+    """
+    if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
+        raise InputError(f"split shares {shares}", "three positive shares that add to 1", "for example 0.6,0.15,0.25")
+    text = "/".join(f"{share:.0%}" for share in shares)
+    if len(streams) >= 4 * MIN_STREAMS:
+        order = np.random.default_rng(seed).permutation(len(streams))
+        first, second = round(shares[0] * len(order)), round((shares[0] + shares[1]) * len(order))
+        pieces = [np.sort(part) for part in (order[:first], order[first:second], order[second:])]
+        return Split(*(streams.take(piece) for piece in pieces), how=f"by stream, shuffled with seed {seed}, {text}")
+    gap = streams.horizon
+    edges = [np.round(streams.lengths * total).astype(np.int64) for total in (0.0, shares[0], shares[0] + shares[1])]
+    pieces = []
+    for low, high in zip(edges, [*edges[1:], streams.lengths], strict=True):
+        size = high - low - (gap if high is not streams.lengths else 0)
+        keep = size > 0
+        if not keep.any():
+            raise InputError(
+                f"streams of at most {int(streams.lengths.max())} positions",
+                "streams long enough to split by time",
+                "give longer streams, or at least 32 of them (they are then split by stream)",
+            )
+        pieces.append(replace(streams, starts=(streams.starts + low)[keep], lengths=size[keep]))
+    return Split(*pieces, how=f"by time within each recording, gap {gap}, {text}")
+
+
+def _recordings(number: int) -> str:
+    return "one recording" if number == 1 else f"{number} recordings"
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    if values.dtype.kind in "iu":
+        return torch.from_numpy(values.astype(np.int64))
+    return torch.from_numpy(values.astype(np.float32, copy=False))
