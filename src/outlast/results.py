@@ -284,7 +284,9 @@ def load_result(path: str | Path) -> Result:
     try:
         return from_json(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"no file {path}", "a result.json or a folder with one", "run a measuring verb first") from None
+        raise InputError(
+            f"no file {path}", "a result.json or a folder with one", "run a measuring verb first"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not JSON ({error})", "a result.json", "point at the file outlast wrote") from None
 

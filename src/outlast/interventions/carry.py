@@ -1,0 +1,69 @@
+"""Windows start from the final state of the window before: state passing, TBTT, and everything between them.
+
+A row goes on with its own stream with probability 1 − window/expected_run, and otherwise starts a new stream on an old
+state. At expected_run = window this is the paper's *state passing*; at infinity it is *truncated back-propagation
+through time*. Between them, expected_run says how many positions the model should expect a stream to last before the
+world changes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.interventions.intervention import Carried, Intervention
+from outlast.randomness import hash_uniform
+from outlast.state import State, select, where
+from outlast.streams import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carry(Intervention):
+    """Start from the state before; go on with the same stream for `expected_run` positions on average.
+
+    Rows that start a new stream get the old states of all such rows in a random order.
+
+    Args:
+        expected_run: positions; at or below the training context a row never goes on (state passing), infinite: it
+            goes on until its stream ends (TBTT).
+    """
+
+    name = "carry"
+    expected_run: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.expected_run >= 0:
+            raise InputError(f"expected_run {self.expected_run}", "positions, 0 or more", "for example 20 windows")
+
+    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+        assert self.window, "prepared() was not called"
+        goes_on = 1 - self.window / max(self.expected_run, self.window)
+        return hash_uniform(seed, "continue", step, rows) < goes_on
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        fresh = torch.nonzero(~batch.continues.cpu()).squeeze(1)
+        order = torch.arange(len(batch.stream_id))
+        order[fresh] = fresh[torch.randperm(len(fresh), generator=generator)]
+        foreign = self.touching(select(carried.last, order), carried.zero)
+        return where(batch.continues, carried.last, foreign)
+
+    @property
+    def label(self) -> str:
+        if self.expected_run == 0:
+            return "state_passing"
+        return "tbtt" if math.isinf(self.expected_run) else f"carry(expected_run={self.expected_run:g})"
+
+
+def state_passing(zero_share: float = 0.15) -> Carry:
+    """State passing: every window starts from the final state of an unrelated one."""
+    return Carry(expected_run=0.0, zero_share=zero_share)
+
+
+def tbtt(zero_share: float = 0.15) -> Carry:
+    """Truncated back-propagation through time: every window starts where the one before it ended."""
+    return Carry(expected_run=math.inf, zero_share=zero_share)

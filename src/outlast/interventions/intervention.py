@@ -1,0 +1,100 @@
+"""What an intervention is: a rule for which state a training window starts from.
+
+Everything else about training stays as it was. An intervention is a frozen record of settings and pure functions;
+what changes from step to step is the `Carried` value that it hands from one step to the next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.model import Recurrent
+from outlast.state import State, StatePart, choose_parts, detach, where
+from outlast.streams import Batch, Streams
+
+
+class Carried(NamedTuple):
+    """What goes from one step to the next: the zero state and the final state of every row, both of B rows."""
+
+    zero: State
+    last: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervention(ABC):
+    """A rule for where training windows start.
+
+    Args:
+        zero_share: share of rows, drawn anew each step, that start from the initial state whatever the rule says, so
+            that short contexts are not forgotten.
+        window: positions in a training window; filled in by `prepared`.
+        parts: the model's state parts; filled in by `prepared`.
+    """
+
+    name: ClassVar[str]
+    zero_share: float = 0.15
+    window: int = 0
+    parts: tuple[StatePart, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.zero_share <= 1:
+            raise InputError(f"zero_share {self.zero_share}", "a share between 0 and 1", "0.15 is the usual choice")
+
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
+        """The same rule, told the model's parts and the training context, and fitted where it has to be.
+
+        Call it on the untouched model: fitted noise is fitted on the states of the model before its repair.
+        """
+        return replace(self, window=window, parts=model.state_parts())
+
+    def initial(self, model: Recurrent, batch_size: int) -> Carried:
+        """What is carried before the first step."""
+        zero = model.initial_state(batch_size)
+        return Carried(zero, zero)
+
+    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+        """(B,) bool: does each row go on with its own stream at this step? A pure hash; `rows` count over all ranks."""
+        return np.zeros(len(rows), bool)
+
+    def start(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        """The state each row of `batch` starts from."""
+        state = self.chosen(carried, batch, generator)
+        zeros = torch.rand(len(batch.stream_id), generator=generator) < self.zero_share
+        return where(zeros, carried.zero, state)
+
+    @abstractmethod
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        """The state of the rows that do not start from zero."""
+
+    def keep(self, carried: Carried, final_state: State, batch: Batch) -> Carried:
+        """What is carried to the next step; no gradient crosses."""
+        return Carried(carried.zero, detach(final_state))
+
+    def touching(self, chosen: State, zero: State) -> State:
+        """`chosen` for recurrent and convolution parts; attention windows and counters start as they do at zero."""
+        return choose_parts(self.parts, chosen, zero)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that a person chose, ready for JSON."""
+        hidden = {"window", "parts", "fitted"}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in hidden}
+        return {
+            key: "inf" if isinstance(value, float) and math.isinf(value) else value for key, value in fields.items()
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Name, label and settings, as results record them."""
+        return {"name": self.name, "label": self.label, **self.settings()}
+
+    @property
+    def label(self) -> str:
+        """A short name that tells two settings of one rule apart."""
+        return self.name

@@ -1,0 +1,109 @@
+"""Windows start from noise: of one standard deviation, or fitted to states that the model visits.
+
+Buitrago Ruiz and Gu (2025), section on post-training interventions. They do not state the standard deviation of the
+random noise; here it defaults to the root mean square of the model's own states at the end of a training window,
+one number for all layers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.interventions.intervention import Carried, Intervention
+from outlast.model import Recurrent, device_of
+from outlast.randomness import hash_integers
+from outlast.state import PartMoments, State, StatePart, leaves, moments, rebuild
+from outlast.streams import Batch, Streams
+
+_FIT_ROWS = 256
+_FIT_CHUNK = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomNoise(Intervention):
+    """Independent Gaussian noise of mean zero and one standard deviation for every layer.
+
+    Args:
+        std: the standard deviation; None: the root mean square of the states at the training context.
+    """
+
+    name = "random_noise"
+    std: float | None = None
+
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
+        bound = super().prepared(model, streams, window, seed=seed)
+        if self.std is not None:
+            return bound
+        fitted = _fit(model, streams, window, window, seed)
+        squares = [(m.mean**2 + m.std**2).mean() for m, part in zip(fitted, bound.parts, strict=True) if part.touched]
+        return replace(bound, std=math.sqrt(float(torch.stack(squares).mean())))
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        assert self.std is not None, "prepared() was not called"
+        noise = [torch.randn(t.shape, generator=generator).to(t) * self.std for t in leaves(carried.zero)]
+        return self.touching(rebuild(carried.zero, noise), carried.zero)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedNoise(Intervention):
+    """Gaussian noise with the mean and standard deviation of states the model visits, per layer and head.
+
+    Args:
+        source: ``window``: final states of training windows, as in the paper; ``carried``: states carried over
+            training streams for `carried_length` positions.
+        carried_length: positions carried before fitting, for source ``carried``.
+    """
+
+    name = "fitted_noise"
+    source: Literal["window", "carried"] = "window"
+    carried_length: int = 4096
+    fitted: tuple[PartMoments, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.source not in ("window", "carried"):
+            raise InputError(f"source {self.source!r}", "'window' or 'carried'", "choose one of the two")
+
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
+        bound = super().prepared(model, streams, window, seed=seed)
+        longest = int(streams.lengths.max())
+        length = window if self.source == "window" else min(self.carried_length, longest)
+        return replace(bound, fitted=tuple(_fit(model, streams, length, window, seed)))
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        assert self.fitted, "prepared() was not called"
+        noise = [
+            torch.randn(tensor.shape, generator=generator).to(tensor) * fit.std.to(tensor) + fit.mean.to(tensor)
+            for tensor, fit in zip(leaves(carried.zero), self.fitted, strict=True)
+        ]
+        return self.touching(rebuild(carried.zero, noise), carried.zero)
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}({self.source})"
+
+
+@torch.no_grad()
+def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int) -> list[PartMoments]:
+    """Moments of the states after reading `length` positions from zero, over random places of the streams."""
+    parts: tuple[StatePart, ...] = model.state_parts()
+    room = np.maximum(streams.lengths - length + 1, 0)
+    total = np.cumsum(room)
+    rows = _FIT_ROWS if length <= window else _FIT_ROWS // 4
+    drawn = (hash_integers(seed, "fit", 0, np.arange(rows)) % np.uint64(total[-1])).astype(np.int64)
+    stream_id = np.searchsorted(total, drawn, side="right")
+    position = drawn - (total[stream_id] - room[stream_id])
+    training, device = model.training, device_of(model)
+    model.eval()
+    state = model.initial_state(rows)
+    for begin in range(0, length, _FIT_CHUNK):
+        batch = streams.window(stream_id, position + begin, min(_FIT_CHUNK, length - begin))
+        _, state = model(batch.inputs.to(device), state)
+    model.train(training)
+    return moments(state, parts)

@@ -1,0 +1,153 @@
+"""Measures: named losses by position, lower is better, by which models are judged. What training minimises is an
+`Objective`; the two may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from outlast.errors import InputError, unknown_name
+from outlast.streams import Batch, Streams
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number for every position.
+
+    Args:
+        name: a slug.
+        unit: for people.
+        per_position: (outputs, batch) -> (B, T) float32, not reduced.
+        relative: whether `tolerance` and `margin` are shares of the short-context (or base) loss, or absolute.
+        tolerance: how much worse is worse (verdicts).
+        margin: how much short contexts may lose in a repair.
+    """
+
+    name: str
+    unit: str
+    per_position: Callable[[Any, Batch], Tensor]
+    relative: bool
+    tolerance: float
+    margin: float = 0.01
+
+    def tolerated(self, reference: float) -> float:
+        """The tolerance in the measure's own unit, for a short-context loss of `reference`."""
+        return self.tolerance * abs(reference) if self.relative else self.tolerance
+
+    def allowed(self, reference: float) -> float:
+        """The margin for short contexts in the measure's own unit, for a base loss of `reference`."""
+        return self.margin * abs(reference) if self.relative else self.margin
+
+
+def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Outputs (B, T, C) and integer targets (B, T), or one clear error."""
+    targets = batch.targets
+    if targets is None or targets.is_floating_point():
+        raise InputError(
+            "targets that are " + ("missing" if targets is None else "real numbers"),
+            "integer classes for a cross-entropy or an error rate",
+            "use --objective regression, or --bins to forecast in classes",
+        )
+    if not isinstance(outputs, Tensor) or outputs.dim() != 3 or outputs.shape[:2] != targets.shape:
+        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(
+            f"model outputs {shape} for targets {tuple(targets.shape)}",
+            "logits of shape (B, T, classes)",
+            "check the model's head and that it reads (B, T, …) inputs",
+        )
+    if not outputs.requires_grad and int(targets.max()) >= outputs.shape[-1]:
+        raise InputError(
+            f"a target class {int(targets.max())} for a model with {outputs.shape[-1]} outputs",
+            "classes below the number of outputs",
+            "check the vocabulary or --bins against the model's head",
+        )
+    return outputs.float(), targets
+
+
+def values_and_targets(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Outputs and real targets, both (B, T, K), or one clear error."""
+    targets = batch.targets
+    if targets is None or not targets.is_floating_point():
+        raise InputError(
+            "targets that are " + ("missing" if targets is None else "integer classes"),
+            "real numbers for a squared error",
+            "use --objective classification or next_token",
+        )
+    if isinstance(outputs, Tensor) and outputs.dim() == 2 and targets.shape[-1] == 1:
+        outputs = outputs[..., None]
+    if not isinstance(outputs, Tensor) or outputs.shape != targets.shape:
+        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(
+            f"model outputs {shape} for targets {tuple(targets.shape)}",
+            "outputs of the targets' shape (B, T, values)",
+            "name the --target column (and --horizon) that the model was built for",
+        )
+    return outputs.float(), targets.float()
+
+
+def cross_entropy_per_position(outputs: Any, batch: Batch) -> Tensor:
+    """−log p(target), nats, (B, T)."""
+    logits, targets = logits_and_classes(outputs, batch)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+
+
+def error_per_position(outputs: Any, batch: Batch) -> Tensor:
+    """1 where the likeliest class is not the target, (B, T)."""
+    logits, targets = logits_and_classes(outputs, batch)
+    return (logits.argmax(-1) != targets).float()
+
+
+def squared_error_per_position(outputs: Any, batch: Batch) -> Tensor:
+    """Squared error, mean over the K values of a target, (B, T)."""
+    values, targets = values_and_targets(outputs, batch)
+    return (values - targets).square().mean(-1)
+
+
+def absolute_error_per_position(outputs: Any, batch: Batch) -> Tensor:
+    """Absolute error, mean over the K values of a target, (B, T)."""
+    values, targets = values_and_targets(outputs, batch)
+    return (values - targets).abs().mean(-1)
+
+
+CROSS_ENTROPY = Measure("cross_entropy", "nats", cross_entropy_per_position, True, 0.005)
+ERROR_RATE = Measure("error_rate", "error rate", error_per_position, False, 0.01)
+SQUARED_ERROR = Measure("squared_error", "squared error", squared_error_per_position, True, 0.01)
+ABSOLUTE_ERROR = Measure("absolute_error", "absolute error", absolute_error_per_position, True, 0.01)
+MEASURES = {m.name: m for m in (CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, ABSOLUTE_ERROR)}
+
+
+def measure(name: str) -> Measure:
+    """The measure with this name."""
+    if name not in MEASURES:
+        raise unknown_name("measure", name, MEASURES)
+    return MEASURES[name]
+
+
+def default_measures(streams: Streams) -> tuple[Measure, ...]:
+    """What fits the targets; the first is the one that verdicts are about."""
+    kinds = {"classes": (CROSS_ENTROPY, ERROR_RATE), "values": (SQUARED_ERROR, ABSOLUTE_ERROR), None: ()}
+    return kinds[streams.target_kind]
+
+
+def divergence(kind: str, outputs: Tensor, reference: Tensor) -> Tensor:
+    """How far outputs (B, T, C) are from reference outputs, (B, T).
+
+    Args:
+        kind: ``kl``: KL(reference ‖ outputs) of the softmax distributions, nats; ``squared``: mean squared
+            difference; ``cosine``: 1 − cosine similarity.
+    """
+    outputs, reference = outputs.float(), reference.float()
+    if kind == "kl":
+        log_p, log_q = F.log_softmax(reference, -1), F.log_softmax(outputs, -1)
+        return (log_p.exp() * (log_p - log_q)).sum(-1)
+    if kind == "squared":
+        return (outputs - reference).square().mean(-1)
+    if kind == "cosine":
+        return 1 - torch.cosine_similarity(outputs, reference, dim=-1)
+    raise unknown_name("divergence", kind, ("kl", "squared", "cosine"))

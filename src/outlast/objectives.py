@@ -1,0 +1,135 @@
+"""Objectives: what training minimises, by position."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from outlast.errors import InputError, unknown_name
+from outlast.measures import cross_entropy_per_position, divergence, squared_error_per_position
+from outlast.model import Recurrent
+from outlast.streams import Batch, Streams
+
+
+class Objective(Protocol):
+    """`prepare` may add what `per_position` needs; `per_position` gives a loss (B, T), not reduced."""
+
+    name: str
+
+    def prepare(self, batch: Batch) -> Batch: ...
+
+    def per_position(self, outputs: Any, batch: Batch) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Next token, or any classification by position; nats."""
+
+    name: str = "cross_entropy"
+
+    def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+    def per_position(self, outputs: Any, batch: Batch) -> Tensor:
+        return cross_entropy_per_position(outputs, batch)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Squared error of one or more values by position (the next step, or h steps ahead)."""
+
+    name: str = "regression"
+
+    def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+    def per_position(self, outputs: Any, batch: Batch) -> Tensor:
+        return squared_error_per_position(outputs, batch)
+
+
+@dataclass(frozen=True)
+class SelfDistillation:
+    """Agree with the untouched model read from the zero state on the same window; needs no labels.
+
+    Args:
+        teacher: the untouched model; `self_distillation` makes a frozen copy.
+        kind: a divergence, see `outlast.measures.divergence`.
+        resets: 1: the teacher reads the window from its start. k > 1: k copies start at k evenly spaced places of the
+            window, and the mean of those that have read at least window/k positions (always that of the first) is
+            the target: the mean of staggered resets.
+        warm_up: first positions of every window that do not count, for the teacher has read too little there.
+    """
+
+    teacher: Recurrent
+    kind: str = "kl"
+    resets: int = 1
+    warm_up: int = 0
+    name: str = "self_distillation"
+
+    @torch.no_grad()
+    def prepare(self, batch: Batch) -> Batch:
+        length = batch.inputs.shape[1]
+        rows = batch.inputs.shape[0]
+        step = max(length // self.resets, 1)
+        total, count = None, None
+        for begin in range(0, step * self.resets, step):
+            outputs, _ = self.teacher(batch.inputs[:, begin:], self.teacher.initial_state(rows))
+            counts = torch.ones(length - begin, device=outputs.device)
+            if begin > 0:
+                counts[:step] = 0
+            outputs = outputs.float() * counts[:, None]
+            if total is None or count is None:
+                total, count = outputs, counts
+            else:
+                total = torch.cat([total[:, :begin], total[:, begin:] + outputs], 1)
+                count = torch.cat([count[:begin], count[begin:] + counts])
+        assert total is not None
+        assert count is not None
+        return batch.with_extras(teacher=total / count[:, None])
+
+    def per_position(self, outputs: Any, batch: Batch) -> Tensor:
+        loss = divergence(self.kind, outputs, batch.extras["teacher"])
+        if self.warm_up == 0:
+            return loss
+        counts = torch.arange(loss.shape[1], device=loss.device) >= self.warm_up
+        return loss * counts
+
+
+def self_distillation(model: Recurrent, kind: str = "kl", resets: int = 1, warm_up: int = 0) -> SelfDistillation:
+    """Self-distillation from a frozen copy of `model`."""
+    teacher = copy.deepcopy(model).eval().requires_grad_(False)
+    return SelfDistillation(teacher, kind, resets, warm_up)
+
+
+OBJECTIVES = ("next_token", "classification", "regression", "self_distillation")
+
+
+def objective(name: str | None, model: Recurrent, streams: Streams) -> Objective:
+    """The objective with this slug; None: what fits the targets.
+
+    Args:
+        name: one of `OBJECTIVES`.
+        model: the untouched model (the teacher of self-distillation).
+        streams: whose targets decide where `name` is None.
+    """
+    slug = (
+        name.replace("-", "_")
+        if name
+        else {"classes": "classification", "values": "regression"}.get(streams.target_kind or "", "self_distillation")
+    )
+    if slug not in OBJECTIVES:
+        raise unknown_name("objective", slug, OBJECTIVES)
+    if slug == "self_distillation":
+        return self_distillation(model, "squared" if streams.target_kind == "values" else "kl")
+    wanted = "values" if slug == "regression" else "classes"
+    if streams.target_kind != wanted:
+        raise InputError(
+            f"objective {slug!r} for targets that are {streams.target_kind or 'missing'}",
+            f"targets that are {wanted}",
+            "leave --objective out to take what fits the data",
+        )
+    return Regression() if slug == "regression" else CrossEntropy("cross_entropy")
