@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -18,7 +18,8 @@ from outlast.streams import Batch, Streams
 class Objective(Protocol):
     """`prepare` may add what `per_position` needs; `per_position` gives a loss (B, T), not reduced."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, batch: Batch) -> Batch: ...
 
@@ -89,14 +90,11 @@ class SelfDistillation:
                 count = torch.cat([count[:begin], count[begin:] + counts])
         assert total is not None
         assert count is not None
-        return batch.with_extras(teacher=total / count[:, None])
+        warm = torch.arange(length, device=batch.weights.device) >= self.warm_up
+        return replace(batch.with_extras(teacher=total / count[:, None]), weights=batch.weights * warm)
 
     def per_position(self, outputs: Any, batch: Batch) -> Tensor:
-        loss = divergence(self.kind, outputs, batch.extras["teacher"])
-        if self.warm_up == 0:
-            return loss
-        counts = torch.arange(loss.shape[1], device=loss.device) >= self.warm_up
-        return loss * counts
+        return divergence(self.kind, outputs, batch.extras["teacher"])
 
 
 def self_distillation(model: Recurrent, kind: str = "kl", resets: int = 1, warm_up: int = 0) -> SelfDistillation:
