@@ -7,6 +7,7 @@ streams can be compared pair by pair later.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import os
@@ -17,6 +18,8 @@ from typing import Any
 import cattrs
 
 from outlast.errors import InputError
+
+VERSION = importlib.metadata.version("outlast")
 
 
 @dataclass(frozen=True)
