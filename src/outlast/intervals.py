@@ -1,0 +1,44 @@
+"""Intervals over streams: the unit of every interval is a whole stream, never a position."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the ends of its interval; `n` streams."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def triple(self) -> tuple[float, float, float]:
+        return self.mean, self.low, self.high
+
+
+def mean_interval(values: np.ndarray, comparisons: int = 1) -> Interval:
+    """Student-t interval of the mean at 95 %, simultaneous over `comparisons` intervals (Bonferroni).
+
+    Args:
+        values: one value a stream, (n,), n ≥ 2.
+    """
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    mean = float(values.mean())
+    half = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * comparisons), n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def streams_to_decide(values: np.ndarray, distance: float, comparisons: int = 1) -> int:
+    """About how many streams would make the half-width of the interval smaller than `distance`."""
+    quantile = float(stats.norm.ppf(1 - (1 - LEVEL) / (2 * comparisons)))
+    return math.ceil((quantile * float(np.std(values, ddof=1)) / max(distance, 1e-12)) ** 2) + 1

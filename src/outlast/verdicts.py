@@ -1,0 +1,180 @@
+"""What measured age curves mean: short, excess, verdict, and when a repair is accepted. Pure functions of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from outlast.intervals import mean_interval, streams_to_decide
+from outlast.measures import Measure
+from outlast.results import Benefit, Evaluation, Short, ShortContext, Verdict
+
+Band = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses of the same targets by age: `losses` is (bands, streams), a row for each of `bands` [from, to)."""
+
+    bands: tuple[Band, ...]
+    losses: np.ndarray
+    train_context: int
+
+    def within(self) -> np.ndarray:
+        """Numbers of the bands whose ages all lie within the training context."""
+        return np.array([i for i, (_, end) in enumerate(self.bands) if end <= self.train_context])
+
+    def just_past(self) -> int:
+        """Number of the first band past the training context."""
+        return next(i for i, (start, _) in enumerate(self.bands) if start >= self.train_context)
+
+
+def curve_of(evaluation: Evaluation) -> Curve:
+    """The curve inside an evaluation."""
+    bands = tuple(band.age for band in evaluation.age_curve)
+    losses = np.array([band.per_stream for band in evaluation.age_curve])
+    return Curve(bands, losses, evaluation.train_context)
+
+
+def cross_fitted_best(losses: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The lowest row of (choices, streams), chosen on one half of the streams and scored on the other.
+
+    Streams are told into halves by even and odd number, so that neighbours in time fall into both.
+
+    Returns:
+        per-stream losses (streams,) and the two rows chosen (for even streams, for odd streams).
+    """
+    even = np.arange(losses.shape[1]) % 2 == 0
+    for_even, for_odd = int(losses[:, ~even].mean(1).argmin()), int(losses[:, even].mean(1).argmin())
+    return np.where(even, losses[for_even], losses[for_odd]), [for_even, for_odd]
+
+
+def short_of(curve: Curve) -> Short:
+    """The best band within the training context, cross-fitted."""
+    within = curve.within()
+    per_stream, chosen = cross_fitted_best(curve.losses[within])
+    bands = [curve.bands[within[i]] for i in chosen]
+    return Short(bands, float(per_stream.mean()), per_stream.tolist())
+
+
+def _contiguous(curve: Curve) -> int:
+    """How many bands from age 0 on leave no gap."""
+    ends = [0, *(end for _, end in curve.bands)]
+    gaps = [i for i, (start, _) in enumerate(curve.bands) if start != ends[i]]
+    return gaps[0] if gaps else len(curve.bands)
+
+
+def reset_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
+    """What resetting every P positions would give, read off the curve: periods and (periods, streams) losses.
+
+    Under a reset every P positions, ages 0 … P−1 are met equally often; P is the end of a band up to which the bands
+    leave no gap.
+    """
+    bands = curve.bands[: _contiguous(curve)]
+    widths = np.array([end - start for start, end in bands])
+    totals = np.cumsum(curve.losses[: len(bands)] * widths[:, None], axis=0)
+    return [end for _, end in bands], totals / np.cumsum(widths)[:, None]
+
+
+def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
+    """What two copies would give, each reset every P positions, half a period apart, the older one speaking.
+
+    Their ages lie in [P/2, P) at all times: a band. P and (periods, streams) losses.
+    """
+    bands = curve.bands[: _contiguous(curve)]
+    rows = [i for i, (start, end) in enumerate(bands) if start >= 1 and end == 2 * start]
+    return [bands[i][1] for i in rows], curve.losses[rows]
+
+
+def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict, Short]:
+    """The verdict at the oldest band, with what it is based on.
+
+    Args:
+        curve: losses by age.
+        measure: gives the tolerance.
+        non_finite: how many predictions were not a number; said in the reasons.
+    """
+    short = short_of(curve)
+    tolerance = measure.tolerated(short.loss)
+    excesses = curve.losses - np.array(short.per_stream)
+    old = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context]
+    oldest = mean_interval(excesses[-1])
+    gain = mean_interval(curve.losses[-1] - curve.losses[curve.just_past()])
+    because = [
+        f"at ages {_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4f} {measure.unit}, "
+        f"{oldest.mean:+.4f} ({oldest.low:+.4f} to {oldest.high:+.4f}) against {short.loss:.4f} within the training "
+        f"context; differences up to {tolerance:.4f} are tolerated"
+    ]
+    if non_finite:
+        because.append(f"{non_finite} predictions were not finite numbers and were scored as very bad ones")
+    from_age, needed = None, None
+    if oldest.mean > tolerance and oldest.low > 0:
+        name = "fails"
+        each = {i: mean_interval(excesses[i], len(old)) for i in old}
+        bad = [each[i].mean > tolerance and each[i].low > 0 for i in old]
+        first = next((i for k, i in enumerate(old) if all(bad[k:])), old[-1])
+        from_age = curve.bands[first][0]
+        because.append(f"the excess stays above the tolerance from age {from_age} on")
+    elif len(old) > 1 and gain.mean < -tolerance and gain.high < 0:
+        name = "generalises"
+        because.append(
+            f"the oldest band is {-gain.mean:.4f} ({-gain.high:.4f} to {-gain.low:.4f}) below the band just past the "
+            f"training context: the model uses what lies further back"
+        )
+    elif oldest.high <= tolerance:
+        name = "robust"
+        because.append("the upper end of the excess is within the tolerance")
+    else:
+        name = "undecided"
+        distance = max(abs(tolerance - oldest.mean), tolerance / 4)
+        needed = max(streams_to_decide(excesses[-1], distance), oldest.n + 1)
+        because.append(
+            f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "
+            f"{oldest.n})"
+        )
+    verdict = Verdict(name, from_age, curve.bands[-1], oldest.mean, oldest.low, oldest.high, tolerance, because, needed)
+    return verdict, short
+
+
+def short_context(before: Curve, after: Curve, measure: Measure) -> ShortContext:
+    """How short contexts changed: the mean over all bands within the training context, repaired − base, by stream."""
+    within = before.within()
+    differences = after.losses[within] - before.losses[within]
+    change = mean_interval(differences.mean(0))
+    worst = int(differences.mean(1).argmax())
+    margin = measure.allowed(float(before.losses[within].mean()))
+    return ShortContext(*change.triple, margin, before.bands[within[worst]], float(differences[worst].mean()))
+
+
+def benefit(before: Evaluation, after: Evaluation) -> Benefit:
+    """The repaired model at its oldest age against the base, against the base under its best periodic reset, and
+    against two overlapping copies of the base."""
+    repaired = np.array(after.oldest.per_stream)
+    rivals = {"base": np.array(before.oldest.per_stream)}
+    rivals |= {name: np.array(control.per_stream) for name, control in before.controls.items()}
+    intervals = {name: mean_interval(repaired - losses) for name, losses in rivals.items()}
+    deciding = [name for name in ("base", "periodic_reset") if name in intervals]
+    against = max(deciding, key=lambda name: intervals[name].mean)
+    chosen = intervals[against]
+    overlapping = intervals.get("overlapping_reset")
+    return Benefit(
+        against,
+        *chosen.triple,
+        rivals={name: interval.triple for name, interval in intervals.items()},
+        overlapping=overlapping.triple if overlapping else None,
+    )
+
+
+def refusal(short: ShortContext, gain: Benefit, guards: dict[str, ShortContext]) -> str | None:
+    """Why a repair is refused (``short_context_lost``, ``no_benefit``), or None: it is accepted."""
+    lost = [name for name, change in {"": short, **guards}.items() if change.high > change.margin]
+    if lost:
+        return "short_context_lost" + (f" on guard {lost[0]}" if lost[0] else "")
+    if any(gain.rivals[name][2] >= 0 for name in ("base", "periodic_reset") if name in gain.rivals):
+        return "no_benefit"
+    return None
+
+
+def _ages(band: Band) -> str:
+    return f"{band[0]:,} to {band[1] - 1:,}"
