@@ -1,7 +1,21 @@
 """Long sequences in, batches out."""
 
 from outlast.streams.batch import Batch, weighted_mean
+from outlast.streams.fetch import cache_folder, fetch_package_file
+from outlast.streams.opening import open_streams
 from outlast.streams.sampler import Places, Sampler
 from outlast.streams.streams import MIN_STREAMS, Split, Streams, split
 
-__all__ = ["MIN_STREAMS", "Batch", "Places", "Sampler", "Split", "Streams", "split", "weighted_mean"]
+__all__ = [
+    "MIN_STREAMS",
+    "Batch",
+    "Places",
+    "Sampler",
+    "Split",
+    "Streams",
+    "cache_folder",
+    "fetch_package_file",
+    "open_streams",
+    "split",
+    "weighted_mean",
+]

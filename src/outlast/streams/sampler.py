@@ -16,7 +16,7 @@ Continues = Callable[[int, int, np.ndarray], np.ndarray]
 """(seed, step, rows) -> (B,) bool: does this row go on with its stream?"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
     """Where the rows of one step stand: each (B,)."""
 
@@ -42,6 +42,12 @@ class Sampler:
     world: int = 1
 
     def __post_init__(self) -> None:
+        if self.window < 1 or self.batch_size < 1 or not 0 <= self.rank < self.world:
+            raise InputError(
+                f"windows of {self.window}, {self.batch_size} rows, rank {self.rank} of {self.world}",
+                "at least 1 position, 1 row, and a rank below the number of ranks",
+                "check the training context, the batch size and how the ranks were started",
+            )
         if int(self.streams.lengths.max()) < self.window:
             raise InputError(
                 f"a training context of {self.window} and training streams of at most "
@@ -67,9 +73,7 @@ class Sampler:
         follow = before.position + self.window
         fits = follow + self.window <= self.streams.lengths[before.stream_id]
         goes_on = np.asarray(self.continues(self.seed, step, self.rows), bool) & fits
-        return Places(
-            np.where(goes_on, before.stream_id, stream_id), np.where(goes_on, follow, position), goes_on
-        )
+        return Places(np.where(goes_on, before.stream_id, stream_id), np.where(goes_on, follow, position), goes_on)
 
     def batch(self, places: Places) -> Batch:
         """The windows at `places`."""

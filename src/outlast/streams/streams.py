@@ -1,4 +1,4 @@
-"""Streams: long independent sequences, kept as one flat array (often memory-mapped) and where each stream lies in it."""
+"""Streams: long independent sequences, kept as one flat array (often memory-mapped), and where each lies in it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ import numpy as np
 import torch
 
 from outlast.errors import InputError
+from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
+from outlast.streams.shares import (
+    DEFAULT_SHARES,
+    MIN_STREAMS,
+    Shares,
+    by_stream,
+    by_time,
+    check_shares,
+    shuffled,
+    whole_streams,
+)
 
-MIN_STREAMS = 8
-"""Fewer units than this give no interval worth printing."""
+__all__ = ["MIN_STREAMS", "Split", "Streams", "split"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value; `fingerprint` tells streams apart
 class Streams:
     """S streams over a flat array of N positions.
 
@@ -42,6 +52,11 @@ class Streams:
     horizon: int = 1
     classes: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
+
+    from_tokens = classmethod(readers.from_tokens)
+    from_arrays = classmethod(readers.from_arrays)
+    from_text = classmethod(readers.from_text)
+    from_table = classmethod(tables.from_table)
 
     def __post_init__(self) -> None:
         if len(self.lengths) == 0 or int(np.min(self.lengths)) < 1:
@@ -103,7 +118,12 @@ class Streams:
         return replace(self, starts=self.starts[streams], lengths=self.lengths[streams])
 
     def between(self, start: int, stop: int) -> Streams:
-        """Every stream from position `start` up to `stop` (which may lie past the end of some)."""
+        """Every stream from position `start` up to `stop` (which may lie past the end of some).
+
+        Streams that end before `start` are left out.
+        """
+        if start < 0:
+            raise InputError(f"positions from {start}", "a start of at least 0", "count positions from 0")
         stop_at = np.minimum(self.lengths, stop)
         keep = stop_at > start
         return replace(self, starts=self.starts[keep] + start, lengths=stop_at[keep] - start)
@@ -111,6 +131,8 @@ class Streams:
     def cut(self, length: int, gap: int | None = None) -> Streams:
         """Disjoint segments of exactly `length` positions, `gap` (default: the horizon) positions apart."""
         gap = self.horizon if gap is None else gap
+        if length < 1 or gap < 0:
+            raise InputError(f"segments of {length}, {gap} apart", "at least 1, and 0 apart", "choose longer segments")
         starts = [
             np.arange(start, start + size - length + 1, length + gap)
             for start, size in zip(self.starts, self.lengths, strict=True)
@@ -135,7 +157,7 @@ class Streams:
         chosen = np.linspace(0, total[-1] - 1, min(65536, int(total[-1]))).astype(np.int64)
         stream = np.searchsorted(total, chosen, side="right")
         index = self.starts[stream] + chosen - (total[stream] - self.lengths[stream])
-        for array in (self.inputs, self.targets):
+        for array in (self.inputs, self.targets, self.weights):
             if array is not None:
                 digest.update(np.ascontiguousarray(array[index]).tobytes())
         return digest.hexdigest()[:16]
@@ -154,7 +176,7 @@ class Streams:
 
 @dataclass(frozen=True)
 class Split:
-    """Training streams, validation streams for choices, test streams for figures; `how` says how they were told apart."""
+    """Training streams, validation streams for choices, test streams for figures; `how` they were told apart."""
 
     train: Streams
     validation: Streams
@@ -162,26 +184,31 @@ class Split:
     how: str
 
 
-def split(streams: Streams, shares: tuple[float, float, float] = (0.6, 0.15, 0.25), seed: int = 0) -> Split:
+def split(streams: Streams, shares: Shares | None = None, seed: int | None = None) -> Split:
     """Split by stream where there are at least 32 of them, otherwise every recording by time, with a gap.
 
+    Segments that `cut` made are never shuffled: they go to training, validation and test in their order.
+
     Args:
-        shares: of training, validation and test; they add to 1.
-        seed: of the shuffle of streams (time is never shuffled).
+        shares: of training, validation and test; they add to 1. None: those with which the streams were prepared
+            (`Streams.from_table`), else 0.6, 0.15, 0.25.
+        seed: of the shuffle of streams. None: that with which they were prepared, else 0.
+
+    Raises:
+        InputError: shares that do not add to 1, streams too short, or other shares or another seed than those with
+            which the streams were prepared (their scaling would then have seen test data).
     """
-    if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
-        raise InputError(f"split shares {shares}", "three positive shares that add to 1", "for example 0.6,0.15,0.25")
+    prepared = streams.about.get("prepared_for_split")
+    shares, seed = _as_prepared(prepared, shares, seed, whole_streams(len(streams)))
+    check_shares(shares)
     text = "/".join(f"{share:.0%}" for share in shares)
-    if len(streams) >= 4 * MIN_STREAMS:
-        order = np.random.default_rng(seed).permutation(len(streams))
-        first, second = round(shares[0] * len(order)), round((shares[0] + shares[1]) * len(order))
-        pieces = [np.sort(part) for part in (order[:first], order[first:second], order[second:])]
-        return Split(*(streams.take(piece) for piece in pieces), how=f"by stream, shuffled with seed {seed}, {text}")
-    gap = streams.horizon
-    edges = [np.round(streams.lengths * total).astype(np.int64) for total in (0.0, shares[0], shares[0] + shares[1])]
-    pieces = []
-    for low, high in zip(edges, [*edges[1:], streams.lengths], strict=True):
-        size = high - low - (gap if high is not streams.lengths else 0)
+    if whole_streams(len(streams)):
+        segments = "recordings" in streams.about
+        order = np.arange(len(streams)) if segments else shuffled(len(streams), seed)
+        how = "by segment, in their order" if segments else f"by stream, shuffled with seed {seed}"
+        return Split(*(streams.take(piece) for piece in by_stream(order, shares)), how=f"{how}, {text}")
+    pieces, short = [], 0
+    for low, size in by_time(streams.lengths, shares, streams.horizon):
         keep = size > 0
         if not keep.any():
             raise InputError(
@@ -189,8 +216,27 @@ def split(streams: Streams, shares: tuple[float, float, float] = (0.6, 0.15, 0.2
                 "streams long enough to split by time",
                 "give longer streams, or at least 32 of them (they are then split by stream)",
             )
+        short = max(short, int((~keep).sum()))
         pieces.append(replace(streams, starts=(streams.starts + low)[keep], lengths=size[keep]))
-    return Split(*pieces, how=f"by time within each recording, gap {gap}, {text}")
+    how = f"by time within each recording, gap {streams.horizon}, {text}"
+    return Split(*pieces, how=how + (f"; {short} too short for every part" if short else ""))
+
+
+def _as_prepared(
+    prepared: dict[str, Any] | None, shares: Shares | None, seed: int | None, uses_seed: bool
+) -> tuple[Shares, int]:
+    first, number = DEFAULT_SHARES, 0
+    if prepared is not None:
+        first, number = tuple(prepared["shares"]), prepared["seed"]
+        other_shares = shares is not None and tuple(shares) != first
+        other_seed = uses_seed and seed is not None and seed != number
+        if other_shares or other_seed:
+            raise InputError(
+                f"a split with shares {shares or first} and seed {number if seed is None else seed}",
+                f"shares {first} and seed {number}, with whose training part the streams were scaled",
+                "read the table again with the shares and the seed of the split",
+            )
+    return (first if shares is None else shares), (number if seed is None else seed)
 
 
 def _recordings(number: int) -> str:

