@@ -1,0 +1,89 @@
+"""The one place that decides how a module becomes recurrent."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+
+from outlast.adapters.hidden import HOW_TO_BE_NATIVE, input_specs, read_hidden_module
+from outlast.adapters.rnn import TorchRNN
+from outlast.errors import InputError
+from outlast.model import Recurrent
+from outlast.state import State, StatePart
+
+
+class Native(Recurrent):
+    """A module that has `initial_state` and ``forward(inputs, state)`` without deriving from `Recurrent`."""
+
+    recipe: dict[str, Any] | None = None
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        found = input_specs(module)
+        self.input_spec = found[0] if found else None
+
+    def initial_state(self, batch_size: int) -> State:
+        return self.module.initial_state(batch_size)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Any, State]:
+        return self.module(inputs, state)
+
+    def state_parts(self) -> tuple[StatePart, ...]:
+        own = getattr(self.module, "state_parts", None)
+        return super().state_parts() if own is None else own()
+
+
+def adapt(module: nn.Module) -> Recurrent:
+    """Make a module recurrent: ``outputs, state = model(inputs, state)`` with inputs (B, T) or (B, T, F).
+
+    Accepted, in this order:
+
+    - a `Recurrent`, returned as it is;
+    - a module with ``initial_state(batch_size)`` and ``forward(inputs, state)``;
+    - torch.nn.LSTM, GRU or RNN, of one direction, with any other setting;
+    - a module with ``forward(inputs, hidden=None) -> (outputs, hidden)``, as is usual around torch's RNNs. It is run
+      three times on a few random positions (without gradients, in eval mode) to find the layout of its hidden state.
+      A module that has time as its first axis is transposed at the boundary.
+
+    The adapted model shares the module's parameters. Its `recipe` is None where it cannot be built again from a
+    file; use `from_factory` for a model that is to be saved.
+
+    Raises:
+        InputError: the module is bidirectional, or returns no hidden state, or cannot be read for another reason,
+            which the message names.
+    """
+    if isinstance(module, Recurrent):
+        return module
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"an object of type {type(module).__name__}", "a torch.nn.Module", "pass the built module itself"
+        )
+    if callable(getattr(module, "initial_state", None)):
+        if not takes_state(module):
+            raise InputError(
+                f"{type(module).__name__} has initial_state, but its forward takes no state",
+                "forward(inputs, state)",
+                f"let forward take the state and return the one after it:\n{HOW_TO_BE_NATIVE}",
+            )
+        return Native(module)
+    if isinstance(module, nn.RNNBase):
+        return TorchRNN(module)
+    if not takes_state(module):
+        raise InputError(
+            f"{type(module).__name__}, whose forward takes no hidden state",
+            "forward(inputs, hidden=None) -> (outputs, hidden)",
+            f"let forward take the state and return the one after it:\n{HOW_TO_BE_NATIVE}",
+        )
+    return read_hidden_module(module)
+
+
+def takes_state(module: nn.Module) -> bool:
+    """Whether ``module(inputs, state)`` is a call that its forward accepts."""
+    try:
+        inspect.signature(module.forward).bind(None, None)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,117 @@
+"""Models named by the function that builds them, and building a model again from what a saved file says of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from outlast import families
+from outlast.adapters.adapting import adapt
+from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
+from outlast.errors import InputError, unknown_name
+from outlast.model import Recurrent
+
+
+def from_factory(spec: str) -> Recurrent:
+    """The model that a function of the user's builds, adapted where it has to be.
+
+    This imports and runs the user's code, with the current directory on the import path.
+
+    Args:
+        spec: ``package.module:build``; ``build()`` takes nothing and returns a torch.nn.Module.
+
+    Returns:
+        The model of `adapt`, with ``recipe = {"kind": "factory", "factory": spec}``, so that it can be saved.
+        A family of outlast's own keeps its family recipe, which needs nobody's code.
+
+    Raises:
+        InputError: the name is malformed or leads nowhere, or the function raises or returns something else.
+    """
+    module = _build(spec, _find(spec))
+    model = adapt(module)
+    # A class derived from a family outside outlast is not what the family's recipe builds, so it gets the factory's.
+    if not type(model).__module__.startswith("outlast.families."):
+        model.recipe = {"kind": "factory", "factory": spec}  # pyright: ignore[reportArgumentType]
+    return model
+
+
+def from_recipe(recipe: dict[str, Any]) -> Recurrent:
+    """Build a model, with fresh weights, from the `recipe` it had; a factory's recipe runs the user's code.
+
+    Raises:
+        InputError: the recipe is of no known kind, or its settings do not build a model.
+    """
+    kind = recipe.get("kind", "family" if "family" in recipe else None)
+    known = ("family", "factory", *TORCH_RNNS)
+    if kind not in known:
+        raise unknown_name("kind of model", str(kind), known)
+    try:
+        if kind == "factory":
+            return from_factory(recipe["factory"])
+        return families.from_recipe(recipe) if kind == "family" else rebuild_rnn(recipe)
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"the recipe {recipe} ({type(error).__name__}: {error})",
+            "the kind and settings of a model",
+            "restore outlast.json as it was saved",
+        ) from error
+
+
+def _find(spec: str) -> Callable[[], Any]:
+    module_name, colon, attribute = spec.partition(":")
+    parts = [*module_name.split("."), attribute]
+    if not colon or not all(part.isidentifier() for part in parts):
+        raise InputError(
+            f"the factory {spec!r}",
+            "package.module:build",
+            "name the module, a colon, and a function that takes nothing",
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        own = error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}."))
+        given = f"no module {error.name!r} for the factory {spec!r}"
+        do = (
+            f"run from the directory that holds {module_name.split('.')[0]}, or install it"
+            if own
+            else f"install {error.name!r}, which {module_name} imports"
+        )
+        raise InputError(given, "a module that can be imported", do) from error
+    except Exception as error:  # the user's module runs when imported; whatever it raises is what they need to read
+        raise _raised(spec, f"importing {module_name}", error) from error
+    found = getattr(module, attribute, None)
+    if found is None:
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise unknown_name(f"function of {module_name}", attribute, names)
+    if not callable(found):
+        raise InputError(f"{spec!r}, an object of type {type(found).__name__}", "a function", "wrap it in a function")
+    return found
+
+
+def _build(spec: str, function: Callable[[], Any]) -> nn.Module:
+    try:
+        module = function()
+    except Exception as error:
+        raise _raised(spec, f"calling {spec.partition(':')[2]}()", error) from error
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"the factory {spec!r} returned an object of type {type(module).__name__}",
+            "a torch.nn.Module",
+            "return the built model",
+        )
+    return module
+
+
+def _raised(spec: str, doing: str, error: Exception) -> InputError:
+    return InputError(
+        f"{doing} for the factory {spec!r} raised {type(error).__name__}: {error}",
+        "a function without arguments that returns a torch.nn.Module",
+        "correct the code, or give its arguments defaults",
+    )

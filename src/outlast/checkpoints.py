@@ -1,0 +1,149 @@
+"""Saved models: a directory with outlast.json (how to build the model, where it comes from) and model.safetensors.
+
+Nothing is ever unpickled. Loading a family or one of torch's own modules runs no code but outlast's and torch's; a
+model saved from a factory names a function of the user's, and loading it imports and runs that function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from outlast.adapters.factory import from_recipe
+from outlast.adapters.weights import put_tensors, tensors_of
+from outlast.errors import InputError
+from outlast.model import Recurrent
+from outlast.results import VERSION
+
+RECORD, WEIGHTS = "outlast.json", "model.safetensors"
+
+
+def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] | None = None) -> None:
+    """Write a model so that `load` gives it back bit for bit.
+
+    A new directory appears complete or not at all. In a directory that exists, the two files are each replaced as a
+    whole and other files are left alone; if the process dies between the two, `load` notices that they do not belong
+    together.
+
+    Args:
+        provenance: what the model was made from and how, as JSON: kept, and returned by `read_record`.
+
+    Raises:
+        InputError: the model does not say how it is built, holds more than tensors, or cannot be written.
+    """
+    recipe = getattr(model, "recipe", None)
+    if recipe is None:
+        raise InputError(
+            f"a model of class {type(getattr(model, 'module', model)).__name__} that was passed as an object",
+            "a model that can be built again: a family, a torch.nn.LSTM, GRU or RNN, or a factory's",
+            "put the code that builds it into a function and use outlast.from_factory('package.module:build')",
+        )
+    directory = Path(directory).resolve()
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.part")
+    try:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+        temporary.mkdir(parents=True)
+        safetensors.torch.save_file(tensors_of(model), temporary / WEIGHTS)
+        record = {
+            "outlast": VERSION,
+            "recipe": recipe,
+            "weights_sha256": _sha256(temporary / WEIGHTS),
+            "provenance": provenance or {},
+        }
+        (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        if directory.exists():
+            for name in (WEIGHTS, RECORD):
+                os.replace(temporary / name, directory / name)
+        else:
+            os.rename(temporary, directory)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(
+            f"the model could not be written to {directory}: {getattr(error, 'strerror', None) or error}",
+            "a folder with room that may be written to",
+            "free some space or choose another folder; nothing half-written was left behind",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load(directory: str | Path, device: torch.device | str = "cpu") -> Recurrent:
+    """The model that `save` wrote, in eval mode, with its `recipe`.
+
+    A model saved from a factory is built by that function: this imports and runs the user's code.
+
+    Raises:
+        InputError: the directory holds no model, a damaged one, or one that its recipe no longer fits; or there is
+            no such device.
+    """
+    directory = Path(directory)
+    record = read_record(directory)
+    path = directory / WEIGHTS
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+    if found != record["weights_sha256"]:
+        raise _damaged(path, f"its SHA-256 is {found[:12]}…, not the {record['weights_sha256'][:12]}… of {RECORD}")
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise _damaged(path, str(error)) from error
+    model = from_recipe(record["recipe"])
+    put_tensors(model, tensors, str(path))
+    try:
+        return model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
+        raise InputError(
+            f"the device {str(device)!r} ({str(error).splitlines()[0]})", "a device of this machine", "try 'cpu'"
+        ) from error
+
+
+def read_record(directory: str | Path) -> dict[str, Any]:
+    """What outlast.json says: the version of outlast, `recipe`, `weights_sha256` and `provenance`. Runs no code.
+
+    Raises:
+        InputError: there is no such file, or it is not one that `save` wrote.
+    """
+    path = Path(directory) / RECORD
+    try:
+        record = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"no file {path}", "a folder that outlast.save wrote", "check the folder's name") from None
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    fields = {"outlast": str, "recipe": dict, "weights_sha256": str, "provenance": dict}
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in fields.items()):
+        raise _damaged(path, f"it does not have the fields {', '.join(fields)}")
+    return record
+
+
+def model_fingerprint(model: nn.Module) -> str:
+    """SHA-256 of the model's weights: names, dtypes, shapes and bits of every parameter and persistent buffer."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors_of(model).items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} cannot be used: {why}",
+        "the files of one model, as outlast.save wrote them",
+        "copy the folder again from where it is whole, or save the model again",
+    )
