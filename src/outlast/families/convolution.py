@@ -1,0 +1,39 @@
+"""The short causal convolution that stands before a recurrence; its window is part of the state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from outlast.scan.reference import compute_dtype
+
+
+class ShortConvolution(nn.Module):
+    """Depthwise causal convolution with SiLU, as before the scan of Mamba (Gu and Dao 2023, section 3.4).
+
+    Args:
+        channels: D.
+        kernel: positions W that an output sees, itself included; at least 2.
+    """
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        bound = kernel**-0.5
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.empty(kernel, channels).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+    def initial_window(self, batch_size: int) -> Tensor:
+        """Zeros (B, W − 1, D): the inputs before the first."""
+        shape = (batch_size, self.kernel - 1, self.bias.shape[0])
+        return torch.zeros(shape, dtype=compute_dtype(self.weight), device=self.weight.device)
+
+    def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, T, D) and the W − 1 inputs before it -> outputs (B, T, D) and the last W − 1 inputs."""
+        T = x.shape[1]
+        joined = torch.cat([window, x.to(window.dtype)], 1)
+        total = self.bias
+        for j, weight in enumerate(self.weight):
+            total = total + joined[:, j : j + T] * weight
+        # A copy, so that the carried window does not hold on to the whole of `joined`.
+        return nn.functional.silu(total).to(x.dtype), joined[:, T:].clone()

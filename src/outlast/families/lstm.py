@@ -1,0 +1,68 @@
+"""The LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), on torch's own kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from outlast.families.shell import Mixer, Settings
+from outlast.scan.reference import compute_dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMSettings(Settings):
+    """Settings of the LSTM.
+
+    Args:
+        forget_bias: initial bias of the forget gate, such as 3 for a slow one; None for torch's default, near 0.
+    """
+
+    residual: bool = False
+    forget_bias: float | None = None
+
+    def mixer(self) -> LSTM:
+        return LSTM(self)
+
+
+class LSTMState(NamedTuple):
+    """State of one layer: hidden and cell, each (B, D)."""
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class LSTM(Mixer):
+    """One LSTM layer, computed in float32 at least whatever the dtype of its parameters."""
+
+    parts = (("hidden", "recurrent", None), ("cell", "recurrent", None))
+
+    def __init__(self, settings: LSTMSettings) -> None:
+        super().__init__()
+        D = settings.width
+        self.lstm = nn.LSTM(D, D, batch_first=True)
+        if settings.forget_bias is not None:
+            forget = slice(D, 2 * D)  # the gates stand in the order input, forget, cell, output
+            _, _, input_bias, hidden_bias = self.lstm.parameters()
+            with torch.no_grad():
+                input_bias[forget] = settings.forget_bias
+                hidden_bias[forget] = 0
+
+    def initial_state(self, batch_size: int) -> LSTMState:
+        weight = next(self.parameters())
+        zeros = torch.zeros(2, batch_size, self.lstm.hidden_size, dtype=compute_dtype(weight), device=weight.device)
+        return LSTMState(zeros[0], zeros[1])
+
+    def forward(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        weights = list(self.lstm.parameters())
+        dtype = compute_dtype(weights[0])
+        before = [part[None].to(dtype).contiguous() for part in state]
+        with torch.autocast(x.device.type, enabled=False):
+            if weights[0].dtype == dtype:
+                y, (hidden, cell) = self.lstm(x.to(dtype), (before[0], before[1]))
+            else:  # half-precision parameters: the module would carry the cell in half precision
+                cast = [weight.to(dtype) for weight in weights]
+                y, hidden, cell = torch.lstm(x.to(dtype), before, cast, True, 1, 0.0, self.training, False, True)
+        return y.to(x.dtype), LSTMState(hidden[0], cell[0])

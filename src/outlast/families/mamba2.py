@@ -1,0 +1,111 @@
+"""Mamba-2 (Dao and Gu 2024, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured
+State Space Duality")."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from outlast import scan
+from outlast.families.convolution import ShortConvolution
+from outlast.families.shell import Mixer, RMSNorm, Settings, require
+from outlast.scan.reference import compute_dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mamba2Settings(Settings):
+    """Settings of Mamba-2.
+
+    Args:
+        heads: H.
+        state_size: N, rows of each head's memory.
+        expand: width inside the mixer as a multiple of `width`.
+        groups: number of different B and C; each serves heads / groups heads.
+        convolution: kernel of the short convolution over x, B and C.
+        step_low, step_high: range of the initial step sizes Δ, drawn log-uniformly.
+    """
+
+    heads: int = 4
+    state_size: int = 16
+    expand: int = 2
+    groups: int = 1
+    convolution: int = 4
+    step_low: float = 0.001
+    step_high: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.heads >= 1 and self.inner >= 1 and self.inner % self.heads == 0, self, "heads that divide the width"
+        )
+        require(self.groups >= 1 and self.heads % self.groups == 0, self, "groups that divide the heads")
+        require(self.state_size >= 1, self, "a state_size of at least 1")
+        require(self.convolution >= 2, self, "a convolution kernel of at least 2")
+        require(0 < self.step_low <= self.step_high, self, "0 < step_low ≤ step_high")
+
+    @property
+    def inner(self) -> int:
+        """H·P, the width inside the mixer."""
+        return self.expand * self.width
+
+    def mixer(self) -> Mamba2:
+        return Mamba2(self)
+
+
+class Mamba2State(NamedTuple):
+    """State of one layer: the memory (B, H, N, P) and the convolution's window (B, W − 1, H·P + 2·groups·N)."""
+
+    state: Tensor
+    convolution: Tensor
+
+
+class Mamba2(Mixer):
+    """One Mamba-2 layer (section 7 of the paper): parallel projections, short convolution, scan, skip, gated norm."""
+
+    parts = (("state", "recurrent", 1), ("convolution", "convolution", None))
+
+    def __init__(self, settings: Mamba2Settings) -> None:
+        super().__init__()
+        inner, H = settings.inner, settings.heads
+        shared = settings.groups * settings.state_size
+        self.heads, self.groups, self.state_size = H, settings.groups, settings.state_size
+        self.split = [inner, shared, shared]
+        self.input = nn.Linear(settings.width, 2 * inner + 2 * shared + H, bias=False)
+        self.convolution = ShortConvolution(inner + 2 * shared, settings.convolution)
+        low, high = math.log(settings.step_low), math.log(settings.step_high)
+        step = torch.empty(H).uniform_(low, high).exp()
+        self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
+        self.log_rate = nn.Parameter(torch.empty(H).uniform_(1, 16).log())  # A_log: A = −exp(A_log)
+        self.skip = nn.Parameter(torch.ones(H))
+        self.norm = RMSNorm(inner)
+        self.output = nn.Linear(inner, settings.width, bias=False)
+
+    def initial_state(self, batch_size: int) -> Mamba2State:
+        weight = self.output.weight
+        shape = (batch_size, self.heads, self.state_size, self.split[0] // self.heads)
+        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
+        return Mamba2State(memory, self.convolution.initial_window(batch_size))
+
+    def _per_head(self, shared: Tensor) -> Tensor:
+        """B or C (B, T, groups · N) -> (B, T, H, N), each group repeated for its heads."""
+        grouped = shared.unflatten(-1, (self.groups, self.state_size))
+        return grouped.repeat_interleave(self.heads // self.groups, 2)
+
+    def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
+        B, T, _ = x.shape
+        gate, mixed, step = self.input(x).split([self.split[0], sum(self.split), self.heads], -1)
+        mixed, window = self.convolution(mixed, state.convolution)
+        values, keys, queries = mixed.split(self.split, -1)
+        values = values.reshape(B, T, self.heads, -1)
+        # The step and the rate decide how long the model remembers: never in half precision.
+        step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
+        log_decay = -self.log_rate.to(step.dtype).exp() * step
+        driven = values * step[..., None]
+        y, memory = scan.pick()(self._per_head(queries), self._per_head(keys), driven, log_decay, state.state, 1.0)
+        y = (y + values * self.skip[:, None]).to(x.dtype).reshape(B, T, -1)
+        return self.output(self.norm(y * F.silu(gate))), Mamba2State(memory, window)

@@ -1,0 +1,166 @@
+"""What every family shares: input, a stack of blocks around a recurrent mixer, output."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from outlast.errors import InputError
+from outlast.model import InputSpec, Recurrent
+from outlast.state import PartKind, State, StatePart
+
+
+class RMSNorm(nn.RMSNorm):
+    """x / root mean square of x (Zhang and Sennrich 2019), in the dtype of its weight, also under autocast.
+
+    Args:
+        width: of the last axis of x.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype)).to(x.dtype)
+
+
+class Mixer(nn.Module, ABC):
+    """The recurrent part of a block: ``y, state = mixer(x, state)`` with x and y (B, T, D)."""
+
+    parts: tuple[tuple[str, PartKind, int | None], ...]
+    """Field, kind and head axis of each tensor of the state, in the order of its NamedTuple."""
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> Any:
+        """A NamedTuple of zeros, `batch_size` rows, at least float32, on the parameters' device."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read x (B, T, D) from `state`; return y (B, T, D) in the dtype of x and the state after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ABC):
+    """What the settings of every family hold.
+
+    Args:
+        width: D, channels between blocks.
+        layers: L, number of blocks.
+        mlp: hidden width of the MLP after each mixer as a multiple of `width`; 0 for none.
+        residual: whether mixers stand in pre-norm residual blocks before a final norm; otherwise they are plainly
+            stacked.
+    """
+
+    width: int = 64
+    layers: int = 2
+    mlp: float = 0.0
+    residual: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.width >= 1 and self.layers >= 1, self, "width and layers of at least 1")
+        require(self.mlp >= 0, self, "mlp of at least 0")
+        require(self.residual or self.mlp == 0, self, "mlp = 0 where residual is false")
+
+    @abstractmethod
+    def mixer(self) -> Mixer:
+        """A freshly initialised mixer."""
+
+
+def require(condition: bool, settings: Settings, expected: str) -> None:
+    """Raise InputError naming `settings` and what was `expected` of them unless `condition` holds."""
+    if not condition:
+        raise InputError(str(settings), expected, "change the settings of the family")
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm(x)) where there is an MLP; or the mixer alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        width, hidden = settings.width, round(settings.mlp * settings.width)
+        self.norm = RMSNorm(width) if settings.residual else None
+        self.mixer = settings.mixer()
+        self.mlp = (
+            nn.Sequential(RMSNorm(width), nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
+            if hidden
+            else None
+        )
+
+    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """x (B, T, D) -> (B, T, D), and the mixer's state."""
+        if self.norm is None:
+            return self.mixer(x, state)
+        y, state = self.mixer(self.norm(x), state)
+        x = x + y
+        return x if self.mlp is None else x + self.mlp(x), state
+
+
+class Shell(Recurrent):
+    """Embedding of tokens or projection of features -> blocks -> norm -> head.
+
+    Outputs are (B, T, `outputs`); the state is a tuple over layers of the mixers' NamedTuples. `outlast.families.build`
+    is the way to make one.
+
+    Args:
+        settings: of the family.
+        inputs: what the model reads.
+        outputs: size of the head.
+        recipe: what `outlast.families.from_recipe` needs to build this model again.
+    """
+
+    def __init__(self, settings: Settings, inputs: InputSpec, outputs: int, recipe: dict[str, Any]) -> None:
+        super().__init__()
+        self.input_spec = inputs
+        self.recipe = recipe
+        embed = nn.Embedding if inputs.kind == "tokens" else nn.Linear
+        self.embed = embed(inputs.size, settings.width)
+        self.blocks = nn.ModuleList([Block(settings) for _ in range(settings.layers)])
+        self.norm = RMSNorm(settings.width) if settings.residual else nn.Identity()
+        self.head = nn.Linear(settings.width, outputs)
+
+    def _mixers(self) -> list[Mixer]:
+        return [block.mixer for block in self.blocks if isinstance(block, Block)]
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros: a tuple over layers."""
+        return tuple(mixer.initial_state(batch_size) for mixer in self._mixers())
+
+    def state_parts(self) -> tuple[StatePart, ...]:
+        """Paths such as ``layers.0.state``, in the order of `outlast.state.leaves`."""
+        return tuple(
+            StatePart(f"layers.{layer}.{field}", kind, head_axis)
+            for layer, mixer in enumerate(self._mixers())
+            for field, kind, head_axis in mixer.parts
+        )
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Tokens (B, T) or features (B, T, F) -> outputs (B, T, `outputs`) and the state after them.
+
+        Raises:
+            InputError: inputs of another shape or kind, or a state of another number of layers.
+        """
+        x = self.embed(self._checked(inputs))
+        if len(state) != len(self.blocks):
+            raise InputError(
+                f"a state of {len(state)} layers", f"{len(self.blocks)} layers", "start from model.initial_state(B)"
+            )
+        after = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, new = block(x, before)
+            after.append(new)
+        return self.head(self.norm(x)), tuple(after)
+
+    def _checked(self, inputs: Tensor) -> Tensor:
+        spec = self.input_spec
+        assert spec is not None
+        given = f"inputs {tuple(inputs.shape)} of {inputs.dtype}"
+        if spec.kind == "tokens":
+            if inputs.dim() != 2 or inputs.shape[1] == 0 or inputs.is_floating_point():
+                raise InputError(given, f"integer tokens (B, T), T ≥ 1, below {spec.size}", "pass token numbers")
+            return inputs
+        if inputs.dim() != 3 or inputs.shape[1] == 0 or inputs.shape[2] != spec.size or not inputs.is_floating_point():
+            raise InputError(given, f"floating features (B, T, {spec.size}), T ≥ 1", f"pass {spec.size} channels")
+        return inputs.to(self.head.weight.dtype)
