@@ -1,0 +1,175 @@
+"""What to do next after a result: sentences, each with the command or code that does it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, NamedTuple
+
+from outlast.reporting.numbers import integer
+from outlast.reporting.sentences import level, picked_row, repair_label, unit
+from outlast.results import CheckReport, Comparison, Evaluation, Repair, Result, Training
+
+
+class Step(NamedTuple):
+    """One thing to do; `code` is None where there is nothing to type."""
+
+    text: str
+    code: str | None = None
+
+
+def _command(verb: str, settings: dict[str, Any], *options: str, data: bool = True) -> str:
+    """A command line; where the result does not say which model or data, MODEL and DATA stand for them."""
+    given = settings.get("command")
+    given = given if isinstance(given, dict) else {}
+    words = ["outlast", verb, "--model", shlex.quote(str(given.get("model", "MODEL")))]
+    if data:
+        words += ["--data", shlex.quote(str(given.get("data", "DATA")))]
+    return " ".join([*words, *options])
+
+
+def _context(evaluation: Evaluation) -> str:
+    return f"--train-context {evaluation.train_context}"
+
+
+def next_steps(result: Result) -> list[Step]:
+    match result:
+        case Evaluation():
+            return _after_evaluation(result)
+        case Repair():
+            return _after_repair(result)
+        case Comparison():
+            return _after_comparison(result)
+        case CheckReport():
+            return _after_check(result)
+        case Training():
+            context = result.settings.get("train_context", "TRAIN_CONTEXT")
+            return [
+                Step(
+                    "Measure how the model does past its training context:",
+                    _command("evaluate", {}, f"--train-context {context}"),
+                )
+            ]
+
+
+def _after_evaluation(evaluation: Evaluation) -> list[Step]:
+    settings, verdict = evaluation.settings, evaluation.verdict
+    if verdict is None:
+        return [Step("Measure on data with targets; only then can there be a verdict:", _evaluate(evaluation))]
+    if verdict.name == "fails":
+        run = 20 * evaluation.train_context
+        return [
+            Step(
+                "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
+                f"{integer(run)}, twenty training contexts, is a start:",
+                _command("repair", settings, _context(evaluation), f"--intervention carry --expected-run {run}"),
+            ),
+            Step(
+                "Or let several interventions compete on equal terms:",
+                _command("compare", settings, _context(evaluation)),
+            ),
+            *_without_training(evaluation),
+        ]
+    if verdict.name == "undecided":
+        return [
+            Step("Measure again on more streams; the interval shrinks with their number:", _evaluate(evaluation)),
+            *_without_training(evaluation),
+        ]
+    further = 4 * evaluation.oldest.age[1]
+    return [
+        Step(
+            "Nothing needs repair up to the oldest age tested. If the model will run for longer than that without a "
+            "reset, test older states, on streams that are long enough:",
+            _evaluate(evaluation, f"--max-length {further}"),
+        )
+    ]
+
+
+def _evaluate(evaluation: Evaluation, *options: str) -> str:
+    return _command("evaluate", evaluation.settings, _context(evaluation), *options)
+
+
+def _without_training(evaluation: Evaluation) -> list[Step]:
+    """Resets that help now, with what they give."""
+    oldest = evaluation.oldest.loss
+    found = []
+    for key, cost in (("periodic_reset", "at no extra cost"), ("overlapping_reset", "at twice the cost of running")):
+        control = evaluation.controls.get(key)
+        if control is not None and control.loss < oldest:
+            loss = level(control.loss, unit(evaluation))
+            found.append((key, control.every, f"{loss} {cost}"))
+    if not found:
+        return []
+    texts = {
+        "periodic_reset": "resetting the state every {} positions gives {}",
+        "overlapping_reset": "two overlapping copies, each reset every {} positions, give {}",
+    }
+    gains = "; ".join(texts[key].format(integer(every), gives) for key, every, gives in found)
+    key, every, _ = found[-1]
+    overlap = ", overlap=True" if key == "overlapping_reset" else ""
+    return [
+        Step(
+            f"What helps now, without training: on the same targets, against "
+            f"{level(oldest, unit(evaluation))} at the oldest age, {gains}.",
+            f"model = outlast.with_reset(model, every={every}{overlap})",
+        )
+    ]
+
+
+def _after_repair(repair: Repair) -> list[Step]:
+    before = repair.before
+    if repair.accepted:
+        return [
+            Step("Keep the repaired model (from Python):", 'outlast.save(done.model, "repaired")'),
+            Step(
+                "Measure it once more on data that no choice was made on, before it replaces the base model:",
+                f"outlast evaluate --model repaired --data OTHER_DATA {_context(before)}",
+            ),
+        ]
+    return [*_other_ways(repair), *_without_training(before)]
+
+
+def _other_ways(repair: Repair) -> list[Step]:
+    before = repair.before
+    compare = Step("Let other interventions compete:", _command("compare", before.settings, _context(before)))
+    if repair.refused_because == "short_context_lost":
+        return [
+            Step(
+                "Raise the share of windows that start from the zero state (zero_share), which protects short contexts."
+            ),
+            compare,
+        ]
+    if before.verdict is not None and before.verdict.name in ("robust", "generalises"):
+        return [Step("The base model did not fail here, so there was little to gain; keep it.")]
+    return [
+        compare,
+        Step(
+            "More training steps, or an expected run nearer to how long one situation lasts in your data, push further."
+        ),
+    ]
+
+
+def _after_comparison(comparison: Comparison) -> list[Step]:
+    row = picked_row(comparison)
+    if row is not None and row.name == comparison.winner:
+        first = Step(f"Keep the model that {repair_label(row.repair)} made, and leave the base model in reach.")
+        return [first, *_after_repair(row.repair)[1:]]
+    return [
+        Step("Give the repairs more training steps, or an expected run nearer to how long one situation lasts."),
+        *_without_training(comparison.base),
+    ]
+
+
+def _after_check(report: CheckReport) -> list[Step]:
+    if report.passed:
+        return [
+            Step(
+                "Measure how the model does past its training context:",
+                _command("evaluate", {}, "--train-context TRAIN_CONTEXT"),
+            )
+        ]
+    return [
+        Step(
+            "Mend the points that fail before anything is measured or repaired, then check again:",
+            _command("check", {}, data=False),
+        )
+    ]

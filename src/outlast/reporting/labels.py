@@ -1,0 +1,177 @@
+"""Fixed words of a report in English: headings, names of things, the glossary. Composed ones are in `sentences`."""
+
+from __future__ import annotations
+
+KINDS = {
+    "evaluate": "Evaluation",
+    "repair": "Repair",
+    "compare": "Comparison of repairs",
+    "check": "Check of the contract",
+    "train": "Training",
+}
+
+MEASURES = {
+    "cross_entropy": "cross-entropy",
+    "error_rate": "error rate",
+    "squared_error": "squared error",
+    "absolute_error": "absolute error",
+    "divergence": "divergence",
+}
+
+# A change in one of these is already a share, so a percentage of it would mislead.
+SHARES = {"error_rate"}
+
+RIVALS = {
+    "base": "the base model",
+    "periodic_reset": "the base model under its best periodic reset",
+    "overlapping_reset": "the base model under two overlapping resets",
+}
+
+REFUSALS = {
+    "no_benefit": "no benefit",
+    "short_context_lost": "short contexts lost",
+}
+
+BADGES = {
+    "fails": "Fails",
+    "generalises": "Generalises",
+    "robust": "Robust",
+    "undecided": "Undecided",
+    "none": "No verdict",
+    "accepted": "Repair accepted",
+    "refused": "Repair refused",
+    "no_winner": "No repair accepted",
+    "kept": "Contract kept",
+    "broken": "Contract broken",
+    "trained": "Trained",
+}
+
+# What each point of the contract asks, and what it costs when it does not hold.
+CHECKS = {
+    "chunked_equals_whole": (
+        "Reading in pieces equals reading at once",
+        "carrying the state gives other outputs than reading the whole stream, so no measurement could be trusted",
+    ),
+    "step_equals_parallel": (
+        "One step at a time equals the parallel form",
+        "the model deployed step by step is another model than the one that was trained",
+    ),
+    "gradient_through_state": (
+        "Gradients flow through the state",
+        "training cannot reach what the state does, and repairs that rely on it will be weak",
+    ),
+    "rows_independent": (
+        "Rows of a batch do not touch each other",
+        "a stream's predictions depend on which other streams are read beside it",
+    ),
+    "state_matters": (
+        "The carried state changes the outputs",
+        "the state is dropped somewhere, so there is nothing to carry or to repair",
+    ),
+    "nothing_edited_in_place": (
+        "Nothing is edited in place",
+        "a state that is kept for later changes behind its owner's back",
+    ),
+    "save_load_exact": (
+        "Saving and loading is exact",
+        "the model that is loaded is not the model that was measured",
+    ),
+}
+
+AGE_CURVE = "Loss by age of the state"
+POSITION_CURVE = "Loss by position in the stream"
+STATE = "Size and spread of the state"
+INTERVENTIONS = "Interventions compared"
+ONE_REPAIR = "What the repair changed"
+GUARDS = "Other data that had to hold"
+OTHER_MEASURES = "Other measures"
+CONTRACT = "The points of the contract"
+TRAINING_LOSS = "Training loss"
+NEXT = "What to do next"
+METHOD = "How it was measured"
+GLOSSARY = "Words used here"
+BECAUSE = "Why this verdict"
+CONTENTS = "Results in this report"
+NUMBERS = "The numbers behind this figure"
+DEFAULT_TITLE = "Results past the training context"
+
+BASE = "base"
+AGE_AXIS = "age of the state (positions read since the initial state)"
+AGE_AXIS_NARROW = "age of the state"
+POSITION_AXIS = "position in the stream (from the zero state)"
+POSITION_AXIS_NARROW = "position in the stream"
+STEP_AXIS = "training step"
+LOSS = "loss"
+NORM = "size (root mean square)"
+SPREAD = "spread (standard deviation)"
+TRAIN_CONTEXT = "training context"
+PERIODIC_RESET = "periodic reset"
+OVERLAPPING_RESET = "overlapping resets"
+
+GLOSSARY_ENTRIES = (
+    ("Training context", "How many positions a training window had. The model never saw an older state in training."),
+    ("State", "What the model carries from one position to the next."),
+    ("Age of a state", "How many positions were read since the state was the initial one."),
+    (
+        "Short",
+        "The loss within the training context: the best band of ages there, chosen on half of the streams and scored "
+        "on the other half.",
+    ),
+    ("Excess", "The loss at an age minus short, on the same targets, paired by stream."),
+    (
+        "Interval",
+        "The range, over streams, that holds the true value with 95 % confidence, for all rows of a curve together.",
+    ),
+    ("Tolerance", "How large an excess still counts as none."),
+    ("Periodic reset", "The state is set back to the initial one every so many positions. It needs no training."),
+    (
+        "Overlapping resets",
+        "Two copies of the model, reset in turn, so that the one that answers has always read something. It needs no "
+        "training and costs twice as much.",
+    ),
+    ("Repair", "Post-training with other starting states. The architecture stays as it is."),
+    ("Intervention", "The rule for where training windows start."),
+    (
+        "Carry",
+        "The intervention in which a training window goes on with its own stream, or starts a new stream on the old "
+        "state. The expected run says how long a stream goes on, on average.",
+    ),
+)
+CHECK_ENTRIES = (
+    ("State", "What the model carries from one position to the next."),
+    ("Contract", "What a recurrent model must do for its figures to mean something."),
+    ("Worst", "The largest difference that was found, as a share of the size of the values compared."),
+)
+
+WINNER, PICKED = "winner", "picked"
+VALIDATION = "What validation said"
+HELD, LOST = "held", "lost"
+PASSED, FAILED, NOT_ASKED = "holds", "fails", "not asked"
+YES, NO = "yes", "no"
+ACCEPTED, REFUSED = "accepted", "refused"
+FOOTER = "Written by outlast. This file needs no network."
+NEXT_SHORT = "Next"
+WITHOUT_TRAINING = "without training"
+
+COLUMN_AGE, COLUMN_POSITION, COLUMN_COUNT = "age", "position", "n"
+COLUMN_EXCESS, COLUMN_INTERVAL, COLUMN_MEASURE, COLUMN_VALUE = "excess", "interval", "measure", "value"
+COLUMN_INTERVENTION, COLUMN_STEPS, COLUMN_OUTCOME = "intervention", "steps", "outcome"
+COLUMN_SHORT, COLUMN_SHORT_BRIEF = "short contexts", "short"
+COLUMN_OLDEST, COLUMN_OLDEST_LOSS = "oldest age", "loss at oldest age"
+COLUMN_BASE, COLUMN_RESET, COLUMN_OVERLAP = (
+    "against base",
+    "against periodic reset",
+    "against overlapping resets",
+)
+COLUMN_BENEFIT = "against best rival (interval)"
+COLUMNS_GUARD = ("data", "change", "allowed", "outcome")
+COLUMNS_CHECK = ("point", "result", "worst", "detail")
+FACT_TOLERANCE, FACT_SHORT, FACT_TIME, FACT_PICKED = "tolerance", "short", "time", "picked"
+FACT_WORST = "worst band within the training context"
+FACT_MODEL, FACT_DATA, FACT_SETTING, FACT_INTERVENTION, FACT_TRAINING = (
+    "model",
+    "data",
+    "setting",
+    "intervention",
+    "repair",
+)

@@ -1,0 +1,532 @@
+"""Plain-language sentences composed from results. Everything a report says is here or in `labels`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from outlast.reporting import labels
+from outlast.reporting.numbers import MINUS, NO_BREAK, duration, estimate, integer, number, percent, shortened, span
+from outlast.results import (
+    AgeBand,
+    CheckReport,
+    CompareRow,
+    Comparison,
+    Control,
+    Evaluation,
+    PositionBin,
+    Repair,
+    Result,
+    Short,
+    ShortContext,
+    StateRow,
+    Training,
+)
+
+
+def measure_name(measure: str) -> str:
+    """The measure as a noun: "cross-entropy"."""
+    return labels.MEASURES.get(measure, measure.replace("_", " "))
+
+
+def unit(evaluation: Evaluation) -> str:
+    """The unit of the measure; empty where it only repeats the measure's name, as for an error rate."""
+    return "" if evaluation.unit == measure_name(evaluation.measure) else evaluation.unit
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A number and its unit, kept on one line."""
+    return f"{text}{NO_BREAK}{unit}" if unit else text
+
+
+def streams(count: int, unit: str) -> str:
+    """ "63 streams", "1 segment of one recording"."""
+    head, _, tail = unit.partition(" ")
+    plural = head if count == 1 else f"{head}s"
+    return " ".join(filter(None, (integer(count), plural, tail)))
+
+
+def unit_of(evaluation: Evaluation) -> str:
+    """What one of the independent pieces is called."""
+    return str(evaluation.data.get("unit", "stream"))
+
+
+def repair_label(repair: Repair) -> str:
+    """The intervention as its author would write it: "carry(expected_run=1280)"."""
+    return str(repair.intervention.get("label") or repair.intervention.get("name") or "the repair")
+
+
+def row_label(row: CompareRow, rows: list[CompareRow]) -> str:
+    """The row's intervention; its name where two rows carry the same label."""
+    label = repair_label(row.repair)
+    return label if sum(repair_label(other.repair) == label for other in rows) == 1 else row.name
+
+
+def picked_row(comparison: Comparison) -> CompareRow | None:
+    """The winner; where there is none, the row that validation picked and the test streams refused."""
+    name = comparison.winner or comparison.picked
+    return next((row for row in comparison.rows if row.name == name), None)
+
+
+def model_name(result: Result) -> str:
+    match result:
+        case Repair():
+            model = result.before.model
+        case Comparison():
+            model = result.base.model
+        case _:
+            model = result.model
+    names = [model.get("name"), model.get("class")]
+    # A repair calls its models by what they are to it, which says nothing about which model it was.
+    return str(next((name for name in names if name and name not in ("base", "model")), names[0] or "model"))
+
+
+def eyebrow(result: Result) -> str:
+    return f"{labels.KINDS[result.kind]} · {model_name(result)}"
+
+
+def default_title(results: list[Result]) -> str:
+    return eyebrow(results[0]) if len(results) == 1 else labels.DEFAULT_TITLE
+
+
+def oldest_age(band: AgeBand) -> str:
+    return f"at the oldest age tested ({span(*band.age)} positions)"
+
+
+def badge(result: Result) -> tuple[str, str]:
+    """Tone (bad, good, open, plain) and word of the verdict."""
+    match result:
+        case Evaluation():
+            verdict = result.verdict
+            if verdict is None:
+                return "plain", labels.BADGES["none"]
+            tone = {"fails": "bad", "robust": "good", "generalises": "good"}.get(verdict.name, "open")
+            return tone, labels.BADGES.get(verdict.name, verdict.name)
+        case Repair(accepted=accepted):
+            return ("good", labels.BADGES["accepted"]) if accepted else ("bad", labels.BADGES["refused"])
+        case Comparison():
+            if result.winner is not None:
+                return "good", labels.BADGES["accepted"]
+            return "bad", labels.BADGES["no_winner"]
+        case CheckReport(passed=passed):
+            return ("good", labels.BADGES["kept"]) if passed else ("bad", labels.BADGES["broken"])
+        case Training():
+            return "plain", labels.BADGES["trained"]
+
+
+def headline(result: Result) -> str:
+    """What was found, in one sentence that someone who does not know the method can act on."""
+    match result:
+        case Evaluation():
+            return _evaluation_headline(result)
+        case Repair():
+            return _repair_headline(result, repair_label(result))
+        case Comparison():
+            return _comparison_headline(result)
+        case CheckReport():
+            return _check_headline(result)
+        case Training():
+            return _training_headline(result)
+
+
+def _evaluation_headline(evaluation: Evaluation) -> str:
+    verdict, measure = evaluation.verdict, measure_name(evaluation.measure)
+    past = f"its training context of {integer(evaluation.train_context)} positions"
+    if verdict is None:
+        return (
+            f"There is no verdict, because the data has no targets to judge by: only how far the outputs move apart "
+            f"with the age of the state was measured, up to age {span(*evaluation.oldest.age)}."
+        )
+    where = oldest_age(evaluation.oldest)
+    if verdict.name == "fails":
+        value, interval = estimate(verdict.excess, verdict.low, verdict.high)
+        start = verdict.oldest_age[0] if verdict.from_age is None else verdict.from_age
+        worse = (
+            f"{with_unit(value, unit(evaluation))} worse (interval {interval}) than it is within the training context"
+        )
+        if start >= verdict.oldest_age[0]:
+            return f"This model fails past {past}: {where}, its {measure} is {worse}."
+        return (
+            f"This model fails past {past}: it gets worse from age {integer(start)} on, and {where} its {measure} is "
+            f"{worse}."
+        )
+    if verdict.name == "generalises":
+        past_bands = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
+        return (
+            f"This model keeps improving past {past}: {where}, its {measure} is "
+            f"{level(evaluation.oldest.loss, unit(evaluation))}, against {number(past_bands[0].loss)} just past the "
+            f"training context."
+        )
+    value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
+    change = f"{with_unit(value, unit(evaluation))} (interval {interval})"
+    tolerance = with_unit(number(verdict.tolerance, 2), unit(evaluation))
+    if verdict.name == "robust":
+        return (
+            f"This model holds past {past}: {where}, its {measure} differs by {change} from what it is within the "
+            f"training context, inside the tolerance of {tolerance}."
+        )
+    more = (
+        ""
+        if verdict.streams_needed is None
+        else (f"; about {streams(verdict.streams_needed, unit_of(evaluation))} would decide it")
+    )
+    return (
+        f"The measurement does not decide whether this model holds past {past}: {where}, its {measure} differs by "
+        f"{change} from what it is within the training context, and the tolerance is {tolerance}{more}."
+    )
+
+
+def level(loss: float, unit: str) -> str:
+    """A loss with its unit."""
+    return with_unit(number(loss), unit)
+
+
+def in_unit(name: str, unit: str) -> str:
+    """A heading for numbers: "excess (nats)"."""
+    return f"{name} ({unit})" if unit else name
+
+
+def short_level(evaluation: Evaluation) -> float | None:
+    """What a change in short contexts is a share of: the mean over the bands within the training context.
+
+    None where a share makes no sense, or nothing was measured there.
+    """
+    within = [band.loss for band in evaluation.age_curve if band.age[1] <= evaluation.train_context]
+    if evaluation.measure in labels.SHARES or not within:
+        return None
+    return sum(within) / len(within) or None
+
+
+def short_change(short: ShortContext, base: Evaluation) -> tuple[str, str, str]:
+    """How much short contexts changed, the interval, and what was allowed; in percent where that makes sense."""
+    whole = short_level(base)
+    if whole is None:
+        return absolute_change(short, base)
+    scaled = [100 * each / whole for each in (short.difference, short.low, short.high)]
+    value, interval = estimate(*scaled, signed=True)
+    return f"{value}{NO_BREAK}%", f"{interval}{NO_BREAK}%", percent(short.margin / whole)
+
+
+def absolute_change(short: ShortContext, base: Evaluation) -> tuple[str, str, str]:
+    """The same in the unit of the measure."""
+    value, interval = estimate(short.difference, short.low, short.high, signed=True)
+    return with_unit(value, unit(base)), interval, with_unit(number(short.margin, 2), unit(base))
+
+
+def rival(name: str) -> str:
+    return labels.RIVALS.get(name, name.replace("_", " "))
+
+
+def _repair_headline(repair: Repair, label: str) -> str:
+    before, after = repair.before, repair.after
+    if not repair.accepted:
+        return f"{label} is refused, because {refusal(repair)}."
+    verb = "repairs it" if before.verdict is not None and before.verdict.name == "fails" else "improves this model"
+    change, interval, margin = short_change(repair.short_context, before)
+    highest = interval.rpartition(" to ")[2]
+    return (
+        f"{label} {verb}: {oldest_age(after.oldest)}, the {measure_name(after.measure)} goes from "
+        f"{number(before.oldest.loss)} to {level(after.oldest.loss, unit(after))}; short contexts changed by {change}, "
+        f"at most {highest} (allowed {margin})."
+    )
+
+
+def refusal(repair: Repair) -> str:
+    """Why a repair was refused, with the figures that decided it."""
+    before, after, reason = repair.before, repair.after, repair.refused_because or ""
+    if reason == "no_benefit":
+        value, interval = estimate(*benefit_triple(repair), signed=True)
+        return (
+            f"{oldest_age(after.oldest)} its {measure_name(after.measure)} is not clearly below that of "
+            f"{rival(repair.benefit.against)}: {with_unit(value, unit(after))} (interval {interval})"
+        )
+    guard = repair.guards.get(reason.removeprefix("short_context_lost on guard "))
+    if guard is not None:
+        value, interval, margin = absolute_change(guard, before)
+        name = reason.removeprefix("short_context_lost on guard ")
+        return f"on the guard data {name} short contexts changed by {value} (interval {interval}; allowed {margin})"
+    if reason == "short_context_lost":
+        value, interval, margin = short_change(repair.short_context, before)
+        return f"it costs too much in short contexts: {value} (interval {interval}; allowed {margin})"
+    return reason.replace("_", " ") or "no reason was recorded"
+
+
+def benefit_triple(repair: Repair) -> tuple[float, float, float]:
+    return repair.benefit.difference, repair.benefit.low, repair.benefit.high
+
+
+def _comparison_headline(comparison: Comparison) -> str:
+    row = picked_row(comparison)
+    if row is not None and row.name == comparison.winner:
+        return _repair_headline(row.repair, row_label(row, comparison.rows))
+    if not comparison.rows:
+        return "No repair was accepted, because none was tried."
+    if row is None:
+        count = integer(len(comparison.rows))
+        return (
+            f"No repair was accepted, because none of the {count} interventions tried both kept short contexts and "
+            f"helped at the oldest age tested."
+        )
+    among = f"the best of {integer(len(comparison.rows))} on validation" if len(comparison.rows) > 1 else "the only one"
+    return f"No repair was accepted, because of {row_label(row, comparison.rows)}, {among}: {refusal(row.repair)}."
+
+
+def lead(result: Result) -> str:
+    """What qualifies the headline, below it; empty where nothing does."""
+    match result:
+        case Repair(accepted=True):
+            return _against(result)
+        case Comparison():
+            row = picked_row(result)
+            if row is not None and row.name == result.winner:
+                among = f"It was picked among {integer(len(result.rows))} interventions on validation streams. "
+                return (among if len(result.rows) > 1 else "") + _against(row.repair)
+            passing = [row_label(each, result.rows) for each in result.rows if each.repair.accepted]
+            if passing:
+                return (
+                    f"On the test streams {', '.join(passing)} would pass, but choosing by the test streams would be "
+                    f"choosing by luck: confirm it on other data first."
+                )
+    return ""
+
+
+def _against(repair: Repair) -> str:
+    value, interval = estimate(*benefit_triple(repair), signed=True)
+    text = (
+        f"Against {rival(repair.benefit.against)}, the best one gets without training at the same cost, that is "
+        f"{with_unit(value, unit(repair.after))} (interval {interval})."
+    )
+    if repair.benefit.against == "base":
+        text = f"Against the base model that is {with_unit(value, unit(repair.after))} (interval {interval})."
+    if repair.benefit.overlapping is not None:
+        value, interval = estimate(*repair.benefit.overlapping, signed=True)
+        text += f" Against two overlapping resets, at twice the cost, it is {value} (interval {interval})."
+    return text
+
+
+def reason(text: str) -> str:
+    """A reason of a verdict as a sentence, with typographic minus signs."""
+    text = re.sub(r"(?<![\w-])-(?=\d)", MINUS, text.strip())
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+def _check_headline(report: CheckReport) -> str:
+    failed = [check for check in report.checks if check.passed is False]
+    unasked = sum(check.passed is None for check in report.checks)
+    kept = len(report.checks) - len(failed) - unasked
+    rest = f", {unasked} could not be asked" if unasked else ""
+    if not failed:
+        return f"This model keeps the contract of a recurrent model: {kept} of {len(report.checks)} points hold{rest}."
+    first = labels.CHECKS.get(failed[0].name)
+    cost = f": {first[1]}" if first else ""
+    return f"This model breaks {len(failed)} of {len(report.checks)} points of the contract{cost}."
+
+
+def _training_headline(training: Training) -> str:
+    if not training.losses:
+        return f"The model was trained in {duration(training.seconds)}; no losses were recorded."
+    (_, first), (step, last) = training.losses[0], training.losses[-1]
+    return (
+        f"The model was trained for {integer(step)} steps in {duration(training.seconds)}; its training loss went from "
+        f"{number(first)} to {number(last)}."
+    )
+
+
+def key_figures(result: Result) -> list[tuple[str, str]]:
+    """Three to five figures that everything else is read against: (what, how much)."""
+    match result:
+        case Evaluation():
+            return _evaluation_figures(result)
+        case Repair():
+            return [*_evaluation_figures(result.after), ("Training steps", integer(result.steps))]
+        case Comparison():
+            return [*_evaluation_figures(result.base), ("Interventions", integer(len(result.rows)))]
+        case CheckReport():
+            states = Counter(check.passed for check in result.checks)
+            return [
+                ("Points that hold", integer(states[True])),
+                ("Points that fail", integer(states[False])),
+                ("Not asked", integer(states[None])),
+            ]
+        case Training():
+            figures = [("Time", duration(result.seconds))]
+            if result.losses:
+                figures = [
+                    ("Steps", integer(result.losses[-1][0])),
+                    ("Last training loss", number(result.losses[-1][1])),
+                    *figures,
+                ]
+            return figures
+
+
+def _evaluation_figures(evaluation: Evaluation) -> list[tuple[str, str]]:
+    counts = sorted({band.n for band in evaluation.age_curve})
+    tested = streams(counts[-1], unit_of(evaluation))
+    if len(counts) > 1:
+        tested = f"{integer(counts[0])} to {tested}"
+    measure = measure_name(evaluation.measure)
+    return [
+        ("Training context", f"{integer(evaluation.train_context)} positions"),
+        ("Oldest age tested", f"{span(*evaluation.oldest.age)} positions"),
+        ("Tested on", tested),
+        ("Measure", f"{measure}, in {unit(evaluation)}" if unit(evaluation) else measure),
+    ]
+
+
+def age_hint(evaluation: Evaluation, lines: int, left_out: int, *, gaps: bool, log_loss: bool) -> str:
+    """How to read the age curve."""
+    judged = "the same targets" if evaluation.verdict is not None or evaluation.short is not None else "the same inputs"
+    text = (
+        f"Every point scores {judged}, predicted from a state of another age; lower is better. Left of the dashed line "
+        f"are ages the model met in training. A healthy curve falls and then stays down; one that climbs to the right "
+        f"of the line fails."
+    )
+    if evaluation.controls:
+        text += " Horizontal lines: the base model when its state is reset, which needs no training."
+    drawn = "Bands" if lines <= 3 else "Bands, and bars at the right end,"
+    text += (
+        f" {drawn} are 95\u00a0% intervals over {streams(evaluation.oldest.n, unit_of(evaluation))}. They are as wide "
+        f"as these differ from one another; differences between ages are paired, and known more closely."
+    )
+    if gaps:
+        text += " Along faint dotted stretches nothing was measured."
+    if log_loss:
+        text += " The loss axis is logarithmic."
+    if left_out:
+        text += f" {integer(left_out)} more are in the table only."
+    return text
+
+
+def position_hint(log_loss: bool) -> str:
+    text = (
+        "The streams read once from the beginning, from the zero state. Unlike the age curve, each point scores other "
+        "targets, so a slope can also come from the data."
+    )
+    return text + " The loss axis is logarithmic." if log_loss else text
+
+
+def state_hint(left_out: int, repaired: str | None) -> str:
+    text = (
+        "How large each part of the state is, and how much it differs between streams, by position. Growth past the "
+        "dashed line is a hint, not a verdict: some models fail with a flat state, and some are healthy with a growing "
+        "one."
+    )
+    if repaired:
+        text += f" Both the base model and {repaired} are drawn."
+    if left_out:
+        text += f" The parts that change most are drawn; {integer(left_out)} more are left out."
+    return text
+
+
+def training_hint() -> str:
+    return (
+        "The objective on training windows, as it was recorded. It says nothing about ages past the training context."
+    )
+
+
+def interventions_note() -> str:
+    return (
+        f"Equal steps and data for each. {repair_note()} The winner was picked on validation streams, not on the "
+        f"figures here."
+    )
+
+
+def outcome(repair: Repair) -> tuple[str, str, str]:
+    """For a table: the word, the reason below it, the tone."""
+    if repair.accepted:
+        return labels.ACCEPTED, "", "good"
+    why = repair.refused_because or ""
+    return labels.REFUSED, labels.REFUSALS.get(why, why.replace("_", " ")), "bad"
+
+
+def allowed(size: str) -> str:
+    return f"allowed {size}"
+
+
+def steps(count: int) -> str:
+    return f"{integer(count)} steps"
+
+
+def cost(text: str) -> str:
+    """What a failing point of the contract costs, as a sentence of its own."""
+    return f"What it costs: {text}."
+
+
+def entries(count: int) -> str:
+    return f"{integer(count)} entries"
+
+
+def repair_note() -> str:
+    return (
+        "Negative differences are better. A repair is accepted when short contexts hold and, at the oldest age, it is "
+        "clearly below both the base model and the base model under its best periodic reset; overlapping resets cost "
+        "twice as much to run and are shown for comparison."
+    )
+
+
+def curve_description(name: str, points: list[tuple[str, float]], unit: str) -> str:
+    """A curve in words, for those who do not see it."""
+    best = min(points, key=lambda point: point[1])
+    first, last = points[0], points[-1]
+    if len(points) == 1:
+        return f"{name}: {with_unit(number(first[1]), unit)} at {first[0]}."
+    return (
+        f"{name}: {with_unit(number(first[1]), unit)} at {first[0]}, lowest {number(best[1])} at {best[0]}, "
+        f"{number(last[1])} at {last[0]}."
+    )
+
+
+def control_label(key: str, control: Control) -> str:
+    name = {"periodic_reset": labels.PERIODIC_RESET, "overlapping_reset": labels.OVERLAPPING_RESET}.get(
+        key, key.replace("_", " ")
+    )
+    return f"{name}, every {integer(control.every)}"
+
+
+def end_label(name: str, loss: float, others: Sequence[str] = ()) -> str:
+    """What stands at the end of a line: the loss and the name, without its settings where no other has that name."""
+    brief = name.partition("(")[0]
+    if sum(other.partition("(")[0] == brief for other in others) > 1:
+        brief = name
+    return f"{number(loss)}  {shortened(brief, 18)}"
+
+
+def at_age(band: AgeBand) -> str:
+    return f"age {span(*band.age)}"
+
+
+def at_position(place: PositionBin) -> str:
+    return f"position {span(place.start, place.end)}"
+
+
+def at_step(step: int) -> str:
+    return f"step {integer(step)}"
+
+
+def state_description(name: str, rows: list[StateRow]) -> str:
+    """How one part of the state grows, for those who do not see it."""
+    first, last = rows[0], rows[-1]
+    return (
+        f"{name}, {first.part}: size {number(first.norm, 3)} at position {integer(first.position)}, "
+        f"{number(last.norm, 3)} at position {integer(last.position)}."
+    )
+
+
+def short_description(short: Short, unit: str) -> str:
+    bands = " and ".join(dict.fromkeys(span(*band) for band in short.bands))
+    return f"{level(short.loss, unit)}, best of ages {bands}"
+
+
+def worst_band(short: ShortContext, unit: str) -> str:
+    return f"age {span(*short.worst_band)}: {with_unit(number(short.worst_difference, 2, signed=True), unit)}"
+
+
+def table_legend(base: Evaluation) -> str:
+    """What the columns of the terminal table of repairs mean."""
+    measure = in_unit(measure_name(base.measure), unit(base))
+    return (
+        f"{measure}. short: change within the training context. Negative differences are better; the best rival is the "
+        f"base model, or the base model under its best periodic reset. Intervals are 95\u00a0%, over "
+        f"{streams(base.oldest.n, unit_of(base))}."
+    )

@@ -1,0 +1,107 @@
+"""The terminal version of a result: the headline and one table, at most 100 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from outlast.reporting import labels, sentences
+from outlast.reporting.advice import next_steps
+from outlast.reporting.numbers import estimate, estimates, integer, number, shortened, span
+from outlast.results import CheckReport, Comparison, Evaluation, Repair, Result, Training
+
+_WIDTH = 100
+
+
+def summary(result: Result) -> str:
+    """The result in plain text: what was found, the figures it rests on, the next thing to type."""
+    _, badge = sentences.badge(result)
+    parts = [textwrap.fill(f"{badge.upper()}: {sentences.headline(result)}", _WIDTH)]
+    if text := sentences.lead(result):
+        parts.append(textwrap.fill(text, _WIDTH))
+    match result:
+        case Evaluation():
+            parts += _evaluation(result)
+        case Repair():
+            parts += _repairs([(sentences.repair_label(result), result)], result.before)
+        case Comparison():
+            named = [
+                (("* " if row.name == result.winner else "  ") + sentences.row_label(row, result.rows), row.repair)
+                for row in result.rows
+            ]
+            parts += _repairs(named, result.base)
+        case CheckReport():
+            parts += _checks(result)
+        case Training():
+            pass
+    commands = [step.code for step in next_steps(result) if step.code and step.code.startswith("outlast ")]
+    if commands:
+        parts.append(f"{labels.NEXT_SHORT}: {commands[0]}")
+    return "\n\n".join(parts)
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns that line up: the first to the left, the others to the right."""
+    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
+    lines = []
+    for row in [head, ["-" * width for width in widths], *rows]:
+        first, *others = row
+        cells = [first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(others, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _evaluation(evaluation: Evaluation) -> list[str]:
+    excess = evaluation.short is not None
+    measure = sentences.measure_name(evaluation.measure)
+    head = [
+        labels.COLUMN_AGE,
+        shortened(sentences.in_unit(measure, sentences.unit(evaluation)), 28),
+        labels.COLUMN_INTERVAL,
+    ]
+    head += [labels.COLUMN_EXCESS, labels.COLUMN_INTERVAL] if excess else []
+    bands = evaluation.age_curve
+    losses = estimates([(band.loss, band.low, band.high) for band in bands], fine=True)
+    over = estimates([(band.excess, band.excess_low, band.excess_high) for band in bands], signed=True)
+    rows = [
+        [span(*band.age), *loss, *(more if excess else ()), integer(band.n)]
+        for band, loss, more in zip(bands, losses, over, strict=True)
+    ]
+    parts = [_aligned([*head, labels.COLUMN_COUNT], rows)]
+    controls = [
+        [sentences.control_label(name, control), *estimate(control.loss, control.low, control.high, fine=True)]
+        for name, control in evaluation.controls.items()
+    ]
+    if controls:
+        parts.append(_aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], controls))
+    return parts
+
+
+def _repairs(named: Sequence[tuple[str, Repair]], base: Evaluation) -> list[str]:
+    if not named:
+        return []
+    rows = []
+    for name, repair in named:
+        change, _, _ = sentences.short_change(repair.short_context, repair.before)
+        oldest = repair.after.oldest
+        value, interval = estimate(*sentences.benefit_triple(repair), signed=True)
+        word, reason, _ = sentences.outcome(repair)
+        rows.append(
+            [shortened(name, 32), change, number(oldest.loss), f"{value} ({interval})", shortened(reason or word, 19)]
+        )
+    own = number(base.oldest.loss)
+    rows.insert(0, [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", own, "", ""])
+    head = [labels.COLUMN_INTERVENTION, labels.COLUMN_SHORT_BRIEF, labels.COLUMN_OLDEST, labels.COLUMN_BENEFIT]
+    return [_aligned([*head, labels.COLUMN_OUTCOME], rows), textwrap.fill(sentences.table_legend(base), _WIDTH)]
+
+
+def _checks(report: CheckReport) -> list[str]:
+    lines = []
+    for check in report.checks:
+        word = {True: labels.PASSED, False: labels.FAILED, None: labels.NOT_ASKED}[check.passed]
+        title = labels.CHECKS.get(check.name, (check.name,))[0]
+        lines.append(f"{word:<10}{shortened(title, 60)}")
+        if check.passed is not True and check.detail:
+            indent = " " * 10
+            lines.append(textwrap.fill(check.detail, _WIDTH, initial_indent=indent, subsequent_indent=indent))
+    return ["\n".join(lines)]
