@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from outlast.adapters.hidden import HOW_TO_BE_NATIVE, input_specs, read_hidden_module
+from outlast.adapters.hidden import HOW_TO_BE_NATIVE, input_specs, quietly, random_inputs, read_hidden_module
 from outlast.adapters.rnn import TorchRNN
 from outlast.errors import InputError
-from outlast.model import Recurrent
+from outlast.model import InputSpec, Recurrent
 from outlast.state import State, StatePart
 
 
@@ -22,14 +22,26 @@ class Native(Recurrent):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        found = input_specs(module)
-        self.input_spec = found[0] if found else None
+        self.input_spec = self._readable(input_specs(module))
 
     def initial_state(self, batch_size: int) -> State:
         return self.module.initial_state(batch_size)  # pyright: ignore[reportCallIssue]
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Any, State]:
         return self.module(inputs, state)
+
+    def _readable(self, specs: list[InputSpec]) -> InputSpec | None:
+        """The first of `specs` that the module can read; a declared one is not doubted."""
+        if len(specs) == 1:
+            return specs[0]
+        with quietly(self.module):
+            for spec in specs:
+                try:
+                    self(random_inputs(self.module, spec, 2, 3), self.initial_state(2))
+                except (RuntimeError, ValueError, IndexError):  # what torch raises for inputs of a wrong width
+                    continue
+                return spec
+        return None
 
     def state_parts(self) -> tuple[StatePart, ...]:
         own = getattr(self.module, "state_parts", None)

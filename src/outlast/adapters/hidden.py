@@ -133,7 +133,7 @@ def read_hidden_module(module: nn.Module) -> HiddenModule:
     rnns = [inner for inner in module.modules() if isinstance(inner, nn.RNNBase)]
     time_first_likelier = any(not rnn.batch_first for rnn in rnns)
     failures: list[InputError] = []
-    with _quietly(module):
+    with quietly(module):
         for spec in specs:
             for time_first in (time_first_likelier, not time_first_likelier):
                 try:
@@ -161,7 +161,7 @@ def input_specs(module: nn.Module) -> list[InputSpec]:
 
 
 @contextlib.contextmanager
-def _quietly(module: nn.Module) -> Iterator[None]:
+def quietly(module: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
     modes = [(inner, inner.training) for inner in module.modules()]
     try:
@@ -227,7 +227,7 @@ def _probe(module: nn.Module, spec: InputSpec, time_first: bool) -> HiddenModule
 
 def _run(module: nn.Module, spec: InputSpec, rows: int, length: int, time_first: bool) -> Any:
     """The hidden state after `length` random positions, from the module's own start."""
-    inputs = _inputs(module, spec, rows, length)
+    inputs = random_inputs(module, spec, rows, length)
     inputs = inputs.transpose(0, 1) if time_first else inputs
     try:
         outputs, hidden = _call(module, inputs, _start_of(module)(rows))
@@ -247,7 +247,8 @@ def _run(module: nn.Module, spec: InputSpec, rows: int, length: int, time_first:
     return hidden
 
 
-def _inputs(module: nn.Module, spec: InputSpec, rows: int, length: int) -> Tensor:
+def random_inputs(module: nn.Module, spec: InputSpec, rows: int, length: int) -> Tensor:
+    """Inputs of the kind `spec` says, on the module's device; the same ones every time."""
     inputs = spec.random(rows, length, generator(0, "adapt"))
     return inputs.to(device_of(module), _dtype_of(module) if spec.kind == "features" else None)
 
@@ -272,7 +273,7 @@ def _same_start(model: HiddenModule, spec: InputSpec) -> None:
     """Where the module starts by itself (hidden=None), the zero state must be that start."""
     if _start_of(model.module)(_ROWS) is not None:
         return
-    inputs = _inputs(model.module, spec, _ROWS, _LENGTH)
+    inputs = random_inputs(model.module, spec, _ROWS, _LENGTH)
     alone, _ = _call(model.module, inputs.transpose(0, 1) if model.time_first else inputs, None)
     given, _ = model(inputs, model.initial_state(_ROWS))
     difference = (given - (alone.transpose(0, 1) if model.time_first else alone)).abs().max()

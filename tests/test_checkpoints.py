@@ -1,0 +1,332 @@
+"""Saved models come back bit for bit, or one message says why not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from outlast import families
+from outlast.adapters import adapt, from_factory
+from outlast.checkpoints import load, model_fingerprint, read_record, save
+from outlast.errors import InputError
+from outlast.model import InputSpec, Recurrent
+from outlast.state import leaves
+
+CODE = '''
+import torch
+from torch import nn
+import outlast.families
+from outlast.model import InputSpec
+
+class Tied(nn.Module):
+    """Reads and writes with one matrix, in two dtypes, with a buffer."""
+    def __init__(self, width=6):
+        super().__init__()
+        self.embed, self.rnn, self.head = nn.Embedding(9, width), nn.GRU(width, width), nn.Linear(width, 9)
+        self.head.weight = self.embed.weight
+        self.register_buffer("offset", torch.randn(9))
+        self.register_buffer("count", torch.tensor(3))
+    def forward(self, x, hidden=None):
+        y, hidden = self.rnn(self.embed(x), hidden)
+        return self.head(y) + self.offset, hidden
+
+def build():
+    return Tied()
+
+def wider():
+    return Tied(7)
+
+def untied():
+    model = Tied()
+    model.head.weight = nn.Parameter(torch.randn(9, 6))
+    return model
+
+def fails():
+    raise ZeroDivisionError("no data")
+
+def needs(argument):
+    return Tied()
+
+def number():
+    return 7
+
+def family():
+    return outlast.families.build("lstm", inputs=InputSpec("tokens", 9), outputs=9)
+
+class Extra(Tied):
+    def get_extra_state(self):
+        return {"anything": 1}
+    def set_extra_state(self, state):
+        pass
+
+def extra():
+    return Extra()
+
+constant = 3
+'''
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "saved_code.py").write_text(CODE)
+    (tmp_path / "code" / "imports_nothing.py").write_text("import a_missing_package\n")
+    (tmp_path / "code" / "raises_at_once.py").write_text("raise OSError('no such disk')\n")
+    monkeypatch.chdir(tmp_path / "code")
+    monkeypatch.delitem(sys.modules, "saved_code", raising=False)
+    # The current directory joins the path by itself, wherever that is now.
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return "saved_code"
+
+
+def answer(model: Recurrent) -> list[torch.Tensor]:
+    spec = model.input_spec
+    assert spec is not None
+    dtype = next(model.parameters()).dtype
+    inputs = spec.random(2, 7, torch.Generator().manual_seed(1), dtype)
+    with torch.no_grad():
+        return leaves(model.eval()(inputs, model.initial_state(2)))
+
+
+def assert_same(a: Recurrent, b: Recurrent) -> None:
+    assert all(torch.equal(x, y) for x, y in zip(answer(a), answer(b), strict=True))
+    assert model_fingerprint(a) == model_fingerprint(b)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.LSTM(3, 4, 2, proj_size=2, dropout=0.1),
+        nn.GRU(3, 4, batch_first=True, bias=False),
+        nn.RNN(3, 4, nonlinearity="relu"),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_torch_modules_come_back(module: nn.RNNBase, dtype: torch.dtype, tmp_path: Path) -> None:
+    model = adapt(module.to(dtype))
+    save(model, tmp_path / "model", provenance={"from": "a test", "steps": 3})
+    loaded = load(tmp_path / "model")
+    assert_same(model, loaded)
+    assert loaded.recipe == model.recipe
+    assert not loaded.training
+    record = read_record(tmp_path / "model")
+    assert record["provenance"] == {"from": "a test", "steps": 3}
+    assert record["outlast"] == "0.1.0"
+
+
+@pytest.mark.parametrize("family", ["lstm", "gla"])
+def test_families_come_back(family: str, tmp_path: Path) -> None:
+    model = families.build(family, inputs=InputSpec("tokens", 9), outputs=9, seed=3)
+    with torch.no_grad():
+        next(model.parameters()).add_(1.0)
+    save(model, tmp_path)
+    assert_same(model, load(tmp_path))
+
+
+def test_factories_come_back(code: str, tmp_path: Path) -> None:
+    model = from_factory(f"{code}:build")
+    save(model, tmp_path / "model")
+    loaded: Any = load(tmp_path / "model")
+    assert_same(model, loaded)
+    assert loaded.recipe == {"kind": "factory", "factory": f"{code}:build"}
+    assert loaded.module.head.weight is loaded.module.embed.weight
+    names = set(safetensors.torch.load_file(tmp_path / "model" / "model.safetensors"))
+    assert len([name for name in names if name.endswith(("head.weight", "embed.weight"))]) == 1
+
+
+def test_a_familys_recipe_needs_no_factory(code: str) -> None:
+    recipe: Any = from_factory(f"{code}:family").recipe
+    assert recipe["family"] == "lstm"
+
+
+def test_saving_again_replaces_and_leaves_other_files(code: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "report.html").write_text("kept")
+    first, second = from_factory(f"{code}:build"), from_factory(f"{code}:build")
+    save(first, tmp_path / "model")
+    save(second, tmp_path / "model")
+    assert_same(second, load(tmp_path / "model"))
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+        "model.safetensors",
+        "outlast.json",
+        "report.html",
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["code", "model"]
+
+
+def test_a_model_without_a_recipe_is_refused(tmp_path: Path) -> None:
+    class Mine(nn.LSTM):
+        pass
+
+    with pytest.raises(InputError, match="from_factory"):
+        save(adapt(Mine(2, 3)), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_only_pickle_could_save_is_refused(code: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="_extra_state"):
+        save(from_factory(f"{code}:extra"), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["code"]
+
+
+def rewrite(directory: Path, change: Any) -> None:
+    """Change outlast.json."""
+    record = json.loads((directory / "outlast.json").read_text())
+    change(record)
+    (directory / "outlast.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("wider", ["of another shape", "embed.weight (9, 6) for (9, 7)"]),
+        ("untied", ["missing", "head.weight"]),
+    ],
+)
+def test_a_recipe_that_no_longer_fits(code: str, tmp_path: Path, factory: str, words: list[str]) -> None:
+    save(from_factory(f"{code}:build"), tmp_path / "model")
+    rewrite(tmp_path / "model", lambda r: r["recipe"].update(factory=f"{code}:{factory}"))
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / "model")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_missing_and_unknown_tensors_are_named(tmp_path: Path) -> None:
+    save(adapt(nn.LSTM(3, 4, 2)), tmp_path)
+    rewrite(tmp_path, lambda r: r["recipe"]["settings"].update(num_layers=1))
+    with pytest.raises(InputError, match=r"not in the model: .*weight_hh_l1"):
+        load(tmp_path)
+    rewrite(tmp_path, lambda r: r["recipe"]["settings"].update(num_layers=3))
+    with pytest.raises(InputError, match=r"missing: .*weight_hh_l2"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: r["recipe"].update(kind="torch.nn.LTSM"), "did you mean 'torch.nn.LSTM'"),
+        (lambda r: r["recipe"].update(kind=["a", "list"]), "kind of model"),
+        (lambda r: r["recipe"]["settings"].update(colour="red"), "colour"),
+        (lambda r: r["recipe"].pop("settings"), "settings"),
+        (lambda r: r.pop("recipe"), "does not have the fields"),
+        (lambda r: r.update(weights_sha256="0" * 64), "SHA-256"),
+    ],
+)
+def test_a_damaged_record(change: Any, words: str, tmp_path: Path) -> None:
+    save(adapt(nn.LSTM(3, 4)), tmp_path)
+    rewrite(tmp_path, change)
+    with pytest.raises(InputError, match=words):
+        load(tmp_path)
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file"):
+        load(tmp_path / "nowhere")
+    save(adapt(nn.LSTM(3, 4)), tmp_path)
+    weights, record = tmp_path / "model.safetensors", tmp_path / "outlast.json"
+    good, text = weights.read_bytes(), record.read_text()
+    for bad in (good[:-3], good[:100], b"", good[:-1] + bytes([good[-1] ^ 1])):
+        weights.write_bytes(bad)
+        with pytest.raises(InputError, match="cannot be used"):
+            load(tmp_path)
+    weights.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        load(tmp_path)
+    weights.write_bytes(good)
+    for broken in (text[:50], "[]", "", "\x00"):
+        record.write_text(broken)
+        with pytest.raises(InputError, match="cannot be used"):
+            load(tmp_path)
+
+
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    save(adapt(nn.LSTM(3, 4)), tmp_path)
+    with pytest.raises(InputError, match="no_such"):
+        load(tmp_path, "no_such")
+
+
+FULL_DISK = """
+import resource, signal, sys, pathlib
+import torch
+from outlast.adapters import adapt
+from outlast.checkpoints import load, model_fingerprint, save
+from outlast.errors import InputError
+target = pathlib.Path(sys.argv[1])
+model = adapt(torch.nn.LSTM(8, 64))
+save(model, target / "old")
+before = model_fingerprint(model)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+with torch.no_grad():
+    next(model.parameters()).zero_()
+for name in ("old", "new"):
+    try:
+        save(model, target / name)
+    except InputError as error:
+        print(error)
+    else:
+        sys.exit("was written")
+assert [path.name for path in target.iterdir()] == ["old"], list(target.iterdir())
+assert sorted(path.name for path in (target / "old").iterdir()) == ["model.safetensors", "outlast.json"]
+assert model_fingerprint(load(target / "old")) == before
+"""
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("could not be written") == 2
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/model"):
+        with pytest.raises(InputError, match="could not be written"):
+            save(adapt(nn.LSTM(3, 4)), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("saved_code", "package.module:build"),
+        ("saved_code:", "package.module:build"),
+        ("saved code:build", "package.module:build"),
+        ("no_such_code:build", "run from the directory that holds no_such_code"),
+        ("saved_code.deeper:build", "saved_code"),
+        ("imports_nothing:build", "install 'a_missing_package'"),
+        ("raises_at_once:build", "OSError: no such disk"),
+        ("saved_code:biuld", "did you mean 'build'"),
+        ("saved_code:constant", "type int"),
+        ("saved_code:fails", "ZeroDivisionError: no data"),
+        ("saved_code:needs", "argument"),
+        ("saved_code:number", "type int"),
+    ],
+)
+def test_factories_that_lead_nowhere(code: str, spec: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        from_factory(spec)
+    assert words in str(caught.value)
+
+
+def test_fingerprints_differ_by_one_bit_and_by_dtype() -> None:
+    model = adapt(nn.GRU(2, 3))
+    before = model_fingerprint(model)
+    assert model_fingerprint(model) == before
+    with torch.no_grad():
+        weight = next(model.parameters())
+        weight.view(torch.int32)[0, 0] ^= 1
+    after = model_fingerprint(model)
+    assert len({before, after, model_fingerprint(model.double())}) == 3
