@@ -14,7 +14,7 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.reporting import write_report
-from outlast.results import CompareRow, Result
+from outlast.results import CompareRow, Result, from_json, to_json
 from reporting import example_results as example
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
@@ -121,6 +121,11 @@ def test_names_are_escaped(pages: dict[str, str]) -> None:
 def test_same_results_give_the_same_file(pages: dict[str, str], tmp_path: Path) -> None:
     again = write_report(CASES["comparison"], tmp_path / "again.html")
     assert again.read_text() == pages["comparison"]
+
+
+def test_results_read_from_json_give_the_same_file(pages: dict[str, str], tmp_path: Path) -> None:
+    results = [from_json(to_json(result)) for result in CASES["mix"]]
+    assert write_report(results, tmp_path / "again.html").read_text() == pages["mix"]
 
 
 def test_no_colour_is_fixed_in_figures(pages: dict[str, str]) -> None:

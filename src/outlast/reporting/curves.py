@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from outlast.reporting import labels, plots, sentences
+from outlast.reporting import captions, labels, plots, sentences
 from outlast.reporting.blocks import Cell, FigureBlock, Fold, LegendItem, Row, Table
 from outlast.reporting.numbers import estimate, estimates, integer, number, span
 from outlast.reporting.plots import Level, Line, Look
@@ -52,7 +52,7 @@ def _band_lines(drawn: Sequence[tuple[Curve, Look]]) -> list[Line]:
             for index, (left, right) in enumerate(pairwise(bands))
             if starts.index(right.age[0]) - starts.index(left.age[0]) > 1
         }
-        lines.append(Line(curve.name, look, points, sentences.end_label(curve.name, bands[-1].loss, names), gaps))
+        lines.append(Line(curve.name, look, points, captions.end_label(curve.name, bands[-1].loss, names), gaps))
     return lines
 
 
@@ -75,15 +75,15 @@ def age_curve(curves: Sequence[Curve], key: str) -> FigureBlock:
     ]
     levels = [
         Level(
-            sentences.control_label(name, control),
+            captions.control_label(name, control),
             control.loss,
-            sentences.end_label(sentences.control_label(name, control).split(",")[0], control.loss),
+            captions.end_label(captions.control_label(name, control).split(",")[0], control.loss),
         )
         for name, control in controls
     ]
     described = [
-        sentences.curve_description(
-            curve.name, [(sentences.at_age(band), band.loss) for band in curve.evaluation.age_curve], unit
+        captions.curve_description(
+            curve.name, [(captions.at_age(band), band.loss) for band in curve.evaluation.age_curve], unit
         )
         for curve, _ in drawn
     ]
@@ -109,7 +109,7 @@ def age_curve(curves: Sequence[Curve], key: str) -> FigureBlock:
         ),
     ]
     gaps = any(line.gaps for line in lines)
-    caption = sentences.age_hint(base, len(drawn), len(curves) - len(drawn), gaps=gaps, log_loss=drawing.log_loss)
+    caption = captions.age_hint(base, len(drawn), len(curves) - len(drawn), gaps=gaps, log_loss=drawing.log_loss)
     return FigureBlock(drawing.wide, drawing.narrow, legend, caption)
 
 
@@ -156,11 +156,11 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureBlock, Fold
         bins = curve.evaluation.position_curve
         names = [other.name for other, _ in drawn]
         points = [(_centre(each.start, each.end), each.loss, each.low, each.high) for each in bins]
-        lines.append(Line(curve.name, look, points, sentences.end_label(curve.name, bins[-1].loss, names)))
+        lines.append(Line(curve.name, look, points, captions.end_label(curve.name, bins[-1].loss, names)))
     described = [
-        sentences.curve_description(
+        captions.curve_description(
             curve.name,
-            [(sentences.at_position(each), each.loss) for each in curve.evaluation.position_curve],
+            [(captions.at_position(each), each.loss) for each in curve.evaluation.position_curve],
             sentences.unit(base),
         )
         for curve, _ in drawn
@@ -178,7 +178,7 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureBlock, Fold
         height=340,
     )
     legend = [LegendItem(plots.swatch(look), curve.name) for curve, look in drawn]
-    figure = FigureBlock(drawing.wide, drawing.narrow, legend, sentences.position_hint(drawing.log_loss))
+    figure = FigureBlock(drawing.wide, drawing.narrow, legend, captions.position_hint(drawing.log_loss))
     return figure, _position_numbers(drawn, sentences.unit(base))
 
 
@@ -222,7 +222,7 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureBlock:
         for name in names:
             rows = [row for row in curve.evaluation.state if row.part == name]
             if rows:
-                described.append(sentences.state_description(curve.name, rows))
+                described.append(captions.state_description(curve.name, rows))
     drawing = plots.panels(
         names,
         lines,
@@ -241,7 +241,7 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureBlock:
         for curve, look in strong
         for dashed, word in ((False, labels.NORM), (True, labels.SPREAD))
     ]
-    caption = sentences.state_hint(len(parts) - len(names), strong[1][0].name if several else None)
+    caption = captions.state_hint(len(parts) - len(names), strong[1][0].name if several else None)
     return FigureBlock(drawing.wide, drawing.narrow, legend, caption)
 
 
@@ -254,6 +254,7 @@ def training_curve(training: Training, key: str) -> FigureBlock:
     """The training loss by step."""
     points = [(float(step), loss, loss, loss) for step, loss in training.losses]
     name = labels.TRAINING_LOSS
+    described = [(captions.at_step(step), loss) for step, loss in training.losses]
     drawing = plots.curve(
         [Line(name, Look(0, True), points, number(points[-1][1]))],
         x_labels=(labels.STEP_AXIS, labels.STEP_AXIS),
@@ -262,11 +263,9 @@ def training_curve(training: Training, key: str) -> FigureBlock:
         zero_at=None,
         key=f"{key}-training",
         title=name,
-        description=sentences.curve_description(
-            name, [(f"step {integer(s)}", loss) for s, loss in training.losses], ""
-        ),
+        description=captions.curve_description(name, described, ""),
         height=320,
         log_x=False,
         markers=len(points) <= 40,
     )
-    return FigureBlock(drawing.wide, drawing.narrow, [], sentences.training_hint())
+    return FigureBlock(drawing.wide, drawing.narrow, [], captions.training_hint())

@@ -32,6 +32,8 @@ REFUSALS = {
     "short_context_lost": "short contexts lost",
 }
 
+REFUSALS_BRIEF = {"no_benefit": "no benefit", "short_context_lost": "short lost"}
+
 BADGES = {
     "fails": "Fails",
     "generalises": "Generalises",
@@ -155,7 +157,7 @@ WITHOUT_TRAINING = "without training"
 
 COLUMN_AGE, COLUMN_POSITION, COLUMN_COUNT = "age", "position", "n"
 COLUMN_EXCESS, COLUMN_INTERVAL, COLUMN_MEASURE, COLUMN_VALUE = "excess", "interval", "measure", "value"
-COLUMN_INTERVENTION, COLUMN_STEPS, COLUMN_OUTCOME = "intervention", "steps", "outcome"
+COLUMN_INTERVENTION, COLUMN_OUTCOME = "intervention", "outcome"
 COLUMN_SHORT, COLUMN_SHORT_BRIEF = "short contexts", "short"
 COLUMN_OLDEST, COLUMN_OLDEST_LOSS = "oldest age", "loss at oldest age"
 COLUMN_BASE, COLUMN_RESET, COLUMN_OVERLAP = (

@@ -272,7 +272,7 @@ def _line(axes: Axes, line: Line, *, banded: bool, markers: bool) -> None:
         axes.fill_between(x, low, high, color=look.colour, alpha=0.13, linewidth=0, zorder=2)
     else:
         # Of the others only the right end, on which everything rests: more could not be told apart.
-        beside = x[-1:] * 2 ** (0.05 * (look.slot - 1))
+        beside = x[-1:] * 2 ** (0.05 * max(look.slot - 1, 0))
         axes.vlines(beside, low[-1:], high[-1:], color=look.colour, alpha=0.4, linewidth=1.4, zorder=2)
     after = sorted(line.gaps)
     for index in after:
@@ -370,7 +370,8 @@ def _end_labels(axes: Axes, lines: Sequence[Line], levels: Sequence[Level]) -> N
     places = np.clip(places, 0, max(0.0, 1 - steps[-1])) + steps
     for (x, y, text, colour, strong), place in zip(marked, places, strict=True):
         axes.plot(
-            [x + 0.008, 1.02, 1.035],
+            # A line that ends far from the edge is not drawn on to it: that would look measured.
+            [x + 0.008 if x > 0.9 else 1.0, 1.02, 1.035],
             [y, place, place],
             transform=axes.transAxes,
             clip_on=False,

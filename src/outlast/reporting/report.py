@@ -11,8 +11,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from outlast.errors import InputError
+from outlast.reporting import captions, labels, sentences
 from outlast.reporting import curves as draw
-from outlast.reporting import labels, sentences
 from outlast.reporting.advice import next_steps
 from outlast.reporting.blocks import (
     Article,
@@ -97,7 +97,7 @@ def _article(result: Result, key: str) -> Article:
             ]
             table = _interventions([(sentences.repair_label(result), result, "")], result.before)
             sections = [
-                Section(labels.ONE_REPAIR, [table, Paragraph(sentences.repair_note())]),
+                Section(labels.ONE_REPAIR, [table, Paragraph(captions.repair_note())]),
                 *_guards(result.guards, result.before),
                 *_curves(curves, key),
             ]
@@ -184,7 +184,7 @@ def _comparison_sections(comparison: Comparison, key: str) -> list[Section]:
     sections = _curves(curves, key)
     if entries:
         table = _interventions(entries, comparison.base)
-        blocks = [table, Paragraph(sentences.interventions_note()), *_validation(ranked, rows)]
+        blocks = [table, Paragraph(captions.interventions_note()), *_validation(ranked, rows)]
         sections.insert(1, Section(labels.INTERVENTIONS, blocks))
     return sections
 
@@ -234,11 +234,11 @@ def _interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation)
         rows.append(
             Row(
                 [
-                    Cell(name, sentences.steps(repair.steps)),
+                    Cell(name, captions.steps(repair.steps)),
                     Cell(value, interval),
                     Cell(*loss),
                     *(Cell("–") if each is None else Cell(*estimate(*each, signed=True)) for each in differences),
-                    Cell(*sentences.outcome(repair)),
+                    Cell(*captions.outcome(repair)),
                 ],
                 marked,
             )
@@ -265,8 +265,8 @@ def _checks(report: CheckReport) -> Table:
             check.passed
         ]
         size = "–" if check.worst is None else number(check.worst, 2)
-        allowed = "" if check.tolerance is None else sentences.allowed(number(check.tolerance, 2))
-        detail = Cell(check.detail, sentences.cost(cost) if check.passed is False and cost else "")
+        allowed = "" if check.tolerance is None else captions.allowed(number(check.tolerance, 2))
+        detail = Cell(check.detail, captions.cost(cost) if check.passed is False and cost else "")
         rows.append(Row([Cell(name, check.name), Cell(word, tone=tone), Cell(size, allowed), detail]))
     return Table(labels.CONTRACT, labels.COLUMNS_CHECK, rows, cards=True, numeric=False)
 
@@ -288,7 +288,7 @@ def _evaluation_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
             (labels.FACT_TOLERANCE, sentences.with_unit(number(verdict.tolerance, 2), sentences.unit(evaluation)))
         )
     if evaluation.short is not None:
-        facts.append((labels.FACT_SHORT, sentences.short_description(evaluation.short, sentences.unit(evaluation))))
+        facts.append((labels.FACT_SHORT, captions.short_description(evaluation.short, sentences.unit(evaluation))))
     return [*facts, (labels.FACT_TIME, duration(evaluation.seconds))]
 
 
@@ -296,7 +296,7 @@ def _repair_facts(repair: Repair) -> list[tuple[str, str]]:
     return [
         *_flat(labels.FACT_INTERVENTION, repair.intervention),
         *_flat(labels.FACT_TRAINING, repair.training),
-        (labels.FACT_WORST, sentences.worst_band(repair.short_context, sentences.unit(repair.before))),
+        (labels.FACT_WORST, captions.worst_band(repair.short_context, sentences.unit(repair.before))),
     ]
 
 
@@ -319,7 +319,7 @@ def _flat(prefix: str, record: dict[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, dict):
             facts += _flat(term, value)
         elif isinstance(value, list | tuple) and len(value) > 12:
-            facts.append((term, sentences.entries(len(value))))
+            facts.append((term, captions.entries(len(value))))
         elif isinstance(value, list | tuple):
             facts.append((term, ", ".join(map(str, value)) or "–"))
         elif isinstance(value, bool) or value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from outlast.reporting import labels, sentences
+from outlast.reporting import captions, labels, sentences
 from outlast.reporting.advice import next_steps
 from outlast.reporting.numbers import estimate, estimates, integer, number, shortened, span
 from outlast.results import CheckReport, Comparison, Evaluation, Repair, Result, Training
@@ -69,7 +69,7 @@ def _evaluation(evaluation: Evaluation) -> list[str]:
     ]
     parts = [_aligned([*head, labels.COLUMN_COUNT], rows)]
     controls = [
-        [sentences.control_label(name, control), *estimate(control.loss, control.low, control.high, fine=True)]
+        [captions.control_label(name, control), *estimate(control.loss, control.low, control.high, fine=True)]
         for name, control in evaluation.controls.items()
     ]
     if controls:
@@ -85,14 +85,14 @@ def _repairs(named: Sequence[tuple[str, Repair]], base: Evaluation) -> list[str]
         change, _, _ = sentences.short_change(repair.short_context, repair.before)
         oldest = repair.after.oldest
         value, interval = estimate(*sentences.benefit_triple(repair), signed=True)
-        word, reason, _ = sentences.outcome(repair)
-        rows.append(
-            [shortened(name, 32), change, number(oldest.loss), f"{value} ({interval})", shortened(reason or word, 19)]
-        )
+        rows.append([name, change, number(oldest.loss), f"{value} ({interval})", captions.outcome_brief(repair)])
     own = number(base.oldest.loss)
     rows.insert(0, [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", own, "", ""])
     head = [labels.COLUMN_INTERVENTION, labels.COLUMN_SHORT_BRIEF, labels.COLUMN_OLDEST, labels.COLUMN_BENEFIT]
-    return [_aligned([*head, labels.COLUMN_OUTCOME], rows), textwrap.fill(sentences.table_legend(base), _WIDTH)]
+    # Names give way where a line would get too long.
+    others = sum(2 + max(len(row[index]) for row in [[*head, labels.COLUMN_OUTCOME], *rows]) for index in range(1, 5))
+    rows = [[shortened(row[0], _WIDTH - others), *row[1:]] for row in rows]
+    return [_aligned([*head, labels.COLUMN_OUTCOME], rows), textwrap.fill(captions.table_legend(base), _WIDTH)]
 
 
 def _checks(report: CheckReport) -> list[str]:
