@@ -81,7 +81,10 @@ def test_an_error_rate_is_compared_in_its_own_unit_and_does_not_repeat_it() -> N
 
 
 def test_a_model_that_a_repair_calls_base_goes_by_its_class() -> None:
-    assert sentences.model_name(example.repair(base=example.evaluation(name="base"))) == "GLA"
+    base = example.evaluation(name="base")
+    assert sentences.model_name(example.repair(base=base)) == "GLA"
+    family = replace(base, model={**base.model, "class": "Shell", "recipe": {"family": "gla"}})
+    assert sentences.model_name(example.repair(base=family)) == "gla"
 
 
 def test_advice_repeats_the_command_and_quotes_it() -> None:

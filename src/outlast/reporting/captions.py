@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.reporting import labels
-from outlast.reporting.numbers import integer, number, shortened, span
+from outlast.reporting.numbers import integer, number, span
 from outlast.reporting.sentences import in_unit, level, measure_name, streams, unit, unit_of, with_unit
 from outlast.results import AgeBand, Control, Evaluation, PositionBin, Repair, Short, ShortContext, StateRow
 
@@ -131,7 +131,10 @@ def end_label(name: str, loss: float, others: Sequence[str] = ()) -> str:
     brief = name.partition("(")[0]
     if sum(other.partition("(")[0] == brief for other in others) > 1:
         brief = name
-    return f"{number(loss)}  {shortened(brief, 18)}"
+    if len(brief) > 18:
+        # The end of a name often tells settings apart, its beginning says what it is.
+        brief = f"{brief[:8]}…{brief[-9:]}"
+    return f"{number(loss)}  {brief}"
 
 
 def at_age(band: AgeBand) -> str:

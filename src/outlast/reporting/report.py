@@ -28,7 +28,7 @@ from outlast.reporting.blocks import (
     Table,
 )
 from outlast.reporting.curves import Curve
-from outlast.reporting.numbers import duration, estimate, estimates, integer, number, span
+from outlast.reporting.numbers import MINUS, duration, estimate, estimates, integer, number, span
 from outlast.results import (
     CheckReport,
     CompareRow,
@@ -310,24 +310,38 @@ def _comparison_facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _flat(prefix: str, record: dict[str, Any]) -> list[tuple[str, str]]:
-    """A record as facts, nested ones spelled out with dots; long lists are counted."""
+    """A record as facts; a record of plain values inside it becomes one fact."""
     facts = []
     for name, value in record.items():
         term = f"{prefix} · {str(name).replace('_', ' ')}"
         if name in ("command", "losses"):
             continue  # the command comes back under "what to do next"; a loss by step is no setting
-        if isinstance(value, dict):
+        if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
             facts += _flat(term, value)
-        elif isinstance(value, list | tuple) and len(value) > 12:
-            facts.append((term, captions.entries(len(value))))
-        elif isinstance(value, list | tuple):
-            facts.append((term, ", ".join(map(str, value)) or "–"))
-        elif isinstance(value, bool) or value is None:
-            facts.append((term, {True: labels.YES, False: labels.NO, None: "–"}[value]))
-        elif isinstance(value, int):
-            facts.append((term, str(value) if name in ("seed", "hash") else integer(value)))
-        elif isinstance(value, float):
-            facts.append((term, number(value)))
-        else:
+        elif isinstance(value, dict):
+            inner = (f"{str(key).replace('_', ' ')} {_fact(each)}" for key, each in value.items())
+            facts.append((term, ", ".join(inner) or "–"))
+        elif name in ("seed", "hash"):
             facts.append((term, str(value)))
+        else:
+            facts.append((term, _fact(value)))
     return facts
+
+
+def _fact(value: Any) -> str:
+    """A plain value in words; a long list is counted."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return labels.YES if value else labels.NO
+        case int():
+            return integer(value)
+        case float():
+            return f"{value:g}".replace("-", MINUS)
+        case list() | tuple() if len(value) > 12:
+            return captions.entries(len(value))
+        case list() | tuple():
+            return ", ".join(map(_fact, value)) or "–"
+        case _:
+            return str(value)

@@ -72,7 +72,9 @@ def model_name(result: Result) -> str:
             model = result.base.model
         case _:
             model = result.model
-    names = [model.get("name"), model.get("class")]
+    recipe = model.get("recipe")
+    family = recipe.get("family") if isinstance(recipe, dict) else None
+    names = [model.get("name"), family, model.get("class")]
     # A repair calls its models by what they are to it, which says nothing about which model it was.
     return str(next((name for name in names if name and name not in ("base", "model")), names[0] or "model"))
 
