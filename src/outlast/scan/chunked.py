@@ -25,6 +25,10 @@ from outlast.scan.reference import check_shapes, compute_dtype
 CHUNK = 32
 """Positions a chunk has. Of 16, 32 and 64, the fastest at key 16 and value 32, forward and backward, on a CPU core."""
 
+SEGMENT = 4 * CHUNK
+"""Positions that are brought into matrix layout at a time. Over the whole of a long stream these copies leave the cache
+and cost more than the arithmetic."""
+
 MILD = -40.0
 """Least total log decay of a chunk that may be anchored. At exp(40) float32 is far from overflow, and the rounding of L
 costs a relative error of about 2e-6."""
@@ -35,8 +39,8 @@ def linear_scan(
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.linear_scan`, with the same arguments, results and errors.
 
-    Differentiable with respect to every tensor. The choice between the ways reads a value of `log_decay`, so on a GPU
-    each call waits for the device once.
+    Differentiable with respect to every tensor. The choice between the ways reads values of `log_decay`: on a GPU the
+    host waits for the device once a segment.
     """
     check_shapes(q, k, v, log_decay, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, initial_state)
@@ -44,29 +48,36 @@ def linear_scan(
     V = v.shape[-1]
 
     def rows(tensor: Tensor) -> Tensor:
-        """(B, T, H, D) or (B, T, H) as contiguous (B·H, T, D): every chunk is then a strided batch of matrices."""
-        return tensor.to(dtype).transpose(1, 2).reshape(B * H, T, -1)
+        """(B, T, H, D) or (B, T, H) as contiguous (B·H, T, D), of which a chunk is a batch of matrices."""
+        return tensor.to(dtype).transpose(1, 2).reshape(B * H, tensor.shape[1], -1)
 
     # Automatic mixed precision would run the matrix products, and so the state, in half precision.
     with torch.autocast(q.device.type, enabled=False):
         state = initial_state.to(dtype).reshape(B * H, K, V)
         if T == 1:
             state = rows(log_decay).exp().transpose(1, 2) * state + rows(k).transpose(1, 2) * rows(v)
-            outputs = torch.bmm(rows(q) * scale, state)
+            outputs = [torch.bmm(rows(q) * scale, state)]
         else:
-            outputs, state = _chunks(rows(q) * scale, rows(k), rows(v), rows(log_decay), state)
-    return outputs.view(B, H, T, V).transpose(1, 2).to(v.dtype), state.view(B, H, K, V)
+            outputs = []
+            # split, not slices, here and below: its backward joins the pieces once, where each slice would add up a
+            # full-length gradient.
+            for segment in zip(*(tensor.split(SEGMENT, 1) for tensor in (q, k, v, log_decay)), strict=True):
+                q_s, k_s, v_s, log_decay_s = (rows(tensor) for tensor in segment)
+                output, state = _chunks(q_s, k_s, v_s, log_decay_s, state, scale)
+                outputs.append(output)
+    joined = torch.cat([output.view(B, H, -1, V).transpose(1, 2) for output in outputs], 1)
+    return joined.to(v.dtype), state.view(B, H, K, V)
 
 
-def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """Chunk after chunk. Here and below R = B·H: q, k (R, T, K), v (R, T, V), log_decay (R, T, K or 1)."""
-    # split, not slices: its backward joins the pieces once, where each slice would add up a full-length gradient.
     decays = log_decay.split(CHUNK, 1)
     sums = [decay.cumsum(1) for decay in decays]
     mild = torch.stack([total[:, -1].detach().amin() for total in sums]).gt(MILD).tolist()
     exact = _pairwise if log_decay.shape[-1] == 1 else _halving
     outputs = []
     for i, (q_i, k_i, v_i) in enumerate(zip(q.split(CHUNK, 1), k.split(CHUNK, 1), v.split(CHUNK, 1), strict=True)):
+        q_i = q_i * scale  # here, while the chunk is in the cache
         if mild[i]:
             output, state = _anchored(q_i, k_i, v_i, sums[i], state)
         else:
