@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -175,8 +175,8 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
     """
     longest = max_length or int(streams.lengths.max())
     if len(streams) < MIN_STREAMS:
-        if max_length is None:
-            longest = _segment_length(streams, train_context)
+        if max_length is None or _segments(streams, max_length) < MIN_STREAMS:
+            longest = min(longest, _segment_length(streams, train_context))
         streams = streams.cut(longest)
     lengths = np.sort(streams.lengths)[::-1]
     if len(lengths) >= MIN_STREAMS:
@@ -192,11 +192,16 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
     return streams, longest
 
 
+def _segments(streams: Streams, length: int) -> int:
+    """How many disjoint segments of `length` positions the streams hold, with their gaps."""
+    return int(np.sum((streams.lengths + streams.horizon) // (length + streams.horizon)))
+
+
 def _segment_length(streams: Streams, train_context: int) -> int:
     """The longest T·2^k that still cuts the recordings into at least 16 segments (or 8 at the least)."""
     length = 2 * train_context
     for wanted in (2 * MIN_STREAMS, MIN_STREAMS):
-        while np.sum((streams.lengths + streams.horizon) // (2 * length + streams.horizon)) >= wanted:
+        while _segments(streams, 2 * length) >= wanted:
             length *= 2
         if length > 2 * train_context:
             break
@@ -441,6 +446,11 @@ def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
         interval = mean_interval(per_stream)
         controls[name] = Control(period, *interval.triple, per_stream=per_stream.tolist())
     return controls
+
+
+def under(evaluation: Evaluation, periods: Periods) -> Evaluation:
+    """The same evaluation with the controls at reset periods that were chosen elsewhere."""
+    return replace(evaluation, controls=_controls(curve_of(evaluation), periods))
 
 
 def best_periods(evaluation: Evaluation) -> Periods:

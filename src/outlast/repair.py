@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import functools
+import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 
 from outlast.errors import InputError
-from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate
+from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, under
 from outlast.interventions import Intervention
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent
@@ -21,6 +26,7 @@ from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.verdicts import benefit, curve_of, refusal, short_context
 
+Outcome = TypeVar("Outcome")
 Progress = Callable[[str, float, float | None], None]
 """(what is being done, share done of it, loss where there is one)"""
 
@@ -88,7 +94,9 @@ class _Plan:
             progress=lambda share: self.say(f"measure {name}", share),
         )
 
-    def train(self, rule: Intervention, checkpoint: Path | None, resume: bool) -> tuple[Recurrent, dict[str, Any]]:
+    def train(
+        self, rule: Intervention, checkpoint: Path | None, resume: bool, stop: threading.Event | None = None
+    ) -> tuple[Recurrent, dict[str, Any]]:
         model = copy.deepcopy(self.base)
         losses = fit(
             model,
@@ -100,6 +108,7 @@ class _Plan:
             checkpoint=checkpoint,
             resume=resume,
             progress=lambda step, steps, loss, left: self.say(f"train {rule.label}", step / steps, loss),
+            stop=stop,
         )
         record = {"objective": self.objective.name, "losses": losses, **asdict(self.training)}
         return model, record
@@ -117,11 +126,7 @@ class _Plan:
     ) -> Repair:
         after = self.evaluate(model, self.data, rule.label, periods, ends_only=ends_only)
         main = self.measures[0]
-        if ends_only:
-            paired = _same_bands(before, after)
-        else:
-            paired = before
-        change = short_context(curve_of(paired), curve_of(after), main)
+        change = short_context(curve_of(before), curve_of(after), main)
         guards = {}
         for name, streams in self.guards.items():
             guarded = self.evaluate(model, streams, f"{rule.label} on guard {name}", None, ends_only=True)
@@ -195,33 +200,61 @@ def compare(
     steps: int | None = None,
     measuring: EvalSettings | None = None,
     guards: Mapping[str, Streams] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Compared:
     """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
 
     Among the interventions that keep short contexts on validation, the one with the lowest loss at the oldest age is
-    picked; it is the winner if the test streams accept it. Arguments as for `repair`.
+    picked; it is the winner if the test streams accept it. The others are measured on test streams at the ages that
+    acceptance needs. Arguments as for `repair`, and
+
+    Args:
+        interventions: what to compare.
+        checkpoint: a folder with one checkpoint an intervention.
+        jobs: how many to train and measure side by side, in threads of one torch thread each. Models with dropout go
+            one after the other, because dropout draws from the one global generator.
     """
     if not interventions:
         raise InputError("no interventions", "at least one", "for example carry with an expected run")
     plan = _plan(model, data, train_context, objective, measures, training, steps, measuring, guards, progress)
     main = plan.measures[0]
-    base_validation = plan.evaluate(plan.base, plan.data.validation, "base on validation", None)
-    periods = best_periods(base_validation)
-    before = plan.evaluate(plan.base, plan.data, "base", periods)
+    workers = 1 if _draws(plan.base) else jobs
+
+    bases = {"validation": plan.data.validation, "test": plan.data}
+    seen = _side_by_side(
+        workers,
+        [functools.partial(plan.evaluate, plan.base, part, f"base on {name}", None) for name, part in bases.items()],
+    )
+    periods = best_periods(seen[0])
+    before = under(replace(seen[1], model={**seen[1].model, "name": "base"}), periods)
     guards_before = _guards(plan)
-    trained: list[tuple[Intervention, Recurrent, dict[str, Any], dict[str, float]]] = []
-    for rule in interventions:
-        repaired, record = plan.train(rule, None, False)
-        seen = plan.evaluate(repaired, plan.data.validation, f"{rule.label} on validation", periods, ends_only=True)
-        change = short_context(curve_of(_same_bands(base_validation, seen)), curve_of(seen), main)
-        validation = {"oldest": seen.oldest.loss, "short_difference": change.difference, "short_margin": change.margin}
-        trained.append((rule, repaired, record, validation))
+
+    stop = threading.Event()
+
+    def prepare(rule: Intervention) -> tuple[Recurrent, dict[str, Any], dict[str, float]]:
+        folder = checkpoint / re.sub(r"[^a-z0-9_]+", "-", rule.label.lower()).strip("-") if checkpoint else None
+        repaired, record = plan.train(rule, folder, resume, stop)
+        after = plan.evaluate(repaired, plan.data.validation, f"{rule.label} on validation", periods, ends_only=True)
+        change = short_context(curve_of(seen[0]), curve_of(after), main)
+        validation = {"oldest": after.oldest.loss, "short_difference": change.difference, "short_margin": change.margin}
+        return repaired, record, validation
+
+    trained = _side_by_side(workers, [functools.partial(prepare, rule) for rule in interventions], stop)
     picked = _pick([validation for *_, validation in trained])
-    rows = []
-    for number, (rule, repaired, record, validation) in enumerate(trained):
-        result = plan.judge(rule, repaired, record, before, periods, guards_before, ends_only=number != picked)
-        rows.append(CompareRow(rule.label, validation, result))
+    judged = _side_by_side(
+        workers,
+        [
+            functools.partial(plan.judge, rule, *trained[i][:2], before, periods, guards_before, ends_only=i != picked)
+            for i, rule in enumerate(interventions)
+        ],
+    )
+    rows = [
+        CompareRow(rule.label, validation, result)
+        for rule, (*_, validation), result in zip(interventions, trained, judged, strict=True)
+    ]
     won = rows[picked].repair.accepted
     result = Comparison(
         base=before,
@@ -230,19 +263,41 @@ def compare(
         picked=rows[picked].name,
         outlast=VERSION,
     )
-    return Compared(trained[picked][1] if won else None, result)
+    return Compared(trained[picked][0] if won else None, result)
+
+
+def _draws(model: Recurrent) -> bool:
+    """Whether training the model draws random numbers (dropout)."""
+    rates = [getattr(module, "p", 0) or getattr(module, "dropout", 0) for module in model.modules()]
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)
+
+
+def _side_by_side(
+    workers: int, jobs: Sequence[Callable[[], Outcome]], stop: threading.Event | None = None
+) -> list[Outcome]:
+    """What each job returns, in order; `workers` of them at a time. Ctrl-C, or an error in one, stops them all."""
+    if workers <= 1:
+        return [job() for job in jobs]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    # In a new thread torch starts from its own default number of threads, not from what the main thread was told.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            if stop:
+                stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _pick(validations: Sequence[dict[str, float]]) -> int:
     """The lowest oldest-age loss among those that keep short contexts on validation (among all, where none does)."""
     keeping = [i for i, v in enumerate(validations) if v["short_difference"] <= v["short_margin"]]
     return min(keeping or range(len(validations)), key=lambda i: validations[i]["oldest"])
-
-
-def _same_bands(before: Evaluation, after: Evaluation) -> Evaluation:
-    """`before` with only the bands that `after` has."""
-    ages = {band.age for band in after.age_curve}
-    return replace(before, age_curve=[band for band in before.age_curve if band.age in ages])
 
 
 def _guards(plan: _Plan) -> dict[str, Evaluation]:

@@ -90,6 +90,7 @@ def fit(
     checkpoint: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> list[tuple[int, float]]:
     """Train `model` in place and return (step, mean loss since the row before) pairs.
 
@@ -100,9 +101,10 @@ def fit(
         intervention: where windows start; prepared here, on the model as it is given.
         train_context: positions in a window.
         settings: how.
-        checkpoint: a folder to save to every `settings.checkpoint_every` steps and on Ctrl-C.
+        checkpoint: a folder to save to every `settings.checkpoint_every` steps, on Ctrl-C and at the end.
         resume: go on from `checkpoint` if it holds one; the model given must be the one training began with.
         progress: called after every step.
+        stop: set it to stop after the step in progress, as Ctrl-C does.
 
     Raises:
         TrainingDiverged: the loss or gradient is not a number; names the step.
@@ -135,7 +137,7 @@ def fit(
 
     model.train()
     began = time.monotonic()
-    with _asked_to_stop() as stop, torch.random.fork_rng():
+    with _asked_to_stop(stop or threading.Event()) as asked, torch.random.fork_rng():
         for step in range(first, settings.steps):
             torch.manual_seed(int(hash_integers(settings.seed, "dropout", step, np.array([rank]))[0] >> np.uint64(1)))
             places = sampler.places(step, places)
@@ -165,10 +167,10 @@ def fit(
             if progress:
                 left = (time.monotonic() - began) / (done - first) * (settings.steps - done)
                 progress(done, settings.steps, float(np.mean(recent)) if recent else losses[-1][1], left)
-            due = done % settings.checkpoint_every == 0 or stop.is_set()
-            if checkpoint is not None and due and done < settings.steps:
+            due = done % settings.checkpoint_every == 0 or done == settings.steps or asked.is_set()
+            if checkpoint is not None and due:
                 _store(checkpoint, rank, made_of, done, places, carried, losses, recent, model, optimizer)
-            if stop.is_set() and done < settings.steps:
+            if asked.is_set() and done < settings.steps:
                 kept = (
                     f"saved to {checkpoint}; run the same command with --resume" if checkpoint else "nothing was kept"
                 )
@@ -178,9 +180,8 @@ def fit(
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a step is never cut in the middle; a second Ctrl-C stops at once."""
-    event = threading.Event()
+def _asked_to_stop(event: threading.Event) -> Iterator[threading.Event]:
+    """Ctrl-C sets `event`, so that a step is never cut in the middle; a second Ctrl-C stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield event
         return

@@ -138,7 +138,10 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
 
 
 def short_context(before: Curve, after: Curve, measure: Measure) -> ShortContext:
-    """How short contexts changed: the mean over all bands within the training context, repaired − base, by stream."""
+    """How short contexts changed: the mean over all bands within the training context, repaired − base, by stream.
+
+    The two curves must agree in these bands; past the training context they may differ.
+    """
     within = before.within()
     differences = after.losses[within] - before.losses[within]
     change = mean_interval(differences.mean(0))

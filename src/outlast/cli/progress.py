@@ -1,0 +1,54 @@
+"""Progress on standard error: a bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+_QUIET_SECONDS = 10.0
+
+
+class Reporter:
+    """Told what is being done and what share of it is done; shows loss and time left. Safe to call from threads."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} % {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.tasks = {}
+        self.begun: dict[str, float] = {}
+        self.said = time.monotonic()
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> Reporter:
+        if self.console.is_terminal:
+            self.bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.console.is_terminal:
+            self.bars.stop()
+
+    def __call__(self, what: str, share: float, loss: float | None = None) -> None:
+        text = "" if loss is None else f"loss {loss:.4f}"
+        with self.lock:
+            now = time.monotonic()
+            begun = self.begun.setdefault(what, now)
+            if self.console.is_terminal:
+                if what not in self.tasks:
+                    self.tasks[what] = self.bars.add_task(what, total=1.0, loss="")
+                self.bars.update(self.tasks[what], completed=share, loss=text)
+            elif share >= 1 or now - self.said > _QUIET_SECONDS:
+                self.said = now
+                left = (now - begun) / share * (1 - share) if share > 0 else 0.0
+                rest = f"done in {now - begun:.0f} s" if share >= 1 else f"{left:.0f} s left"
+                print(f"{what}: {share:.0%} {text} {rest}", file=sys.stderr, flush=True)

@@ -1,0 +1,19 @@
+"""The built-in tasks, by name. A new task is one new file and one line here."""
+
+from __future__ import annotations
+
+from outlast.errors import unknown_name
+from outlast.tasks.power import POWER
+from outlast.tasks.task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (POWER,)}
+
+
+def task(name: str) -> Task:
+    """The task with this name."""
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name]
+
+
+__all__ = ["TASKS", "Task", "task"]
