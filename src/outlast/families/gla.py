@@ -89,7 +89,13 @@ class GLA(Mixer):
         return GLAState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
-        B, T, D = x.shape
+        y, after = self._recur(x, state)
+        y = self.norm(y).reshape(x.shape) * F.silu(self.gate(x))
+        return self.output(y), after
+
+    def _recur(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
+        """x (B, T, D) -> (B, T, H, V). On its own, so that without gradients its tensors are freed before the rest."""
+        B, T, _ = x.shape
         mixed, window = self.queries_keys_values(x), state.convolution
         if self.convolution is not None:
             assert window is not None
@@ -98,5 +104,4 @@ class GLA(Mixer):
         gates = self.decay_high(self.decay_low(x))
         log_decay = F.logsigmoid(gates.to(compute_dtype(gates))) / self.temperature
         y, memory = scan.pick()(q, k, v, log_decay.view(q.shape), state.state, q.shape[-1] ** -0.5)
-        y = self.norm(y).reshape(B, T, D) * F.silu(self.gate(x))
-        return self.output(y), GLAState(memory, window)
+        return y, GLAState(memory, window)
