@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -11,11 +12,29 @@ import torch
 
 from outlast.results import VERSION
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # from malloc.h
 _PACKAGES = ("torch", "numpy", "numba", "transformers", "accelerate", "flash-linear-attention", "mamba-ssm")
 
 
+def tune_allocator() -> str:
+    """Keep freed memory for the next step instead of handing it back to the system after every operation.
+
+    Without this, page faults take a fifth to a third of training on a CPU with glibc. It holds for the whole process,
+    so only the command line asks for it. Opt out with OUTLAST_ALLOCATOR=default.
+
+    Returns:
+        what is in force: ``tuned`` or ``default``.
+    """
+    if os.environ.get("OUTLAST_ALLOCATOR") == "default" or platform.libc_ver()[0] != "glibc":
+        return "default"
+    library = ctypes.CDLL(None)
+    # One arena for all threads (those of other threads cannot hold large blocks), no mmap for large blocks, no trimming.
+    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, 2**31 - 1))
+    return "tuned" if all(library.mallopt(*setting) for setting in settings) else "default"
+
+
 def environment() -> dict[str, Any]:
-    """Names and values for `outlast env`."""
+    """Names and values for `outlast env`, which tunes the allocator as every verb does."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -29,5 +48,6 @@ def environment() -> dict[str, Any]:
         **versions,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "allocator": tune_allocator(),
         "scan": os.environ.get("OUTLAST_SCAN", "chunked"),
     }

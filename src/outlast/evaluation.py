@@ -53,8 +53,8 @@ class EvalSettings:
 
     max_length: int | None = None
     targets: int = 2048
-    chunk: int = 512
-    positions_at_once: int = 65536
+    chunk: int = 256
+    positions_at_once: int = 16384
     ends_only: bool = False
     seed: int = 0
 

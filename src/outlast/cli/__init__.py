@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from outlast.cli import verbs
 from outlast.cli.options import VERBS, parse
+from outlast.environment import tune_allocator  # noqa: E402
 from outlast.errors import Interrupted, OutlastError, unknown_name
 
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
+        tune_allocator()
         return getattr(verbs, f"run_{name}")(parse(VERBS[name], rest))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
