@@ -1,62 +1,29 @@
-"""outlast: recurrent models that outlast their training context."""
+"""outlast: recurrent models that outlast their training context.
 
-from outlast.adapters import adapt, from_factory
-from outlast.adapters.check import check
-from outlast.checkpoints import load, save
-from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
-from outlast.evaluation import EvalSettings, evaluate
-from outlast.families import build
-from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
-from outlast.objectives import self_distillation
-from outlast.repair import compare, repair
-from outlast.reporting import write_report
-from outlast.resetting import with_reset
-from outlast.results import VERSION, load_result, save_result
-from outlast.state import StatePart
-from outlast.streams import Batch, Split, Streams, open_streams, split
-from outlast.tasks import TASKS, Task
-from outlast.training import TrainSettings, fit
+The public names are those of `outlast.public`. They are loaded when the first of them is asked for, so that the
+command line answers ``--help`` without loading torch.
+"""
 
-__version__ = VERSION
+from __future__ import annotations
 
-__all__ = [
-    "TASKS",
-    "Batch",
-    "Carry",
-    "EvalSettings",
-    "FittedNoise",
-    "InputError",
-    "InputSpec",
-    "Interrupted",
-    "Mix",
-    "OutlastError",
-    "RandomNoise",
-    "Recurrent",
-    "Split",
-    "StatePart",
-    "Streams",
-    "Task",
-    "TrainSettings",
-    "TrainingDiverged",
-    "Zero",
-    "adapt",
-    "build",
-    "check",
-    "compare",
-    "evaluate",
-    "fit",
-    "from_factory",
-    "load",
-    "load_result",
-    "open_streams",
-    "repair",
-    "save",
-    "save_result",
-    "self_distillation",
-    "split",
-    "state_passing",
-    "tbtt",
-    "with_reset",
-    "write_report",
-]
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outlast.public import *  # noqa: F403
+    from outlast.public import __version__ as __version__
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_") and name not in ("__all__", "__version__"):
+            raise AttributeError(name)
+        if importlib.util.find_spec(f"outlast.{name}"):
+            return importlib.import_module(f"outlast.{name}")
+        try:
+            return getattr(importlib.import_module("outlast.public"), name)
+        except AttributeError:
+            raise AttributeError(f"module 'outlast' has no attribute {name!r}") from None
+
+    def __dir__() -> list[str]:
+        return list(importlib.import_module("outlast.public").__all__)

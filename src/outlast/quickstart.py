@@ -17,7 +17,7 @@ from outlast.intervals import mean_interval
 from outlast.interventions import Zero
 from outlast.model import Recurrent
 from outlast.objectives import objective
-from outlast.repair import Progress, compare
+from outlast.repairs import Progress, compare
 from outlast.reporting import write_report
 from outlast.results import (
     CompareRow,

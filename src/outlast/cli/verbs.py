@@ -40,7 +40,7 @@ from outlast.measures import Measure, measure
 from outlast.model import InputSpec, Recurrent
 from outlast.objectives import objective
 from outlast.quickstart import quickstart, quickstart_seeds
-from outlast.repair import compare, repair
+from outlast.repairs import compare, repair
 from outlast.reporting import summary, write_report
 from outlast.results import VERSION, Result, Training, load_result, save_result, to_json
 from outlast.streams import Split, Streams, open_streams, split

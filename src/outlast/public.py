@@ -1,0 +1,62 @@
+"""The public names, which `outlast` hands on."""
+
+from outlast.adapters import adapt, from_factory
+from outlast.adapters.check import check
+from outlast.checkpoints import load, save
+from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
+from outlast.evaluation import EvalSettings, evaluate
+from outlast.families import build
+from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
+from outlast.model import InputSpec, Recurrent
+from outlast.objectives import self_distillation
+from outlast.repairs import compare, repair
+from outlast.reporting import write_report
+from outlast.resetting import with_reset
+from outlast.results import VERSION, load_result, save_result
+from outlast.state import StatePart
+from outlast.streams import Batch, Split, Streams, open_streams, split
+from outlast.tasks import TASKS, Task
+from outlast.training import TrainSettings, fit
+
+__version__ = VERSION
+
+__all__ = [
+    "TASKS",
+    "Batch",
+    "Carry",
+    "EvalSettings",
+    "FittedNoise",
+    "InputError",
+    "InputSpec",
+    "Interrupted",
+    "Mix",
+    "OutlastError",
+    "RandomNoise",
+    "Recurrent",
+    "Split",
+    "StatePart",
+    "Streams",
+    "Task",
+    "TrainSettings",
+    "TrainingDiverged",
+    "Zero",
+    "adapt",
+    "build",
+    "check",
+    "compare",
+    "evaluate",
+    "fit",
+    "from_factory",
+    "load",
+    "load_result",
+    "open_streams",
+    "repair",
+    "save",
+    "save_result",
+    "self_distillation",
+    "split",
+    "state_passing",
+    "tbtt",
+    "with_reset",
+    "write_report",
+]
