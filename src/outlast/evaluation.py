@@ -16,19 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.agreement import agreement
 from outlast.errors import InputError
 from outlast.intervals import mean_interval
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
 from outlast.randomness import hash_uniform
 from outlast.results import VERSION, AgeBand, Control, Evaluation, PositionBin, StateRow, plain
-from outlast.state import State, moments, select
+from outlast.state import State, leaves, moments, select
 from outlast.streams import MIN_STREAMS, Batch, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.verdicts import Band, Curve, cross_fitted_best, curve_of, judge, overlap_losses, reset_losses
 
-WORST_LOSS = 1e4
-"""What a prediction that is not a finite number is scored as."""
+WORST_SHARE = 1e4
+"""A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
+age, and so is any worse one: a model that blows up is judged by how often, not by how large its numbers grew.
+"""
 
 _OUTPUTS_AT_ONCE = 2**26
 """Numbers in the outputs of one forward pass: 256 MiB of float32."""
@@ -73,8 +76,9 @@ class Periods:
 def age_bands(train_context: int, length: int, *, ends_only: bool = False) -> tuple[Band, ...]:
     """The bands [from, to) of ages that streams of `length` positions allow.
 
-    Below the training context T: halvings of T down to [0, 1). From T on: T, 2T, then fourfold. The last is the plain
-    carried run over the last part of the streams, the largest T·2^k that is at most half of their length.
+    Below the training context T: halvings of T, rounded up, down to [1, 2) and [0, 1). From T on: T, 2T, then
+    fourfold, as far as they end before the last band begins. The last is the plain carried run over the last part of
+    the streams, the largest T·2^k that is at most half of their length.
     """
     if length < 2 * train_context:
         raise InputError(
@@ -83,11 +87,12 @@ def age_bands(train_context: int, length: int, *, ends_only: bool = False) -> tu
             "give longer streams, or check --train-context and --max-length",
         )
     edges = [train_context]
-    while edges[0] > 0:
-        edges.insert(0, edges[0] // 2)
+    while edges[0] > 1:
+        edges.insert(0, (edges[0] + 1) // 2)
+    edges.insert(0, 0)
     region = target_region(train_context, length)
     starts, start = [], train_context
-    while start < region:
+    while 2 * start <= length - region:
         starts.append(start)
         start = start * 2 if start == train_context else start * 4
     if ends_only:
@@ -117,6 +122,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure `model` on test streams.
 
+    Without targets, how far the outputs move apart with age is measured (`outlast.agreement`), and there is no verdict.
+
     Args:
         model: on its device; left in evaluation mode.
         data: test streams (of a split, the test part). One long recording is cut into disjoint segments.
@@ -133,20 +140,26 @@ def evaluate(
     began = time.monotonic()
     settings = settings or EvalSettings()
     streams, length = usable(data.test if isinstance(data, Split) else data, train_context, settings.max_length)
-    chosen = tuple(measures or default_measures(streams))
-    if not chosen:
-        raise InputError("streams without targets", "targets to measure against", "name a --target")
     bands = age_bands(train_context, length, ends_only=settings.ends_only)
-    run = _Run(model, streams, length, train_context, chosen, bands, settings, progress)
+    run = _Run(model, streams, length, train_context, bands, settings, progress)
+    chosen = tuple(measures or default_measures(streams))
+    judged = bool(chosen)
+    if not judged:
+        young = next(band for band in bands if band[1] == train_context)
+        chosen = (run.agreement(*young),)
+    run.measure(chosen)
     run.carried()
     for number in range(len(bands) - 1):
         run.restarted(number)
 
-    curves = {m.name: Curve(bands, run.losses(k), train_context) for k, m in enumerate(chosen)}
+    kept = run.counted()
+    curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context) for k, m in enumerate(chosen)}
     main = chosen[0]
-    verdict, short = judge(curves[main.name], main, run.non_finite)
+    verdict, short = judge(curves[main.name], main, run.non_finite) if judged else (None, None)
     rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
     about = {**streams.describe(), "length_used": length}
+    if len(kept) < len(streams):
+        about["without_counted_targets"] = len(streams) - len(kept)
     if isinstance(data, Split):
         about["split"] = data.how
     return Evaluation(
@@ -158,8 +171,8 @@ def evaluate(
         measure=main.name,
         unit=main.unit,
         age_curve=rows[main.name],
-        position_curve=run.position_bins(),
-        controls=_controls(curves[main.name], periods),
+        position_curve=run.position_bins(kept) if judged else [],
+        controls=_controls(curves[main.name], periods) if judged else {},
         state=run.state_rows,
         short=short,
         verdict=verdict,
@@ -198,7 +211,7 @@ def _segments(streams: Streams, length: int) -> int:
 
 
 def _segment_length(streams: Streams, train_context: int) -> int:
-    """The longest T·2^k that still cuts the recordings into at least 16 segments (or 8 at the least)."""
+    """The longest T·2^k that still cuts the recordings into at least 16 segments; where that is only 2T, into 8."""
     length = 2 * train_context
     for wanted in (2 * MIN_STREAMS, MIN_STREAMS):
         while _segments(streams, 2 * length) >= wanted:
@@ -216,10 +229,10 @@ class _Run:
     streams: Streams
     length: int
     train_context: int
-    measures: tuple[Measure, ...]
     bands: tuple[Band, ...]
     settings: EvalSettings
     progress: Progress | None
+    measures: tuple[Measure, ...] = ()
     state_rows: list[StateRow] = field(default_factory=list)
     non_finite: int = 0
 
@@ -228,13 +241,43 @@ class _Run:
         self.device = device_of(self.model)
         self.region = target_region(self.train_context, self.length)
         self.blocks = self._blocks()
-        shape = (len(self.measures), len(self.bands), len(self.streams))
-        self.sums, self.counts = np.zeros(shape), np.zeros(shape)
         self.edges = self._position_edges()
         self.position_sums = np.zeros((len(self.edges) - 1, len(self.streams)))
         self.position_counts = np.zeros_like(self.position_sums)
         self.done, self.total = 0.0, self._work()
         self.at_once = self._positions_at_once()
+
+    def measure(self, measures: tuple[Measure, ...]) -> None:
+        """Say what is measured, before the first pass."""
+        self.measures = measures
+        shape = (len(measures), len(self.bands), len(self.streams))
+        self.sums, self.counts = np.zeros(shape), np.zeros(shape)
+        self.worst = self._worst()
+
+    def agreement(self, start: int, end: int) -> Measure:
+        """How far outputs are from those of the same targets at ages [start, end)."""
+        return agreement(
+            self.model, self.streams, self._windows(start, end), self.blocks, self.train_context, self.at_once
+        )
+
+    @torch.no_grad()
+    def _worst(self) -> torch.Tensor:
+        """(measures, 1, 1) the largest loss of a position, from the loss at the streams' first target block."""
+        sums, counts = torch.zeros(len(self.measures), dtype=torch.float64), 0.0
+        everyone = np.arange(len(self.streams))
+        at_once = max(1, self.at_once // self.train_context)
+        for group in np.split(everyone, np.arange(at_once, len(everyone), at_once)):
+            batch = self._read(group, self.blocks[group, 0], self.train_context)
+            outputs, _ = self._step(batch, self.model.initial_state(len(group)))
+            losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+            finite = torch.isfinite(losses).all(0) * batch.weights
+            sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
+            counts += float(finite.sum())
+        level = (sums / max(counts, 1e-12)).abs()
+        worst = WORST_SHARE * torch.where(level > 0, level, 1.0)
+        # Measures with an absolute tolerance are rates: nothing is worse than 1.
+        rates = torch.tensor([not measure.relative for measure in self.measures])
+        return torch.where(rates, 1.0, worst).view(-1, 1, 1).to(self.device)
 
     @torch.no_grad()
     def _positions_at_once(self) -> int:
@@ -243,7 +286,8 @@ class _Run:
         outputs, _ = self._step(
             self._read(np.zeros(1, np.int64), np.zeros(1, np.int64), 1), self.model.initial_state(1)
         )
-        return max(1, min(self.settings.positions_at_once, _OUTPUTS_AT_ONCE // max(outputs.numel(), 1)))
+        numbers = sum(tensor.numel() for tensor in leaves(outputs))
+        return max(1, min(self.settings.positions_at_once, _OUTPUTS_AT_ONCE // max(numbers, 1)))
 
     def _blocks(self) -> np.ndarray:
         """(streams, blocks) first positions of target blocks, one training context long, within the last part."""
@@ -262,22 +306,39 @@ class _Run:
         return [*edges, self.length]
 
     def _work(self) -> float:
-        cost = float(self.length * len(self.streams))
-        for start, end in self.bands[:-1]:
-            cost += len(self._windows(start, end)[0]) * (start + min(end - start, self.train_context))
-        return cost
+        young = sum(int(self._layout(number)[2].sum()) for number in range(len(self.bands) - 1))
+        return float(self.length * len(self.streams) + young)
+
+    def counted(self) -> np.ndarray:
+        """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8."""
+        kept = np.flatnonzero(self.counts[0, -1] > 0)
+        if len(kept) < MIN_STREAMS:
+            raise InputError(
+                f"{len(kept)} of {len(self.streams)} test streams with targets that count in their last "
+                f"{self.region} positions",
+                f"at least {MIN_STREAMS} streams",
+                "check the weights, or give more streams",
+            )
+        return kept
 
     def losses(self, measure: int) -> np.ndarray:
         """(bands, streams) mean losses over the targets."""
         return self.sums[measure] / np.maximum(self.counts[measure], 1e-12)
 
-    def _per_position(self, outputs: Any, batch: Batch) -> np.ndarray:
-        """(measures, B, T) losses, with what is not finite scored as `WORST_LOSS`."""
+    def _per_position(self, outputs: Any, batch: Batch, scored: np.ndarray | None = None) -> np.ndarray:
+        """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite.
+
+        Args:
+            scored: (B, T), which positions are scored now; None: all.
+        """
         stacked = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
         finite = torch.isfinite(stacked)
-        self.non_finite += int((~finite[0]).sum())
-        worst = torch.full_like(stacked, WORST_LOSS)
-        return torch.where(finite, stacked.clamp(-WORST_LOSS, WORST_LOSS), worst).cpu().numpy()
+        for tensor in leaves(outputs):
+            if tensor.shape[:2] == stacked.shape[1:]:
+                finite = finite & torch.isfinite(tensor).view(*stacked.shape[1:], -1).all(-1)
+        lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
+        self.non_finite += int(lost.sum() if scored is None else (lost & scored).sum())
+        return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy()
 
     def _count(self, work: float) -> None:
         self.done += work
@@ -337,7 +398,12 @@ class _Run:
         self.counts[:, -1, group] += weights.sum(-1)
 
     def _windows(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The restarts that give every target an age in [start, end).
+        """The restarts that give every target exactly one age in [start, end).
+
+        From the training context on, restarts lie `end - start` positions apart, counted from where the targets may
+        begin: the target at first + j gets age start + j mod (end − start). Below it, they are counted from the
+        beginning of each target block: its target j gets age start + j mod (end − start). Over many targets every age
+        of the band is met equally often, but for the rest of a block that is no multiple of the band's width.
 
         Returns:
             stream, first position read, first target and number of targets of each window, (windows,).
@@ -354,24 +420,32 @@ class _Run:
         sizes = np.tile(np.minimum(width, block - offsets), len(blocks))
         return np.repeat(streams, len(offsets)), targets - start, targets, sizes
 
+    def _layout(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The readings of one band; target blocks of one window share its reading.
+
+        Returns:
+            (2, readings) stream and first position of each; of each target block its reading; (readings,) positions
+            to read; of each target block its offset within its reading, and its size.
+        """
+        streams, begins, targets, sizes = self._windows(*self.bands[number])
+        codes, reading = np.unique(streams * self.length + begins, return_inverse=True)
+        longest = np.zeros(len(codes), np.int64)
+        np.maximum.at(longest, reading, targets - begins + sizes)
+        return np.stack(np.divmod(codes, self.length)), reading, longest, targets - begins, sizes
+
     @torch.no_grad()
     def restarted(self, number: int) -> None:
         """One band: read from the zero state at restarts, score only the targets of ages within the band."""
-        start, end = self.bands[number]
-        streams, begins, targets, sizes = self._windows(start, end)
-        # Blocks of one window share its reading.
-        keys, inverse = np.unique(np.stack([streams, begins]), axis=1, return_inverse=True)
-        longest = np.zeros(keys.shape[1], np.int64)
-        np.maximum.at(longest, inverse, targets - begins + sizes)
+        keys, reading, longest, targets, sizes = self._layout(number)
         order = np.argsort(longest, kind="stable")
-        by_window = np.argsort(inverse, kind="stable")
-        first_of = np.searchsorted(inverse[by_window], np.arange(keys.shape[1] + 1))
+        by_window = np.argsort(reading, kind="stable")
+        first_of = np.searchsorted(reading[by_window], np.arange(keys.shape[1] + 1))
         chunk = min(self.settings.chunk, int(longest.max()))
         at_once = max(1, self.at_once // chunk)
         for group in np.split(order, np.arange(at_once, len(order), at_once)):
             mine = np.concatenate([by_window[first_of[w] : first_of[w + 1]] for w in group])
             row = np.repeat(np.arange(len(group)), first_of[group + 1] - first_of[group])
-            self._read_group(number, keys[:, group], longest[group], row, (targets - begins)[mine], sizes[mine])
+            self._read_group(number, keys[:, group], longest[group], row, targets[mine], sizes[mine])
 
     def _read_group(
         self,
@@ -395,12 +469,12 @@ class _Run:
             inside = (offsets >= target[:, None]) & (offsets < (target + size)[:, None])
             np.logical_or.at(scored, row, inside)
             if scored.any():
-                losses = self._per_position(outputs, batch)
+                losses = self._per_position(outputs, batch, scored[rows])
                 weights = batch.weights.cpu().numpy() * scored[rows]
                 for k in range(len(self.measures)):
                     np.add.at(self.sums[k, number], streams[rows], (losses[k] * weights).sum(-1))
                     np.add.at(self.counts[k, number], streams[rows], weights.sum(-1))
-            self._count((stop - position) * len(rows))
+            self._count(int((np.minimum(longest[rows], stop) - position).sum()))
             position = stop
             going = longest[rows] > position
             if not going.all():
@@ -408,12 +482,13 @@ class _Run:
                 state = select(state, torch.from_numpy(np.flatnonzero(going)))
                 rows = rows[going]
 
-    def position_bins(self) -> list[PositionBin]:
-        """The position curve."""
-        counted = self.position_counts.min(1) > 0
+    def position_bins(self, kept: np.ndarray) -> list[PositionBin]:
+        """The position curve over the streams `kept`, where all of them have positions that count."""
+        sums, counts = self.position_sums[:, kept], self.position_counts[:, kept]
+        counted = counts.min(1) > 0
         bins = []
         for k in np.flatnonzero(counted):
-            interval = mean_interval(self.position_sums[k] / self.position_counts[k], int(counted.sum()))
+            interval = mean_interval(sums[k] / counts[k], int(counted.sum()))
             loss, low, high = map(plain, interval.triple)
             bins.append(PositionBin(self.edges[k], self.edges[k + 1], loss, low, high, interval.n))
         return bins

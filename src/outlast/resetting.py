@@ -9,7 +9,7 @@ from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.model import Recurrent
-from outlast.state import State, StatePart, leaves, where
+from outlast.state import State, StatePart, leaves, map_state, where
 
 
 class ResetState(NamedTuple):
@@ -63,14 +63,15 @@ class WithReset(Recurrent):
             output, state = self._piece(inputs[:, begin:stop], state)
             pieces.append(output)
             begin = stop
-        return torch.cat(pieces, 1), state
+        return map_state(lambda *tensors: torch.cat(tensors, 1), *pieces), state
 
-    def _piece(self, inputs: Tensor, state: ResetState) -> tuple[Tensor, ResetState]:
+    def _piece(self, inputs: Tensor, state: ResetState) -> tuple[Any, ResetState]:
         zero = self.model.initial_state(inputs.shape[0])
         outputs, copies = [], []
         shift = self.every // 2
         for number, copy in enumerate(state.copies):
-            due = (state.read + number * shift) % self.every == 0
+            # Nothing is due before the first position: there the state is what the caller started from.
+            due = ((state.read + number * shift) % self.every == 0) & (state.read > 0)
             output, after = self.model(inputs, where(due, zero, copy))
             outputs.append(output)
             copies.append(after)

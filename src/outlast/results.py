@@ -7,10 +7,12 @@ streams can be compared pair by pair later.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import math
 import os
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -246,28 +248,59 @@ def to_json(result: Result) -> str:
 
 
 def from_json(text: str) -> Result:
-    """The result that `to_json` wrote."""
-    record = json.loads(text)
+    """The result that `to_json` wrote.
+
+    Raises:
+        InputError: not JSON, of another kind, or without what a result of its kind holds.
+    """
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"text that is not JSON ({error})", "a result.json", "point at the file outlast wrote"
+        ) from None
     kind = record.get("kind") if isinstance(record, dict) else None
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise InputError(
             f"a JSON document of kind {kind!r}",
             f"a result.json of kind {', '.join(_KINDS)}",
             "point at a result.json that outlast wrote",
         )
-    return _converter.structure(record, _KINDS[kind])
+    try:
+        return _converter.structure(record, _KINDS[kind])
+    except (cattrs.BaseValidationError, ValueError, TypeError, LookupError) as error:
+        faults = cattrs.transform_error(error, path=kind)
+        raise InputError(
+            f"a JSON document of kind {kind!r} that does not hold what one does: {'; '.join(faults[:3])}",
+            f"a result.json that outlast {VERSION} reads",
+            "point at a result.json that outlast wrote, unchanged",
+        ) from None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"it holds {name}, which is not a number")
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that it either has all of `content` or is as it was before."""
+    """Write a file so that it either has all of `content` or is as it was before.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())  # some file systems tell only now that they are full
         os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise InputError(
             f"{path} could not be written: {error.strerror or error}",
             "a folder with room that may be written to",
@@ -285,13 +318,19 @@ def load_result(path: str | Path) -> Result:
     path = Path(path)
     path = path / "result.json" if path.is_dir() else path
     try:
-        return from_json(path.read_text())
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(
             f"no file {path}", "a result.json or a folder with one", "run a measuring verb first"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not JSON ({error})", "a result.json", "point at the file outlast wrote") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error})", "a result.json", "point at the file outlast wrote"
+        ) from None
+    try:
+        return from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error.given}", error.expected, error.do) from None
 
 
 def plain(value: float) -> float:

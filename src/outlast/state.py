@@ -62,7 +62,14 @@ def leaves(state: State) -> list[Tensor]:
 
 
 def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
-    """A state of the same structure holding `tensors` (in the order of `leaves`)."""
+    """A state of the same structure holding `tensors` (in the order of `leaves`).
+
+    Raises:
+        ValueError: not as many tensors as the state holds.
+    """
+    wanted = len(leaves(state))
+    if len(tensors) != wanted:
+        raise ValueError(f"{len(tensors)} tensors for a state of {wanted}")
     queue = iter(tensors)
 
     def walk(node: State) -> State:
@@ -136,8 +143,9 @@ def to(state: State, device: torch.device | str) -> State:
 
 
 def flatten(state: State, parts: Sequence[StatePart]) -> dict[str, Tensor]:
-    """Each part as a (B, D) matrix, by path."""
-    return {part.path: tensor.flatten(1) for part, tensor in zip(parts, leaves(state), strict=True)}
+    """Each part as a (B, D) matrix, by path; a part of one number a row, such as a counter, as (B, 1)."""
+    pairs = zip(parts, leaves(state), strict=True)
+    return {part.path: tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None] for part, tensor in pairs}
 
 
 def choose_parts(parts: Sequence[StatePart], touched: State, untouched: State) -> State:

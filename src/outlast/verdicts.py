@@ -116,7 +116,8 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
         first = next((i for k, i in enumerate(old) if all(bad[k:])), old[-1])
         from_age = curve.bands[first][0]
         because.append(f"the excess stays above the tolerance from age {from_age} on")
-    elif len(old) > 1 and gain.mean < -tolerance and gain.high < 0:
+    elif len(old) > 1 and gain.mean < -tolerance and gain.high < 0 and oldest.high <= tolerance:
+        # The second condition: coming down from a hump just past the training context is not use of older inputs.
         name = "generalises"
         because.append(
             f"the oldest band is {-gain.mean:.4f} ({-gain.high:.4f} to {-gain.low:.4f}) below the band just past the "
@@ -127,7 +128,8 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
         because.append("the upper end of the excess is within the tolerance")
     else:
         name = "undecided"
-        distance = max(abs(tolerance - oldest.mean), tolerance / 4)
+        # `fails` needs the lower end above zero, `robust` the upper end within the tolerance.
+        distance = oldest.mean if oldest.mean > tolerance else max(tolerance - oldest.mean, tolerance / 4)
         needed = max(streams_to_decide(excesses[-1], distance), oldest.n + 1)
         because.append(
             f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "

@@ -1,0 +1,75 @@
+"""Without targets: how far outputs of states of any age are from those of a state of the training context's age."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast.errors import InputError
+from outlast.measures import Measure, divergence
+from outlast.model import Recurrent, device_of
+from outlast.streams import Batch, Streams
+
+Windows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Stream, first position read, first target and number of targets of each window."""
+
+
+@torch.no_grad()
+def agreement(
+    model: Recurrent, streams: Streams, windows: Windows, blocks: np.ndarray, block: int, positions_at_once: int
+) -> Measure:
+    """The divergence from the outputs that `windows`, each read from the zero state, give at the same targets.
+
+    Streams of tokens: KL divergence of the softmax distributions, nats. Streams of features: mean squared difference.
+    The reference outputs are held in memory: targets × outputs numbers.
+
+    Args:
+        blocks: (streams, blocks) first positions of target blocks; `block` positions each.
+        positions_at_once: rows × positions read at once.
+
+    Raises:
+        InputError: outputs that are not one tensor (B, T, outputs).
+    """
+    device, references = device_of(model), torch.empty(0)
+    order = np.argsort(windows[3], kind="stable")
+    # Windows of as many targets as each other are read together.
+    for same in np.split(order, np.flatnonzero(np.diff(windows[3][order])) + 1):
+        stream, begin, target, size = (column[same] for column in windows)
+        length = int(target[0] - begin[0] + size[0])
+        slot = (blocks[stream] <= target[:, None]).sum(1) - 1
+        at_once = max(1, positions_at_once // length)
+        for rows in np.split(np.arange(len(same)), np.arange(at_once, len(same), at_once)):
+            batch = streams.window(stream[rows], begin[rows], length).to(device)
+            outputs, _ = model(batch.inputs, model.initial_state(len(rows)))
+            if not isinstance(outputs, Tensor) or outputs.dim() != 3:
+                raise InputError(
+                    "streams without targets, and a model whose outputs are not one tensor (B, T, outputs)",
+                    "targets to measure against",
+                    "name a --target",
+                )
+            if not len(references):
+                references = torch.zeros(*blocks.shape, block, outputs.shape[-1])
+            where = target[rows] - blocks[stream[rows], slot[rows]]
+            offsets = where[:, None] + np.arange(size[0])
+            references[stream[rows, None], slot[rows, None], offsets] = outputs[:, -size[0] :].float().cpu()
+    kind = "kl" if streams.tokens else "squared"
+    unit = "nats" if streams.tokens else "squared difference"
+    apart = functools.partial(_from_references, kind, references, blocks, block)
+    return Measure(f"divergence_{kind}", unit, apart, relative=True, tolerance=0.01)
+
+
+def _from_references(
+    kind: str, references: Tensor, blocks: np.ndarray, block: int, outputs: Any, batch: Batch
+) -> Tensor:
+    """(B, T) divergences at targets, 0 elsewhere."""
+    stream = batch.stream_id.cpu().numpy()[:, None]
+    position = batch.position.cpu().numpy()[:, None] + np.arange(outputs.shape[1])
+    slot = np.maximum((blocks[stream] <= position[..., None]).sum(-1) - 1, 0)
+    offset = position - blocks[stream, slot]
+    inside = (offset >= 0) & (offset < block)
+    wanted = references[stream, slot, np.where(inside, offset, 0)].to(outputs.device)
+    return divergence(kind, outputs, wanted) * torch.from_numpy(inside).to(outputs.device)
