@@ -41,6 +41,10 @@ class Streams:
         horizon: positions ahead that a target looks; segments keep at least this gap.
         classes: number of classes where targets are integers.
         about: where the data came from and what was done to them; goes into every result.
+        labels: (N,) integers by name, by which losses are told apart (slices); below 0: in no slice. What the values
+            stand for is in ``about["label_names"][name]``, a list.
+        references: (N,) losses by name that some known predictor has at the same targets, in the unit of the first
+            measure; evaluations report the excess over them.
     """
 
     inputs: np.ndarray
@@ -52,6 +56,8 @@ class Streams:
     horizon: int = 1
     classes: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    references: dict[str, np.ndarray] = field(default_factory=dict)
 
     from_tokens = classmethod(readers.from_tokens)
     from_arrays = classmethod(readers.from_arrays)
@@ -85,7 +91,8 @@ class Streams:
     ) -> Batch:
         """Rows of `length` positions: row i from position[i] of stream stream_id[i].
 
-        Positions past a stream's end get weight 0 and repeat its last position, so that rows stay equally long.
+        Positions past a stream's end get weight 0 and repeat its last position, so that rows stay equally long. Labels
+        and references go into the extras, (B, length) each, as ``label.NAME`` and ``reference.NAME``.
         """
         stream_id, position = np.asarray(stream_id, np.int64), np.asarray(position, np.int64)
         offset = position[:, None] + np.arange(length)
@@ -102,6 +109,10 @@ class Streams:
             stream_id=torch.from_numpy(stream_id),
             position=torch.from_numpy(position),
             continues=torch.from_numpy(np.zeros(len(stream_id), bool) if continues is None else continues),
+            extras={
+                **{f"label.{name}": _tensor(values[index]) for name, values in self.labels.items()},
+                **{f"reference.{name}": _tensor(values[index]) for name, values in self.references.items()},
+            },
         )
 
     def _targets(self, index: np.ndarray) -> torch.Tensor | None:
