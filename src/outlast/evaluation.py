@@ -23,6 +23,7 @@ from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
 from outlast.randomness import hash_uniform
 from outlast.results import VERSION, AgeBand, Control, Evaluation, PositionBin, StateRow, plain
+from outlast.slices import SliceSums
 from outlast.state import State, leaves, moments, select
 from outlast.streams import MIN_STREAMS, Batch, Split, Streams
 from outlast.streams.fits import check_inputs
@@ -176,6 +177,7 @@ def evaluate(
         state=run.state_rows,
         short=short,
         verdict=verdict,
+        slices=run.slices.report() if judged else {},
         other_measures={key: value for key, value in rows.items() if key != main.name},
         outlast=VERSION,
     )
@@ -246,6 +248,7 @@ class _Run:
         self.position_counts = np.zeros_like(self.position_sums)
         self.done, self.total = 0.0, self._work()
         self.at_once = self._positions_at_once()
+        self.slices = SliceSums(self.streams)
 
     def measure(self, measures: tuple[Measure, ...]) -> None:
         """Say what is measured, before the first pass."""
@@ -362,6 +365,8 @@ class _Run:
                 losses = self._per_position(outputs, batch)
                 self._score_positions(group, position, losses[0], batch)
                 self._score_targets(group, position, losses, batch)
+                if self.slices.wanted:
+                    self.slices.add(group, losses[0], batch)
                 position = stop
                 if stop in marks:
                     collected[stop] = moments(state, self.model.state_parts(), collected.get(stop))

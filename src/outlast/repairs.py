@@ -53,10 +53,11 @@ class Repaired:
 
 @dataclass(frozen=True)
 class Compared:
-    """The winner of a comparison (None where none was accepted), and what was measured."""
+    """The winner of a comparison (None where none was accepted), what was measured, and all repaired models by row."""
 
     model: Recurrent | None
     result: Comparison
+    models: dict[str, Recurrent]
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def compare(
     workers = 1 if _draws(plan.base) else jobs
 
     bases = {"validation": plan.data.validation, "test": plan.data}
-    seen = _side_by_side(
+    seen = side_by_side(
         workers,
         [functools.partial(plan.evaluate, plan.base, part, f"base on {name}", None) for name, part in bases.items()],
     )
@@ -242,9 +243,9 @@ def compare(
         validation = {"oldest": after.oldest.loss, "short_difference": change.difference, "short_margin": change.margin}
         return repaired, record, validation
 
-    trained = _side_by_side(workers, [functools.partial(prepare, rule) for rule in interventions], stop)
+    trained = side_by_side(workers, [functools.partial(prepare, rule) for rule in interventions], stop)
     picked = _pick([validation for *_, validation in trained])
-    judged = _side_by_side(
+    judged = side_by_side(
         workers,
         [
             functools.partial(plan.judge, rule, *trained[i][:2], before, periods, guards_before, ends_only=i != picked)
@@ -263,7 +264,8 @@ def compare(
         picked=rows[picked].name,
         outlast=VERSION,
     )
-    return Compared(trained[picked][0] if won else None, result)
+    models = {row.name: repaired for row, (repaired, *_) in zip(rows, trained, strict=True)}
+    return Compared(trained[picked][0] if won else None, result, models)
 
 
 def _draws(model: Recurrent) -> bool:
@@ -272,7 +274,7 @@ def _draws(model: Recurrent) -> bool:
     return any(isinstance(rate, float) and rate > 0 for rate in rates)
 
 
-def _side_by_side(
+def side_by_side(
     workers: int, jobs: Sequence[Callable[[], Outcome]], stop: threading.Event | None = None
 ) -> list[Outcome]:
     """What each job returns, in order; `workers` of them at a time. Ctrl-C, or an error in one, stops them all."""

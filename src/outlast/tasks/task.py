@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
-from outlast.streams import Split
+from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 
 
@@ -26,6 +28,10 @@ class Task:
         repairing: how a repair is trained.
         measuring: how both are measured.
         interventions: what is compared.
+        training_sets: further training streams by name, for a base or for rows that repairs are compared with.
+        base_from: which of them the base learns from; None: the training part of `streams`.
+        controls: further test streams by name, on which every model is measured too.
+        write_page: (results folder of a recipe, Markdown file): writes the figures of a finished recipe into the page.
     """
 
     name: str
@@ -37,3 +43,15 @@ class Task:
     repairing: TrainSettings
     measuring: EvalSettings
     interventions: tuple[Intervention, ...]
+    training_sets: Mapping[str, Callable[[], Streams]] = field(default_factory=dict)
+    base_from: str | None = None
+    controls: Mapping[str, Callable[[], Streams]] = field(default_factory=dict)
+    write_page: Callable[[Path, Path], None] | None = None
+
+    def training_set(self, name: str | None = None) -> Streams:
+        """The training streams of this name; None: the training part of `streams`."""
+        if name is None:
+            return self.streams().train
+        if name not in self.training_sets:
+            raise unknown_name(f"training set of task {self.name}", name, self.training_sets)
+        return self.training_sets[name]()
