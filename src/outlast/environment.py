@@ -8,8 +8,6 @@ import os
 import platform
 from typing import Any
 
-import torch
-
 from outlast.results import VERSION
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # from malloc.h
@@ -28,13 +26,16 @@ def tune_allocator() -> str:
     if os.environ.get("OUTLAST_ALLOCATOR") == "default" or platform.libc_ver()[0] != "glibc":
         return "default"
     library = ctypes.CDLL(None)
-    # One arena for all threads (those of other threads cannot hold large blocks), no mmap for large blocks, no trimming.
+    # One arena for all threads (those of other threads cannot hold large blocks), no mmap for large blocks, no
+    # trimming.
     settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, 2**31 - 1))
     return "tuned" if all(library.mallopt(*setting) for setting in settings) else "default"
 
 
 def environment() -> dict[str, Any]:
     """Names and values for `outlast env`, which tunes the allocator as every verb does."""
+    import torch  # not above: the command line tunes the allocator before it loads torch
+
     versions = {}
     for name in _PACKAGES:
         try:

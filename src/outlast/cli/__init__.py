@@ -1,17 +1,21 @@
-"""The command line: ``outlast VERB``. Exit status 0: done; 1: the answer is no; 2: wrong input; 130: stopped."""
+"""The command line: ``outlast VERB``.
+
+Exit status 0: done; 1: the answer is no; 2: wrong input; 3: a fault, with its traceback; 130: stopped by Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 # Threads that wait must sleep, not spin: on a machine that others use too, spinning costs a factor of ten and more.
 # It has to be said before torch loads its threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from outlast.cli import verbs
-from outlast.cli.options import VERBS, parse
-from outlast.environment import tune_allocator  # noqa: E402
+from outlast.cli.options import VERBS
+from outlast.cli.parsing import parse
+from outlast.environment import tune_allocator
 from outlast.errors import Interrupted, OutlastError, unknown_name
 
 
@@ -19,23 +23,27 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help"):
-        print(_usage())
+        print(_usage(), file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
     name, rest = words[0], words[1:]
     try:
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
+        options = parse(VERBS[name], rest)
         tune_allocator()
-        return getattr(verbs, f"run_{name}")(parse(VERBS[name], rest))
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        from outlast.cli import verbs  # loads torch, which no help and no misspelt option has to wait for
+
+        return getattr(verbs, f"run_{name}")(options)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        print(str(stop) or "stopped", file=sys.stderr)
         return 130
     except OutlastError as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    except Exception:
+        traceback.print_exc()
+        print("This is a fault of outlast, or of the model's own code where that is named last.", file=sys.stderr)
+        return 3
 
 
 def _usage() -> str:

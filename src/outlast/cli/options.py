@@ -1,85 +1,84 @@
-"""What each verb can be told, on the command line or in a TOML file with the same keys."""
+"""What each verb can be told, on the command line or in a TOML file with the same keys.
+
+A verb is a dataclass that inherits groups of options; its help shows the groups of the rightmost base first. Nothing
+here loads torch.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from outlast.errors import InputError, unknown_name
-
-Verb = TypeVar("Verb")
-
-
-@dataclass(kw_only=True)
-class Running:
-    """Where and how to run."""
-
-    out: Path = Path("runs/latest")
-    """Folder for result.json, report.html and models."""
-    seed: int = 0
-    """Of everything random."""
-    device: str = "auto"
-    """cpu, cuda, or auto: a GPU where there is one."""
-    threads: int | None = None
-    """Threads inside one operation; default: what torch takes."""
-    json: bool = False
-    """Print the result alone, as JSON, on standard output."""
+Value = TypeVar("Value")
+Given = Annotated[Value | None, tyro.conf.arg(help_behavior_hint="")]
+"""An option that may be left out; its help says what happens then."""
+Listed = Annotated[tuple[Value, ...], tyro.conf.arg(help_behavior_hint="")]
+"""Any number of values."""
 
 
 @dataclass(kw_only=True)
-class Data:
-    """What to read, and how tables become streams."""
+class Model:
+    """What to run."""
+
+    model: str
+    """A directory that outlast saved, or package.module:build."""
+
+
+@dataclass(kw_only=True)
+class Source:
+    """What to read, and how much of it at a time."""
 
     data: Path
     """A file (.npy, .csv, .tsv, .parquet, .txt) or a folder of .txt files."""
-    inputs: tuple[str, ...] | None = None
-    """Tables: input columns; default: all numeric ones."""
-    target: str | None = None
-    """Tables: the column to forecast; default: the next step of all inputs."""
-    horizon: int | None = None
-    """Rows ahead."""
-    aggregate: Literal["value", "mean"] | None = None
-    """Tables: the target's value `horizon` rows ahead, or its mean over them."""
-    bins: int | None = None
-    """Tables: forecast classes, quantile bins of the target."""
-    target_kind: Literal["value", "class"] | None = None
-    """Tables: whether the target is a number or a label."""
-    stream: str | None = None
-    """Tables: a column that tells streams (machines, say) apart."""
-    scale: Literal["standard", "none"] | None = None
+    train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
+    """Positions that a training window has."""
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """How data become streams; what was not given is left to the reader."""
+
+    inputs: Given[tuple[str, ...]] = None
+    """Tables: input columns, in the order the model reads them. Default: all of numbers."""
+    target: Given[str] = None
+    """Tables: the column to forecast. Default: all inputs."""
+    horizon: Given[int] = None
+    """Tables and features: positions ahead. Default: 1."""
+    aggregate: Given[Literal["value", "mean"]] = None
+    """Tables: forecast the value `horizon` rows ahead (default), or the mean up to there."""
+    bins: Given[int] = None
+    """Tables: forecast classes, this many quantile bins of the target."""
+    target_kind: Given[Literal["value", "class"]] = None
+    """Tables: whether the target is a number (default) or a label."""
+    stream: Given[str] = None
+    """Tables: the column that tells streams (machines, say) apart. Default: one recording."""
+    scale: Given[Literal["standard", "none"]] = None
     """Tables: standardise with training figures (default), or leave numbers as they are."""
-    missing: Literal["drop", "hold", "error"] | None = None
-    """Tables: what to do with missing values."""
-    vocabulary: int | None = None
-    """Tokens: size of the vocabulary."""
-    shares: tuple[float, float, float] | None = None
-    """Shares of training, validation and test."""
+    missing: Given[Literal["drop", "hold", "error"]] = None
+    """Tables: drop rows with missing values (default), hold the last value, or refuse."""
+    vocabulary: Given[int] = None
+    """Tokens: size of the vocabulary. Default: the largest token and one more."""
+    shares: Given[tuple[float, float, float]] = None
+    """Of training, validation and test. Default: 0.6 0.15 0.25."""
 
     def reading(self) -> dict[str, Any]:
-        """The options that were given, for `outlast.streams.open_streams`."""
-        names = ["inputs", "target", "horizon", "aggregate", "bins", "target_kind", "stream", "scale", "missing"]
-        if self.data.suffix.lower() in (".csv", ".tsv", ".parquet"):
-            names.append("shares")
-        names.append("vocabulary")
-        given = {name: getattr(self, name) for name in names}
-        return {name: list(v) if name == "inputs" else v for name, v in given.items() if v is not None}
+        """The options that were given, by name."""
+        given = {name: getattr(self, name) for name in Reading.__dataclass_fields__}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(kw_only=True)
 class Measuring:
     """How to measure."""
 
-    train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
-    """Positions that a training window had."""
-    max_length: int | None = None
-    """Positions of each test stream to use."""
-    measure: tuple[str, ...] | None = None
-    """The first one is what the verdict is about; default: what fits the targets."""
+    max_length: Given[int] = None
+    """Positions of each test stream to use. Default: as many as leave enough streams."""
+    measure: Given[tuple[str, ...]] = None
+    """cross_entropy, error_rate, squared_error, absolute_error; the verdict is about the first. Default: what fits
+    the targets."""
     targets: int = 2048
     """Target positions a stream that every age is scored on."""
 
@@ -88,8 +87,8 @@ class Measuring:
 class Learning:
     """How to train."""
 
-    objective: str | None = None
-    """next_token, classification, regression or self_distillation; default: what fits the targets."""
+    objective: Given[str] = None
+    """next_token, classification, regression or self_distillation. Default: what fits the targets."""
     steps: int = 400
     """Optimiser steps."""
     learning_rate: float = 1e-3
@@ -101,7 +100,7 @@ class Learning:
     checkpoint_every: int = 200
     """Steps between checkpoints."""
     resume: bool = False
-    """Go on from the checkpoint in the output folder."""
+    """Go on from the checkpoint that a stopped run of the same command left in the output folder."""
 
 
 @dataclass(kw_only=True)
@@ -110,75 +109,93 @@ class Starting:
 
     intervention: str = "carry"
     """zero, random_noise, fitted_noise, state_passing, tbtt or carry."""
-    expected_run: float | None = None
-    """carry: positions after which the world may change; default: 20 training contexts."""
-    zero_share: float | None = None
-    """Share of rows that start from the initial state."""
-    std: float | None = None
-    """random_noise: its standard deviation."""
-    source: Literal["window", "carried"] | None = None
-    """fitted_noise: fitted on states at the training context, or on states carried far."""
+    expected_run: Given[float] = None
+    """carry: positions after which the world may change, or inf. Default: 20 training contexts."""
+    zero_share: Given[float] = None
+    """Share of rows that start from the initial state. Default: 0.15."""
+    std: Given[float] = None
+    """random_noise: its standard deviation. Default: that of the model's own states."""
+    source: Given[Literal["window", "carried"]] = None
+    """fitted_noise: fitted on states at the training context (default), or on states carried far."""
 
 
 @dataclass(kw_only=True)
-class CheckVerb(Running):
+class Running:
+    """Where and how to run."""
+
+    out: Path = Path("runs/latest")
+    """Folder for result.json, report.html and models."""
+    seed: int = 0
+    """Of everything random."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, …, or auto: a GPU where there is one."""
+    threads: Given[int] = None
+    """Threads inside one operation. Default: what torch takes."""
+    json: bool = False
+    """Print the result as JSON on standard output, and all else on standard error."""
+
+
+@dataclass(kw_only=True)
+class CheckVerb(Running, Reading, Model):
     """Does a model keep the contract that evaluation and repair rely on? Exit status 1 if it does not."""
 
-    model: str
-    """A directory that outlast saved, or package.module:build."""
-    data: Path | None = None
-    """Take example inputs from these data; default: random ones."""
+    data: Given[Path] = None
+    """Take example inputs from these data. Default: random ones."""
 
 
 @dataclass(kw_only=True)
-class TrainVerb(Measuring, Learning, Data, Running):
-    """Train a model from scratch (or one that is given) from the zero state, as one usually does."""
+class TrainVerb(Running, Learning, Reading, Source):
+    """Train a model from scratch (or one that is given) from the zero state, as one usually does.
 
-    model: str | None = None
-    """A directory or package.module:build to start from; default: a fresh model of --family."""
+    The model is written to OUT/model.
+    """
+
+    model: Given[str] = None
+    """A directory or package.module:build to start from. Default: a fresh model of --family."""
     family: str = "gla"
     """gla, mamba2, lstm or gru."""
-    settings: dict[str, str] = field(default_factory=dict)
-    """Settings of the family, such as width 64 layers 2."""
+    settings: Annotated[dict[str, str], tyro.conf.arg(help_behavior_hint="")] = field(default_factory=dict)
+    """Of the family, such as: width 64 layers 2."""
 
 
 @dataclass(kw_only=True)
-class EvaluateVerb(Measuring, Data, Running):
+class EvaluateVerb(Running, Measuring, Reading, Source, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
-    model: str
-    """A directory that outlast saved, or package.module:build."""
-
 
 @dataclass(kw_only=True)
-class RepairVerb(Starting, Measuring, Learning, Data, Running):
-    """Post-train a model with other starts; exit status 1 if the repair is refused."""
+class RepairVerb(Running, Learning, Starting, Measuring, Reading, Source, Model):
+    """Post-train a model with other starts; exit status 1 if the repair is refused.
 
-    model: str
-    """A directory that outlast saved, or package.module:build."""
-    guard: tuple[Path, ...] = ()
+    The repaired model is written to OUT/model, a refused one to OUT/refused.
+    """
+
+    guard: Listed[Path] = ()
     """More data of the same kind on which short contexts must hold."""
 
 
 @dataclass(kw_only=True)
-class CompareVerb(Measuring, Learning, Data, Running):
-    """Give several interventions equal steps and data; exit status 1 if none is accepted."""
+class CompareVerb(Running, Learning, Measuring, Reading, Source, Model):
+    """Give several interventions equal steps and data; exit status 1 if the one that validation picks is refused.
 
-    model: str
-    """A directory that outlast saved, or package.module:build."""
+    An accepted model is written to OUT/model.
+    """
+
     interventions: tuple[str, ...] = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
-    """Which ones; carry once for each --expected-runs."""
-    expected_runs: tuple[float, ...] = ()
-    """Positions; default: 20 training contexts."""
-    zero_share: float | None = None
-    """Share of rows that start from the initial state."""
+    """Which ones; carry once for each of --expected-runs."""
+    expected_runs: Listed[float] = ()
+    """Positions. Default: 20 training contexts."""
+    zero_share: Given[float] = None
+    """Share of rows that start from the initial state. Default: 0.15."""
+    jobs: int = 1
+    """Interventions trained side by side, one thread each."""
 
 
 @dataclass(kw_only=True)
 class ReportVerb:
     """Draw one report from results."""
 
-    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    results: Annotated[Listed[Path], tyro.conf.Positional] = ()
     """result.json files, or folders with one."""
     out: Path = Path("report.html")
     """The HTML file."""
@@ -188,7 +205,7 @@ class ReportVerb:
 class TasksVerb:
     """List the built-in tasks, or fetch the data of one."""
 
-    fetch: str | None = None
+    fetch: Given[str] = None
     """Fetch and prepare this task's data."""
 
 
@@ -210,7 +227,7 @@ class QuickstartVerb:
     """Of everything random."""
     seeds: int = 1
     """Repeat with this many seeds, counted from --seed; finished ones are not run again."""
-    page: Path | None = None
+    page: Given[Path] = None
     """Write a Markdown page of the figures over seeds."""
     jobs: int = 2
     """Interventions trained side by side, one thread each."""
@@ -228,64 +245,15 @@ VERBS: dict[str, type] = {
     "env": EnvVerb,
 }
 
-
-def parse(verb: type[Verb], arguments: list[str]) -> Verb:
-    """The verb's options from the command line, over those of --config FILE.toml, over the defaults."""
-    rest, config = _take_config(arguments)
-    default = _with_defaults(verb, _read_config(verb, config) if config else {})
-    name = next(name for name, kind in VERBS.items() if kind is verb)
-    description = (verb.__doc__ or "") + "\n\nAll options may stand in a TOML file: --config FILE.toml."
-    options = (tyro.conf.FlagCreatePairsOff,)
-    return tyro.cli(verb, prog=f"outlast {name}", args=rest, default=default, description=description, config=options)
-
-
-def _take_config(arguments: list[str]) -> tuple[list[str], Path | None]:
-    rest, config, waiting = [], None, False
-    for argument in arguments:
-        if waiting:
-            config, waiting = Path(argument), False
-        elif argument == "--config":
-            waiting = True
-        elif argument.startswith("--config="):
-            config = Path(argument.removeprefix("--config="))
-        else:
-            rest.append(argument)
-    if waiting:
-        raise InputError("--config without a file", "--config FILE.toml", "name the file")
-    return rest, config
-
-
-def _read_config(verb: type, path: Path) -> dict[str, Any]:
-    try:
-        record = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"no file {path}", "a TOML file for --config", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML ({error})", "key = value lines", "correct the file") from None
-    kinds = {item.name: item.type for item in dataclasses.fields(verb)}
-    values = {}
-    for key, value in record.items():
-        name = key.replace("-", "_")
-        if name not in kinds:
-            raise unknown_name(f"key in {path}", key, kinds)
-        values[name] = _as_kind(value, str(kinds[name]))
-    return values
-
-
-def _as_kind(value: Any, kind: str) -> Any:
-    if isinstance(value, str) and "Path" in kind:
-        return Path(value)
-    if isinstance(value, list):
-        return tuple(Path(item) if "Path" in kind else item for item in value)
-    if isinstance(value, dict):
-        return {key: str(item) for key, item in value.items()}
-    return value
-
-
-def _with_defaults(verb: type[Verb], values: dict[str, Any]) -> Verb:
-    required = {
-        item.name: tyro.MISSING
-        for item in dataclasses.fields(verb)  # pyright: ignore[reportArgumentType]
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    }
-    return verb(**{**required, **values})
+LEAST = {
+    "seed": 0,
+    "seeds": 1,
+    "threads": 1,
+    "jobs": 1,
+    "train_context": 1,
+    "max_length": 1,
+    "targets": 1,
+    "checkpoint_every": 1,
+    "std": 0,
+}
+"""The smallest values that options with a bound of their own take; others are checked where they are used."""

@@ -26,7 +26,7 @@ class Reporter:
         )
         self.tasks = {}
         self.begun: dict[str, float] = {}
-        self.said = time.monotonic()
+        self.said = self.free = time.monotonic()
         self.lock = threading.Lock()
 
     def __enter__(self) -> Reporter:
@@ -42,7 +42,8 @@ class Reporter:
         text = "" if loss is None else f"loss {loss:.4f}"
         with self.lock:
             now = time.monotonic()
-            begun = self.begun.setdefault(what, now)
+            begun = self.begun.setdefault(what, self.free)  # its first news comes when a part of it is done
+            self.free = now if share >= 1 else self.free
             if self.console.is_terminal:
                 if what not in self.tasks:
                     self.tasks[what] = self.bars.add_task(what, total=1.0, loss="")
@@ -51,4 +52,4 @@ class Reporter:
                 self.said = now
                 left = (now - begun) / share * (1 - share) if share > 0 else 0.0
                 rest = f"done in {now - begun:.0f} s" if share >= 1 else f"{left:.0f} s left"
-                print(f"{what}: {share:.0%} {text} {rest}", file=sys.stderr, flush=True)
+                print(f"{what}: {share:.0%}{text and ', '}{text}, {rest}", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from outlast.reporting.numbers import integer
@@ -17,14 +18,33 @@ class Step(NamedTuple):
     code: str | None = None
 
 
-def _command(verb: str, settings: dict[str, Any], *options: str, data: bool = True) -> str:
-    """A command line; where the result does not say which model or data, MODEL and DATA stand for them."""
-    given = settings.get("command")
-    given = given if isinstance(given, dict) else {}
-    words = ["outlast", verb, "--model", shlex.quote(str(given.get("model", "MODEL")))]
-    if data:
-        words += ["--data", shlex.quote(str(given.get("data", "DATA")))]
+def _given(record: dict[str, Any]) -> dict[str, Any]:
+    """What the command line noted about the command that made the result; empty for a result made from Python."""
+    given = record.get("command")
+    return given if isinstance(given, dict) else {}
+
+
+def _command(verb: str, record: dict[str, Any], *options: str, model: str | None = None, data: str | None = "") -> str:
+    """A command line that runs as it is printed; MODEL and DATA stand for what the result does not say.
+
+    Args:
+        record: with what `_given` finds.
+        options: ready to print.
+        model: instead of the model that the result is about.
+        data: instead of its data; None: the verb takes none.
+    """
+    given = _given(record)
+    words = ["outlast", verb, "--model", shlex.quote(str(model or given.get("model", "MODEL")))]
+    if data is not None:
+        words += ["--data", shlex.quote(data or str(given.get("data", "DATA")))]
+        words += [str(given["options"])] if given.get("options") else []
     return " ".join([*words, *options])
+
+
+def _saved(record: dict[str, Any]) -> str | None:
+    """Where the command line saved the model it made."""
+    out = _given(record).get("out")
+    return None if out is None else str(PurePath(str(out), "model"))
 
 
 def _context(evaluation: Evaluation) -> str:
@@ -42,19 +62,29 @@ def next_steps(result: Result) -> list[Step]:
         case CheckReport():
             return _after_check(result)
         case Training():
-            context = result.settings.get("train_context", "TRAIN_CONTEXT")
-            return [
-                Step(
-                    "Measure how the model does past its training context:",
-                    _command("evaluate", {}, f"--train-context {context}"),
-                )
-            ]
+            return _after_training(result)
+
+
+def _after_training(training: Training) -> list[Step]:
+    settings = training.settings
+    context = f"--train-context {settings.get('train_context', 'TRAIN_CONTEXT')}"
+    return [
+        Step(
+            "Measure how the model does past its training context:",
+            _command("evaluate", settings, context, model=_saved(settings)),
+        )
+    ]
 
 
 def _after_evaluation(evaluation: Evaluation) -> list[Step]:
     settings, verdict = evaluation.settings, evaluation.verdict
     if verdict is None:
-        return [Step("Measure on data with targets; only then can there be a verdict:", _evaluate(evaluation))]
+        return [
+            Step(
+                "Measure on data with targets; only then can there be a verdict:",
+                _evaluate(evaluation, data="DATA_WITH_TARGETS"),
+            )
+        ]
     if verdict.name == "fails":
         run = 20 * evaluation.train_context
         return [
@@ -71,7 +101,10 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
         ]
     if verdict.name == "undecided":
         return [
-            Step("Measure again on more streams; the interval shrinks with their number:", _evaluate(evaluation)),
+            Step(
+                "Measure again on more streams; the interval shrinks with their number:",
+                _evaluate(evaluation, data="MORE_DATA"),
+            ),
             *_without_training(evaluation),
         ]
     further = 4 * evaluation.oldest.age[1]
@@ -79,13 +112,13 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
         Step(
             "Nothing needs repair up to the oldest age tested. If the model will run for longer than that without a "
             "reset, test older states, on streams that are long enough:",
-            _evaluate(evaluation, f"--max-length {further}"),
+            _evaluate(evaluation, f"--max-length {further}", data="LONGER_DATA"),
         )
     ]
 
 
-def _evaluate(evaluation: Evaluation, *options: str) -> str:
-    return _command("evaluate", evaluation.settings, _context(evaluation), *options)
+def _evaluate(evaluation: Evaluation, *options: str, data: str = "") -> str:
+    return _command("evaluate", evaluation.settings, _context(evaluation), *options, data=data)
 
 
 def _without_training(evaluation: Evaluation) -> list[Step]:
@@ -116,16 +149,25 @@ def _without_training(evaluation: Evaluation) -> list[Step]:
 
 
 def _after_repair(repair: Repair) -> list[Step]:
-    before = repair.before
     if repair.accepted:
-        return [
-            Step("Keep the repaired model (from Python):", 'outlast.save(done.model, "repaired")'),
-            Step(
-                "Measure it once more on data that no choice was made on, before it replaces the base model:",
-                f"outlast evaluate --model repaired --data OTHER_DATA {_context(before)}",
-            ),
-        ]
-    return [*_other_ways(repair), *_without_training(before)]
+        return _after_acceptance(repair.before, "Keep the repaired model")
+    return [*_other_ways(repair), *_without_training(repair.before)]
+
+
+def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
+    """Steps once a repair is accepted; `before` is the evaluation that carries the command."""
+    saved = _saved(before.settings)
+    if saved is None:
+        first = Step(f"{keep} (from Python):", 'outlast.save(done.model, "repaired")')
+    else:
+        first = Step(f"{keep}: it is in {saved}. From Python:", f"model = outlast.load({saved!r})")
+    return [
+        first,
+        Step(
+            "Measure it once more on data that no choice was made on, before it replaces the base model:",
+            _command("evaluate", before.settings, _context(before), model=saved or "repaired", data="OTHER_DATA"),
+        ),
+    ]
 
 
 def _other_ways(repair: Repair) -> list[Step]:
@@ -151,8 +193,8 @@ def _other_ways(repair: Repair) -> list[Step]:
 def _after_comparison(comparison: Comparison) -> list[Step]:
     row = picked_row(comparison)
     if row is not None and row.name == comparison.winner:
-        first = Step(f"Keep the model that {repair_label(row.repair)} made, and leave the base model in reach.")
-        return [first, *_after_repair(row.repair)[1:]]
+        keep = f"Keep the model that {repair_label(row.repair)} made, and leave the base model in reach"
+        return _after_acceptance(comparison.base, keep)
     return [
         Step("Give the repairs more training steps, or an expected run nearer to how long one situation lasts."),
         *_without_training(comparison.base),
@@ -164,12 +206,12 @@ def _after_check(report: CheckReport) -> list[Step]:
         return [
             Step(
                 "Measure how the model does past its training context:",
-                _command("evaluate", {}, "--train-context TRAIN_CONTEXT"),
+                _command("evaluate", report.model, "--train-context TRAIN_CONTEXT"),
             )
         ]
     return [
         Step(
             "Mend the points that fail before anything is measured or repaired, then check again:",
-            _command("check", {}, data=False),
+            _command("check", report.model, data=None),
         )
     ]

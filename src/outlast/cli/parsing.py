@@ -1,0 +1,197 @@
+"""From words on the command line, and keys of a TOML file, to the options of a verb.
+
+The parser is tyro. What it would say in boxes is said here as every other error is: given, expected, what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import itertools
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from outlast.cli.options import LEAST, VERBS
+from outlast.errors import InputError, unknown_name
+
+Verb = TypeVar("Verb")
+_ALIASES = {"-T": "train_context"}
+_HELP = ("-h", "--help")
+_KINDS = {
+    "tuple[float, float, float]": "three numbers",
+    "dict": "pairs of a name and a value, such as width 64",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "no value: it is on where it stands",
+}
+"""What annotations mean to a person; the first that is part of an annotation counts."""
+
+
+def parse(verb: type[Verb], arguments: list[str]) -> Verb:
+    """The verb's options from the command line, over those of --config FILE.toml, over the defaults.
+
+    Raises:
+        InputError: an option that is not there, a value that does not fit, a required option that is missing.
+        SystemExit: after --help.
+    """
+    words, config = _take_config(arguments)
+    fields = {item.name: item for item in dataclasses.fields(verb)}  # pyright: ignore[reportArgumentType]
+    name = next(name for name, kind in VERBS.items() if kind is verb)
+    asks_help = any(word in _HELP for word in words)
+    given = set() if asks_help else _names(name, words, fields)
+    from_file = _words(config, fields, given) if config and not asks_help else {}
+    if not asks_help:
+        _require(name, fields, given | set(from_file))
+    words = [*(word for each in from_file.values() for word in each), *words]
+    options = _cli(verb, name, words, f"{config}" if config else None, from_file)
+    for option, least in LEAST.items():
+        value = getattr(options, option, None)
+        if value is not None and value < least:
+            raise InputError(f"{_flag(option)} {value}", f"at least {least}", f"see outlast {name} --help")
+    return options
+
+
+def _cli(verb: type[Verb], name: str, words: list[str], config: str | None, from_file: dict[str, list[str]]) -> Verb:
+    description = (
+        inspect.cleandoc(verb.__doc__ or "") + "\n\nEvery option may stand in a TOML file: --config FILE.toml."
+    )
+    markers = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(verb, prog=f"outlast {name}", args=words, description=description, config=markers)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        wrong = _plain(said.getvalue())
+    for item in dataclasses.fields(verb):  # pyright: ignore[reportArgumentType]
+        if re.search(rf"{re.escape(_flag(item.name))}(?![\w-])", wrong):
+            where = f" (key {item.name} in {config})" if from_file.get(item.name) else ""
+            expected = f"{_flag(item.name)} with {_kind(str(item.type))}"
+            raise InputError(_as_given(item.name, words) + where, expected, f"see outlast {name} --help")
+    raise InputError(wrong, "options and values as its help lists them", f"see outlast {name} --help")
+
+
+def _plain(boxed: str) -> str:
+    """The first paragraph of a message that was drawn in a box, without the box and on one line."""
+    lines = [line.strip("│╭╮╰╯ ") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
+    first = itertools.takewhile(lambda line: not line or set(line) > {"─"}, lines)
+    return " ".join(line for line in first if line)
+
+
+def _as_given(option: str, words: list[str]) -> str:
+    """An option and its values as they stand among the words."""
+    flags = [_flag(option), *(alias for alias, name in _ALIASES.items() if name == option)]
+    start = max((i for i, word in enumerate(words) if word.partition("=")[0] in flags), default=None)
+    if start is None:
+        return flags[0]
+    values = itertools.takewhile(lambda word: not _is_option(word), words[start + 1 :])
+    return " ".join([words[start], *values])
+
+
+def _kind(annotation: str) -> str:
+    """What an option takes, in words."""
+    for pattern, words in _KINDS.items():
+        if pattern in annotation:
+            return words
+    choices = re.search(r"Literal\[(.*?)\]", annotation)
+    return choices[1].replace('"', "").replace(", ", " or ") if choices else "a value"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _is_option(word: str) -> bool:
+    return word in _ALIASES or re.match(r"--[A-Za-z]", word) is not None
+
+
+def _names(verb: str, words: list[str], fields: dict[str, Any]) -> set[str]:
+    """Names of the options among the words; an InputError for one that the verb does not have."""
+    names = set()
+    for word in words:
+        if word in _ALIASES:
+            names.add(_ALIASES[word])
+        elif _is_option(word):
+            name = word.removeprefix("--").partition("=")[0]
+            if name.replace("-", "_") not in fields:
+                raise unknown_name(f"option of outlast {verb}", f"--{name}", [_flag(each) for each in fields])
+            names.add(name.replace("-", "_"))
+    return names
+
+
+def _require(verb: str, fields: dict[str, Any], given: set[str]) -> None:
+    missing = [
+        _flag(name)
+        for name, item in fields.items()
+        if name not in given and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise InputError(
+            f"outlast {verb} without {', '.join(missing)}",
+            "every required option, on the command line or in the file of --config",
+            f"see outlast {verb} --help",
+        )
+
+
+def _take_config(arguments: list[str]) -> tuple[list[str], Path | None]:
+    rest, config, waiting = [], None, False
+    for argument in arguments:
+        if waiting:
+            config, waiting = Path(argument), False
+        elif argument == "--config":
+            waiting = True
+        elif argument.startswith("--config="):
+            config = Path(argument.removeprefix("--config="))
+        else:
+            rest.append(argument)
+    if waiting:
+        raise InputError("--config without a file", "--config FILE.toml", "name the file")
+    return rest, config
+
+
+def _words(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, list[str]]:
+    """The keys of a TOML file as words of the command line, by option; without those that are `given` there."""
+    try:
+        record = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"--config {path}, which cannot be read ({why})", "a TOML file of key = value lines", "check the file"
+        ) from None
+    words: dict[str, list[str]] = {}
+    for key, value in record.items():
+        name = key.replace("-", "_")
+        if name not in fields:
+            raise unknown_name(f"key in {path}", key, fields)
+        if name in words:
+            raise InputError(f"{key} twice in {path}", "every key once", "delete one of them")
+        if name not in given:
+            words[name] = _value(path, key, value, str(fields[name].type))
+        else:
+            words[name] = []
+    return words
+
+
+def _value(path: Path, key: str, value: Any, kind: str) -> list[str]:
+    """One key as words; the parser then reads them as it reads those of the command line."""
+    name = key.replace("-", "_")
+    flag = [] if "Positional" in kind else [_flag(name)]
+    several, table = "tuple[" in kind or "Listed[" in kind, "dict[" in kind
+    fits = {list: several, dict: table, bool: kind == "bool"}.get(type(value), not several and not table)
+    if kind == "bool" and not isinstance(value, bool):
+        fits = False
+    if not fits:
+        wanted = "a list" if several else "a table" if table else "true or false" if kind == "bool" else "one value"
+        raise InputError(f"{key} = {value!r} in {path}", wanted, f"write {key} as TOML writes {wanted}")
+    if isinstance(value, bool):
+        return flag if value else []
+    if isinstance(value, dict):
+        return [*flag, *(str(word) for pair in value.items() for word in pair)]
+    return [*flag, *(str(each) for each in (value if isinstance(value, list) else [value]))]

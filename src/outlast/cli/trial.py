@@ -1,0 +1,69 @@
+"""A few positions before the long work: does the model read these data, keep its state's shape and fit the targets?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError, OutlastError
+from outlast.measures import Measure, default_measures
+from outlast.model import Recurrent, device_of
+from outlast.state import named_leaves
+from outlast.streams import Streams
+from outlast.streams.fits import check_inputs
+
+_ROWS = 2
+
+
+def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure] | None) -> None:
+    """Run two short windows in a row and score them.
+
+    Raises:
+        InputError: the model raises, gives outputs that do not fit the targets, or returns another state than it was
+            given.
+    """
+    check_inputs(model.input_spec, streams)
+    length = int(min(3, streams.lengths[0]))
+    rows = np.zeros(_ROWS, np.int64)
+    batch = streams.window(rows, rows, length).to(device_of(model))
+    shown = f"inputs {tuple(batch.inputs.shape)}"
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            before = model.initial_state(_ROWS)
+            outputs, after = model(batch.inputs, before)
+            wanted, found = _shapes(before), _shapes(after)
+            if found != wanted:
+                raise InputError(
+                    f"a model that was given the state {wanted} and returned {found}",
+                    "a state of the same parts and shapes, whatever was read",
+                    "return the state after the last position; outlast check says more",
+                )
+            model(batch.inputs, after)
+    except OutlastError:
+        raise
+    except Exception as error:  # the user's module: whatever it raises is what they need to read
+        lines = str(error).strip().splitlines() or ["without a message"]
+        raise InputError(
+            f"a model that raised {type(error).__name__} on {shown}: {lines[0]}",
+            "a model that reads these data",
+            "check the width of its input against the data (--inputs, --target), then run outlast check",
+        ) from error
+    finally:
+        model.train(was_training)
+    with torch.no_grad():
+        for measure in measures or default_measures(streams):
+            measure.per_position(outputs, batch)
+    if streams.classes is not None and outputs.shape[-1] < streams.classes:
+        raise InputError(
+            f"a model with {outputs.shape[-1]} outputs for {streams.classes} classes",
+            f"at least {streams.classes} outputs",
+            "check the vocabulary, --bins or the labels against the model's head",
+        )
+
+
+def _shapes(state: object) -> str:
+    return ", ".join(f"{path} {tuple(tensor.shape)}" for path, tensor in named_leaves(state))
