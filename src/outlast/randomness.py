@@ -20,9 +20,11 @@ def _mix(value: np.ndarray) -> np.ndarray:
 
 def hash_integers(seed: int, salt: str, step: int, rows: np.ndarray) -> np.ndarray:
     """One uint64 for each row: a pure function of (seed, salt, step, row)."""
+    name = salt.encode()
+    words = [int.from_bytes(name[i : i + 8].ljust(8, b"\0"), "little") for i in range(0, max(len(name), 1), 8)]
     with np.errstate(over="ignore"):
         value = _mix(np.asarray(rows, np.uint64) + _GOLDEN)
-        for key in (seed % 2**64, int.from_bytes(salt.encode()[:8].ljust(8, b"\0"), "little"), step):
+        for key in (seed % 2**64, *words, step % 2**64):
             value = _mix(value + np.uint64(key) * _GOLDEN + _GOLDEN)
     return value
 
