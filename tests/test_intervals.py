@@ -84,7 +84,7 @@ def curve(*means: float, streams: int = 16, noise: float = 0.01, seed: int = 0) 
 def test_noise_alone_seldom_fails_a_model():
     """Where age changes nothing, a verdict that says it does comes up in fewer than 5 of 100 cases each way.
 
-    That is more than the 2.5 of one interval, because the two halves of the streams choose the best band for each other.
+    That is more than the 2.5 of one interval, because the halves of the streams choose the best band for each other.
     """
     names = [judge(curve(*[1.0] * 6, streams=8, noise=0.1, seed=seed), CROSS_ENTROPY)[0].name for seed in range(3000)]
     assert names.count("fails") / 3000 < 0.05
