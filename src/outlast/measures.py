@@ -61,12 +61,15 @@ def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             "logits of shape (B, T, classes)",
             "check the model's head and that it reads (B, T, …) inputs",
         )
-    if not outputs.requires_grad and int(targets.max()) >= outputs.shape[-1]:
-        raise InputError(
-            f"a target class {int(targets.max())} for a model with {outputs.shape[-1]} outputs",
-            "classes below the number of outputs",
-            "check the vocabulary or --bins against the model's head",
-        )
+    # In training on a GPU, asking would hold up every step; the first evaluation has asked then.
+    if targets.device.type == "cpu" or not outputs.requires_grad:
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= outputs.shape[-1]:
+            raise InputError(
+                f"a target class {low if low < 0 else high} for a model with {outputs.shape[-1]} outputs",
+                "classes from 0 to below the number of outputs",
+                "check the vocabulary or --bins against the model's head",
+            )
     return outputs.float(), targets
 
 
@@ -135,6 +138,9 @@ def default_measures(streams: Streams) -> tuple[Measure, ...]:
     return kinds[streams.target_kind]
 
 
+DIVERGENCES = ("kl", "squared", "cosine")
+
+
 def divergence(kind: str, outputs: Tensor, reference: Tensor) -> Tensor:
     """How far outputs (B, T, C) are from reference outputs, (B, T).
 
@@ -142,6 +148,12 @@ def divergence(kind: str, outputs: Tensor, reference: Tensor) -> Tensor:
         kind: ``kl``: KL(reference ‖ outputs) of the softmax distributions, nats; ``squared``: mean squared
             difference; ``cosine``: 1 − cosine similarity.
     """
+    if outputs.shape != reference.shape:
+        raise InputError(
+            f"model outputs {tuple(outputs.shape)} for reference outputs {tuple(reference.shape)}",
+            "outputs of one shape (B, T, C)",
+            "distil from a model with the same head",
+        )
     outputs, reference = outputs.float(), reference.float()
     if kind == "kl":
         log_p, log_q = F.log_softmax(reference, -1), F.log_softmax(outputs, -1)
@@ -150,4 +162,4 @@ def divergence(kind: str, outputs: Tensor, reference: Tensor) -> Tensor:
         return (outputs - reference).square().mean(-1)
     if kind == "cosine":
         return 1 - torch.cosine_similarity(outputs, reference, dim=-1)
-    raise unknown_name("divergence", kind, ("kl", "squared", "cosine"))
+    raise unknown_name("divergence", kind, DIVERGENCES)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError, unknown_name
-from outlast.measures import cross_entropy_per_position, divergence, squared_error_per_position
+from outlast.measures import DIVERGENCES, cross_entropy_per_position, divergence, squared_error_per_position
 from outlast.model import Recurrent
 from outlast.streams import Batch, Streams
 
@@ -71,9 +71,25 @@ class SelfDistillation:
     warm_up: int = 0
     name: str = "self_distillation"
 
+    def __post_init__(self) -> None:
+        if self.kind not in DIVERGENCES:
+            raise unknown_name("divergence", self.kind, DIVERGENCES)
+        if self.resets < 1 or self.warm_up < 0:
+            raise InputError(
+                f"{self.resets} resets and a warm-up of {self.warm_up}",
+                "at least 1 reset and a warm-up of 0 or more positions",
+                "1 and 0 are the usual choice",
+            )
+
     @torch.no_grad()
     def prepare(self, batch: Batch) -> Batch:
         length = batch.inputs.shape[1]
+        if max(self.warm_up, self.resets - 1) >= length:
+            raise InputError(
+                f"a warm-up of {self.warm_up} and {self.resets} resets in windows of {length} positions",
+                "a window longer than the warm-up, and no more resets than positions",
+                "lower them or choose a longer training context",
+            )
         rows = batch.inputs.shape[0]
         step = max(length // self.resets, 1)
         total, count = None, None
@@ -82,7 +98,7 @@ class SelfDistillation:
             counts = torch.ones(length - begin, device=outputs.device)
             if begin > 0:
                 counts[:step] = 0
-            outputs = outputs.float() * counts[:, None]
+            outputs = _by_value(outputs).float() * counts[:, None]
             if total is None or count is None:
                 total, count = outputs, counts
             else:
@@ -94,7 +110,12 @@ class SelfDistillation:
         return replace(batch.with_extras(teacher=total / count[:, None]), weights=batch.weights * warm)
 
     def per_position(self, outputs: Any, batch: Batch) -> Tensor:
-        return divergence(self.kind, outputs, batch.extras["teacher"])
+        return divergence(self.kind, _by_value(outputs), batch.extras["teacher"])
+
+
+def _by_value(outputs: Tensor) -> Tensor:
+    """Outputs as (B, T, K), also those of a model with a single value that gives (B, T)."""
+    return outputs[..., None] if outputs.dim() == 2 else outputs
 
 
 def self_distillation(model: Recurrent, kind: str = "kl", resets: int = 1, warm_up: int = 0) -> SelfDistillation:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, under
 from outlast.interventions import Intervention
 from outlast.measures import Measure, default_measures
-from outlast.model import Recurrent
+from outlast.model import Recurrent, device_of
 from outlast.objectives import Objective, objective
 from outlast.results import VERSION, CompareRow, Comparison, Evaluation, Repair
 from outlast.streams import Split, Streams, split
@@ -112,7 +114,7 @@ class _Plan:
             stop=stop,
         )
         record = {"objective": self.objective.name, "losses": losses, **asdict(self.training)}
-        return model, record
+        return model, json.loads(json.dumps(record))
 
     def judge(
         self,
@@ -222,12 +224,16 @@ def compare(
         raise InputError("no interventions", "at least one", "for example carry with an expected run")
     plan = _plan(model, data, train_context, objective, measures, training, steps, measuring, guards, progress)
     main = plan.measures[0]
-    workers = 1 if _draws(plan.base) else jobs
+    workers = jobs if jobs > 1 and not _draws(plan.base, plan.data.train) else 1
+    names = _distinct([rule.label for rule in interventions])
 
     bases = {"validation": plan.data.validation, "test": plan.data}
     seen = side_by_side(
         workers,
-        [functools.partial(plan.evaluate, plan.base, part, f"base on {name}", None) for name, part in bases.items()],
+        [
+            functools.partial(plan.evaluate, copy.deepcopy(plan.base), part, f"base on {name}", None)
+            for name, part in bases.items()
+        ],
     )
     periods = best_periods(seen[0])
     before = under(replace(seen[1], model={**seen[1].model, "name": "base"}), periods)
@@ -235,15 +241,16 @@ def compare(
 
     stop = threading.Event()
 
-    def prepare(rule: Intervention) -> tuple[Recurrent, dict[str, Any], dict[str, float]]:
-        folder = checkpoint / re.sub(r"[^a-z0-9_]+", "-", rule.label.lower()).strip("-") if checkpoint else None
+    def prepare(rule: Intervention, name: str) -> tuple[Recurrent, dict[str, Any], dict[str, float]]:
+        folder = checkpoint / re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if checkpoint else None
         repaired, record = plan.train(rule, folder, resume, stop)
         after = plan.evaluate(repaired, plan.data.validation, f"{rule.label} on validation", periods, ends_only=True)
         change = short_context(curve_of(seen[0]), curve_of(after), main)
         validation = {"oldest": after.oldest.loss, "short_difference": change.difference, "short_margin": change.margin}
         return repaired, record, validation
 
-    trained = side_by_side(workers, [functools.partial(prepare, rule) for rule in interventions], stop)
+    work = [functools.partial(prepare, rule, name) for rule, name in zip(interventions, names, strict=True)]
+    trained = side_by_side(workers, work, stop)
     picked = _pick([validation for *_, validation in trained])
     judged = side_by_side(
         workers,
@@ -253,8 +260,8 @@ def compare(
         ],
     )
     rows = [
-        CompareRow(rule.label, validation, result)
-        for rule, (*_, validation), result in zip(interventions, trained, judged, strict=True)
+        CompareRow(name, validation, result)
+        for name, (*_, validation), result in zip(names, trained, judged, strict=True)
     ]
     won = rows[picked].repair.accepted
     result = Comparison(
@@ -268,10 +275,27 @@ def compare(
     return Compared(trained[picked][0] if won else None, result, models)
 
 
-def _draws(model: Recurrent) -> bool:
-    """Whether training the model draws random numbers (dropout)."""
-    rates = [getattr(module, "p", 0) or getattr(module, "dropout", 0) for module in model.modules()]
-    return any(isinstance(rate, float) and rate > 0 for rate in rates)
+def _draws(model: Recurrent, streams: Streams) -> bool:
+    """Whether training the model draws random numbers (dropout): found by reading two positions as training would."""
+    trial = copy.deepcopy(model).train()
+    device = device_of(trial)
+    devices = [device] if device.type == "cuda" else []
+
+    def drawn() -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(each) for each in devices)]
+
+    with torch.no_grad(), torch.random.fork_rng(devices):
+        before = drawn()
+        trial(streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 2).inputs.to(device), trial.initial_state(1))
+        return any(not torch.equal(a, b) for a, b in zip(before, drawn(), strict=True))
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """The labels, the second of two equal ones with a number: rows and checkpoint folders are told apart by them."""
+    return [
+        label if label not in labels[:i] else f"{label} ({labels[: i + 1].count(label)})"
+        for i, label in enumerate(labels)
+    ]
 
 
 def side_by_side(
@@ -280,12 +304,14 @@ def side_by_side(
     """What each job returns, in order; `workers` of them at a time. Ctrl-C, or an error in one, stops them all."""
     if workers <= 1:
         return [job() for job in jobs]
-    threads = torch.get_num_threads()
+    threads, drawn = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(1)
     # In a new thread torch starts from its own default number of threads, not from what the main thread was told.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
+            for future in as_completed(futures):
+                future.result()
             return [future.result() for future in futures]
         except BaseException:
             if stop:
@@ -294,6 +320,8 @@ def side_by_side(
             raise
         finally:
             torch.set_num_threads(threads)
+            # Trainings that overlap put the global generator back in no particular order.
+            torch.set_rng_state(drawn)
 
 
 def _pick(validations: Sequence[dict[str, float]]) -> int:
@@ -331,7 +359,7 @@ def _plan(
         train_context=train_context,
         objective=minimised,
         measures=tuple(measures or default_measures(parts.test)),
-        training=replace(training, steps=steps) if steps else training,
+        training=training if steps is None else replace(training, steps=steps),
         measuring=measuring or EvalSettings(),
         guards=guards or {},
         progress=progress,

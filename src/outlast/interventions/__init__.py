@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from outlast.errors import InputError, unknown_name
@@ -25,21 +24,32 @@ INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
 
 
 def intervention(name: str, **settings: Any) -> Intervention:
-    """The intervention with this slug and these settings (those that are None are left at their defaults)."""
+    """The intervention with this slug and these settings (those that are None are left at their defaults).
+
+    What `Intervention.describe` gave makes the same intervention again: ``intervention(**rule.describe())``.
+    """
     slug = name.replace("-", "_")
     if slug not in INTERVENTIONS:
         raise unknown_name("intervention", name, INTERVENTIONS)
-    chosen = {key: value for key, value in settings.items() if value is not None}
-    if isinstance(chosen.get("expected_run"), str):
-        chosen["expected_run"] = math.inf if chosen["expected_run"] == "inf" else float(chosen["expected_run"])
+    chosen = {key: value for key, value in settings.items() if value is not None and key != "label"}
     try:
+        if isinstance(chosen.get("expected_run"), str):
+            chosen["expected_run"] = float(chosen["expected_run"])
+        if "members" in chosen:
+            chosen["members"] = tuple(_member(each) for each in chosen["members"])
+        if "shares" in chosen:
+            chosen["shares"] = tuple(chosen["shares"])
         return INTERVENTIONS[slug](**chosen)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(
             f"intervention {name!r} with settings {chosen}",
             f"settings that it takes ({error})",
-            "carry needs --expected-run; the others run on their defaults",
+            "carry needs an expected run and mix its members; the others run on their defaults",
         ) from None
+
+
+def _member(described: Intervention | Mapping[str, Any]) -> Intervention:
+    return described if isinstance(described, Intervention) else intervention(**described)
 
 
 __all__ = [

@@ -57,7 +57,7 @@ class Intervention(ABC):
 
     def initial(self, model: Recurrent, batch_size: int) -> Carried:
         """What is carried before the first step."""
-        zero = model.initial_state(batch_size)
+        zero = detach(model.initial_state(batch_size))
         return Carried(zero, zero)
 
     def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ class Intervention(ABC):
 
     def keep(self, carried: Carried, final_state: State, batch: Batch) -> Carried:
         """What is carried to the next step; no gradient crosses."""
-        return Carried(carried.zero, detach(final_state))
+        return Carried(detach(carried.zero), detach(final_state))
 
     def touching(self, chosen: State, zero: State) -> State:
         """`chosen` for recurrent and convolution parts; attention windows and counters start as they do at zero."""

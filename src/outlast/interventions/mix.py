@@ -11,7 +11,7 @@ import torch
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention
 from outlast.model import Recurrent
-from outlast.state import State, where
+from outlast.state import State, concatenate, select
 from outlast.streams import Batch, Streams
 
 
@@ -19,7 +19,7 @@ from outlast.streams import Batch, Streams
 class Mix(Intervention):
     """Rows are shared out among `members`; who serves a row is a pure function of the row and stays so.
 
-    Each member's own zero_share holds for its rows; the mix adds none.
+    Each member sees its own rows only. Its zero_share holds for them; the mix's comes on top and is 0 unless told.
 
     Args:
         members: the interventions.
@@ -44,6 +44,16 @@ class Mix(Intervention):
         members = tuple(member.prepared(model, streams, window, seed=seed) for member in self.members)
         return replace(super().prepared(model, streams, window, seed=seed), members=members)
 
+    def initial(self, model: Recurrent, batch_size: int) -> Carried:
+        idle = set(range(len(self.members))) - set(self.serving(batch_size).tolist())
+        if idle:
+            raise InputError(
+                f"{self.label} with a batch of {batch_size} rows",
+                f"at least one row for every member; {self.members[min(idle)].label} would get none",
+                "choose a larger batch, or leave that member out",
+            )
+        return super().initial(model, batch_size)
+
     def serving(self, rows: int) -> np.ndarray:
         """(B,) which member serves each of the rows of one rank: contiguous blocks in proportion to the shares."""
         shares = np.array(self.shares or [1.0] * len(self.members))
@@ -52,19 +62,38 @@ class Mix(Intervention):
 
     def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         serving = self.serving(len(rows))
-        each = [member.continues(seed, step, rows) for member in self.members]
-        return np.choose(serving, each).astype(bool)
+        each = [member.continues(seed, step, rows[serving == number]) for number, member in enumerate(self.members)]
+        return np.concatenate(each)
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         serving = torch.from_numpy(self.serving(len(batch.stream_id)))
-        state = carried.zero
+        starts = []
         for number, member in enumerate(self.members):
-            state = where(serving == number, member.start(carried, batch, generator), state)
-        return state
+            rows = torch.nonzero(serving == number).squeeze(1)
+            own = Carried(select(carried.zero, rows), select(carried.last, rows))
+            starts.append(member.start(own, _rows_of(batch, rows), generator))
+        return concatenate(starts)
 
     def settings(self) -> dict[str, Any]:
-        return {"members": [member.describe() for member in self.members], "shares": self.shares}
+        shares = None if self.shares is None else list(self.shares)
+        members = [member.describe() for member in self.members]
+        return {"zero_share": self.zero_share, "members": members, "shares": shares}
 
     @property
     def label(self) -> str:
         return "mix(" + " + ".join(member.label for member in self.members) + ")"
+
+
+def _rows_of(batch: Batch, rows: torch.Tensor) -> Batch:
+    def chosen(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[rows.to(tensor.device)]
+
+    return Batch(
+        inputs=chosen(batch.inputs),
+        targets=None if batch.targets is None else chosen(batch.targets),
+        weights=chosen(batch.weights),
+        stream_id=chosen(batch.stream_id),
+        position=chosen(batch.position),
+        continues=chosen(batch.continues),
+        extras={name: chosen(tensor) for name, tensor in batch.extras.items()},
+    )

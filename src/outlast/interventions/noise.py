@@ -36,18 +36,35 @@ class RandomNoise(Intervention):
     name = "random_noise"
     std: float | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.std is not None and not 0 <= self.std < math.inf:
+            raise InputError(
+                f"std {self.std}", "a standard deviation, 0 or more", "leave it out to take the states' own"
+            )
+
     def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
         bound = super().prepared(model, streams, window, seed=seed)
         if self.std is not None:
             return bound
         fitted = _fit(model, streams, window, window, seed)
         squares = [(m.mean**2 + m.std**2).mean() for m, part in zip(fitted, bound.parts, strict=True) if part.touched]
+        if not squares:
+            raise InputError(
+                f"a {type(model).__name__} whose state has no recurrent or convolution part",
+                "a part of the state that noise may replace",
+                "check its state_parts()",
+            )
         return replace(bound, std=math.sqrt(float(torch.stack(squares).mean())))
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         assert self.std is not None, "prepared() was not called"
         noise = [torch.randn(t.shape, generator=generator).to(t) * self.std for t in leaves(carried.zero)]
         return self.touching(rebuild(carried.zero, noise), carried.zero)
+
+    @property
+    def label(self) -> str:
+        return self.name if self.std is None else f"{self.name}(std={self.std:g})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +74,7 @@ class FittedNoise(Intervention):
     Args:
         source: ``window``: final states of training windows, as in the paper; ``carried``: states carried over
             training streams for `carried_length` positions.
-        carried_length: positions carried before fitting, for source ``carried``.
+        carried_length: positions carried before fitting, for source ``carried``; fewer where the streams are shorter.
     """
 
     name = "fitted_noise"
@@ -69,11 +86,12 @@ class FittedNoise(Intervention):
         super().__post_init__()
         if self.source not in ("window", "carried"):
             raise InputError(f"source {self.source!r}", "'window' or 'carried'", "choose one of the two")
+        if self.carried_length < 1:
+            raise InputError(f"carried_length {self.carried_length}", "at least 1 position", "4096 is the usual choice")
 
     def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
         bound = super().prepared(model, streams, window, seed=seed)
-        longest = int(streams.lengths.max())
-        length = window if self.source == "window" else min(self.carried_length, longest)
+        length = window if self.source == "window" else _carried_length(streams, self.carried_length, window)
         return replace(bound, fitted=tuple(_fit(model, streams, length, window, seed)))
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
@@ -95,15 +113,41 @@ def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int
     parts: tuple[StatePart, ...] = model.state_parts()
     room = np.maximum(streams.lengths - length + 1, 0)
     total = np.cumsum(room)
+    if total[-1] == 0:
+        raise InputError(
+            f"states after {length} positions, and training streams of at most {int(streams.lengths.max())}",
+            "at least one stream as long as that",
+            "shorten --train-context or give longer streams",
+        )
     rows = _FIT_ROWS if length <= window else _FIT_ROWS // 4
     drawn = (hash_integers(seed, "fit", 0, np.arange(rows)) % np.uint64(total[-1])).astype(np.int64)
     stream_id = np.searchsorted(total, drawn, side="right")
     position = drawn - (total[stream_id] - room[stream_id])
     training, device = model.training, device_of(model)
     model.eval()
-    state = model.initial_state(rows)
-    for begin in range(0, length, _FIT_CHUNK):
-        batch = streams.window(stream_id, position + begin, min(_FIT_CHUNK, length - begin))
-        _, state = model(batch.inputs.to(device), state)
-    model.train(training)
-    return moments(state, parts)
+    try:
+        state = model.initial_state(rows)
+        for begin in range(0, length, _FIT_CHUNK):
+            batch = streams.window(stream_id, position + begin, min(_FIT_CHUNK, length - begin))
+            _, state = model(batch.inputs.to(device), state)
+    finally:
+        model.train(training)
+    fitted = moments(state, parts)
+    for part, found in zip(parts, fitted, strict=True):
+        if part.touched and not bool(torch.isfinite(found.mean).all() and torch.isfinite(found.m2).all()):
+            raise InputError(
+                f"states of part {part.path} that are not finite numbers after {length} positions",
+                "finite states to fit noise to",
+                "fit them after fewer positions, or choose another intervention",
+            )
+    return fitted
+
+
+def _carried_length(streams: Streams, wanted: int, window: int) -> int:
+    """At most `wanted` positions, such that the streams have as many places to read them from as there are rows."""
+    low, high = window, max(wanted, window)
+    while low < high:
+        length = (low + high + 1) // 2
+        places = np.maximum(streams.lengths - length + 1, 0).sum()
+        low, high = (length, high) if places >= _FIT_ROWS // 4 else (low, length - 1)
+    return min(low, wanted)

@@ -1,0 +1,189 @@
+"""What every intervention promises, whatever it does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from outlast.errors import InputError
+from outlast.interventions import INTERVENTIONS, Carried, Carry, Intervention, RandomNoise, intervention
+from outlast.state import State, leaves, map_state, rebuild
+from outlast.streams import Batch
+from toys import EveryKind, wave_streams
+
+WINDOW, ROWS = 8, 24
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "random_noise": [{}, {"std": 2.0}],
+    "fitted_noise": [{}, {"source": "carried", "carried_length": 40}],
+    "carry": [{"expected_run": 40.0}],
+    "mix": [
+        {
+            "members": (RandomNoise(std=1.0, zero_share=0.0), Carry(expected_run=40.0, zero_share=0.0)),
+            "shares": (1.0, 2.0),
+        }
+    ],
+}
+CASES = [(name, chosen) for name in INTERVENTIONS for chosen in SETTINGS.get(name, [{}])]
+each_intervention = pytest.mark.parametrize(
+    ("name", "chosen"), CASES, ids=[f"{name}-{i}" for i, (name, _) in enumerate(CASES)]
+)
+
+
+def prepared(name: str, chosen: dict[str, Any]) -> tuple[EveryKind, Intervention]:
+    model = EveryKind()
+    return model, intervention(name, **chosen).prepared(model, wave_streams(), WINDOW, seed=3)
+
+
+def a_batch(rows: int = ROWS, seed: int = 0) -> Batch:
+    """Windows of which some rows go on with their stream and some do not."""
+    random = np.random.default_rng(seed)
+    places = random.integers(0, 40, rows), random.integers(0, 50, rows)
+    return wave_streams().window(*places, WINDOW, random.random(rows) < 0.5)
+
+
+def some_carried(model: EveryKind, rows: int = ROWS) -> Carried:
+    """As in the middle of training: every row's last state is another one, and none is the zero state."""
+    draw = torch.Generator().manual_seed(1)
+    zero = model.initial_state(rows)
+    last = [
+        torch.randn(t.shape, generator=draw) + 3 if t.is_floating_point() else torch.ones_like(t) for t in leaves(zero)
+    ]
+    last[4] = torch.arange(100, 100 + rows)
+    return Carried(zero, rebuild(zero, last))
+
+
+def start(rule: Intervention, carried: Carried, batch: Batch, seed: int = 5) -> State:
+    return rule.start(carried, batch, torch.Generator().manual_seed(seed))
+
+
+def bits(state: State) -> list[torch.Tensor]:
+    return [tensor.detach().clone() for tensor in leaves(state)]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(x.dtype == y.dtype and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def rows_at_zero(state: State, carried: Carried) -> torch.Tensor:
+    """(B,) bool: which rows are bit for bit the zero state."""
+    pairs = zip(leaves(state), leaves(carried.zero), strict=True)
+    return torch.stack([(a == b).reshape(len(a), -1).all(1) for a, b in pairs]).all(0)
+
+
+@each_intervention
+def test_start_is_pure_and_edits_nothing(name, chosen):
+    """The same carried state, batch and generator give the same bits; what was carried is as it was."""
+    model, rule = prepared(name, chosen)
+    carried, batch = some_carried(model), a_batch()
+    before = bits(carried.zero) + bits(carried.last)
+    first = bits(start(rule, carried, batch))
+    torch.manual_seed(99)  # global randomness must not matter
+    assert same(first, bits(start(rule, carried, batch)))
+    assert same(before, bits(carried.zero) + bits(carried.last))
+
+
+@each_intervention
+def test_what_is_started_and_kept_has_shape_and_dtype_of_the_state(name, chosen):
+    model, rule = prepared(name, chosen)
+    carried = rule.initial(model, ROWS)
+    for state in (start(rule, carried, a_batch()), carried.last):
+        expected = [(t.shape, t.dtype) for t in leaves(model.initial_state(ROWS))]
+        assert [(t.shape, t.dtype) for t in leaves(state)] == expected
+
+
+@each_intervention
+def test_no_gradient_crosses_keep(name, chosen):
+    """The final state is kept bit for bit, cut from the graph, and so is the zero state of a model that learns it."""
+    model, rule = prepared(name, chosen)
+    batch = a_batch()
+    _, final = model(batch.inputs, model.initial_state(ROWS))
+    assert any(t.requires_grad for t in leaves(final))
+    learned = map_state(lambda t: t.clone().requires_grad_() if t.is_floating_point() else t, model.initial_state(ROWS))
+    kept = rule.keep(Carried(learned, learned), final, batch)
+    assert same(bits(kept.last), bits(final))
+    assert not any(t.requires_grad for t in (*leaves(kept.zero), *leaves(kept.last)))
+    assert not any(t.requires_grad for state in rule.initial(model, ROWS) for t in leaves(state))
+
+
+@each_intervention
+def test_zero_share_is_the_share_of_rows_that_start_from_exactly_the_zero_state(name, chosen):
+    rows = 3000
+    model, rule = prepared(name, chosen)
+    carried, batch = some_carried(model, rows), a_batch(rows)
+
+    def share(value: float) -> float:
+        return rows_at_zero(start(replace(rule, zero_share=value), carried, batch), carried).float().mean().item()
+
+    assert share(1.0) == 1.0
+    if name == "zero":
+        assert share(0.0) == 1.0
+    else:
+        assert share(0.0) == 0.0
+        assert share(0.3) == pytest.approx(0.3, abs=0.034)  # four standard errors
+
+
+@each_intervention
+def test_attention_and_counters_of_rows_that_do_not_go_on_start_as_at_zero(name, chosen):
+    """A counter with noise or a window of another stream's positions would be nonsense."""
+    model, rule = prepared(name, chosen)
+    carried, batch = some_carried(model), a_batch()
+    found = start(rule, carried, batch)
+    fresh = ~batch.continues
+    for part, tensor, zero in zip(model.state_parts(), leaves(found), leaves(carried.zero), strict=True):
+        if not part.touched:
+            assert torch.equal(tensor[fresh], zero[fresh]), part.path
+
+
+@each_intervention
+def test_continues_is_a_pure_function_of_seed_step_and_row(name, chosen):
+    _, rule = prepared(name, chosen)
+    rows = np.arange(200)
+    answers = [rule.continues(1, step, rows) for step in range(30)]
+    for step, answer in enumerate(answers):
+        assert answer.dtype == bool
+        assert answer.shape == (200,)
+        assert np.array_equal(answer, rule.continues(1, step, rows))
+    if name in ("carry", "mix"):
+        assert not np.array_equal(answers[0], answers[1])
+        assert not np.array_equal(answers[0], rule.continues(2, 0, rows))
+    if name == "carry":
+        assert np.array_equal(answers[0][50:120], rule.continues(1, 0, rows[50:120]))
+
+
+@each_intervention
+def test_describe_goes_to_json_and_back_to_the_same_intervention(name, chosen):
+    rule = intervention(name, **chosen)
+    written = json.loads(json.dumps(rule.describe(), allow_nan=False))
+    assert intervention(**written) == rule
+    assert written["label"] == rule.label
+    _, bound = prepared(name, chosen)
+    again = json.loads(json.dumps(bound.describe(), allow_nan=False))
+    assert again == bound.describe()  # nothing changes on the way: a checkpoint is compared with it
+
+
+@each_intervention
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_impossible_zero_shares_are_refused(name, chosen, share):
+    with pytest.raises(InputError, match="zero_share"):
+        intervention(name, **{**chosen, "zero_share": share})
+
+
+def test_unknown_names_and_settings_are_refused_with_what_to_do():
+    with pytest.raises(InputError, match="did you mean 'carry'"):
+        intervention("cary", expected_run=3)
+    with pytest.raises(InputError, match="expected_run"):
+        intervention("carry")
+    with pytest.raises(InputError, match="expected_run"):
+        intervention("zero", expected_run=3)
+    with pytest.raises(InputError, match="soon"):
+        intervention("carry", expected_run="soon")
+
+
+def test_names_may_be_written_with_dashes_and_none_means_the_default():
+    assert intervention("state-passing", zero_share=None) == intervention("state_passing")
+    assert intervention("carry", expected_run="inf") == intervention("tbtt")
