@@ -25,11 +25,11 @@ def test_a_number_depends_on_its_own_row_only(seed, salt, step, rows, data):
     np.testing.assert_array_equal(hash_integers(seed, salt, step, mine), whole[mine])
 
 
-@pytest.mark.parametrize("other", [(1, "place", 3), (0, "start", 3), (0, "place", 4)])
-def test_seed_salt_and_step_each_change_every_number(other):
+@pytest.mark.parametrize(("seed", "salt", "step"), [(1, "place", 3), (0, "start", 3), (0, "place", 4)])
+def test_seed_salt_and_step_each_change_every_number(seed, salt, step):
     """Two uses of one seed must not see the same or related numbers."""
     rows = np.arange(20000)
-    one, two = hash_uniform(0, "place", 3, rows), hash_uniform(*other, rows)
+    one, two = hash_uniform(0, "place", 3, rows), hash_uniform(seed, salt, step, rows)
     assert not (one == two).any()
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.03
 

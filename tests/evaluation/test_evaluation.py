@@ -13,7 +13,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
 from outlast.measures import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
-from outlast.model import InputSpec
+from outlast.model import InputSpec, Recurrent
 from outlast.results import from_json, to_json
 from outlast.state import leaves
 from outlast.streams import Split, Streams, split
@@ -201,7 +201,7 @@ def test_states_along_the_way_are_recorded():
         assert row.std == pytest.approx(0.0, abs=1e-6)
 
 
-def without_targets(features: bool) -> tuple[torch.nn.Module, Streams]:
+def without_targets(features: bool) -> tuple[Recurrent, Streams]:
     random = np.random.default_rng(1)
     kind = InputSpec("features", 2) if features else InputSpec("tokens", 6)
     model = build("gru", inputs=kind, outputs=3, width=6, layers=1, seed=1)

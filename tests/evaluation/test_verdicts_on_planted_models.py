@@ -81,6 +81,7 @@ def test_failing_names_the_age_it_fails_from():
 def test_age_curve_equals_the_losses_written_out():
     """Every band against a direct computation: the right label's probability given the age."""
     streams = coin_streams(streams=9, length=512)
+    assert streams.targets is not None
     result = evaluate(Planted(memory(4 * T)), streams, train_context=T, settings=EvalSettings(targets=10**6))
     for band in result.age_curve:
         ages = torch.arange(*band.age).float()
@@ -100,6 +101,7 @@ def test_bands_of_one_age_are_exact():
     first = result.age_curve[0]
     assert first.age == (0, 1)
     right = streams.inputs[:, 0].reshape(9, 512)[:, 256:] > 0
+    assert streams.targets is not None
     agree = torch.from_numpy((right == streams.targets.reshape(9, 512)[:, 256:]).mean(1))
     good, bad = torch.log1p(torch.exp(torch.tensor(-0.4))), torch.log1p(torch.exp(torch.tensor(0.4)))
     torch.testing.assert_close(
