@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart quickstart-seeds test lint clean
+.PHONY: install quickstart quickstart-seeds regimes regimes-families recall test lint clean
 
 install: .venv/installed
 
@@ -17,6 +17,16 @@ quickstart: install
 
 quickstart-seeds: install
 	$(BIN)/outlast quickstart --seeds 5 --out runs/quickstart-seeds --page docs/quickstart.md
+
+# Each goes on where it was stopped.
+regimes: install
+	$(BIN)/outlast recipe recipes/regimes.toml
+
+regimes-families: install
+	$(BIN)/outlast recipe recipes/regimes-families.toml
+
+recall: install
+	$(BIN)/outlast recipe recipes/recall.toml
 
 lint: install
 	$(BIN)/ruff check .

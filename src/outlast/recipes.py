@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+import threading
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -127,12 +128,15 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: Progress
         the comparisons, in the recipe's order.
     """
     chosen = chosen or task(recipe.task)
-    units = [_Unit(recipe, chosen, entry, seed, progress) for entry in recipe.models for seed in entry.seeds]
+    stop = threading.Event()
+    units = [_Unit(recipe, chosen, entry, seed, progress, stop) for entry in recipe.models for seed in entry.seeds]
     for unit in units:
         unit.check()
-    side_by_side(recipe.jobs, [unit.base for unit in units])
+    side_by_side(recipe.jobs, [unit.base for unit in units], stop)
     comparisons = [unit.compare() for unit in units]
-    side_by_side(recipe.jobs, [job for unit in units for job in unit.measuring()])
+    side_by_side(recipe.jobs, [job for unit in units for job in unit.measuring()], stop)
+    for unit in units:
+        shutil.rmtree(unit.folder / "checkpoint", ignore_errors=True)
     save_result(comparisons[0], recipe.out / "result.json")
     write_report(comparisons, recipe.out / "report.html")
     if recipe.page and chosen.write_page:
@@ -154,6 +158,7 @@ class _Unit:
     entry: ModelEntry
     seed: int
     progress: Progress | None
+    stop: threading.Event
 
     @property
     def name(self) -> str:
@@ -304,6 +309,7 @@ class _Unit:
             checkpoint=self._checkpoint(name),
             resume=True,
             progress=lambda step, steps, loss, left: self.say(f"train {name}", step / steps, loss),
+            stop=self.stop,
         )
         return model
 

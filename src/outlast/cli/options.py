@@ -233,8 +233,19 @@ class QuickstartVerb:
     """Interventions trained side by side, one thread each."""
 
 
+@dataclass(kw_only=True)
+class RecipeVerb:
+    """Run a recipe on a built-in task: train, compare and measure what is missing, draw its report and its page."""
+
+    recipe: Annotated[Path, tyro.conf.Positional]
+    """A TOML file, such as recipes/regimes.toml."""
+    out: Given[Path] = None
+    """Folder of the results. Default: the recipe's."""
+
+
 VERBS: dict[str, type] = {
     "quickstart": QuickstartVerb,
+    "recipe": RecipeVerb,
     "check": CheckVerb,
     "train": TrainVerb,
     "evaluate": EvaluateVerb,

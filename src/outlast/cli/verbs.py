@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from outlast import checkpoints
+from outlast import checkpoints, recipes
 from outlast.adapters import from_factory
 from outlast.adapters.check import check
 from outlast.cli.guessing import no_better_than_guessing
@@ -29,6 +29,7 @@ from outlast.cli.options import (
     EvaluateVerb,
     Measuring,
     QuickstartVerb,
+    RecipeVerb,
     RepairVerb,
     ReportVerb,
     Running,
@@ -236,6 +237,20 @@ def run_quickstart(options: QuickstartVerb) -> int:
     if options.seeds == 1:
         print(f"\nreport: {options.out / 'report.html'}")
     return 0 if accepted else 1
+
+
+def run_recipe(options: RecipeVerb) -> int:
+    recipe = recipes.read_recipe(options.recipe)
+    recipe = replace(recipe, out=options.out) if options.out else recipe
+    _writable(recipe.out)
+    try:
+        with Reporter() as say:
+            comparisons = recipes.run_recipe(recipe, progress=say)
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted("stopped: the same command goes on from here") from None
+    print("\n\n".join(summary(result) for result in comparisons))
+    print(f"\nreport: {recipe.out / 'report.html'}")
+    return 0
 
 
 def _device(options: Running) -> torch.device:

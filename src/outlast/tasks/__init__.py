@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from outlast.errors import unknown_name
 from outlast.tasks.power import POWER
+from outlast.tasks.recall import RECALL
+from outlast.tasks.regimes import REGIMES
 from outlast.tasks.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (POWER,)}
+TASKS: dict[str, Task] = {task.name: task for task in (POWER, RECALL, REGIMES)}
 
 
 def task(name: str) -> Task:

@@ -21,6 +21,7 @@ from outlast.tasks.regimes_data import (
     switching_streams,
     switching_test,
 )
+from outlast.tasks.regimes_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
@@ -93,5 +94,6 @@ REGIMES = Task(
     ),
     training_sets={"windows": windows, "switching": switching},
     controls={"stationary": stationary},
+    write_page=write_page,
     base_from="windows",
 )

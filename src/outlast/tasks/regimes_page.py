@@ -1,0 +1,294 @@
+"""The figures of the regimes recipes as Markdown tables and one plot, drawn from result files only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.results import Comparison, Evaluation, Repair, load_result, write_atomically
+from outlast.tasks.regimes_plot import Front, front_plot
+
+Kind = TypeVar("Kind", Comparison, Evaluation)
+BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
+TOLD, NOT_TOLD = "bayes_told", "bayes_not_told"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model on the switching streams and on the stationary ones; `repair` where it is one."""
+
+    switching: Evaluation
+    stationary: Evaluation
+    repair: Repair | None = None
+
+    def excess(self, reference: str = TOLD) -> float:
+        return self.switching.slices["all"]["excess"][reference][0]
+
+    def stationary_excess(self) -> float:
+        return self.stationary.slices["all"]["excess"][TOLD][0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model and seed: its rows by name, the base first."""
+
+    family: str
+    seed: int
+    rows: dict[str, Measured]
+    trained: tuple[str, ...]
+
+    @property
+    def base(self) -> Measured:
+        return self.rows["base"]
+
+    def removed(self, row: str, floor: bool) -> float:
+        """Share of the base's excess that a row removes: over the told predictor, or over the floor."""
+        reference = NOT_TOLD if floor else TOLD
+        return 1 - self.rows[row].excess(reference) / self.base.excess(reference)
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """All finished runs in a recipe's output folder, by family and seed.
+
+    Raises:
+        InputError: none is finished.
+    """
+    runs = [_read_run(path.parent) for path in sorted(folder.glob("*/result.json"))]
+    if not runs:
+        raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")
+    return sorted(runs, key=lambda run: (run.family != "mamba2", run.family, run.seed))
+
+
+def write_page(folder: Path, page: Path) -> None:
+    """Replace what stands between the two marks of `page` by the figures in `folder`; draw the plot beside the page."""
+    runs = read_runs(folder)
+    text = page.read_text() if page.exists() else f"# A stream whose rule changes\n\n{BEGIN}\n{END}\n"
+    before, found, rest = text.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise InputError(f"{page} without the marks {BEGIN} and {END}", "both, in this order", "put them into the page")
+    main = [run for run in runs if run.family == runs[0].family]
+    picture = page.with_name(f"{page.stem}-front.svg")
+    write_atomically(picture, front_plot(_front(main)))
+    sections = [
+        _intro(main),
+        *_rows_table(main),
+        f"![Excess against the expected run]({picture.name})",
+        *_slices_table(main),
+        *_regimes_table(main),
+        *_stationary_table(main),
+        *_families_table(runs),
+    ]
+    write_atomically(page, f"{before}{BEGIN}\n\n" + "\n\n".join(sections) + f"\n\n{END}{after}")
+
+
+def _read_run(folder: Path) -> Run:
+    family, _, seed = folder.name.rpartition("-")
+    comparison = _load(folder / "result.json", Comparison)
+    control = folder / "controls" / "stationary"
+    controls = [_load(path, Evaluation) for path in sorted(control.glob("*.json"))]
+    by_name = {done.model["name"]: done for done in controls}
+    rows = {"base": Measured(comparison.base, by_name["base"])}
+    rows |= {row.name: Measured(row.repair.after, by_name[row.name], row.repair) for row in comparison.rows}
+    trained = {}
+    for path in sorted((folder / "trained").glob("*/result.json")):
+        done = _load(path, Evaluation)
+        trained[done.model["name"]] = Measured(done, _load(path.with_name("stationary.json"), Evaluation))
+    return Run(family, int(seed), rows | trained, tuple(trained))
+
+
+def _load(path: Path, kind: type[Kind]) -> Kind:
+    result = load_result(path)
+    if not isinstance(result, kind):
+        raise InputError(
+            f"{path} of kind {result.kind}", f"a {kind.__name__}", f"delete {path} and run the recipe again"
+        )
+    return result
+
+
+def expected_run(row: str, train_context: int) -> float | None:
+    """The expected run that a row's name stands for; None where it is no carry."""
+    if row.startswith("carry("):
+        return float(row.removeprefix("carry(expected_run=").removesuffix(")"))
+    return {"state_passing": float(train_context), "tbtt": math.inf}.get(row)
+
+
+def _named(row: str, train_context: int) -> str:
+    run = expected_run(row, train_context)
+    if run is None:
+        return {"zero": "plain fine-tuning"}.get(row, row)
+    if math.isinf(run):
+        return "TBTT (expected run ∞)"
+    return f"state passing (expected run {run:g})" if row == "state_passing" else f"carry, expected run {run:,.0f}"
+
+
+def _front(runs: Sequence[Run]) -> Front:
+    """The points of the seed that has most of them, and what they are compared with."""
+    run = max(runs, key=lambda each: len(each.rows))
+    context = run.base.switching.train_context
+    runs_of = {name: expected_run(name, context) for name in run.rows}
+    points = sorted((value, name) for name, value in runs_of.items() if value is not None and name not in run.trained)
+    levels = {"base": run.base.excess()} | {name: run.rows[name].excess() for name in run.trained}
+    floor = run.base.switching.slices["references"]
+    levels["Bayes, not told"] = floor[NOT_TOLD]["loss"] - floor[TOLD]["loss"]
+    return Front(
+        deployment=1 / run.base.switching.data["hazard"],
+        expected_runs=[value for value, _ in points],
+        switching=[run.rows[name].excess() for _, name in points],
+        stationary=[run.rows[name].stationary_excess() for _, name in points],
+        levels=levels,
+        title=f"{run.family}, seed {run.seed}",
+    )
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
+
+
+def _over_seeds(values: Sequence[float], form: Callable[[float], str] = "{:.3f}".format) -> str:
+    """The mean, and the lowest and the highest where there are several."""
+    mean = form(float(np.mean(values)))
+    return mean if len(values) == 1 else f"{mean} ({form(min(values))} to {form(max(values))})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Names of all rows, in the order of the run that has most of them."""
+    return list(max(runs, key=lambda each: len(each.rows)).rows)
+
+
+def _intro(runs: Sequence[Run]) -> str:
+    base = runs[0].base
+    data, about = base.switching, base.switching.slices["references"]
+    told, not_told = (about[name]["loss"] for name in (TOLD, NOT_TOLD))
+    stationary = base.stationary.slices["references"][TOLD]["loss"]
+    parameters = data.model["parameters"]
+    return (
+        f"{data.data['streams']} test streams of {data.data['length_used']:,} symbols, "
+        f"{len(runs)} seeds of {runs[0].family} ({parameters:,} parameters), training context {data.train_context}, "
+        f"repairs of {_steps(runs)} steps. All figures are means over whole streams read once from the zero state, in "
+        f"nats; in brackets the lowest and the highest seed. The predictor that is told of the switches loses "
+        f"{told:.4f}; the one that has to notice them, the floor, {not_told:.4f}, that is {not_told - told:.4f} more. "
+        f"On the stationary control the best possible loss is {stationary:.4f}."
+    )
+
+
+def _steps(runs: Sequence[Run]) -> int:
+    return next(row.repair.steps for row in runs[0].rows.values() if row.repair)
+
+
+def _rows_table(runs: Sequence[Run]) -> list[str]:
+    head = ["", "seeds", "loss", "excess", "removed", "removed, over the floor", "short contexts", "accepted"]
+    head += ["stationary: loss", "stationary: excess"]
+    lines = []
+    for name in _names(runs):
+        having = [run for run in runs if name in run.rows]
+        rows = [run.rows[name] for run in having]
+        repairs = [row.repair for row in rows if row.repair]
+        shares = [repair.short_context.difference / _short_level(repair) for repair in repairs]
+        is_base = name == "base"
+        lines.append(
+            [
+                _named(name, runs[0].base.switching.train_context),
+                str(len(rows)),
+                _over_seeds([row.switching.slices["all"]["loss"] for row in rows]),
+                _over_seeds([row.excess() for row in rows]),
+                "" if is_base else _over_seeds([run.removed(name, False) for run in having], _percent),
+                "" if is_base else _over_seeds([run.removed(name, True) for run in having], _percent),
+                _over_seeds(shares, lambda share: f"{100 * share:+.1f} %") if shares else "",
+                f"{sum(repair.accepted for repair in repairs)} of {len(repairs)}" if repairs else "",
+                _over_seeds([row.stationary.slices["all"]["loss"] for row in rows]),
+                _over_seeds([row.stationary_excess() for row in rows]),
+            ]
+        )
+    words = (
+        "Excess is over the predictor that is told; *removed* is the share of the base's excess that a row removes, "
+        "over that predictor and over the floor. *Short contexts* is the change of the loss at ages within the "
+        "training context, as a share of the base's; at most 1 % is accepted."
+    )
+    return ["### Every row", words, _table(head, lines)]
+
+
+def _short_level(repair: Repair) -> float:
+    before = repair.before
+    return float(np.mean([band.loss for band in before.age_curve if band.age[1] <= before.train_context]))
+
+
+def _label_rows(evaluation: Evaluation, label: str) -> dict[str, dict]:
+    return {row["value"]: row for row in evaluation.slices["labels"][label]}
+
+
+def _label_table(runs: Sequence[Run], label: str, names: Sequence[str], *, stationary: bool = False) -> str:
+    def evaluation(row: Measured) -> Evaluation:
+        return row.stationary if stationary else row.switching
+
+    values = list(_label_rows(evaluation(runs[0].base), label))
+    lines = []
+    for name in names:
+        rows = [evaluation(run.rows[name]) for run in runs if name in run.rows]
+        cells = [[_label_rows(row, label)[value]["excess"][TOLD][0] for row in rows] for value in values]
+        lines.append([_named(name, rows[0].train_context), *(f"{np.mean(cell):.3f}" for cell in cells)])
+    bayes = [_label_rows(evaluation(runs[0].base), label)[value] for value in values]
+    floor = [f"{row['excess'][TOLD][0] - row['excess'][NOT_TOLD][0]:.3f}" for row in bayes]
+    return _table(["", *values], [["Bayes, not told", *floor], *lines])
+
+
+def _slices_table(runs: Sequence[Run]) -> list[str]:
+    words = "Excess over the told predictor by symbols since the switch, mean over seeds: the first regime of a stream "
+    words += "begins from the zero state, all later ones on a state that is full of another table."
+    return ["### Symbols since the switch", words, _label_table(runs, "first_or_later", _names(runs))]
+
+
+def _regimes_table(runs: Sequence[Run]) -> list[str]:
+    words = "Excess over the told predictor by the regime's number in its stream, mean over seeds."
+    return ["### Regime by regime", words, _label_table(runs, "regime", _names(runs))]
+
+
+def _stationary_table(runs: Sequence[Run]) -> list[str]:
+    words = (
+        "Excess over the best predictor by position in streams without a switch, mean over seeds. *Bayes, not told* "
+    )
+    words += "is what the perfect predictor of the switching world loses here by expecting switches."
+    return [
+        "### The stationary control",
+        words,
+        _label_table(runs, "position", _names(runs), stationary=True),
+    ]
+
+
+def _families_table(runs: Sequence[Run]) -> list[str]:
+    head = ["model", "row", "verdict", "excess at the oldest age", "excess", "removed", "stationary: verdict"]
+    head += ["stationary: excess"]
+    lines = []
+    first_seeds = {run.family: run for run in reversed(runs)}
+    for run in sorted(first_seeds.values(), key=lambda run: run.family != runs[0].family):
+        for name, row in run.rows.items():
+            if name in run.trained:
+                continue
+            verdict, still = row.switching.verdict, row.stationary.verdict
+            assert verdict is not None
+            assert still is not None
+            lines.append(
+                [
+                    run.family,
+                    _named(name, row.switching.train_context),
+                    verdict.name + (f" from age {verdict.from_age}" if verdict.from_age else ""),
+                    f"{verdict.excess:+.3f} ({verdict.low:+.3f} to {verdict.high:+.3f})",
+                    f"{row.excess():.3f}",
+                    "" if name == "base" else _percent(run.removed(name, False)),
+                    still.name + (f" from age {still.from_age}" if still.from_age else ""),
+                    f"{row.stationary_excess():.3f}",
+                ]
+            )
+    words = "One seed each. Verdicts are on the raw loss: the oldest age against the best age within the training "
+    words += "context, of the same model; the *excess at the oldest age* is that difference."
+    return ["### Family by family", words, _table(head, lines)]
