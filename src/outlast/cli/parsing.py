@@ -78,10 +78,11 @@ def _cli(verb: type[Verb], name: str, words: list[str], config: str | None, from
     raise InputError(wrong, "options and values as its help lists them", f"see outlast {name} --help")
 
 
-def _plain(boxed: str) -> str:
-    """The first paragraph of a message that was drawn in a box, without the box and on one line."""
-    lines = [line.strip("│╭╮╰╯ ") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
-    first = itertools.takewhile(lambda line: not line or set(line) > {"─"}, lines)
+def _plain(drawn: str) -> str:
+    """The first paragraph of a message under a title, on one line, without colours and the box around it."""
+    lines = [line.strip("│╰╯ ") for line in re.sub(r"\x1b\[[\d;]*m", "", drawn).splitlines()]
+    body = lines[1:] if lines[0].startswith("╭") else lines[2:]  # the title is in the border, or underlined
+    first = itertools.takewhile(lambda line: not re.fullmatch("[─-]{4,}", line), body)
     return " ".join(line for line in first if line)
 
 
@@ -101,7 +102,7 @@ def _kind(annotation: str) -> str:
         if pattern in annotation:
             return words
     choices = re.search(r"Literal\[(.*?)\]", annotation)
-    return choices[1].replace('"', "").replace(", ", " or ") if choices else "a value"
+    return re.sub("[\"']", "", choices[1]).replace(", ", " or ") if choices else "a value"
 
 
 def _flag(name: str) -> str:

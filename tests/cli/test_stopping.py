@@ -1,0 +1,77 @@
+"""Ctrl-C at any time: status 130, it says how to go on, and going on ends where an undisturbed run ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import outlast
+from cli.workshop import MEASURE, QUICK, READ, Run, figures, finish, start
+
+LEARN = ("--steps", "400", "--batch-size", "4", "--checkpoint-every", "20")
+COMMANDS = {
+    "train": ("train", *READ, *QUICK, *LEARN, "--family", "gru", "--settings", "width", "4"),
+    "repair": ("repair", "--model", "mymod:drifting", *MEASURE, *LEARN),
+    "compare": ("compare", "--model", "mymod:drifting", *MEASURE, *LEARN, "--interventions", "zero", "carry"),
+}
+PLACE = {"train": ".", "repair": ".", "compare": "carry-expected_run-160"}
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_stopped_and_resumed(run: Run, here: Path, verb: str) -> None:
+    words = COMMANDS[verb]
+    process = start([*words, "--out", "stopped"], here)
+    pointer = here / "stopped" / "checkpoint" / PLACE[verb] / "training-rank0.json"
+    while not pointer.exists():
+        assert process.poll() is None, finish(process)
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    outcome = finish(process)
+    assert outcome.status == 130, outcome
+    assert "Traceback" not in outcome.err
+    assert "run the same command with --resume" in outcome.err
+    assert not (here / "stopped" / "result.json").exists()
+
+    resumed = run(*words, "--out", "stopped", "--resume")
+    assert "nothing to resume" not in resumed.err
+    undisturbed = run(*words, "--out", "undisturbed")
+    assert resumed.status == undisturbed.status
+    assert figures(here / "stopped") == figures(here / "undisturbed")
+    assert not (here / "stopped" / "checkpoint").exists()
+    if (here / "stopped" / "model").exists():
+        first, second = (outlast.load(here / out / "model").state_dict() for out in ("stopped", "undisturbed"))
+        assert all(first[name].equal(second[name]) for name in first)
+
+
+def stopped(*arguments: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "repair"])
+def test_stopped_while_measuring(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    monkeypatch.setattr("outlast.evaluation._Run.carried", stopped)
+    words = {"evaluate": ("evaluate", "--model", "mymod:drifting", *MEASURE), "repair": COMMANDS["repair"]}[verb]
+    outcome = run(*words, "--out", "out")
+    assert (outcome.status, outcome.out) == (130, "")
+    assert outcome.err == "stopped: run the same command again\n"
+
+
+def test_stopped_after_training_keeps_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (*COMMANDS["repair"], "--steps", "3", "--out", "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("outlast.repairs._Plan.judge", stopped)
+        outcome = run(*words)
+    assert outcome.status == 130
+    assert "kept in out/checkpoint; run the same command with --resume" in outcome.err
+    other = run(*words, "--resume", "--learning-rate", "0.5").refused(after_work=True)
+    assert "a checkpoint made with settings" in other
+    assert run(*words, "--resume").status in (0, 1)
+
+
+def test_nothing_to_resume_is_said(run: Run) -> None:
+    outcome = run(*COMMANDS["train"], "--steps", "2", "--resume", "--out", "out")
+    assert outcome.status == 0
+    assert "nothing to resume in out/checkpoint: starting anew" in outcome.err

@@ -1,0 +1,232 @@
+"""Every verb, with a model and data of one's own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+import outlast
+from cli.workshop import MEASURE, QUICK, READ, Outcome, Run, figures, files
+from outlast.cli.options import VERBS
+
+REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "60", "--learning-rate", "0.01")
+
+
+def commands(outcome: Outcome, out: Path) -> list[str]:
+    """The commands that a report and a summary print, as one types them."""
+    page = re.findall(r"<code>(outlast .*?)</code>", (out / "report.html").read_text())
+    typed = [line.replace("&#39;", "'").replace("&#34;", '"') for line in page]
+    return [*typed, *re.findall(r"^Next: (outlast .*)$", outcome.out, re.MULTILINE)]
+
+
+def test_check_keeps_and_breaks(run: Run, here: Path) -> None:
+    kept = run("check", "--model", "mymod:build", "--out", "kept")
+    assert kept.status == 0
+    assert (here / "kept" / "report.html").exists()
+    with_data = run("check", "--model", "mymod:build", "--data", "readings.csv", "--out", "kept")
+    assert with_data.status == 0
+    assert "--model mymod:build --data readings.csv" in with_data.out
+    (here / "leaky.py").write_text(
+        "from mymod import Drifting\n"
+        "class Leaky(Drifting):\n"
+        "    def forward(self, inputs, state):\n"
+        "        return self.read(inputs - inputs.mean(0)), (state[0] + 1,)\n"
+        "def build():\n"
+        "    return Leaky()\n"
+    )
+    broken = run("check", "--model", "leaky:build", "--out", "broken")
+    assert broken.status == 1
+    assert "outlast check --model leaky:build" in commands(broken, here / "broken")
+
+
+def test_evaluate_writes_and_prints(run: Run, here: Path) -> None:
+    outcome = run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out")
+    assert outcome.status == 0
+    assert outcome.out.startswith("FAILS")
+    assert files(here / "out") == {"result.json", "report.html"}
+    result = outlast.load_result(here / "out")
+    assert result.kind == "evaluate"
+
+
+def test_json_is_alone_on_standard_output(run: Run, here: Path) -> None:
+    for words in (("evaluate", "--model", "mymod:drifting", *MEASURE), REPAIR, ("check", "--model", "mymod:build")):
+        outcome = run(*words, "--json", "--out", "out")
+        assert json.loads(outcome.out)["kind"] == words[0]
+        assert json.loads(outcome.out) == json.loads((here / "out" / "result.json").read_text())
+        assert "report: out/report.html" in outcome.err
+    assert json.loads(run("env", "--json").out)["outlast"] == outlast.__version__
+
+
+def test_an_accepted_repair_is_saved_and_measures_the_same_again(run: Run, here: Path) -> None:
+    outcome = run(*REPAIR, "--guard", "readings.csv", "--out", "out")
+    assert outcome.status == 0, outcome.out
+    assert "repaired model: out/model" in outcome.out
+    assert files(here / "out") == {"result.json", "report.html", "model/outlast.json", "model/model.safetensors"}
+    again = run("evaluate", "--model", "out/model", *MEASURE, "--out", "again")
+    assert again.status == 0
+    assert figures(here / "again")["age_curve"] == figures(here / "out")["after"]["age_curve"]
+    model = outlast.load(here / "out" / "model")
+    with torch.no_grad():
+        outputs, _ = model(torch.zeros(1, 3, 3), model.initial_state(1))
+    assert outputs.shape == (1, 3, 1)
+
+
+def test_a_refused_repair_is_status_1_and_kept_apart(run: Run, here: Path) -> None:
+    outcome = run(*REPAIR[:-4], "--steps", "3", "--learning-rate", "1.0", "--out", "out")
+    assert outcome.status == 1
+    assert "refused model, kept for a look: out/refused" in outcome.out
+    assert not (here / "out" / "model").exists()
+
+
+@pytest.mark.parametrize("rule", ["zero", "random-noise", "fitted_noise", "state_passing", "tbtt"])
+def test_every_intervention(run: Run, here: Path, rule: str) -> None:
+    words = ("--intervention", rule, "--steps", "2", "--zero-share", "0.25", "--out", "out")
+    assert run(*REPAIR[:-4], *words).status in (0, 1)
+    intervention = json.loads((here / "out" / "result.json").read_text())["intervention"]
+    assert intervention["zero_share"] == 0.25
+
+
+def test_compare_saves_the_winner(run: Run, here: Path) -> None:
+    words = ("compare", *REPAIR[1:], "--interventions", "zero", "carry", "--expected-runs", "80", "inf")
+    alone = run(*words, "--out", "alone")
+    assert alone.status == 0, alone.out
+    assert "repaired model: alone/model" in alone.out
+    result = json.loads((here / "alone" / "result.json").read_text())
+    assert [row["name"] for row in result["rows"]] == ["zero", "carry(expected_run=80)", "tbtt"]
+    assert run(*words, "--jobs", "2", "--out", "together").status == 0
+    assert figures(here / "alone") == figures(here / "together")
+    outlast.load(here / "alone" / "model")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--data", "tokens.npy", "--vocabulary", "9", "--family", "gru"),
+        ("--data", "texts", "--family", "gla"),
+        ("--data", "texts/01.txt", "--family", "lstm"),
+        ("--data", "features.npy", "--horizon", "2", "--family", "mamba2"),
+        ("--data", "readings.csv", "--target", "power", "--bins", "4", "--family", "gru"),
+        ("--data", "readings.csv", "--family", "lstm"),
+        ("--data", "readings.csv", "--target", "power", "--model", "mymod:build"),
+    ],
+)
+def test_train_and_evaluate_what_it_saved(run: Run, here: Path, words: tuple[str, ...]) -> None:
+    settings = () if "--model" in words else ("--settings", "width", "8", "layers", "1")
+    trained = run("train", *words, *settings, "--train-context", "8", "--steps", "3", *QUICK, "--out", "out")
+    assert trained.status == 0, trained.err
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert result["seconds"] > 0
+    assert result["settings"]["train_context"] == 8
+    assert files(here / "out") == {"result.json", "report.html", "model/outlast.json", "model/model.safetensors"}
+    if "texts/01.txt" not in words:  # a text of that length is too short to measure on
+        for command in commands(trained, here / "out"):
+            assert "--model out/model" in command
+            measured = run(*shlex.split(command)[1:], "--targets", "16", "--out", "measured")
+            assert measured.status == 0, measured.err
+
+
+def test_train_makes_the_same_model_from_the_same_seed(run: Run) -> None:
+    words = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "3")
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run(*words, "--seed", seed, "--out", out).status == 0
+    first, second, third = (outlast.load(f"{out}/model").state_dict() for out in "abc")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], third[name]) for name in first)
+
+
+def test_a_config_stands_for_the_command_line_which_wins(run: Run, here: Path) -> None:
+    (here / "run.toml").write_text(
+        'model = "mymod:drifting"\ndata = "readings.csv"\ntarget = "power"\nhorizon = 2\ntrain-context = 8\n'
+        'targets = 32\ninputs = ["power", "phase", "noise"]\nmeasure = ["absolute_error"]\nshares = [0.5, 0.2, 0.3]\n'
+        'threads = 1\nmax_length = 64\njson = true\nout = "from-file"\n'
+    )
+    outcome = run("evaluate", "--config", "run.toml", "--max-length", "32")
+    result = json.loads(outcome.out)
+    assert result["measure"] == "absolute_error"
+    assert result["data"]["length_used"] == 32
+    assert result["settings"]["command"]["options"] == (
+        "--inputs power phase noise --target power --horizon 2 --shares 0.5 0.2 0.3"
+    )
+    assert (here / "from-file" / "result.json").exists()
+    (here / "train.toml").write_text("[settings]\nwidth = 6\nresidual = false\n")
+    words = ("train", *READ, "--family", "gru", "--steps", "2", "--config=train.toml", "--out", "trained")
+    assert run(*words).status == 0
+    assert json.loads((here / "trained" / "result.json").read_text())["model"]["recipe"]["settings"]["width"] == 6
+
+
+@pytest.mark.parametrize("model", ["drifting", "build"])
+def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
+    """A result leads to a command, which leads to a result, and so on."""
+    read = ("--data", "with space.csv", *READ[2:], "--inputs", "power", "phase", "noise")
+    (here / "with space.csv").symlink_to(here / "readings.csv")
+    small = ("--steps", "3", "--targets", "32", *QUICK)
+    measured = run("evaluate", "--model", f"mymod:{model}", *read, "--targets", "32", *QUICK, "--out", "first")
+    seen = set()
+    for command in commands(measured, here / "first"):
+        words = shlex.split(command)[1:]
+        seen.add(words[0])
+        words = ["with space.csv" if word.isupper() and word != "OUT" else word for word in words]
+        if "--max-length" in words:  # of longer data than are at hand
+            words = words[: words.index("--max-length")]
+        more = small if words[0] in ("repair", "compare") else small[2:]
+        answer = run(*words, *more, "--out", "second")
+        assert answer.status in (0, 1), (command, answer.err)
+        for further in commands(answer, here / "second"):
+            assert "'with space.csv'" in further or "OTHER_DATA" in further or "LONGER_DATA" in further
+            assert "--inputs power phase noise --target power --horizon 2" in further
+    assert seen == ({"repair", "compare"} if model == "drifting" else {"evaluate"})
+
+
+def test_the_printed_command_after_acceptance_measures_the_saved_model(run: Run, here: Path) -> None:
+    outcome = run(*REPAIR, "--out", "out here")
+    assert outcome.status == 0
+    [command, *_] = commands(outcome, here / "out here")
+    assert command.startswith("outlast evaluate --model 'out here/model' --data OTHER_DATA --target power --horizon 2")
+    words = shlex.split(command.replace("OTHER_DATA", "readings.csv"))[1:]
+    assert run(*words, "--out", "after").status == 0
+
+
+def test_report_of_several_results(run: Run, here: Path) -> None:
+    run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "a")
+    run("check", "--model", "mymod:build", "--out", "b")
+    outcome = run("report", "a", "b/result.json", "--out", "both.html")
+    assert (outcome.status, outcome.out) == (0, "both.html\n")
+    page = (here / "both.html").read_text()
+    assert "mymod:drifting" in page
+    assert "Reading in pieces equals reading at once" in page
+
+
+def test_tasks_and_env(run: Run) -> None:
+    assert "power: household power" in run("tasks").out
+    printed = run("env").out
+    for name in ("outlast", "torch", "threads", "device", "allocator", "scan"):
+        assert f"{name}: " in printed
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help(run: Run, verb: str) -> None:
+    outcome = run(verb, "--help")
+    assert outcome.status == 0
+    assert f"usage: outlast {verb}" in outcome.out
+    assert "None" not in outcome.out
+    assert run(verb, "-h").out == outcome.out
+
+
+def test_no_verb_is_wrong_and_shows_them_all(run: Run) -> None:
+    outcome = run()
+    assert (outcome.status, outcome.out) == (2, "")
+    assert all(verb in outcome.err for verb in VERBS)
+
+
+def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
+    far = run("evaluate", "--model", "mymod:far_off", *MEASURE)
+    assert "warning: within its training context the model is no better (squared error" in far.err
+    assert "always guessing the training mean" in far.err
+    assert "warning" not in run("evaluate", "--model", "mymod:drifting", *MEASURE).err
+    guess = run("evaluate", "--model", "mymod:tokens", "--data", "tokens.npy", "--train-context", "8", *QUICK)
+    assert "how frequent each class is in training" in guess.err
