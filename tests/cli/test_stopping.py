@@ -75,3 +75,9 @@ def test_nothing_to_resume_is_said(run: Run) -> None:
     outcome = run(*COMMANDS["train"], "--steps", "2", "--resume", "--out", "out")
     assert outcome.status == 0
     assert "nothing to resume in out/checkpoint: starting anew" in outcome.err
+
+
+def test_the_quickstart_goes_on_by_itself(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlast.cli.verbs.quickstart", stopped)
+    outcome = run("quickstart", "--out", "out")
+    assert (outcome.status, outcome.err) == (130, "stopped: the same command goes on from here\n")
