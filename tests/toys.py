@@ -20,7 +20,7 @@ class Everything(NamedTuple):
     """A state with a part of every kind."""
 
     memory: Tensor
-    """(B, HEADS, 4): every position adds its head's number plus a little of the input."""
+    """(B, HEADS, 4): every position adds its head's number, and that many times a little of the input."""
     taps: Tensor
     """(B, 2, 3): a convolution's last inputs."""
     window: Tensor
@@ -66,7 +66,7 @@ class EveryKind(Recurrent):
         steps = inputs.shape[1]
         total = inputs.sum(1)[:, :, None] * self.gain
         after = Everything(
-            memory=state.memory + steps * heads + 0.1 * total * torch.arange(4.0),
+            memory=state.memory + steps * heads + 0.1 * total * heads * torch.arange(4.0),
             taps=torch.ones_like(state.taps) * inputs[:, -1:, :] * self.gain,
             window=torch.ones_like(state.window) * inputs[:, -1:, :],
             valid=torch.ones_like(state.valid),
