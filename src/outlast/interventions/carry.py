@@ -40,13 +40,14 @@ class Carry(Intervention):
         if not self.expected_run >= 0:
             raise InputError(f"expected_run {self.expected_run}", "positions, 0 or more", "for example 20 windows")
 
-    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+    def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         assert self.window, "prepared() was not called"
         goes_on = 1 - self.window / max(self.expected_run, self.window)
         return hash_uniform(seed, "continue", step, rows) < goes_on
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        fresh = torch.nonzero(~batch.continues.cpu()).squeeze(1)
+        aside = torch.from_numpy(self.set_aside(len(batch.stream_id)))
+        fresh = torch.nonzero(~batch.continues.cpu() & ~aside).squeeze(1)
         order = torch.arange(len(batch.stream_id))
         order[fresh] = fresh[torch.randperm(len(fresh), generator=generator)]
         foreign = self.touching(select(carried.last, order), carried.zero)
@@ -59,11 +60,11 @@ class Carry(Intervention):
         return "tbtt" if math.isinf(self.expected_run) else f"carry(expected_run={self.expected_run:g})"
 
 
-def state_passing(zero_share: float = 0.15) -> Carry:
+def state_passing(zero_share: float = 0.25) -> Carry:
     """State passing: every window starts from the final state of an unrelated one."""
     return Carry(expected_run=0.0, zero_share=zero_share)
 
 
-def tbtt(zero_share: float = 0.15) -> Carry:
+def tbtt(zero_share: float = 0.25) -> Carry:
     """Truncated back-propagation through time: every window starts where the one before it ended."""
     return Carry(expected_run=math.inf, zero_share=zero_share)

@@ -33,20 +33,21 @@ class Intervention(ABC):
     """A rule for where training windows start.
 
     Args:
-        zero_share: share of rows, drawn anew each step, that start from the initial state whatever the rule says, so
-            that short contexts are not forgotten.
+        zero_share: share of rows set aside: they always start a new stream from the initial state, so that short
+            contexts are not forgotten. The other rows are never interrupted: drawing the zero rows anew at each step
+            would end every run after window/zero_share positions, whatever the rule says.
         window: positions in a training window; filled in by `prepared`.
         parts: the model's state parts; filled in by `prepared`.
     """
 
     name: ClassVar[str]
-    zero_share: float = 0.15
+    zero_share: float = 0.25
     window: int = 0
     parts: tuple[StatePart, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.zero_share <= 1:
-            raise InputError(f"zero_share {self.zero_share}", "a share between 0 and 1", "0.15 is the usual choice")
+            raise InputError(f"zero_share {self.zero_share}", "a share between 0 and 1", "0.25 is the usual choice")
 
     def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
         """The same rule, told the model's parts and the training context, and fitted where it has to be.
@@ -60,19 +61,30 @@ class Intervention(ABC):
         zero = detach(model.initial_state(batch_size))
         return Carried(zero, zero)
 
+    def set_aside(self, rows: int) -> np.ndarray:
+        """(B,) bool: which of one rank's rows always start from zero; always the same ones, the first."""
+        return np.arange(rows) < round(self.zero_share * rows)
+
     def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
-        """(B,) bool: does each row go on with its own stream at this step? A pure hash; `rows` count over all ranks."""
+        """(B,) bool: does each row go on with its own stream at this step? A pure hash.
+
+        Args:
+            rows: the rows of one rank, numbered over all ranks, (B,).
+        """
+        return self.goes_on(seed, step, rows) & ~self.set_aside(len(rows))
+
+    def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+        """What `continues` says of rows that are not set aside."""
         return np.zeros(len(rows), bool)
 
     def start(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         """The state each row of `batch` starts from."""
-        state = self.chosen(carried, batch, generator)
-        zeros = torch.rand(len(batch.stream_id), generator=generator) < self.zero_share
-        return where(zeros, carried.zero, state)
+        zeros = torch.from_numpy(self.set_aside(len(batch.stream_id)))
+        return where(zeros, carried.zero, self.chosen(carried, batch, generator))
 
     @abstractmethod
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        """The state of the rows that do not start from zero."""
+        """The state of the rows that are not set aside."""
 
     def keep(self, carried: Carried, final_state: State, batch: Batch) -> Carried:
         """What is carried to the next step; no gradient crosses."""

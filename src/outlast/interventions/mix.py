@@ -60,7 +60,7 @@ class Mix(Intervention):
         edges = np.round(np.cumsum(shares) / shares.sum() * rows)
         return np.searchsorted(edges, np.arange(rows), side="right")
 
-    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+    def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         serving = self.serving(len(rows))
         each = [member.continues(seed, step, rows[serving == number]) for number, member in enumerate(self.members)]
         return np.concatenate(each)

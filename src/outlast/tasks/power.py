@@ -11,7 +11,7 @@ from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
 TRAIN_CONTEXT = 64
-_ZERO_SHARE = 0.25
+_ZERO_SHARE = 0.4
 
 
 def forecaster(seed: int) -> Recurrent:
