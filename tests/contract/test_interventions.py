@@ -117,7 +117,7 @@ def test_zero_share_is_the_share_of_rows_that_start_from_exactly_the_zero_state(
     carried, batch = some_carried(model, rows), a_batch(rows)
 
     def share(value: float) -> float:
-        return rows_at_zero(start(replace(rule, zero_share=value), carried, batch), carried).float().mean().item()
+        return rows_at_zero(start(replace(rule, zero_share=value), carried, batch), carried).double().mean().item()
 
     assert share(1.0) == 1.0
     if name == "zero":
