@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -15,6 +16,8 @@ from outlast.families.lstm import LSTMSettings
 from outlast.families.mamba2 import Mamba2Settings
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
+
+_BUILDING = threading.Lock()
 
 FAMILIES: dict[str, type[Settings]] = {
     "gla": GLASettings,
@@ -60,8 +63,9 @@ def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **sett
         "outputs": outputs,
         "seed": seed,
     }
-    # Only the CPU's generator is used and put back: torch.manual_seed would reseed every device as well.
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    # Only the CPU's generator is used and put back: torch.manual_seed would reseed every device as well. Threads share
+    # that generator, so they build one after the other.
+    with _BUILDING, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
         return Shell(chosen, inputs, outputs, recipe)
 
