@@ -16,6 +16,7 @@ from outlast.model import InputSpec
 from outlast.recipes import ModelEntry, read_recipe, run_recipe
 from outlast.results import Evaluation, load_result
 from outlast.tasks import regimes
+from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.regimes_bayes import not_told, told
 from outlast.tasks.regimes_data import (
     generate,
@@ -24,7 +25,6 @@ from outlast.tasks.regimes_data import (
     switching_streams,
     switching_test,
 )
-from outlast.tasks.regimes_page import BEGIN, END
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

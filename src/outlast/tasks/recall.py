@@ -19,6 +19,7 @@ from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.streams import Split, Streams
+from outlast.tasks.recall_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
@@ -124,4 +125,5 @@ RECALL = Task(
         Carry(expected_run=1280),
         tbtt(),
     ),
+    write_page=write_page,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +12,10 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.results import Comparison, Evaluation, Repair, load_result, write_atomically
+from outlast.tasks.pages import put_figures, short_change, table, verdict_words, with_ends
 from outlast.tasks.regimes_plot import Front, front_plot
 
 Kind = TypeVar("Kind", Comparison, Evaluation)
-BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
 TOLD, NOT_TOLD = "bayes_told", "bayes_not_told"
 
 
@@ -68,11 +68,6 @@ def read_runs(folder: Path) -> list[Run]:
 def write_page(folder: Path, page: Path) -> None:
     """Replace what stands between the two marks of `page` by the figures in `folder`; draw the plot beside the page."""
     runs = read_runs(folder)
-    text = page.read_text() if page.exists() else f"# A stream whose rule changes\n\n{BEGIN}\n{END}\n"
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise InputError(f"{page} without the marks {BEGIN} and {END}", "both, in this order", "put them into the page")
     main = [run for run in runs if run.family == runs[0].family]
     picture = page.with_name(f"{page.stem}-front.svg")
     write_atomically(picture, front_plot(_front(main)))
@@ -85,7 +80,7 @@ def write_page(folder: Path, page: Path) -> None:
         *_stationary_table(main),
         *_families_table(runs),
     ]
-    write_atomically(page, f"{before}{BEGIN}\n\n" + "\n\n".join(sections) + f"\n\n{END}{after}")
+    put_figures(page, "A stream whose rule changes", sections)
 
 
 def _read_run(folder: Path) -> Run:
@@ -147,10 +142,6 @@ def _front(runs: Sequence[Run]) -> Front:
     )
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
-
-
 def _over_seeds(values: Sequence[float], form: Callable[[float], str] = "{:.3f}".format) -> str:
     """The mean, and the lowest and the highest where there are several."""
     mean = form(float(np.mean(values)))
@@ -194,7 +185,7 @@ def _rows_table(runs: Sequence[Run]) -> list[str]:
         having = [run for run in runs if name in run.rows]
         rows = [run.rows[name] for run in having]
         repairs = [row.repair for row in rows if row.repair]
-        shares = [repair.short_context.difference / _short_level(repair) for repair in repairs]
+        shares = [short_change(repair) for repair in repairs]
         is_base = name == "base"
         lines.append(
             [
@@ -215,12 +206,7 @@ def _rows_table(runs: Sequence[Run]) -> list[str]:
         "over that predictor and over the floor. *Short contexts* is the change of the loss at ages within the "
         "training context, as a share of the base's; at most 1 % is accepted."
     )
-    return ["### Every row", words, _table(head, lines)]
-
-
-def _short_level(repair: Repair) -> float:
-    before = repair.before
-    return float(np.mean([band.loss for band in before.age_curve if band.age[1] <= before.train_context]))
+    return ["### Every row", words, table(head, lines)]
 
 
 def _label_rows(evaluation: Evaluation, label: str) -> dict[str, dict]:
@@ -239,7 +225,7 @@ def _label_table(runs: Sequence[Run], label: str, names: Sequence[str], *, stati
         lines.append([_named(name, rows[0].train_context), *(f"{np.mean(cell):.3f}" for cell in cells)])
     bayes = [_label_rows(evaluation(runs[0].base), label)[value] for value in values]
     floor = [f"{row['excess'][TOLD][0] - row['excess'][NOT_TOLD][0]:.3f}" for row in bayes]
-    return _table(["", *values], [["Bayes, not told", *floor], *lines])
+    return table(["", *values], [["Bayes, not told", *floor], *lines])
 
 
 def _slices_table(runs: Sequence[Run]) -> list[str]:
@@ -274,21 +260,20 @@ def _families_table(runs: Sequence[Run]) -> list[str]:
         for name, row in run.rows.items():
             if name in run.trained:
                 continue
-            verdict, still = row.switching.verdict, row.stationary.verdict
+            verdict = row.switching.verdict
             assert verdict is not None
-            assert still is not None
             lines.append(
                 [
                     run.family,
                     _named(name, row.switching.train_context),
-                    verdict.name + (f" from age {verdict.from_age}" if verdict.from_age else ""),
-                    f"{verdict.excess:+.3f} ({verdict.low:+.3f} to {verdict.high:+.3f})",
+                    verdict_words(verdict),
+                    with_ends(verdict.excess, verdict.low, verdict.high),
                     f"{row.excess():.3f}",
                     "" if name == "base" else _percent(run.removed(name, False)),
-                    still.name + (f" from age {still.from_age}" if still.from_age else ""),
+                    verdict_words(row.stationary.verdict),
                     f"{row.stationary_excess():.3f}",
                 ]
             )
     words = "One seed each. Verdicts are on the raw loss: the oldest age against the best age within the training "
     words += "context, of the same model; the *excess at the oldest age* is that difference."
-    return ["### Family by family", words, _table(head, lines)]
+    return ["### Family by family", words, table(head, lines)]

@@ -1,0 +1,49 @@
+"""Pages whose figures are made from results: Markdown tables between two marks, the text around them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from outlast.errors import InputError
+from outlast.results import Repair, Verdict, write_atomically
+
+BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
+
+
+def put_figures(page: Path, title: str, sections: Sequence[str]) -> None:
+    """Replace what stands between the marks of `page` by `sections`; a page that is missing begins with `title`.
+
+    Raises:
+        InputError: a page without the two marks, in their order.
+    """
+    text = page.read_text() if page.exists() else f"# {title}\n\n{BEGIN}\n{END}\n"
+    before, found, rest = text.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise InputError(f"{page} without the marks {BEGIN} and {END}", "both, in this order", "put them into the page")
+    write_atomically(page, f"{before}{BEGIN}\n\n" + "\n\n".join(sections) + f"\n\n{END}{after}")
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
+
+
+def verdict_words(verdict: Verdict | None) -> str:
+    """``fails from age 256``, ``robust``, …"""
+    if verdict is None:
+        return ""
+    return verdict.name + (f" from age {verdict.from_age:,}" if verdict.from_age is not None else "")
+
+
+def short_change(repair: Repair) -> float:
+    """How much short contexts changed in a repair, as a share of the base's loss there."""
+    before = repair.before
+    level = [band.loss for band in before.age_curve if band.age[1] <= before.train_context]
+    return repair.short_context.difference / (sum(level) / len(level))
+
+
+def with_ends(mean: float, low: float | None, high: float | None) -> str:
+    """A signed figure with the ends of its interval."""
+    return f"{mean:+.3f}" if low is None else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
