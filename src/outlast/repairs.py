@@ -210,8 +210,8 @@ def compare(
 ) -> Compared:
     """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
 
-    Among the interventions that keep short contexts on validation, the one with the lowest loss at the oldest age is
-    picked; it is the winner if the test streams accept it. The others are measured on test streams at the ages that
+    Among the interventions that validation would accept, the one with the lowest loss at the oldest age is picked; it is
+    the winner if the test streams accept it. The others are measured on test streams at the ages that
     acceptance needs. Arguments as for `repair`, and
 
     Args:
@@ -246,7 +246,13 @@ def compare(
         repaired, record = plan.train(rule, folder, resume, stop)
         after = plan.evaluate(repaired, plan.data.validation, f"{rule.label} on validation", periods, ends_only=True)
         change = short_context(curve_of(seen[0]), curve_of(after), main)
-        validation = {"oldest": after.oldest.loss, "short_difference": change.difference, "short_margin": change.margin}
+        validation = {
+            "oldest": after.oldest.loss,
+            "reset": min(under(seen[0], periods).controls["periodic_reset"].loss, seen[0].oldest.loss),
+            "short_difference": change.difference,
+            "short_low": change.low,
+            "short_margin": change.margin,
+        }
         return repaired, record, validation
 
     work = [functools.partial(prepare, rule, name) for rule, name in zip(interventions, names, strict=True)]
@@ -325,9 +331,21 @@ def side_by_side(
 
 
 def _pick(validations: Sequence[dict[str, float]]) -> int:
-    """The lowest oldest-age loss among those that keep short contexts on validation (among all, where none does)."""
-    keeping = [i for i, v in enumerate(validations) if v["short_difference"] <= v["short_margin"]]
-    return min(keeping or range(len(validations)), key=lambda i: validations[i]["oldest"])
+    """Which repair to take, by what validation says of each.
+
+    Of those that validation would accept, the one with the lowest loss at the oldest age. Where it would accept none: of
+    those that help and whose loss of short contexts might still be within the margin, the one that loses least there;
+    where there is none of these either, the lowest loss at the oldest age.
+    """
+    everyone = range(len(validations))
+    helping = [i for i in everyone if validations[i]["oldest"] < validations[i]["reset"]]
+    keeping = [i for i in helping if validations[i]["short_difference"] <= validations[i]["short_margin"]]
+    if keeping:
+        return min(keeping, key=lambda i: validations[i]["oldest"])
+    perhaps = [i for i in helping if validations[i]["short_low"] <= validations[i]["short_margin"]]
+    if perhaps:
+        return min(perhaps, key=lambda i: validations[i]["short_difference"])
+    return min(everyone, key=lambda i: validations[i]["oldest"])
 
 
 def _guards(plan: _Plan) -> dict[str, Evaluation]:

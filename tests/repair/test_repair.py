@@ -251,12 +251,18 @@ def test_a_repair_of_nothing_is_refused():
     assert none.result.picked == "zero"
 
 
-def test_among_those_that_keep_short_contexts_the_best_at_the_oldest_age_is_picked():
-    keeping = {"short_difference": 0.01, "short_margin": 0.01}
-    losing = {"short_difference": 0.02, "short_margin": 0.01}
-    rows = [{"oldest": 3.0, **keeping}, {"oldest": 1.0, **losing}, {"oldest": 2.0, **keeping}]
-    assert repairs._pick(rows) == 2
-    assert repairs._pick([{"oldest": 3.0, **losing}, {"oldest": 2.0, **losing}]) == 1
+def seen(oldest: float, short: float, low: float = 0.0) -> dict[str, float]:
+    """What validation says of a repair, where resetting the base gives 2.5 and short contexts may lose 0.01."""
+    return {"oldest": oldest, "reset": 2.5, "short_difference": short, "short_low": low, "short_margin": 0.01}
+
+
+def test_of_those_that_validation_would_accept_the_best_at_the_oldest_age_is_picked():
+    assert repairs._pick([seen(2.4, 0.01), seen(1.0, 0.02), seen(2.0, 0.01), seen(2.6, -0.5)]) == 2
+
+
+def test_where_validation_would_accept_none_the_most_cautious_of_those_that_might_pass_is_picked():
+    assert repairs._pick([seen(2.6, 0.0), seen(2.0, 0.03), seen(2.2, 0.02), seen(1.0, 0.05, low=0.02)]) == 2
+    assert repairs._pick([seen(3.0, 0.0), seen(2.6, 0.0), seen(2.7, -1.0)]) == 1
 
 
 def short(high: float, margin: float = 0.01) -> ShortContext:
