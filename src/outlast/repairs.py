@@ -210,7 +210,7 @@ def compare(
 ) -> Compared:
     """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
 
-    Among the interventions that validation would accept, the one with the lowest loss at the oldest age is picked; it is
+    Of the interventions that validation would accept, the one with the lowest loss at the oldest age is picked; it is
     the winner if the test streams accept it. The others are measured on test streams at the ages that
     acceptance needs. Arguments as for `repair`, and
 
@@ -333,9 +333,9 @@ def side_by_side(
 def _pick(validations: Sequence[dict[str, float]]) -> int:
     """Which repair to take, by what validation says of each.
 
-    Of those that validation would accept, the one with the lowest loss at the oldest age. Where it would accept none: of
-    those that help and whose loss of short contexts might still be within the margin, the one that loses least there;
-    where there is none of these either, the lowest loss at the oldest age.
+    Of those that validation would accept, the one with the lowest loss at the oldest age. Where it would accept none,
+    the one that loses least at short contexts, of those that help and whose loss there might still be within the
+    margin; where there is none of these either, the lowest loss at the oldest age.
     """
     everyone = range(len(validations))
     helping = [i for i in everyone if validations[i]["oldest"] < validations[i]["reset"]]
