@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart quickstart-seeds regimes regimes-families recall test lint clean
+.PHONY: install quickstart quickstart-seeds regimes regimes-families recall speech speech-table test lint clean
 
 install: .venv/installed
 
@@ -28,6 +28,12 @@ regimes-families: install
 recall: install
 	$(BIN)/outlast recipe recipes/recall.toml
 
+speech: install
+	$(BIN)/outlast quickstart --task speech --out runs/speech
+
+speech-table: install
+	$(BIN)/python -m outlast.tasks.speech_table --out runs/speech-table --page docs/speech.md
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,6 +41,7 @@ lint: install
 
 test: lint
 	$(BIN)/outlast tasks --fetch power
+	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/python -m pytest -n 2
 
 clean:

@@ -35,8 +35,9 @@ from outlast.training import fit
 def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None, name: str = "power") -> Comparison:
     """Train the task's model as one usually does, compare its repairs, write everything to `out`.
 
-    `out` gets the base (``base/``), the winner (``model/``), ``result.json`` and ``report.html``. Stopped half-way, the
-    same call goes on where it was.
+    A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the winner
+    (``model/``), ``result.json`` and ``report.html``, and ``healthy/result.json`` where the task has a healthy model to
+    set beside its own. Stopped half-way, the same call goes on where it was.
 
     Args:
         out: folder.
@@ -53,11 +54,13 @@ def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None
         data,
         train_context=chosen.train_context,
         interventions=chosen.interventions,
+        objective=chosen.objective(base) if chosen.objective else None,
+        measures=chosen.measures(base) if chosen.measures else None,
         training=replace(chosen.repairing, seed=seed),
         measuring=chosen.measuring,
         checkpoint=out / "checkpoint" / f"repairs-{seed}",
         resume=True,
-        jobs=jobs,
+        jobs=min(jobs, len(chosen.interventions)),
         progress=progress,
     )
     if done.model is not None:
@@ -65,30 +68,42 @@ def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None
     command = {"command": {"model": str(out / "base"), "data": f"the {name} task"}}
     result = replace(done.result, base=replace(done.result.base, settings={**done.result.base.settings, **command}))
     save_result(result, out / "result.json")
-    write_report([result], out / "report.html")
+    beside = [chosen.healthy()] if chosen.healthy else []
+    for healthy in beside:
+        save_result(healthy, out / "healthy" / "result.json")
+    write_report([result, *beside], out / "report.html")
     shutil.rmtree(out / "checkpoint", ignore_errors=True)
     return result
 
 
 def _base(chosen: Task, out: Path, seed: int, progress: Progress | None) -> Recurrent:
-    data, model = chosen.streams(), chosen.model(seed)
-    fit(
-        model,
-        data.train,
-        objective(None, copy.deepcopy(model), data.train),
-        Zero(),
-        chosen.train_context,
-        replace(chosen.training, seed=seed),
-        checkpoint=out / "checkpoint" / f"base-{seed}",
-        resume=True,
-        progress=lambda step, steps, loss, left: progress("train the base", step / steps, loss) if progress else None,
-    )
+    model = chosen.model(seed)
+    if not chosen.pretrained:
+        data = chosen.streams()
+        fit(
+            model,
+            data.train,
+            objective(None, copy.deepcopy(model), data.train),
+            Zero(),
+            chosen.train_context,
+            replace(chosen.training, seed=seed),
+            checkpoint=out / "checkpoint" / f"base-{seed}",
+            resume=True,
+            progress=lambda step, steps, loss, left: (
+                progress("train the base", step / steps, loss) if progress else None
+            ),
+        )
     checkpoints.save(model, out / "base", provenance={"task": chosen.name, "seed": seed})
     return model
 
 
 def quickstart_seeds(
-    out: Path, seeds: Iterable[int], page: Path | None, jobs: int, progress: Progress | None = None
+    out: Path,
+    seeds: Iterable[int],
+    page: Path | None,
+    jobs: int,
+    progress: Progress | None = None,
+    name: str = "power",
 ) -> str:
     """`quickstart` for every seed (finished ones are read, not run again) and a Markdown page of the figures."""
     results: dict[int, Comparison] = {}
@@ -97,7 +112,7 @@ def quickstart_seeds(
         folder = out / f"seed-{seed}"
         if not (folder / "result.json").exists():
             began = time.monotonic()
-            quickstart(folder, seed, jobs, progress)
+            quickstart(folder, seed, jobs, progress, name)
             took.append(time.monotonic() - began)
         result = load_result(folder)
         if not isinstance(result, Comparison):

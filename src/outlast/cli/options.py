@@ -221,6 +221,8 @@ class EnvVerb:
 class QuickstartVerb:
     """Train a small forecaster on household power, watch it fail past its training context, repair and verify it."""
 
+    task: str = "power"
+    """Another built-in task, such as speech; see outlast tasks."""
     out: Path = Path("runs/quickstart")
     """Folder for result.json, report.html and the models."""
     seed: int = 0

@@ -225,10 +225,10 @@ def run_quickstart(options: QuickstartVerb) -> int:
         with Reporter() as say:
             if options.seeds > 1:
                 seeds = range(options.seed, options.seed + options.seeds)
-                text = quickstart_seeds(options.out, seeds, options.page, options.jobs, say)
+                text = quickstart_seeds(options.out, seeds, options.page, options.jobs, say, options.task)
                 accepted = True
             else:
-                result = quickstart(options.out, options.seed, options.jobs, say)
+                result = quickstart(options.out, options.seed, options.jobs, say, options.task)
                 accepted = result.winner is not None
                 text = summary(result)
     except (Interrupted, KeyboardInterrupt):

@@ -9,7 +9,10 @@ from pathlib import Path
 from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.interventions import Intervention
+from outlast.measures import Measure
 from outlast.model import Recurrent
+from outlast.objectives import Objective
+from outlast.results import Evaluation
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 
@@ -31,6 +34,10 @@ class Task:
         training_sets: further training streams by name, for a base or for rows that repairs are compared with.
         base_from: which of them the base learns from; None: the training part of `streams`.
         controls: further test streams by name, on which every model is measured too.
+        pretrained: `model` comes trained, and `training` is not used.
+        objective: what its repairs minimise, made from the untouched base; None: what fits the targets.
+        measures: what it is judged by, made from the untouched base; None: what fits the targets.
+        healthy: measures another model on data of the same kind, one that does not fail: the report shows both.
         write_page: (results folder of a recipe, Markdown file): writes the figures of a finished recipe into the page.
     """
 
@@ -46,6 +53,10 @@ class Task:
     training_sets: Mapping[str, Callable[[], Streams]] = field(default_factory=dict)
     base_from: str | None = None
     controls: Mapping[str, Callable[[], Streams]] = field(default_factory=dict)
+    pretrained: bool = False
+    objective: Callable[[Recurrent], Objective] | None = None
+    measures: Callable[[Recurrent], tuple[Measure, ...]] | None = None
+    healthy: Callable[[], Evaluation] | None = None
     write_page: Callable[[Path, Path], None] | None = None
 
     def training_set(self, name: str | None = None) -> Streams:
