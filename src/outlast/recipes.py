@@ -47,7 +47,7 @@ class RepairEntry:
     """One intervention; `seeds` limits it to some seeds."""
 
     intervention: str
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] | None = None
 
     def rule(self) -> Intervention:
@@ -61,9 +61,9 @@ class TrainedEntry:
     name: str
     training_set: str
     intervention: str = "zero"
-    intervention_settings: dict[str, float] = field(default_factory=dict)
+    intervention_settings: dict[str, Any] = field(default_factory=dict)
     train_context: int | None = None
-    training: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] | None = None
 
 
@@ -85,8 +85,8 @@ class Recipe:
     out: Path
     page: Path | None = None
     jobs: int = 2
-    base: dict[str, float] = field(default_factory=dict)
-    repair: dict[str, float] = field(default_factory=dict)
+    base: dict[str, Any] = field(default_factory=dict)
+    repair: dict[str, Any] = field(default_factory=dict)
     models: list[ModelEntry]
     repairs: list[RepairEntry]
     trained: list[TrainedEntry] = field(default_factory=list)
@@ -172,7 +172,7 @@ class _Unit:
         if self.progress:
             self.progress(f"{self.name}: {what}", share, loss)
 
-    def settings(self, kind: str, extra: dict[str, float] | None = None) -> TrainSettings:
+    def settings(self, kind: str, extra: dict[str, Any] | None = None) -> TrainSettings:
         """Training settings of a ``base`` or a ``repair``."""
         start = self.task.training if kind == "base" else self.task.repairing
         given = {**getattr(self.recipe, kind), **(extra or {}), "seed": self.seed}

@@ -200,6 +200,8 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
 def test_recipes_are_well_formed(name):
     recipe = read_recipe(RECIPES / f"{name}.toml")
     assert all(row.rule().label for row in recipe.repairs)
+    numbers = [recipe.base, recipe.repair, *(row.training for row in recipe.trained)]
+    assert all(isinstance(value, int) for group in numbers for value in group.values())
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(tmp_path):

@@ -23,8 +23,8 @@ from outlast.tasks.recall_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
-KEYS = 32
-VALUES = 16
+KEYS = 16
+VALUES = 8
 TRAIN_CONTEXT = 128
 _DISTANCES = (0, 16, 32, 64, 128, 256)
 
@@ -103,7 +103,7 @@ def recall() -> Split:
 
 
 def reader(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 64 with 16 rows of memory a head, about 64k parameters."""
+    """Mamba-2 of two layers of width 64 with 16 rows of memory a head, about 61k parameters."""
     symbols = 2 * KEYS + VALUES
     return build("mamba2", inputs=InputSpec("tokens", symbols), outputs=symbols, seed=seed)
 
@@ -114,9 +114,9 @@ RECALL = Task(
     streams=recall,
     model=reader,
     train_context=TRAIN_CONTEXT,
-    training=TrainSettings(steps=1500, learning_rate=3e-3),
+    training=TrainSettings(steps=1200, learning_rate=3e-3),
     repairing=TrainSettings(steps=300, learning_rate=1e-3),
-    measuring=EvalSettings(targets=512),
+    measuring=EvalSettings(targets=1024),
     interventions=(
         Zero(),
         RandomNoise(),
