@@ -65,7 +65,7 @@ def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None
     )
     if done.model is not None:
         checkpoints.save(done.model, out / "model", provenance={"repair_of": str(out / "base"), "seed": seed})
-    command = {"command": {"model": str(out / "base"), "data": f"the {name} task"}}
+    command = {"command": {"model": str(out / "base"), "data": f"the {name} task", "out": str(out)}}
     result = replace(done.result, base=replace(done.result.base, settings={**done.result.base.settings, **command}))
     save_result(result, out / "result.json")
     beside = [chosen.healthy()] if chosen.healthy else []

@@ -112,7 +112,7 @@ class Starting:
     expected_run: Given[float] = None
     """carry: positions after which the world may change, or inf. Default: 20 training contexts."""
     zero_share: Given[float] = None
-    """Share of rows that start from the initial state. Default: 0.15."""
+    """Share of rows that start from the initial state. Default: 0.25."""
     std: Given[float] = None
     """random_noise: its standard deviation. Default: that of the model's own states."""
     source: Given[Literal["window", "carried"]] = None
@@ -186,7 +186,7 @@ class CompareVerb(Running, Learning, Measuring, Reading, Source, Model):
     expected_runs: Listed[float] = ()
     """Positions. Default: 20 training contexts."""
     zero_share: Given[float] = None
-    """Share of rows that start from the initial state. Default: 0.15."""
+    """Share of rows that start from the initial state. Default: 0.25."""
     jobs: int = 1
     """Interventions trained side by side, one thread each."""
 

@@ -53,3 +53,6 @@ class Reporter:
                 left = (now - begun) / share * (1 - share) if share > 0 else 0.0
                 rest = f"done in {now - begun:.0f} s" if share >= 1 else f"{left:.0f} s left"
                 print(f"{what}: {share:.0%}{text and ', '}{text}, {rest}", file=sys.stderr, flush=True)
+            if share >= 1:  # the same thing may be done again, for the next seed
+                self.begun.pop(what)
+                self.tasks.pop(what, None)

@@ -221,6 +221,8 @@ def run_env(options: EnvVerb) -> int:
 
 def run_quickstart(options: QuickstartVerb) -> int:
     _writable(options.out)
+    # On two cores, two jobs of one thread each are faster than one job of two threads; so is training the base alone.
+    torch.set_num_threads(1)
     try:
         with Reporter() as say:
             if options.seeds > 1:
