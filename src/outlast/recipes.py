@@ -19,7 +19,7 @@ from typing import Any
 import cattrs
 
 from outlast import checkpoints
-from outlast.errors import InputError
+from outlast.errors import InputError, unknown_name
 from outlast.evaluation import evaluate
 from outlast.families import build
 from outlast.interventions import Intervention, Zero, intervention
@@ -56,10 +56,13 @@ class RepairEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEntry:
-    """A row that repairs are compared with: the base trained on other streams of the task, or in longer windows."""
+    """A row that repairs are compared with: the base trained on other streams, longer, or in longer windows.
+
+    `training_set` is one of the task's further ones; None: what repairs are trained on.
+    """
 
     name: str
-    training_set: str
+    training_set: str | None = None
     intervention: str = "zero"
     intervention_settings: dict[str, Any] = field(default_factory=dict)
     train_context: int | None = None
@@ -191,8 +194,8 @@ class _Unit:
         for row in self.trained():
             self.settings("repair", row.training)
             intervention(row.intervention, **row.intervention_settings)
-            if row.training_set not in self.task.training_sets:
-                self.task.training_set(row.training_set)
+            if row.training_set is not None and row.training_set not in self.task.training_sets:
+                raise unknown_name(f"training set of task {self.task.name}", row.training_set, self.task.training_sets)
 
     def repairs(self) -> list[RepairEntry]:
         return [row for row in self.recipe.repairs if row.seeds is None or self.seed in row.seeds]
