@@ -200,9 +200,9 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
         streams = streams.take(np.flatnonzero(streams.lengths >= longest))
     if len(streams) < MIN_STREAMS:
         raise InputError(
-            f"{len(streams)} test streams of {longest} positions",
+            f"{len(streams)} streams of {longest} positions to measure on",
             f"at least {MIN_STREAMS} streams",
-            "give more or longer streams, or a smaller --max-length so that a recording can be cut into more segments",
+            "give more or longer streams, other --shares, or a smaller --max-length (which cuts more segments)",
         )
     return streams, longest
 
