@@ -40,9 +40,9 @@ def curve_of(evaluation: Evaluation) -> Curve:
 def cross_fitted_best(losses: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """The lowest row of (choices, streams), chosen on one half of the streams and scored on the other.
 
-    Streams are told into halves by even and odd number, so that neighbours in time fall into both. The mean is unbiased.
-    As each half chooses for the other, the halves' scores are not quite independent: where seven rows are all alike, the
-    interval of an excess over the result lies above zero in 4 of 100 cases, not 2.5.
+    Streams are told into halves by even and odd number, so that neighbours in time fall into both. The mean is
+    unbiased. As each half chooses for the other, the halves' scores are not quite independent: where seven rows are all
+    alike, the interval of an excess over the result lies above zero in 4 of 100 cases, not 2.5.
 
     Returns:
         per-stream losses (streams,) and the two rows chosen (for even streams, for odd streams).

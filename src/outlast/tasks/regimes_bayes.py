@@ -2,7 +2,8 @@
 
 Both know that the rows of a table are Dirichlet(α) and how likely a replacement is. `told` also knows when one
 happened; `not_told` has to notice (on-line change-point detection, Adams and MacKay 2007, "Bayesian Online Changepoint
-Detection", with Dirichlet-categorical counts): the floor for anything that reads the symbols alone.
+Detection", with Dirichlet-categorical counts): the floor for anything that reads the symbols alone. `leaky` is neither
+exact nor a bound: it shows what forgetting at a fixed rate can reach.
 """
 
 from __future__ import annotations
@@ -49,6 +50,35 @@ def not_told(
     losses = np.empty((symbols.shape[0], symbols.shape[1] - 1))
     _not_told(symbols, hazard, concentration, classes, min(hypotheses, max(losses.shape[1], 1)), losses)
     return losses
+
+
+def leaky(symbols: np.ndarray, leak: float, concentration: float, classes: int = 16) -> np.ndarray:
+    """−log p of every transition for told's predictor with no news of switches, that forgets at a fixed rate instead.
+
+    Args:
+        symbols: (S, L + 1) integers below `classes`.
+        leak: what all counts are multiplied by before each transition; 1 never forgets.
+        concentration: α of the Dirichlet rows.
+        classes: number of symbols.
+
+    Returns:
+        nats, (S, L) float64.
+    """
+    losses = np.empty((symbols.shape[0], symbols.shape[1] - 1))
+    _leaky(symbols, leak, concentration, classes, losses)
+    return losses
+
+
+@numba.njit(cache=True)
+def _leaky(symbols, leak, concentration, classes, losses):  # pragma: no cover  (compiled)
+    S, L = losses.shape
+    for s in range(S):
+        counts = np.zeros((classes, classes))
+        for t in range(L):
+            counts *= leak
+            a, c = symbols[s, t], symbols[s, t + 1]
+            losses[s, t] = -np.log((counts[a, c] + concentration) / (counts[a].sum() + classes * concentration))
+            counts[a, c] += 1
 
 
 @numba.njit(cache=True)

@@ -1,4 +1,7 @@
-"""The figures of the regimes recipes as Markdown tables and one plot, drawn from result files only."""
+"""The figures of the regimes recipes as Markdown tables and one plot, drawn from result files.
+
+Only what forgetting at a fixed rate would reach is computed here, on the test streams that the results name.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,12 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.results import Comparison, Evaluation, Repair, load_result, write_atomically
 from outlast.tasks.pages import put_figures, short_change, table, verdict_words, with_ends
+from outlast.tasks.regimes_bayes import leaky, told
+from outlast.tasks.regimes_data import CONCENTRATION, generate
 from outlast.tasks.regimes_plot import Front, front_plot
 
 Kind = TypeVar("Kind", Comparison, Evaluation)
+_LEAKS = (1.0, 0.999, 0.998, 0.995, 0.993, 0.99, 0.98)
 TOLD, NOT_TOLD = "bayes_told", "bayes_not_told"
 
 
@@ -78,6 +84,7 @@ def write_page(folder: Path, page: Path) -> None:
         *_slices_table(main),
         *_regimes_table(main),
         *_stationary_table(main),
+        *_leaks_table(main),
         *_families_table(runs),
     ]
     put_figures(page, "A stream whose rule changes", sections)
@@ -165,8 +172,8 @@ def _intro(runs: Sequence[Run]) -> str:
     parameters = data.model["parameters"]
     return (
         f"{data.data['streams']} test streams of {data.data['length_used']:,} symbols, "
-        f"{len(runs)} seeds of {runs[0].family} ({parameters:,} parameters), training context {data.train_context}, "
-        f"repairs of {_steps(runs)} steps. All figures are means over whole streams read once from the zero state, in "
+        f"{len(runs)} {'seed' if len(runs) == 1 else 'seeds'} of {runs[0].family} ({parameters:,} parameters), "
+        f"training context {data.train_context}, repairs of {_steps(runs)} steps. All figures are means over whole streams read once from the zero state, in "
         f"nats; in brackets the lowest and the highest seed. The predictor that is told of the switches loses "
         f"{told:.4f}; the one that has to notice them, the floor, {not_told:.4f}, that is {not_told - told:.4f} more. "
         f"On the stationary control the best possible loss is {stationary:.4f}."
@@ -249,6 +256,24 @@ def _stationary_table(runs: Sequence[Run]) -> list[str]:
         words,
         _label_table(runs, "position", _names(runs), stationary=True),
     ]
+
+
+def _leaks_table(runs: Sequence[Run]) -> list[str]:
+    base = runs[0].base
+    columns = []
+    for evaluation in (base.switching, base.stationary):
+        data = evaluation.data
+        chains = generate(data["streams"], data["length_used"], data["hazard"], data["seed"])
+        best = told(chains.symbols, chains.since, CONCENTRATION).mean()
+        columns.append([float(leaky(chains.symbols, leak, CONCENTRATION).mean() - best) for leak in _LEAKS])
+    excess = float(np.mean([run.base.excess() for run in runs]))
+    lines = [
+        [f"{leak:g}", f"{switching:.3f}", _percent(1 - switching / excess), f"{stationary:.3f}"]
+        for leak, switching, stationary in zip(_LEAKS, *columns, strict=True)
+    ]
+    words = "Bayes without news of switches, that multiplies its counts by a fixed leak before every symbol instead. "
+    words += "*Removed* is the share of the base's excess (mean over seeds) that such a predictor would remove."
+    return ["### Forgetting at a fixed rate", words, table(["leak", "excess", "removed", "stationary: excess"], lines)]
 
 
 def _families_table(runs: Sequence[Run]) -> list[str]:
