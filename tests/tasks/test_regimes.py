@@ -17,7 +17,7 @@ from outlast.recipes import ModelEntry, read_recipe, run_recipe
 from outlast.results import Evaluation, load_result
 from outlast.tasks import regimes
 from outlast.tasks.pages import BEGIN, END
-from outlast.tasks.regimes_bayes import not_told, told
+from outlast.tasks.regimes_bayes import leaky, not_told, told
 from outlast.tasks.regimes_data import (
     generate,
     stationary_streams,
@@ -75,6 +75,16 @@ def test_the_references_agree_where_nothing_switches_and_noticing_costs_elsewher
     np.testing.assert_allclose(not_told(still.symbols, 0.0, 0.2), told(still.symbols, still.since, 0.2))
     moving = generate(16, 2000, 1 / 128, seed=7)
     assert not_told(moving.symbols, 1 / 128, 0.2).mean() > told(moving.symbols, moving.since, 0.2).mean()
+
+
+def test_a_leak_of_one_never_forgets_and_a_leak_of_zero_knows_nothing():
+    chains = generate(2, 200, 0.0, seed=12)
+    np.testing.assert_allclose(leaky(chains.symbols, 1.0, 0.2), told(chains.symbols, chains.since, 0.2))
+    np.testing.assert_allclose(leaky(chains.symbols, 0.0, 0.2)[:, 0], np.log(16))
+    # Only the last transition counts: it helps where it began with the same symbol.
+    last = leaky(chains.symbols, 0.0, 0.2)
+    other = chains.symbols[:, 1:-1] != chains.symbols[:, :-2]
+    np.testing.assert_allclose(last[:, 1:][other], np.log(16))
 
 
 def test_runs_between_switches_are_geometric_and_on_no_grid():

@@ -40,7 +40,7 @@ STREAMS = {"training": (4, 20_480), "validation": (2, 20_480), "test": (4, 81_92
 """Streams a speaker, and frames of each."""
 ENROLMENT_WINDOW = 160
 _SEED = 0  # of the split and of the order of prompts in streams
-_VERSION = 3  # raised whenever preparation changes, so that an older cache is not read
+_VERSION = 4  # raised whenever preparation changes, so that an older cache is not read
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def _prepare(names: dict[str, Path]) -> None:
                 files.append(number)
     lengths = np.array([len(each) for each in frames])
     about = {
-        "source": "asterisk-core-sounds in five languages, one speaker each",
+        "source": "asterisk-core-sounds in five languages, one voice each",
         "licence": "CC BY-SA 3.0 and CC BY 3.0",
         "package": f"asterisk-core-sounds-{{{','.join(VOICES)}}}-wav {PACKAGE_VERSION}",
         "hours": round(seconds / 3600, 3),

@@ -141,13 +141,14 @@ def partial_windows(model: Recurrent, streams: Streams) -> dict[str, Any]:
     places, rows = centroids(model), []
     length = int(streams.lengths.min())
     starts = np.arange(length // 2, length - TRAIN_CONTEXT + 1, PARTIAL_STEP)
+    numbers = [number for number in UTTERANCES if number <= len(starts)]
     for stream in range(len(streams)):
         batch = streams.window(np.full(len(starts), stream), starts, TRAIN_CONTEXT)
         outputs, _ = model(batch.inputs, model.initial_state(len(starts)))
         assert batch.targets is not None
         speaker = int(batch.targets[0, 0])
         errors = []
-        for number in UTTERANCES:
+        for number in numbers:
             whole = outputs[: len(starts) // number * number, -1].unflatten(0, (-1, number))
             mean = F.normalize(whole.mean(1), dim=-1)
             errors.append(float(((mean @ places.T).argmax(-1) != speaker).float().mean()))
@@ -164,7 +165,7 @@ def partial_windows(model: Recurrent, streams: Streams) -> dict[str, Any]:
                 "high": interval.high,
                 "n": interval.n,
             }
-            for number, interval in zip(UTTERANCES, intervals, strict=True)
+            for number, interval in zip(numbers, intervals, strict=True)
         ],
     }
 
