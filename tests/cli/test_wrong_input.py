@@ -49,7 +49,7 @@ EVALUATE = ("evaluate", "--model", "mymod:build")
         ((*EVALUATE, *MEASURE, "--horizon", "5000"), ["horizon of 5000"]),
         ((*EVALUATE, *MEASURE, "--data", "reading.csv"), ["did you mean readings.csv?"]),
         ((*EVALUATE, *MEASURE, "--data", "mymod.py"), ["ending in '.py'"]),
-        ((*EVALUATE, *MEASURE, "--train-context", "900"), ["test streams of 1000 positions"]),
+        ((*EVALUATE, *MEASURE, "--train-context", "900"), ["streams of 1000 positions"]),
         ((*EVALUATE, *MEASURE, "--max-length", "9"), ["9 positions", "twice the training context"]),
         (("evaluate", "--model", "mymod:tokens", *MEASURE), ["reads tokens and streams of features"]),
         (("train", *MEASURE[:-6], *QUICK, "--family", "lsmt"), ["family 'lsmt'", "did you mean 'lstm'?"]),

@@ -62,8 +62,12 @@ class Intervention(ABC):
         return Carried(zero, zero)
 
     def set_aside(self, rows: int) -> np.ndarray:
-        """(B,) bool: which of one rank's rows always start from zero; always the same ones, the first."""
-        return np.arange(rows) < round(self.zero_share * rows)
+        """(B,) bool: which of one rank's rows always start from zero; always the same ones, evenly spread.
+
+        Where B·zero_share is a whole number, the rows of two ranks are those of one rank of twice the size.
+        """
+        before = np.floor(np.arange(rows + 1) * self.zero_share + 0.5)
+        return np.diff(before) > 0
 
     def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         """(B,) bool: does each row go on with its own stream at this step? A pure hash.

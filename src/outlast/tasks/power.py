@@ -11,7 +11,7 @@ from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
 TRAIN_CONTEXT = 64
-_ZERO_SHARE = 0.4
+_ZERO_SHARE = 0.5
 
 
 def forecaster(seed: int) -> Recurrent:
@@ -26,7 +26,7 @@ POWER = Task(
     model=forecaster,
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=2000, learning_rate=3e-3),
-    repairing=TrainSettings(steps=1200, learning_rate=2e-3),
+    repairing=TrainSettings(steps=1200, learning_rate=1.5e-3),
     measuring=EvalSettings(),
     interventions=(
         Zero(),

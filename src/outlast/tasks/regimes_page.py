@@ -60,12 +60,13 @@ class Run:
 
 
 def read_runs(folder: Path) -> list[Run]:
-    """All finished runs in a recipe's output folder, by family and seed.
+    """All finished runs in a recipe's output folder, by family and seed; those without all controls are left out.
 
     Raises:
         InputError: none is finished.
     """
-    runs = [_read_run(path.parent) for path in sorted(folder.glob("*/result.json"))]
+    found = [_read_run(path.parent) for path in sorted(folder.glob("*/result.json"))]
+    runs = [run for run in found if run is not None]
     if not runs:
         raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")
     return sorted(runs, key=lambda run: (run.family != "mamba2", run.family, run.seed))
@@ -90,17 +91,21 @@ def write_page(folder: Path, page: Path) -> None:
     put_figures(page, "A stream whose rule changes", sections)
 
 
-def _read_run(folder: Path) -> Run:
+def _read_run(folder: Path) -> Run | None:
     family, _, seed = folder.name.rpartition("-")
     comparison = _load(folder / "result.json", Comparison)
     control = folder / "controls" / "stationary"
     controls = [_load(path, Evaluation) for path in sorted(control.glob("*.json"))]
     by_name = {done.model["name"]: done for done in controls}
+    if not {"base", *(row.name for row in comparison.rows)} <= by_name.keys():
+        return None
     rows = {"base": Measured(comparison.base, by_name["base"])}
     rows |= {row.name: Measured(row.repair.after, by_name[row.name], row.repair) for row in comparison.rows}
     trained = {}
     for path in sorted((folder / "trained").glob("*/result.json")):
         done = _load(path, Evaluation)
+        if not path.with_name("stationary.json").exists():
+            continue
         trained[done.model["name"]] = Measured(done, _load(path.with_name("stationary.json"), Evaluation))
     return Run(family, int(seed), rows | trained, tuple(trained))
 
