@@ -35,9 +35,9 @@ def test_sizes_are_those_published(power: Split) -> None:
     assert set(about["missing"]["per_column"].values()) == {25_979}
     assert about["licence"] == "CC BY 4.0"
     assert power.train.lengths.tolist() == [TRAIN_END - HORIZON]
-    assert (len(power.validation), set(power.validation.lengths)) == (24, {4096})
+    assert (len(power.validation), set(power.validation.lengths)) == (48, {4096})
     assert (len(power.test), set(power.test.lengths)) == (63, {TEST_SEGMENT})
-    assert "training 2006-12-16 17:24 to 2008-09-04" in power.how
+    assert "training 2006-12-16 17:24 to 2008-06-27" in power.how
     assert power.how.endswith("test to 2010-11-26 21:02")
 
 
