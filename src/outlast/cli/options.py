@@ -239,7 +239,7 @@ class QuickstartVerb:
 class RecipeVerb:
     """Run a recipe on a built-in task: train, compare and measure what is missing, draw its report and its page."""
 
-    recipe: Annotated[Path, tyro.conf.Positional]
+    recipe: Annotated[Given[Path], tyro.conf.Positional] = None
     """A TOML file, such as recipes/regimes.toml."""
     out: Given[Path] = None
     """Folder of the results. Default: the recipe's."""

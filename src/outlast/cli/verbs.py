@@ -242,6 +242,8 @@ def run_quickstart(options: QuickstartVerb) -> int:
 
 
 def run_recipe(options: RecipeVerb) -> int:
+    if options.recipe is None:
+        raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
     recipe = recipes.read_recipe(options.recipe)
     recipe = replace(recipe, out=options.out) if options.out else recipe
     _writable(recipe.out)
