@@ -175,12 +175,13 @@ def _intro(runs: Sequence[Run]) -> str:
     told, not_told = (about[name]["loss"] for name in (TOLD, NOT_TOLD))
     stationary = base.stationary.slices["references"][TOLD]["loss"]
     parameters = data.model["parameters"]
+    most = max(runs, key=lambda each: len(each.rows))
     return (
         f"{data.data['streams']} test streams of {data.data['length_used']:,} symbols, "
         f"{len(runs)} {'seed' if len(runs) == 1 else 'seeds'} of {runs[0].family} ({parameters:,} parameters), "
         f"training context {data.train_context}, repairs of {_steps(runs)} steps. All figures "
-        f"are means over whole streams read once from the zero state, in "
-        f"nats; in brackets the lowest and the highest seed. The predictor that is told of the switches loses "
+        "are means over whole streams read once from the zero state, in nats; in brackets the lowest and the highest "
+        f"seed; rows of one seed are of seed {most.seed}. The predictor that is told of the switches loses "
         f"{told:.4f}; the one that has to notice them, the floor, {not_told:.4f}, that is {not_told - told:.4f} more. "
         f"On the stationary control the best possible loss is {stationary:.4f}."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-_COLOURS = ("#555555", "#2f7d5b", "#8a5a9e", "#b08900")
+_LEVELS = (("#555555", "--"), ("#2f7d5b", "-."), ("#8a5a9e", ":"), ("#b08900", (0, (6, 2))), ("#111111", (0, (1, 3))))
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,12 @@ def front_plot(front: Front) -> str:
     far = 4 * max(finite)
     at = [far if math.isinf(run) else run for run in front.expected_runs]
     with matplotlib.rc_context({"svg.hashsalt": "outlast", "svg.fonttype": "none", "font.size": 10}):
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        figure = Figure(figsize=(8, 5.5), layout="constrained")
         axes = figure.subplots()
-        axes.plot(at, front.switching, "o-", color="#1f5fa8", label="switching streams")
-        axes.plot(at, front.stationary, "s--", color="#c2571a", label="stationary control")
-        for (name, level), colour in zip(front.levels.items(), _COLOURS, strict=False):
-            axes.axhline(level, color=colour, linewidth=1, linestyle=":")
-            axes.annotate(f"{name} ({level:.3f})", (far * 1.25, level), color=colour, va="center", fontsize=8)
+        axes.plot(at, front.switching, "o-", color="#1f5fa8", label="repairs, switching streams")
+        axes.plot(at, front.stationary, "s--", color="#c2571a", label="repairs, stationary control")
+        for (name, level), (colour, dashes) in zip(front.levels.items(), itertools.cycle(_LEVELS), strict=False):
+            axes.axhline(level, color=colour, linewidth=1.2, linestyle=dashes, label=f"{name}: {level:.3f}")
         axes.axvline(front.deployment, color="#aaaaaa", linewidth=1)
         axes.annotate(
             "deployment",
@@ -63,7 +63,7 @@ def front_plot(front: Front) -> str:
         axes.set_ylim(bottom=0)
         axes.set_title(front.title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="upper center")
+        figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
