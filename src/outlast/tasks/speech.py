@@ -94,7 +94,7 @@ SPEECH = Task(
     objective=agree_with_untouched,
     measures=speaker_measures,
     repairing=TrainSettings(steps=300, batch_size=20, learning_rate=2e-4, checkpoint_every=100),
-    measuring=EvalSettings(jobs=2),
+    measuring=EvalSettings(),
     interventions=(state_passing(),),
     healthy=measure_silero,
 )
