@@ -17,7 +17,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
         "errors",
-        "randomness",
+        "randomness parallel",
         "state",
         "model",
         "results",

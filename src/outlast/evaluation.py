@@ -6,6 +6,7 @@ itself does along a stream drops out.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import time
@@ -21,6 +22,7 @@ from outlast.errors import InputError
 from outlast.intervals import mean_interval
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
+from outlast.parallel import side_by_side
 from outlast.randomness import hash_uniform
 from outlast.results import VERSION, AgeBand, Control, Evaluation, PositionBin, StateRow, plain
 from outlast.slices import SliceSums
@@ -53,6 +55,7 @@ class EvalSettings:
         positions_at_once: rows × positions held at once.
         ends_only: leave out the bands between the one just past the training context and the oldest.
         seed: of the choice of blocks.
+        jobs: passes over the streams made side by side, one thread each.
     """
 
     max_length: int | None = None
@@ -61,6 +64,7 @@ class EvalSettings:
     positions_at_once: int = 16384
     ends_only: bool = False
     seed: int = 0
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -149,9 +153,9 @@ def evaluate(
         young = next(band for band in bands if band[1] == train_context)
         chosen = (run.agreement(*young),)
     run.measure(chosen)
-    run.carried()
-    for number in range(len(bands) - 1):
-        run.restarted(number)
+    # The oldest bands take longest.
+    old_first = [functools.partial(run.restarted, number) for number in reversed(range(len(bands) - 1))]
+    side_by_side(settings.jobs, [run.carried, *old_first])
 
     kept = run.counted()
     curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context) for k, m in enumerate(chosen)}

@@ -8,10 +8,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +21,13 @@ from outlast.interventions import Intervention
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
 from outlast.objectives import Objective, objective
+from outlast.parallel import side_by_side
 from outlast.results import VERSION, CompareRow, Comparison, Evaluation, Repair
 from outlast.streams import Split, Streams, split
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.verdicts import benefit, curve_of, refusal, short_context
 
-Outcome = TypeVar("Outcome")
 Progress = Callable[[str, float, float | None], None]
 """(what is being done, share done of it, loss where there is one)"""
 
@@ -302,32 +301,6 @@ def _distinct(labels: Sequence[str]) -> list[str]:
         label if label not in labels[:i] else f"{label} ({labels[: i + 1].count(label)})"
         for i, label in enumerate(labels)
     ]
-
-
-def side_by_side(
-    workers: int, jobs: Sequence[Callable[[], Outcome]], stop: threading.Event | None = None
-) -> list[Outcome]:
-    """What each job returns, in order; `workers` of them at a time. Ctrl-C, or an error in one, stops them all."""
-    if workers <= 1:
-        return [job() for job in jobs]
-    threads, drawn = torch.get_num_threads(), torch.get_rng_state()
-    torch.set_num_threads(1)
-    # In a new thread torch starts from its own default number of threads, not from what the main thread was told.
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                future.result()
-            return [future.result() for future in futures]
-        except BaseException:
-            if stop:
-                stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        finally:
-            torch.set_num_threads(threads)
-            # Trainings that overlap put the global generator back in no particular order.
-            torch.set_rng_state(drawn)
 
 
 def _pick(validations: Sequence[dict[str, float]]) -> int:

@@ -188,6 +188,6 @@ def measure_silero() -> Evaluation:
         voice_streams(),
         train_context=TRAIN_CONTEXT,
         measures=[DECISION_ERROR],
-        settings=EvalSettings(targets=512),
+        settings=EvalSettings(targets=512, jobs=2),
         name="Silero VAD",
     )

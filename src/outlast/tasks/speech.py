@@ -93,8 +93,8 @@ SPEECH = Task(
     pretrained=True,
     objective=agree_with_untouched,
     measures=speaker_measures,
-    repairing=TrainSettings(steps=300, batch_size=20, learning_rate=2e-4, checkpoint_every=100),
-    measuring=EvalSettings(),
+    repairing=TrainSettings(steps=200, batch_size=20, learning_rate=2e-4, checkpoint_every=100),
+    measuring=EvalSettings(jobs=2),
     interventions=(state_passing(),),
     healthy=measure_silero,
 )

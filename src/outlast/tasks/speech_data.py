@@ -36,7 +36,7 @@ NO_VOICE = ("ascending-2tone", "beep", "beeperr", "descending-2tone", "tt-monkey
 
 SHARES = {"training": 0.4, "enrolment": 0.1, "validation": 0.1, "test": 0.4}
 """Of the prompts of each speaker. Labels are used in enrolment (the centroids) and in measuring, never in a repair."""
-STREAMS = {"training": (4, 20_480), "validation": (2, 20_480), "test": (4, 81_920)}
+STREAMS = {"training": (4, 20_480), "validation": (2, 10_240), "test": (4, 81_920)}
 """Streams a speaker, and frames of each."""
 ENROLMENT_WINDOW = 160
 _SEED = 0  # of the split and of the order of prompts in streams
