@@ -11,7 +11,7 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.streams import Split, cache_folder
-from outlast.tasks.power_data import HORIZON, TEST_SEGMENT, TRAIN_END, VALIDATION_END, load_power
+from outlast.tasks.power_data import BLOCK, BLOCKS, HORIZON, TEST_SEGMENT, VALIDATION_SHARE, load_power
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +34,37 @@ def test_sizes_are_those_published(power: Split) -> None:
     assert about["missing"]["rows_dropped"] == 25_979
     assert set(about["missing"]["per_column"].values()) == {25_979}
     assert about["licence"] == "CC BY 4.0"
-    assert power.train.lengths.tolist() == [TRAIN_END - HORIZON]
-    assert (len(power.validation), set(power.validation.lengths)) == (48, {4096})
+    assert power.train.lengths.tolist() == [BLOCK - VALIDATION_SHARE - HORIZON] * BLOCKS
+    assert (len(power.validation), set(power.validation.lengths)) == (40, {4096})
     assert (len(power.test), set(power.test.lengths)) == (63, {TEST_SEGMENT})
-    assert "training 2006-12-16 17:24 to 2008-06-27" in power.how
+    assert "training 2006-12-16 17:24 to 2008-11-12" in power.how
     assert power.how.endswith("test to 2010-11-26 21:02")
 
 
 def test_parts_and_segments_are_an_hour_apart(power: Split) -> None:
-    assert power.train.starts[0] + power.train.lengths[0] + HORIZON == TRAIN_END == power.validation.starts[0]
-    assert power.validation.starts[-1] + power.validation.lengths[-1] + HORIZON <= VALIDATION_END
-    assert power.test.starts[0] == VALIDATION_END
+    ends = np.arange(1, BLOCKS + 1) * BLOCK
+    train, validation = power.train, power.validation
+    assert (train.starts + train.lengths + HORIZON == ends - VALIDATION_SHARE).all()
+    assert (validation.starts.reshape(BLOCKS, -1)[:, 0] == ends - VALIDATION_SHARE).all()
+    assert (validation.starts.reshape(BLOCKS, -1)[:, -1] + 4096 + HORIZON <= ends).all()
+    assert power.test.starts[0] == ends[-1]
     assert (np.diff(power.test.starts) == TEST_SEGMENT + HORIZON).all()
     assert power.test.starts[-1] + TEST_SEGMENT + HORIZON <= power.train.about["minutes"]
 
 
+def test_validation_sees_every_season(power: Split) -> None:
+    """A year has 525,600 minutes: in each quarter of it some segments begin."""
+    quarters = set((power.validation.starts % 525_600) // 131_400)
+    assert quarters == {0, 1, 2, 3}
+
+
 def test_inputs_are_standardised_on_the_training_part(power: Split, lines: list[str]) -> None:
-    part = np.asarray(power.train.inputs[:TRAIN_END], np.float64)
+    part = np.concatenate(
+        [
+            np.asarray(power.train.inputs[start : start + length + HORIZON], np.float64)
+            for start, length in zip(power.train.starts, power.train.lengths, strict=True)
+        ]
+    )
     assert np.abs(part.mean(0)).max() < 1e-4
     assert np.abs(part.std(0) - 1).max() < 1e-4
     raw = np.array([[float(cell) for cell in line.split(",")[2:]] for line in lines])
@@ -70,7 +84,11 @@ def test_targets_are_bins_of_the_next_hour(power: Split, lines: list[str]) -> No
         mean = sum(active[t + 1 : t + 61]) / 60
         assert targets[0, t] == sum(edge < mean for edge in edges) or min(abs(np.array(edges) - mean)) < 1e-9
     assert power.train.targets is not None
-    shares = np.bincount(power.train.targets[: TRAIN_END - HORIZON], minlength=32)
+    used_in_training = [
+        power.train.targets[start : start + length]
+        for start, length in zip(power.train.starts, power.train.lengths, strict=True)
+    ]
+    shares = np.bincount(np.concatenate(used_in_training), minlength=32)
     assert shares.max() / shares.min() < 1.01
     used = power.test.window(np.array([62]), np.array([TEST_SEGMENT - 10]), 10).targets
     assert used is not None

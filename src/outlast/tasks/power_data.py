@@ -24,7 +24,9 @@ from outlast.streams import Split, Streams, cache_folder, fetch_package_file
 HORIZON = 60
 """Minutes ahead over which the target is the mean."""
 CLASSES = 32
-TRAIN_END, VALIDATION_END = 800_000, 1_000_000
+BLOCK, BLOCKS, VALIDATION_SHARE = 100_000, 10, 16_700
+"""Of each of the first ten blocks of 100,000 minutes the last 16,700 are for validation: choices are then made on all
+seasons, as the test streams are. Validation from one season picks repairs that another season refuses."""
 TEST_SEGMENT, VALIDATION_SEGMENT = 16_384, 4_096
 CHANNELS = (
     "Global_active_power",
@@ -35,7 +37,7 @@ CHANNELS = (
     "Sub_metering_2",
     "Sub_metering_3",
 )
-_VERSION = 2
+_VERSION = 3
 """Raised whenever preparation changes, so that an older cache is not read."""
 
 
@@ -44,8 +46,8 @@ def load_power() -> Split:
 
     Inputs are (T, 7) float32: logarithms of power and current, log1p of the others but voltage, all standardised with
     training figures. Targets are (T,) classes 0 … 31: the mean `Global_active_power` over the next 60 minutes in bins
-    of equal training share. Minutes with a missing value are dropped. Training is one stream; validation and test are
-    cut into segments of 4,096 and 16,384 minutes, 60 apart.
+    of equal training share. Minutes with a missing value are dropped. Training is ten streams, one a
+    block; validation and test are cut into segments of 4,096 and 16,384 minutes, 60 apart.
 
     Raises:
         InputError: the data are not cached and could not be fetched, or the cache is damaged.
@@ -57,20 +59,31 @@ def load_power() -> Split:
     inputs, targets = _mapped(names["inputs.npy"]), _mapped(names["targets.npy"])
     if not len(inputs) == len(targets) == about["minutes"]:
         raise _damaged(names["inputs.npy"], f"{len(inputs)} inputs and {len(targets)} targets")
-    borders = [0, TRAIN_END, VALIDATION_END, about["minutes"]]
+    ends = np.arange(1, BLOCKS + 1) * BLOCK
+    parts = {
+        "train": (ends - BLOCK, ends - VALIDATION_SHARE),
+        "validation": (ends - VALIDATION_SHARE, ends),
+        "test": (ends[-1:], np.array([about["minutes"]])),
+    }
     train, validation, test = (
         Streams(
             inputs=inputs,
             targets=targets,
-            starts=np.array([low]),
-            lengths=np.array([high - low - HORIZON]),
+            starts=starts,
+            lengths=stops - starts - HORIZON,
             horizon=HORIZON,
             classes=CLASSES,
             about={key: value for key, value in about.items() if key != "how"},
         )
-        for low, high in itertools.pairwise(borders)
+        for starts, stops in parts.values()
     )
     return Split(train, validation.cut(VALIDATION_SEGMENT), test.cut(TEST_SEGMENT), how=about["how"])
+
+
+def _in_training(minutes: int) -> np.ndarray:
+    """(minutes,) bool: which minutes training reads."""
+    place = np.arange(minutes)
+    return (place < BLOCKS * BLOCK) & (place % BLOCK < BLOCK - VALIDATION_SHARE)
 
 
 def _cached(part: str) -> Path:
@@ -130,8 +143,8 @@ def _prepare(names: dict[str, Path]) -> None:
         },
         "scaling": figures,
         "target": {"column": CHANNELS[0], "aggregate": "mean", "horizon": HORIZON, "unit": "kW", "bins": edges},
-        "how": f"by time, gap {HORIZON} minutes: training {when(0)} to {when(TRAIN_END - 1)}, validation to "
-        f"{when(VALIDATION_END - 1)}, test to {when(len(kept) - 1)}",
+        "how": f"by time, gap {HORIZON} minutes: training {when(0)} to {when(BLOCKS * BLOCK - 1)} without the last "
+        f"{VALIDATION_SHARE:,} of every {BLOCK:,} minutes, which are for validation; test to {when(len(kept) - 1)}",
     }
     for part, array in (("inputs.npy", inputs), ("targets.npy", targets)):
         content = io.BytesIO()
@@ -145,7 +158,8 @@ def _transformed(raw: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     values[:, 0], values[:, 3] = np.log(raw[:, 0] + 1e-2), np.log(raw[:, 3] + 0.1)
     values[:, 1] = np.log1p(raw[:, 1] * 10)
     values[:, 4:] = np.log1p(raw[:, 4:])
-    mean, std = values[:TRAIN_END].mean(0), values[:TRAIN_END].std(0)
+    seen = _in_training(len(values))
+    mean, std = values[seen].mean(0), values[seen].std(0)
     figures = {name: {"mean": float(mean[i]), "std": float(std[i])} for i, name in enumerate(CHANNELS)}
     return ((values - mean) / std).astype(np.float32), figures
 
@@ -154,7 +168,8 @@ def _next_hour(power: np.ndarray) -> tuple[np.ndarray, list[float]]:
     """(N,) uint8 classes of the mean over the next hour, and the borders of the bins; the last hour has no target."""
     total = np.concatenate([[0.0], np.cumsum(power)])
     mean = (total[HORIZON + 1 :] - total[1:-HORIZON]) / HORIZON
-    edges = np.quantile(mean[: TRAIN_END - HORIZON], np.linspace(0, 1, CLASSES + 1)[1:-1])
+    seen = _in_training(len(mean)) & _in_training(len(mean) + HORIZON)[HORIZON:]
+    edges = np.quantile(mean[seen], np.linspace(0, 1, CLASSES + 1)[1:-1])
     classes = np.full(len(power), 255, np.uint8)
     classes[:-HORIZON] = np.searchsorted(edges, mean)
     return classes, edges.tolist()
