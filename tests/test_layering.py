@@ -23,6 +23,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "results",
         "scan",
         "families",
+        "foreign",
         "adapters",
         "checkpoints",
         "streams",

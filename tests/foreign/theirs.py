@@ -1,0 +1,79 @@
+"""Small models of transformers' own classes with random settings, to hold ours against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+CLASSES: dict[str, tuple[Any, Any]] = {
+    "mamba2": (transformers.Mamba2Config, transformers.Mamba2ForCausalLM),
+}
+
+
+def drawn(kind: str, draw: Any) -> dict[str, Any]:
+    """Random settings of a small model; `draw(a, b, …)` picks one of its arguments."""
+    settings: dict[str, Any] = {
+        "vocab_size": draw(7, 19),
+        "num_hidden_layers": draw(1, 2),
+        "tie_word_embeddings": draw(True, False),
+    }
+    return settings | SETTINGS[kind](draw)
+
+
+def mamba2(draw: Any) -> dict[str, Any]:
+    groups = draw(1, 2, 3)
+    heads, head_dim, expand = groups * draw(1, 2), draw(3, 4), draw(1, 2)
+    if heads * head_dim % expand:
+        head_dim = 4
+    return {
+        "hidden_size": heads * head_dim // expand,
+        "expand": expand,
+        "num_heads": heads,
+        "head_dim": head_dim,
+        "n_groups": groups,
+        "state_size": draw(1, 5, 16, 24),
+        "conv_kernel": draw(2, 3, 4),
+        "use_bias": draw(True, False),
+        "use_conv_bias": draw(True, False),
+        "residual_in_fp32": draw(True, False),
+        "layer_norm_epsilon": draw(1e-5, 1e-3),
+        "time_step_limit": draw((0.0, float("inf")), (0.02, 0.5)),
+        "chunk_size": draw(4, 16),
+        "hidden_act": draw("silu", "swish"),
+    }
+
+
+SETTINGS = {"mamba2": mamba2}
+
+
+def built(kind: str, settings: dict[str, Any], seed: int = 0) -> Any:
+    """The transformers model, every parameter moved from where it starts so that none of them is without effect."""
+    configuration, model = CLASSES[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        theirs = model(configuration(**settings)).eval()
+        with torch.no_grad():
+            for parameter in theirs.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return theirs
+
+
+def saved(kind: str, settings: dict[str, Any], folder: Path, **how: Any) -> Any:
+    """The model, after saving it to a folder as its library does."""
+    theirs = built(kind, settings)
+    theirs.save_pretrained(folder, **how)
+    return theirs
+
+
+def tokens(settings: dict[str, Any], rows: int, length: int, seed: int = 0) -> Tensor:
+    return torch.randint(settings["vocab_size"], (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+def logits(theirs: Any, inputs: Tensor) -> Tensor:
+    """What the library's own forward gives from the zero state."""
+    with torch.no_grad():
+        return theirs(inputs, use_cache=False).logits
