@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from outlast.scan.reference import check_axes, compute_dtype
 
-CHUNK = 32
+CHUNK = 16
 """Positions whose states exist at a time."""
 
 
