@@ -10,7 +10,10 @@ import transformers
 from torch import Tensor
 
 CLASSES: dict[str, tuple[Any, Any]] = {
+    "falcon_mamba": (transformers.FalconMambaConfig, transformers.FalconMambaForCausalLM),
+    "mamba": (transformers.MambaConfig, transformers.MambaForCausalLM),
     "mamba2": (transformers.Mamba2Config, transformers.Mamba2ForCausalLM),
+    "rwkv": (transformers.RwkvConfig, transformers.RwkvForCausalLM),
 }
 
 
@@ -47,7 +50,36 @@ def mamba2(draw: Any) -> dict[str, Any]:
     }
 
 
-SETTINGS = {"mamba2": mamba2}
+def mamba(draw: Any) -> dict[str, Any]:
+    return {
+        "hidden_size": draw(5, 8, 17),
+        "expand": draw(1, 2, 3),
+        "state_size": draw(1, 5, 16),
+        "conv_kernel": draw(2, 3, 4),
+        "use_bias": draw(True, False),
+        "use_conv_bias": draw(True, False),
+        "residual_in_fp32": draw(True, False),
+        "layer_norm_epsilon": draw(1e-5, 1e-3),
+        "time_step_rank": draw("auto", 1, 3),
+    }
+
+
+def falcon_mamba(draw: Any) -> dict[str, Any]:
+    return mamba(draw) | {"mixer_rms_eps": draw(1e-6, 1e-3)}
+
+
+def rwkv(draw: Any) -> dict[str, Any]:
+    return {
+        "num_hidden_layers": draw(2, 3),  # transformers cannot draw weights for a single layer
+        "hidden_size": draw(5, 8),
+        "attention_hidden_size": draw(None, 7),
+        "intermediate_size": draw(None, 9),
+        "layer_norm_epsilon": draw(1e-5, 1e-3),
+        "rescale_every": draw(0, 2, 6),
+    }
+
+
+SETTINGS = {"falcon_mamba": falcon_mamba, "mamba": mamba, "mamba2": mamba2, "rwkv": rwkv}
 
 
 def built(kind: str, settings: dict[str, Any], seed: int = 0) -> Any:

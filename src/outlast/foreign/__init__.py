@@ -1,4 +1,4 @@
-"""Directories that other libraries wrote: config.json and weights, in and out again unchanged. One file a model type."""
+"""Directories that other libraries wrote: config.json and weights, in and out unchanged. One file a model type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.foreign import mamba2
+from outlast.foreign import gated_deltanet, gla, mamba, mamba2, retnet, rwkv4, rwkv6
 from outlast.foreign.config import parse, refused
 from outlast.foreign.files import damaged, read_tensors
 from outlast.foreign.model import Foreign
@@ -55,8 +55,15 @@ class Format:
 _OLD_MAMBA = {"backbone.embedding.": "backbone.embeddings."}
 
 FORMATS: dict[str, Format] = {
+    "fla.gated_deltanet": Format(gated_deltanet.from_fla, "gated_deltanet"),
+    "fla.gla": Format(gla.from_fla, "gla"),
     "fla.mamba2": Format(mamba2.from_fla, "mamba2", "norm_eps", _OLD_MAMBA),
+    "fla.retnet": Format(retnet.from_fla, "retnet"),
+    "fla.rwkv6": Format(rwkv6.from_fla, "rwkv6"),
+    "transformers.falcon_mamba": Format(mamba.from_transformers, "falcon_mamba"),
+    "transformers.mamba": Format(mamba.from_transformers, "mamba", None, _OLD_MAMBA),
     "transformers.mamba2": Format(mamba2.from_transformers, "mamba2", None, _OLD_MAMBA),
+    "transformers.rwkv": Format(rwkv4.from_transformers, "rwkv"),
 }
 """By kind, the formats that are read. Of two with one model_type the first whose mark is there is meant."""
 

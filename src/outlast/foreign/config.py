@@ -106,6 +106,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
+    if hint is object:
+        return "anything"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a name", NoneType: "null"}
     if isinstance(hint, UnionType):
         return " or ".join(_words(each) for each in typing.get_args(hint))

@@ -1,4 +1,4 @@
-"""The tensors of a directory as users have them: safetensors, whole or in shards, or weights that need no unpickling."""
+"""The tensors of a directory as users have them: safetensors, whole or in shards, or pickles of nothing but tensors."""
 
 from __future__ import annotations
 

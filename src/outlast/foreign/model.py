@@ -1,6 +1,6 @@
 """A causal language model whose parameters have the names and shapes of another library's.
 
-Because the names are the same, a checkpoint comes in and goes out as it is: nothing is converted, so nothing can be lost.
+Because the names are the same, a checkpoint comes in and goes out as it is: nothing is converted, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -100,35 +100,35 @@ class Foreign(Recurrent):
     def tie(self) -> None:
         """Make the head's weight the embedding's, where the model has them tied."""
         if self._tied:
-            self.head.weight = self.embedding.weight
+            self._head.weight = self._embedding.weight
 
     @property
-    def embedding(self) -> nn.Embedding:
+    def _embedding(self) -> nn.Embedding:
         return self.get_submodule(f"{self._names.body}.{self._names.embedding}")  # pyright: ignore[reportReturnType]
 
     @property
-    def head(self) -> nn.Linear:
+    def _head(self) -> nn.Linear:
         return self.get_submodule(self._names.head)  # pyright: ignore[reportReturnType]
 
     @property
-    def layers(self) -> list[Layer]:
+    def _layers(self) -> list[Layer]:
         return list(self.get_submodule(f"{self._names.body}.{self._names.layers}"))  # pyright: ignore
 
     def initial_state(self, batch_size: int) -> State:
         """The state before anything was read: a tuple over layers."""
-        return tuple(layer.initial_state(batch_size) for layer in self.layers)
+        return tuple(layer.initial_state(batch_size) for layer in self._layers)
 
     def state_parts(self) -> tuple[StatePart, ...]:
         """Paths such as ``layers.0.state``, in the order of `outlast.state.leaves`."""
         return tuple(
             StatePart(f"layers.{i}.{field}", kind, head_axis)
-            for i, layer in enumerate(self.layers)
+            for i, layer in enumerate(self._layers)
             for field, kind, head_axis in layer.parts
         )
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) -> the residual stream (B, T, D) that the first layer reads."""
-        return self.embedding(tokens)
+        return self._embedding(tokens)
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Tokens (B, T) -> logits (B, T, vocabulary) and the state after them.
@@ -136,7 +136,7 @@ class Foreign(Recurrent):
         Raises:
             InputError: inputs that are not tokens, or a state of another number of layers.
         """
-        layers = self.layers
+        layers = self._layers
         if inputs.dim() != 2 or inputs.shape[1] == 0 or inputs.is_floating_point() or len(state) != len(layers):
             raise InputError(
                 f"inputs {tuple(inputs.shape)} of {inputs.dtype}, a state of {len(state)} layers",
@@ -148,7 +148,7 @@ class Foreign(Recurrent):
             x, new = layer(x, before)
             after.append(new)
         x = self.get_submodule(f"{self._names.body}.{self._names.norm}")(x)
-        logits = self.head(x.to(self.head.weight.dtype))
+        logits = self._head(x.to(self._head.weight.dtype))
         logits = logits.to(compute_dtype(logits))
         if self._soft_cap is not None:
             logits = self._soft_cap * torch.tanh(logits / self._soft_cap)
