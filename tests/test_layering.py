@@ -26,6 +26,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "foreign",
         "adapters",
         "checkpoints",
+        "generation",
         "streams",
         "measures objectives",
         "interventions",

@@ -20,9 +20,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from outlast import foreign
 from outlast.adapters.factory import from_recipe
 from outlast.adapters.weights import put_tensors, tensors_of
-from outlast import foreign
 from outlast.errors import InputError
 from outlast.model import Recurrent
 from outlast.results import VERSION

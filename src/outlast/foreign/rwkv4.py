@@ -102,8 +102,8 @@ class FeedForward(nn.Module):
 class RwkvLayer(Layer):
     """Time mixing and channel mixing, each in a pre-norm residual; the first layer normalises the embedding.
 
-    With `rescale_every` the residual stream is halved after every so many layers, and what a layer adds is scaled alike,
-    as transformers does in inference. The logits feel it through the norms' epsilon only.
+    With `rescale_every` the residual stream is halved after every so many layers, and what a layer adds is scaled
+    alike, as transformers does in inference. The logits feel it through the norms' epsilon only.
     """
 
     parts = (
