@@ -129,7 +129,7 @@ def step_equals_parallel(model, rows, length, split, seed):
         exact = model(x32, start32)
     # A norm over few and small numbers magnifies rounding: then as much is granted as the definition itself loses.
     lost = max((a.double() - b.double()).abs().max() for a, b in zip(leaves(exact), leaves(expected), strict=True))
-    assert_close((single[0].double(), converted(single[1], torch.float64)), expected, max(2e-5, 5 * float(lost)))
+    assert_close((single[0].double(), converted(single[1], torch.float64)), expected, max(2e-5, 5 * lost.item()))
 
 
 def gradients_through_state(model, rows, length, split, seed):

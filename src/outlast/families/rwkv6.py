@@ -104,10 +104,9 @@ class RWKV6(Mixer):
         B, T, _ = x.shape
         joined = torch.cat([state.shift, x.to(state.shift.dtype)], 1)
         change = (joined[:, :-1] - joined[:, 1:]).to(x.dtype)  # towards the position before
-        low = torch.tanh(self.mix_low(x + change * self.mix)).view(B, T, len(_READERS), 1, -1)
-        mixes = (low @ self.mix_high).squeeze(3) + self.mixes
-        seen = (x[:, :, None] + change[:, :, None] * mixes).to(x.dtype)
-        decay, key, value, receptance, gate = seen.unbind(2)
+        low = torch.tanh(self.mix_low(x + change * self.mix)).view(B * T, len(_READERS), -1).transpose(0, 1)
+        mixes = (low @ self.mix_high + self.mixes[:, None]).view(len(_READERS), B, T, -1)
+        decay, key, value, receptance, gate = (x + change * mixes).to(x.dtype).unbind()
         w = self.decay_high(torch.tanh(self.decay_low(decay)))
         # The decay decides how long the model remembers: never in half precision.
         log_decay = -w.to(compute_dtype(w)).exp()
