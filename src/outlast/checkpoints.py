@@ -107,7 +107,7 @@ def load(directory: str | Path, device: torch.device | str = "cpu") -> Recurrent
             raise _damaged(path, error.strerror or str(error)) from error
         if found != record["weights_sha256"]:
             raise _damaged(path, f"its SHA-256 is {found[:12]}…, not the {record['weights_sha256'][:12]}… of {RECORD}")
-        theirs = record["recipe"].get("kind") in foreign.FORMATS
+        theirs = record["recipe"].get("kind") in list(foreign.FORMATS)
         model = foreign.read_directory(directory) if theirs else _rebuilt(record["recipe"], path)
     try:
         return model.to(device).eval()

@@ -6,17 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 
 from foreign import theirs
+from foreign.theirs import assert_same_directories, worst
 from outlast.adapters.check import check
 from outlast.checkpoints import load, save
 from outlast.foreign import Foreign
-
-
-def worst(got: torch.Tensor, expected: torch.Tensor) -> float:
-    return ((got - expected).abs().max() / expected.abs().max()).item()
 
 
 @pytest.mark.parametrize("kind", theirs.CLASSES)
@@ -39,16 +35,6 @@ def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
         assert expected.std() > 1e-2
         save(ours, tmp_path / "back")
         assert_same_directories(folder, tmp_path / "back")
-
-
-def assert_same_directories(before: Path, after: Path) -> None:
-    """The same config and the same tensors, names, dtypes and bits."""
-    assert (after / "config.json").read_bytes() == (before / "config.json").read_bytes()
-    old, new = (safetensors.torch.load_file(folder / "model.safetensors") for folder in (before, after))
-    assert set(old) == set(new)
-    for name, tensor in old.items():
-        assert tensor.dtype == new[name].dtype
-        assert torch.equal(tensor.view(torch.uint8), new[name].view(torch.uint8)), name
 
 
 @pytest.mark.parametrize("kind", theirs.CLASSES)

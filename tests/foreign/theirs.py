@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import transformers
 from torch import Tensor
@@ -109,3 +110,18 @@ def logits(theirs: Any, inputs: Tensor) -> Tensor:
     """What the library's own forward gives from the zero state."""
     with torch.no_grad():
         return theirs(inputs, use_cache=False).logits
+
+
+def worst(got: Tensor, expected: Tensor) -> float:
+    """The largest error, as a share of the largest expected number."""
+    return ((got - expected).abs().max() / expected.abs().max()).item()
+
+
+def assert_same_directories(before: Path, after: Path) -> None:
+    """The same config and the same tensors, names, dtypes and bits."""
+    assert (after / "config.json").read_bytes() == (before / "config.json").read_bytes()
+    old, new = (safetensors.torch.load_file(folder / "model.safetensors") for folder in (before, after))
+    assert set(old) == set(new)
+    for name, tensor in old.items():
+        assert tensor.dtype == new[name].dtype
+        assert torch.equal(tensor.view(torch.uint8), new[name].view(torch.uint8)), name
