@@ -90,10 +90,9 @@ def test_a_trained_model_is_repaired_and_goes_back(trained: Path, tmp_path: Path
         training=TrainSettings(steps=5, batch_size=8, learning_rate=1e-3),
         measuring=EvalSettings(targets=32),
     )
-    assert done.before.verdict.oldest_age is not None
     checkpoints.save(done.model, tmp_path / "repaired", provenance={"by": "carry"})
     model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "repaired", dtype="auto")
-    assert isinstance(model, Mamba2ForCausalLM)
+    assert type(model).__name__ == "Mamba2ForCausalLM"
     inputs = torch.from_numpy(tokens(3, 40))
     with torch.no_grad():
         ours = done.model(inputs, done.model.initial_state(3))[0]

@@ -108,7 +108,14 @@ def _fits(value: Any, hint: Any) -> bool:
 def _words(hint: Any) -> str:
     if hint is object:
         return "anything"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a name", NoneType: "null"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a name",
+        dict: "a table",
+        NoneType: "null",
+    }
     if isinstance(hint, UnionType):
         return " or ".join(_words(each) for each in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:

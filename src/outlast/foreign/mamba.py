@@ -111,7 +111,7 @@ class MambaLayer(Layer):
         return self.mixer.initial_state(batch_size)
 
     def forward(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
-        y, state = self.mixer(self.norm(x.to(self.norm.weight.dtype)), state)
+        y, state = self.mixer(self.norm(x).to(self.mixer.in_proj.weight.dtype), state)
         if self.float32_residual:
             x = x.to(compute_dtype(x))
         return x + y, state

@@ -170,7 +170,7 @@ class Mamba2Layer(Layer):
         return Mamba2State(memory, self.mixer.conv1d.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
-        y, state = self.mixer(self.norm(x.to(self.norm.weight.dtype)), state)
+        y, state = self.mixer(self.norm(x).to(self.mixer.in_proj.weight.dtype), state)
         if self.mixer.sizes.float32_residual:
             x = x.to(compute_dtype(x))
         return x + y, state

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.blocks import rotate
+from outlast.families.rotary import rotate
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
 from outlast.foreign.model import Foreign
