@@ -27,6 +27,8 @@ from outlast.cli.options import (
     CompareVerb,
     EnvVerb,
     EvaluateVerb,
+    GenerateVerb,
+    Machine,
     Measuring,
     QuickstartVerb,
     RecipeVerb,
@@ -38,10 +40,12 @@ from outlast.cli.options import (
 )
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out
+from outlast.cli.words import Words
 from outlast.environment import environment
 from outlast.errors import InputError, Interrupted, unknown_name
 from outlast.evaluation import EvalSettings, describe_model, evaluate
 from outlast.families import FAMILIES, build
+from outlast.generation import generate, load_place, save_place
 from outlast.interventions import Intervention, Zero, intervention
 from outlast.measures import Measure, measure
 from outlast.model import InputSpec, Recurrent
@@ -78,7 +82,8 @@ def run_check(options: CheckVerb) -> int:
 
 def run_train(options: TrainVerb) -> int:
     parts = _split(options)
-    model = _model(options.model, options) if options.model else _fresh(options, parts.train).to(_device(options))
+    given = _in_float32(_model(options.model, options)) if options.model else None
+    model = given or _fresh(options, parts.train).to(_device(options))
     settings, goal = _training(options), objective(options.objective, model, parts.train)
     try_out(model, parts.train, None)
     with _output(options), Reporter() as say:
@@ -134,6 +139,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
 def run_repair(options: RepairVerb) -> int:
     rule = _intervention(options)
     parts, model = _split_and_model(options)
+    model = _in_float32(model)
     guards = {str(path): open_streams(path, **_reading(options, path)) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, _measures(options))
@@ -169,6 +175,7 @@ def run_compare(options: CompareVerb) -> int:
         for run in runs if name == "carry" else (None,):
             rules.append(intervention(name, expected_run=run, zero_share=options.zero_share))
     parts, model = _split_and_model(options)
+    model = _in_float32(model)
     with _output(options):
         with Reporter() as say:
             done = compare(
@@ -194,6 +201,21 @@ def run_compare(options: CompareVerb) -> int:
         _tell(options, f"repaired model: {options.out / 'model'}")
     _warn(base, parts)
     return 0 if done.result.winner else 1
+
+
+def run_generate(options: GenerateVerb) -> int:
+    model = _model(options.model, options)
+    words = Words(options.model, model.input_spec, as_numbers=bool(options.tokens))
+    after = load_place(options.state, model) if options.state and options.state.exists() else None
+    prompt = words.read(options.prompt, options.tokens, first=after is None)
+    chosen, place = generate(
+        model, prompt, options.steps, after=after, temperature=options.temperature, seed=options.seed
+    )
+    if options.state:
+        save_place(place, options.state, model)
+    numbers, text = chosen[0].tolist(), words.written(chosen[0])
+    print(json.dumps({"tokens": numbers, "text": text, "position": place.position}) if options.json else text)
+    return 0
 
 
 def run_report(options: ReportVerb) -> int:
@@ -257,7 +279,7 @@ def run_recipe(options: RecipeVerb) -> int:
     return 0
 
 
-def _device(options: Running) -> torch.device:
+def _device(options: Machine) -> torch.device:
     """The device that was asked for, after asking for the threads."""
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -277,7 +299,7 @@ def _device(options: Running) -> torch.device:
     return device
 
 
-def _model(name: str, options: Running) -> Recurrent:
+def _model(name: str, options: Machine) -> Recurrent:
     device = _device(options)
     if Path(name).is_dir():
         return checkpoints.load(name, device)
@@ -285,9 +307,18 @@ def _model(name: str, options: Running) -> Recurrent:
         return from_factory(name).to(device)
     raise InputError(
         f"model {name!r}",
-        "a directory that outlast saved, or package.module:build",
+        "a directory that outlast, transformers or fla saved, or package.module:build",
         "check the path; a function build in my_models.py is written my_models:build",
     )
+
+
+def _in_float32(model: Recurrent) -> Recurrent:
+    """The model to train: steps as small as a repair's are rounded away where parameters are in half precision."""
+    halves = {p.dtype for p in model.parameters() if p.is_floating_point() and p.dtype.itemsize < 4}
+    if not halves:
+        return model
+    print(f"parameters in {halves.pop()}: trained, measured and saved in float32", file=sys.stderr)
+    return model.float()
 
 
 def _fresh(options: TrainVerb, streams: Streams) -> Recurrent:
@@ -310,6 +341,14 @@ def _setting(name: str, text: str, kind: Any) -> Any:
     if kind in (int, float, bool):
         wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise InputError(f"--settings {name} {text}", f"{name} with {wanted}", "correct the value")
+    if typing.get_origin(kind) is dict:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise InputError(f"--settings {name} {text}", f"{name} with a JSON object", f"{name} '{{\"heads\": 4}}'")
+        return value
     return text
 
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import check_shapes, compute_dtype
+from outlast.scan.reference import check_axes, check_shapes, compute_dtype
 
 CHUNK = 32
 """Positions a chunk has. Of 16, 32 and 64, the fastest at key 16 and value 32, forward and backward, on a CPU core."""
@@ -67,6 +67,39 @@ def linear_scan(
                 outputs.append(output)
     joined = torch.cat([output.view(B, H, -1, V).transpose(1, 2) for output in outputs], 1)
     return joined.to(v.dtype), state.view(B, H, K, V)
+
+
+def retention(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.retention`, with the same arguments, results and errors."""
+    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
+    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
+
+
+def rwkv6(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.rwkv6`, with the same arguments, results and errors.
+
+    The memory before each position is that of the linear recurrence over what is written and forgotten one position
+    later; the last position's writing is added at the end.
+    """
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_decay=(log_decay, "BTHK"),
+        bonus=(bonus, "HK"),
+        initial_state=(initial_state, "BHKV"),
+    )
+    dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
+    q, k, values, log_decay = (tensor.to(dtype) for tensor in (q, k, v, log_decay))
+    late_k, late_v, late_decay = (F.pad(tensor[:, :-1], (0, 0, 0, 0, 1, 0)) for tensor in (k, values, log_decay))
+    outputs, state = linear_scan(q, late_k, late_v, late_decay, initial_state, scale)
+    outputs = outputs + scale * (q * bonus.to(dtype) * k).sum(-1, keepdim=True) * values
+    written = k[:, -1, :, :, None] * values[:, -1, :, None]
+    return outputs.to(v.dtype), log_decay[:, -1, :, :, None].exp() * state + written
 
 
 def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The linear recurrence, position by position: the definition that every faster scan is held against."""
+"""The recurrences, position by position: the definitions that every faster scan is held against."""
 
 from __future__ import annotations
 
@@ -70,3 +70,241 @@ def linear_scan(
         state = log_decay_t.to(dtype).exp() * state + k_t * v_t
         outputs.append((q_t * state).sum(2))
     return torch.stack(outputs, 1).to(v.dtype), state
+
+
+def check_axes(**given: tuple[Tensor, str]) -> None:
+    """Raise InputError unless every tensor has the axes that its letters name, the same letter one size everywhere.
+
+    Args:
+        given: by name, a tensor and its axis letters, such as ``q=(q, "BTHK")``. T is at least 1.
+    """
+    sizes: dict[str, int] = {}
+    for tensor, letters in given.values():
+        if tensor.dim() == len(letters):
+            for letter, size in zip(letters, tensor.shape, strict=True):
+                sizes.setdefault(letter, size)
+    right = all(tuple(tensor.shape) == tuple(sizes.get(x, -1) for x in letters) for tensor, letters in given.values())
+    if not right or sizes.get("T", 1) == 0:
+        raise InputError(
+            ", ".join(f"{name} {tuple(tensor.shape)}" for name, (tensor, _) in given.items()),
+            ", ".join(f"{name} ({', '.join(letters)})" for name, (_, letters) in given.items()) + ", T ≥ 1",
+            "bring all of them to the same sizes",
+        )
+
+
+def retention(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Retention: the recurrence of `linear_scan` with one fixed decay a head (Sun et al. 2023, "Retentive Network: A
+    Successor to Transformer for Large Language Models", eq. 6).
+
+    Args:
+        q, k: (B, T, H, K), rotated where the layer rotates them.
+        v: (B, T, H, V).
+        log_decay: natural logarithm of the decay, at most 0; (H,).
+        initial_state: (B, H, K, V).
+        scale: factor of the outputs.
+
+    Returns:
+        outputs (B, T, H, V) in the dtype of v, and the final state (B, H, K, V), as `linear_scan` does.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
+    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
+
+
+def rwkv6(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of RWKV-6 (Peng et al. 2024, "Eagle and Finch: RWKV with Matrix-Valued States and Dynamic
+    Recurrence", section 4.2), one position after the other.
+
+    o_t = scale · (S_{t−1} + diag(bonus) k_t v_tᵀ)ᵀ q_t and S_t = diag(exp(log_decay_t)) S_{t−1} + k_t v_tᵀ: what a
+    position reads is the memory before it, and its own value by a learned weight.
+
+    Args:
+        q: receptances (B, T, H, K).
+        k: (B, T, H, K).
+        v: (B, T, H, V).
+        log_decay: natural logarithm of the decay, at most 0 and possibly −∞; (B, T, H, K).
+        bonus: weight of the present position; (H, K).
+        initial_state: (B, H, K, V).
+        scale: factor of the outputs.
+
+    Returns:
+        outputs (B, T, H, V) in the dtype of v, and the final state (B, H, K, V). The recurrence is computed, and the
+        final state returned, in the common dtype of all arguments and float32.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_decay=(log_decay, "BTHK"),
+        bonus=(bonus, "HK"),
+        initial_state=(initial_state, "BHKV"),
+    )
+    dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
+    state, outputs = initial_state.to(dtype), []
+    weight = bonus.to(dtype)[..., None]
+    steps = ((q.to(dtype) * scale)[..., None], k.to(dtype)[..., None], v.to(dtype)[..., None, :], log_decay[..., None])
+    for q_t, k_t, v_t, log_decay_t in zip(*(step.unbind(1) for step in steps), strict=True):
+        written = k_t * v_t
+        outputs.append((q_t * (state + weight * written)).sum(2))
+        state = log_decay_t.to(dtype).exp() * state + written
+    return torch.stack(outputs, 1).to(v.dtype), state
+
+
+def gated_delta(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The gated delta rule (Yang, Kautz and Hatamizadeh 2025, "Gated Delta Networks: Improving Mamba2 with Delta Rule",
+    eq. 10), one position after the other.
+
+    S_t = exp(log_decay_t) (I − strength_t k_t k_tᵀ) S_{t−1} + strength_t k_t v_tᵀ and o_t = scale · S_tᵀ q_t: what the
+    memory held at the key is replaced by the value, to the degree `strength`. Nothing is normalised here: for keys of
+    length 1 and a strength of at most 2 the memory stays bounded.
+
+    Args:
+        q, k: (B, T, H, K).
+        v: (B, T, H, V).
+        log_decay: natural logarithm of the decay, at most 0 and possibly −∞; (B, T, H).
+        strength: β, from 0 to 1, or to 2 where eigenvalues may be negative; (B, T, H).
+        initial_state: (B, H, K, V).
+        scale: factor of the outputs.
+
+    Returns:
+        outputs (B, T, H, V) in the dtype of v, and the final state (B, H, K, V). The recurrence is computed, and the
+        final state returned, in the common dtype of all arguments and float32.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_decay=(log_decay, "BTH"),
+        strength=(strength, "BTH"),
+        initial_state=(initial_state, "BHKV"),
+    )
+    dtype = compute_dtype(q, k, v, log_decay, strength, initial_state)
+    state, outputs = initial_state.to(dtype), []
+    gates = log_decay.to(dtype).exp()[..., None, None], strength.to(dtype)[..., None]
+    steps = ((q.to(dtype) * scale)[..., None], k.to(dtype)[..., None], v.to(dtype), *gates)
+    for q_t, k_t, v_t, decay_t, strength_t in zip(*(step.unbind(1) for step in steps), strict=True):
+        state = decay_t * state
+        wrong = v_t - (k_t * state).sum(2)
+        state = state + k_t * (strength_t * wrong)[..., None, :]
+        outputs.append((q_t * state).sum(2))
+    return torch.stack(outputs, 1).to(v.dtype), state
+
+
+def selective_scan(
+    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The selective scan of Mamba-1 (Gu and Dao 2023, "Mamba: Linear-Time Sequence Modeling with Selective State
+    Spaces", section 3.2 and algorithm 2), one position after the other.
+
+    h_t = exp(step_t · rate) h_{t−1} + step_t · x_t · b_t and y_t = Σ_N c_t h_t, for every channel D on its own.
+
+    Args:
+        x: what is written; (B, T, D).
+        step: Δ, after its softplus, at least 0; (B, T, D).
+        rate: A, at most 0; (D, N).
+        b: input projection, one for all channels; (B, T, N).
+        c: output projection, one for all channels; (B, T, N).
+        initial_state: (B, D, N).
+
+    Returns:
+        outputs (B, T, D) in the dtype of x, without the skip D · x, and the final state (B, D, N). The recurrence is
+        computed, and the final state returned, in the common dtype of all arguments and float32.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(
+        x=(x, "BTD"),
+        step=(step, "BTD"),
+        rate=(rate, "DN"),
+        b=(b, "BTN"),
+        c=(c, "BTN"),
+        initial_state=(initial_state, "BDN"),
+    )
+    dtype = compute_dtype(x, step, rate, b, c, initial_state)
+    state, outputs = initial_state.to(dtype), []
+    rate = rate.to(dtype)
+    driven = (x.to(dtype) * step.to(dtype))[..., None]
+    steps = (driven, step.to(dtype)[..., None], b.to(dtype)[:, :, None], c.to(dtype)[:, :, None])
+    for driven_t, step_t, b_t, c_t in zip(*(s.unbind(1) for s in steps), strict=True):
+        state = (step_t * rate).exp() * state + driven_t * b_t
+        outputs.append((c_t * state).sum(-1))
+    return torch.stack(outputs, 1).to(x.dtype), state
+
+
+MLSTM_FLOOR = 1e-6
+"""Added to the denominator of the mLSTM, as in the authors' kernels."""
+
+
+def mlstm(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_input: Tensor,
+    log_forget: Tensor,
+    initial_state: tuple[Tensor, Tensor, Tensor],
+    scale: float,
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """The mLSTM (Beck et al. 2024, "xLSTM: Extended Long Short-Term Memory", eqs. 19 to 27 and 15 to 17), one position
+    after the other.
+
+    The memory C and the normaliser n hold what they stand for divided by exp(m), so that exponential input gates do not
+    overflow:
+
+        m_t = max(log_forget_t + m_{t−1}, log_input_t)
+        C_t = exp(log_forget_t + m_{t−1} − m_t) C_{t−1} + exp(log_input_t − m_t) k_t v_tᵀ, and n_t alike with k_t alone
+        h_t = scale · C_tᵀ q_t / (max(|scale · n_tᵀ q_t|, exp(−m_t)) + 1e-6)
+
+    Args:
+        q, k: (B, T, H, K).
+        v: (B, T, H, V).
+        log_input: the input gate before its exponential, any number; (B, T, H).
+        log_forget: natural logarithm of the forget gate, at most 0 and possibly −∞; (B, T, H).
+        initial_state: memory C (B, H, K, V), normaliser n (B, H, K), stabiliser m (B, H); zeros at first.
+        scale: factor of the queries.
+
+    Returns:
+        outputs (B, T, H, V) in the dtype of v, and the final (C, n, m). The recurrence is computed, and the final state
+        returned, in the common dtype of all arguments and float32.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    memory, normaliser, stabiliser = initial_state
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_input=(log_input, "BTH"),
+        log_forget=(log_forget, "BTH"),
+        memory=(memory, "BHKV"),
+        normaliser=(normaliser, "BHK"),
+        stabiliser=(stabiliser, "BH"),
+    )
+    dtype = compute_dtype(q, k, v, log_input, log_forget, *initial_state)
+    memory, normaliser, stabiliser = (part.to(dtype) for part in initial_state)
+    outputs = []
+    steps = ((q.to(dtype) * scale), k.to(dtype), v.to(dtype), log_input.to(dtype), log_forget.to(dtype))
+    for q_t, k_t, v_t, input_t, forget_t in zip(*(step.unbind(1) for step in steps), strict=True):
+        before = forget_t + stabiliser
+        stabiliser = torch.maximum(before, input_t)
+        kept, written = (before - stabiliser).exp()[..., None], (input_t - stabiliser).exp()[..., None]
+        memory = kept[..., None] * memory + (written * k_t)[..., None] * v_t[..., None, :]
+        normaliser = kept * normaliser + written * k_t
+        size = torch.maximum((q_t * normaliser).sum(-1).abs(), (-stabiliser).exp()) + MLSTM_FLOOR
+        outputs.append((q_t[..., None] * memory).sum(2) / size[..., None])
+    return torch.stack(outputs, 1).to(v.dtype), (memory, normaliser, stabiliser)
