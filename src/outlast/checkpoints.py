@@ -1,7 +1,9 @@
 """Saved models: a directory with outlast.json (how to build the model, where it comes from) and model.safetensors.
 
-Nothing is ever unpickled. Loading a family or one of torch's own modules runs no code but outlast's and torch's; a
-model saved from a factory names a function of the user's, and loading it imports and runs that function.
+A model that came from another library's directory is written as that library writes it, with outlast.json beside it.
+No code is ever unpickled. Loading a family, one of torch's own modules or another library's directory runs no code but
+outlast's and torch's; a model saved from a factory names a function of the user's, and loading it imports and runs that
+function.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from outlast import foreign
 from outlast.adapters.factory import from_recipe
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.errors import InputError
@@ -53,7 +56,13 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         if temporary.exists():
             shutil.rmtree(temporary)
         temporary.mkdir(parents=True)
-        safetensors.torch.save_file(tensors_of(model), temporary / WEIGHTS)
+        files, tensors = foreign.written(model) if isinstance(model, foreign.Foreign) else ({}, tensors_of(model))
+        if isinstance(model, foreign.Foreign):
+            foreign.reject_mixture(directory)
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+        # The metadata is what transformers asks for.
+        safetensors.torch.save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         record = {
             "outlast": VERSION,
             "recipe": recipe,
@@ -62,7 +71,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         }
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
         if directory.exists():
-            for name in (WEIGHTS, RECORD):
+            for name in (*files, WEIGHTS, RECORD):
                 os.replace(temporary / name, directory / name)
         else:
             os.rename(temporary, directory)
@@ -77,35 +86,45 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
 
 
 def load(directory: str | Path, device: torch.device | str = "cpu") -> Recurrent:
-    """The model that `save` wrote, in eval mode, with its `recipe`.
+    """The model that `save` or another library wrote, in eval mode, with its `recipe`.
 
-    A model saved from a factory is built by that function: this imports and runs the user's code.
+    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file. A model
+    saved from a factory is built by that function: this imports and runs the user's code.
 
     Raises:
         InputError: the directory holds no model, a damaged one, or one that its recipe no longer fits; or there is
             no such device.
     """
     directory = Path(directory)
-    record = read_record(directory)
-    path = directory / WEIGHTS
-    try:
-        found = _sha256(path)
-    except OSError as error:
-        raise _damaged(path, error.strerror or str(error)) from error
-    if found != record["weights_sha256"]:
-        raise _damaged(path, f"its SHA-256 is {found[:12]}…, not the {record['weights_sha256'][:12]}… of {RECORD}")
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise _damaged(path, str(error)) from error
-    model = from_recipe(record["recipe"])
-    put_tensors(model, tensors, str(path))
+    if foreign.is_directory_of(directory) and not (directory / RECORD).exists():
+        model = foreign.read_directory(directory)
+    else:
+        record = read_record(directory)
+        path = directory / WEIGHTS
+        try:
+            found = _sha256(path)
+        except OSError as error:
+            raise _damaged(path, error.strerror or str(error)) from error
+        if found != record["weights_sha256"]:
+            raise _damaged(path, f"its SHA-256 is {found[:12]}…, not the {record['weights_sha256'][:12]}… of {RECORD}")
+        theirs = record["recipe"].get("kind") in list(foreign.FORMATS)
+        model = foreign.read_directory(directory) if theirs else _rebuilt(record["recipe"], path)
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
         raise InputError(
             f"the device {str(device)!r} ({str(error).splitlines()[0]})", "a device of this machine", "try 'cpu'"
         ) from error
+
+
+def _rebuilt(recipe: dict[str, Any], path: Path) -> Recurrent:
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise _damaged(path, str(error)) from error
+    model = from_recipe(recipe)
+    put_tensors(model, tensors, str(path))
+    return model
 
 
 def read_record(directory: str | Path) -> dict[str, Any]:
@@ -118,7 +137,11 @@ def read_record(directory: str | Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"no file {path}", "a folder that outlast.save wrote", "check the folder's name") from None
+        raise InputError(
+            f"no file {path}, and no config.json beside it" if path.parent.is_dir() else f"no file {path}",
+            "a folder that outlast.save, transformers or fla wrote",
+            "check the folder's name",
+        ) from None
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     fields = {"outlast": str, "recipe": dict, "weights_sha256": str, "provenance": dict}

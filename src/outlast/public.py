@@ -6,6 +6,7 @@ from outlast.checkpoints import load, save
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
+from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.objectives import self_distillation
@@ -31,6 +32,7 @@ __all__ = [
     "Interrupted",
     "Mix",
     "OutlastError",
+    "Place",
     "RandomNoise",
     "Recurrent",
     "Split",
@@ -47,11 +49,14 @@ __all__ = [
     "evaluate",
     "fit",
     "from_factory",
+    "generate",
     "load",
+    "load_place",
     "load_result",
     "open_streams",
     "repair",
     "save",
+    "save_place",
     "save_result",
     "self_distillation",
     "split",

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from outlast import families
+from outlast.adapters.check import check
 from outlast.errors import InputError
+from outlast.families.attention import SlidingAttention
 from outlast.families.lstm import LSTM
+from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero
 from outlast.model import InputSpec
-from outlast.state import leaves, map_state
+from outlast.objectives import objective
+from outlast.state import leaves, map_state, named_leaves
+from outlast.training import TrainSettings, fit
+from toys import token_streams
 
 FEATURES, TOKENS = InputSpec("features", 7), InputSpec("tokens", 11)
 
@@ -28,6 +35,45 @@ def test_weights_are_a_function_of_the_seed_alone(family):
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
+def test_the_contract_as_check_asks_it(family):
+    """All seven points, in float64, for tokens and for features."""
+    for inputs in (TOKENS, FEATURES):
+        report = check(families.build(family, inputs=inputs, outputs=3, width=8))
+        assert report.model["checked_in"] == "float64"
+        assert [point.name for point in report.checks if point.passed is not True] == []
+
+
+RULES = [
+    Zero(zero_share=0.25),
+    RandomNoise(zero_share=0.25),
+    FittedNoise(zero_share=0.25),
+    Carry(expected_run=40.0),
+    Mix(members=(RandomNoise(std=1.0, zero_share=0.0), Carry(expected_run=40.0, zero_share=0.0))),
+]
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_family_trains_with_every_intervention(family, rule):
+    """Three steps change the weights and leave finite numbers; windows of attention and counters start as at zero."""
+    data, chosen = token_streams(streams=12), {"width": 8, "layers": 2}
+    model = families.build(family, inputs=InputSpec("tokens", 5), outputs=5, **chosen)
+    bound = rule.prepared(model, data, 8)
+    carried = bound.initial(model, 6)
+    batch = data.window(np.arange(6), np.full(6, 8), 8, np.zeros(6, bool))
+    carried = bound.keep(carried, model(batch.inputs, model.initial_state(6))[1], batch)
+    starts = leaves(bound.start(carried, batch, torch.Generator().manual_seed(0)))
+    for part, start, zero in zip(model.state_parts(), starts, leaves(carried.zero), strict=True):
+        assert torch.isfinite(start).all()
+        assert (rule.name == "zero" or not part.touched) == torch.equal(start, zero), part.path
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    settings = TrainSettings(steps=3, batch_size=8, learning_rate=1e-2)
+    fit(model, data, objective(None, model, data), rule, 8, settings)
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
 @pytest.mark.parametrize("half", ["parameters", "autocast"])
 def test_state_stays_float32_in_half_precision(family, half):
     model = families.build(family, inputs=TOKENS, outputs=3, width=16)
@@ -38,9 +84,9 @@ def test_state_stays_float32_in_half_precision(family, half):
     start = model.initial_state(2)
     with torch.autocast("cpu", torch.bfloat16, enabled=half == "autocast"):
         outputs, final = model(x, start)
-        (outputs.float().sum() + sum(leaf.sum() for leaf in leaves(final))).backward()
+        (outputs.float().sum() + sum(leaf.sum() for leaf in leaves(final) if leaf.is_floating_point())).backward()
     assert outputs.dtype == torch.bfloat16
-    assert all(leaf.dtype == torch.float32 for leaf in (*leaves(start), *leaves(final)))
+    assert all(leaf.dtype == torch.float32 for leaf in leaves((start, final)) if leaf.is_floating_point())
     assert all(parameter.grad is not None for parameter in model.parameters())
     torch.testing.assert_close(outputs.float(), exact[0], atol=0.05, rtol=0.05)
     torch.testing.assert_close(leaves(final), leaves(exact[1]), atol=0.1, rtol=0.1)
@@ -65,6 +111,86 @@ def test_mamba2_parts():
     assert (state.path, state.kind, state.head_axis) == ("layers.0.state", "recurrent", 1)
     assert (convolution.path, convolution.kind, convolution.head_axis) == ("layers.0.convolution", "convolution", None)
     assert [tuple(leaf.shape) for leaf in leaves(model.initial_state(3))] == [(3, 4, 16, 32), (3, 3, 160)]
+
+
+@pytest.mark.parametrize(
+    ("family", "shapes"),
+    [
+        ("mamba", {"state": (3, 128, 16), "convolution": (3, 3, 128)}),
+        ("gated_deltanet", {"state": (3, 2, 16, 32), "convolution": (3, 3, 128)}),
+        ("mlstm", {"memory": (3, 2, 16, 32), "normaliser": (3, 2, 16), "stabiliser": (3, 2)}),
+        ("retnet", {"state": (3, 2, 16, 32)}),
+        ("rwkv6", {"state": (3, 2, 32, 32), "shift": (3, 1, 64)}),
+    ],
+)
+def test_parts_of_the_state(family, shapes):
+    model = families.build(family, inputs=FEATURES, outputs=32, layers=1)
+    assert {path: tuple(leaf.shape) for path, leaf in named_leaves(model.initial_state(3), "")} == {
+        f".0.{name}": shape for name, shape in shapes.items()
+    }
+    assert all(part.touched for part in model.state_parts())
+
+
+def test_a_hybrid_interleaves_any_family_with_attention():
+    for recurrent in families.FAMILIES:
+        if recurrent == "hybrid":
+            continue
+        model = families.build(
+            "hybrid", inputs=FEATURES, outputs=2, width=8, layers=4, window=5, recurrent=recurrent, mlp=1.0
+        )
+        kinds = {int(part.path.split(".")[1]): part.kind for part in model.state_parts()}
+        assert {layer for layer, kind in kinds.items() if kind in ("attention", "counter")} == {1, 3}
+        outputs, _ = model(torch.randn(2, 9, 7), model.initial_state(2))
+        assert outputs.isfinite().all()
+
+
+def test_attention_sees_its_window_and_nothing_else():
+    """One attending layer: the positions that change when one input does, and what starts from an empty window."""
+    layer = SlidingAttention(8, 2, 4)
+    x = torch.randn(1, 90, 8, generator=torch.Generator().manual_seed(0))
+    plain, final = layer(x, layer.initial_state(1))
+    assert (int(final.read), final.valid.tolist()) == (90, [[True] * 3])
+    changed, _ = layer(x + 5.0 * (torch.arange(90) == 70)[:, None], layer.initial_state(1))
+    moved = (changed - plain).abs().amax(-1)[0] > 1e-6
+    assert moved.nonzero().flatten().tolist() == [70, 71, 72, 73]
+    alone, short = layer(x[:, 70:72], layer.initial_state(1))
+    assert short.valid.tolist() == [[False, True, True]]
+    first_again = layer(x[:, 70:71] @ torch.eye(8), layer.initial_state(1))[0]
+    torch.testing.assert_close(alone[:, :1], first_again)
+    # By hand: the second position is a mean of its own value and the first one's, whatever the empty slots hold.
+    values = layer.queries_keys_values(x[:, 70:72]).split(8, -1)[2].view(1, 2, 2, 4)
+    solved = torch.linalg.lstsq(layer.output.weight, alone[0, 1]).solution.view(2, 4)
+    for head in range(2):
+        a, b = values[0, 0, head], values[0, 1, head]
+        share = ((solved[head] - b) @ (a - b)) / ((a - b) @ (a - b))
+        assert 0 < share < 1
+        torch.testing.assert_close(solved[head], share * a + (1 - share) * b, rtol=1e-3, atol=1e-4)
+
+
+def test_attention_does_not_care_where_its_counter_began():
+    layer = SlidingAttention(8, 2, 6).double()
+    x = torch.randn(2, 40, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    start = layer.initial_state(2)
+    late = start._replace(read=torch.tensor([7_000_000_000, 3]))
+    torch.testing.assert_close(layer(x, late)[0], layer(x, start)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_retnets_memory_is_seen_from_the_last_position():
+    """Turned back by a position for each position read: it fades with its decay and keeps its shape, and what is read
+    from it depends on how long ago it was written alone."""
+    model = families.build("retnet", inputs=FEATURES, outputs=2, layers=1).double()
+    with torch.no_grad():  # an input of zeros writes nothing
+        for parameter in model.embed.parameters():
+            parameter.mul_(parameter.dim() - 1)
+    x = torch.randn(1, 1, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    silence = torch.zeros(1, 10, 7, dtype=torch.float64)
+    first = model(x, model.initial_state(1))[1]
+    after = model(silence, first)[1]
+    decays = torch.tensor([1 - 2.0**-5, 1 - 2.0**-6], dtype=torch.float64) ** 10
+    assert not torch.allclose(after[0].state, first[0].state * decays[:, None, None])
+    torch.testing.assert_close(after[0].state.norm(dim=(2, 3)), first[0].state.norm(dim=(2, 3)) * decays)
+    late = model(torch.cat([silence, x], 1), model.initial_state(1))[1]
+    torch.testing.assert_close(leaves(late), leaves(first))
 
 
 @pytest.mark.parametrize("family", ["lstm", "gru"])
@@ -106,6 +232,19 @@ def test_lstm_stack_is_torchs():
         ("gla", {"key_share": 0.26, "heads": 2}, "multiple of heads"),
         ("gla", {"convolution": 1}, "at least 2"),
         ("mamba2", {"groups": 3}, "divide"),
+        ("mamba", {"convolution": 1}, "at least 2"),
+        ("mamba", {"step_low": 0.2}, "step_low ≤ step_high"),
+        ("gated_deltanet", {"key_size": 0}, "at least 1"),
+        ("mlstm", {"heads": 3}, "divides"),
+        ("retnet", {"heads": 32}, "even key size"),
+        ("rwkv6", {"key_share": 0.01}, "multiple of heads"),
+        ("hybrid", {"recurrent": "gal"}, "gla"),
+        ("hybrid", {"recurrent": "hybrid"}, "one of"),
+        ("hybrid", {"recurrent_settings": {"head": 2}}, "head"),
+        ("hybrid", {"recurrent_settings": {"heads": 3}}, "divides"),
+        ("hybrid", {"layers": 1}, "attention_every"),
+        ("hybrid", {"attention_heads": 5}, "divide"),
+        ("hybrid", {"window": 1}, "at least 2"),
         ("lstm", {"mlp": 1.0}, "residual"),
         ("gru", {"layers": 0}, "at least 1"),
     ],

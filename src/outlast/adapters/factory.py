@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from outlast import families
+from outlast import families, foreign
 from outlast.adapters.adapting import adapt
 from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
 from outlast.errors import InputError, unknown_name
@@ -47,12 +47,14 @@ def from_recipe(recipe: dict[str, Any]) -> Recurrent:
         InputError: the recipe is of no known kind, or its settings do not build a model.
     """
     kind = recipe.get("kind", "family" if "family" in recipe else None)
-    known = ("family", "factory", *TORCH_RNNS)
+    known = ("family", "factory", *TORCH_RNNS, *foreign.FORMATS)
     if kind not in known:
         raise unknown_name("kind of model", str(kind), known)
     try:
         if kind == "factory":
             return from_factory(recipe["factory"])
+        if kind in foreign.FORMATS:
+            return foreign.from_recipe(recipe)
         return families.from_recipe(recipe) if kind == "family" else rebuild_rnn(recipe)
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(

@@ -24,7 +24,7 @@ class Model:
     """What to run."""
 
     model: str
-    """A directory that outlast saved, or package.module:build."""
+    """A directory that outlast, transformers or fla saved, or package.module:build."""
 
 
 @dataclass(kw_only=True)
@@ -120,17 +120,23 @@ class Starting:
 
 
 @dataclass(kw_only=True)
-class Running:
+class Machine:
+    """What to run on."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, …, or auto: a GPU where there is one."""
+    threads: Given[int] = None
+    """Threads inside one operation. Default: what torch takes."""
+
+
+@dataclass(kw_only=True)
+class Running(Machine):
     """Where and how to run."""
 
     out: Path = Path("runs/latest")
     """Folder for result.json, report.html and models."""
     seed: int = 0
     """Of everything random."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, …, or auto: a GPU where there is one."""
-    threads: Given[int] = None
-    """Threads inside one operation. Default: what torch takes."""
     json: bool = False
     """Print the result as JSON on standard output, and all else on standard error."""
 
@@ -189,6 +195,26 @@ class CompareVerb(Running, Learning, Measuring, Reading, Source, Model):
     """Share of rows that start from the initial state. Default: 0.25."""
     jobs: int = 1
     """Interventions trained side by side, one thread each."""
+
+
+@dataclass(kw_only=True)
+class GenerateVerb(Machine, Model):
+    """Let a language model write on, from a prompt or from where an earlier call ended."""
+
+    prompt: Given[str] = None
+    """Text to read first, by the tokeniser in the model's folder; as bytes for a vocabulary of 256 without one."""
+    tokens: Listed[int] = ()
+    """Token numbers to read first, in the place of a prompt; tokens are then printed as numbers too."""
+    steps: int = 64
+    """Tokens to write."""
+    state: Given[Path] = None
+    """Go on from this file where it exists, and write it anew: any number of calls read as one stream."""
+    temperature: float = 0.0
+    """0: always the most likely token; 1: as the model is unsure."""
+    seed: int = 0
+    """Of what is drawn where the temperature is above 0."""
+    json: bool = False
+    """Print tokens, text and position as JSON."""
 
 
 @dataclass(kw_only=True)
@@ -253,6 +279,7 @@ VERBS: dict[str, type] = {
     "evaluate": EvaluateVerb,
     "repair": RepairVerb,
     "compare": CompareVerb,
+    "generate": GenerateVerb,
     "report": ReportVerb,
     "tasks": TasksVerb,
     "env": EnvVerb,

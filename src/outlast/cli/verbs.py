@@ -27,6 +27,8 @@ from outlast.cli.options import (
     CompareVerb,
     EnvVerb,
     EvaluateVerb,
+    GenerateVerb,
+    Machine,
     Measuring,
     QuickstartVerb,
     RecipeVerb,
@@ -38,10 +40,12 @@ from outlast.cli.options import (
 )
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out
+from outlast.cli.words import Words
 from outlast.environment import environment
 from outlast.errors import InputError, Interrupted, unknown_name
 from outlast.evaluation import EvalSettings, describe_model, evaluate
 from outlast.families import FAMILIES, build
+from outlast.generation import generate, load_place, save_place
 from outlast.interventions import Intervention, Zero, intervention
 from outlast.measures import Measure, measure
 from outlast.model import InputSpec, Recurrent
@@ -196,6 +200,21 @@ def run_compare(options: CompareVerb) -> int:
     return 0 if done.result.winner else 1
 
 
+def run_generate(options: GenerateVerb) -> int:
+    model = _model(options.model, options)
+    words = Words(options.model, model.input_spec, as_numbers=bool(options.tokens))
+    after = load_place(options.state, model) if options.state and options.state.exists() else None
+    prompt = words.read(options.prompt, options.tokens, first=after is None)
+    chosen, place = generate(
+        model, prompt, options.steps, after=after, temperature=options.temperature, seed=options.seed
+    )
+    if options.state:
+        save_place(place, options.state, model)
+    numbers, text = chosen[0].tolist(), words.written(chosen[0])
+    print(json.dumps({"tokens": numbers, "text": text, "position": place.position}) if options.json else text)
+    return 0
+
+
 def run_report(options: ReportVerb) -> int:
     if not options.results:
         raise InputError("no results", "result.json files or folders with one", "outlast report runs/quickstart")
@@ -257,7 +276,7 @@ def run_recipe(options: RecipeVerb) -> int:
     return 0
 
 
-def _device(options: Running) -> torch.device:
+def _device(options: Machine) -> torch.device:
     """The device that was asked for, after asking for the threads."""
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -277,7 +296,7 @@ def _device(options: Running) -> torch.device:
     return device
 
 
-def _model(name: str, options: Running) -> Recurrent:
+def _model(name: str, options: Machine) -> Recurrent:
     device = _device(options)
     if Path(name).is_dir():
         return checkpoints.load(name, device)
@@ -285,7 +304,7 @@ def _model(name: str, options: Running) -> Recurrent:
         return from_factory(name).to(device)
     raise InputError(
         f"model {name!r}",
-        "a directory that outlast saved, or package.module:build",
+        "a directory that outlast, transformers or fla saved, or package.module:build",
         "check the path; a function build in my_models.py is written my_models:build",
     )
 

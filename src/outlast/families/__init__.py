@@ -10,20 +10,32 @@ from typing import Any
 import torch
 
 from outlast.errors import InputError, unknown_name
+from outlast.families.gated_deltanet import GatedDeltaNetSettings
 from outlast.families.gla import GLASettings
 from outlast.families.gru import GRUSettings
+from outlast.families.hybrid import HybridSettings
 from outlast.families.lstm import LSTMSettings
+from outlast.families.mamba import MambaSettings
 from outlast.families.mamba2 import Mamba2Settings
+from outlast.families.mlstm import MLSTMSettings
+from outlast.families.retnet import RetNetSettings
+from outlast.families.rwkv6 import RWKV6Settings
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
 
 _BUILDING = threading.Lock()
 
 FAMILIES: dict[str, type[Settings]] = {
+    "gated_deltanet": GatedDeltaNetSettings,
     "gla": GLASettings,
     "gru": GRUSettings,
+    "hybrid": HybridSettings,
     "lstm": LSTMSettings,
+    "mamba": MambaSettings,
     "mamba2": Mamba2Settings,
+    "mlstm": MLSTMSettings,
+    "retnet": RetNetSettings,
+    "rwkv6": RWKV6Settings,
 }
 
 

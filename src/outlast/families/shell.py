@@ -68,6 +68,10 @@ class Settings(ABC):
     def mixer(self) -> Mixer:
         """A freshly initialised mixer."""
 
+    def mixer_of(self, layer: int) -> Mixer:
+        """The freshly initialised mixer of one layer, where layers differ; the same kind in all otherwise."""
+        return self.mixer()
+
 
 def require(condition: bool, settings: Settings, expected: str) -> None:
     """Raise InputError naming `settings` and what was `expected` of them unless `condition` holds."""
@@ -78,11 +82,11 @@ def require(condition: bool, settings: Settings, expected: str) -> None:
 class Block(nn.Module):
     """x + mixer(norm(x)), then x + mlp(norm(x)) where there is an MLP; or the mixer alone."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, mixer: Mixer) -> None:
         super().__init__()
         width, hidden = settings.width, round(settings.mlp * settings.width)
         self.norm = RMSNorm(width) if settings.residual else None
-        self.mixer = settings.mixer()
+        self.mixer = mixer
         self.mlp = (
             nn.Sequential(RMSNorm(width), nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
             if hidden
@@ -117,7 +121,7 @@ class Shell(Recurrent):
         self.recipe = recipe
         embed = nn.Embedding if inputs.kind == "tokens" else nn.Linear
         self.embed = embed(inputs.size, settings.width)
-        self.blocks = nn.ModuleList([Block(settings) for _ in range(settings.layers)])
+        self.blocks = nn.ModuleList([Block(settings, settings.mixer_of(layer)) for layer in range(settings.layers)])
         self.norm = RMSNorm(settings.width) if settings.residual else nn.Identity()
         self.head = nn.Linear(settings.width, outputs)
 

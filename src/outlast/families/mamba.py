@@ -1,0 +1,105 @@
+"""Mamba (Gu and Dao 2023, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces")."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from outlast import scan
+from outlast.families.convolution import ShortConvolution
+from outlast.families.shell import Mixer, Settings, require
+from outlast.scan.reference import compute_dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaSettings(Settings):
+    """Settings of Mamba.
+
+    Args:
+        state_size: N, numbers that each channel remembers.
+        expand: width inside the mixer as a multiple of `width`.
+        convolution: kernel of the short convolution before the scan.
+        step_rank: rank of the projection to the step sizes; 0 for a sixteenth of `width`, rounded up.
+        step_low, step_high: range of the initial step sizes Δ, drawn log-uniformly.
+    """
+
+    state_size: int = 16
+    expand: int = 2
+    convolution: int = 4
+    step_rank: int = 0
+    step_low: float = 0.001
+    step_high: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.state_size >= 1 and self.expand >= 1, self, "a state_size and an expand of at least 1")
+        require(self.convolution >= 2, self, "a convolution kernel of at least 2")
+        require(self.step_rank >= 0, self, "step_rank 0 or more")
+        require(0 < self.step_low <= self.step_high, self, "0 < step_low ≤ step_high")
+
+    @property
+    def inner(self) -> int:
+        """Width inside the mixer."""
+        return self.expand * self.width
+
+    @property
+    def rank(self) -> int:
+        """Rank of the projection to the step sizes."""
+        return self.step_rank or math.ceil(self.width / 16)
+
+    def mixer(self) -> Mamba:
+        return Mamba(self)
+
+
+class MambaState(NamedTuple):
+    """State of one layer, E = `inner`: the memory (B, E, N) and the convolution's window (B, W − 1, E)."""
+
+    state: Tensor
+    convolution: Tensor
+
+
+class Mamba(Mixer):
+    """One Mamba layer (section 3.4 of the paper): short convolution, selective scan, skip, gate."""
+
+    parts = (("state", "recurrent", None), ("convolution", "convolution", None))
+
+    def __init__(self, settings: MambaSettings) -> None:
+        super().__init__()
+        inner, N, rank = settings.inner, settings.state_size, settings.rank
+        self.split = [rank, N, N]
+        self.input = nn.Linear(settings.width, 2 * inner, bias=False)
+        self.convolution = ShortConvolution(inner, settings.convolution)
+        self.selection = nn.Linear(inner, rank + 2 * N, bias=False)
+        self.step = nn.Linear(rank, inner)
+        nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
+        low, high = math.log(settings.step_low), math.log(settings.step_high)
+        step = torch.empty(inner).uniform_(low, high).exp()
+        with torch.no_grad():
+            self.step.bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
+        # A_log: A = −exp(A_log), at first −1, −2, … −N (section 3.6).
+        self.log_rate = nn.Parameter(torch.arange(1.0, N + 1).log().repeat(inner, 1))
+        self.skip = nn.Parameter(torch.ones(inner))
+        self.output = nn.Linear(inner, settings.width, bias=False)
+
+    def initial_state(self, batch_size: int) -> MambaState:
+        weight = self.output.weight
+        shape = (batch_size, *self.log_rate.shape)
+        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
+        return MambaState(memory, self.convolution.initial_window(batch_size))
+
+    def forward(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
+        values, gate = self.input(x).chunk(2, -1)
+        values, window = self.convolution(values, state.convolution)
+        low, b, c = self.selection(values).split(self.split, -1)
+        # The step and the rate decide how long the model remembers: never in half precision.
+        step = F.linear(low, self.step.weight)
+        step = F.softplus(step.to(compute_dtype(step)) + self.step.bias)
+        rate = -self.log_rate.to(step.dtype).exp()
+        y, memory = scan.pick(recurrence="selective_scan")(values, step, rate, b, c, state.state)
+        y = (y + values * self.skip).to(x.dtype)
+        return self.output(y * F.silu(gate)), MambaState(memory, window)

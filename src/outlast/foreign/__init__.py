@@ -1,0 +1,168 @@
+"""Directories that other libraries wrote: config.json and weights, in and out unchanged. One file a model type."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from outlast.errors import InputError
+from outlast.foreign import gated_deltanet, gla, mamba, mamba2, retnet, rwkv4, rwkv6
+from outlast.foreign.config import parse, refused
+from outlast.foreign.files import damaged, read_tensors
+from outlast.foreign.model import Foreign
+
+CONFIG = "config.json"
+
+KEPT = (
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.jinja",
+)
+"""Files beside the weights that go where the model goes."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One library's way of saving one type of model.
+
+    Args:
+        build: (fields of config.json, recipe) -> the model with fresh weights.
+        model_type: config.json's.
+        mark: a field that only this library's config.json has, where two libraries share a model_type.
+        aliases: parts of tensors' names in older files, to what stands there now.
+    """
+
+    build: Callable[[dict[str, Any], dict[str, Any]], Foreign]
+    model_type: str
+    mark: str | None = None
+    aliases: Mapping[str, str] | None = None
+
+
+_OLD_MAMBA = {"backbone.embedding.": "backbone.embeddings."}
+
+FORMATS: dict[str, Format] = {
+    "fla.gated_deltanet": Format(gated_deltanet.from_fla, "gated_deltanet"),
+    "fla.gla": Format(gla.from_fla, "gla"),
+    "fla.mamba2": Format(mamba2.from_fla, "mamba2", "norm_eps", _OLD_MAMBA),
+    "fla.retnet": Format(retnet.from_fla, "retnet"),
+    "fla.rwkv6": Format(rwkv6.from_fla, "rwkv6"),
+    "transformers.falcon_mamba": Format(mamba.from_transformers, "falcon_mamba"),
+    "transformers.mamba": Format(mamba.from_transformers, "mamba", None, _OLD_MAMBA),
+    "transformers.mamba2": Format(mamba2.from_transformers, "mamba2", None, _OLD_MAMBA),
+    "transformers.rwkv": Format(rwkv4.from_transformers, "rwkv"),
+}
+"""By kind, the formats that are read. Of two with one model_type the first whose mark is there is meant."""
+
+_BUILDING = threading.Lock()
+
+
+def kind_of(record: Mapping[str, Any]) -> str:
+    """The kind, in `FORMATS`, of what a config.json holds.
+
+    Raises:
+        InputError: a model type that is not read, or weights that are quantised.
+    """
+    name = record.get("model_type")
+    for kind, format in FORMATS.items():
+        if name == format.model_type and (format.mark is None or format.mark in record):
+            return kind
+    raise refused("model_type", name, "one of " + ", ".join(sorted({each.model_type for each in FORMATS.values()})))
+
+
+def from_recipe(recipe: Mapping[str, Any]) -> Foreign:
+    """The model of a recipe, with fresh weights that are a function of the recipe alone.
+
+    Raises:
+        InputError: config holds what outlast does not read.
+        KeyError: an unknown kind or no config.
+    """
+    with _BUILDING, torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(0)
+        return _build(recipe["kind"], recipe["config"])
+
+
+def _build(kind: str, record: dict[str, Any]) -> Foreign:
+    return FORMATS[kind].build(record, {"kind": kind, "config": record})
+
+
+def is_directory_of(directory: Path) -> bool:
+    """Whether another library's model lies there."""
+    return (directory / CONFIG).is_file()
+
+
+def read_directory(directory: Path) -> Foreign:
+    """The model in a directory, its parameters in the dtypes of the file.
+
+    Raises:
+        InputError: it cannot be read exactly; names the field, the tensor or the file that stands against it.
+    """
+    path = directory / CONFIG
+    try:
+        text = path.read_bytes()
+        record = parse(text.decode())
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    kind = kind_of(record)
+    with torch.device("meta"):  # no weights are drawn only to be replaced
+        model = _build(kind, record)
+    model.origin.files = {CONFIG: text, **_kept(directory)}
+    model.take(read_tensors(directory), FORMATS[kind].aliases or {}, str(directory))
+    return model
+
+
+def _kept(directory: Path) -> dict[str, bytes]:
+    try:
+        return {name: (directory / name).read_bytes() for name in KEPT if (directory / name).is_file()}
+    except OSError as error:
+        raise damaged(directory, str(error)) from error
+
+
+def written(model: Foreign) -> tuple[dict[str, bytes], dict[str, Tensor]]:
+    """The files, but for the weights, and the tensors that make a directory of the original library's.
+
+    config.json is the one that was read, byte for byte, unless the parameters are now of another dtype: then its
+    dtype is theirs.
+    """
+    tensors = model.give()
+    files = dict(model.origin.files)
+    if CONFIG not in files:
+        files[CONFIG] = _text(model.recipe["config"])
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    if model.origin.dtypes and len(dtypes) == 1 and dtypes != set(model.origin.dtypes.values()):
+        record = parse(files[CONFIG].decode())
+        name = str(dtypes.pop()).removeprefix("torch.")
+        record["torch_dtype" if "torch_dtype" in record else "dtype"] = name
+        files[CONFIG] = _text(record)
+    return files, tensors
+
+
+def _text(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+
+
+def reject_mixture(directory: Path) -> None:
+    """Raise InputError where weights in a folder would stand beside those that are to be written.
+
+    Raises:
+        InputError: the folder has shards or a pickle of another model.
+    """
+    for path in (*directory.glob("*.index.json"), *directory.glob("pytorch_model*.bin")):
+        raise InputError(
+            f"the folder {directory}, which holds {path.name}",
+            "a new folder, or one that outlast wrote",
+            "save elsewhere: a library that finds two sets of weights might load the other one",
+        )

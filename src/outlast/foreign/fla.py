@@ -1,0 +1,118 @@
+"""What models of flash-linear-attention (fla 0.6) share: mixer and gated MLP in pre-norm residuals, gated norm."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from outlast.foreign.blocks import GatedMLP, RMSNorm
+from outlast.foreign.config import Config, expect, refused
+from outlast.foreign.model import Foreign, Layer, Names
+from outlast.state import PartKind
+
+NAMES = Names(body="model", embedding="embeddings", norm="norm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlaConfig(Config):
+    """Fields that the configs of fla's gated models have in common."""
+
+    vocab_size: int = 32000
+    num_hidden_layers: int = 24
+    hidden_ratio: int | float | None = 4
+    intermediate_size: int | None = None
+    hidden_act: str = "swish"
+    norm_eps: float = 1e-6
+    fuse_norm: bool = True
+    attn: object = None
+    attnres_block_size: object = None
+    tie_word_embeddings: bool = False
+
+    @property
+    def hidden(self) -> int:
+        """Width of the MLP: two thirds of hidden_ratio · hidden_size, rounded up to a multiple of 256."""
+        if self.intermediate_size is not None:
+            return self.intermediate_size
+        ratio = 4 if self.hidden_ratio is None else self.hidden_ratio
+        return 256 * math.ceil(int(self.hidden_size * ratio * 2 / 3) / 256)
+
+    def check(self) -> None:
+        """Refuse what changes the forward pass in ways that are not read."""
+        for name in ("attn", "attnres_block_size"):
+            if getattr(self, name) is not None:
+                raise refused(name, getattr(self, name), "null: layers of attention are not read")
+        expect(self, "hidden_act", self.hidden_act == "swish", "swish")
+
+
+def share(config: Config, name: str, of: int, parts: int) -> int:
+    """The whole number `config.name` · `of`, which `parts` must divide."""
+    size = getattr(config, name) * of
+    whole = round(size)
+    expect(config, name, whole >= 1 and math.isclose(size, whole), f"a whole number of channels (here {size})")
+    expect(config, name, whole % parts == 0, f"channels (here {whole}) that {parts} heads divide")
+    return whole
+
+
+class FlaMixer(nn.Module, ABC):
+    """The recurrent half of a block: ``y, state = mixer(x, state)``."""
+
+    parts: tuple[tuple[str, PartKind, int | None], ...]
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> Any:
+        """A NamedTuple, at least float32, on the parameters' device."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read x (B, T, D) from `state`."""
+
+
+class GatedHeadNorm(RMSNorm):
+    """rms over the channels of each head, times an activation of a gate: y, gate (B, T, H, V) -> (B, T, H, V)."""
+
+    def __init__(self, width: int, eps: float, affine: bool = True, activation: str = "swish") -> None:
+        super().__init__(width, eps, affine)
+        self.activation = activation
+
+    def forward(self, y: Tensor, gate: Tensor | None = None) -> Tensor:
+        y = super().forward(y)
+        if gate is None:
+            return y
+        return y * (gate.sigmoid() if self.activation == "sigmoid" else F.silu(gate))
+
+
+class FlaLayer(Layer):
+    """x + mixer(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, config: FlaConfig, mixer: FlaMixer) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.parts = mixer.parts
+        self.attn_norm, self.attn = RMSNorm(width, config.norm_eps), mixer
+        self.mlp_norm, self.mlp = RMSNorm(width, config.norm_eps), GatedMLP(width, config.hidden)
+
+    def initial_state(self, batch_size: int) -> Any:
+        return self.attn.initial_state(batch_size)
+
+    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        y, state = self.attn(self.attn_norm(x), state)
+        x = x + y
+        return x + self.mlp(self.mlp_norm(x)), state
+
+
+def model(recipe: dict[str, Any], config: FlaConfig, mixers: list[FlaMixer]) -> Foreign:
+    """The blocks around the mixers, as a causal language model."""
+    return Foreign(
+        recipe,
+        NAMES,
+        vocabulary=config.vocab_size,
+        width=config.hidden_size,
+        layers=[FlaLayer(config, mixer) for mixer in mixers],
+        norm=RMSNorm(config.hidden_size, config.norm_eps),
+        tied=config.tie_word_embeddings,
+    )

@@ -1,0 +1,116 @@
+"""Gated DeltaNet (Yang, Kautz and Hatamizadeh 2025, "Gated Delta Networks: Improving Mamba2 with Delta Rule") as fla
+0.6 saves it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from outlast import scan
+from outlast.foreign.blocks import Convolution
+from outlast.foreign.config import expect, read
+from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model
+from outlast.foreign.gla import Memory
+from outlast.foreign.model import Foreign
+from outlast.scan.reference import compute_dtype
+
+EPS = 1e-6
+"""Inside the square root of the queries' and keys' lengths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedDeltaNet(FlaConfig):
+    """fla's GatedDeltaNetConfig."""
+
+    hidden_size: int = 2048
+    num_hidden_layers: int = 21
+    expand_v: float = 2.0
+    use_gate: bool = True
+    use_short_conv: bool = True
+    allow_neg_eigval: bool = False
+    conv_size: int = 4
+    head_dim: int = 256
+    num_heads: int = 6
+    num_v_heads: int | None = None
+    output_gate_activation: str = "swish"
+
+
+def unit(x: Tensor) -> Tensor:
+    """x of length 1 along its last axis."""
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + EPS)
+
+
+class Mixer(FlaMixer):
+    """Section 3.4 of the paper; queries and keys may be shared by groups of value heads."""
+
+    def __init__(self, config: GatedDeltaNet) -> None:
+        super().__init__()
+        width, heads, self.K = config.hidden_size, config.num_heads, config.head_dim
+        self.heads = config.num_v_heads or heads
+        expect(config, "num_heads", heads >= 1, "at least 1")
+        expect(config, "num_v_heads", self.heads % heads == 0, f"a multiple of the {heads} num_heads")
+        self.repeats, self.V = self.heads // heads, int(self.K * config.expand_v)
+        whole = self.V >= 1 and math.isclose(self.K * config.expand_v, self.V, rel_tol=1e-5)
+        expect(config, "expand_v", whole, "a whole number of channels a head")
+        self.largest = 2.0 if config.allow_neg_eigval else 1.0
+        keys, values = heads * self.K, self.heads * self.V
+        self.q_proj, self.k_proj = nn.Linear(width, keys, bias=False), nn.Linear(width, keys, bias=False)
+        self.v_proj = nn.Linear(width, values, bias=False)
+        self.a_proj, self.b_proj = (nn.Linear(width, self.heads, bias=False) for _ in range(2))
+        self.A_log = nn.Parameter(torch.arange(1.0, self.heads + 1).log())
+        self.dt_bias = nn.Parameter(torch.full((self.heads,), -4.6))  # steps near 0.01
+        self.parts = (("state", "recurrent", 1),)
+        self.convolved = config.use_short_conv
+        if self.convolved:
+            self.q_conv1d = Convolution(keys, config.conv_size, bias=False)
+            self.k_conv1d = Convolution(keys, config.conv_size, bias=False)
+            self.v_conv1d = Convolution(values, config.conv_size, bias=False)
+            windows = ("query_window", "key_window", "value_window")
+            self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
+        self.g_proj = nn.Linear(width, values, bias=False) if config.use_gate else None
+        self.o_norm = GatedHeadNorm(self.V, config.norm_eps, activation=config.output_gate_activation)
+        self.o_proj = nn.Linear(values, width, bias=False)
+
+    def initial_state(self, batch_size: int) -> Memory:
+        weight = self.o_proj.weight
+        shape = (batch_size, self.heads, self.K, self.V)
+        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
+        if not self.convolved:
+            return Memory(memory)
+        convolutions = (self.q_conv1d, self.k_conv1d, self.v_conv1d)
+        return Memory(memory, *(each.initial_window(batch_size) for each in convolutions))
+
+    def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        windows = state[1:]
+        if self.convolved:
+            q, query_window = self.q_conv1d(q, windows[0])
+            k, key_window = self.k_conv1d(k, windows[1])
+            v, value_window = self.v_conv1d(v, windows[2])
+            windows = (query_window, key_window, value_window)
+        else:
+            q, k, v = F.silu(q), F.silu(k), F.silu(v)
+        dtype = compute_dtype(x)
+        q, k = (unit(each.to(dtype).unflatten(-1, (-1, self.K))).repeat_interleave(self.repeats, 2) for each in (q, k))
+        # The decay decides how long the model remembers: never in half precision.
+        log_decay = -self.A_log.to(dtype).exp() * F.softplus(self.a_proj(x).to(dtype) + self.dt_bias)
+        strength = self.largest * self.b_proj(x).to(dtype).sigmoid()
+        write = scan.pick(recurrence="gated_delta")
+        y, memory = write(q, k, v.unflatten(-1, (-1, self.V)), log_decay, strength, state.state, self.K**-0.5)
+        gate = self.g_proj(x).unflatten(-1, (-1, self.V)) if self.g_proj is not None else None
+        return self.o_proj(self.o_norm(y.to(x.dtype), gate).flatten(-2)), Memory(memory, *windows)
+
+
+def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+    """The model of an fla config.json, with fresh weights."""
+    config = read(GatedDeltaNet, record)
+    config.check()
+    gates = ("swish", "silu", "sigmoid")
+    expect(config, "output_gate_activation", config.output_gate_activation in gates, " or ".join(gates))
+    expect(config, "conv_size", config.conv_size >= 1, "at least 1")
+    return model(recipe, config, [Mixer(config) for _ in range(config.num_hidden_layers)])

@@ -1,0 +1,118 @@
+"""Gated linear attention (Yang et al. 2024) as fla 0.6 saves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from outlast import scan
+from outlast.foreign.blocks import Convolution
+from outlast.foreign.config import expect, read
+from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
+from outlast.foreign.model import Foreign
+from outlast.scan.reference import compute_dtype
+
+TEMPERATURE, RANK = 16, 16
+"""The decay is sigmoid(·)^(1/16), by a projection of rank 16: fla's configs cannot say otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gla(FlaConfig):
+    """fla's GLAConfig."""
+
+    hidden_size: int = 2048
+    expand_k: float = 0.5
+    expand_v: float = 1.0
+    num_heads: int = 4
+    num_kv_heads: int | None = None
+    feature_map: str | None = None
+    use_short_conv: bool = False
+    conv_size: int = 4
+    use_output_gate: bool = True
+    clamp_min: float | None = None
+    elementwise_affine: bool | None = True
+
+
+class Memory(NamedTuple):
+    """State of one layer: the memory (B, H, K, V), and where there are convolutions their windows (B, W − 1, D)."""
+
+    state: Tensor
+    query_window: Tensor | None = None
+    key_window: Tensor | None = None
+    value_window: Tensor | None = None
+
+
+class Mixer(FlaMixer):
+    """Section 4.4 of the paper; keys, values and decays may be shared by groups of heads."""
+
+    def __init__(self, config: Gla) -> None:
+        super().__init__()
+        width, self.heads = config.hidden_size, config.num_heads
+        groups = config.num_kv_heads or self.heads
+        expect(config, "num_heads", self.heads >= 1, "at least 1")
+        expect(config, "num_kv_heads", groups >= 1 and self.heads % groups == 0, "a number that divides num_heads")
+        keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
+        self.repeats, self.clamp_min = self.heads // groups, config.clamp_min
+        self.K, self.V = keys // self.heads, values // self.heads
+        self.q_proj = nn.Linear(width, keys, bias=False)
+        self.k_proj = nn.Linear(width, keys // self.repeats, bias=False)
+        self.v_proj = nn.Linear(width, values // self.repeats, bias=False)
+        self.g_proj = nn.Linear(width, values, bias=False) if config.use_output_gate else None
+        self.parts = (("state", "recurrent", 1),)
+        self.convolved = config.use_short_conv
+        if self.convolved:
+            self.q_conv1d = Convolution(keys, config.conv_size, bias=False)
+            self.k_conv1d = Convolution(keys // self.repeats, config.conv_size, bias=False)
+            self.v_conv1d = Convolution(values // self.repeats, config.conv_size, bias=False)
+            windows = ("query_window", "key_window", "value_window")
+            self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
+        low = nn.Linear(width, RANK, bias=False)
+        self.gk_proj = nn.Sequential(low, nn.Linear(RANK, keys // self.repeats))
+        self.o_proj = nn.Linear(values, width, bias=False)
+        # fla names the norm by the kernel that computes it.
+        self.norm_name = "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
+        self.add_module(self.norm_name, GatedHeadNorm(self.V, config.norm_eps, config.elementwise_affine is not False))
+
+    def initial_state(self, batch_size: int) -> Memory:
+        weight = self.o_proj.weight
+        shape = (batch_size, self.heads, self.K, self.V)
+        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
+        if not self.convolved:
+            return Memory(memory)
+        convolutions = (self.q_conv1d, self.k_conv1d, self.v_conv1d)
+        return Memory(memory, *(each.initial_window(batch_size) for each in convolutions))
+
+    def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        windows = state[1:]
+        if self.convolved:
+            q, query_window = self.q_conv1d(q, windows[0])
+            k, key_window = self.k_conv1d(k, windows[1])
+            v, value_window = self.v_conv1d(v, windows[2])
+            windows = (query_window, key_window, value_window)
+        gates = self.gk_proj(x)
+        log_decay = F.logsigmoid(gates.to(compute_dtype(gates))) / TEMPERATURE
+        if self.clamp_min is not None:
+            log_decay = log_decay.clamp_min(self.clamp_min)
+        q = q.unflatten(-1, (-1, self.K))
+        k, log_decay, v = (
+            each.unflatten(-1, (-1, size)).repeat_interleave(self.repeats, 2)
+            for each, size in ((k, self.K), (log_decay, self.K), (v, self.V))
+        )
+        y, memory = scan.pick()(q, k, v, log_decay, state.state, self.K**-0.5)
+        gate = self.g_proj(x).unflatten(-1, (-1, self.V)) if self.g_proj is not None else None
+        y = self.get_submodule(self.norm_name)(y, gate).flatten(-2)
+        return self.o_proj(y), Memory(memory, *windows)
+
+
+def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+    """The model of an fla config.json, with fresh weights."""
+    config = read(Gla, record)
+    config.check()
+    expect(config, "feature_map", config.feature_map is None, "null")
+    expect(config, "conv_size", config.conv_size >= 1, "at least 1")
+    return model(recipe, config, [Mixer(config) for _ in range(config.num_hidden_layers)])

@@ -1,0 +1,161 @@
+"""Streaming use of a language model: write on from where it stands, over any number of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from outlast.checkpoints import model_fingerprint
+from outlast.errors import InputError
+from outlast.model import Recurrent, device_of
+from outlast.randomness import hash_uniform
+from outlast.state import State, leaves, named_leaves, rebuild
+
+UNREAD = "unread"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model stands in its streams.
+
+    Args:
+        state: after all tokens but the last.
+        unread: the last token, (B, 1): it was given or chosen, and is read when the stream goes on.
+        position: how many tokens were read.
+    """
+
+    state: State
+    unread: Tensor
+    position: int
+
+
+@torch.no_grad()
+def generate(
+    model: Recurrent,
+    prompt: Tensor | None,
+    steps: int,
+    *,
+    after: Place | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> tuple[Tensor, Place]:
+    """Read a prompt and choose the next tokens, one by one.
+
+    Two calls, the second with the place that the first returned, choose what one call of as many steps chooses: what is
+    drawn depends on seed and position alone. The cost of a call does not depend on how much was read before.
+
+    Args:
+        prompt: tokens (B, T) to read first, or None to go on after `after`.
+        steps: tokens to choose; 0 reads the prompt and chooses none.
+        after: where to go on; None starts a new stream.
+        temperature: outputs are divided by it before their softmax is sampled; 0 takes the most likely token.
+        seed: of the sampling.
+
+    Returns:
+        the chosen tokens (B, steps) and the place after them.
+
+    Raises:
+        InputError: no token to start from, tokens outside the vocabulary, a model that does not predict tokens.
+    """
+    spec = model.input_spec
+    if spec is None or spec.kind != "tokens":
+        raise InputError(f"a model that reads {spec}", "a model of tokens", "evaluate or watch models of features")
+    if steps < 0 or not temperature >= 0:
+        raise InputError(f"steps {steps}, temperature {temperature}", "both at least 0", "correct them")
+    device = device_of(model)
+    tokens = [] if after is None else [after.unread.to(device)]
+    if prompt is not None:
+        tokens.append(prompt.to(device))
+    unread = torch.cat(tokens, 1) if tokens else torch.empty(0, 0, dtype=torch.int64)
+    if unread.numel() == 0 or unread.min() < 0 or unread.max() >= spec.size:
+        raise InputError(
+            f"a prompt of shape {tuple(unread.shape)}" + (f", tokens up to {unread.max()}" if unread.numel() else ""),
+            f"at least one token, each from 0 to {spec.size - 1}",
+            "give a prompt, or the place where an earlier call ended",
+        )
+    rows = unread.shape[0]
+    state = model.initial_state(rows) if after is None else after.state
+    position, chosen = 0 if after is None else after.position, []
+    for _ in range(steps):
+        outputs, state = model(unread, state)
+        if outputs.shape[-1] != spec.size:
+            raise InputError(
+                f"outputs {tuple(outputs.shape)} over a vocabulary of {spec.size}",
+                "one output a token of the vocabulary",
+                "use a model of the next token",
+            )
+        position += unread.shape[1]
+        unread = _choose(outputs[:, -1].double(), temperature, seed, position)
+        chosen.append(unread)
+    if steps == 0 and unread.shape[1] > 1:
+        _, state = model(unread[:, :-1], state)
+        position, unread = position + unread.shape[1] - 1, unread[:, -1:]
+    return torch.cat([*chosen, unread[:, :0]], 1), Place(state, unread, position)
+
+
+def _choose(logits: Tensor, temperature: float, seed: int, position: int) -> Tensor:
+    """One token a row, (B, 1), from logits (B, vocabulary)."""
+    if temperature == 0:
+        return logits.argmax(-1, keepdim=True)
+    drawn = torch.from_numpy(hash_uniform(seed, "generate", position, np.arange(len(logits)))).to(logits.device)
+    shares = (logits / temperature).softmax(-1).cumsum(-1)
+    return torch.searchsorted(shares, drawn[:, None] * shares[:, -1:], right=True).clamp_max(logits.shape[-1] - 1)
+
+
+def save_place(place: Place, path: str | Path, model: Recurrent) -> None:
+    """Write a place as safetensors, with the fingerprint of the model that it belongs to.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named_leaves(place.state)}
+    record = {"position": str(place.position), "model": model_fingerprint(model)}
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        safetensors.torch.save_file({**tensors, UNREAD: place.unread.cpu().contiguous()}, temporary, metadata=record)
+        temporary.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} could not be written ({error})", "a file in a folder with room", "choose another"
+        ) from (error)
+
+
+def load_place(path: str | Path, model: Recurrent) -> Place:
+    """The place that `save_place` wrote, on the model's device.
+
+    Raises:
+        InputError: there is no such file, it is no place, or it belongs to another model.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            record = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
+        position, unread, of = int(record["position"]), tensors.pop(UNREAD), record["model"]
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a state ({type(error).__name__}: {error})",
+            "a file that outlast.save_place or outlast generate wrote",
+            "start anew without it",
+        ) from error
+    if of != model_fingerprint(model):
+        raise InputError(
+            f"{path}, a state of the model {of[:12]}…", f"one of {model_fingerprint(model)[:12]}…", "use that model"
+        )
+    state = model.initial_state(unread.shape[0])
+    names = [name for name, _ in named_leaves(state)]
+    shapes = {name: tensor.shape for name, tensor in named_leaves(state)}
+    if set(names) != set(tensors) or any(tensors[name].shape != shape for name, shape in shapes.items()):
+        raise InputError(f"{path}, a state of other parts", f"the parts {', '.join(names[:3])}, …", "start anew")
+    device = device_of(model)
+    pairs = zip(names, leaves(state), strict=True)
+    return Place(
+        rebuild(state, [tensors[name].to(device, like.dtype) for name, like in pairs]), unread.to(device), position
+    )

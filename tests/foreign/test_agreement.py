@@ -1,0 +1,47 @@
+"""Models read from transformers' directories give transformers' logits, and go back unchanged."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from foreign import theirs
+from foreign.theirs import assert_same_directories, worst
+from outlast.adapters.check import check
+from outlast.checkpoints import load, save
+from outlast.foreign import Foreign
+
+
+@pytest.mark.parametrize("kind", theirs.CLASSES)
+def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
+    """On random settings, in float32, to 1e-4 of the largest logit; then written back bit for bit."""
+    for seed in range(12):
+        chance = random.Random(seed)
+        settings = theirs.drawn(kind, lambda *choices, chance=chance: chance.choice(choices))
+        folder = tmp_path / str(seed)
+        model = theirs.saved(kind, settings, folder)
+        ours = load(folder)
+        inputs = theirs.tokens(settings, 2, 21)
+        expected = theirs.logits(model, inputs)
+        with torch.no_grad():
+            got, _ = ours(inputs, ours.initial_state(2))
+            middle = ours(inputs[:, :9], ours.initial_state(2))[1]
+            rest, _ = ours(inputs[:, 9:], middle)
+        assert worst(got, expected) < 1e-4, (seed, settings)
+        assert worst(rest, expected[:, 9:]) < 1e-4, (seed, settings)
+        assert expected.std() > 1e-2
+        save(ours, tmp_path / "back")
+        assert_same_directories(folder, tmp_path / "back")
+
+
+@pytest.mark.parametrize("kind", theirs.CLASSES)
+def test_the_contract_is_kept(kind: str, tmp_path: Path) -> None:
+    chance = random.Random(100)
+    theirs.saved(kind, theirs.drawn(kind, lambda *choices: chance.choice(choices)), tmp_path)
+    model = load(tmp_path)
+    assert isinstance(model, Foreign)
+    report = check(model)
+    assert report.passed, [point for point in report.checks if point.passed is False]
