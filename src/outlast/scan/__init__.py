@@ -44,11 +44,33 @@ SCANS: dict[str, Scan] = {
 
 RECURRENCES: dict[str, dict[str, Scan]] = {
     "linear_scan": SCANS,
-    "retention": {"reference": reference.retention, "chunked": chunked.retention},
-    "rwkv6": {"reference": reference.rwkv6, "chunked": chunked.rwkv6},
+    "retention": {
+        "reference": reference.retention,
+        "chunked": chunked.retention,
+        "numba": _later("outlast.scan.fused", "retention"),
+    },
+    "rwkv6": {
+        "reference": reference.rwkv6,
+        "chunked": chunked.rwkv6,
+        "numba": _later("outlast.scan.fused", "rwkv6"),
+    },
     "gated_delta": {"reference": reference.gated_delta, "chunked": chunked_delta.gated_delta},
     "mlstm": {"reference": reference.mlstm, "chunked": chunked_mlstm.mlstm},
-    "selective_scan": {"reference": reference.selective_scan, "chunked": chunked_selective.selective_scan},
+    "selective_scan": {
+        "reference": reference.selective_scan,
+        "chunked": chunked_selective.selective_scan,
+        "numba": _later("outlast.scan.fused_selective", "selective_scan"),
+    },
+    "gated_selective_scan": {
+        "reference": reference.gated_selective_scan,
+        "chunked": chunked_selective.gated_selective_scan,
+        "numba": _later("outlast.scan.fused_selective", "gated_selective_scan"),
+    },
+    "short_convolution": {
+        "reference": reference.short_convolution,
+        "chunked": reference.short_convolution,
+        "numba": _later("outlast.scan.fused_convolution", "short_convolution"),
+    },
 }
 """Implementations of every recurrence, by its name in `outlast.scan.reference`."""
 

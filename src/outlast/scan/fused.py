@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.scan.chunked import rwkv6_by
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
-from outlast.scan.reference import check_shapes
+from outlast.scan.reference import check_axes, check_shapes
 
 Operand = tuple[int, int, int, int]
 """Address, and bytes from row to row, from position to position, from head to head."""
@@ -31,6 +32,22 @@ def linear_scan(
         *(_dense(tensor.float()) for tensor in given[:4]), initial_state.float(), scale, keep
     )
     return outputs.to(v.dtype), final
+
+
+def retention(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.retention`, on the terms of `linear_scan`."""
+    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
+    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
+
+
+def rwkv6(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.rwkv6`, on the terms of `linear_scan`."""
+    check_axes(q=(q, "BTHK"), log_decay=(log_decay, "BTHK"), bonus=(bonus, "HK"))
+    return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
 
 
 def _dense(tensor: Tensor) -> Tensor:

@@ -186,6 +186,22 @@ def store_some(typing, address, count, value):
     return types.none(types.int64, types.int64, Lanes), code
 
 
+@intrinsic
+def store_some_rows(typing, address, count, value):
+    """Write the first `count` of 8 numbers to an address."""
+
+    def code(context, builder, signature, args):
+        mask_type, vector = ir.VectorType(ir.IntType(1), ROWS), ir.VectorType(_F32, ROWS)
+        kind = ir.FunctionType(ir.VoidType(), [vector, ir.PointerType(), _I32, mask_type])
+        write = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{ROWS}f32.p0")
+        numbers = ir.Constant(ir.VectorType(_I64, ROWS), list(range(ROWS)))
+        mask = builder.icmp_signed("<", numbers, _splat(builder, args[1], ROWS))
+        builder.call(write, [args[2], builder.inttoptr(args[0], ir.PointerType()), ir.Constant(_I32, 4), mask])
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64, Rows), code
+
+
 def _filler(kind: VectorType) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _splat(builder, args[0], kind.size)
@@ -279,13 +295,15 @@ _POWERS = (0.00015403530, 0.0013333558, 0.0096181291, 0.055504109, 0.24022651, 0
 """2^f = Σ (f ln 2)^n / n! for |f| ≤ 1/2, to 2e-7."""
 
 
-def _power_of_two(builder: Any, x: Any) -> Any:
-    """2^x, exactly 0 below −126, at most 2^127, and not a number where x is not."""
+def _power_of_two(builder: Any, x: Any, bounded: bool) -> Any:
+    """2^x, exactly 0 below −126, at most 2^127 where `bounded`, and not a number where x is not."""
     size = x.type.count
     whole = ir.VectorType(_I32, size)
     low = builder.fcmp_ordered("<", x, _constant(size, -126))
-    high = builder.fcmp_ordered(">", x, _constant(size, 127))
-    inside = builder.select(high, _constant(size, 127), builder.select(low, _constant(size, -126), x))
+    inside = builder.select(low, _constant(size, -126), x)
+    if bounded:
+        high = builder.fcmp_ordered(">", inside, _constant(size, 127))
+        inside = builder.select(high, _constant(size, 127), inside)
     shifted = builder.fadd(inside, _constant(size, _ROUND))
     fraction = builder.fsub(inside, builder.fsub(shifted, _constant(size, _ROUND)))
     value = _constant(size, _POWERS[0])
@@ -298,12 +316,32 @@ def _power_of_two(builder: Any, x: Any) -> Any:
 
 @intrinsic
 def power_of_two(typing, x):
-    """2^x, to 2e-7; exactly 0 below −126."""
+    """2^x, to 2e-7; exactly 0 below −126, and never more than 2^127."""
 
     def code(context, builder, signature, args):
-        return _power_of_two(builder, args[0])
+        return _power_of_two(builder, args[0], True)
 
     return x(x), code
+
+
+@intrinsic
+def power_of_two_below(typing, x):
+    """`power_of_two` for x below 127."""
+
+    def code(context, builder, signature, args):
+        return _power_of_two(builder, args[0], False)
+
+    return x(x), code
+
+
+@intrinsic
+def larger(typing, x, y):
+    """The larger of each pair; x where it is not a number."""
+
+    def code(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
+
+    return x(x, x), code
 
 
 _compiled: Any = njit
