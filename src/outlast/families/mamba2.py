@@ -91,11 +91,6 @@ class Mamba2(Mixer):
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return Mamba2State(memory, self.convolution.initial_window(batch_size))
 
-    def _per_head(self, shared: Tensor) -> Tensor:
-        """B or C (B, T, groups · N) -> (B, T, H, N), each group repeated for its heads."""
-        grouped = shared.unflatten(-1, (self.groups, self.state_size))
-        return grouped.repeat_interleave(self.heads // self.groups, 2)
-
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
         B, T, _ = x.shape
         gate, mixed, step = self.input(x).split([self.split[0], sum(self.split), self.heads], -1)
@@ -106,6 +101,7 @@ class Mamba2(Mixer):
         step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
         log_decay = -self.log_rate.to(step.dtype).exp() * step
         driven = values * step[..., None]
-        y, memory = scan.pick()(self._per_head(queries), self._per_head(keys), driven, log_decay, state.state, 1.0)
+        queries, keys = (shared.unflatten(-1, (self.groups, self.state_size)) for shared in (queries, keys))
+        y, memory = scan.pick()(queries, keys, driven, log_decay, state.state, 1.0)
         y = (y + values * self.skip[:, None]).to(x.dtype).reshape(B, T, -1)
         return self.output(self.norm(y * F.silu(gate))), Mamba2State(memory, window)

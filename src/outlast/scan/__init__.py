@@ -2,44 +2,164 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from outlast.errors import unknown_name
 from outlast.scan import chunked, chunked_delta, chunked_mlstm, chunked_selective, reference
+from outlast.scan.reference import compute_dtype
 
 Scan = Callable[..., tuple[Any, Any]]
 """An implementation: arguments -> (outputs, final_state), as the function of its recurrence in
 `outlast.scan.reference` defines them."""
 
-SCANS: dict[str, Scan] = {"reference": reference.linear_scan, "chunked": chunked.linear_scan}
+NAMES = ("reference", "chunked", "numba", "fla")
+"""Implementations: step by step; chunks in plain torch; compiled loops on a CPU; flash-linear-attention on a GPU."""
+
+
+def _later(module: str, function: str) -> Scan:
+    """A function of a module that is imported at the first call: numba takes some tenths of a second to load."""
+
+    @functools.wraps(reference.linear_scan, assigned=())
+    def scan(*arguments: Any) -> tuple[Any, Any]:
+        return getattr(importlib.import_module(module), function)(*arguments)
+
+    return scan
+
+
+SCANS: dict[str, Scan] = {
+    "reference": reference.linear_scan,
+    "chunked": chunked.linear_scan,
+    "numba": _later("outlast.scan.fused", "linear_scan"),
+}
 """Implementations of the linear recurrence."""
 
 RECURRENCES: dict[str, dict[str, Scan]] = {
     "linear_scan": SCANS,
-    "retention": {"reference": reference.retention, "chunked": chunked.retention},
-    "rwkv6": {"reference": reference.rwkv6, "chunked": chunked.rwkv6},
+    "retention": {
+        "reference": reference.retention,
+        "chunked": chunked.retention,
+        "numba": _later("outlast.scan.fused", "retention"),
+    },
+    "rwkv6": {
+        "reference": reference.rwkv6,
+        "chunked": chunked.rwkv6,
+        "numba": _later("outlast.scan.fused", "rwkv6"),
+    },
     "gated_delta": {"reference": reference.gated_delta, "chunked": chunked_delta.gated_delta},
     "mlstm": {"reference": reference.mlstm, "chunked": chunked_mlstm.mlstm},
-    "selective_scan": {"reference": reference.selective_scan, "chunked": chunked_selective.selective_scan},
+    "selective_scan": {
+        "reference": reference.selective_scan,
+        "chunked": chunked_selective.selective_scan,
+        "numba": _later("outlast.scan.fused_selective", "selective_scan"),
+    },
+    "gated_selective_scan": {
+        "reference": reference.gated_selective_scan,
+        "chunked": chunked_selective.gated_selective_scan,
+        "numba": _later("outlast.scan.fused_selective", "gated_selective_scan"),
+    },
+    "short_convolution": {
+        "reference": reference.short_convolution,
+        "chunked": reference.short_convolution,
+        "numba": _later("outlast.scan.fused_convolution", "short_convolution"),
+    },
 }
 """Implementations of every recurrence, by its name in `outlast.scan.reference`."""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The implementation that was chosen, and why. `aloud`: it stands in for one that was wanted and cannot be had."""
+
+    name: str
+    why: str
+    aloud: bool = False
+
+
 def pick(name: str | None = None, recurrence: str = "linear_scan") -> Scan:
-    """An implementation of `recurrence`.
+    """An implementation of `recurrence`, or a function that chooses one by the tensors it is given (see `choose`).
 
     Args:
-        name: which; None: the one that the environment variable OUTLAST_SCAN names, else ``chunked``.
+        name: which; None: the one that the environment variable OUTLAST_SCAN names, else the fastest for the tensors.
         recurrence: a name in `RECURRENCES`.
 
     Raises:
-        InputError: no such recurrence, or no implementation of that name.
+        InputError: no such recurrence or implementation.
     """
     if recurrence not in RECURRENCES:
         raise unknown_name("recurrence", recurrence, RECURRENCES)
-    name = name or os.environ.get("OUTLAST_SCAN") or "chunked"
+    name = wanted(name)
+    if name in ("reference", "chunked"):
+        return RECURRENCES[recurrence][name]
+    return functools.partial(_chosen, recurrence, name)
+
+
+def wanted(name: str | None = None) -> str | None:
+    """`name`, else what OUTLAST_SCAN says, else None. Raises InputError for an unknown one."""
+    name = name or os.environ.get("OUTLAST_SCAN") or None
+    if name is not None and name not in NAMES:
+        raise unknown_name("scan", name, NAMES)
+    return name
+
+
+def choose(recurrence: str, device: torch.device, dtype: torch.dtype, name: str | None = None) -> Choice:
+    """Which implementation of `recurrence` computes on `device` in `dtype`.
+
+    Args:
+        recurrence: a name in `RECURRENCES`.
+        device: of the tensors.
+        dtype: in which the recurrence is computed (`outlast.scan.reference.compute_dtype`).
+        name: which is wanted; None: the fastest.
+    """
+    asked = name
+    name = name or ("numba" if device.type == "cpu" else "chunked")
+    if name in ("reference", "chunked"):
+        return Choice(name, "asked for" if asked else f"no fused kernels on {device.type}")
     if name not in RECURRENCES[recurrence]:
-        raise unknown_name(f"implementation of {recurrence}", name, RECURRENCES[recurrence])
-    return RECURRENCES[recurrence][name]
+        return Choice("chunked", f"{recurrence} has no {name} kernel", aloud=asked is not None)
+    if name == "numba":
+        if device.type != "cpu":
+            return Choice("chunked", f"numba runs on a CPU, not on {device.type}", aloud=True)
+        if dtype != torch.float32:
+            return Choice("chunked", f"the kernels compute in float32, not in {dtype}", aloud=asked is not None)
+        if (missing := _numba_fails()) is not None:
+            return Choice("chunked", missing, aloud=True)
+    return Choice(name, "asked for" if asked else "compiled loops are the fastest on a CPU in float32")
+
+
+@functools.cache
+def _numba_fails() -> str | None:
+    """Why the compiled kernels cannot be used here; None where they can."""
+    try:
+        importlib.import_module("outlast.scan.kernels.linear")
+    except (ImportError, RuntimeError, OSError) as error:
+        return f"numba cannot be used ({type(error).__name__}: {error})"
+    return None
+
+
+_said: set[str] = set()
+
+
+def _chosen(recurrence: str, name: str | None, *arguments: Any) -> tuple[Any, Any]:
+    tensors = list(_tensors(arguments))
+    choice = choose(recurrence, tensors[0].device, compute_dtype(*tensors), name)
+    if choice.aloud and choice.why not in _said:
+        _said.add(choice.why)
+        warnings.warn(f"{recurrence} runs in plain torch ({choice.name}): {choice.why}", stacklevel=3)
+    return RECURRENCES[recurrence][choice.name](*arguments)
+
+
+def _tensors(arguments: Iterable[Any]) -> Iterable[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, tuple):
+            yield from argument

@@ -16,11 +16,13 @@ included. In none is anything clamped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import check_axes, check_shapes, compute_dtype
+from outlast.scan.reference import check_axes, check_shapes, compute_dtype, each_head
 
 CHUNK = 32
 """Positions a chunk has. Of 16, 32 and 64, the fastest at key 16 and value 32, forward and backward, on a CPU core."""
@@ -44,6 +46,7 @@ def linear_scan(
     """
     check_shapes(q, k, v, log_decay, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, initial_state)
+    q, k = (each_head(shared, v.shape[2]) for shared in (q, k))
     B, T, H, K = q.shape
     V = v.shape[-1]
 
@@ -85,6 +88,20 @@ def rwkv6(
     The memory before each position is that of the linear recurrence over what is written and forgotten one position
     later; the last position's writing is added at the end.
     """
+    return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
+
+
+def rwkv6_by(
+    linear: Callable[..., tuple[Tensor, Tensor]],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    bonus: Tensor,
+    initial_state: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """`rwkv6` by any implementation of the linear recurrence."""
     check_axes(
         q=(q, "BTHK"),
         k=(k, "BTHK"),
@@ -96,7 +113,7 @@ def rwkv6(
     dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
     q, k, values, log_decay = (tensor.to(dtype) for tensor in (q, k, v, log_decay))
     late_k, late_v, late_decay = (F.pad(tensor[:, :-1], (0, 0, 0, 0, 1, 0)) for tensor in (k, values, log_decay))
-    outputs, state = linear_scan(q, late_k, late_v, late_decay, initial_state, scale)
+    outputs, state = linear(q, late_k, late_v, late_decay, initial_state, scale)
     outputs = outputs + scale * (q * bonus.to(dtype) * k).sum(-1, keepdim=True) * values
     written = k[:, -1, :, :, None] * values[:, -1, :, None]
     return outputs.to(v.dtype), log_decay[:, -1, :, :, None].exp() * state + written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from outlast.errors import InputError
@@ -22,17 +23,25 @@ def check_shapes(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_sta
         f"{name} {tuple(tensor.shape)}"
         for name, tensor in (("q", q), ("k", k), ("v", v), ("log_decay", log_decay), ("initial_state", initial_state))
     )
-    fits = q.dim() == 4 and v.dim() == 4 and q.shape[1] > 0 and q.shape == k.shape and q.shape[:3] == v.shape[:3]
+    fits = q.dim() == 4 and v.dim() == 4 and q.shape[1] > 0 and q.shape == k.shape and q.shape[:2] == v.shape[:2]
     if not (
         fits
-        and log_decay.shape in (q.shape, q.shape[:3])
-        and initial_state.shape == (q.shape[0], q.shape[2], q.shape[3], v.shape[3])
+        and q.shape[2] > 0
+        and v.shape[2] % q.shape[2] == 0
+        and log_decay.shape in (v.shape[:3], (*v.shape[:3], q.shape[3]))
+        and initial_state.shape == (v.shape[0], v.shape[2], q.shape[3], v.shape[3])
     ):
         raise InputError(
             given,
-            "q, k (B, T, H, K), v (B, T, H, V), log_decay (B, T, H) or (B, T, H, K), initial_state (B, H, K, V), T ≥ 1",
+            "q, k (B, T, H or a divisor, K), v (B, T, H, V), log_decay (B, T, H) or (B, T, H, K), "
+            "initial_state (B, H, K, V), T ≥ 1",
             "bring all five to one B, T, H, K and V",
         )
+
+
+def each_head(shared: Tensor, heads: int) -> Tensor:
+    """(B, T, G, K) -> (B, T, heads, K): each of G queries or keys repeated for the heads that share it."""
+    return shared.repeat_interleave(heads // shared.shape[2], 2) if shared.shape[2] != heads else shared
 
 
 def linear_scan(
@@ -46,7 +55,7 @@ def linear_scan(
     section 5), where q = C, k = B and v = Δx.
 
     Args:
-        q, k: (B, T, H, K).
+        q, k: (B, T, H, K), or (B, T, G, K) where G divides H: then each serves H / G heads in a row.
         v: (B, T, H, V).
         log_decay: natural logarithm of the decay, at most 0 and possibly −∞; (B, T, H) or (B, T, H, K).
         initial_state: (B, H, K, V).
@@ -61,6 +70,7 @@ def linear_scan(
     """
     check_shapes(q, k, v, log_decay, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, initial_state)
+    q, k = (each_head(shared, v.shape[2]) for shared in (q, k))
     if log_decay.dim() == 3:
         log_decay = log_decay[..., None]
     state, outputs = initial_state.to(dtype), []
@@ -244,6 +254,56 @@ def selective_scan(
         state = (step_t * rate).exp() * state + driven_t * b_t
         outputs.append((c_t * state).sum(-1))
     return torch.stack(outputs, 1).to(x.dtype), state
+
+
+def gated_selective_scan(
+    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor, gate: Tensor, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`selective_scan` with what stands around it in a Mamba layer (Gu and Dao 2023, section 3.4).
+
+    Args:
+        x: (B, T, D).
+        step: Δ before its softplus; (B, T, D).
+        rate, b, c, initial_state: as in `selective_scan`.
+        skip: weight of x in the outputs; (D,).
+        gate: (B, T, D); the outputs are multiplied by its SiLU.
+
+    Returns:
+        outputs (B, T, D) in the dtype of x, and the final state (B, D, N), as `selective_scan` does.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(x=(x, "BTD"), skip=(skip, "D"), gate=(gate, "BTD"))
+    step = F.softplus(step.to(compute_dtype(step)))
+    outputs, final = selective_scan(x.to(compute_dtype(x)), step, rate, b, c, initial_state)
+    return ((outputs + x * skip) * F.silu(gate)).to(x.dtype), final
+
+
+def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """SiLU of a short causal convolution, each channel on its own (Gu and Dao 2023, section 3.4).
+
+    Args:
+        x: (B, T, D).
+        weight: (W, D), the last row for the position itself.
+        bias: (D,).
+        window: the W − 1 inputs before; (B, W − 1, D).
+
+    Returns:
+        outputs (B, T, D) in the dtype of x, and the last W − 1 inputs (B, W − 1, D) in that of the window.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
+    check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
+    T = x.shape[1]
+    joined = torch.cat([window, x.to(window.dtype)], 1)
+    total = bias
+    for j, weight_j in enumerate(weight):
+        total = total + joined[:, j : j + T] * weight_j
+    # A copy, so that the carried window does not hold on to the whole of `joined`.
+    return F.silu(total).to(x.dtype), joined[:, T:].clone()
 
 
 MLSTM_FLOOR = 1e-6

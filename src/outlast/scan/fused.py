@@ -1,0 +1,143 @@
+"""The linear recurrence as a fused torch operator on a CPU, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast.scan.chunked import rwkv6_by
+from outlast.scan.kernels import linear
+from outlast.scan.kernels.threads import spread
+from outlast.scan.reference import check_axes, check_shapes
+
+Operand = tuple[int, int, int, int]
+"""Address, and bytes from row to row, from position to position, from head to head."""
+
+
+def linear_scan(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.linear_scan`, with the same arguments, results and errors.
+
+    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once with respect to every
+    tensor.
+    """
+    check_shapes(q, k, v, log_decay, initial_state)
+    given = (q, k, v, log_decay, initial_state)
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+    outputs, final, _ = _linear_scan(
+        *(_dense(tensor.float()) for tensor in given[:4]), initial_state.float(), scale, keep
+    )
+    return outputs.to(v.dtype), final
+
+
+def retention(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.retention`, on the terms of `linear_scan`."""
+    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
+    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
+
+
+def rwkv6(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.rwkv6`, on the terms of `linear_scan`."""
+    check_axes(q=(q, "BTHK"), log_decay=(log_decay, "BTHK"), bonus=(bonus, "HK"))
+    return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """`tensor`, copied only where its last axis is not dense in memory."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def operand(tensor: Tensor) -> Operand:
+    """Where a kernel finds a (B, T, H, …) tensor of float32."""
+    row, step, head = (4 * stride for stride in tensor.stride()[:3])
+    return tensor.data_ptr(), row, step, head
+
+
+def _sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int, int], int, int]:
+    """The kernels' sizes, how many tasks there are, and the multiplications of one pass."""
+    B, T, G, K = q.shape
+    H, V = v.shape[2:]
+    return (T, G, H // G, K, V), B * G, 3 * B * T * H * K * V
+
+
+def _between(q: Tensor, v: Tensor, keep: bool) -> Tensor:
+    B, T, _, K = q.shape
+    H, V = v.shape[2:]
+    pieces = -(-T // linear.PIECE) if keep else 0
+    return q.new_empty(B, H, pieces, linear.tiled(K, V))
+
+
+@torch.library.custom_op("outlast::linear_scan", mutates_args=())
+def _linear_scan(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    initial_state = initial_state.contiguous()
+    outputs = torch.empty(v.shape)
+    final, between = torch.empty_like(initial_state), _between(q, v, keep)
+    sizes, tasks, work = _sizes(q, v)
+    given = [operand(tensor) for tensor in (q, k, v, log_decay)]
+    spread(
+        linear.forward, tasks, work, sizes, log_decay.dim() == 4, np.float32(scale), *given, initial_state.data_ptr(),
+        operand(outputs), final.data_ptr(), between.data_ptr() if keep else 0,
+    )  # fmt: skip
+    return outputs, final, between
+
+
+@torch.library.custom_op("outlast::linear_scan_backward", mutates_args=())
+def _linear_scan_backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    between: Tensor,
+    d_outputs: Tensor,
+    d_final: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    d_outputs, d_final = _dense(d_outputs), d_final.contiguous()
+    dq, dk, dv, d_decay = (torch.empty(tensor.shape) for tensor in (q, k, v, log_decay))
+    d_initial = torch.empty_like(d_final)
+    sizes, tasks, work = _sizes(q, v)
+    given = [operand(tensor) for tensor in (q, k, v, log_decay)]
+    spread(
+        linear.backward, tasks, 3 * work, sizes, log_decay.dim() == 4, np.float32(scale), *given, between.data_ptr(),
+        operand(d_outputs), d_final.data_ptr(), *(operand(tensor) for tensor in (dq, dk, dv, d_decay)),
+        d_initial.data_ptr(),
+    )  # fmt: skip
+    return dq, dk, dv, d_decay, d_initial
+
+
+@_linear_scan.register_fake
+def _(q, k, v, log_decay, initial_state, scale, keep):
+    return v.new_empty(v.shape), torch.empty_like(initial_state), _between(q, v, keep)
+
+
+@_linear_scan_backward.register_fake
+def _(q, k, v, log_decay, between, d_outputs, d_final, scale):
+    return *(tensor.new_empty(tensor.shape) for tensor in (q, k, v, log_decay)), torch.empty_like(d_final)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    q, k, v, log_decay, _, ctx.scale, _ = inputs
+    ctx.save_for_backward(q, k, v, log_decay, output[2])
+    ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
+
+
+def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    q, _k, v, *_others = ctx.saved_tensors
+    B, K, (H, V) = len(q), q.shape[-1], v.shape[2:]
+    d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
+    d_final = v.new_zeros(B, H, K, V) if d_final is None else d_final
+    return *_linear_scan_backward(*ctx.saved_tensors, d_outputs, d_final, ctx.scale), None, None
+
+
+_linear_scan.register_autograd(_gradients, setup_context=_remember)

@@ -1,0 +1,73 @@
+"""The short causal convolution with SiLU as a fused torch operator on a CPU, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from outlast.scan.kernels import convolution
+from outlast.scan.kernels.threads import spread
+from outlast.scan.reference import check_axes
+
+
+def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """The function of `outlast.scan.reference.short_convolution`, with the same arguments, results and errors.
+
+    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once.
+    """
+    check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
+    check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
+    outputs, final = _convolution(x.float(), window.float(), weight.float(), bias.float())
+    return outputs.to(x.dtype), final
+
+
+def _inputs(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+    x = x if x.stride(-1) == 1 else x.contiguous()
+    return x, (x.data_ptr(), 4 * x.stride(0), 4 * x.stride(1))
+
+
+@torch.library.custom_op("outlast::short_convolution", mutates_args=())
+def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    (x, given), window, weight = _inputs(x), window.contiguous(), weight.contiguous()
+    (B, T, D), W = x.shape, len(weight)
+    outputs, final = torch.empty(x.shape), torch.empty_like(window)
+    addresses = (t.data_ptr() for t in (window, weight, bias, outputs, final))
+    spread(convolution.forward, B, 4 * W * x.numel(), (T, W, D), given, *addresses)
+    return outputs, final
+
+
+@torch.library.custom_op("outlast::short_convolution_backward", mutates_args=())
+def _convolution_backward(
+    x: Tensor, window: Tensor, weight: Tensor, bias: Tensor, d_outputs: Tensor, d_final: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    (x, given), window, weight = _inputs(x), window.contiguous(), weight.contiguous()
+    d_outputs, d_final = d_outputs.contiguous(), d_final.contiguous()
+    (B, T, D), W = x.shape, len(weight)
+    dx, d_window, d_weight = torch.empty(x.shape), torch.empty_like(window), torch.empty(B, W + 1, D)
+    addresses = (t.data_ptr() for t in (window, weight, bias, d_outputs, d_final, dx, d_window, d_weight))
+    spread(convolution.backward, B, 12 * W * x.numel(), (T, W, D), given, *addresses)
+    return dx, d_window, d_weight.sum(0)
+
+
+@_convolution.register_fake
+def _(x, window, weight, bias):
+    return x.new_empty(x.shape), torch.empty_like(window)
+
+
+@_convolution_backward.register_fake
+def _(x, window, weight, bias, d_outputs, d_final):
+    return x.new_empty(x.shape), torch.empty_like(window), weight.new_empty(len(weight) + 1, weight.shape[1])
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _gradients(ctx: Any, d_outputs: Tensor, d_final: Tensor) -> tuple[Tensor, ...]:
+    dx, d_window, d_weight = _convolution_backward(*ctx.saved_tensors, d_outputs, d_final)
+    return dx, d_window, d_weight[:-1], d_weight[-1]
+
+
+_convolution.register_autograd(_gradients, setup_context=_remember)

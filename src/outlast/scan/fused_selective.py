@@ -1,0 +1,166 @@
+"""The selective scan of Mamba-1, bare or with softplus, skip and gate, as a torch operator on a CPU, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from outlast.scan.kernels import selective
+from outlast.scan.kernels.simd import LANES
+from outlast.scan.kernels.threads import spread
+from outlast.scan.reference import check_axes
+
+
+def selective_scan(
+    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.selective_scan`, with the same arguments, results and errors.
+
+    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once.
+    """
+    outputs, final = _run(x, step, rate, b, c, None, None, initial_state)
+    return outputs.to(x.dtype), final
+
+
+def gated_selective_scan(
+    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor, gate: Tensor, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The function of `outlast.scan.reference.gated_selective_scan`, with the same arguments, results and errors.
+
+    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once.
+    """
+    check_axes(x=(x, "BTD"), skip=(skip, "D"), gate=(gate, "BTD"))
+    outputs, final = _run(x, step, rate, b, c, skip, gate, initial_state)
+    return outputs.to(x.dtype), final
+
+
+def _run(
+    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor | None, gate: Tensor | None, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    check_axes(
+        x=(x, "BTD"),
+        step=(step, "BTD"),
+        rate=(rate, "DN"),
+        b=(b, "BTN"),
+        c=(c, "BTN"),
+        initial_state=(state, "BDN"),
+    )
+    given = [None if tensor is None else tensor.float() for tensor in (x, step, rate, b, c, skip, gate, state)]
+    keep = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given)
+    outputs, final, _ = _selective_scan(*given, keep)
+    return outputs, final
+
+
+Operand = tuple[int, int, int]
+"""Address, and bytes from row to row and from position to position."""
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def _operand(tensor: Tensor | None) -> Operand:
+    return (0, 0, 0) if tensor is None else (tensor.data_ptr(), 4 * tensor.stride(0), 4 * tensor.stride(1))
+
+
+def _sizes(x: Tensor, rate: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
+    """The kernels' sizes, how many tasks there are, and the multiplications of one pass, an exponential for a dozen."""
+    (B, T, D), N = x.shape, rate.shape[1]
+    # Few rows alone would keep few threads busy. How many parts there are does not depend on the threads: nor do bits.
+    parts = 1 if B >= 4 else min(4, -(-D // LANES))
+    return (T, D, N, parts), B * parts, 16 * B * T * D * N
+
+
+def _between(x: Tensor, rate: Tensor, keep: bool) -> Tensor:
+    (B, T, D), N = x.shape, rate.shape[1]
+    return x.new_empty(B, -(-D // LANES), -(-T // selective.PIECE) if keep else 0, N, LANES)
+
+
+@torch.library.custom_op("outlast::selective_scan", mutates_args=())
+def _selective_scan(
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor | None,
+    gate: Tensor | None,
+    initial_state: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    x, step, b, c = (_dense(tensor) for tensor in (x, step, b, c))
+    gate = None if gate is None else _dense(gate)
+    rate, initial_state = rate.contiguous(), initial_state.contiguous()
+    outputs, final, between = torch.empty(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
+    sizes, tasks, work = _sizes(x, rate)
+    spread(
+        selective.forward, tasks, work, sizes, gate is not None, _operand(x), _operand(step), rate.data_ptr(),
+        _operand(b), _operand(c), 0 if skip is None else skip.data_ptr(), _operand(gate), initial_state.data_ptr(),
+        _operand(outputs), final.data_ptr(), between.data_ptr() if keep else 0,
+    )  # fmt: skip
+    return outputs, final, between
+
+
+@torch.library.custom_op("outlast::selective_scan_backward", mutates_args=())
+def _selective_scan_backward(
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor | None,
+    gate: Tensor | None,
+    between: Tensor,
+    d_outputs: Tensor,
+    d_final: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    x, step, b, c, d_outputs = (_dense(tensor) for tensor in (x, step, b, c, d_outputs))
+    gate = None if gate is None else _dense(gate)
+    rate, d_final = rate.contiguous(), d_final.contiguous()
+    dx, d_step, d_initial = torch.empty(x.shape), torch.empty(x.shape), torch.empty_like(d_final)
+    d_gate = torch.empty(x.shape if gate is not None else 0)
+    d_skip = torch.empty(len(x), x.shape[2] if gate is not None else 0)
+    d_rate = torch.empty(len(x), *rate.shape)
+    sizes, tasks, work = _sizes(x, rate)
+    d_b, d_c = (torch.empty(tasks, *b.shape[1:]) for _ in range(2))
+    spread(
+        selective.backward, tasks, 3 * work, sizes, gate is not None, _operand(x), _operand(step), rate.data_ptr(),
+        _operand(b), _operand(c), 0 if skip is None else skip.data_ptr(), _operand(gate), between.data_ptr(),
+        _operand(d_outputs), d_final.data_ptr(), _operand(dx), _operand(d_step), d_rate.data_ptr(), _operand(d_b),
+        _operand(d_c), d_skip.data_ptr(), (0, 0, 0) if gate is None else _operand(d_gate), d_initial.data_ptr(),
+    )  # fmt: skip
+    d_b, d_c = (shares.unflatten(0, (len(x), -1)).sum(1) for shares in (d_b, d_c))
+    return dx, d_step, d_rate.sum(0), d_b, d_c, d_skip.sum(0), d_gate, d_initial
+
+
+@_selective_scan.register_fake
+def _(x, step, rate, b, c, skip, gate, initial_state, keep):
+    return x.new_empty(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
+
+
+@_selective_scan_backward.register_fake
+def _(x, step, rate, b, c, skip, gate, between, d_outputs, d_final):
+    like = [tensor.new_empty(tensor.shape) for tensor in (x, step, rate, b, c)]
+    d_skip = x.new_empty(0 if skip is None else skip.shape)
+    return *like, d_skip, x.new_empty(0 if gate is None else gate.shape), torch.empty_like(d_final)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*inputs[:7], output[2])
+    ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
+
+
+def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    x, _step, rate, *_others = ctx.saved_tensors
+    d_outputs = torch.zeros_like(x) if d_outputs is None else d_outputs
+    d_final = x.new_zeros(len(x), *rate.shape) if d_final is None else d_final
+    *common, d_skip, d_gate, d_initial = _selective_scan_backward(*ctx.saved_tensors, d_outputs, d_final)
+    if ctx.saved_tensors[6] is None:
+        d_skip = d_gate = None
+    return *common, d_skip, d_gate, d_initial, None
+
+
+_selective_scan.register_autograd(_gradients, setup_context=_remember)
