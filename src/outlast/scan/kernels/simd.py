@@ -361,3 +361,13 @@ def scratch(count):
     memory = np.empty(count + 16, np.float32)
     skip = ((64 - (memory.ctypes.data & 63)) & 63) >> 2
     return memory[skip : skip + count]
+
+
+@_compiled
+def hold(memory):
+    """Say at the end of a kernel that `memory` was in use until here.
+
+    A kernel reads and writes scratch memory by its address alone. The compiler gives an array back after the last line
+    that names it, and whoever asks for memory next, in another thread, would be given the same.
+    """
+    memory[0] = 0

@@ -1,0 +1,57 @@
+"""Kernels in two threads at a time, with one heap for all threads, as the command line sets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_SCRIPT = """
+import threading
+import torch
+from outlast.environment import tune_allocator
+from outlast.scan import fused
+
+tune_allocator()
+torch.set_num_threads(1)
+
+
+def tensors(seed):
+    source = torch.Generator().manual_seed(seed)
+    shapes = [(16, 64, 4, 16)] * 4 + [(16, 4, 16, 16)]
+    q, k, v, decay, state = (torch.randn(*shape, generator=source) for shape in shapes)
+    return [tensor.requires_grad_() for tensor in (q, k, v, -decay.abs(), state)]
+
+
+def results(given):
+    for tensor in given:
+        tensor.grad = None
+    outputs, final = fused.linear_scan(*given, 1.0)
+    (outputs.square().sum() + final.square().sum()).backward()
+    return [outputs.detach(), final.detach(), *(tensor.grad for tensor in given)]
+
+
+expected = [results(tensors(seed)) for seed in range(2)]
+wrong = []
+
+
+def work(seed):
+    torch.set_num_threads(1)
+    given = tensors(seed)
+    for _ in range(40):
+        if not all(torch.equal(a, b) for a, b in zip(results(given), expected[seed])):
+            wrong.append(seed)
+
+
+threads = [threading.Thread(target=work, args=(seed,)) for seed in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not wrong, wrong
+"""
+
+
+def test_scratch_memory_belongs_to_one_kernel_until_it_ends() -> None:
+    """A kernel whose scratch memory was given back too early wrote into the other thread's: the process was aborted."""
+    done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-500:]
