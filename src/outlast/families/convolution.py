@@ -14,10 +14,12 @@ class ShortConvolution(nn.Module):
     Args:
         channels: D.
         kernel: positions W that an output sees, itself included; at least 2.
+        activation: whether SiLU follows.
     """
 
-    def __init__(self, channels: int, kernel: int) -> None:
+    def __init__(self, channels: int, kernel: int, activation: bool = True) -> None:
         super().__init__()
+        self.activation = activation
         bound = kernel**-0.5
         self.kernel = kernel
         self.weight = nn.Parameter(torch.empty(kernel, channels).uniform_(-bound, bound))
@@ -36,4 +38,4 @@ class ShortConvolution(nn.Module):
         for j, weight in enumerate(self.weight):
             total = total + joined[:, j : j + T] * weight
         # A copy, so that the carried window does not hold on to the whole of `joined`.
-        return nn.functional.silu(total).to(x.dtype), joined[:, T:].clone()
+        return (nn.functional.silu(total) if self.activation else total).to(x.dtype), joined[:, T:].clone()
