@@ -25,7 +25,7 @@ def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
         folder = tmp_path / str(seed)
         model = theirs.saved(kind, settings, folder)
         ours = load(folder)
-        inputs = theirs.tokens(settings, 2, 21)
+        inputs = theirs.tokens(settings, 2, 45)
         expected = theirs.logits(model, inputs)
         with torch.no_grad():
             got, _ = ours(inputs, ours.initial_state(2))

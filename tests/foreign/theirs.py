@@ -53,7 +53,9 @@ def mamba2(draw: Any) -> dict[str, Any]:
 
 
 def mamba(draw: Any) -> dict[str, Any]:
+    inner = draw({}, {}, {"intermediate_size": 7})
     return {
+        **inner,
         "hidden_size": draw(5, 8, 17),
         "expand": draw(1, 2, 3),
         "state_size": draw(1, 5, 16),

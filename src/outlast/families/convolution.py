@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.scan.reference import compute_dtype
+from outlast.scan.reference import causal_convolution, compute_dtype
 
 
 class ShortConvolution(nn.Module):
@@ -15,10 +15,12 @@ class ShortConvolution(nn.Module):
     Args:
         channels: D.
         kernel: positions W that an output sees, itself included; at least 2.
+        activation: whether SiLU follows.
     """
 
-    def __init__(self, channels: int, kernel: int) -> None:
+    def __init__(self, channels: int, kernel: int, activation: bool = True) -> None:
         super().__init__()
+        self.activation = activation
         bound = kernel**-0.5
         self.kernel = kernel
         self.weight = nn.Parameter(torch.empty(kernel, channels).uniform_(-bound, bound))
@@ -31,4 +33,5 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, T, D) and the W − 1 inputs before it -> outputs (B, T, D) and the last W − 1 inputs."""
-        return scan.pick(recurrence="short_convolution")(x, self.weight, self.bias, window)
+        convolution = scan.pick(recurrence="short_convolution") if self.activation else causal_convolution
+        return convolution(x, self.weight, self.bias, window)

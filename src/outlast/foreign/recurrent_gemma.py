@@ -35,6 +35,7 @@ class RecurrentGemma(Config):
     intermediate_size: int = 7680
     num_attention_heads: int = 10
     num_key_value_heads: int | None = None
+    head_dim: int | None = None
     lru_width: int | None = None
     attention_window_size: int = 2048
     conv1d_width: int = 4
@@ -213,14 +214,14 @@ def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign
     """The model of a transformers config.json, with fresh weights."""
     config = read(RecurrentGemma, record)
     width, heads = config.hidden_size, config.num_attention_heads
-    expect(config, "num_attention_heads", heads >= 1 and width % heads == 0, "a number that divides hidden_size")
+    expect(config, "num_attention_heads", width % heads == 0, "a number that divides hidden_size")
+    expect(config, "head_dim", config.head_dim in (None, width // heads), f"{width // heads}, or null")
     expect(config, "lru_width", (config.lru_width or width) % heads == 0, "a multiple of num_attention_heads")
     groups = config.num_key_value_heads or heads
     expect(config, "num_key_value_heads", groups >= 1 and heads % groups == 0, "divides num_attention_heads")
     expect(config, "hidden_activation", config.hidden_activation == "gelu_pytorch_tanh", "gelu_pytorch_tanh")
     expect(config, "attention_dropout", config.attention_dropout == 0, "0")
     expect(config, "attention_window_size", config.attention_window_size >= 2, "at least 2")
-    expect(config, "conv1d_width", config.conv1d_width >= 1, "at least 1")
     known = bool(config.block_types) and set(config.block_types) <= {"recurrent", "attention"}
     expect(config, "block_types", known, "a list of recurrent and attention")
     plain = config.rope("rope_type") == "default" and config.rope("rope_theta") == 10000

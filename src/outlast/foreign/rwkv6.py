@@ -96,7 +96,6 @@ class Attention(nn.Module):
     def __init__(self, config: Rwkv6) -> None:
         super().__init__()
         width, self.heads, rank = config.hidden_size, config.num_heads, config.proj_low_rank_dim
-        expect(config, "num_heads", self.heads >= 1, "at least 1")
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.K, self.V, self.rank, self.eps = keys // self.heads, values // self.heads, rank, config.norm_eps
         self.x_proj = nn.ModuleList(

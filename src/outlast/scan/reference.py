@@ -280,8 +280,8 @@ def gated_selective_scan(
     return ((outputs + x * skip) * F.silu(gate)).to(x.dtype), final
 
 
-def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-    """SiLU of a short causal convolution, each channel on its own (Gu and Dao 2023, section 3.4).
+def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """A short causal convolution, each channel on its own.
 
     Args:
         x: (B, T, D).
@@ -303,7 +303,13 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -
     for j, weight_j in enumerate(weight):
         total = total + joined[:, j : j + T] * weight_j
     # A copy, so that the carried window does not hold on to the whole of `joined`.
-    return F.silu(total).to(x.dtype), joined[:, T:].clone()
+    return total.to(x.dtype), joined[:, T:].clone()
+
+
+def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """SiLU of `causal_convolution`, as before the scan of Mamba (Gu and Dao 2023, section 3.4)."""
+    outputs, final = causal_convolution(x.to(window.dtype), weight, bias, window)
+    return F.silu(outputs).to(x.dtype), final
 
 
 MLSTM_FLOOR = 1e-6

@@ -31,13 +31,13 @@ def _intro(runs: dict[str, Comparison]) -> str:
     steps = sorted({row.repair.steps for result in runs.values() for row in result.rows})
     failing = [name for name, result in runs.items() if result.base.verdict and result.base.verdict.name == "fails"]
     repaired = [name for name in failing if runs[name].winner is not None]
+    whom = f" ({', '.join(failing)}); of these, a repair was accepted for {len(repaired)}" if failing else ""
     return (
         f"{len(runs)} models, all with the same data, training context ({base.train_context} minutes), steps and "
         f"learning rates; every repair got {' or '.join(f'{n:,}' for n in steps)} steps. {base.oldest.n} test streams "
         f"of {base.data['length_used']:,} minutes, measured at ages {base.oldest.age[0]:,} to "
         f"{base.oldest.age[1] - 1:,}. Losses are {base.measure.replace('_', ' ')} in {base.unit}; intervals are "
-        f"simultaneous 95 % over streams.\n\nOf {len(runs)} bases {len(failing)} fail "
-        f"({', '.join(failing) or 'none'}); of these, a repair was accepted for {len(repaired)}."
+        f"simultaneous 95 % over streams.\n\nOf {len(runs)} bases {len(failing)} fail{whom}."
     )
 
 
