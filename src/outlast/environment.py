@@ -11,7 +11,16 @@ from typing import Any
 from outlast.results import VERSION
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # from malloc.h
-_PACKAGES = ("torch", "numpy", "numba", "transformers", "accelerate", "flash-linear-attention", "mamba-ssm")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "numba",
+    "transformers",
+    "accelerate",
+    "flash-linear-attention",
+    "mamba-ssm",
+    "causal-conv1d",
+)
 
 
 def tune_allocator() -> str:
@@ -32,6 +41,31 @@ def tune_allocator() -> str:
     return "tuned" if all(library.mallopt(*setting) for setting in settings) else "default"
 
 
+def flush_denormals() -> str:
+    """Count numbers below 1e-38 as zero, in this thread and those it starts: arithmetic with them is many times slower,
+    and a memory that fades is full of them. Opt out with OUTLAST_DENORMALS=keep.
+
+    Returns:
+        what is in force: ``flushed`` or ``kept``.
+    """
+    import torch  # not above: the command line tunes the allocator before it loads torch
+
+    if os.environ.get("OUTLAST_DENORMALS") == "keep":
+        return "kept"
+    return "flushed" if torch.set_flush_denormal(True) else "kept"
+
+
+def _scans() -> dict[str, str]:
+    """By recurrence: the implementation for float32 on the fastest device here, and why."""
+    import torch
+
+    from outlast import scan
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = {name: scan.choose(name, device, torch.float32, scan.wanted()) for name in scan.RECURRENCES}
+    return {f"scan {name}": f"{choice.name}: {choice.why}" for name, choice in chosen.items()}
+
+
 def environment() -> dict[str, Any]:
     """Names and values for `outlast env`, which tunes the allocator as every verb does."""
     import torch  # not above: the command line tunes the allocator before it loads torch
@@ -50,5 +84,6 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "allocator": tune_allocator(),
-        "scan": os.environ.get("OUTLAST_SCAN", "chunked"),
+        "denormals": flush_denormals(),
+        **_scans(),
     }

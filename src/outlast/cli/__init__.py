@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
-from outlast.environment import tune_allocator
+from outlast.environment import flush_denormals, tune_allocator
 from outlast.errors import Interrupted, OutlastError, unknown_name
 
 
@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse(VERBS[name], rest)
         tune_allocator()
         from outlast.cli import verbs  # loads torch, which no help and no misspelt option has to wait for
+
+        flush_denormals()
 
         return getattr(verbs, f"run_{name}")(options)
     except (Interrupted, KeyboardInterrupt) as stop:
