@@ -78,7 +78,9 @@ def attribute(scene: Scene, positions: np.ndarray, nodes: Sequence[int] = NODES)
         if not kept.any() or _size(error[kept]) <= CLOSE * _size((after - before)[kept]):
             break
     if not kept.any():
-        raise InputError("losses that are no finite numbers at every place", "finite losses", "find out where they come from")
+        raise InputError(
+            "losses that are no finite numbers at every place", "finite losses", "find out where they come from"
+        )
 
     def swapped(group: Sequence[_Unit]) -> tuple[np.ndarray, np.ndarray]:
         """How far the loss falls with these units young in the old state, and rises with them old in the young one."""

@@ -36,7 +36,7 @@ _AGES = 8
 _BATTERY, _CONTINUATION = 6, 8
 _DIRECTIONS = 24
 _MAP_TRAINING = 300
-_MAP_POINTS = 400
+_MAP_POINTS = 240
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ class Views:
         """(B, d) numbers by space, and ``size``, ``mean`` and ``spread`` (B, views) of the raw states."""
         tensors = [tensor.cpu() for tensor in leaves(state)]
         raw = [view.of(tensors, self.parts) for view in self.views]
-        seen = {
-            view.name: (numbers @ view.projection).numpy() for view, numbers in zip(self.views, raw, strict=True)
-        }
+        seen = {view.name: (numbers @ view.projection).numpy() for view, numbers in zip(self.views, raw, strict=True)}
         seen[WHOLE] = np.concatenate([seen[view.name] for view in self.views if view.head is None], 1)
         seen[BEHAVIOUR] = self._behave(state)
         seen["size"] = torch.stack([numbers.square().mean(1).sqrt() for numbers in raw], 1).numpy()

@@ -16,6 +16,7 @@ from outlast.journey import Journey
 
 _ALPHAS = 10.0 ** np.arange(-1, 6)
 _SMOOTH = 4
+_FAR = 1e6
 
 
 def gap_to_error(regions: dict[str, Support], seen: Journey, train_context: int) -> Gap | None:
@@ -32,10 +33,7 @@ def gap_to_error(regions: dict[str, Support], seen: Journey, train_context: int)
     for number, (_, columns) in enumerate(doubling_bands(seen.marks, train_context)):
         for group in np.array_split(columns, max(1, len(columns) // _SMOOTH)):
             excess.append(_means(seen.excess[:, group]))
-            logs = [
-                np.log1p(np.minimum(_distances(regions[name], seen.noted[name][:, group]) / regions[name].radius, 1e6))
-                for name in names
-            ]
+            logs = [np.log1p(_in_radii(regions[name], seen.noted[name][:, group])) for name in names]
             distance.append(np.stack([log.mean(1) for log in logs], -1))
             bands.append(number)
     losses, features = np.stack(excess, 1), np.stack(distance, 1)
@@ -65,10 +63,10 @@ def _means(values: np.ndarray) -> np.ndarray:
     return np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
 
 
-def _distances(region: Support, states: np.ndarray) -> np.ndarray:
-    """(S, M) distance of each state to the training states, as many radii as may be."""
+def _in_radii(region: Support, states: np.ndarray) -> np.ndarray:
+    """(S, M) distance of each state to the training states, in radii, at most `_FAR`; 0 where all states are one."""
     found = region.distance(states.reshape(-1, states.shape[-1])).reshape(states.shape[:2])
-    return np.where(np.isfinite(found), found, 1e12)
+    return np.minimum(found / max(region.radius, 1e-12), _FAR)
 
 
 def _by_band(values: np.ndarray, bands: list[int]) -> np.ndarray:

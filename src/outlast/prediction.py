@@ -36,7 +36,12 @@ def damping(rises: Sequence[float], noise: float) -> float:
 
 
 def forecast(
-    curve: Sequence[tuple[int, float]], train_context: int, *, noise: float, at: int = AT, typical_error: float | None = None
+    curve: Sequence[tuple[int, float]],
+    train_context: int,
+    *,
+    noise: float,
+    at: int = AT,
+    typical_error: float | None = None,
 ) -> Forecast | None:
     """The excess at age `at`, from an age curve.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cattrs
+from cattrs.strategies import configure_union_passthrough
 
 from outlast.errors import InputError
 from outlast.findings import Attribution, Cause, Coverage, Forecast, Gap, Remembrance, Trace
@@ -273,6 +274,7 @@ _KINDS: dict[str, type] = {
     "diagnose": Diagnosis,
 }
 _converter = cattrs.Converter()
+configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
 
 
 def to_json(result: Result) -> str:

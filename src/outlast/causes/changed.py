@@ -110,7 +110,11 @@ def _bucketed(symbols: np.ndarray) -> np.ndarray:
     """Symbols as numbers below `_BUCKETS`: themselves where there are few, a hash of them where there are many."""
     if symbols.max(initial=0) < _BUCKETS:
         return symbols
-    return (hash_integers(0, "bucket", 0, symbols.reshape(-1)) % np.uint64(_BUCKETS)).astype(np.int64).reshape(symbols.shape)
+    return (
+        (hash_integers(0, "bucket", 0, symbols.reshape(-1)) % np.uint64(_BUCKETS))
+        .astype(np.int64)
+        .reshape(symbols.shape)
+    )
 
 
 def _successions(symbols: np.ndarray, recent: np.ndarray, inside: np.ndarray) -> np.ndarray:

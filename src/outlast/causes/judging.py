@@ -20,8 +20,8 @@ from outlast.verdicts import cross_fitted_best, curve_of
 ORDER = (
     "numerics",
     "attention_window",
-    "train_context",
     "stale_context",
+    "train_context",
     "unexplored_state",
     "memory_limited",
     "harder_data",
@@ -46,7 +46,9 @@ def _numbers(prefix: str, each: Estimate) -> dict[str, float | int | str]:
     return {prefix: each.mean, f"{prefix}_low": each.low, f"{prefix}_high": each.high, f"{prefix}_n": each.n}
 
 
-def _cause(name: str, found: bool | None, facts: dict[str, float | int | str], because: list[str], share: float = 0.0) -> Cause:
+def _cause(
+    name: str, found: bool | None, facts: dict[str, float | int | str], because: list[str], share: float = 0.0
+) -> Cause:
     weight = len(ORDER) - ORDER.index(name) + min(max(share, 0.0), 0.99) if found else 0.0
     return Cause(name, found, weight, facts, because)
 
@@ -71,7 +73,9 @@ def numerics(measured: Numerics, verdict: Verdict) -> Cause:
         else ["No part of the state is kept in half precision."]
     )
     if measured.difference is None or measured.young is None:
-        return Cause("numerics", None, 0.0, {**facts, "why": measured.failed}, [*narrow, f"Not asked: {measured.failed}."])
+        return Cause(
+            "numerics", None, 0.0, {**facts, "why": measured.failed}, [*narrow, f"Not asked: {measured.failed}."]
+        )
     worse = Estimate(
         measured.difference.mean - measured.young.mean, *(
             getattr(measured.difference, end) - measured.young.mean for end in ("low", "high")
@@ -132,7 +136,13 @@ def train_context(evaluation: Evaluation, verdict: Verdict) -> Cause:
     end = max(curve.bands[past[i]][1] for i in picked)
     gain = mean_interval(curve.losses[past[0]] - best)
     turn = mean_interval(curve.losses[-1] - best)
-    if start >= 4 * T and gain.mean > verdict.tolerance and gain.low > 0 and turn.mean > verdict.tolerance and turn.low > 0:
+    if (
+        start >= 4 * T
+        and gain.mean > verdict.tolerance
+        and gain.low > 0
+        and turn.mean > verdict.tolerance
+        and turn.low > 0
+    ):
         facts |= {"side": "longer", "turns": end, **_numbers("rise", Estimate(*turn.triple, turn.n))}
         return _cause("train_context", True, facts, [
             f"Past the named training context of {T:,} the loss goes on falling (by {_written(gain.mean)}), up to age "
@@ -140,7 +150,10 @@ def train_context(evaluation: Evaluation, verdict: Verdict) -> Cause:
             f"{_written(turn.high)}, n = {turn.n}): the windows it was trained on seem to be longer, about {end:,}."
         ])  # fmt: skip
     return _cause(
-        "train_context", False, facts, [f"The age curve does not turn clearly before or after the named {T:,} positions."]
+        "train_context",
+        False,
+        facts,
+        [f"The age curve does not turn clearly before or after the named {T:,} positions."],
     )
 
 

@@ -59,7 +59,10 @@ def missed(scene: Scene) -> Missed | None:
         edges.append(length // 2)
     sums = _sums(scene.streams, length)
     stream, where = np.repeat(scene.everyone, len(positions)), np.tile(positions, len(scene.streams))
-    means = [(sums[stream, where + 1 - a] - sums[stream, where + 1 - b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    means = [
+        (sums[stream, where + 1 - a] - sums[stream, where + 1 - b]) / (b - a)
+        for a, b in zip(edges, edges[1:], strict=False)
+    ]
     near, all_of = np.concatenate(means[:recent], 1), np.concatenate(means, 1)
     known = np.isfinite(residuals).all(1)
     errors = [_cross_fitted(features, residuals, stream, known) for features in (near, all_of)]

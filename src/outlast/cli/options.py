@@ -164,6 +164,20 @@ class EvaluateVerb(Running, Measuring, Reading, Source, Model):
 
 
 @dataclass(kw_only=True)
+class DiagnoseVerb(Running, Measuring, Reading, Source, Model):
+    """Say why a model fails past its training context, which part of its state, and since when; or what else it lacks."""
+
+    targets: int = 512
+    """Target positions a stream that every age is scored on."""
+    stationary: Given[Path] = None
+    """Streams of the same kind whose world does not change, to tell an unexplored state from stale context."""
+    language: Literal["en", "ja"] = "en"
+    """Of the report: English or Japanese."""
+    figures: bool = False
+    """Also write every figure as SVG and PNG to OUT/figures."""
+
+
+@dataclass(kw_only=True)
 class RepairVerb(Running, Learning, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 
@@ -199,6 +213,10 @@ class ReportVerb:
     """result.json files, or folders with one."""
     out: Path = Path("report.html")
     """The HTML file."""
+    language: Literal["en", "ja"] = "en"
+    """English, or Japanese for what outlast diagnose wrote."""
+    figures: Given[Path] = None
+    """Also write every figure as SVG and PNG to this folder."""
 
 
 @dataclass(kw_only=True)
@@ -251,6 +269,7 @@ VERBS: dict[str, type] = {
     "check": CheckVerb,
     "train": TrainVerb,
     "evaluate": EvaluateVerb,
+    "diagnose": DiagnoseVerb,
     "repair": RepairVerb,
     "compare": CompareVerb,
     "report": ReportVerb,

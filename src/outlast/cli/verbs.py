@@ -25,6 +25,7 @@ from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
+    DiagnoseVerb,
     EnvVerb,
     EvaluateVerb,
     Measuring,
@@ -38,6 +39,7 @@ from outlast.cli.options import (
 )
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out
+from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.environment import environment
 from outlast.errors import InputError, Interrupted, unknown_name
 from outlast.evaluation import EvalSettings, describe_model, evaluate
@@ -48,14 +50,14 @@ from outlast.model import InputSpec, Recurrent
 from outlast.objectives import objective
 from outlast.quickstart import quickstart, quickstart_seeds
 from outlast.repairs import compare, repair
-from outlast.reporting import summary, write_report
+from outlast.reporting import Language, summary, write_figures, write_report
 from outlast.results import VERSION, Evaluation, Result, Training, load_result, save_result, to_json
 from outlast.streams import Split, Streams, open_streams, split
 from outlast.streams.fits import check_inputs
 from outlast.tasks import TASKS, task
 from outlast.training import TrainSettings, fit
 
-MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
+MeasuringVerb = EvaluateVerb | DiagnoseVerb | RepairVerb | CompareVerb
 
 
 def run_check(options: CheckVerb) -> int:
@@ -131,6 +133,33 @@ def run_evaluate(options: EvaluateVerb) -> int:
     return 0
 
 
+def run_diagnose(options: DiagnoseVerb) -> int:
+    parts, model = _split_and_model(options)
+    stationary = None
+    if options.stationary:
+        stationary = open_streams(options.stationary, **_reading(options, options.stationary))
+        try_out(model, stationary, _measures(options))
+    with _output(options):
+        with Reporter() as say:
+            result = diagnose(
+                model,
+                parts,
+                train_context=options.train_context,
+                measures=_measures(options),
+                settings=DiagnoseSettings(measuring=_measuring(options), seed=options.seed),
+                stationary=stationary,
+                name=options.model,
+                progress=lambda what, share: say(what, share),
+            )
+        measured = replace(result.evaluation, settings={**result.evaluation.settings, **_command(options)})
+        result = replace(result, evaluation=measured)
+        _finish(result, options, options.language)
+        if options.figures:
+            write_figures(result, options.out / "figures", language=options.language)
+    _warn(result.evaluation, parts)
+    return 0
+
+
 def run_repair(options: RepairVerb) -> int:
     rule = _intervention(options)
     parts, model = _split_and_model(options)
@@ -199,7 +228,12 @@ def run_compare(options: CompareVerb) -> int:
 def run_report(options: ReportVerb) -> int:
     if not options.results:
         raise InputError("no results", "result.json files or folders with one", "outlast report runs/quickstart")
-    print(write_report([load_result(path) for path in options.results], options.out))
+    results = [load_result(path) for path in options.results]
+    if options.figures:
+        for number, result in enumerate(results, start=1):
+            folder = options.figures if len(results) == 1 else options.figures / str(number)
+            write_figures(result, folder, language=options.language)
+    print(write_report(results, options.out, language=options.language))
     return 0
 
 
@@ -417,9 +451,9 @@ def _checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
     return folder
 
 
-def _finish(result: Result, options: Running) -> None:
+def _finish(result: Result, options: Running, language: Language = "en") -> None:
     """Write report.html, then result.json: where there is a new result.json, the rest is there."""
-    report = write_report([result], options.out / "report.html")
+    report = write_report([result], options.out / "report.html", language=language)
     save_result(result, options.out / "result.json")
     print(to_json(result) if options.json else summary(result))
     _tell(options, f"\nreport: {report}")
