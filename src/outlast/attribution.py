@@ -68,15 +68,17 @@ def attribute(scene: Scene, positions: np.ndarray, nodes: Sequence[int] = NODES)
     parts = scene.model.state_parts()
     units = units_of(parts, old)
     before, after = _losses(scene, stream, where, young), _losses(scene, stream, where, old)
-    for count in nodes:
-        each = _path(scene, stream, where, young, old, units, count)
-        # What cannot be walked is jumped at the start of the path.
-        jumps = _jumps(scene, stream, where, young, old, parts, before)
-        each = each + jumps
-        error = each.sum(1) - (after - before)
-        kept = np.isfinite(error) & np.isfinite(each).all(1)
+    # What cannot be walked is jumped at the start of the path.
+    jumps = _jumps(scene, stream, where, young, old, parts, before)
+    for count in nodes[:-1]:
+        each = jumps + _path(scene, stream, where, young, old, units, count)
+        error, kept = _error(each, after - before)
         if not kept.any() or _size(error[kept]) <= CLOSE * _size((after - before)[kept]):
             break
+    else:
+        count = nodes[-1]
+        each = jumps + _path(scene, stream, where, young, old, units, count)
+        error, kept = _error(each, after - before)
     if not kept.any():
         raise InputError(
             "losses that are no finite numbers at every place", "finite losses", "find out where they come from"
@@ -131,7 +133,13 @@ def attribute(scene: Scene, positions: np.ndarray, nodes: Sequence[int] = NODES)
 def _ranks(first: np.ndarray, second: np.ndarray) -> float | None:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(spearmanr(first, second)[0])
+    return float(spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _error(each: np.ndarray, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) what the sum misses of the excess, and which rows are finite."""
+    error = each.sum(1) - excess
+    return error, np.isfinite(error) & np.isfinite(each).all(1)
 
 
 def _size(values: np.ndarray) -> float:

@@ -361,7 +361,7 @@ def spaced(marks: np.ndarray, columns: np.ndarray, apart: int) -> np.ndarray:
 
 
 def _map(region: Support, seen: Journey) -> StateMap:
-    """The plane of the training states' two largest principal components, after each coordinate's scale is taken out."""
+    """The plane of the training states' two largest principal components, in each coordinate's own scale."""
     known = (region.reference - region.centre) / region.scale
     centre = known.mean(0)
     _, values, axes = np.linalg.svd(known - centre, full_matrices=False)

@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -49,7 +49,7 @@ class DiagnoseSettings:
         seed: of projections, batteries and places.
     """
 
-    measuring: EvalSettings = EvalSettings(targets=512)
+    measuring: EvalSettings = field(default_factory=lambda: EvalSettings(targets=512))
     seed: int = 0
 
 

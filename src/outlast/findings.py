@@ -33,8 +33,8 @@ class Remembrance:
     """Effective remembrance at a whole context of `context` positions, by how many positions are kept.
 
     `unit` is ``total variation`` or ``spreads of the target``. `plateau` is the mean over rows that keep at least
-    `far_from` positions, twice the training context; `enough` is the fewest kept positions from which on the distance stays at or below
-    `negligible` (None: not even the most that was tried).
+    `far_from` positions, twice the training context; `enough` is the fewest kept positions from which on the distance
+    stays at or below `negligible` (None: not even the most that was tried).
     """
 
     context: int
@@ -178,8 +178,8 @@ class Attribution:
 class Moment:
     """A harmful moment, and how its loss depends on where the state was reset before.
 
-    `resets` are (reset position, loss): from just before the moment back to the stream's beginning. Of the whole `harm`,
-    `share` arises when the stretch [source[0], source[1]) is read as well.
+    `resets` are (reset position, loss): from just before the moment back to the stream's beginning. Of the whole
+    `harm`, `share` arises when the stretch [source[0], source[1]) is read as well.
     """
 
     stream: int

@@ -90,7 +90,7 @@ class Journey:
 
 
 def marks(train_context: int, length: int, most: int = MOST_MARKS) -> np.ndarray:
-    """Up to about `most` ages at which to look: multiples of T, evenly spaced, and all T·2^k; half of T is left after."""
+    """Up to about `most` ages to look at: multiples of T, evenly spaced, and all T·2^k, with half of T left after."""
     last = length - max(1, train_context // 2)
     stride = max(1, -(-last // (most * train_context))) * train_context
     doubling, age = [], train_context

@@ -72,7 +72,7 @@ class Window(NamedTuple):
 
 
 class Hybrid(Recurrent):
-    """A leaky average plus attention over the last `reach` values that goes astray once more than T of them are there."""
+    """A leaky average plus attention over the last `reach` values, which errs once more than T of them are there."""
 
     input_spec = InputSpec("features", 1)
 

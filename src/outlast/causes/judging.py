@@ -76,11 +76,8 @@ def numerics(measured: Numerics, verdict: Verdict) -> Cause:
         return Cause(
             "numerics", None, 0.0, {**facts, "why": measured.failed}, [*narrow, f"Not asked: {measured.failed}."]
         )
-    worse = Estimate(
-        measured.difference.mean - measured.young.mean, *(
-            getattr(measured.difference, end) - measured.young.mean for end in ("low", "high")
-        ), measured.difference.n,
-    )  # fmt: skip
+    level, each = measured.young.mean, measured.difference
+    worse = Estimate(each.mean - level, each.low - level, each.high - level, each.n)
     share = worse.mean / verdict.excess if verdict.excess > 0 else 0.0
     found = worse.mean > verdict.tolerance and worse.low > 0 and share >= LEAST_SHARE
     said = "the loss at old ages falls by" if found else "at old ages the loss as it is differs by only"
@@ -89,7 +86,7 @@ def numerics(measured: Numerics, verdict: Verdict) -> Cause:
 
 
 def attention_window(split: Attribution | None, verdict: Verdict) -> Cause:
-    """A hybrid's attention window: swapping it for a young one takes more of the excess away than the recurrent part."""
+    """A hybrid's attention window: swapped for a young one, it takes more excess away than the recurrent part does."""
     name = "attention_window"
     kinds = {row.kind: row for row in split.kinds} if split else {}
     if split is None:
@@ -109,8 +106,10 @@ def attention_window(split: Attribution | None, verdict: Verdict) -> Cause:
     )
     facts = {"parts": 1, **_numbers("window", window), "recurrent": rest, "share": share}
     sentence = (
-        f"With the attention windows of a young state, the old state loses {_estimate(window)} less; with the recurrent "
-        f"parts of a young state it loses {_written(rest)} less; the whole excess there is {_written(split.excess.mean)}."
+        f"With the attention windows of a young state, the old state loses {_estimate(window)} less; with the "
+        f"recurrent "
+        f"parts of a young state it loses {_written(rest)} less; the whole excess there is "
+        f"{_written(split.excess.mean)}."
     )
     return _cause(name, found, facts, [sentence], share)
 
@@ -126,8 +125,10 @@ def train_context(evaluation: Evaluation, verdict: Verdict) -> Cause:
     if max(ends) * 4 <= T and at_end.mean > verdict.tolerance and at_end.low > 0:
         facts |= {"side": "shorter", **_numbers("rise", Estimate(*at_end.triple, at_end.n))}
         return _cause("train_context", True, facts, [
-            f"The loss is lowest at ages below {max(ends):,} and rises from there to the named training context of {T:,} "
-            f"by {_written(at_end.mean)} ({_written(at_end.low)} to {_written(at_end.high)}, n = {at_end.n}): the windows "
+            f"The loss is lowest at ages below {max(ends):,} and rises from there to the named training context of "
+            f"{T:,} "
+            f"by {_written(at_end.mean)} ({_written(at_end.low)} to {_written(at_end.high)}, n = {at_end.n}): the "
+            f"windows "
             f"it was trained on seem to be shorter than that, about {max(ends):,}."
         ])  # fmt: skip
     past = np.arange(curve.just_past(), len(curve.bands))
@@ -207,7 +208,8 @@ def unexplored_state(
     if measured is not None and alike is not None:
         facts |= {"age": measured.age, **_numbers("alike", alike), **_numbers("changed", measured.changed)}
         because.append(
-            f"At age {measured.age:,}, where the data changed least, the excess over a young state is {_estimate(alike)}; "
+            f"At age {measured.age:,}, where the data changed least, the excess over a young state is "
+            f"{_estimate(alike)}; "
             f"where they changed most it is {_estimate(measured.changed)}."
         )
     if coverage is not None:
@@ -270,7 +272,8 @@ def harder_data(seen: Journey | None, verdict: Verdict) -> Cause:
     found = each.mean > verdict.tolerance and each.low > 0 and verdict.name != "fails"
     facts = {**_numbers("rise", each), "early": int(seen.marks[quarter - 1]), "late": int(seen.marks[-quarter])}
     sentence = (
-        f"States of the same young age lose {_estimate(each)} more from position {int(seen.marks[-quarter]):,} on than up to position "
+        f"States of the same young age lose {_estimate(each)} more from position {int(seen.marks[-quarter]):,} on "
+        f"than up to position "
         f"{int(seen.marks[quarter - 1]):,}: what differs between these is the data."
     )
     return _cause(name, found, facts, [sentence])

@@ -7,6 +7,7 @@ to remember. This is a test for slow, average-like dependencies; a single symbol
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,11 +61,10 @@ def missed(scene: Scene) -> Missed | None:
     sums = _sums(scene.streams, length)
     stream, where = np.repeat(scene.everyone, len(positions)), np.tile(positions, len(scene.streams))
     means = [
-        (sums[stream, where + 1 - a] - sums[stream, where + 1 - b]) / (b - a)
-        for a, b in zip(edges, edges[1:], strict=False)
+        (sums[stream, where + 1 - a] - sums[stream, where + 1 - b]) / (b - a) for a, b in itertools.pairwise(edges)
     ]
     near, all_of = np.concatenate(means[:recent], 1), np.concatenate(means, 1)
-    known = np.isfinite(residuals).all(1)
+    known = np.asarray(np.isfinite(residuals).all(1))
     errors = [_cross_fitted(features, residuals, stream, known) for features in (near, all_of)]
     by_stream = [np.array([error[(stream == s) & known].sum() for s in scene.everyone]) for error in errors]
     total = by_stream[0].mean()
@@ -75,7 +75,7 @@ def missed(scene: Scene) -> Missed | None:
 
 
 def _residuals(scene: Scene, positions: np.ndarray) -> np.ndarray:
-    """(S·P, K) target minus prediction of the carried model; classes as shares of one, at most 8 random sums of them."""
+    """(S·P, K) target minus prediction of the carried model; of classes, at most 8 random sums of their shares."""
     found = []
     state: State = scene.model.initial_state(len(scene.streams))
     begin = 0
@@ -86,7 +86,9 @@ def _residuals(scene: Scene, positions: np.ndarray) -> np.ndarray:
             batch = window(scene.model, scene.streams, scene.everyone, np.full(len(scene.streams), begin), size)
             outputs, state = scene.model(batch.inputs, state)
             begin += size
-        assert batch is not None and outputs is not None and batch.targets is not None
+        assert batch is not None
+        assert outputs is not None
+        assert batch.targets is not None
         last, target = outputs[:, -1].double().cpu(), batch.targets[:, -1].cpu()
         if not target.is_floating_point():
             residual = F.one_hot(target, last.shape[-1]).double() - last.softmax(-1)

@@ -165,7 +165,7 @@ class EvaluateVerb(Running, Measuring, Reading, Source, Model):
 
 @dataclass(kw_only=True)
 class DiagnoseVerb(Running, Measuring, Reading, Source, Model):
-    """Say why a model fails past its training context, which part of its state, and since when; or what else it lacks."""
+    """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
     targets: int = 512
     """Target positions a stream that every age is scored on."""

@@ -1,4 +1,4 @@
-"""The page of a diagnosis, in either language: what is shown, in which order. The words are in `diagnosis_en`, `_ja`."""
+"""The page of a diagnosis: what is shown, and in which order. The words are in `diagnosis_en` and `diagnosis_ja`."""
 
 from __future__ import annotations
 
@@ -382,7 +382,8 @@ def _parts(found: Attribution, words: ModuleType, key: str) -> list[Block]:
     ]
     caption = words.parts_caption(
         number(found.total, 3, signed=True), number(found.excess.mean, 3, signed=True), number(found.error, 2),
-        None if found.ranks is None else number(found.ranks, 2), found.same_first, span(*found.old_age), integer(found.n),
+        None if found.ranks is None else number(found.ranks, 2), found.same_first, span(*found.old_age),
+        integer(found.n),
     )  # fmt: skip
     rows = []
     for row in found.rows:

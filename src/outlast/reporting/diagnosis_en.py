@@ -89,7 +89,8 @@ def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
     context = f"its training context of {numbers['context']} positions"
     if verdict == "fails":
         text = (
-            f"This model fails past {context}: from age {numbers['from']} on it gets worse, and at ages {numbers['oldest']} "
+            f"This model fails past {context}: from age {numbers['from']} on it gets worse, and at ages "
+            f"{numbers['oldest']} "
             f"its {numbers['measure']} is {numbers['excess']} worse ({numbers['interval']})"
         )
     elif verdict == "generalises":
@@ -150,9 +151,11 @@ def advice(cause: str | None, verdict: str) -> str:
 
 def age_caption(n: str) -> str:
     return (
-        "Every point scores the same targets, predicted from a state of another age; lower is better. Left of the dashed "
+        "Every point scores the same targets, predicted from a state of another age; lower is better. Left of the "
+        "dashed "
         "line are ages the model met in training. The band is a 95\u00a0% interval over "
-        f"{n}; differences between ages are paired and known more closely. Horizontal lines: the model when its state is reset."
+        f"{n}; differences between ages are paired and known more closely. Horizontal lines: the model when its "
+        f"state is reset."
     )
 
 
@@ -163,25 +166,33 @@ def remembrance_caption(context: str, enough: str | None, negligible: str) -> st
         else f"It does not stay below {negligible}: even the oldest inputs still sway what the model says."
     )
     return (
-        f"How far the prediction after {context} positions moves when only the last ones are read, from the initial state. A "
+        f"How far the prediction after {context} positions moves when only the last ones are read, from the initial "
+        f"state. A "
         f"failing model has a high plateau to the right of the dashed line. {rest}"
     )
 
 
 def map_caption(explained: str, null: str, samples: str) -> str:
     return (
-        "Grey dots are states that training windows pass through, and the shaded region holds 95\u00a0% of them. Symbols are "
-        "states met in deployment; hollow ones lie where training has no states (measured in all dimensions, not in this "
-        f"plane). The line is the mean over streams as the state grows older. States far out are drawn closer than they are. The plane shows {explained} of the variance of "
-        f"training states; {null} of training's own states would be called unexplored by chance. {samples} training states."
+        "Grey dots are states that training windows pass through, and the shaded region holds 95\u00a0% of them. "
+        "Symbols are "
+        "states met in deployment; hollow ones lie where training has no states (measured in all dimensions, not in "
+        "this "
+        f"plane). The line is the mean over streams as the state grows older. States far out are drawn closer than "
+        f"they are. The plane shows {explained} of the variance of "
+        f"training states; {null} of training's own states would be called unexplored by chance. {samples} training "
+        f"states."
     )
 
 
 def coverage_caption(null: str, decorrelation: str) -> str:
     return (
-        f"Share of states outside the training states' support (nearest neighbours; by chance {null}), one state a stream and "
-        f"{decorrelation} positions, after which states of one stream are no longer alike. Young states of the same streams "
-        "show what comes from the data and not from age. Distance: sliced Wasserstein, in training standard deviations. "
+        f"Share of states outside the training states' support (nearest neighbours; by chance {null}), one state a "
+        f"stream and "
+        f"{decorrelation} positions, after which states of one stream are no longer alike. Young states of the same "
+        f"streams "
+        "show what comes from the data and not from age. Distance: sliced Wasserstein, in training standard "
+        "deviations. "
         "Behaviour: how short continuations are predicted from the state; a state may drift where behaviour does not."
     )
 
@@ -192,8 +203,10 @@ def parts_caption(total: str, excess: str, error: str, ranks: str | None, same: 
     )
     rank = f" Their rankings correlate with {ranks}." if ranks else ""
     return (
-        f"Bars split the excess of states of age {ages} over young ones on the same targets; they add up to {total}, the "
-        f"measured excess is {excess} (error by stream: {error}, root mean square). Diamonds say what the loss does when the "
+        f"Bars split the excess of states of age {ages} over young ones on the same targets; they add up to "
+        f"{total}, the "
+        f"measured excess is {excess} (error by stream: {error}, root mean square). Diamonds say what the loss does "
+        f"when the "
         f"part is swapped between the two states. {agree}{rank} n = {n}."
     )
 
@@ -201,7 +214,8 @@ def parts_caption(total: str, excess: str, error: str, ranks: str | None, same: 
 def trace_caption(count: str, considered: str) -> str:
     return (
         f"The loss at the {count} worst of {considered} moments, by how much was read before them. Where a line rises, "
-        "reading further back does the harm. They were chosen for being the worst, so their harm is not typical, and chance "
+        "reading further back does the harm. They were chosen for being the worst, so their harm is not typical, "
+        "and chance "
         "has a part in it."
     )
 
@@ -217,18 +231,21 @@ def trace_moment(stream: str, first: str, last: str) -> str:
 def gap(explains: bool, share: str, interval: str, n: str) -> str:
     if explains:
         return (
-            f"Among states of equal age, how far a state lies from training explains {share} ({interval}, n = {n}) of how the "
+            f"Among states of equal age, how far a state lies from training explains {share} ({interval}, n = {n}) "
+            f"of how the "
             "excess differs between moments, on streams it was not fitted on."
         )
     return (
-        f"Among states of equal age, the gap to training does not explain how the excess differs between moments: {share} "
+        f"Among states of equal age, the gap to training does not explain how the excess differs between moments: "
+        f"{share} "
         f"({interval}, n = {n}) of its variance on streams it was not fitted on."
     )
 
 
 def forecast(age: str, seen: str, expected: str, linear: str) -> str:
     return (
-        f"Going by ages up to {seen}, the excess at age {age} would be about {expected}. If every doubling went on adding what "
+        f"Going by ages up to {seen}, the excess at age {age} would be about {expected}. If every doubling went on "
+        f"adding what "
         f"the last one did, it would be {linear}; a guess, not a measurement."
     )
 

@@ -118,11 +118,13 @@ def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
         "fails": f"このモデルは{context}を超えると破綻します。年齢 {numbers['from']} から悪くなり、年齢 {oldest} では"
         f"{numbers['measure']}が {change} 悪化します",
         "generalises": f"このモデルは{context}を超えても良くなり続けます(長さ一般化、調べた年齢は {oldest} まで)",
-        "robust": f"このモデルは{context}を超えても保たれます。年齢 {oldest} での{numbers['measure']}の差は {change} で、"
+        "robust": f"このモデルは{context}を超えても保たれます。年齢 {oldest} での{numbers['measure']}の差は "
+        f"{change} で、"
         "許容の範囲内です",
     }.get(
         verdict,
-        f"このモデルが{context}を超えて保たれるかは、この測定では決まりません。年齢 {oldest} での{numbers['measure']}の差は "
+        f"このモデルが{context}を超えて保たれるかは、この測定では決まりません。年齢 {oldest} "
+        f"での{numbers['measure']}の差は "
         f"{change} です",
     )
     if cause is not None:
@@ -171,12 +173,14 @@ def evidence(cause: Cause) -> list[str]:
         else:
             way = "短い" if facts["side"] == "shorter" else "長い"
             said.append(
-                f"曲線は年齢 {facts['turns']:,} 付近で折れ、上昇は {_number(facts, 'rise')} です。実際の学習文脈長は指定の "
+                f"曲線は年齢 {facts['turns']:,} 付近で折れ、上昇は {_number(facts, 'rise')} です。"
+                f"実際の学習文脈長は指定の "
                 f"{facts['named']:,} より{way}ようです。"
             )
     if "alike" in facts:
         said.append(
-            f"年齢 {facts['age']:,} での若い状態に対する超過は、データが最も変わらなかった所で {_number(facts, 'alike')}、"
+            f"年齢 {facts['age']:,} での若い状態に対する超過は、データが最も変わらなかった所で "
+            f"{_number(facts, 'alike')}、"
             f"最も変わった所で {_number(facts, 'changed')} です。"
         )
     if "stationary" in facts:
@@ -192,12 +196,14 @@ def evidence(cause: Cause) -> list[str]:
         said.append(f"古い入力を捨てたときの予測の動き(台地):{_number(facts, 'plateau')}。")
     if "gain" in facts:
         said.append(
-            f"学習文脈長より前の入力(最大 {facts['reach']:,} 位置前)は、別の系列での誤差の分散のうち {_number(facts, 'gain')} "
+            f"学習文脈長より前の入力(最大 {facts['reach']:,} 位置前)は、別の系列での誤差の分散のうち "
+            f"{_number(facts, 'gain')} "
             "(割合)を説明します。"
         )
     if "early" in facts:
         said.append(
-            f"同じ若さの状態の損失は、位置 {facts['late']:,} より後で、位置 {facts['early']:,} までより {_number(facts, 'rise')} "
+            f"同じ若さの状態の損失は、位置 {facts['late']:,} より後で、位置 {facts['early']:,} までより "
+            f"{_number(facts, 'rise')} "
             "大きくなります。違いはデータによるものです。"
         )
     return said or ["年齢が効いているので、この原因ではありません。"]
@@ -238,8 +244,10 @@ def advice(cause: str | None, verdict: str) -> str:
 
 def age_caption(n: str) -> str:
     return (
-        "どの点も同じ目標を、違う年齢の状態から予測したものです。低いほど良いです。破線より左は学習で出会った年齢です。帯は "
-        f"{n} にわたる 95\u00a0% 区間です。年齢の間の差は対になっており、これより正確に分かっています。水平線は状態をリセットした"
+        "どの点も同じ目標を、違う年齢の状態から予測したものです。低いほど良いです。"
+        "破線より左は学習で出会った年齢です。帯は "
+        f"{n} にわたる 95\u00a0% 区間です。年齢の間の差は対になっており、これより正確に分かっています。"
+        f"水平線は状態をリセットした"
         "ときの損失です。"
     )
 
@@ -250,22 +258,31 @@ def remembrance_caption(context: str, enough: str | None, negligible: str) -> st
         if enough
         else f"{negligible} 以下にはなりません。最も古い入力も予測を動かし続けます。"
     )
-    return f"{context} 位置を読んだ後の予測が、最後の部分だけを読んだ場合にどれだけ動くかを示します。破綻するモデルは破線の右で高い台地になります。{rest}"
+    return (
+        f"{context} 位置を読んだ後の予測が、最後の部分だけを読んだ場合にどれだけ動くかを示します。"
+        f"破綻するモデルは破線の右で高い台地になります。{rest}"
+    )
 
 
 def map_caption(explained: str, null: str, samples: str) -> str:
     return (
-        "灰色の点は学習の窓が通る状態で、塗った領域はその 95\u00a0% を含みます。記号は運用で出会う状態です。中抜きの記号は学習に"
-        "ない場所にあります(この平面ではなく全次元で測ります)。線は、状態が年をとるときの系列の平均です。遠い状態は実際より近くに描かれます。この平面は学習時の状態"
-        f"分布の分散の {explained} を示します。学習自身の状態でも偶然に {null} は未探索とされます。学習の状態は {samples} 個です。"
+        "灰色の点は学習の窓が通る状態で、塗った領域はその 95\u00a0% を含みます。記号は運用で出会う状態です。"
+        "中抜きの記号は学習に"
+        "ない場所にあります(この平面ではなく全次元で測ります)。線は、状態が年をとるときの系列の平均です。"
+        "遠い状態は実際より近くに描かれます。この平面は学習時の状態"
+        f"分布の分散の {explained} を示します。学習自身の状態でも偶然に {null} は未探索とされます。学習の状態は "
+        f"{samples} 個です。"
     )
 
 
 def coverage_caption(null: str, decorrelation: str) -> str:
     return (
-        f"学習時の状態分布の外にある状態の割合です(最近傍による。偶然なら {null})。系列ごとに {decorrelation} 位置おきに一つの状態を"
-        "数えます。同じ系列の若い状態は、年齢ではなくデータによる分を示します。距離は学習の標準偏差を単位とするスライス・ワッサー"
-        "スタイン距離です。ふるまい:短い続きを状態からどう予測するか。状態が動いても、ふるまいは動かないことがあります。"
+        f"学習時の状態分布の外にある状態の割合です(最近傍による。偶然なら {null})。系列ごとに {decorrelation} "
+        f"位置おきに一つの状態を"
+        "数えます。同じ系列の若い状態は、年齢ではなくデータによる分を示します。"
+        "距離は学習の標準偏差を単位とするスライス・ワッサー"
+        "スタイン距離です。ふるまい:短い続きを状態からどう予測するか。状態が動いても、"
+        "ふるまいは動かないことがあります。"
     )
 
 
@@ -277,14 +294,17 @@ def parts_caption(total: str, excess: str, error: str, ranks: str | None, same: 
     )
     rank = f"順位の相関は {ranks} です。" if ranks else ""
     return (
-        f"棒は、年齢 {ages} の状態が同じ目標で若い状態より悪い分を分けたものです。合計は {total}、測った超過は {excess} です(系列ごとの"
-        f"誤差の二乗平均平方根 {error})。菱形は、その部分を二つの状態の間で入れ替えたときの損失の動きです。{agree}{rank}n = {n}。"
+        f"棒は、年齢 {ages} の状態が同じ目標で若い状態より悪い分を分けたものです。合計は {total}、測った超過は "
+        f"{excess} です(系列ごとの"
+        f"誤差の二乗平均平方根 {error})。菱形は、その部分を二つの状態の間で入れ替えたときの損失の動きです。"
+        f"{agree}{rank}n = {n}。"
     )
 
 
 def trace_caption(count: str, considered: str) -> str:
     return (
-        f"{considered} の瞬間のうち最悪の {count} つの損失を、その前に読んだ長さごとに示します。線が上がる所で、さらに前を読むことが害を"
+        f"{considered} の瞬間のうち最悪の {count} つの損失を、その前に読んだ長さごとに示します。線が上がる所で、"
+        f"さらに前を読むことが害を"
         "なしています。最悪のものを選んだので、この害は典型ではなく、偶然も含みます。"
     )
 
@@ -299,13 +319,20 @@ def trace_moment(stream: str, first: str, last: str) -> str:
 
 def gap(explains: bool, share: str, interval: str, n: str) -> str:
     if explains:
-        return f"同じ年齢の状態の間では、学習からの隔たりが、超過の違いの {share}({interval}、n = {n})を別の系列で説明します。"
-    return f"同じ年齢の状態の間では、学習からの隔たりはこの破綻を説明しません(別の系列で説明される分散は {share}、{interval}、n = {n})。"
+        return (
+            f"同じ年齢の状態の間では、学習からの隔たりが、超過の違いの {share}({interval}、n = {n})"
+            f"を別の系列で説明します。"
+        )
+    return (
+        f"同じ年齢の状態の間では、学習からの隔たりはこの破綻を説明しません(別の系列で説明される分散は {share}、"
+        f"{interval}、n = {n})。"
+    )
 
 
 def forecast(age: str, seen: str, expected: str, linear: str) -> str:
     return (
-        f"年齢 {seen} までから見て、年齢 {age} での超過はおよそ {expected} と見込まれます。倍になるたびに同じだけ増え続けるなら {linear} "
+        f"年齢 {seen} までから見て、年齢 {age} での超過はおよそ {expected} と見込まれます。"
+        f"倍になるたびに同じだけ増え続けるなら {linear} "
         "です。測定ではなく見込みです。"
     )
 

@@ -25,7 +25,8 @@ CAUSE_SENTENCES = {
     "attention_window": "its attention window, rather than its recurrent part, meets what training never showed it",
     "train_context": "it seems to have been trained on windows of another length than was named",
     "stale_context": "its context is stale: it loses where the world changed, and not where the world stayed as it was",
-    "unexplored_state": "its state is unexplored: it wanders to where training never was, and there it loses even where the "
+    "unexplored_state": "its state is unexplored: it wanders to where training never was, and there it loses even "
+    "where the "
     "world stayed as it was",
     "memory_limited": "its memory is too short: age does no harm, yet it misses what lies further back",
     "harder_data": "the data get harder along the stream: age does no harm, and young states lose as much there",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from contourpy import contour_generator
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
@@ -106,10 +107,9 @@ def _region(axes: Axes, known: np.ndarray, low: np.ndarray, high: np.ndarray) ->
     level = float(np.quantile(density(known.T), 1 - INSIDE))
     x, y = np.meshgrid(np.linspace(low[0], high[0], 90), np.linspace(low[1], high[1], 90))
     heights = density(np.stack([x.ravel(), y.ravel()])).reshape(x.shape)
-    if not level < heights.max():
-        return
-    axes.contourf(x, y, heights, [level, heights.max() * 2], colors=[COLOUR["rule"]], alpha=0.55, zorder=1)
-    axes.contour(x, y, heights, [level], colors=[COLOUR["muted"]], linewidths=1.2, zorder=1)
+    for line in contour_generator(x, y, heights).lines(level):
+        axes.fill(*np.asarray(line).T, color=COLOUR["rule"], alpha=0.55, linewidth=0, zorder=1)
+        axes.plot(*np.asarray(line).T, color=COLOUR["muted"], linewidth=1.2, zorder=1)
 
 
 def _labels(axes: Axes, x: np.ndarray, y: np.ndarray, texts: Sequence[str]) -> None:
@@ -198,6 +198,6 @@ def bar_swatch(kind: str) -> str:
         "interval": '<path d="M5 6H29" stroke="var(--ink)" stroke-width="1.6"/>',
         "swap": '<path d="M17 1 22 6 17 11 12 6Z" fill="var(--line-2)"/>',
         "region": '<rect x="5" y="1.5" width="24" height="9" fill="var(--rule)" stroke="var(--muted)"/>',
-        "path": '<path d="M2 6H32" stroke="var(--ink)" stroke-width="1.8"/><circle cx="17" cy="6" r="2.5" fill="var(--ink)"/>',
+        "path": '<path d="M2 6H32M17 3.5v5" stroke="var(--ink)" stroke-width="1.8"/>',
     }[kind]
     return f'<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true">{shape}</svg>'
