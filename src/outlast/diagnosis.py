@@ -36,7 +36,7 @@ Progress = Callable[[str, float], None]
 
 Found = TypeVar("Found")
 
-_ATTRIBUTED = 3
+_ATTRIBUTED = 2
 _FLOAT64_PLACES = 8
 
 

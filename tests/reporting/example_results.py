@@ -259,7 +259,8 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
         "train_context": {"named": 64, "turns": 16, "side": "shorter", "rise": 0.1, "rise_low": 0.05, "rise_high": 0.2,
                           "rise_n": STREAMS},
         "memory_limited": {"gain": 0.03, "gain_low": 0.01, "gain_high": 0.05, "gain_n": STREAMS, "reach": 8192},
-        "harder_data": {"rise": 0.1, "rise_low": 0.05, "rise_high": 0.2, "rise_n": STREAMS, "early": 4096, "late": 12288},
+        "harder_data": {"rise": 0.1, "rise_low": 0.05, "rise_high": 0.2, "rise_n": STREAMS, "early": 4096,
+                        "late": 12288},
     }  # fmt: skip
     causes = [
         Cause(name, name == cause, 1.0 if name == cause else 0.0, found, [f"The excess is -0.01 for {name}."])

@@ -57,7 +57,7 @@ from outlast.streams.fits import check_inputs
 from outlast.tasks import TASKS, task
 from outlast.training import TrainSettings, fit
 
-MeasuringVerb = EvaluateVerb | DiagnoseVerb | RepairVerb | CompareVerb
+MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
 
 
 def run_check(options: CheckVerb) -> int:
@@ -134,19 +134,19 @@ def run_evaluate(options: EvaluateVerb) -> int:
 
 
 def run_diagnose(options: DiagnoseVerb) -> int:
-    parts, model = _split_and_model(options)
+    parts, model, context, measures = _to_diagnose(options)
     stationary = None
     if options.stationary:
         stationary = open_streams(options.stationary, **_reading(options, options.stationary))
-        try_out(model, stationary, _measures(options))
+        try_out(model, stationary, measures)
     with _output(options):
         with Reporter() as say:
             result = diagnose(
                 model,
                 parts,
-                train_context=options.train_context,
-                measures=_measures(options),
-                settings=DiagnoseSettings(measuring=_measuring(options), seed=options.seed),
+                train_context=context,
+                measures=measures,
+                settings=DiagnoseSettings(replace(_measuring(options), jobs=options.jobs), options.seed),
                 stationary=stationary,
                 name=options.model,
                 progress=lambda what, share: say(what, share),
@@ -158,6 +158,35 @@ def run_diagnose(options: DiagnoseVerb) -> int:
             write_figures(result, options.out / "figures", language=options.language)
     _warn(result.evaluation, parts)
     return 0
+
+
+def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Measure, ...] | None]:
+    """Streams, model, training context and measures, from the options or from a built-in task."""
+    asked = {"--data": options.data, "--train-context": options.train_context}
+    if not options.threads:
+        torch.set_num_threads(1)  # jobs are side by side, one thread each
+    if options.task is None:
+        if options.data is None or options.train_context is None:
+            raise InputError(
+                f"outlast diagnose without {' and '.join(flag for flag, given in asked.items() if given is None)}",
+                "data and training context, or a built-in task",
+                "name both, or --task power",
+            )
+        parts = split(open_streams(options.data, **_reading(options, options.data)), options.shares)
+        model, measures, context = _model(options.model, options), _measures(options), options.train_context
+    else:
+        if options.data is not None or options.reading():
+            raise InputError(
+                f"--task {options.task} with data or a way to read them",
+                "the one or the other",
+                "leave one of them out",
+            )
+        chosen = task(options.task)
+        parts, model = chosen.streams(), _model(options.model, options)
+        measures = _measures(options) or (chosen.measures(model) if chosen.measures else None)
+        context = options.train_context or chosen.train_context
+    try_out(model, parts.test, measures)
+    return parts, model, context, measures
 
 
 def run_repair(options: RepairVerb) -> int:
@@ -359,7 +388,7 @@ def _split(options: TrainVerb | MeasuringVerb) -> Split:
     return split(open_streams(options.data, **_reading(options, options.data)), options.shares)
 
 
-def _reading(options: TrainVerb | MeasuringVerb | CheckVerb, path: Path) -> dict[str, Any]:
+def _reading(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb, path: Path) -> dict[str, Any]:
     """What the reader of `path` is told: tables are scaled for the split to come, others are split afterwards."""
     given = options.reading()
     if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
@@ -394,7 +423,7 @@ def _intervention(options: RepairVerb) -> Intervention:
     return intervention(options.intervention, **settings)
 
 
-def _command(options: TrainVerb | MeasuringVerb | CheckVerb) -> dict[str, Any]:
+def _command(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb) -> dict[str, Any]:
     """What a report needs to write the next command: model, data, how the data are read, and where results are."""
     command = {"out": str(options.out), "options": _words(options)}
     if options.model:
@@ -404,7 +433,7 @@ def _command(options: TrainVerb | MeasuringVerb | CheckVerb) -> dict[str, Any]:
     return {"command": command}
 
 
-def _words(options: TrainVerb | MeasuringVerb | CheckVerb) -> str:
+def _words(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb) -> str:
     """The reading options as one types them."""
     words: list[str] = []
     for name, value in options.reading().items():
