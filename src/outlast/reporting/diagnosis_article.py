@@ -437,10 +437,10 @@ def _outlook(result: Diagnosis, words: ModuleType) -> Sequence[Block]:
     blocks: list[Block] = []
     if result.gap and result.evaluation.verdict and result.evaluation.verdict.name == "fails":
         each = result.gap.explained
-        interval = f"{percent(each.low, signed=True)} – {percent(each.high, signed=True)}"
-        blocks.append(
-            Paragraph(words.gap(result.gap.explains, percent(each.mean, signed=True), interval, integer(each.n)))
+        share, low, high = (
+            f"{fixed(100 * value, 1, signed=True)}\u00a0%" for value in (each.mean, each.low, each.high)
         )
+        blocks.append(Paragraph(words.gap(result.gap.explains, share, f"{low} to {high}", integer(each.n))))
     if result.forecast:
         ahead: Any = result.forecast
         unit = _unit(result.evaluation, words)

@@ -151,7 +151,7 @@ def bars(
         tall = 34 * len(everything) + 74
         with matplotlib.rc_context(STYLE):
             figure, axes = blank(width, tall, right=24, top=6)
-            left = 250 if wide else 150
+            left = 250 if wide else 172
             box = axes.get_position()
             axes.set_position((left / width, box.y0, 1 - (left + 24) / width, box.height))
             axes.grid(axis="y", visible=False)
@@ -166,7 +166,7 @@ def bars(
                     linestyle="none", zorder=4,
                 )  # fmt: skip
             axes.axvline(0, color=COLOUR["muted"], linewidth=1.2, zorder=1)
-            longest = 32 if wide else 19
+            longest = 32 if wide else 23
             names = [row.name if len(row.name) <= longest else "…" + row.name[1 - longest :] for row in everything]
             axes.set_yticks(places, names, parse_math=False)
             axes.tick_params(axis="y", labelcolor=COLOUR["ink"])
