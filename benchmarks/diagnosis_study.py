@@ -5,7 +5,8 @@
 Models and results are kept in the folder; what is there is not made again, so a stopped study goes on. Planted models
 are those of the tests. Trained ones learn from windows of a world that does not change within a window; whether they
 fail past it is measured, not known: where they are told to fail, the cause is right if it is what the streams allow (a
-world that stays leaves an unexplored state, one that changes stale context); where not, there should be no cause.
+world that stays leaves an unexplored state, one that changes stale context); where not, there should be no cause. Those
+with nothing to remember were expected to hold, so that one of them which fails counts as an error.
 """
 
 from __future__ import annotations
