@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table test lint clean
+.PHONY: install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study \
+	test lint clean
 
 install: .venv/installed
 
@@ -36,6 +37,9 @@ speech: install
 
 speech-table: install
 	$(BIN)/python -m outlast.tasks.speech_table --out runs/speech-table --page docs/speech.md
+
+diagnosis-study: install
+	$(BIN)/python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
 
 lint: install
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from outlast.results import (
     CheckReport,
     Comparison,
     Control,
+    Diagnosis,
     Evaluation,
     Repair,
     Training,
@@ -33,7 +34,14 @@ from outlast.results import (
     write_atomically,
 )
 
-KINDS = {"evaluate": Evaluation, "repair": Repair, "compare": Comparison, "check": CheckReport, "train": Training}
+KINDS = {
+    "evaluate": Evaluation,
+    "repair": Repair,
+    "compare": Comparison,
+    "check": CheckReport,
+    "train": Training,
+    "diagnose": Diagnosis,
+}
 floats = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=6)
 documents = st.recursive(

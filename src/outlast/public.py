@@ -3,6 +3,7 @@
 from outlast.adapters import adapt, from_factory
 from outlast.adapters.check import check
 from outlast.checkpoints import load, save
+from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
@@ -11,7 +12,7 @@ from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, st
 from outlast.model import InputSpec, Recurrent
 from outlast.objectives import self_distillation
 from outlast.repairs import compare, repair
-from outlast.reporting import write_report
+from outlast.reporting import write_figures, write_report
 from outlast.resetting import with_reset
 from outlast.results import VERSION, load_result, save_result
 from outlast.state import StatePart
@@ -25,6 +26,7 @@ __all__ = [
     "TASKS",
     "Batch",
     "Carry",
+    "DiagnoseSettings",
     "EvalSettings",
     "FittedNoise",
     "InputError",
@@ -46,6 +48,7 @@ __all__ = [
     "build",
     "check",
     "compare",
+    "diagnose",
     "evaluate",
     "fit",
     "from_factory",
@@ -63,5 +66,6 @@ __all__ = [
     "state_passing",
     "tbtt",
     "with_reset",
+    "write_figures",
     "write_report",
 ]

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import cattrs
+from cattrs.strategies import configure_union_passthrough
 
 from outlast.errors import InputError
+from outlast.findings import Attribution, Cause, Coverage, Forecast, Gap, Remembrance, Trace
 
 VERSION = importlib.metadata.version("outlast")
 
@@ -231,15 +233,48 @@ class Training:
     outlast: str = ""
 
 
-Result = Evaluation | Repair | Comparison | CheckReport | Training
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a model does past its training context what it does; `causes` begins with those found, the weightiest first.
+
+    What could not be asked of the model is None, and `left_out` says why.
+    """
+
+    evaluation: Evaluation
+    causes: list[Cause]
+    remembrance: Remembrance | None
+    coverage: Coverage | None
+    attribution: Attribution | None
+    trace: Trace | None
+    gap: Gap | None
+    forecast: Forecast | None
+    settings: dict[str, Any]
+    seconds: float
+    left_out: dict[str, str] = field(default_factory=dict)
+    kind: str = "diagnose"
+    outlast: str = ""
+
+    @property
+    def main(self) -> Cause | None:
+        """The weightiest cause that was found."""
+        return next((cause for cause in self.causes if cause.found), None)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        return self.evaluation.model
+
+
+Result = Evaluation | Repair | Comparison | CheckReport | Training | Diagnosis
 _KINDS: dict[str, type] = {
     "evaluate": Evaluation,
     "repair": Repair,
     "compare": Comparison,
     "check": CheckReport,
     "train": Training,
+    "diagnose": Diagnosis,
 }
 _converter = cattrs.Converter()
+configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
 
 
 def to_json(result: Result) -> str:

@@ -14,6 +14,7 @@ import outlast
 from cli.workshop import MEASURE, QUICK, READ, Outcome, Run, figures, files
 from outlast.cli.options import VERBS
 from outlast.families import FAMILIES
+from outlast.results import Diagnosis
 
 REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "60", "--learning-rate", "0.01")
 
@@ -52,6 +53,32 @@ def test_evaluate_writes_and_prints(run: Run, here: Path) -> None:
     assert files(here / "out") == {"result.json", "report.html"}
     result = outlast.load_result(here / "out")
     assert result.kind == "evaluate"
+
+
+def test_diagnose_says_why(run: Run, here: Path) -> None:
+    words = ("diagnose", "--model", "mymod:drifting", *MEASURE)
+    outcome = run(*words, "--language", "ja", "--figures", "--out", "out")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith("FAILS")
+    result = outlast.load_result(here / "out")
+    assert isinstance(result, Diagnosis)
+    assert result.main is not None
+    assert result.main.name == "train_context"  # its error begins long before the eight positions that are named
+    page = (here / "out" / "report.html").read_text()
+    assert '<html lang="ja">' in page
+    assert "学習文脈長の食い違い" in page
+    assert {path.suffix for path in (here / "out" / "figures").iterdir()} == {".svg", ".png"}
+    drawn = run("report", "out", "--language", "ja", "--out", "again.html")
+    assert (drawn.status, (here / "again.html").read_text()) == (0, page)
+    typed = [line for line in commands(outcome, here / "out") if line.startswith("outlast diagnose")]
+    assert typed
+    assert run(*shlex.split(typed[0].replace("TRAINED_ON", "4"))[1:], *QUICK, "--out", "next").status == 0
+
+
+def test_diagnose_without_data_or_with_too_much(run: Run, here: Path) -> None:
+    message = run("diagnose", "--model", "mymod:drifting", "--data", "readings.csv").refused()
+    assert "without --train-context" in message
+    run("diagnose", "--model", "mymod:drifting", "--task", "power", "--data", "readings.csv").refused()
 
 
 def test_json_is_alone_on_standard_output(run: Run, here: Path) -> None:

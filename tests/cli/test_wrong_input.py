@@ -267,7 +267,7 @@ def test_a_disk_that_fills_up_after_the_report(run: Run, here: Path, monkeypatch
     before, known = (here / "out" / "result.json").read_bytes(), files(here / "out")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def full(*arguments: object) -> Path:
+    def full(*arguments: object, **named: object) -> Path:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         return here / "out" / "report.html"
 

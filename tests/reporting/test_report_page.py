@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from outlast.errors import InputError
-from outlast.reporting import write_report
+from outlast.reporting import Language, diagnosis_en, diagnosis_ja, write_figures, write_report
 from outlast.results import CompareRow, Result, from_json, to_json
 from reporting import example_results as example
 
@@ -53,14 +53,26 @@ CASES: dict[str, list[Result]] = {
     "one band": [example.evaluation([2.7], ages=[(0, 1)], verdict=None, with_short=False)],
     "generalises": [example.evaluation(example.CARRY, verdict="generalises")],
     "undecided": [example.evaluation(example.NOISE, verdict="undecided")],
+    "diagnosis": [example.diagnosis()],
+    "no cause": [example.diagnosis(None, example.evaluation(example.CARRY, verdict="generalises"))],
+    "診断": [example.diagnosis("stale_context")],
+    "原因なし": [example.diagnosis(None)],
+    "diagnosis and others": [example.diagnosis("numerics"), example.evaluation()],
     "mix": [example.evaluation(), example.comparison(), example.check_report(), example.training()],
 }
+
+
+def language(name: str) -> Language:
+    return "en" if name.isascii() else "ja"
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pages")
-    return {name: write_report(results, folder / f"{name}.html").read_text() for name, results in CASES.items()}
+    return {
+        name: write_report(results, folder / f"{name}.html", language=language(name)).read_text()
+        for name, results in CASES.items()
+    }
 
 
 class Outline(HTMLParser):
@@ -141,6 +153,61 @@ def test_a_title_of_ones_own(tmp_path: Path) -> None:
 def test_no_results_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no results"):
         write_report([], tmp_path / "report.html")
+
+
+@pytest.mark.parametrize("cause", diagnosis_en.CAUSE_NAMES)
+def test_the_cause_is_told_in_both_languages(cause: str, tmp_path: Path) -> None:
+    result = example.diagnosis(cause)
+    for words in (diagnosis_en, diagnosis_ja):
+        tongue = "ja" if words is diagnosis_ja else "en"
+        page = write_report([result], tmp_path / "report.html", language=tongue).read_text()
+        assert f'<html lang="{tongue}">' in page
+        assert words.CAUSE_SENTENCES[cause] in page
+        assert html.escape(words.advice(cause, "fails")) in page
+
+
+def test_the_languages_have_the_same_words() -> None:
+    """Every name of the one is a name of the other, and their tables have the same keys."""
+    names = [{name for name in vars(words) if not name.startswith("_")} for words in (diagnosis_en, diagnosis_ja)]
+    assert names[0] ^ names[1] == {"labels"}
+    for name in names[0] & names[1]:
+        first, second = getattr(diagnosis_en, name), getattr(diagnosis_ja, name)
+        if isinstance(first, dict) and name not in ("UNITS", "BADGES", "MEASURES"):
+            assert first.keys() == second.keys(), name
+        if isinstance(first, tuple) and name != "GLOSSARY_ENTRIES":
+            assert len(first) == len(second), name
+
+
+def test_the_japanese_page_is_japanese(pages: dict[str, str]) -> None:
+    """The article's own words, and no English sentence left in what is shown."""
+    page = re.sub(
+        r"<style>.*?</style>|<pre>.*?</pre>|<dl class=.facts wide-facts.*?</dl>", "", pages["診断"], flags=re.DOTALL
+    )
+    text = re.sub(r"<[^>]+>", " ", page)
+    for words in ("長さ一般化", "未探索の状態", "状態分布"):
+        assert words in text
+    assert re.findall(r"[A-Za-z]+(?: [a-z]+){3,}", text) == []
+
+
+def test_only_diagnoses_are_told_in_japanese(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="evaluate"):
+        write_report([example.evaluation()], tmp_path / "report.html", language="ja")
+
+
+def test_figures_stand_alone(tmp_path: Path) -> None:
+    """Each figure as SVG and PNG, in real colours and without the page's variables."""
+    written = write_figures(example.diagnosis(), tmp_path / "figures")
+    names = {path.name for path in written}
+    assert names == {
+        f"{name}.{kind}" for name in ("age", "map", "parts", "remembrance", "trace") for kind in ("svg", "png")
+    }
+    for path in written:
+        if path.suffix == ".svg":
+            text = path.read_text()
+            assert "var(--" not in text
+            assert not re.search("#0[bc]000", text)
+        else:
+            assert path.read_bytes().startswith(b"\x89PNG")
 
 
 MEASURE = """

@@ -170,6 +170,29 @@ class EvaluateVerb(Running, Measuring, Reading, Source, Model):
 
 
 @dataclass(kw_only=True)
+class DiagnoseVerb(Running, Measuring, Reading, Model):
+    """Say why a model fails past its training context, which part of its state does it, and from which age on."""
+
+    data: Given[Path] = None
+    """A file (.npy, .csv, .tsv, .parquet, .txt) or a folder of .txt files. Training streams say what training passed
+    through, test streams what deployment meets."""
+    train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
+    """Positions that a training window had."""
+    task: Given[str] = None
+    """Instead of data and training context: those of a built-in task, such as power (the quickstart's)."""
+    targets: int = 512
+    """Target positions a stream that every age is scored on."""
+    jobs: int = 2
+    """Passes over the streams made side by side, one thread each."""
+    stationary: Given[Path] = None
+    """Streams of the same kind whose world does not change, to tell an unexplored state from stale context."""
+    language: Literal["en", "ja"] = "en"
+    """Of the report: English or Japanese."""
+    figures: bool = False
+    """Also write every figure as SVG and PNG to OUT/figures."""
+
+
+@dataclass(kw_only=True)
 class RepairVerb(Running, Learning, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 
@@ -225,6 +248,10 @@ class ReportVerb:
     """result.json files, or folders with one."""
     out: Path = Path("report.html")
     """The HTML file."""
+    language: Literal["en", "ja"] = "en"
+    """English, or Japanese for what outlast diagnose wrote."""
+    figures: Given[Path] = None
+    """Also write every figure as SVG and PNG to this folder."""
 
 
 @dataclass(kw_only=True)
@@ -277,6 +304,7 @@ VERBS: dict[str, type] = {
     "check": CheckVerb,
     "train": TrainVerb,
     "evaluate": EvaluateVerb,
+    "diagnose": DiagnoseVerb,
     "repair": RepairVerb,
     "compare": CompareVerb,
     "generate": GenerateVerb,

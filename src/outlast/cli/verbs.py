@@ -25,6 +25,7 @@ from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
+    DiagnoseVerb,
     EnvVerb,
     EvaluateVerb,
     GenerateVerb,
@@ -41,6 +42,7 @@ from outlast.cli.options import (
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out
 from outlast.cli.words import Words
+from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.environment import environment
 from outlast.errors import InputError, Interrupted, unknown_name
 from outlast.evaluation import EvalSettings, describe_model, evaluate
@@ -52,7 +54,7 @@ from outlast.model import InputSpec, Recurrent
 from outlast.objectives import objective
 from outlast.quickstart import quickstart, quickstart_seeds
 from outlast.repairs import compare, repair
-from outlast.reporting import summary, write_report
+from outlast.reporting import Language, summary, write_figures, write_report
 from outlast.results import VERSION, Evaluation, Result, Training, load_result, save_result, to_json
 from outlast.streams import Split, Streams, open_streams, split
 from outlast.streams.fits import check_inputs
@@ -134,6 +136,62 @@ def run_evaluate(options: EvaluateVerb) -> int:
         _finish(replace(result, settings={**result.settings, **_command(options)}), options)
     _warn(result, parts)
     return 0
+
+
+def run_diagnose(options: DiagnoseVerb) -> int:
+    parts, model, context, measures = _to_diagnose(options)
+    stationary = None
+    if options.stationary:
+        stationary = open_streams(options.stationary, **_reading(options, options.stationary))
+        try_out(model, stationary, measures)
+    with _output(options):
+        with Reporter() as say:
+            result = diagnose(
+                model,
+                parts,
+                train_context=context,
+                measures=measures,
+                settings=DiagnoseSettings(replace(_measuring(options), jobs=options.jobs), options.seed),
+                stationary=stationary,
+                name=options.model,
+                progress=lambda what, share: say(what, share),
+            )
+        measured = replace(result.evaluation, settings={**result.evaluation.settings, **_command(options)})
+        result = replace(result, evaluation=measured)
+        _finish(result, options, options.language)
+        if options.figures:
+            write_figures(result, options.out / "figures", language=options.language)
+    _warn(result.evaluation, parts)
+    return 0
+
+
+def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Measure, ...] | None]:
+    """Streams, model, training context and measures, from the options or from a built-in task."""
+    asked = {"--data": options.data, "--train-context": options.train_context}
+    if not options.threads:
+        torch.set_num_threads(1)  # jobs are side by side, one thread each
+    if options.task is None:
+        if options.data is None or options.train_context is None:
+            raise InputError(
+                f"outlast diagnose without {' and '.join(flag for flag, given in asked.items() if given is None)}",
+                "data and training context, or a built-in task",
+                "name both, or --task power",
+            )
+        parts = split(open_streams(options.data, **_reading(options, options.data)), options.shares)
+        model, measures, context = _model(options.model, options), _measures(options), options.train_context
+    else:
+        if options.data is not None or options.reading():
+            raise InputError(
+                f"--task {options.task} with data or a way to read them",
+                "the one or the other",
+                "leave one of them out",
+            )
+        chosen = task(options.task)
+        parts, model = chosen.streams(), _model(options.model, options)
+        measures = _measures(options) or (chosen.measures(model) if chosen.measures else None)
+        context = options.train_context or chosen.train_context
+    try_out(model, parts.test, measures)
+    return parts, model, context, measures
 
 
 def run_repair(options: RepairVerb) -> int:
@@ -221,7 +279,12 @@ def run_generate(options: GenerateVerb) -> int:
 def run_report(options: ReportVerb) -> int:
     if not options.results:
         raise InputError("no results", "result.json files or folders with one", "outlast report runs/quickstart")
-    print(write_report([load_result(path) for path in options.results], options.out))
+    results = [load_result(path) for path in options.results]
+    if options.figures:
+        for number, result in enumerate(results, start=1):
+            folder = options.figures if len(results) == 1 else options.figures / str(number)
+            write_figures(result, folder, language=options.language)
+    print(write_report(results, options.out, language=options.language))
     return 0
 
 
@@ -364,7 +427,7 @@ def _split(options: TrainVerb | MeasuringVerb) -> Split:
     return split(open_streams(options.data, **_reading(options, options.data)), options.shares)
 
 
-def _reading(options: TrainVerb | MeasuringVerb | CheckVerb, path: Path) -> dict[str, Any]:
+def _reading(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb, path: Path) -> dict[str, Any]:
     """What the reader of `path` is told: tables are scaled for the split to come, others are split afterwards."""
     given = options.reading()
     if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
@@ -399,7 +462,7 @@ def _intervention(options: RepairVerb) -> Intervention:
     return intervention(options.intervention, **settings)
 
 
-def _command(options: TrainVerb | MeasuringVerb | CheckVerb) -> dict[str, Any]:
+def _command(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb) -> dict[str, Any]:
     """What a report needs to write the next command: model, data, how the data are read, and where results are."""
     command = {"out": str(options.out), "options": _words(options)}
     if options.model:
@@ -409,7 +472,7 @@ def _command(options: TrainVerb | MeasuringVerb | CheckVerb) -> dict[str, Any]:
     return {"command": command}
 
 
-def _words(options: TrainVerb | MeasuringVerb | CheckVerb) -> str:
+def _words(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb) -> str:
     """The reading options as one types them."""
     words: list[str] = []
     for name, value in options.reading().items():
@@ -456,9 +519,9 @@ def _checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
     return folder
 
 
-def _finish(result: Result, options: Running) -> None:
+def _finish(result: Result, options: Running, language: Language = "en") -> None:
     """Write report.html, then result.json: where there is a new result.json, the rest is there."""
-    report = write_report([result], options.out / "report.html")
+    report = write_report([result], options.out / "report.html", language=language)
     save_result(result, options.out / "result.json")
     print(to_json(result) if options.json else summary(result))
     _tell(options, f"\nreport: {report}")

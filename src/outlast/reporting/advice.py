@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from outlast.reporting.numbers import integer
 from outlast.reporting.sentences import level, picked_row, repair_label, unit
-from outlast.results import CheckReport, Comparison, Evaluation, Repair, Result, Training
+from outlast.results import CheckReport, Comparison, Diagnosis, Evaluation, Repair, Result, Training
 
 
 class Step(NamedTuple):
@@ -24,7 +24,7 @@ def _given(record: dict[str, Any]) -> dict[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
-def _command(verb: str, record: dict[str, Any], *options: str, model: str | None = None, data: str | None = "") -> str:
+def command(verb: str, record: dict[str, Any], *options: str, model: str | None = None, data: str | None = "") -> str:
     """A command line that runs as it is printed; MODEL and DATA stand for what the result does not say.
 
     Args:
@@ -63,6 +63,8 @@ def next_steps(result: Result) -> list[Step]:
             return _after_check(result)
         case Training():
             return _after_training(result)
+        case Diagnosis():
+            return _after_evaluation(result.evaluation) if result.main is None else _after_diagnosis(result)
 
 
 def _after_training(training: Training) -> list[Step]:
@@ -71,9 +73,21 @@ def _after_training(training: Training) -> list[Step]:
     return [
         Step(
             "Measure how the model does past its training context:",
-            _command("evaluate", settings, context, model=_saved(settings)),
+            command("evaluate", settings, context, model=_saved(settings)),
         )
     ]
+
+
+def _after_diagnosis(diagnosis: Diagnosis) -> list[Step]:
+    """What the evaluation inside would advise; where arithmetic or the named length is wrong, that comes first."""
+    main, evaluation = diagnosis.main, diagnosis.evaluation
+    if main is not None and main.name == "numerics":
+        again = command("diagnose", evaluation.settings, _context(evaluation), model="MODEL_IN_FLOAT32")
+        return [Step("Keep the state in float32 and diagnose the model again:", again)]
+    if main is not None and main.name == "train_context":
+        again = command("diagnose", evaluation.settings, "--train-context TRAINED_ON")
+        return [Step("Name the length that the model was trained on, and diagnose it again:", again)]
+    return _after_evaluation(evaluation)
 
 
 def _after_evaluation(evaluation: Evaluation) -> list[Step]:
@@ -91,11 +105,11 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
             Step(
                 "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
                 f"{integer(run)}, twenty training contexts, is a start:",
-                _command("repair", settings, _context(evaluation), f"--intervention carry --expected-run {run}"),
+                command("repair", settings, _context(evaluation), f"--intervention carry --expected-run {run}"),
             ),
             Step(
                 "Or let several interventions compete on equal terms:",
-                _command("compare", settings, _context(evaluation)),
+                command("compare", settings, _context(evaluation)),
             ),
             *_without_training(evaluation),
         ]
@@ -118,7 +132,7 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
 
 
 def _evaluate(evaluation: Evaluation, *options: str, data: str = "") -> str:
-    return _command("evaluate", evaluation.settings, _context(evaluation), *options, data=data)
+    return command("evaluate", evaluation.settings, _context(evaluation), *options, data=data)
 
 
 def _without_training(evaluation: Evaluation) -> list[Step]:
@@ -165,14 +179,14 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
         first,
         Step(
             "Measure it once more on data that no choice was made on, before it replaces the base model:",
-            _command("evaluate", before.settings, _context(before), model=saved or "repaired", data="OTHER_DATA"),
+            command("evaluate", before.settings, _context(before), model=saved or "repaired", data="OTHER_DATA"),
         ),
     ]
 
 
 def _other_ways(repair: Repair) -> list[Step]:
     before = repair.before
-    compare = Step("Let other interventions compete:", _command("compare", before.settings, _context(before)))
+    compare = Step("Let other interventions compete:", command("compare", before.settings, _context(before)))
     if repair.refused_because == "short_context_lost":
         return [
             Step(
@@ -206,12 +220,12 @@ def _after_check(report: CheckReport) -> list[Step]:
         return [
             Step(
                 "Measure how the model does past its training context:",
-                _command("evaluate", report.model, "--train-context TRAIN_CONTEXT"),
+                command("evaluate", report.model, "--train-context TRAIN_CONTEXT"),
             )
         ]
     return [
         Step(
             "Mend the points that fail before anything is measured or repaired, then check again:",
-            _command("check", report.model, data=None),
+            command("check", report.model, data=None),
         )
     ]

@@ -24,7 +24,7 @@ class Curve:
     strong: bool
 
 
-def _centre(first: int, end: int) -> float:
+def centre(first: int, end: int) -> float:
     """The geometric middle of the integers in [first, end); 0 alone is drawn at one half."""
     if first == 0:
         return 0.5 if end == 1 else end / 2
@@ -45,7 +45,7 @@ def _band_lines(drawn: Sequence[tuple[Curve, Look]]) -> list[Line]:
     lines = []
     for curve, look in drawn:
         bands = curve.evaluation.age_curve
-        points = [(_centre(*band.age), band.loss, band.low, band.high) for band in bands]
+        points = [(centre(*band.age), band.loss, band.low, band.high) for band in bands]
         # A curve that leaves out bands which another one has must not look as if it were known there.
         gaps = {
             index
@@ -155,7 +155,7 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureBlock, Fold
     for curve, look in drawn:
         bins = curve.evaluation.position_curve
         names = [other.name for other, _ in drawn]
-        points = [(_centre(each.start, each.end), each.loss, each.low, each.high) for each in bins]
+        points = [(centre(each.start, each.end), each.loss, each.low, each.high) for each in bins]
         lines.append(Line(curve.name, look, points, captions.end_label(curve.name, bins[-1].loss, names)))
     described = [
         captions.curve_description(

@@ -8,6 +8,28 @@ KINDS = {
     "compare": "Comparison of repairs",
     "check": "Check of the contract",
     "train": "Training",
+    "diagnose": "Diagnosis",
+}
+
+CAUSE_NAMES = {
+    "numerics": "numerics",
+    "attention_window": "attention window",
+    "train_context": "another training context",
+    "stale_context": "stale context",
+    "unexplored_state": "unexplored state",
+    "memory_limited": "memory too short",
+    "harder_data": "harder data",
+}
+CAUSE_SENTENCES = {
+    "numerics": "the arithmetic is too narrow: the same model in float64 does not lose as much",
+    "attention_window": "its attention window, rather than its recurrent part, meets what training never showed it",
+    "train_context": "it seems to have been trained on windows of another length than was named",
+    "stale_context": "its context is stale: it loses where the world changed, and not where the world stayed as it was",
+    "unexplored_state": "its state is unexplored: it wanders to where training never was, and there it loses even "
+    "where the "
+    "world stayed as it was",
+    "memory_limited": "its memory is too short: age does no harm, yet it misses what lies further back",
+    "harder_data": "the data get harder along the stream: age does no harm, and young states lose as much there",
 }
 
 MEASURES = {

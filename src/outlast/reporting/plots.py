@@ -6,10 +6,12 @@ matplotlib writes fixed colours; each role has a colour of its own that is repla
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,28 +22,32 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
 from outlast.reporting.numbers import fixed, integer, number
 
 MAX_LINES = 8
-_DPI = 72  # one SVG unit is one CSS pixel at full width
+DPI = 72  # one SVG unit is one CSS pixel at full width
 _LABEL_GAP = 17.0
-_VARIABLES = {
+VARIABLES = {
     "#0b0001": "ink",
     "#0b0002": "muted",
     "#0b0003": "rule",
     "#0b0004": "page",
     **{f"#0c000{index}": f"line-{index}" for index in range(MAX_LINES)},
 }
-_COLOUR = {variable: sentinel for sentinel, variable in _VARIABLES.items()}
+COLOUR = {variable: sentinel for sentinel, variable in VARIABLES.items()}
 _MARKERS = "osD^vPXh"
 _DASHES: tuple[tuple[float, ...], ...] = ((), (), (5, 2), (2, 1.5), (7, 2, 1.5, 2), (4, 1.5), (1.2, 1.5), (9, 3))
-_STYLE: Any = {
+_JAPANESE = ("Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "MS Gothic")
+_INSTALLED = {entry.name for entry in fontManager.ttflist}
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "outlast",
-    "font.family": ["DejaVu Sans"],
+    # The second is asked for signs that the first lacks.
+    "font.family": ["DejaVu Sans", *[name for name in _JAPANESE if name in _INSTALLED][:1]],
     "axes.unicode_minus": True,
 }
 
@@ -54,7 +60,7 @@ class Look(NamedTuple):
 
     @property
     def colour(self) -> str:
-        return _COLOUR[f"line-{self.slot}"]
+        return COLOUR[f"line-{self.slot}"]
 
     @property
     def width(self) -> float:
@@ -112,6 +118,7 @@ def curve(
     description: str,
     height: int = 430,
     log_x: bool = True,
+    log_y: bool | None = None,
     markers: bool = True,
 ) -> Drawing:
     """Lines with intervals over a logarithmic axis.
@@ -121,13 +128,14 @@ def curve(
         mark: where a vertical line stands, and its words.
         zero_at: where 0 is drawn on the logarithmic axis, if it is.
         key: makes the identifiers of this figure unlike those of others on the page.
+        log_y: whether losses stand on a logarithmic axis; None: where they differ much.
         markers: whether each point is marked.
     """
-    log_y = needs_log(lines, levels)
+    log_y = needs_log(lines, levels) if log_y is None else log_y
     drawn = []
     for width, tall, wide, x_label in ((880, height, True, x_labels[0]), (400, min(height, 350), False, x_labels[1])):
-        with matplotlib.rc_context(_STYLE):
-            figure, axes = _figure(width, tall, right=215 if wide else 12, top=40 if mark else 20)
+        with matplotlib.rc_context(STYLE):
+            figure, axes = blank(width, tall, right=215 if wide else 12, top=40 if mark else 20)
             if log_x:
                 axes.set_xscale("log", base=2)
             if log_y:
@@ -136,19 +144,19 @@ def curve(
                 _line(axes, line, banded=len(lines) <= 3 or line.look.strong, markers=markers)
             for index, level in enumerate(levels):
                 axes.axhline(
-                    level.value, color=_COLOUR["muted"], linewidth=1.3, dashes=_LEVEL_DASHES[index % 2], zorder=1
+                    level.value, color=COLOUR["muted"], linewidth=1.3, dashes=_LEVEL_DASHES[index % 2], zorder=1
                 )
             _x_axis(axes, [point[0] for line in lines for point in line.points], mark, zero_at, log_x)
             _y_axis(axes, log_y)
-            axes.set_xlabel(x_label, color=_COLOUR["muted"], parse_math=False)
+            axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
             axes.set_title(
-                y_label, loc="left", color=_COLOUR["muted"], fontsize=12.5, pad=25 if mark else 8, parse_math=False
+                y_label, loc="left", color=COLOUR["muted"], fontsize=12.5, pad=25 if mark else 8, parse_math=False
             )
             if mark:
                 _mark(axes, *mark)
             if wide:
                 _end_labels(axes, lines, levels)
-            drawn.append(_svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
+            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
     return Drawing(*drawn, log_loss=log_y)
 
 
@@ -173,8 +181,8 @@ def panels(
         columns = min(columns, len(names))
         rows = math.ceil(len(names) / columns)
         tall = rows * (190 if wide else 165) + 30
-        with matplotlib.rc_context(_STYLE):
-            figure = Figure(figsize=(width / _DPI, tall / _DPI), dpi=_DPI, facecolor="none")
+        with matplotlib.rc_context(STYLE):
+            figure = Figure(figsize=(width / DPI, tall / DPI), dpi=DPI, facecolor="none")
             FigureCanvasSVG(figure)
             grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
             figure.subplots_adjust(
@@ -195,10 +203,10 @@ def panels(
                         dashes=(3, 2) if dashed else (),
                         solid_capstyle="round",
                     )
-                axes.axvline(mark[0], color=_COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
+                axes.axvline(mark[0], color=COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
                 longest = 34 if wide else 24
                 text = name if len(name) <= longest else "…" + name[1 - longest :]
-                axes.set_title(text, loc="left", color=_COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
+                axes.set_title(text, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
                 _x_axis(axes, [x for _, _, points in panel for x, _ in points], mark, None, True)
                 _y_axis(axes, log_y)
             for index, axes in enumerate(flat):
@@ -206,8 +214,8 @@ def panels(
                     axes.set_visible(False)
                 elif index + columns >= len(names):
                     axes.tick_params(labelbottom=True)
-            figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=_COLOUR["muted"])
-            drawn.append(_svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
+            figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=COLOUR["muted"])
+            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
     return Drawing(*drawn, log_loss=log_y)
 
 
@@ -237,8 +245,8 @@ def swatch(look: Look | None, *, level: int = 0, plain: bool = False, dashed: bo
     )
 
 
-def _figure(width: int, height: int, *, right: int, top: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="none")
+def blank(width: int, height: int, *, right: int, top: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="none")
     FigureCanvasSVG(figure)
     left, bottom = 58, 52
     axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (top + 8 + bottom) / height))
@@ -250,10 +258,10 @@ def _frame(axes: Axes) -> None:
     axes.set_facecolor("none")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_COLOUR["muted"])
-    axes.grid(axis="y", color=_COLOUR["rule"], linewidth=1)
+    axes.spines["bottom"].set_color(COLOUR["muted"])
+    axes.grid(axis="y", color=COLOUR["rule"], linewidth=1)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_COLOUR["muted"], labelsize=12.5, length=4, width=1)
+    axes.tick_params(colors=COLOUR["muted"], labelsize=12.5, length=4, width=1)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.label.set_fontsize(12.5)
     axes.xaxis.labelpad = 7
@@ -286,7 +294,7 @@ def _line(axes: Axes, line: Line, *, banded: bool, markers: bool) -> None:
         dashes=_DASHES[look.slot],
         marker=_MARKERS[look.slot] if markers else "",
         markersize=6.5 if look.strong else 6,
-        markeredgecolor=_COLOUR["page"],
+        markeredgecolor=COLOUR["page"],
         markeredgewidth=0.8,
         solid_capstyle="round",
         zorder=4 if look.strong else 3,
@@ -338,7 +346,7 @@ def _y_axis(axes: Axes, log_y: bool) -> None:
 
 
 def _mark(axes: Axes, x: float, words: str) -> None:
-    axes.axvline(x, color=_COLOUR["ink"], linewidth=1.2, dashes=(4, 3), zorder=1)
+    axes.axvline(x, color=COLOUR["ink"], linewidth=1.2, dashes=(4, 3), zorder=1)
     place = axes.transAxes.inverted().transform(axes.transData.transform((x, axes.get_ylim()[0])))[0]
     side = "left" if place < 0.25 else "right" if place > 0.75 else "center"
     axes.annotate(
@@ -350,7 +358,7 @@ def _mark(axes: Axes, x: float, words: str) -> None:
         ha=side,
         va="bottom",
         fontsize=12.5,
-        color=_COLOUR["ink"],
+        color=COLOUR["ink"],
         parse_math=False,
     )
 
@@ -362,7 +370,7 @@ def _end_labels(axes: Axes, lines: Sequence[Line], levels: Sequence[Level]) -> N
         return tuple(axes.transAxes.inverted().transform(axes.transData.transform((x, y))))
 
     marked = [(*fraction(*line.points[-1][:2]), line.end, line.look.colour, line.look.strong) for line in lines]
-    marked += [(1.0, fraction(1, level.value)[1], level.end, _COLOUR["muted"], False) for level in levels]
+    marked += [(1.0, fraction(1, level.value)[1], level.end, COLOUR["muted"], False) for level in levels]
     marked.sort(key=lambda each: each[1])
     gap = _LABEL_GAP / _pixels(axes)[1]
     steps = gap * np.arange(len(marked))
@@ -393,8 +401,26 @@ def _end_labels(axes: Axes, lines: Sequence[Line], levels: Sequence[Level]) -> N
         )
 
 
-def _svg(figure: Figure, key: str, title: str, description: str) -> str:
+_COLLECTED: contextvars.ContextVar[dict[str, tuple[Figure, str]] | None] = contextvars.ContextVar(
+    "figures", default=None
+)
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[dict[str, tuple[Figure, str]]]:
+    """Every figure that is drawn inside, with its title, by key; for papers, where a figure stands alone."""
+    found: dict[str, tuple[Figure, str]] = {}
+    token = _COLLECTED.set(found)
+    try:
+        yield found
+    finally:
+        _COLLECTED.reset(token)
+
+
+def svg(figure: Figure, key: str, title: str, description: str) -> str:
     """The figure as SVG to stand inside HTML: named for assistive technology, coloured by the page's variables."""
+    if (found := _COLLECTED.get()) is not None:
+        found[key] = (figure, title)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())
@@ -417,7 +443,7 @@ def _svg(figure: Figure, key: str, title: str, description: str) -> str:
                 value = value.replace("#", f"#{key}-", 1)
             value = re.sub(r"url\(#", f"url(#{key}-", value)
             value = re.sub(r"(font: [^;']*?px) '[^;]*", r"\1 var(--sans)", value)
-            value = re.sub(r"#0[bc]000\d", lambda found: f"var(--{_VARIABLES[found.group()]})", value)
+            value = re.sub(r"#0[bc]000\d", lambda found: f"var(--{VARIABLES[found.group()]})", value)
             element.set(name, value)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)

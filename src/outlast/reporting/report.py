@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 from markupsafe import Markup, escape
 
-from outlast.errors import InputError
-from outlast.reporting import captions, labels, sentences
+from outlast.errors import InputError, unknown_name
+from outlast.reporting import captions, diagnosis_ja, figures, labels, sentences
 from outlast.reporting import curves as draw
 from outlast.reporting.advice import next_steps
 from outlast.reporting.blocks import (
@@ -28,11 +28,14 @@ from outlast.reporting.blocks import (
     Table,
 )
 from outlast.reporting.curves import Curve
+from outlast.reporting.diagnosis_article import WORDS
+from outlast.reporting.diagnosis_article import article as diagnosis_article
 from outlast.reporting.numbers import MINUS, duration, estimate, estimates, integer, number, span
 from outlast.results import (
     CheckReport,
     CompareRow,
     Comparison,
+    Diagnosis,
     Evaluation,
     Repair,
     Result,
@@ -41,22 +44,30 @@ from outlast.results import (
     write_atomically,
 )
 
+Language = Literal["en", "ja"]
+
 _HERE = Path(__file__).parent
 
 
-def write_report(results: Sequence[Result], path: str | Path, *, title: str | None = None) -> Path:
+def write_report(
+    results: Sequence[Result], path: str | Path, *, title: str | None = None, language: Language = "en"
+) -> Path:
     """Write one HTML file that needs nothing but itself: no network, no script.
 
     Args:
         results: any mix of results; each becomes one part of the page, in this order.
         path: of the file.
         title: of the page; taken from the results where it is not given.
+        language: English, or Japanese for diagnoses (the other kinds are told in English only).
+
     Returns:
         The path that was written.
+
     Raises:
-        InputError: without results, or where the file cannot be written.
+        InputError: without results, in Japanese of anything but diagnoses, or where the file cannot be written.
     """
     results = list(results)
+    _check_language(results, language)
     if not results:
         raise InputError("no results", "at least one result", "evaluate, repair, compare or check something first")
     environment = jinja2.Environment(
@@ -64,18 +75,55 @@ def write_report(results: Sequence[Result], path: str | Path, *, title: str | No
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["breakable"] = _breakable
-    articles = [_article(result, f"r{index}") for index, result in enumerate(results, start=1)]
-    only_checks = all(isinstance(result, CheckReport) for result in results)
+    articles = [_article(result, f"r{index}", language) for index, result in enumerate(results, start=1)]
     page = environment.get_template("template.html.j2").render(
-        title=title or sentences.default_title(results),
+        title=title or (articles[0].eyebrow if len(articles) == 1 else sentences.default_title(results)),
         css=(_HERE / "report.css").read_text(encoding="utf-8"),
         articles=articles,
-        glossary=labels.CHECK_ENTRIES if only_checks else labels.GLOSSARY_ENTRIES,
-        labels=labels,
+        glossary=_glossary(results, language),
+        labels=WORDS[language],
+        language=language,
     )
     path = Path(path)
     write_atomically(path, page)
     return path
+
+
+def write_figures(result: Result, folder: str | Path, *, language: Language = "en") -> list[Path]:
+    """Write every figure of a result's report as SVG and PNG, each a file of its own, for papers.
+
+    Returns:
+        The files, named for what they show.
+
+    Raises:
+        InputError: in Japanese of anything but a diagnosis, or where a file cannot be written.
+    """
+    _check_language([result], language)
+    return figures.figures_of(lambda: _article(result, "r1", language), Path(folder))
+
+
+def _check_language(results: Sequence[Result], language: str) -> None:
+    if language not in WORDS:
+        raise unknown_name("language", language, WORDS)
+    other = [result.kind for result in results if not isinstance(result, Diagnosis)]
+    if language == "ja" and other:
+        raise InputError(
+            f"a report in Japanese of results of kind {', '.join(dict.fromkeys(other))}",
+            "diagnoses: the other kinds are told in English only",
+            "leave --language out, or run outlast diagnose",
+        )
+
+
+def _glossary(results: Sequence[Result], language: str) -> Sequence[tuple[str, str]]:
+    if all(isinstance(result, CheckReport) for result in results):
+        return labels.CHECK_ENTRIES
+    if language == "ja":
+        return diagnosis_ja.GLOSSARY_ENTRIES
+    told = {entry for result in results if isinstance(result, Diagnosis) for entry in WORDS["en"].GLOSSARY_ENTRIES}
+    if len(told) and all(isinstance(result, Diagnosis) for result in results):
+        return WORDS["en"].GLOSSARY_ENTRIES
+    more = [entry for entry in WORDS["en"].GLOSSARY_ENTRIES if entry in told and entry not in labels.GLOSSARY_ENTRIES]
+    return [*labels.GLOSSARY_ENTRIES, *more]
 
 
 def _breakable(name: str) -> Markup:
@@ -83,7 +131,9 @@ def _breakable(name: str) -> Markup:
     return Markup(re.sub(r"([(,_/=.])", r"\1<wbr>", str(escape(name))))
 
 
-def _article(result: Result, key: str) -> Article:
+def _article(result: Result, key: str, language: Language = "en") -> Article:
+    if isinstance(result, Diagnosis):
+        return diagnosis_article(result, key, language, _evaluation_facts(result.evaluation))
     tone, badge = sentences.badge(result)
     match result:
         case Evaluation():

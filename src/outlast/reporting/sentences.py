@@ -12,6 +12,7 @@ from outlast.results import (
     CheckReport,
     CompareRow,
     Comparison,
+    Diagnosis,
     Evaluation,
     Repair,
     Result,
@@ -110,6 +111,8 @@ def badge(result: Result) -> tuple[str, str]:
             return ("good", labels.BADGES["kept"]) if passed else ("bad", labels.BADGES["broken"])
         case Training():
             return "plain", labels.BADGES["trained"]
+        case Diagnosis():
+            return badge(result.evaluation)
 
 
 def headline(result: Result) -> str:
@@ -125,6 +128,8 @@ def headline(result: Result) -> str:
             return _check_headline(result)
         case Training():
             return _training_headline(result)
+        case Diagnosis():
+            return f"{_evaluation_headline(result.evaluation)} {_cause_sentence(result)}"
 
 
 def _evaluation_headline(evaluation: Evaluation) -> str:
@@ -172,6 +177,15 @@ def _evaluation_headline(evaluation: Evaluation) -> str:
         f"The measurement does not decide whether this model holds past {past}: {where}, its {measure} differs by "
         f"{change} from what it is within the training context, and the tolerance is {tolerance}{more}."
     )
+
+
+def _cause_sentence(diagnosis: Diagnosis) -> str:
+    if diagnosis.main is not None:
+        return f"The reason: {labels.CAUSE_SENTENCES[diagnosis.main.name]}."
+    verdict = diagnosis.evaluation.verdict
+    if verdict is not None and verdict.name == "fails":
+        return "None of the causes that were asked about explains it."
+    return ""
 
 
 def level(loss: float, unit: str) -> str:
@@ -302,9 +316,14 @@ def _against(repair: Repair) -> str:
     return text
 
 
+def typographic(text: str) -> str:
+    """The text with true minus signs before numbers."""
+    return re.sub(r"(?<![\w-])-(?=\d)", MINUS, text)
+
+
 def reason(text: str) -> str:
     """A reason of a verdict as a sentence, with typographic minus signs."""
-    text = re.sub(r"(?<![\w-])-(?=\d)", MINUS, text.strip())
+    text = typographic(text.strip())
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
@@ -335,6 +354,8 @@ def key_figures(result: Result) -> list[tuple[str, str]]:
     match result:
         case Evaluation():
             return _evaluation_figures(result)
+        case Diagnosis():
+            return _evaluation_figures(result.evaluation)
         case Repair():
             return [*_evaluation_figures(result.after), ("Training steps", integer(result.steps))]
         case Comparison():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from outlast.reporting import captions, labels, sentences
 from outlast.reporting.advice import next_steps
 from outlast.reporting.numbers import estimate, estimates, integer, number, shortened, span
-from outlast.results import CheckReport, Comparison, Evaluation, Repair, Result, Training
+from outlast.results import CheckReport, Comparison, Diagnosis, Evaluation, Repair, Result, Training
 
 _WIDTH = 100
 
@@ -32,6 +32,8 @@ def summary(result: Result) -> str:
             parts += _repairs(named, result.base)
         case CheckReport():
             parts += _checks(result)
+        case Diagnosis():
+            parts += _diagnosis(result)
         case Training():
             pass
     commands = [step.code for step in next_steps(result) if step.code and step.code.startswith("outlast ")]
@@ -75,6 +77,19 @@ def _evaluation(evaluation: Evaluation) -> list[str]:
     if controls:
         parts.append(_aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], controls))
     return parts
+
+
+def _diagnosis(diagnosis: Diagnosis) -> list[str]:
+    lines = []
+    for cause in diagnosis.causes:
+        word = {True: "found", False: "not found", None: labels.NOT_ASKED}[cause.found]
+        lines.append(f"{word:<11}{labels.CAUSE_NAMES[cause.name]}")
+        if cause.found:
+            indent = " " * 11
+            lines += [
+                textwrap.fill(each, _WIDTH, initial_indent=indent, subsequent_indent=indent) for each in cause.because
+            ]
+    return [*_evaluation(diagnosis.evaluation), "\n".join(lines)]
 
 
 def _repairs(named: Sequence[tuple[str, Repair]], base: Evaluation) -> list[str]:

@@ -1,0 +1,316 @@
+"""Is the diagnosis right? Healthy and failing models of several kinds, with causes that are known, and the table of it.
+
+    python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
+
+Models and results are kept in the folder; what is there is not made again, so a stopped study goes on. Planted models
+are those of the tests. Trained ones learn from windows of a world that does not change within a window; whether they
+fail past it is measured, not known: where they are told to fail, the cause is right if it is what the streams allow (a
+world that stays leaves an unexplored state, one that changes stale context); where not, there should be no cause. Those
+with nothing to remember were expected to hold, so that one of them which fails counts as an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from outlast import checkpoints
+from outlast.diagnosis import DiagnoseSettings, diagnose
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings
+from outlast.families import build
+from outlast.interventions import Carry, Zero
+from outlast.model import InputSpec, Recurrent
+from outlast.objectives import objective
+from outlast.results import Diagnosis, load_result, save_result, write_atomically
+from outlast.streams import Split
+from outlast.tasks import task
+from outlast.training import TrainSettings, fit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from diagnosis.planted_causes import Averaging, Hybrid, T, far_averages, levels, parted, wandering
+
+QUICK = EvalSettings(targets=128)
+BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model on one set of streams: what it is, and what a right diagnosis says.
+
+    Args:
+        cause: the main cause that is right; None: none.
+        fails: whether the model fails past its training context; None: it was trained, and may or may not.
+    """
+
+    name: str
+    kind: str
+    cause: str | None
+    fails: bool | None
+    model: Callable[[Path], Recurrent]
+    data: Callable[[], Split]
+    train_context: int = T
+    measuring: EvalSettings = QUICK
+
+
+def planted() -> Iterator[Case]:
+    """Three of each kind, on other streams and of other strength."""
+    for seed in range(3):
+        some = 1 + 0.5 * seed
+
+        def case(
+            name: str,
+            cause: str | None,
+            fails: bool,
+            model: Callable[[], Recurrent],
+            data: Callable[[], Split],
+            seed=seed,
+        ) -> Case:
+            return Case(f"{name} {seed}", name, cause, fails, lambda _: model().eval(), data)
+
+        def drift(seed=seed) -> Split:
+            return parted(wandering(seed=seed))
+
+        def still(seed=seed) -> Split:
+            return parted(levels(seed=seed))
+
+        def moving(seed=seed) -> Split:
+            return parted(levels(switch=128 + 64 * seed, seed=seed))
+
+        def harder(seed=seed, some=some) -> Split:
+            return parted(wandering(harder=some, seed=seed))
+
+        def far(seed=seed) -> Split:
+            return parted(far_averages(seed=seed))
+
+        yield case("error of age", "unexplored_state", True, lambda some=some: Averaging(1.0, 0.3 * some), drift)
+        yield case("mean over lost worlds", "stale_context", True, lambda: Averaging(), moving)
+        yield case("half-precision count", "numerics", True, lambda: Averaging(dtype=torch.bfloat16), still)
+        yield case(
+            "unfilled attention window", "attention_window", True, lambda some=some: Hybrid(harm=0.6 * some), still
+        )
+        yield case(
+            "context named too long", "train_context", True, lambda some=some: Averaging(1.0, 0.5 * some, T // 8), drift
+        )
+        yield case("forgetful, nothing to remember", None, False, lambda: Averaging(1.0), drift)
+        yield case("average of a still world", None, False, lambda: Averaging(), still)
+        yield case("memory too short", "memory_limited", False, lambda: Averaging(0.4), far)
+        yield case("harder along the stream", "harder_data", False, lambda: Averaging(1.0), harder)
+
+
+def trained() -> Iterator[Case]:
+    """Networks of four families that learn a level from a window, met by streams whose level stays, or changes."""
+    for number, family in enumerate(("gru", "lstm", "gla", "mamba2")):
+
+        def learner(folder: Path, family=family, number=number) -> Recurrent:
+            fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=1)
+            train = levels(streams=512, seed=100 + number)
+            return _kept(folder / f"levels-{family}", fresh, lambda model: fit(
+                model, train, objective(None, model, train), Zero(), T, TrainSettings(steps=600, learning_rate=5e-3)
+            ))  # fmt: skip
+
+        yield Case(
+            f"{family}, level stays",
+            f"trained {family}",
+            "unexplored_state",
+            None,
+            learner,
+            lambda: parted(levels(seed=50)),
+        )
+        yield Case(
+            f"{family}, level changes", f"trained {family}", "stale_context", None, learner,
+            lambda: parted(levels(switch=192, seed=51)),
+        )  # fmt: skip
+
+
+def short_lived() -> Iterator[Case]:
+    """The same families on a value that forgets itself within ten positions: there is nothing to lose."""
+    for number, family in enumerate(("gru", "lstm", "gla", "mamba2")):
+
+        def learner(folder: Path, family=family, number=number) -> Recurrent:
+            fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=1)
+            train = wandering(streams=512, seed=200 + number)
+            return _kept(folder / f"wandering-{family}", fresh, lambda model: fit(
+                model, train, objective(None, model, train), Zero(), T, TrainSettings(steps=600, learning_rate=5e-3)
+            ))  # fmt: skip
+
+        yield Case(
+            f"{family}, nothing to remember",
+            f"trained {family}",
+            None,
+            None,
+            learner,
+            lambda: parted(wandering(seed=52)),
+        )
+
+
+def power(seeds: Sequence[int]) -> Iterator[Case]:
+    """The quickstart's forecaster, and the same after a repair by carry."""
+    chosen = task("power")
+    measuring = EvalSettings(targets=512, jobs=2)
+    for seed in seeds:
+
+        def base(folder: Path, seed=seed) -> Recurrent:
+            train = chosen.streams().train
+            return _kept(folder / f"power-{seed}", chosen.model(seed), lambda model: fit(
+                model, train, objective(None, model, train), Zero(), chosen.train_context,
+                replace(chosen.training, seed=seed),
+            ))  # fmt: skip
+
+        def repaired(folder: Path, seed=seed, base=base) -> Recurrent:
+            train = chosen.streams().train
+            rule = Carry(expected_run=1280, zero_share=0.5)
+            return _kept(folder / f"power-{seed}-carry", base(folder), lambda model: fit(
+                model, train, objective(None, model, train), rule, chosen.train_context,
+                replace(chosen.repairing, seed=seed),
+            ))  # fmt: skip
+
+        more = {"data": chosen.streams, "train_context": chosen.train_context, "measuring": measuring}
+        yield Case(f"power, seed {seed}", "power forecaster", "unexplored_state", None, base, **more)
+        yield Case(
+            f"power, seed {seed}, repaired", "power forecaster, repaired", "unexplored_state", None, repaired, **more
+        )
+
+
+def _kept(folder: Path, model: Recurrent, train: Callable[[Recurrent], object]) -> Recurrent:
+    """The trained model in `folder`; where there is none, it is trained and saved there."""
+    if folder.exists():
+        return checkpoints.load(folder).eval()
+    train(model)
+    checkpoints.save(model, folder)
+    return model.eval()
+
+
+def diagnosed(case: Case, out: Path) -> Diagnosis:
+    """The case's diagnosis, from the folder where it is there."""
+    folder = out / case.name.replace(",", "").replace(" ", "-")
+    if (folder / "result.json").exists():
+        found = load_result(folder)
+        assert isinstance(found, Diagnosis)
+        return found
+    settings = DiagnoseSettings(case.measuring)
+    found = diagnose(
+        case.model(out / "models"), case.data(), train_context=case.train_context, settings=settings, name=case.name
+    )
+    save_result(found, folder / "result.json")
+    return found
+
+
+def table(cases: Sequence[Case], found: Sequence[Diagnosis]) -> str:
+    """The page's tables: by kind, then every error."""
+    lines = [
+        "| kind (cause, where it fails or is planted) | models | right | verdicts | causes named first |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    wrong, right, alarms, healthy = [], 0, 0, 0
+    for kind in dict.fromkeys((case.kind, case.cause) for case in cases):
+        pairs = [(c, d) for c, d in zip(cases, found, strict=True) if (c.kind, c.cause) == kind]
+        verdicts = [d.evaluation.verdict.name if d.evaluation.verdict else "none" for _, d in pairs]
+        causes = [d.main.name if d.main else "none" for _, d in pairs]
+        good, counted = 0, 0
+        for (case, _), verdict, cause in zip(pairs, verdicts, causes, strict=True):
+            fails = case.fails if case.fails is not None else verdict == "fails"
+            # A trained model that does not fail has no cause; a planted one may be held back all the same.
+            wanted = (case.cause or "none") if case.fails is not None or fails else "none"
+            if case.fails is not None and not case.fails:
+                healthy += 1
+                alarms += verdict == "fails"
+            counted += 1
+            ok = cause == wanted and (case.fails is None or (verdict == "fails") == case.fails)
+            good += ok
+            if not ok:
+                wrong.append(f"- {case.name}: {verdict}, {cause} (right: {wanted})")
+        right += good
+        lines.append(
+            f"| {kind[0]} ({kind[1] or 'no cause'}) | {len(pairs)} | {good} of {counted} | "
+            f"{_counted(verdicts)} | {_counted(causes)} |"
+        )
+    failing = sum(d.evaluation.verdict is not None and d.evaluation.verdict.name == "fails" for d in found)
+    summary = (
+        f"{len(found)} models, of which {failing} are told to fail. Verdict and cause as they should be: {right} of "
+        f"{len(found)}. Planted healthy models told to fail: {alarms} of {healthy}."
+    )
+    return "\n".join([summary, "", *lines, "", "Errors:", "", *(wrong or ["- none"])])
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {names.count(name)}" for name in dict.fromkeys(names))
+
+
+def explained(found: Sequence[Diagnosis]) -> str:
+    """How early forecasts do on these models: from half of the ages to the oldest one."""
+    from outlast.prediction import forecast
+
+    errors: dict[str, list[float]] = {"damped trend": [], "never fails": [], "log-linear": []}
+    for diagnosis in found:
+        evaluation = diagnosis.evaluation
+        if evaluation.verdict is None:
+            continue
+        past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
+        oldest, level = past[-1], abs(evaluation.short.loss) if evaluation.short else 1.0
+        early = [(band.age[0], band.excess) for band in past[:-1]]
+        noise = float(np.median([(band.excess_high - band.excess_low) / 6 for band in past]))
+        ahead = forecast(early, evaluation.train_context, noise=noise, at=oldest.age[0])
+        if ahead is None:
+            continue
+        for name, value in (
+            ("damped trend", ahead.expected), ("never fails", ahead.never_fails), ("log-linear", ahead.log_linear)
+        ):  # fmt: skip
+            errors[name].append(abs(value - oldest.excess) / level)
+    count = len(errors["never fails"])
+    if not count:
+        return ""
+    rows = [f"| {name} | {np.median(each):.4f} | {np.mean(each):.4f} |" for name, each in errors.items()]
+    return "\n".join(
+        [
+            f"Forecast of the oldest band from all younger ones, {count} models; error as a share of the short loss:",
+            "",
+            "| forecast | median error | mean error |",
+            "| --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--power", type=int, nargs="*", default=[0, 1], help="seeds of the power forecaster")
+    parser.add_argument("--at-most", type=int, help="new diagnoses to make before stopping")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = [*planted(), *trained(), *short_lived(), *power(options.power)]
+    found, made = [], 0
+    for case in cases:
+        there = (options.out / case.name.replace(",", "").replace(" ", "-") / "result.json").exists()
+        if not there and options.at_most is not None and made >= options.at_most:
+            print(f"stopped before {case.name}: the same command goes on from here")
+            return
+        made += not there
+        found.append(diagnosed(case, options.out))
+        cause = found[-1].main
+        print(
+            f"{case.name}: {getattr(found[-1].evaluation.verdict, 'name', 'none')}, {cause.name if cause else 'none'}",
+            flush=True,
+        )
+    text = "\n\n".join(filter(None, [table(cases, found), explained(found)]))
+    print(text)
+    if options.page:
+        page = options.page.read_text(encoding="utf-8")
+        if BEGIN not in page or END not in page:
+            raise InputError(
+                f"{options.page} without the study's marks", f"{BEGIN} and {END}", "put them where the table goes"
+            )
+        before, _, rest = page.partition(BEGIN)
+        write_atomically(options.page, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+
+
+if __name__ == "__main__":
+    main()

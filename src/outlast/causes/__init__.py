@@ -1,0 +1,1 @@
+"""The possible causes of a failure, each a small experiment and the evidence it leaves."""
