@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart quickstart-seeds regimes regimes-families recall speech speech-table test lint clean
+.PHONY: bench install quickstart quickstart-seeds regimes regimes-families recall speech speech-table test lint clean
 
 install: .venv/installed
 
@@ -33,6 +33,11 @@ speech: install
 
 speech-table: install
 	$(BIN)/python -m outlast.tasks.speech_table --out runs/speech-table --page docs/speech.md
+
+# Half a dozen minutes; on a machine that does nothing else.
+bench: install
+	$(BIN)/python -m pip install --quiet 'mambapy>=1.2'
+	$(BIN)/python benchmarks/bench.py --out runs/bench
 
 lint: install
 	$(BIN)/ruff check .
