@@ -13,6 +13,7 @@ from outlast.scan.kernels.simd import (
     LANES,
     exponential,
     fill_lanes,
+    hold,
     load_lanes,
     load_some,
     scratch,
@@ -78,6 +79,7 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
             _inputs(x, window, T, W, D, b, channel, T, W - 1, xs)
             for i in range(W - 1):
                 store_some(final + 4 * ((b * (W - 1) + i) * D + channel), D - channel, load_lanes(xs + i * _VECTOR))
+    hold(memory)
 
 
 @kernel
@@ -126,3 +128,4 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                         store_some(d_window + 4 * ((b * (W - 1) + W - 1 + at) * D + channel), width, total)
                     else:
                         store_some(dx + 4 * ((b * T + at) * D + channel), width, total)
+    hold(memory)

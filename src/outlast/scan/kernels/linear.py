@@ -28,6 +28,7 @@ from outlast.scan.kernels.simd import (
     down,
     exponential,
     fill_lanes,
+    hold,
     load_float,
     load_lanes,
     load_rows,
@@ -188,6 +189,7 @@ def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outp
                 _scatter(outputs, _place(outputs, b, start, head), n, V, read, _ONE)
         for h in range(heads):
             _state_out(states + 4 * h * size, K, V, final + 4 * (task * heads + h) * K * V)
+    hold(memory)
 
 
 @kernel
@@ -268,3 +270,4 @@ def backward(
             _scatter(dk, _place(dk, b, start, group), n, K, dks, _ONE)
         for h in range(heads):
             _state_out(gradients + 4 * h * size, K, V, d_initial + 4 * (task * heads + h) * K * V)
+    hold(memory)

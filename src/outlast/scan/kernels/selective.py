@@ -17,6 +17,7 @@ from outlast.scan.kernels.simd import (
     ROWS,
     exponential,
     fill_lanes,
+    hold,
     larger,
     load_float,
     load_lanes,
@@ -138,6 +139,7 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
                     read = read * g * sigmoid(g)
                 store_some(_at(outputs, row, t) + 4 * channel, width, read)
             _transposed_back(state, D, N, channel, final + 4 * row * D * N, _ONE)
+    hold(memory)
 
 
 @kernel
@@ -264,3 +266,4 @@ def backward(
             _transposed_back(rate_shares + 4 * block * size, D, N, channel, d_rate + 4 * row * D * N, _ONE)
             if whole:
                 store_some(d_skip + 4 * (row * D + channel), D - channel, load_lanes(skip_shares + block * _VECTOR))
+    hold(memory)

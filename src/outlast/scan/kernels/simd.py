@@ -382,3 +382,12 @@ def scratch(count):
     memory = np.empty(count + 16, np.float32)
     skip = ((64 - (memory.ctypes.data & 63)) & 63) >> 2
     return memory[skip : skip + count]
+
+
+@_compiled
+def hold(memory):
+    """Keep `scratch` memory that is known by its address alone: to be called behind the last use of it.
+
+    Numba frees an array behind the last line that names it.
+    """
+    memory[0] = 0
