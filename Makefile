@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench install quickstart quickstart-seeds regimes regimes-families recall speech speech-table test lint clean
+.PHONY: bench install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table test lint clean
 
 install: .venv/installed
 
@@ -19,6 +19,9 @@ quickstart-seeds: install
 	$(BIN)/outlast quickstart --seeds 5 --out runs/quickstart-seeds --page docs/quickstart.md
 
 # Each goes on where it was stopped.
+families: install
+	$(BIN)/outlast recipe recipes/families.toml
+
 regimes: install
 	$(BIN)/outlast recipe recipes/regimes.toml
 

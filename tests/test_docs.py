@@ -29,6 +29,8 @@ def test_the_family_keeps_the_contract(monkeypatch):
     model = families.build("diagonal", inputs=InputSpec("features", 3), outputs=2, width=8)
     report = check(model)
     assert report.passed, [point for point in report.checks if point.passed is False]
+    hybrid = families.build("hybrid", recurrent="diagonal", inputs=InputSpec("features", 3), outputs=2, width=8)
+    assert check(hybrid).passed
 
 
 def test_the_intervention_starts_from_weakened_states(monkeypatch):

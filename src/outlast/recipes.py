@@ -11,6 +11,7 @@ import re
 import shutil
 import threading
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import cattrs
 
 from outlast import checkpoints
 from outlast.errors import InputError, unknown_name
-from outlast.evaluation import evaluate
+from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
 from outlast.interventions import Intervention, Zero, intervention
 from outlast.model import Recurrent
@@ -35,11 +36,15 @@ from outlast.training import TrainSettings, fit
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """One family, once for each seed. `settings` are the family's; None of them: its defaults."""
+    """One family, once for each seed. `settings` are the family's; None of them: its defaults.
+
+    `name` tells two entries of one family apart; None: the family's.
+    """
 
     family: str
     seeds: list[int]
     settings: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,7 @@ class Recipe:
         jobs: how much runs side by side, one thread each.
         base: training settings of the bases, over the task's.
         repair: training settings of the repairs, over the task's.
+        measuring: settings of the evaluations, over the task's.
         models, repairs, trained: what is run.
     """
 
@@ -90,6 +96,7 @@ class Recipe:
     jobs: int = 2
     base: dict[str, Any] = field(default_factory=dict)
     repair: dict[str, Any] = field(default_factory=dict)
+    measuring: dict[str, Any] = field(default_factory=dict)
     models: list[ModelEntry]
     repairs: list[RepairEntry]
     trained: list[TrainedEntry] = field(default_factory=list)
@@ -133,6 +140,9 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: Progress
     chosen = chosen or task(recipe.task)
     stop = threading.Event()
     units = [_Unit(recipe, chosen, entry, seed, progress, stop) for entry in recipe.models for seed in entry.seeds]
+    twice = [name for name, times in Counter(unit.name for unit in units).items() if times > 1]
+    if twice:
+        raise InputError(f"two models called {', '.join(twice)}", "one name a model", "give one of them a name")
     for unit in units:
         unit.check()
     side_by_side(recipe.jobs, [unit.base for unit in units], stop)
@@ -165,7 +175,7 @@ class _Unit:
 
     @property
     def name(self) -> str:
-        return f"{self.entry.family}-{self.seed}"
+        return f"{self.entry.name or self.entry.family}-{self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -186,9 +196,19 @@ class _Unit:
                 f"training settings {given}", f"those of TrainSettings ({error})", "correct the recipe"
             ) from None
 
+    def measuring_settings(self) -> EvalSettings:
+        try:
+            return replace(self.task.measuring, **self.recipe.measuring)
+        except TypeError as error:
+            raise InputError(
+                f"measuring settings {self.recipe.measuring}", f"those of EvalSettings ({error})", "correct the recipe"
+            ) from None
+
     def check(self) -> None:
         """Find what is wrong in the recipe before anything runs."""
         self.settings("base")
+        self.measuring_settings()
+        self.fresh()
         for row in self.repairs():
             row.rule()
         for row in self.trained():
@@ -236,7 +256,7 @@ class _Unit:
             train_context=self.task.train_context,
             interventions=[row.rule() for row in self.repairs()],
             training=self.settings("repair"),
-            measuring=self.task.measuring,
+            measuring=self.measuring_settings(),
             checkpoint=self._checkpoint("repairs"),
             resume=True,
             jobs=self.recipe.jobs,
@@ -293,7 +313,7 @@ class _Unit:
             model,
             streams,
             train_context=self.task.train_context,
-            settings=replace(self.task.measuring, ends_only=not row.startswith("base")),
+            settings=replace(self.measuring_settings(), ends_only=not row.startswith("base")),
             name=row,
             progress=lambda share: self.say(f"measure {row} for {target.stem}", share),
         )

@@ -13,6 +13,7 @@ import torch
 import outlast
 from cli.workshop import MEASURE, QUICK, READ, Outcome, Run, figures, files
 from outlast.cli.options import VERBS
+from outlast.families import FAMILIES
 
 REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "60", "--learning-rate", "0.01")
 
@@ -128,6 +129,19 @@ def test_train_and_evaluate_what_it_saved(run: Run, here: Path, words: tuple[str
             assert "--model out/model" in command
             measured = run(*shlex.split(command)[1:], "--targets", "16", "--out", "measured")
             assert measured.status == 0, measured.err
+
+
+def test_train_names_every_family_and_reads_nested_settings(run: Run, here: Path) -> None:
+    shown = run("train", "--help").out
+    assert [family for family in FAMILIES if family not in re.split(r"\W+", shown)] == []
+    nested = ("recurrent", "mamba2", "recurrent_settings", '{"heads": 2}', "width", "8")
+    words = ("train", *READ, *QUICK, "--family", "hybrid", "--steps", "2", "--out", "out")
+    assert run(*words, "--settings", *nested).status == 0
+    recipe = json.loads((here / "out" / "model" / "outlast.json").read_text())["recipe"]
+    assert recipe["settings"]["recurrent_settings"] == {"heads": 2}
+    wrong = run(*words, "--settings", "recurrent_settings", "heads")
+    assert wrong.status == 2
+    assert "a JSON object" in wrong.err
 
 
 def test_train_makes_the_same_model_from_the_same_seed(run: Run) -> None:

@@ -40,6 +40,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "mamba2": [{}, {"groups": 2, "expand": 1}, {"step_low": 0.5, "step_high": 1.0}, {"convolution": 2, "mlp": 1.0}],
     "mlstm": [{}, {"heads": 4, "key_share": 1.0, "mlp": 1.0}, {"input_bias": 3.0, "forget_low": -2.0, "gate_cap": 5.0}],
     "retnet": [{}, {"rotary": False, "mlp": 1.0}, {"slowest": 1.0, "key_share": 1.0, "value_share": 2.0}],
+    "rglru": [{}, {"inner_share": 1.5, "mlp": 1.0, "convolution": 2}, {"slow_low": 0.01, "slow_high": 0.1}],
     "rwkv6": [{}, {"key_share": 0.5, "mlp": 1.0}, {"decay_high": 3.0, "mix_low_rank": 2, "decay_low_rank": 1}],
 }
 

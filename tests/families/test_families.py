@@ -11,6 +11,7 @@ from outlast.adapters.check import check
 from outlast.errors import InputError
 from outlast.families.attention import SlidingAttention
 from outlast.families.lstm import LSTM
+from outlast.families.rglru import RGLRUSettings
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero
 from outlast.model import InputSpec
 from outlast.objectives import objective
@@ -120,6 +121,7 @@ def test_mamba2_parts():
         ("gated_deltanet", {"state": (3, 2, 16, 32), "convolution": (3, 3, 128)}),
         ("mlstm", {"memory": (3, 2, 16, 32), "normaliser": (3, 2, 16), "stabiliser": (3, 2)}),
         ("retnet", {"state": (3, 2, 16, 32)}),
+        ("rglru", {"hidden": (3, 64), "convolution": (3, 3, 64)}),
         ("rwkv6", {"state": (3, 2, 32, 32), "shift": (3, 1, 64)}),
     ],
 )
@@ -142,6 +144,22 @@ def test_a_hybrid_interleaves_any_family_with_attention():
         assert {layer for layer, kind in kinds.items() if kind in ("attention", "counter")} == {1, 3}
         outputs, _ = model(torch.randn(2, 9, 7), model.initial_state(2))
         assert outputs.isfinite().all()
+
+
+def test_the_rglru_is_what_its_paper_says():
+    """Equations 1 to 4, position by position."""
+    layer = RGLRUSettings(width=6).mixer().double()
+    x = torch.randn(2, 20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    outputs, final = layer(x, layer.initial_state(2))
+    values, gate = layer.input(x).chunk(2, -1)
+    values, _ = layer.convolution(values, layer.initial_state(2).convolution)
+    recurrent, write = layer.gates(values).sigmoid().chunk(2, -1)
+    decay, hidden, read = torch.sigmoid(-layer.rate) ** (8 * recurrent), torch.zeros(2, 6).double(), []
+    for t in range(20):
+        hidden = decay[:, t] * hidden + (1 - decay[:, t] ** 2).sqrt() * write[:, t] * values[:, t]
+        read.append(hidden)
+    torch.testing.assert_close(final.hidden, hidden)
+    torch.testing.assert_close(outputs, layer.output(torch.stack(read, 1) * torch.nn.functional.gelu(gate)))
 
 
 def test_attention_sees_its_window_and_nothing_else():
@@ -238,6 +256,7 @@ def test_lstm_stack_is_torchs():
         ("mlstm", {"heads": 3}, "divides"),
         ("retnet", {"heads": 32}, "even key size"),
         ("rwkv6", {"key_share": 0.01}, "multiple of heads"),
+        ("rglru", {"slow_high": 1.0}, "slow_high < 1"),
         ("hybrid", {"recurrent": "gal"}, "gla"),
         ("hybrid", {"recurrent": "hybrid"}, "one of"),
         ("hybrid", {"recurrent_settings": {"head": 2}}, "head"),

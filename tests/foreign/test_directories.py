@@ -205,6 +205,33 @@ def test_what_is_refused_of_fla_is_named(kind: str, fields: dict[str, Any], word
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "words"),
+    [
+        ("mamba", {"state_size": 0}, "state_size = 0"),
+        ("mamba2", {"conv_kernel": -1}, "conv_kernel = -1"),
+        ("rwkv", {"num_hidden_layers": 0}, "num_hidden_layers = 0"),
+        ("mamba", {"time_step_rank": 0}, "time_step_rank = 0"),
+        ("mamba", {"intermediate_size": 0}, "intermediate_size = 0"),
+        ("falcon_mamba", {"hidden_act": "relu"}, "hidden_act = 'relu'"),
+        ("rwkv", {"attention_hidden_size": 0}, "attention_hidden_size = 0"),
+        ("recurrent_gemma", {"rope_parameters": {"rope_type": "yarn"}}, "rope_parameters = "),
+        ("recurrent_gemma", {"block_types": ["recurrent", "other"]}, "block_types = "),
+        ("recurrent_gemma", {"num_key_value_heads": 99}, "num_key_value_heads = 99"),
+        ("recurrent_gemma", {"head_dim": 1}, "head_dim = 1"),
+        ("recurrent_gemma", {"attention_dropout": 0.5}, "attention_dropout = 0.5"),
+        ("recurrent_gemma", {"hidden_activation": "relu"}, "hidden_activation = 'relu'"),
+    ],
+)
+def test_what_is_refused_of_each_kind_is_named(kind: str, fields: dict[str, Any], words: str, tmp_path: Path) -> None:
+    theirs.saved(kind, theirs.drawn(kind, lambda *choices: choices[0]), tmp_path)
+    load(tmp_path)
+    change(tmp_path, **fields)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path)
+    assert words in str(caught.value)
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     theirs.saved("mamba2", SETTINGS, tmp_path)
     config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"

@@ -14,6 +14,7 @@ CLASSES: dict[str, tuple[Any, Any]] = {
     "falcon_mamba": (transformers.FalconMambaConfig, transformers.FalconMambaForCausalLM),
     "mamba": (transformers.MambaConfig, transformers.MambaForCausalLM),
     "mamba2": (transformers.Mamba2Config, transformers.Mamba2ForCausalLM),
+    "recurrent_gemma": (transformers.RecurrentGemmaConfig, transformers.RecurrentGemmaForCausalLM),
     "rwkv": (transformers.RwkvConfig, transformers.RwkvForCausalLM),
 }
 
@@ -52,7 +53,9 @@ def mamba2(draw: Any) -> dict[str, Any]:
 
 
 def mamba(draw: Any) -> dict[str, Any]:
+    inner = draw({}, {}, {"intermediate_size": 7})
     return {
+        **inner,
         "hidden_size": draw(5, 8, 17),
         "expand": draw(1, 2, 3),
         "state_size": draw(1, 5, 16),
@@ -80,7 +83,34 @@ def rwkv(draw: Any) -> dict[str, Any]:
     }
 
 
-SETTINGS = {"falcon_mamba": falcon_mamba, "mamba": mamba, "mamba2": mamba2, "rwkv": rwkv}
+def recurrent_gemma(draw: Any) -> dict[str, Any]:
+    groups = draw(1, 2)
+    heads, head_dim = groups * draw(1, 2), draw(4, 8)
+    return {
+        "num_hidden_layers": draw(3, 4),
+        "hidden_size": heads * head_dim,
+        "num_attention_heads": heads,
+        "num_key_value_heads": groups,
+        "lru_width": draw(None, 3 * heads),
+        "intermediate_size": draw(6, 9),
+        "attention_window_size": draw(3, 8, 100),
+        "conv1d_width": draw(2, 4),
+        "logits_soft_cap": draw(3.0, 30.0),
+        "rms_norm_eps": draw(1e-6, 1e-3),
+        "attention_bias": draw(True, False),
+        "block_types": draw(["recurrent", "attention"], ["recurrent", "recurrent", "attention"], ["attention"]),
+        "partial_rotary_factor": draw(0.5, 1.0),
+        "pad_token_id": 0,
+    }
+
+
+SETTINGS = {
+    "falcon_mamba": falcon_mamba,
+    "mamba": mamba,
+    "mamba2": mamba2,
+    "recurrent_gemma": recurrent_gemma,
+    "rwkv": rwkv,
+}
 
 
 def built(kind: str, settings: dict[str, Any], seed: int = 0) -> Any:

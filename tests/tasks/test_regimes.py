@@ -206,7 +206,7 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     assert [path.name for path in times if times[path] != again[path]] == ["zero.json"]
 
 
-@pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall"])
+@pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall", "families"])
 def test_recipes_are_well_formed(name):
     recipe = read_recipe(RECIPES / f"{name}.toml")
     assert all(row.rule().label for row in recipe.repairs)

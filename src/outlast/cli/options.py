@@ -159,7 +159,7 @@ class TrainVerb(Running, Learning, Reading, Source):
     model: Given[str] = None
     """A directory or package.module:build to start from. Default: a fresh model of --family."""
     family: str = "gla"
-    """gla, mamba2, lstm or gru."""
+    """gated_deltanet, gla, gru, hybrid, lstm, mamba, mamba2, mlstm, retnet, rglru or rwkv6."""
     settings: Annotated[dict[str, str], tyro.conf.arg(help_behavior_hint="")] = field(default_factory=dict)
     """Of the family, such as: width 64 layers 2."""
 

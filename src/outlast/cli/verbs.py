@@ -82,7 +82,8 @@ def run_check(options: CheckVerb) -> int:
 
 def run_train(options: TrainVerb) -> int:
     parts = _split(options)
-    model = _model(options.model, options) if options.model else _fresh(options, parts.train).to(_device(options))
+    given = _in_float32(_model(options.model, options)) if options.model else None
+    model = given or _fresh(options, parts.train).to(_device(options))
     settings, goal = _training(options), objective(options.objective, model, parts.train)
     try_out(model, parts.train, None)
     with _output(options), Reporter() as say:
@@ -138,6 +139,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
 def run_repair(options: RepairVerb) -> int:
     rule = _intervention(options)
     parts, model = _split_and_model(options)
+    model = _in_float32(model)
     guards = {str(path): open_streams(path, **_reading(options, path)) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, _measures(options))
@@ -173,6 +175,7 @@ def run_compare(options: CompareVerb) -> int:
         for run in runs if name == "carry" else (None,):
             rules.append(intervention(name, expected_run=run, zero_share=options.zero_share))
     parts, model = _split_and_model(options)
+    model = _in_float32(model)
     with _output(options):
         with Reporter() as say:
             done = compare(
@@ -309,6 +312,15 @@ def _model(name: str, options: Machine) -> Recurrent:
     )
 
 
+def _in_float32(model: Recurrent) -> Recurrent:
+    """The model to train: steps as small as a repair's are rounded away where parameters are in half precision."""
+    halves = {p.dtype for p in model.parameters() if p.is_floating_point() and p.dtype.itemsize < 4}
+    if not halves:
+        return model
+    print(f"parameters in {halves.pop()}: trained, measured and saved in float32", file=sys.stderr)
+    return model.float()
+
+
 def _fresh(options: TrainVerb, streams: Streams) -> Recurrent:
     inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
     inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
@@ -329,6 +341,14 @@ def _setting(name: str, text: str, kind: Any) -> Any:
     if kind in (int, float, bool):
         wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise InputError(f"--settings {name} {text}", f"{name} with {wanted}", "correct the value")
+    if typing.get_origin(kind) is dict:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise InputError(f"--settings {name} {text}", f"{name} with a JSON object", f"{name} '{{\"heads\": 4}}'")
+        return value
     return text
 
 

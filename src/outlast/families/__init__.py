@@ -19,6 +19,7 @@ from outlast.families.mamba import MambaSettings
 from outlast.families.mamba2 import Mamba2Settings
 from outlast.families.mlstm import MLSTMSettings
 from outlast.families.retnet import RetNetSettings
+from outlast.families.rglru import RGLRUSettings
 from outlast.families.rwkv6 import RWKV6Settings
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
@@ -35,6 +36,7 @@ FAMILIES: dict[str, type[Settings]] = {
     "mamba2": Mamba2Settings,
     "mlstm": MLSTMSettings,
     "retnet": RetNetSettings,
+    "rglru": RGLRUSettings,
     "rwkv6": RWKV6Settings,
 }
 

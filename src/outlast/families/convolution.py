@@ -15,10 +15,12 @@ class ShortConvolution(nn.Module):
     Args:
         channels: D.
         kernel: positions W that an output sees, itself included; at least 2.
+        activation: whether SiLU follows.
     """
 
-    def __init__(self, channels: int, kernel: int) -> None:
+    def __init__(self, channels: int, kernel: int, activation: bool = True) -> None:
         super().__init__()
+        self.activation = activation
         bound = kernel**-0.5
         self.kernel = kernel
         self.weight = nn.Parameter(torch.empty(kernel, channels).uniform_(-bound, bound))
@@ -31,4 +33,12 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, T, D) and the W − 1 inputs before it -> outputs (B, T, D) and the last W − 1 inputs."""
-        return scan.pick(recurrence="short_convolution")(x, self.weight, self.bias, window)
+        if self.activation:
+            return scan.pick(recurrence="short_convolution")(x, self.weight, self.bias, window)
+        T = x.shape[1]
+        joined = torch.cat([window, x.to(window.dtype)], 1)
+        total = self.bias
+        for j, weight in enumerate(self.weight):
+            total = total + joined[:, j : j + T] * weight
+        # A copy, so that the carried window does not hold on to the whole of `joined`.
+        return total.to(x.dtype), joined[:, T:].clone()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.foreign import gated_deltanet, gla, mamba, mamba2, retnet, rwkv4, rwkv6
+from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6
 from outlast.foreign.config import parse, refused
 from outlast.foreign.files import damaged, read_tensors
 from outlast.foreign.model import Foreign
@@ -63,6 +63,7 @@ FORMATS: dict[str, Format] = {
     "transformers.falcon_mamba": Format(mamba.from_transformers, "falcon_mamba"),
     "transformers.mamba": Format(mamba.from_transformers, "mamba", None, _OLD_MAMBA),
     "transformers.mamba2": Format(mamba2.from_transformers, "mamba2", None, _OLD_MAMBA),
+    "transformers.recurrent_gemma": Format(recurrent_gemma.from_transformers, "recurrent_gemma"),
     "transformers.rwkv": Format(rwkv4.from_transformers, "rwkv"),
 }
 """By kind, the formats that are read. Of two with one model_type the first whose mark is there is meant."""

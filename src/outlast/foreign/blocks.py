@@ -75,20 +75,3 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
-
-
-def rotate(x: Tensor, position: Tensor, base: float = 10000.0, width: int | None = None) -> Tensor:
-    """Rotary embedding (Su et al. 2021, "RoFormer", eq. 34) of channel i with channel i + width / 2.
-
-    Args:
-        x: (…, D), at least float32.
-        position: broadcasts against x without its last axis.
-        base: of the frequencies base^(−2i / width).
-        width: channels that are rotated, the first ones; None for all.
-    """
-    width = x.shape[-1] if width is None else width
-    half = width // 2
-    frequency = base ** (-torch.arange(half, dtype=x.dtype, device=x.device) / half)
-    angle = position[..., None].to(x.dtype) * frequency
-    first, second, rest = x.split([half, half, x.shape[-1] - width], -1)
-    return torch.cat([first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin(), rest], -1)

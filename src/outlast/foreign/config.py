@@ -7,7 +7,7 @@ import math
 import typing
 from dataclasses import dataclass, fields
 from types import NoneType, UnionType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from outlast.errors import InputError
 
@@ -24,6 +24,9 @@ class Config:
     Fields that change nothing in the forward pass (how weights are drawn, which kernel is used, token numbers) are
     not listed, and are kept in the file as they stand.
     """
+
+    may_be_zero: ClassVar[frozenset[str]] = frozenset()
+    """Whole numbers that need not be at least 1."""
 
     quantization_config: None = None
     vocab_size: int
@@ -59,8 +62,9 @@ def read(kind: type[C], record: dict[str, Any]) -> C:
         if not _fits(value, hints[name]):
             raise refused(name, value, _words(hints[name]))
     config = kind(**values)
-    for name in ("vocab_size", "hidden_size", "num_hidden_layers"):
-        expect(config, name, getattr(config, name) >= 1, "at least 1")
+    for name, hint in hints.items():
+        if hint is int and name not in kind.may_be_zero:
+            expect(config, name, getattr(config, name) >= 1, "at least 1")
     return config
 
 
@@ -108,7 +112,14 @@ def _fits(value: Any, hint: Any) -> bool:
 def _words(hint: Any) -> str:
     if hint is object:
         return "anything"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a name", NoneType: "null"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a name",
+        dict: "a table",
+        NoneType: "null",
+    }
     if isinstance(hint, UnionType):
         return " or ".join(_words(each) for each in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from outlast.foreign.blocks import GatedMLP, RMSNorm
 from outlast.foreign.config import Config, expect, refused
-from outlast.foreign.model import Foreign, Layer, Names
-from outlast.state import PartKind
+from outlast.foreign.model import Foreign, Layer, Names, Parts
 
 NAMES = Names(body="model", embedding="embeddings", norm="norm")
 
@@ -61,7 +60,7 @@ def share(config: Config, name: str, of: int, parts: int) -> int:
 class FlaMixer(nn.Module, ABC):
     """The recurrent half of a block: ``y, state = mixer(x, state)``."""
 
-    parts: tuple[tuple[str, PartKind, int | None], ...]
+    parts: Parts
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
@@ -79,8 +78,8 @@ class GatedHeadNorm(RMSNorm):
         super().__init__(width, eps, affine)
         self.activation = activation
 
-    def forward(self, y: Tensor, gate: Tensor | None = None) -> Tensor:
-        y = super().forward(y)
+    def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
+        y = super().forward(x)
         if gate is None:
             return y
         return y * (gate.sigmoid() if self.activation == "sigmoid" else F.silu(gate))

@@ -52,7 +52,6 @@ class Mixer(FlaMixer):
         super().__init__()
         width, heads, self.K = config.hidden_size, config.num_heads, config.head_dim
         self.heads = config.num_v_heads or heads
-        expect(config, "num_heads", heads >= 1, "at least 1")
         expect(config, "num_v_heads", self.heads % heads == 0, f"a multiple of the {heads} num_heads")
         self.repeats, self.V = self.heads // heads, int(self.K * config.expand_v)
         whole = self.V >= 1 and math.isclose(self.K * config.expand_v, self.V, rel_tol=1e-5)
@@ -112,5 +111,4 @@ def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
     config.check()
     gates = ("swish", "silu", "sigmoid")
     expect(config, "output_gate_activation", config.output_gate_activation in gates, " or ".join(gates))
-    expect(config, "conv_size", config.conv_size >= 1, "at least 1")
     return model(recipe, config, [Mixer(config) for _ in range(config.num_hidden_layers)])

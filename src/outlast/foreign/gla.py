@@ -53,7 +53,6 @@ class Mixer(FlaMixer):
         super().__init__()
         width, self.heads = config.hidden_size, config.num_heads
         groups = config.num_kv_heads or self.heads
-        expect(config, "num_heads", self.heads >= 1, "at least 1")
         expect(config, "num_kv_heads", groups >= 1 and self.heads % groups == 0, "a number that divides num_heads")
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.repeats, self.clamp_min = self.heads // groups, config.clamp_min
@@ -114,5 +113,4 @@ def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
     config = read(Gla, record)
     config.check()
     expect(config, "feature_map", config.feature_map is None, "null")
-    expect(config, "conv_size", config.conv_size >= 1, "at least 1")
     return model(recipe, config, [Mixer(config) for _ in range(config.num_hidden_layers)])

@@ -28,6 +28,7 @@ class Mamba(Config):
     state_size: int = 16
     layer_norm_epsilon: float = 1e-5
     expand: float = 2
+    intermediate_size: int | None = None
     conv_kernel: int = 4
     use_bias: bool = False
     use_conv_bias: bool = True
@@ -38,8 +39,8 @@ class Mamba(Config):
 
     @property
     def inner(self) -> int:
-        """Channels inside the mixer."""
-        return int(self.expand * self.hidden_size)
+        """Channels inside the mixer. `expand` counts only where they are not given: Falcon Mamba's files disagree."""
+        return self.intermediate_size or int(self.expand * self.hidden_size)
 
     @property
     def rank(self) -> int:
@@ -111,7 +112,7 @@ class MambaLayer(Layer):
         return self.mixer.initial_state(batch_size)
 
     def forward(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
-        y, state = self.mixer(self.norm(x.to(self.norm.weight.dtype)), state)
+        y, state = self.mixer(self.norm(x).to(self.mixer.in_proj.weight.dtype), state)
         if self.float32_residual:
             x = x.to(compute_dtype(x))
         return x + y, state
@@ -124,6 +125,9 @@ def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign
     """The model of a transformers config.json, with fresh weights."""
     config = read(FalconMamba if record["model_type"] == "falcon_mamba" else Mamba, record)
     expect(config, "hidden_act", config.hidden_act in SILU, "silu")
+    given = config.intermediate_size
+    expect(config, "intermediate_size", given is None or given >= 1, "null, or at least 1")
+    expect(config, "expand", config.inner >= 1, "at least one channel inside the mixer")
     expect(config, "time_step_rank", config.time_step_rank == "auto" or config.rank >= 1, "auto, or at least 1")
     return Foreign(
         recipe,

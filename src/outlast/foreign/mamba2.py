@@ -170,7 +170,7 @@ class Mamba2Layer(Layer):
         return Mamba2State(memory, self.mixer.conv1d.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
-        y, state = self.mixer(self.norm(x.to(self.norm.weight.dtype)), state)
+        y, state = self.mixer(self.norm(x).to(self.mixer.in_proj.weight.dtype), state)
         if self.mixer.sizes.float32_residual:
             x = x.to(compute_dtype(x))
         return x + y, state
@@ -187,7 +187,7 @@ def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign
     expect(
         config, "num_heads", config.num_heads * config.head_dim == inner, f"expand · hidden_size / head_dim = {inner}"
     )
-    expect(config, "n_groups", config.n_groups >= 1 and config.num_heads % config.n_groups == 0, "divides num_heads")
+    expect(config, "n_groups", config.num_heads % config.n_groups == 0, "divides num_heads")
     sizes = Sizes(
         width=config.hidden_size,
         heads=config.num_heads,
@@ -209,9 +209,9 @@ def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
     config = read(FlaMamba2, record)
     inner = int(config.expand * config.hidden_size)
     expect(config, "hidden_act", config.hidden_act in SILU, "silu")
-    expect(config, "head_dim", config.head_dim >= 1 and inner % config.head_dim == 0, f"divides {inner}")
+    expect(config, "head_dim", inner % config.head_dim == 0, f"divides {inner}")
     heads = inner // config.head_dim
-    expect(config, "n_groups", config.n_groups >= 1 and heads % config.n_groups == 0, f"divides the {heads} heads")
+    expect(config, "n_groups", heads % config.n_groups == 0, f"divides the {heads} heads")
     sizes = Sizes(
         width=config.hidden_size,
         heads=heads,

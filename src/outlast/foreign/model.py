@@ -18,12 +18,14 @@ from outlast.model import InputSpec, Recurrent
 from outlast.scan.reference import compute_dtype
 from outlast.state import PartKind, State, StatePart
 
+Parts = tuple[tuple[str, PartKind, int | None], ...]
+"""Field, kind and head axis of each tensor of a layer's state, in the order of its NamedTuple."""
+
 
 class Layer(nn.Module, ABC):
     """One layer with its residuals: ``x, state = layer(x, state)`` with x (B, T, D)."""
 
-    parts: tuple[tuple[str, PartKind, int | None], ...]
-    """Field, kind and head axis of each tensor of the state, in the order of its NamedTuple."""
+    parts: Parts
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
@@ -70,6 +72,7 @@ class Foreign(Recurrent):
         layers: the layers.
         norm: the norm before the head.
         tied: whether the head is the embedding.
+        embedding_scale: factor of the embedding.
         soft_cap: logits are soft_cap · tanh(logits / soft_cap) where it is given.
     """
 
@@ -83,12 +86,13 @@ class Foreign(Recurrent):
         layers: Sequence[Layer],
         norm: nn.Module,
         tied: bool,
+        embedding_scale: float = 1.0,
         soft_cap: float | None = None,
     ) -> None:
         super().__init__()
         self.recipe, self.origin = recipe, Origin()
         self.input_spec = InputSpec("tokens", vocabulary)
-        self._names, self._tied, self._soft_cap = names, tied, soft_cap
+        self._names, self._tied, self._scale, self._soft_cap = names, tied, embedding_scale, soft_cap
         body = nn.Module()
         body.add_module(names.embedding, nn.Embedding(vocabulary, width))
         body.add_module(names.layers, nn.ModuleList(layers))
@@ -126,10 +130,6 @@ class Foreign(Recurrent):
             for field, kind, head_axis in layer.parts
         )
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T) -> the residual stream (B, T, D) that the first layer reads."""
-        return self._embedding(tokens)
-
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Tokens (B, T) -> logits (B, T, vocabulary) and the state after them.
 
@@ -143,7 +143,7 @@ class Foreign(Recurrent):
                 f"integer tokens (B, T), T ≥ 1, and a state of {len(layers)} layers",
                 "pass token numbers, and start from model.initial_state(B)",
             )
-        x, after = self.embed(inputs), []
+        x, after = self._embedding(inputs) * self._scale, []
         for layer, before in zip(layers, state, strict=True):
             x, new = layer(x, before)
             after.append(new)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.blocks import rotate
+from outlast.families.rotary import rotate
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
 from outlast.foreign.model import Foreign
@@ -51,7 +51,6 @@ class Mixer(FlaMixer):
         super().__init__()
         width, self.heads = config.hidden_size, config.num_heads
         groups = config.num_kv_heads or self.heads
-        expect(config, "num_heads", self.heads >= 1, "at least 1")
         expect(config, "num_kv_heads", groups >= 1 and self.heads % groups == 0, "a number that divides num_heads")
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.repeats, self.K, self.V = self.heads // groups, keys // self.heads, values // self.heads

@@ -20,6 +20,8 @@ NOTHING = -1e4
 class Rwkv(Config):
     """transformers' RwkvConfig."""
 
+    may_be_zero = frozenset({"rescale_every"})
+
     vocab_size: int = 50277
     hidden_size: int = 4096
     num_hidden_layers: int = 32

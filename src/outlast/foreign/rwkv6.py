@@ -61,6 +61,17 @@ def change(x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     return before - x, x[:, -1:].to(last.dtype).clone()
 
 
+class LowRank(nn.Module):
+    """up(tanh(down(x)))."""
+
+    def __init__(self, width: int, outputs: int, rank: int) -> None:
+        super().__init__()
+        self.lora = nn.Sequential(nn.Linear(width, rank, bias=False), nn.Tanh(), nn.Linear(rank, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lora(x)
+
+
 class Projection(nn.Module):
     """A linear map of an input mixed with the one before it; of low rank with a tanh where `rank` is given.
 
@@ -70,16 +81,13 @@ class Projection(nn.Module):
 
     def __init__(self, width: int, outputs: int, rank: int | None = None, learned_mix: bool = False) -> None:
         super().__init__()
-        self.linear: nn.Module = nn.Linear(width, outputs, bias=False)
-        if rank is not None:
-            self.linear = nn.Module()
-            low = nn.Linear(width, rank, bias=False)
-            self.linear.lora = nn.Sequential(low, nn.Tanh(), nn.Linear(rank, outputs))
+        self.linear = nn.Linear(width, outputs, bias=False) if rank is None else LowRank(width, outputs, rank)
         self.mu = nn.Parameter(torch.zeros(width)) if learned_mix else None
 
     def forward(self, x: Tensor, change: Tensor, mix: Tensor | None = None) -> Tensor:
-        mixed = x + change * (self.mu if mix is None else mix)
-        return self.linear(mixed) if isinstance(self.linear, nn.Linear) else self.linear.lora(mixed)
+        share = self.mu if mix is None else mix
+        assert share is not None
+        return self.linear(x + change * share)
 
 
 class Attention(nn.Module):
@@ -88,11 +96,11 @@ class Attention(nn.Module):
     def __init__(self, config: Rwkv6) -> None:
         super().__init__()
         width, self.heads, rank = config.hidden_size, config.num_heads, config.proj_low_rank_dim
-        expect(config, "num_heads", self.heads >= 1, "at least 1")
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.K, self.V, self.rank, self.eps = keys // self.heads, values // self.heads, rank, config.norm_eps
-        mixing = Projection(width, 5 * rank, learned_mix=True)
-        self.x_proj = nn.Sequential(mixing, nn.Tanh(), nn.Linear(5 * rank, width, bias=False))
+        self.x_proj = nn.ModuleList(
+            [Projection(width, 5 * rank, learned_mix=True), nn.Tanh(), nn.Linear(5 * rank, width, bias=False)]
+        )
         self.x_bias = nn.Parameter(torch.zeros(5, width))
         self.r_proj, self.k_proj = Projection(width, keys), Projection(width, keys)
         self.w_proj = Projection(width, keys, config.gate_low_rank_dim)
@@ -105,7 +113,7 @@ class Attention(nn.Module):
         B, T, _ = x.shape
         difference, last = change(x, state.shift)
         small = self.x_proj[0](x, difference).tanh().view(B, T, 5, self.rank)
-        up = self.x_proj[2].weight.view(-1, 5, self.rank)
+        up = self.x_proj.get_parameter("2.weight").view(-1, 5, self.rank)
         mixes = torch.einsum("btnr,dnr->btnd", small, up) + self.x_bias
         projections = (self.r_proj, self.w_proj, self.k_proj, self.v_proj, self.g_proj)
         r, w, k, v, gate = (proj(x, difference, mix) for proj, mix in zip(projections, mixes.unbind(2), strict=True))

@@ -7,6 +7,7 @@ from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.tasks.power_data import CHANNELS, CLASSES, load_power
+from outlast.tasks.power_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
@@ -37,4 +38,5 @@ POWER = Task(
         Carry(expected_run=1280, zero_share=_ZERO_SHARE),
         Carry(expected_run=2560, zero_share=_ZERO_SHARE),
     ),
+    write_page=write_page,
 )
