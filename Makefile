@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study \
+.PHONY: bench install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study \
 	test lint clean
 
 install: .venv/installed
@@ -40,6 +40,11 @@ speech-table: install
 
 diagnosis-study: install
 	$(BIN)/python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
+
+# Half a dozen minutes; on a machine that does nothing else.
+bench: install
+	$(BIN)/python -m pip install --quiet 'mambapy>=1.2'
+	$(BIN)/python benchmarks/bench.py --out runs/bench
 
 lint: install
 	$(BIN)/ruff check .

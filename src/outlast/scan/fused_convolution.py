@@ -30,7 +30,7 @@ def _inputs(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
 
 @torch.library.custom_op("outlast::short_convolution", mutates_args=())
 def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    (x, given), window, weight = _inputs(x), window.contiguous(), weight.contiguous()
+    (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
     (B, T, D), W = x.shape, len(weight)
     outputs, final = torch.empty(x.shape), torch.empty_like(window)
     addresses = (t.data_ptr() for t in (window, weight, bias, outputs, final))
@@ -42,7 +42,7 @@ def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tup
 def _convolution_backward(
     x: Tensor, window: Tensor, weight: Tensor, bias: Tensor, d_outputs: Tensor, d_final: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    (x, given), window, weight = _inputs(x), window.contiguous(), weight.contiguous()
+    (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
     d_outputs, d_final = d_outputs.contiguous(), d_final.contiguous()
     (B, T, D), W = x.shape, len(weight)
     dx, d_window, d_weight = torch.empty(x.shape), torch.empty_like(window), torch.empty(B, W + 1, D)

@@ -92,7 +92,7 @@ def _selective_scan(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
     x, step, b, c = (_dense(tensor) for tensor in (x, step, b, c))
-    gate = None if gate is None else _dense(gate)
+    skip, gate = None if skip is None else skip.contiguous(), None if gate is None else _dense(gate)
     rate, initial_state = rate.contiguous(), initial_state.contiguous()
     outputs, final, between = torch.empty(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
     sizes, tasks, work = _sizes(x, rate)
@@ -118,7 +118,7 @@ def _selective_scan_backward(
     d_final: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x, step, b, c, d_outputs = (_dense(tensor) for tensor in (x, step, b, c, d_outputs))
-    gate = None if gate is None else _dense(gate)
+    skip, gate = None if skip is None else skip.contiguous(), None if gate is None else _dense(gate)
     rate, d_final = rate.contiguous(), d_final.contiguous()
     dx, d_step, d_initial = torch.empty(x.shape), torch.empty(x.shape), torch.empty_like(d_final)
     d_gate = torch.empty(x.shape if gate is not None else 0)

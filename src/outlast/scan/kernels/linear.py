@@ -24,6 +24,7 @@ from outlast.scan.kernels.simd import (
     ROWS,
     TILE,
     across,
+    dot_lanes,
     down,
     exponential,
     fill_lanes,
@@ -238,14 +239,14 @@ def backward(
                             at_k, at_v = 4 * t * wide_k + j, 4 * t * wide_v + i
                             store(before + t * _BLOCK, S)
                             S = across(decays + at_k) * S + across(ks + at_k) * down(load_lanes(vs + at_v))
-                            asked = sum_lanes(S * down(load_lanes(dos + at_v)))
+                            asked = dot_lanes(S, load_lanes(dos + at_v))
                             store(dqs + at_k, load_rows(dqs + at_k) + asked)
                         G = load_tile(gradient)
                         for t in range(n - 1, -1, -1):
                             at_k, at_v = 4 * t * wide_k + j, 4 * t * wide_v + i
                             G = G + across(qs + at_k) * down(load_lanes(dos + at_v))
                             store(dvs + at_v, plus_rows(load_lanes(dvs + at_v), across(ks + at_k), G))
-                            written = sum_lanes(G * down(load_lanes(vs + at_v)))
+                            written = dot_lanes(G, load_lanes(vs + at_v))
                             store(dks + at_k, load_rows(dks + at_k) + written)
                             G = across(decays + at_k) * G
                             S = load_tile(before + t * _BLOCK)

@@ -254,23 +254,44 @@ def plus_rows(typing, total, x, y):
     return Lanes(Lanes, Tile, Tile), code
 
 
+def _halves(builder: Any, lanes: Any) -> tuple[Any, Any]:
+    half = LANES // 2
+    return _shuffle(builder, lanes, lanes, list(range(half))), _shuffle(builder, lanes, lanes, list(range(half, LANES)))
+
+
+def _row_sums(builder: Any, halves: list[Any]) -> Any:
+    """The sum of each of 8 half rows."""
+    x = _joined(builder, halves)
+    while x.type.count > ROWS:
+        even, odd = (_shuffle(builder, x, x, list(range(i, x.type.count, 2))) for i in (0, 1))
+        x = builder.fadd(even, odd, flags=_FUSE)
+    return x
+
+
 @intrinsic
 def sum_lanes(typing, tile):
     """Sum over the lanes of each row: 8 numbers."""
 
     def code(context, builder, signature, args):
-        rows = [_row(builder, args[0], row) for row in range(ROWS)]
-        halves = []
-        for row in rows:
-            first, second = (_shuffle(builder, row, row, list(range(i, i + LANES // 2))) for i in (0, LANES // 2))
-            halves.append(builder.fadd(first, second, flags=_FUSE))
-        x = _joined(builder, halves)
-        while x.type.count > ROWS:
-            even, odd = (_shuffle(builder, x, x, list(range(i, x.type.count, 2))) for i in (0, 1))
-            x = builder.fadd(even, odd, flags=_FUSE)
-        return x
+        pairs = [_halves(builder, _row(builder, args[0], row)) for row in range(ROWS)]
+        return _row_sums(builder, [builder.fadd(*pair, flags=_FUSE) for pair in pairs])
 
     return Rows(Tile), code
+
+
+@intrinsic
+def dot_lanes(typing, tile, lanes):
+    """The product of a tile with a vector: of each row, the sum over its lanes times `lanes`."""
+
+    def code(context, builder, signature, args):
+        tile, (low, high) = args[0], _halves(builder, args[1])
+        sums = []
+        for row in range(ROWS):
+            first, second = _halves(builder, _row(builder, tile, row))
+            sums.append(_fma(builder, first, low, builder.fmul(second, high, flags=_FUSE)))
+        return _row_sums(builder, sums)
+
+    return Rows(Tile, Lanes), code
 
 
 @intrinsic

@@ -1,0 +1,368 @@
+"""Speed of outlast's models and kernels against their peers: everything interleaved in one run, correctness first.
+
+    python benchmarks/bench.py [--out runs/bench]
+
+Writes ``result.json`` (rows of what, peer, ours_ms, peer_ms, ratio: minima, with medians beside them) and ``cost.svg``.
+What the rows mean stands in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from outlast.environment import environment, flush_denormals, tune_allocator
+
+ALLOCATOR = tune_allocator()
+
+import torch
+
+flush_denormals()
+
+from peers import Projections, Rnn, copy_weights, ours, train_step, transformers_mamba, transformers_mamba2
+from torch import nn
+
+from outlast import scan
+
+Job = Callable[[], object]
+ROWS: list[dict] = []
+
+
+def interleaved(jobs: dict[str, Job], seconds: float, repeats: int = 9) -> dict[str, list[float]]:
+    """Milliseconds of every job, all of them in turn, after one turn that is not counted.
+
+    A job that takes longer than `seconds` is repeated less often, and one of several seconds is run once.
+    """
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    first: dict[str, float] = {}
+    for turn in range(repeats + 1):
+        for name, job in jobs.items():
+            if turn > 0 and (first[name] > 3 or (sum(times[name]) / 1e3 > seconds and len(times[name]) >= 3)):
+                continue
+            began = time.perf_counter()
+            job()
+            took = time.perf_counter() - began
+            first.setdefault(name, took)
+            if turn > 0 or took > 3:
+                times[name].append(took * 1e3)
+    return times
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def rows(what: str, times: dict[str, list[float]], mine: str, **more: object) -> None:
+    """One row for every peer of `mine`."""
+    for peer in times:
+        if peer != mine:
+            row = {
+                "what": what,
+                "peer": peer,
+                "ours_ms": round(min(times[mine]), 3),
+                "peer_ms": round(min(times[peer]), 3),
+                "ratio": round(min(times[peer]) / min(times[mine]), 3),
+                "ours_median_ms": round(median(times[mine]), 3),
+                "peer_median_ms": round(median(times[peer]), 3),
+                "repeats": [len(times[mine]), len(times[peer])],
+                "threads": torch.get_num_threads(),
+                "allocator": ALLOCATOR,
+                **more,
+            }
+            ROWS.append(row)
+            print(
+                f"{what:42s} {peer:34s} {row['ours_ms']:10.2f} {row['peer_ms']:10.2f} {row['ratio']:8.2f}", flush=True
+            )
+
+
+def tokens(rows: int, length: int) -> torch.Tensor:
+    return torch.randint(256, (rows, length), generator=torch.Generator().manual_seed(0))
+
+
+def forced(name: str, job: Job) -> Job:
+    """`job` with the scan called `name`."""
+
+    def run() -> None:
+        os.environ["OUTLAST_SCAN"] = name
+        try:
+            job()
+        finally:
+            del os.environ["OUTLAST_SCAN"]
+
+    return run
+
+
+def close(what: str, got: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-4) -> None:
+    """Stop the run unless two computations of the same numbers agree."""
+    worst = ((got - expected).abs().max() / expected.abs().max()).item()
+    if not worst <= tolerance:
+        sys.exit(f"{what}: differs by {worst:.1e}, more than {tolerance:.0e}; no time is worth reporting")
+
+
+def same_as_theirs(theirs: nn.Module, mine: nn.Module, what: str) -> None:
+    """Loss and the gradients of the projections in and out, with the same weights: ours against theirs."""
+    copy_weights(theirs, mine)
+    x = tokens(2, 100)
+    losses = [torch.tensor(train_step(model, x)) for model in (mine, theirs)]
+    close(what, *losses)
+    for block, layer in zip(mine.blocks, theirs.backbone.layers, strict=True):
+        close(what, block.mixer.input.weight.grad, layer.mixer.in_proj.weight.grad)
+        close(what, block.mixer.output.weight.grad, layer.mixer.out_proj.weight.grad)
+
+
+def same_as_chunked(model: nn.Module, what: str) -> None:
+    x = tokens(2, 100)
+    train_step(model, x)
+    mine = [p.grad.clone() for p in model.parameters()]
+    forced("chunked", lambda: train_step(model, x))()
+    for a, p in zip(mine, model.parameters(), strict=True):
+        close(what, a, p.grad)
+
+
+def models(slow: bool) -> None:
+    """Forward and backward of whole models on 4 × 512 bytes."""
+    x = tokens(4, 512)
+
+    def step(model: nn.Module) -> Job:
+        return lambda: train_step(model, x)
+
+    mine, default, mambapy = ours("mamba"), transformers_mamba(mambapy=False), transformers_mamba(mambapy=True)
+    same_as_theirs(mambapy, mine, "Mamba-1 against transformers")
+    jobs = {
+        "ours": step(mine),
+        "projections alone": step(Projections("mamba")),
+        "chunked torch (ours)": forced("chunked", step(mine)),
+        "transformers with mambapy": step(mambapy),
+        "nn.LSTM": step(Rnn(nn.LSTM)),
+        "nn.GRU": step(Rnn(nn.GRU)),
+    }
+    if slow:
+        jobs["transformers default"] = step(default)
+    same_as_chunked(mine, "Mamba-1")
+    rows("train Mamba-1, 4 x 512", interleaved(jobs, 4), "ours")
+    for N in (64, 128):
+        mine, theirs = ours("mamba2", state_size=N), transformers_mamba2(N)
+        same_as_theirs(theirs, mine, f"Mamba-2, N = {N}, against transformers")
+        same_as_chunked(mine, f"Mamba-2, N = {N}")
+        jobs = {"ours": step(mine), "transformers, chunk 64": step(theirs)}
+        jobs["chunked torch (ours)"] = forced("chunked", step(mine))
+        if N == 64:
+            jobs["projections alone"] = step(Projections("mamba2"))
+        rows(f"train Mamba-2 N = {N}, 4 x 512", interleaved(jobs, 4), "ours")
+    mine = ours("gla", heads=4)
+    same_as_chunked(mine, "GLA")
+    jobs = {
+        "ours": step(mine),
+        "projections alone": step(Projections("gla")),
+        "chunked torch (ours)": forced("chunked", step(mine)),
+        "nn.LSTM": step(Rnn(nn.LSTM)),
+    }
+    rows("train GLA, 4 x 512", interleaved(jobs, 4), "ours")
+
+
+def core() -> None:
+    """The linear recurrence of GLA alone, forward and backward."""
+    draw = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(4, 512, 4, width, generator=draw) for width in (16, 16, 32))
+    decay, state = -0.05 * torch.rand(4, 512, 4, 16, generator=draw), torch.randn(4, 4, 16, 32, generator=draw)
+    given = [tensor.requires_grad_() for tensor in (q, k, v, decay, state)]
+    weights = [torch.randn(v.shape, generator=draw), torch.randn(state.shape, generator=draw)]
+
+    def both(name: str) -> Job:
+        def job() -> list[torch.Tensor]:
+            return list(torch.autograd.grad(scan.pick(name)(*given, 0.25), given, weights))
+
+        return job
+
+    for a, b in zip(both("numba")(), both("chunked")(), strict=True):
+        close("GLA's recurrence", a, b)
+    jobs = {"ours": both("numba"), "chunked torch (ours)": both("chunked")}
+    rows("GLA's recurrence alone, 4 x 512 x 4 heads", interleaved(jobs, 3, 15), "ours")
+
+
+def quickstart() -> None:
+    """The quickstart's model: a training step of 32 × 64 minutes, and reading without gradients."""
+    from outlast.families import build
+    from outlast.model import InputSpec
+
+    model = build("gla", inputs=InputSpec("features", 7), outputs=32)
+    small, wide = torch.randn(32, 64, 7), torch.randn(64, 256, 7)
+    target = torch.randint(32, (32 * 64,))
+
+    def step() -> None:
+        model.zero_grad()
+        outputs, _ = model(small, model.initial_state(32))
+        nn.functional.cross_entropy(outputs.flatten(0, 1), target).backward()
+
+    @torch.no_grad()
+    def read() -> None:
+        model(wide, model.initial_state(64))
+
+    for what, job in (("quickstart's step, 32 x 64", step), ("quickstart's reading, 64 x 256", read)):
+        rows(what, interleaved({"ours": job, "chunked torch (ours)": forced("chunked", job)}, 2, 15), "ours")
+    carried = model(small, model.initial_state(32))[1]
+    carried = tuple(type(layer)(*(None if t is None else t.detach() for t in layer)) for layer in carried)
+
+    def from_carried() -> None:
+        model.zero_grad()
+        outputs, _ = model(small, carried)
+        nn.functional.cross_entropy(outputs.flatten(0, 1), target).backward()
+
+    rows("a step from a carried state", interleaved({"ours": from_carried, "from zero": step}, 2, 15), "ours")
+
+
+def threads() -> None:
+    """Two threads against one."""
+    if (os.cpu_count() or 1) < 2:
+        return
+    x = tokens(4, 512)
+    for family, settings in (("mamba", {}), ("mamba2", {"state_size": 64}), ("gla", {"heads": 4})):
+        model = ours(family, **settings)
+
+        def with_threads(count: int, model: nn.Module = model) -> Job:
+            def job() -> None:
+                torch.set_num_threads(count)
+                train_step(model, x)
+
+            return job
+
+        times = interleaved({"two threads": with_threads(2), "one thread": with_threads(1)}, 3)
+        torch.set_num_threads(1)
+        rows(f"train {family}, 4 x 512", times, "two threads", threads=[2, 1])
+
+
+def costs() -> dict[str, list[tuple[int, float]]]:
+    """Milliseconds a step against length, width and rows, and resident memory and time of a long stream."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for family, settings in (("mamba", {}), ("mamba2", {"state_size": 64}), ("gla", {"heads": 4})):
+        model = ours(family, **settings)
+        for length in (128, 512, 2048, 8192):
+            x = tokens(1, length)
+            took = interleaved({"ours": lambda m=model, x=x: train_step(m, x)}, 1, 4)["ours"]
+            curves.setdefault(f"{family}, length", []).append((length, min(took)))
+        for width in (64, 128, 256):
+            wide, x = ours(family, **settings, width=width), tokens(4, 256)
+            took = interleaved({"ours": lambda m=wide, x=x: train_step(m, x)}, 1, 4)["ours"]
+            curves.setdefault(f"{family}, width", []).append((width, min(took)))
+        for count in (1, 4, 16):
+            x = tokens(count, 256)
+            took = interleaved({"ours": lambda m=model, x=x: train_step(m, x)}, 1, 4)["ours"]
+            curves.setdefault(f"{family}, rows", []).append((count, min(took)))
+    return curves
+
+
+@torch.no_grad()
+def long_stream(family: str, length: int, **settings: object) -> dict:
+    """A stream read in chunks of 4,096: seconds for each half, and how far resident memory rose in the second."""
+    model = ours(family, **settings)
+    state = model.initial_state(1)
+    piece = tokens(1, 4096)
+    halves, memory = [], []
+    for _ in range(2):
+        began = time.perf_counter()
+        for _ in range(length // 2 // 4096):
+            _, state = model(piece, state)
+        halves.append(round(time.perf_counter() - began, 3))
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    return {"family": family, "positions": length, "seconds": halves, "peak_mib": memory}
+
+
+FIRST = """
+import sys, time, torch
+torch.set_num_threads(1)
+from outlast.families import build
+from outlast.model import InputSpec
+model = build(sys.argv[1], inputs=InputSpec("tokens", 16), outputs=16, width=32)
+x = torch.zeros(2, 40, dtype=torch.long)
+began = time.perf_counter()
+model(x, model.initial_state(2))[0].sum().backward()
+print(time.perf_counter() - began)
+"""
+
+
+def first_calls() -> list[dict]:
+    """Seconds of a family's first forward and backward in a new process: nothing compiled yet, then from the cache."""
+    calls = []
+    for family in ("gla", "mamba2", "mamba"):
+        with tempfile.TemporaryDirectory() as cache:
+            surroundings = {**os.environ, "NUMBA_CACHE_DIR": cache}
+            took = [
+                float(subprocess.check_output([sys.executable, "-c", FIRST, family], env=surroundings))
+                for _ in range(2)
+            ]
+        calls.append({"family": family, "cold_s": round(took[0], 2), "cached_s": round(took[1], 2)})
+        print(calls[-1], flush=True)
+    return calls
+
+
+def plot(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.5), sharey=True)
+    for axis, what in zip(axes, ("length", "width", "rows"), strict=True):
+        for name, points in curves.items():
+            if name.endswith(what):
+                axis.plot(*zip(*points, strict=True), marker="o", label=name.split(",")[0])
+        axis.set(xscale="log", yscale="log", xlabel=what)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("milliseconds a training step")
+    axes[0].legend()
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--models-only", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    began = time.monotonic()
+    if options.models_only:
+        models(slow=True)
+        options.out.write_text(json.dumps(ROWS))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    core()
+    quickstart()
+    models(slow=True)
+    threads()
+    curves = costs()
+    long = [long_stream("gla", 1 << 20, heads=4), long_stream("mamba", 1 << 20), long_stream("mamba2", 1 << 20)]
+    print(*long, sep="\n", flush=True)
+    calls = first_calls()
+    # Once more with memory handed back to the system after every operation, as a plain script would have it.
+    other = options.out / "default-allocator.json"
+    command = [sys.executable, __file__, "--models-only", "--out", str(other)]
+    subprocess.run(command, env={**os.environ, "OUTLAST_ALLOCATOR": "default"}, check=True)
+    ROWS.extend(json.loads(other.read_text()))
+    other.unlink()
+    result = {
+        "kind": "bench",
+        "environment": {key: str(value) for key, value in environment().items()},
+        "seconds": round(time.monotonic() - began),
+        "rows": ROWS,
+        "cost": curves,
+        "long_streams": long,
+        "first_calls": calls,
+    }
+    (options.out / "result.json").write_text(json.dumps(result, indent=1))
+    plot(curves, options.out / "cost.svg")
+
+
+if __name__ == "__main__":
+    main()
