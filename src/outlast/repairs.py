@@ -17,6 +17,7 @@ import torch
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, under
+from outlast.intervals import mean_interval
 from outlast.interventions import Intervention
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
@@ -209,9 +210,10 @@ def compare(
 ) -> Compared:
     """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
 
-    Of the interventions that validation would accept, the one with the lowest loss at the oldest age is picked; it is
-    the winner if the test streams accept it. The others are measured on test streams at the ages that
-    acceptance needs. Arguments as for `repair`, and
+    Of the interventions that validation would accept, the one with the lowest loss at the oldest age is picked, or,
+    where validation cannot tell several from it, the one of these that carried states longest before it handed them to
+    other streams. It is the winner if the test streams accept it. The others are measured on test streams at the ages
+    that acceptance needs. Arguments as for `repair`, and
 
     Args:
         interventions: what to compare.
@@ -240,7 +242,7 @@ def compare(
 
     stop = threading.Event()
 
-    def prepare(rule: Intervention, name: str) -> tuple[Recurrent, dict[str, Any], dict[str, float]]:
+    def prepare(rule: Intervention, name: str) -> tuple[Recurrent, dict[str, Any], _Seen]:
         folder = checkpoint / re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if checkpoint else None
         repaired, record = plan.train(rule, folder, resume, stop)
         after = plan.evaluate(repaired, plan.data.validation, f"{rule.label} on validation", periods, ends_only=True)
@@ -252,11 +254,11 @@ def compare(
             "short_low": change.low,
             "short_margin": change.margin,
         }
-        return repaired, record, validation
+        return repaired, record, _Seen(validation, np.array(after.oldest.per_stream), rule.handed_on_after)
 
     work = [functools.partial(prepare, rule, name) for rule, name in zip(interventions, names, strict=True)]
     trained = side_by_side(workers, work, stop)
-    picked = _pick([validation for *_, validation in trained])
+    picked = _pick([on_validation for *_, on_validation in trained])
     judged = side_by_side(
         workers,
         [
@@ -265,8 +267,8 @@ def compare(
         ],
     )
     rows = [
-        CompareRow(name, validation, result)
-        for name, (*_, validation), result in zip(names, trained, judged, strict=True)
+        CompareRow(name, on_validation.figures, result)
+        for name, (*_, on_validation), result in zip(names, trained, judged, strict=True)
     ]
     won = rows[picked].repair.accepted
     result = Comparison(
@@ -303,22 +305,37 @@ def _distinct(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _pick(validations: Sequence[dict[str, float]]) -> int:
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What validation says of one repair: figures, the loss of every stream at the oldest age, and how long its states
+    were carried before they were handed to foreign streams."""
+
+    figures: dict[str, float]
+    oldest: np.ndarray
+    handed_on_after: float
+
+
+def _pick(repairs: Sequence[_Seen]) -> int:
     """Which repair to take, by what validation says of each.
 
-    Of those that validation would accept, the one with the lowest loss at the oldest age. Where it would accept none,
-    the one that loses least at short contexts, of those that help and whose loss there might still be within the
-    margin; where there is none of these either, the lowest loss at the oldest age.
+    Of those that validation would accept, the one with the lowest loss at the oldest age, and those that it cannot tell
+    from it (95 % interval of the difference, paired by stream). Among these, the one that handed the longest-carried
+    states to foreign streams: deployment runs longer than validation, and meets both old states and new streams. Where
+    validation would accept none, the one that loses least at short contexts, of those that help and whose loss there
+    might still be within the margin; where there is none of these either, the lowest loss at the oldest age.
     """
-    everyone = range(len(validations))
-    helping = [i for i in everyone if validations[i]["oldest"] < validations[i]["reset"]]
-    keeping = [i for i in helping if validations[i]["short_difference"] <= validations[i]["short_margin"]]
+    everyone = range(len(repairs))
+    figures = [repair.figures for repair in repairs]
+    helping = [i for i in everyone if figures[i]["oldest"] < figures[i]["reset"]]
+    keeping = [i for i in helping if figures[i]["short_difference"] <= figures[i]["short_margin"]]
     if keeping:
-        return min(keeping, key=lambda i: validations[i]["oldest"])
-    perhaps = [i for i in helping if validations[i]["short_low"] <= validations[i]["short_margin"]]
+        best = min(keeping, key=lambda i: figures[i]["oldest"])
+        level = [i for i in keeping if mean_interval(repairs[i].oldest - repairs[best].oldest).low <= 0]
+        return max(level, key=lambda i: (repairs[i].handed_on_after, -figures[i]["oldest"]))
+    perhaps = [i for i in helping if figures[i]["short_low"] <= figures[i]["short_margin"]]
     if perhaps:
-        return min(perhaps, key=lambda i: validations[i]["short_difference"])
-    return min(everyone, key=lambda i: validations[i]["oldest"])
+        return min(perhaps, key=lambda i: figures[i]["short_difference"])
+    return min(everyone, key=lambda i: figures[i]["oldest"])
 
 
 def _guards(plan: _Plan) -> dict[str, Evaluation]:

@@ -251,13 +251,23 @@ def test_a_repair_of_nothing_is_refused():
     assert none.result.picked == "zero"
 
 
-def seen(oldest: float, short: float, low: float = 0.0) -> dict[str, float]:
-    """What validation says of a repair, where resetting the base gives 2.5 and short contexts may lose 0.01."""
-    return {"oldest": oldest, "reset": 2.5, "short_difference": short, "short_low": low, "short_margin": 0.01}
+def seen(oldest, short, low=-1.0, noise=0.0, handed_on_after=0.0):
+    figures = {"oldest": oldest, "reset": 2.5, "short_difference": short, "short_low": low, "short_margin": 0.01}
+    by_stream = oldest + noise * np.array([1.0, -1.0] * 8)
+    return repairs._Seen(figures, by_stream, handed_on_after)
 
 
 def test_of_those_that_validation_would_accept_the_best_at_the_oldest_age_is_picked():
     assert repairs._pick([seen(2.4, 0.01), seen(1.0, 0.02), seen(2.0, 0.01), seen(2.6, -0.5)]) == 2
+
+
+def test_of_those_that_validation_cannot_tell_apart_the_one_that_handed_on_the_oldest_states_is_picked():
+    best, tbtt = seen(2.0, 0.0), seen(2.01, 0.0, noise=0.1)
+    near, far = (seen(2.01, 0.0, noise=0.1, handed_on_after=run) for run in (1280, 2560))
+    clear = seen(2.01, 0.0, handed_on_after=5000)
+    lost = seen(2.0, 0.02, handed_on_after=5000)
+    assert repairs._pick([best, tbtt, near, far, clear, lost]) == 3
+    assert repairs._pick([best, tbtt, clear, lost]) == 0
 
 
 def test_where_validation_would_accept_none_the_most_cautious_of_those_that_might_pass_is_picked():

@@ -59,6 +59,10 @@ class Carry(Intervention):
             return "state_passing"
         return "tbtt" if math.isinf(self.expected_run) else f"carry(expected_run={self.expected_run:g})"
 
+    @property
+    def handed_on_after(self) -> float:
+        return 0.0 if math.isinf(self.expected_run) else self.expected_run
+
 
 def state_passing(zero_share: float = 0.25) -> Carry:
     """State passing: every window starts from the final state of an unrelated one."""

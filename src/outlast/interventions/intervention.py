@@ -114,3 +114,8 @@ class Intervention(ABC):
     def label(self) -> str:
         """A short name that tells two settings of one rule apart."""
         return self.name
+
+    @property
+    def handed_on_after(self) -> float:
+        """Positions that a state is carried, on average, before another stream starts from it; 0 if none does."""
+        return 0.0

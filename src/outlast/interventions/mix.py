@@ -83,6 +83,10 @@ class Mix(Intervention):
     def label(self) -> str:
         return "mix(" + " + ".join(member.label for member in self.members) + ")"
 
+    @property
+    def handed_on_after(self) -> float:
+        return max(member.handed_on_after for member in self.members)
+
 
 def _rows_of(batch: Batch, rows: torch.Tensor) -> Batch:
     def chosen(tensor: torch.Tensor) -> torch.Tensor:
