@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads its threads
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def denormals_as_they_were() -> Iterator[None]:
+    """The command line flushes denormal numbers in its thread; a test that calls it leaves the next one as it was."""
+    yield
+    torch.set_flush_denormal(False)
