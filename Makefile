@@ -43,7 +43,7 @@ diagnosis-study: install
 
 # Half a dozen minutes; on a machine that does nothing else.
 bench: install
-	$(BIN)/python -m pip install --quiet 'mambapy>=1.2'
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py --out runs/bench
 
 lint: install

@@ -12,6 +12,7 @@ with nothing to remember were expected to hold, so that one of them which fails 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from outlast.interventions import Carry, Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.objectives import objective
 from outlast.results import Diagnosis, load_result, save_result, write_atomically
-from outlast.streams import Split
+from outlast.streams import Split, Streams
 from outlast.tasks import task
 from outlast.training import TrainSettings, fit
 
@@ -104,17 +105,21 @@ def planted() -> Iterator[Case]:
         yield case("harder along the stream", "harder_data", False, lambda: Averaging(1.0), harder)
 
 
+def _learner(
+    family: str, number: int, name: str, streams: Callable[..., Streams], seed: int, folder: Path
+) -> Recurrent:
+    """A small network trained on windows of what `streams` makes; from the folder where it was kept."""
+    fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=1)
+    train = streams(streams=512, seed=seed + number)
+    return _kept(folder / f"{name}-{family}", fresh, lambda model: fit(
+        model, train, objective(None, model, train), Zero(), T, TrainSettings(steps=600, learning_rate=5e-3)
+    ))  # fmt: skip
+
+
 def trained() -> Iterator[Case]:
     """Networks of four families that learn a level from a window, met by streams whose level stays, or changes."""
     for number, family in enumerate(("gru", "lstm", "gla", "mamba2")):
-
-        def learner(folder: Path, family=family, number=number) -> Recurrent:
-            fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=1)
-            train = levels(streams=512, seed=100 + number)
-            return _kept(folder / f"levels-{family}", fresh, lambda model: fit(
-                model, train, objective(None, model, train), Zero(), T, TrainSettings(steps=600, learning_rate=5e-3)
-            ))  # fmt: skip
-
+        learner = functools.partial(_learner, family, number, "levels", levels, 100)
         yield Case(
             f"{family}, level stays",
             f"trained {family}",
@@ -132,14 +137,7 @@ def trained() -> Iterator[Case]:
 def short_lived() -> Iterator[Case]:
     """The same families on a value that forgets itself within ten positions: there is nothing to lose."""
     for number, family in enumerate(("gru", "lstm", "gla", "mamba2")):
-
-        def learner(folder: Path, family=family, number=number) -> Recurrent:
-            fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=1)
-            train = wandering(streams=512, seed=200 + number)
-            return _kept(folder / f"wandering-{family}", fresh, lambda model: fit(
-                model, train, objective(None, model, train), Zero(), T, TrainSettings(steps=600, learning_rate=5e-3)
-            ))  # fmt: skip
-
+        learner = functools.partial(_learner, family, number, "wandering", wandering, 200)
         yield Case(
             f"{family}, nothing to remember",
             f"trained {family}",

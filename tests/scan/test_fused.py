@@ -128,7 +128,6 @@ def test_from_several_threads_at_once(monkeypatch):
         assert all(torch.equal(a, b) for one in got for a, b in zip(one, want, strict=True))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_after_a_fork(monkeypatch):
     """As in a data loader's worker: the pool of the parent is gone, and the child makes its own."""
     monkeypatch.setattr(threads, "WORTH", 1)

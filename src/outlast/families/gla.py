@@ -11,25 +11,21 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
-from outlast.families.shell import Mixer, RMSNorm, Settings, require
+from outlast.families.shell import KeyedSettings, Mixer, RMSNorm, require
 from outlast.scan.reference import compute_dtype
 
 
 @dataclass(frozen=True, kw_only=True)
-class GLASettings(Settings):
+class GLASettings(KeyedSettings):
     """Settings of gated linear attention.
 
     Args:
-        heads: H.
-        key_share: width of all heads' keys as a share of `width`; values always have `width`.
         gate_low_rank: rank of the decay's projection.
         gate_temperature: τ in decay = sigmoid(·)^(1/τ); the larger, the slower it forgets.
         gate_bias: initial bias inside the sigmoid.
         convolution: kernel of a short convolution over queries, keys and values; 0 for none.
     """
 
-    heads: int = 2
-    key_share: float = 0.5
     gate_low_rank: int = 16
     gate_temperature: float = 16.0
     gate_bias: float = 3.0
@@ -37,19 +33,8 @@ class GLASettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.heads >= 1 and self.width % self.heads == 0, self, "a width that `heads` divides")
-        require(
-            self.keys >= 1 and self.keys % self.heads == 0,
-            self,
-            f"key_share · width (here {self.keys}) a multiple of heads",
-        )
         require(self.gate_low_rank >= 1 and self.gate_temperature > 0, self, "a positive gate rank and temperature")
         require(self.convolution == 0 or self.convolution >= 2, self, "convolution 0, or a kernel of at least 2")
-
-    @property
-    def keys(self) -> int:
-        """H·K, the width of all heads' keys."""
-        return round(self.key_share * self.width)
 
     def mixer(self) -> GLA:
         return GLA(self)

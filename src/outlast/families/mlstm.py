@@ -9,24 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.shell import Mixer, RMSNorm, Settings, require
+from outlast.families.shell import KeyedSettings, Mixer, RMSNorm, require
 from outlast.scan.reference import compute_dtype
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLSTMSettings(Settings):
+class MLSTMSettings(KeyedSettings):
     """Settings of the mLSTM.
 
     Args:
-        heads: H.
-        key_share: width of all heads' keys as a share of `width`; values always have `width`.
         gate_cap: c in the input and forget gates' c · tanh(· / c), before their exponential and sigmoid.
         input_bias: initial bias of the input gates.
         forget_low, forget_high: range of the initial biases of the forget gates, spread evenly over the heads.
     """
 
-    heads: int = 2
-    key_share: float = 0.5
     gate_cap: float = 15.0
     input_bias: float = 0.0
     forget_low: float = 3.0
@@ -34,18 +30,7 @@ class MLSTMSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.heads >= 1 and self.width % self.heads == 0, self, "a width that `heads` divides")
-        require(
-            self.keys >= 1 and self.keys % self.heads == 0,
-            self,
-            f"key_share · width (here {self.keys}) a multiple of heads",
-        )
         require(self.gate_cap > 0 and self.forget_low <= self.forget_high, self, "gate_cap > 0, forget_low ≤ high")
-
-    @property
-    def keys(self) -> int:
-        """H·K, the width of all heads' keys."""
-        return round(self.key_share * self.width)
 
     def mixer(self) -> MLSTM:
         return MLSTM(self)

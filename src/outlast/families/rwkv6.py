@@ -10,25 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.shell import Mixer, Settings, require
+from outlast.families.shell import KeyedSettings, Mixer, require
 from outlast.scan.reference import compute_dtype
 
 _READERS = ("decay", "key", "value", "receptance", "gate")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RWKV6Settings(Settings):
+class RWKV6Settings(KeyedSettings):
     """Settings of RWKV-6.
 
     Args:
-        heads: H.
-        key_share: width of all heads' keys as a share of `width`; values always have `width`.
         mix_low_rank: rank of what chooses between a position and the one before it, for each of five readers.
         decay_low_rank: rank of the decay's dependence on the input.
         decay_low, decay_high: the decay is exp(−exp(w)); w at first, spread over the channels.
     """
 
-    heads: int = 2
     key_share: float = 1.0
     mix_low_rank: int = 8
     decay_low_rank: int = 16
@@ -37,19 +34,8 @@ class RWKV6Settings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.heads >= 1 and self.width % self.heads == 0, self, "a width that `heads` divides")
-        require(
-            self.keys >= 1 and self.keys % self.heads == 0,
-            self,
-            f"key_share · width (here {self.keys}) a multiple of heads",
-        )
         require(self.mix_low_rank >= 1 and self.decay_low_rank >= 1, self, "ranks of at least 1")
         require(self.decay_low <= self.decay_high, self, "decay_low ≤ decay_high")
-
-    @property
-    def keys(self) -> int:
-        """H·K, the width of all heads' keys."""
-        return round(self.key_share * self.width)
 
     def mixer(self) -> RWKV6:
         return RWKV6(self)

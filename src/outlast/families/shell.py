@@ -73,6 +73,33 @@ class Settings(ABC):
         return self.mixer()
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyedSettings(Settings):
+    """Settings of families whose heads have keys of another width than their values.
+
+    Args:
+        heads: H.
+        key_share: width of all heads' keys as a share of `width`; values always have `width`.
+    """
+
+    heads: int = 2
+    key_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.heads >= 1 and self.width % self.heads == 0, self, "a width that `heads` divides")
+        require(
+            self.keys >= 1 and self.keys % self.heads == 0,
+            self,
+            f"key_share · width (here {self.keys}) a multiple of heads",
+        )
+
+    @property
+    def keys(self) -> int:
+        """H·K, the width of all heads' keys."""
+        return round(self.key_share * self.width)
+
+
 def require(condition: bool, settings: Settings, expected: str) -> None:
     """Raise InputError naming `settings` and what was `expected` of them unless `condition` holds."""
     if not condition:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from outlast.foreign.blocks import GatedMLP, RMSNorm
+from outlast.foreign.blocks import Convolution, GatedMLP, RMSNorm
 from outlast.foreign.config import Config, expect, refused
 from outlast.foreign.model import Foreign, Layer, Names, Parts
+from outlast.scan.reference import compute_dtype
 
 NAMES = Names(body="model", embedding="embeddings", norm="norm")
 
@@ -69,6 +71,58 @@ class FlaMixer(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read x (B, T, D) from `state`."""
+
+
+class Memory(NamedTuple):
+    """State of one layer: the memory (B, H, K, V), and where there are convolutions their windows (B, W − 1, D)."""
+
+    state: Tensor
+    query_window: Tensor | None = None
+    key_window: Tensor | None = None
+    value_window: Tensor | None = None
+
+
+class ConvolvedMixer(FlaMixer):
+    """A mixer with a memory (B, H, K, V) whose queries, keys and values may pass through short convolutions."""
+
+    heads: int
+    K: int
+    V: int
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    o_proj: nn.Linear
+
+    def convolve(self, config: Any, queries: int, keys: int, values: int) -> None:
+        """Name the parts of the state, and make the convolutions of these widths where the config wants them."""
+        self.parts = (("state", "recurrent", 1),)
+        self.convolved = config.use_short_conv
+        if self.convolved:
+            self.q_conv1d = Convolution(queries, config.conv_size, bias=False)
+            self.k_conv1d = Convolution(keys, config.conv_size, bias=False)
+            self.v_conv1d = Convolution(values, config.conv_size, bias=False)
+            windows = ("query_window", "key_window", "value_window")
+            self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
+
+    def initial_state(self, batch_size: int) -> Memory:
+        weight = self.o_proj.weight
+        shape = (batch_size, self.heads, self.K, self.V)
+        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
+        if not self.convolved:
+            return Memory(memory)
+        convolutions = (self.q_conv1d, self.k_conv1d, self.v_conv1d)
+        return Memory(memory, *(each.initial_window(batch_size) for each in convolutions))
+
+    def projected(self, x: Tensor, state: Memory) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor | None, ...]]:
+        """Queries, keys and values (B, T, ·) of x, and the windows after it."""
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        windows = state[1:]
+        if self.convolved:
+            q, query_window = self.q_conv1d(q, windows[0])
+            k, key_window = self.k_conv1d(k, windows[1])
+            v, value_window = self.v_conv1d(v, windows[2])
+            windows = (query_window, key_window, value_window)
+        return (q, k, v), windows
 
 
 class GatedHeadNorm(RMSNorm):

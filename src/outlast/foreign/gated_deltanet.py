@@ -12,10 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.blocks import Convolution
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model
-from outlast.foreign.gla import Memory
+from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model
 from outlast.foreign.model import Foreign
 from outlast.scan.reference import compute_dtype
 
@@ -45,7 +43,7 @@ def unit(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + EPS)
 
 
-class Mixer(FlaMixer):
+class Mixer(ConvolvedMixer):
     """Section 3.4 of the paper; queries and keys may be shared by groups of value heads."""
 
     def __init__(self, config: GatedDeltaNet) -> None:
@@ -63,36 +61,14 @@ class Mixer(FlaMixer):
         self.a_proj, self.b_proj = (nn.Linear(width, self.heads, bias=False) for _ in range(2))
         self.A_log = nn.Parameter(torch.arange(1.0, self.heads + 1).log())
         self.dt_bias = nn.Parameter(torch.full((self.heads,), -4.6))  # steps near 0.01
-        self.parts = (("state", "recurrent", 1),)
-        self.convolved = config.use_short_conv
-        if self.convolved:
-            self.q_conv1d = Convolution(keys, config.conv_size, bias=False)
-            self.k_conv1d = Convolution(keys, config.conv_size, bias=False)
-            self.v_conv1d = Convolution(values, config.conv_size, bias=False)
-            windows = ("query_window", "key_window", "value_window")
-            self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
+        self.convolve(config, keys, keys, values)
         self.g_proj = nn.Linear(width, values, bias=False) if config.use_gate else None
         self.o_norm = GatedHeadNorm(self.V, config.norm_eps, activation=config.output_gate_activation)
         self.o_proj = nn.Linear(values, width, bias=False)
 
-    def initial_state(self, batch_size: int) -> Memory:
-        weight = self.o_proj.weight
-        shape = (batch_size, self.heads, self.K, self.V)
-        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
-        if not self.convolved:
-            return Memory(memory)
-        convolutions = (self.q_conv1d, self.k_conv1d, self.v_conv1d)
-        return Memory(memory, *(each.initial_window(batch_size) for each in convolutions))
-
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
-        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        windows = state[1:]
-        if self.convolved:
-            q, query_window = self.q_conv1d(q, windows[0])
-            k, key_window = self.k_conv1d(k, windows[1])
-            v, value_window = self.v_conv1d(v, windows[2])
-            windows = (query_window, key_window, value_window)
-        else:
+        (q, k, v), windows = self.projected(x, state)
+        if not self.convolved:
             q, k, v = F.silu(q), F.silu(k), F.silu(v)
         dtype = compute_dtype(x)
         q, k = (unit(each.to(dtype).unflatten(-1, (-1, self.K))).repeat_interleave(self.repeats, 2) for each in (q, k))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.blocks import Convolution
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
+from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, share
 from outlast.foreign.model import Foreign
 from outlast.scan.reference import compute_dtype
 
@@ -37,16 +35,7 @@ class Gla(FlaConfig):
     elementwise_affine: bool | None = True
 
 
-class Memory(NamedTuple):
-    """State of one layer: the memory (B, H, K, V), and where there are convolutions their windows (B, W − 1, D)."""
-
-    state: Tensor
-    query_window: Tensor | None = None
-    key_window: Tensor | None = None
-    value_window: Tensor | None = None
-
-
-class Mixer(FlaMixer):
+class Mixer(ConvolvedMixer):
     """Section 4.4 of the paper; keys, values and decays may be shared by groups of heads."""
 
     def __init__(self, config: Gla) -> None:
@@ -61,14 +50,7 @@ class Mixer(FlaMixer):
         self.k_proj = nn.Linear(width, keys // self.repeats, bias=False)
         self.v_proj = nn.Linear(width, values // self.repeats, bias=False)
         self.g_proj = nn.Linear(width, values, bias=False) if config.use_output_gate else None
-        self.parts = (("state", "recurrent", 1),)
-        self.convolved = config.use_short_conv
-        if self.convolved:
-            self.q_conv1d = Convolution(keys, config.conv_size, bias=False)
-            self.k_conv1d = Convolution(keys // self.repeats, config.conv_size, bias=False)
-            self.v_conv1d = Convolution(values // self.repeats, config.conv_size, bias=False)
-            windows = ("query_window", "key_window", "value_window")
-            self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
+        self.convolve(config, keys, keys // self.repeats, values // self.repeats)
         low = nn.Linear(width, RANK, bias=False)
         self.gk_proj = nn.Sequential(low, nn.Linear(RANK, keys // self.repeats))
         self.o_proj = nn.Linear(values, width, bias=False)
@@ -76,23 +58,8 @@ class Mixer(FlaMixer):
         self.norm_name = "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
         self.add_module(self.norm_name, GatedHeadNorm(self.V, config.norm_eps, config.elementwise_affine is not False))
 
-    def initial_state(self, batch_size: int) -> Memory:
-        weight = self.o_proj.weight
-        shape = (batch_size, self.heads, self.K, self.V)
-        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
-        if not self.convolved:
-            return Memory(memory)
-        convolutions = (self.q_conv1d, self.k_conv1d, self.v_conv1d)
-        return Memory(memory, *(each.initial_window(batch_size) for each in convolutions))
-
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
-        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        windows = state[1:]
-        if self.convolved:
-            q, query_window = self.q_conv1d(q, windows[0])
-            k, key_window = self.k_conv1d(k, windows[1])
-            v, value_window = self.v_conv1d(v, windows[2])
-            windows = (query_window, key_window, value_window)
+        (q, k, v), windows = self.projected(x, state)
         gates = self.gk_proj(x)
         log_decay = F.logsigmoid(gates.to(compute_dtype(gates))) / TEMPERATURE
         if self.clamp_min is not None:

@@ -29,7 +29,7 @@ def linear_scan(
     given = (q, k, v, log_decay, initial_state)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     outputs, final, _ = _linear_scan(
-        *(_dense(tensor.float()) for tensor in given[:4]), initial_state.float(), scale, keep
+        *(dense(tensor.float()) for tensor in given[:4]), initial_state.float(), scale, keep
     )
     return outputs.to(v.dtype), final
 
@@ -50,7 +50,7 @@ def rwkv6(
     return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
 
 
-def _dense(tensor: Tensor) -> Tensor:
+def dense(tensor: Tensor) -> Tensor:
     """`tensor`, copied only where its last axis is not dense in memory."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
@@ -103,7 +103,7 @@ def _linear_scan_backward(
     d_final: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    d_outputs, d_final = _dense(d_outputs), d_final.contiguous()
+    d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     dq, dk, dv, d_decay = (torch.empty(tensor.shape) for tensor in (q, k, v, log_decay))
     d_initial = torch.empty_like(d_final)
     sizes, tasks, work = _sizes(q, v)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outlast.scan.fused import dense
 from outlast.scan.kernels import convolution
 from outlast.scan.kernels.threads import spread
 from outlast.scan.reference import check_axes
@@ -24,7 +25,7 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -
 
 
 def _inputs(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-    x = x if x.stride(-1) == 1 else x.contiguous()
+    x = dense(x)
     return x, (x.data_ptr(), 4 * x.stride(0), 4 * x.stride(1))
 
 

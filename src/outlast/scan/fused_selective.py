@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outlast.scan.fused import dense
 from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
@@ -57,10 +58,6 @@ Operand = tuple[int, int, int]
 """Address, and bytes from row to row and from position to position."""
 
 
-def _dense(tensor: Tensor) -> Tensor:
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
-
-
 def _operand(tensor: Tensor | None) -> Operand:
     return (0, 0, 0) if tensor is None else (tensor.data_ptr(), 4 * tensor.stride(0), 4 * tensor.stride(1))
 
@@ -91,8 +88,8 @@ def _selective_scan(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
-    x, step, b, c = (_dense(tensor) for tensor in (x, step, b, c))
-    skip, gate = None if skip is None else skip.contiguous(), None if gate is None else _dense(gate)
+    x, step, b, c = (dense(tensor) for tensor in (x, step, b, c))
+    skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, initial_state = rate.contiguous(), initial_state.contiguous()
     outputs, final, between = torch.empty(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
     sizes, tasks, work = _sizes(x, rate)
@@ -117,8 +114,8 @@ def _selective_scan_backward(
     d_outputs: Tensor,
     d_final: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    x, step, b, c, d_outputs = (_dense(tensor) for tensor in (x, step, b, c, d_outputs))
-    skip, gate = None if skip is None else skip.contiguous(), None if gate is None else _dense(gate)
+    x, step, b, c, d_outputs = (dense(tensor) for tensor in (x, step, b, c, d_outputs))
+    skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, d_final = rate.contiguous(), d_final.contiguous()
     dx, d_step, d_initial = torch.empty(x.shape), torch.empty(x.shape), torch.empty_like(d_final)
     d_gate = torch.empty(x.shape if gate is not None else 0)
