@@ -50,7 +50,9 @@ def units_of(parts: Sequence[StatePart], state: State) -> list[_Unit]:
     return found
 
 
-def attribute(scene: Scene, positions: np.ndarray, nodes: Sequence[int] = NODES) -> Attribution:
+def attribute(
+    scene: Scene, positions: np.ndarray, carried: State | None = None, nodes: Sequence[int] = NODES
+) -> Attribution:
     """Split the excess at the half training contexts that begin at `positions` of every stream.
 
     Counters, masks and whatever else is no real number cannot be walked between: the path begins with their old
@@ -58,13 +60,16 @@ def attribute(scene: Scene, positions: np.ndarray, nodes: Sequence[int] = NODES)
 
     Args:
         positions: (P,) at least half a training context from the streams' beginning; their mean is one value a stream.
+        carried: the states there, as `Journey.states_at` gives them; None: they are read.
+        nodes: on the path, as many as are needed.
 
     Raises:
         InputError: a measure without gradients, such as an error rate.
     """
     stream = np.repeat(scene.everyone, len(positions))
     where = np.tile(positions, len(scene.streams))
-    old, young = scene.carried(stream, where), scene.young(stream, where)
+    old = scene.carried(stream, where) if carried is None else carried
+    young = scene.young(stream, where)
     parts = scene.model.state_parts()
     units = units_of(parts, old)
     before, after = _losses(scene, stream, where, young), _losses(scene, stream, where, old)

@@ -21,6 +21,7 @@ from outlast.errors import InputError
 from outlast.findings import Coverage, CoverageRow, MapPoint, Space, StateMap
 from outlast.intervals import estimate_of, share_interval
 from outlast.journey import Journey, Scene
+from outlast.measures import Outputs, outputs_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator, hash_integers
 from outlast.state import State, StatePart, leaves, select
@@ -64,9 +65,10 @@ class Views:
         model: its floating parts but counters are looked at.
         streams: whose inputs make the battery of continuations (training streams).
         seed: of the projections and of the battery.
+        outputs: what the model's outputs are; None: what the targets are. Classes are compared by their shares.
     """
 
-    def __init__(self, model: Recurrent, streams: Streams, seed: int = 0) -> None:
+    def __init__(self, model: Recurrent, streams: Streams, seed: int = 0, outputs: Outputs | None = None) -> None:
         self.model, self.parts = model, model.state_parts()
         with torch.no_grad():
             example = leaves(model.initial_state(1))
@@ -87,7 +89,7 @@ class Views:
                 "check its state_parts()",
             )
         self.battery = _battery(streams, seed)
-        self.seed = seed
+        self.seed, self.outputs = seed, outputs or outputs_of(streams)
         self._behaviour: Tensor | None = None
 
     @property
@@ -117,23 +119,13 @@ class Views:
             inputs = self.battery.repeat(len(group), *([1] * (self.battery.dim() - 1)))
             outputs, _ = self.model(inputs.to(device_of(self.model)), repeated)
             last = outputs[:, -1].flatten(1).double().cpu()
-            if self.tells_classes:
+            if self.outputs == "classes":
                 last = last.softmax(-1)
             found.append(last.reshape(len(group), -1))
         answers = torch.cat(found)
         if self._behaviour is None:
             self._behaviour = _projection(answers.shape[1], BEHAVIOUR, self.seed)
         return (answers @ self._behaviour).numpy()
-
-    tells_classes = True
-    """Whether outputs are logits; `behaving` says so of the streams."""
-
-
-def views_of(model: Recurrent, streams: Streams, seed: int = 0) -> Views:
-    """`Views` that know whether outputs are logits of classes or values."""
-    views = Views(model, streams, seed)
-    views.tells_classes = streams.tokens or streams.target_kind == "classes"
-    return views
 
 
 def _projection(size: int, name: str, seed: int) -> Tensor:

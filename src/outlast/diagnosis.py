@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,19 +15,21 @@ import torch
 from outlast.attribution import attribute
 from outlast.causes import judging
 from outlast.causes.changed import Changed, changed
-from outlast.causes.missed import missed
-from outlast.causes.numerics import numerics
-from outlast.coverage import coverage, supports, training_states, views_of
+from outlast.causes.missed import Missed, missed
+from outlast.causes.numerics import Numerics, numerics
+from outlast.coverage import Views, coverage, doubling_bands, supports, training_states
 from outlast.errors import InputError
 from outlast.evaluation import WORST_SHARE, EvalSettings, evaluate, usable
 from outlast.findings import Attribution, Cause, Coverage, Gap, Remembrance, Trace
 from outlast.gap import gap_to_error
-from outlast.journey import Journey, Scene, journey
-from outlast.measures import ERROR_RATE, Measure, default_measures
+from outlast.intervals import estimate_of, known_means
+from outlast.journey import Journey, Scene, journey, marks
+from outlast.measures import Measure, default_measures, outputs_of
 from outlast.model import Recurrent
+from outlast.parallel import side_by_side
 from outlast.prediction import forecast
 from outlast.remembrance import effective_remembrance
-from outlast.results import VERSION, Diagnosis, Evaluation, Verdict
+from outlast.results import VERSION, Diagnosis, Evaluation
 from outlast.streams import Split, Streams, split
 from outlast.trace import trace
 
@@ -85,6 +87,10 @@ def diagnose(
     settings = settings or DiagnoseSettings()
     parts = data if isinstance(data, Split) else split(data)
     chosen = tuple(measures or default_measures(parts.test))
+    # An error rate says little about one moment, and has no gradient; the measure beside it does.
+    smooth = chosen[0].smooth if chosen else None
+    if smooth is not None and smooth.name not in [measure.name for measure in chosen]:
+        chosen = (*chosen, smooth)
     work = _Work(progress)
     evaluation = work.do("age curve", functools.partial(
         evaluate, model, parts, train_context=train_context, measures=chosen or None, settings=settings.measuring,
@@ -98,21 +104,44 @@ def diagnose(
         )  # fmt: skip
     streams, length = usable(parts.test, train_context, settings.measuring.max_length)
     streams = streams.between(0, length)
-    remembered = work.ask("remembrance", lambda: effective_remembrance(model, streams, train_context=train_context))
+    outputs = outputs_of(streams, chosen[0] if chosen else None)
+    remember = functools.partial(
+        effective_remembrance, model, streams, train_context=train_context, outputs=outputs
+    )  # fmt: skip
     if evaluation.verdict is None or evaluation.short is None:
         why = "the data have no targets to judge by"
+        remembered = work.ask("remembrance", remember)
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
-    worst = WORST_SHARE * (abs(evaluation.short.loss) or 1.0) if chosen[0].relative else 1.0
-    scene = Scene(model, streams, length, train_context, chosen[0], worst)
-    deep = _Deep()
-    if train_context >= 2:
-        deep = _deeper(scene, parts.train, evaluation.verdict, settings, work)
-    else:
-        work.left_out["coverage"] = "the training context is a single position, so no state is young"
-    causes = _causes(scene, evaluation, control, remembered, deep, work)
+    asked = _Asked(evaluation, smooth or chosen[0])
+    scene = Scene(model, streams, length, train_context, asked.measure, asked.worst)
+    jobs = settings.measuring.jobs
+    first: list[Callable[[], Any]] = [
+        functools.partial(work.ask, "remembrance", remember),
+        functools.partial(_states, scene, parts.train, settings.seed, work),
+    ]
+    remembered, states = side_by_side(jobs, first)
+    causes, deep = _causes(scene, asked, control, remembered, states, jobs, work)
     work.say("done", 1.0)
-    return _result(evaluation, causes, remembered, deep, settings, work.left_out, began)
+    result = _result(evaluation, causes, remembered, deep, settings, work.left_out, began)
+    return replace(result, asked_measure=smooth.name, asked_unit=smooth.unit) if smooth else result
+
+
+class _Asked:
+    """The measure that causes are asked in: its age curve, and the verdict with its tolerance and its excess."""
+
+    def __init__(self, evaluation: Evaluation, measure: Measure) -> None:
+        assert evaluation.verdict is not None
+        assert evaluation.short is not None
+        self.evaluation, self.measure = evaluation, measure
+        self.verdict, self.curve, level = evaluation.verdict, evaluation.age_curve, evaluation.short.loss
+        if measure.name != evaluation.measure:
+            self.curve = evaluation.other_measures[measure.name]
+            level = next(band.loss for band in self.curve if band.age[1] == evaluation.train_context)
+            self.verdict = replace(
+                self.verdict, tolerance=measure.tolerated(level), excess=self.curve[-1].excess or 0.0
+            )  # fmt: skip
+        self.worst = WORST_SHARE * (abs(level) or 1.0) if measure.relative else 1.0
 
 
 class _Work:
@@ -143,79 +172,121 @@ class _Work:
 
 
 @dataclass(frozen=True)
+class _States:
+    """What is found out about states on the way."""
+
+    coverage: Coverage
+    seen: Journey
+    gap: Gap | None
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
 class _Deep:
-    """What is found out about states."""
+    """What stands in the result beside the causes."""
 
     coverage: Coverage | None = None
-    seen: Journey | None = None
     gap: Gap | None = None
     attribution: Attribution | None = None
     trace: Trace | None = None
 
 
-def _deeper(scene: Scene, train: Streams, verdict: Verdict, settings: DiagnoseSettings, work: _Work) -> _Deep:
-    views = views_of(scene.model, train, settings.seed)
-    trained = training_states(views, train, scene.train_context, settings.seed)
+def _states(scene: Scene, train: Streams, seed: int, work: _Work) -> _States | None:
+    if scene.train_context < 2:
+        work.left_out["coverage"] = "the training context is a single position, so no state is young"
+        return None
+    views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
+    trained = training_states(views, train, scene.train_context, seed)
     regions = supports(trained, views.names)
     work.say("states", 0.3)
-    seen = journey(scene, views.look)
+    on_the_way = marks(scene.train_context, scene.length)
+    places = on_the_way[np.unique(np.linspace(len(on_the_way) // 2, len(on_the_way) - 1, _ATTRIBUTED).astype(int))]
+    seen = journey(scene, views.look, on_the_way, places.tolist())
     work.say("states", 0.8)
-    covered = coverage(scene, views, regions, seen, settings.seed)
+    covered = coverage(scene, views, regions, seen, seed)
     gap = gap_to_error(regions, seen, scene.train_context)
     work.say("states", 1.0)
-    # An error rate has no gradient; the cross-entropy of the same predictions has one.
-    smooth = replace(scene, measure=default_measures(scene.streams)[0]) if scene.measure is ERROR_RATE else scene
-    places = seen.marks[np.unique(np.linspace(len(seen.marks) // 2, len(seen.marks) - 1, _ATTRIBUTED).astype(int))]
-    split_up = work.ask("attribution", lambda: attribute(smooth, places))
-    traced = None
-    if verdict.name in ("fails", "undecided"):
-        traced = work.ask("trace", lambda: trace(scene, seen))
-    else:
-        work.left_out["trace"] = "the model does not fail, so there is no harm to trace"
-    return _Deep(covered, seen, gap, split_up, traced)
+    return _States(covered, seen, gap, places)
 
 
 def _causes(
     scene: Scene,
-    evaluation: Evaluation,
+    asked: _Asked,
     control: Evaluation | None,
     remembered: Remembrance | None,
-    deep: _Deep,
+    states: _States | None,
+    jobs: int,
     work: _Work,
-) -> list[Cause]:
-    verdict = evaluation.verdict
-    assert verdict is not None
-    moved: Changed | None = None
-    if scene.train_context >= 2:
-        moved = work.ask("changed places", lambda: changed(scene, _age_to_ask(evaluation, scene.length)))
-    late = np.unique(np.linspace(scene.length // 2, scene.length - scene.half, _FLOAT64_PLACES).astype(np.int64))
-    arithmetic = numerics(scene, late)
-    work.say("float64", 1.0)
-    further = work.ask("memory", lambda: missed(scene))
-    return judging.ordered(
-        [
-            judging.numerics(arithmetic, verdict),
-            judging.attention_window(deep.attribution, verdict),
-            judging.train_context(evaluation, verdict),
-            judging.stale_context(moved, control, verdict),
-            judging.unexplored_state(moved, control, deep.coverage, remembered, verdict),
-            judging.memory_limited(further, verdict),
-            judging.harder_data(deep.seen, verdict),
-        ]
-    )
+) -> tuple[list[Cause], _Deep]:
+    """The experiments that look at what the journey met, side by side, the longest first; and what they say."""
+    verdict, seen = asked.verdict, states and states.seen
+    late = _late(scene, seen)
+
+    def arithmetic() -> Numerics:
+        return work.do("float64", lambda progress: numerics(scene, late, seen))
+
+    def moved() -> Changed | None:
+        if states is None:
+            return None
+        age = _age_to_ask(asked, states.seen, scene.length)
+        return work.ask("changed places", lambda: changed(scene, age))
+
+    def further() -> Missed | None:
+        if verdict.name == "fails":  # then age matters, and the question does not arise
+            return None
+        return work.ask("memory", lambda: missed(scene))
+
+    def split_up() -> Attribution | None:
+        if states is None:
+            return None
+        places, carried = states.places, states.seen.states_at(states.places)
+        return work.ask("attribution", lambda: attribute(scene, places, carried))
+
+    def traced() -> Trace | None:
+        if verdict.name not in ("fails", "undecided"):
+            work.left_out["trace"] = "the model does not fail, so there is no harm to trace"
+        elif seen is not None:
+            return work.ask("trace", functools.partial(trace, scene, seen))
+        return None
+
+    experiments: list[Callable[[], Any]] = [arithmetic, moved, further, split_up, traced]
+    in_float64, places, lost, split, stretch = side_by_side(jobs, experiments)
+    covered = states and states.coverage
+    causes = [
+        judging.numerics(in_float64, verdict),
+        judging.attention_window(split, verdict),
+        judging.train_context(asked.evaluation),
+        judging.stale_context(places, control, verdict),
+        judging.unexplored_state(places, control, covered, remembered, verdict),
+        judging.memory_limited(lost, verdict),
+        judging.harder_data(seen, verdict),
+    ]
+    return judging.ordered(causes), _Deep(covered, states and states.gap, split, stretch)
 
 
-def _age_to_ask(evaluation: Evaluation, length: int) -> int:
+def _late(scene: Scene, seen: Journey | None) -> np.ndarray:
+    """Positions of the streams' second half at which float64 is asked; marks of the journey where there is one."""
+    if seen is None:
+        return np.unique(np.linspace(scene.length // 2, scene.length - scene.half, _FLOAT64_PLACES).astype(np.int64))
+    second = seen.marks[seen.marks >= min(scene.length // 2, seen.marks[-1])]
+    return second[np.unique(np.linspace(0, len(second) - 1, _FLOAT64_PLACES).astype(int))]
+
+
+def _age_to_ask(asked: _Asked, seen: Journey, length: int) -> int:
     """At which age places are compared: the youngest from 4 T on that is clearly worse than short; 4 T where none is.
 
-    The younger, the more places there are over which the world did not change.
+    The younger, the more places there are over which the world did not change. Where the curve, with few targets, shows
+    none for a model that fails, the pairs of the journey are asked, old against young.
     """
-    T, verdict = evaluation.train_context, evaluation.verdict
-    assert verdict is not None
-    old = [band for band in evaluation.age_curve if band.age[0] >= 2 * T]
-    bad = [band.age for band in old if band.excess > verdict.tolerance and band.excess_low > 0]
-    age = max(4 * T, bad[0][1]) if bad else 4 * T
-    return min(age, length // 2)
+    T, verdict = asked.evaluation.train_context, asked.verdict
+    old = [band for band in asked.curve if band.age[0] >= 2 * T]
+    bad = [band.age[1] for band in old if band.excess > verdict.tolerance and band.excess_low > 0]
+    if not bad and verdict.name in ("fails", "undecided"):
+        for (start, end), columns in doubling_bands(seen.marks, T):
+            each = estimate_of(known_means(seen.excess[:, columns]))
+            if start >= 2 * T and each.mean > verdict.tolerance and each.low > 0:
+                bad.append(end)
+    return min(max([4 * T, *bad[:1]]), length // 2)
 
 
 def _result(

@@ -32,9 +32,9 @@ class RemembranceRow:
 class Remembrance:
     """Effective remembrance at a whole context of `context` positions, by how many positions are kept.
 
-    `unit` is ``total variation`` or ``spreads of the target``. `plateau` is the mean over rows that keep at least
-    `far_from` positions, twice the training context; `enough` is the fewest kept positions from which on the distance
-    stays at or below `negligible` (None: not even the most that was tried).
+    `unit` is ``total variation``, ``spreads of the target`` or ``spreads of the embeddings``. `plateau` is the mean
+    over rows that keep at least `far_from` positions, twice the training context; `enough` is the fewest kept positions
+    from which on the distance stays at or below `negligible` (None: not even the most that was tried).
     """
 
     context: int

@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeCV
 
 from outlast.coverage import BEHAVIOUR, WHOLE, Support, doubling_bands
 from outlast.findings import Gap
-from outlast.intervals import estimate_of
+from outlast.intervals import estimate_of, known_means
 from outlast.journey import Journey
 
 _ALPHAS = 10.0 ** np.arange(-1, 6)
@@ -32,7 +32,7 @@ def gap_to_error(regions: dict[str, Support], seen: Journey, train_context: int)
     excess, distance, bands = [], [], []
     for number, (_, columns) in enumerate(doubling_bands(seen.marks, train_context)):
         for group in np.array_split(columns, max(1, len(columns) // _SMOOTH)):
-            excess.append(_means(seen.excess[:, group]))
+            excess.append(known_means(seen.excess[:, group]))
             logs = [np.log1p(_in_radii(regions[name], seen.noted[name][:, group])) for name in names]
             distance.append(np.stack([log.mean(1) for log in logs], -1))
             bands.append(number)
@@ -56,11 +56,6 @@ def gap_to_error(regions: dict[str, Support], seen: Journey, train_context: int)
     explained = estimate_of((errors[0] - errors[1]) / errors[0].mean())
     by_age = 1 - float(errors[0].mean() / max(errors[2].mean(), 1e-300))
     return Gap(explained, by_age, names, int(np.isfinite(losses).sum()), explained.low > 0)
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    known = np.isfinite(values)
-    return np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
 
 
 def _in_radii(region: Support, states: np.ndarray) -> np.ndarray:

@@ -47,6 +47,12 @@ def estimate_of(values: np.ndarray) -> Estimate:
     return Estimate(*interval.triple, interval.n)
 
 
+def known_means(values: np.ndarray) -> np.ndarray:
+    """Row means of what is known, (B, N) -> (B,); not a number where nothing is."""
+    known = np.isfinite(values)
+    return np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
+
+
 def share_interval(shares: np.ndarray) -> Interval:
     """The mean of one share a stream, with the interval of Clopper and Pearson (1934) for n streams, each one trial.
 

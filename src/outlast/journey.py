@@ -7,8 +7,8 @@ same pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ import torch
 from outlast.arrivals import read_to, scored, window
 from outlast.measures import Measure
 from outlast.model import Recurrent
-from outlast.state import State
+from outlast.state import State, concatenate, select
 from outlast.streams import Streams
 
 MOST_MARKS = 64
@@ -76,6 +76,7 @@ class Journey:
         marks: (M,) positions, which are also the carried state's ages there.
         carried, young: (S, M) losses of the same targets from the two states; not a number where no target counts.
         noted, noted_young: by name (S, M, d), of the carried and of the young states.
+        kept: carried states of the S streams, at some of the marks.
     """
 
     marks: np.ndarray
@@ -83,10 +84,17 @@ class Journey:
     young: np.ndarray
     noted: dict[str, np.ndarray]
     noted_young: dict[str, np.ndarray]
+    kept: dict[int, State] = field(default_factory=dict)
 
     @property
     def excess(self) -> np.ndarray:
         return self.carried - self.young
+
+    def states_at(self, positions: np.ndarray) -> State:
+        """The kept states at P positions of S streams as S·P rows, a stream's positions side by side."""
+        joined = concatenate([self.kept[int(position)] for position in positions])
+        order = np.arange(len(positions) * len(self.carried)).reshape(len(positions), -1).T.reshape(-1)
+        return select(joined, torch.from_numpy(order.copy()))
 
 
 def marks(train_context: int, length: int, most: int = MOST_MARKS) -> np.ndarray:
@@ -101,17 +109,18 @@ def marks(train_context: int, length: int, most: int = MOST_MARKS) -> np.ndarray
 
 
 @torch.no_grad()
-def journey(scene: Scene, look: Look, places: np.ndarray | None = None) -> Journey:
+def journey(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Sequence[int] = ()) -> Journey:
     """Read every stream once, and a half training context before every mark once more.
 
     Args:
         look: what to note of the states.
         places: the marks, ascending; None: `marks`.
+        keep: marks whose carried states the journey keeps.
     """
     model, streams = scene.model, scene.streams
     places = marks(scene.train_context, scene.length) if places is None else places
     everyone = scene.everyone
-    losses, notes = [], []
+    losses, notes, kept = [], [], {}
     state, position = model.initial_state(len(everyone)), 0
     for stop in places:
         for begin in range(position, int(stop), _CHUNK):
@@ -119,6 +128,8 @@ def journey(scene: Scene, look: Look, places: np.ndarray | None = None) -> Journ
             _, state = model(window(model, streams, everyone, np.full(len(everyone), begin), size).inputs, state)
         position = int(stop)
         notes.append(look(state))
+        if position in keep:
+            kept[position] = state
         # The targets are read again by the next stretch; reading them once would need their losses to be split.
         losses.append(scene.scored(everyone, np.full(len(everyone), stop), state))
     stream, before = np.repeat(everyone, len(places)), np.tile(places, len(everyone))
@@ -131,6 +142,7 @@ def journey(scene: Scene, look: Look, places: np.ndarray | None = None) -> Journ
         young=scene.scored(stream, before, young).reshape(shape),
         noted={name: np.stack([note[name] for note in notes], 1) for name in notes[0]},
         noted_young=noted_young,
+        kept=kept,
     )
 
 

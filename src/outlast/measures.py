@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from outlast.errors import InputError, unknown_name
 from outlast.streams import Batch, Streams
+
+Outputs = Literal["classes", "values", "embeddings"]
+"""What outputs are: logits of classes, numbers in the targets' units, or places in a space of the model's own."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Measure:
         relative: whether `tolerance` and `margin` are shares of the short-context (or base) loss, or absolute.
         tolerance: how much worse is worse (verdicts).
         margin: how much short contexts may lose in a repair.
+        outputs: what the outputs are; None: what the targets are.
+        smooth: a measure of the same thing that has gradients; None: itself.
     """
 
     name: str
@@ -35,6 +40,8 @@ class Measure:
     relative: bool
     tolerance: float
     margin: float = 0.01
+    outputs: Outputs | None = None
+    smooth: Measure | None = None
 
     def tolerated(self, reference: float) -> float:
         """The tolerance in the measure's own unit, for a short-context loss of `reference`."""
@@ -119,7 +126,7 @@ def absolute_error_per_position(outputs: Any, batch: Batch) -> Tensor:
 
 
 CROSS_ENTROPY = Measure("cross_entropy", "nats", cross_entropy_per_position, True, 0.005)
-ERROR_RATE = Measure("error_rate", "error rate", error_per_position, False, 0.01)
+ERROR_RATE = Measure("error_rate", "error rate", error_per_position, False, 0.01, smooth=CROSS_ENTROPY)
 SQUARED_ERROR = Measure("squared_error", "squared error", squared_error_per_position, True, 0.01)
 ABSOLUTE_ERROR = Measure("absolute_error", "absolute error", absolute_error_per_position, True, 0.01)
 MEASURES = {m.name: m for m in (CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, ABSOLUTE_ERROR)}
@@ -136,6 +143,13 @@ def default_measures(streams: Streams) -> tuple[Measure, ...]:
     """What fits the targets; the first is the one that verdicts are about."""
     kinds = {"classes": (CROSS_ENTROPY, ERROR_RATE), "values": (SQUARED_ERROR, ABSOLUTE_ERROR), None: ()}
     return kinds[streams.target_kind]
+
+
+def outputs_of(streams: Streams, measure: Measure | None = None) -> Outputs:
+    """What a model's outputs are: what `measure` says; else classes for tokens and classes, and values otherwise."""
+    if measure is not None and measure.outputs is not None:
+        return measure.outputs
+    return "classes" if streams.tokens or streams.target_kind == "classes" else "values"
 
 
 DIVERGENCES = ("kl", "squared", "cosine")

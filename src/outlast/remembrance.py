@@ -15,6 +15,7 @@ from outlast.arrivals import read_to, window
 from outlast.errors import InputError
 from outlast.findings import Remembrance, RemembranceRow
 from outlast.intervals import estimate_of, mean_interval
+from outlast.measures import Outputs, outputs_of
 from outlast.model import Recurrent
 from outlast.streams import Streams
 
@@ -41,7 +42,12 @@ def kept_positions(context: int) -> list[int]:
 
 @torch.no_grad()
 def effective_remembrance(
-    model: Recurrent, streams: Streams, *, train_context: int, context: int | None = None
+    model: Recurrent,
+    streams: Streams,
+    *,
+    train_context: int,
+    context: int | None = None,
+    outputs: Outputs | None = None,
 ) -> Remembrance:
     """Distance between predictions with the whole context and with only its last positions, one sample a stream.
 
@@ -50,10 +56,12 @@ def effective_remembrance(
         streams: S streams; the last `context` positions of each are read.
         train_context: to say what the plateau is.
         context: T; None: the length of the shortest stream, at most 128 training contexts.
+        outputs: what they are; None: what the targets are.
 
     Returns:
-        total variation where targets are classes (or tokens); otherwise the root mean square difference of the
-        outputs in units of the target's spread (without targets, of the outputs' own spread over streams).
+        total variation of classes (or tokens); of values, the root mean square difference in units of the target's
+        spread (without targets, of the outputs' own over streams); of embeddings, their distance in units of their
+        own spread over streams.
 
     Raises:
         InputError: fewer than two streams, or a context that they do not have.
@@ -72,19 +80,18 @@ def effective_remembrance(
     rows = np.tile(number, len(stretches))
     last = np.tile(end, len(stretches))
     state = read_to(model, streams, rows, last - np.repeat(stretches, len(number)), last)
-    outputs, _ = model(window(model, streams, rows, last, 1).inputs, state)
-    if not isinstance(outputs, Tensor):
+    predicted, _ = model(window(model, streams, rows, last, 1).inputs, state)
+    if not isinstance(predicted, Tensor):
         raise InputError("outputs that are not one tensor", "outputs (B, T, …)", "compare one of them at a time")
-    final = outputs[:, -1].reshape(len(stretches), len(number), -1).double().cpu()
-    classes = streams.tokens or streams.target_kind == "classes"
-    distances = (_total_variation(final) if classes else _in_spreads(final, streams)).numpy()
+    final = predicted[:, -1].reshape(len(stretches), len(number), -1).double().cpu()
+    unit, distances = _distances(final, streams, outputs or outputs_of(streams))
     found = [mean_interval(row, len(kept)) for row in distances]
     far = [i for i, each in enumerate(kept) if each >= 2 * train_context]
     means = [interval.mean for interval in found]
     enough = next((kept[i] for i in range(len(kept)) if max(means[i:]) <= NEGLIGIBLE), None)
     return Remembrance(
         context=context,
-        unit="total variation" if classes else "spreads of the target",
+        unit=unit,
         n=len(number),
         rows=[RemembranceRow(each, *interval.triple) for each, interval in zip(kept, found, strict=True)],
         far_from=2 * train_context,
@@ -92,6 +99,17 @@ def effective_remembrance(
         enough=enough,
         negligible=NEGLIGIBLE,
     )
+
+
+def _distances(final: Tensor, streams: Streams, outputs: Outputs) -> tuple[str, np.ndarray]:
+    """(1 + K, S, C) predictions, the whole context first -> the unit, and (K, S) how far the others are from it."""
+    if outputs == "classes":
+        return "total variation", _total_variation(final).numpy()
+    if outputs == "embeddings":
+        apart = (final[1:] - final[:1]).square().sum(-1)
+        spread = final[0].var(0).sum().clamp_min(1e-24)
+        return "spreads of the embeddings", (apart / spread).sqrt().nan_to_num(1e6, 1e6).numpy()
+    return "spreads of the target", _in_spreads(final, streams).numpy()
 
 
 def _total_variation(logits: Tensor) -> Tensor:

@@ -237,7 +237,8 @@ class Training:
 class Diagnosis:
     """Why a model does past its training context what it does; `causes` begins with those found, the weightiest first.
 
-    What could not be asked of the model is None, and `left_out` says why.
+    What could not be asked of the model is None, and `left_out` says why. `asked_measure` and `asked_unit` are what
+    everything but the evaluation and its forecast is about, where that is another measure of the same thing.
     """
 
     evaluation: Evaluation
@@ -251,6 +252,8 @@ class Diagnosis:
     settings: dict[str, Any]
     seconds: float
     left_out: dict[str, str] = field(default_factory=dict)
+    asked_measure: str = ""
+    asked_unit: str = ""
     kind: str = "diagnose"
     outlast: str = ""
 

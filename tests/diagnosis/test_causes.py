@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, far_averages, levels, parted, wandering
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings
+from outlast.measures import SQUARED_ERROR, Measure, squared_error_per_position
 from outlast.results import Diagnosis, from_json, to_json
+from outlast.streams import Batch
 
 QUICK = DiagnoseSettings(measuring=EvalSettings(targets=128))
 
@@ -74,6 +78,28 @@ def test_stationary_streams_decide_where_they_are_given() -> None:
     )  # fmt: skip
     assert aged.main is not None
     assert aged.main.name == "unexplored_state"
+
+
+def test_a_rate_is_asked_about_in_the_measure_beside_it() -> None:
+    """How often a prediction is far off has no gradient and says little about one moment; its square does."""
+
+    def far(outputs: Tensor, batch: Batch) -> Tensor:
+        return (squared_error_per_position(outputs, batch) > 4).float()
+
+    far_off = Measure("far_off", "share", far, False, 0.01, smooth=SQUARED_ERROR)
+    result = diagnose(
+        Averaging(forget=1.0, growth=0.3).eval(), parted(wandering()), train_context=T, measures=(far_off,),
+        settings=replace(QUICK, measuring=replace(QUICK.measuring, jobs=2)),
+    )  # fmt: skip
+    assert result.evaluation.measure == "far_off"
+    assert result.evaluation.oldest.loss <= 1
+    assert (result.asked_measure, result.asked_unit) == ("squared_error", "squared error")
+    assert result.main is not None
+    assert result.main.name == "unexplored_state"
+    plain = found("an error that grows with age")
+    assert result.attribution == plain.attribution
+    assert result.trace == plain.trace
+    assert plain.asked_measure == ""
 
 
 def test_without_targets_there_is_no_cause() -> None:

@@ -74,6 +74,17 @@ def test_a_memory_of_known_reach_ends_there() -> None:
     assert sway.plateau.low > 0.05
 
 
+class Padded(Reach):
+    """Its outputs ten times as wide, the rest of them constant."""
+
+    def __init__(self, inner: Reach) -> None:
+        super().__init__(inner.reach)
+
+    def forward(self, inputs: Tensor, state: Last) -> tuple[Tensor, Last]:
+        outputs, state = super().forward(inputs, state)
+        return torch.cat([outputs, torch.ones_like(outputs).repeat(1, 1, 9)], -1), state
+
+
 def test_values_are_in_spreads_of_the_target() -> None:
     model, streams = small_gru().eval(), wave_streams(streams=12)
     found = effective_remembrance(model, streams, train_context=8)
@@ -82,6 +93,19 @@ def test_values_are_in_spreads_of_the_target() -> None:
     assert found.unit == "spreads of the target"
     for one, other in zip(found.rows, tenth.rows, strict=True):
         assert other.distance == pytest.approx(one.distance / 10, rel=0.02)
+
+
+def test_embeddings_are_in_their_own_spread() -> None:
+    """Classes as targets do not make logits of outputs; numbers that never move count for nothing."""
+    streams = token_streams(streams=30, length=64)
+    model = Reach(8).eval()
+    found = effective_remembrance(model, streams, train_context=4, outputs="embeddings")
+    assert found.unit == "spreads of the embeddings"
+    assert found.enough == 8
+    wide = Padded(model).eval()
+    padded = effective_remembrance(wide, streams, train_context=4, outputs="embeddings")
+    assert [row.distance for row in padded.rows] == pytest.approx([row.distance for row in found.rows])
+    assert effective_remembrance(wide, streams, train_context=4).rows[0].distance < found.rows[0].distance
 
 
 def test_few_passes_for_many_rows() -> None:

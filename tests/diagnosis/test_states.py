@@ -16,12 +16,12 @@ from outlast.coverage import (
     NULL_RATE,
     WHOLE,
     Support,
+    Views,
     coverage,
     decorrelation,
     spaced,
     supports,
     training_states,
-    views_of,
 )
 from outlast.errors import InputError
 from outlast.findings import Coverage, Gap
@@ -44,7 +44,7 @@ def scene_of(model: Recurrent, parts: Split) -> Scene:
 def looked_at(growth: float, forget: float = 1.0) -> tuple[Coverage, Journey, dict[str, Support]]:
     parts = parted(wandering())
     scene = scene_of(Averaging(forget=forget, growth=growth), parts)
-    views = views_of(scene.model, parts.train)
+    views = Views(scene.model, parts.train)
     regions = supports(training_states(views, parts.train, T), views.names)
     seen = journey(scene, views.look)
     return coverage(scene, views, regions, seen), seen, regions

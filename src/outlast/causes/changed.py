@@ -16,13 +16,15 @@ import numpy as np
 
 from outlast.arrivals import read_to
 from outlast.findings import Estimate
-from outlast.intervals import estimate_of
+from outlast.intervals import estimate_of, known_means
 from outlast.journey import Scene
 from outlast.randomness import hash_integers
 from outlast.streams import Streams
 
 _BUCKETS = 16
-_PLACES = 24
+_PLACES, _LEAST_PLACES = 24, 4
+_POSITIONS = 2**21
+"""Read, over all streams and places, before fewer places are taken."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,20 @@ def changed(scene: Scene, age: int) -> Changed | None:
     first, last = age, scene.length - half
     if last <= first or age < 4 * half:
         return None
-    positions = np.unique(np.linspace(first, last, min(_PLACES, (last - first) // half + 1)).astype(np.int64))
+    affordable = max(_LEAST_PLACES, _POSITIONS // (len(scene.streams) * age))
+    places = min(_PLACES, affordable, (last - first) // half + 1)
+    positions = np.unique(np.linspace(first, last, places).astype(np.int64))
     stream, where = np.repeat(scene.everyone, len(positions)), np.tile(positions, len(scene.streams))
     unlike = dissimilarity(scene.streams, stream, where, age, half)
     old = read_to(scene.model, scene.streams, stream, where - age, where)
     excess = scene.scored(stream, where, old) - scene.scored(stream, where, scene.young(stream, where))
     low, high = np.quantile(unlike, (1 / 3, 2 / 3))
     groups = [np.where(chosen, excess, np.nan) for chosen in (unlike <= low, unlike >= high)]
-    by_stream = [_means(group.reshape(len(scene.streams), -1)) for group in groups]
+    by_stream = [known_means(group.reshape(len(scene.streams), -1)) for group in groups]
     both = by_stream[1] - by_stream[0]
     if any(np.isfinite(values).sum() < 4 for values in (*by_stream, both)):
         return None
     return Changed(age, len(excess) // 3, *(estimate_of(values) for values in (*by_stream, both)))
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    """Row means of what is known; not a number where nothing is."""
-    known = np.isfinite(values)
-    return np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
 
 
 def dissimilarity(streams: Streams, stream: np.ndarray, where: np.ndarray, age: int, half: int) -> np.ndarray:

@@ -114,9 +114,10 @@ def attention_window(split: Attribution | None, verdict: Verdict) -> Cause:
     return _cause(name, found, facts, [sentence], share)
 
 
-def train_context(evaluation: Evaluation, verdict: Verdict) -> Cause:
+def train_context(evaluation: Evaluation) -> Cause:
     """Whether the age curve turns elsewhere than at the training context that was named."""
-    curve, T = curve_of(evaluation), evaluation.train_context
+    curve, T, verdict = curve_of(evaluation), evaluation.train_context, evaluation.verdict
+    assert verdict is not None
     within = curve.within()
     _, chosen = cross_fitted_best(curve.losses[within])
     ends = [curve.bands[within[i]][1] for i in chosen]

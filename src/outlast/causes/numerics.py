@@ -15,7 +15,10 @@ from outlast.journey import Journey, Scene, journey, nothing
 from outlast.model import Recurrent
 from outlast.state import State, StatePart, leaves, map_state
 
-_STREAMS = 16
+_STREAMS, _LEAST_STREAMS = 16, 8
+_POSITIONS = 2**19
+"""Read in float64, over all streams, before fewer streams are taken."""
+
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -62,19 +65,21 @@ def narrow_parts(model: Recurrent) -> list[str]:
         return [part.path for part, tensor in pairs if tensor.dtype in _HALF]
 
 
-def numerics(scene: Scene, positions: np.ndarray) -> Numerics:
-    """Compare with float64 at `positions` of up to 16 streams."""
-    chosen = replace(scene, streams=scene.streams.take(np.arange(min(_STREAMS, len(scene.streams)))))
+def numerics(scene: Scene, positions: np.ndarray, seen: Journey | None = None) -> Numerics:
+    """Compare with float64 at `positions` of 8 to 16 streams. `seen`: a journey that has these among its marks."""
+    affordable = max(_LEAST_STREAMS, _POSITIONS // int(positions.max()))
+    count = min(_STREAMS, affordable, len(scene.streams))
+    chosen = replace(scene, streams=scene.streams.take(np.arange(count)))
     narrow = narrow_parts(scene.model)
     try:
         wide = journey(replace(chosen, model=_Wide(scene.model)), nothing, positions)
     except Exception as error:  # the model's own code decides whether it can run in float64; whatever it raises is told
         return Numerics(narrow, len(positions), None, None, f"{type(error).__name__}: {str(error).splitlines()[0:1]}")
-    own = journey(chosen, nothing, positions)
+    own = journey(chosen, nothing, positions) if seen is None else seen
+    columns = np.searchsorted(own.marks, positions)
 
     def apart(of: str) -> Estimate:
-        values: list[np.ndarray] = [getattr(each, of) for each in (own, wide)]
-        return estimate_of(np.nanmean(values[0] - values[1], 1))
+        mine, theirs = getattr(own, of)[:count, columns], getattr(wide, of)
+        return estimate_of(np.nanmean(mine - theirs, 1))
 
-    assert isinstance(own, Journey)
     return Numerics(narrow, len(positions), apart("carried"), apart("young"), "")

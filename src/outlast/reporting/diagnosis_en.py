@@ -8,7 +8,9 @@ from outlast.reporting import labels
 KIND = labels.KINDS["diagnose"]
 BADGES = labels.BADGES
 MEASURES = labels.MEASURES
-UNITS: dict[str, str] = {"total variation": "total variation", "spreads of the target": "spreads of the target"}
+UNITS: dict[str, str] = {
+    unit: unit for unit in ("total variation", "spreads of the target", "spreads of the embeddings")
+}
 UNKNOWN = "Cause unknown"
 
 CONTENTS, GLOSSARY, FOOTER = labels.CONTENTS, labels.GLOSSARY, labels.FOOTER

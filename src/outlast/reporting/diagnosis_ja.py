@@ -21,6 +21,7 @@ MEASURES = {
 UNITS = {
     "total variation": "全変動距離",
     "spreads of the target": "目標の標準偏差",
+    "spreads of the embeddings": "埋め込みの標準偏差",
     "nats": "nat",
     "squared error": "",
     "absolute error": "",

@@ -45,6 +45,14 @@ def wrong_speaker(outputs: Tensor, batch: Batch, places: Tensor) -> Tensor:
     return ((outputs.float() @ places.to(outputs.device).T).argmax(-1) != batch.targets).float()
 
 
+def wrong_by(outputs: Tensor, batch: Batch, places: Tensor) -> Tensor:
+    """(B, T): by how much the nearest other speaker's centroid is nearer than the speaker's own, in cosines."""
+    likeness = F.normalize(outputs.float(), dim=-1) @ places.to(outputs.device).T
+    assert batch.targets is not None
+    own = F.one_hot(batch.targets, likeness.shape[-1]).bool()
+    return likeness.masked_fill(own, -torch.inf).amax(-1) - likeness.masked_fill(~own, -torch.inf).amax(-1)
+
+
 def speaker_measures(model: Recurrent) -> tuple[Measure, ...]:
     """Error rates by nearest centroid: at every frame, and at the last frame of each window of the training context.
 
@@ -62,8 +70,12 @@ def speaker_measures(model: Recurrent) -> tuple[Measure, ...]:
         at = batch.position.to(outputs.device)[:, None] + torch.arange(length, device=outputs.device)
         return everywhere(outputs, batch) * ((at + 1) % TRAIN_CONTEXT == 0) * TRAIN_CONTEXT
 
+    margin = Measure(
+        "speaker_margin", "cosine", lambda outputs, batch: wrong_by(outputs, batch, places), False, 0.01,
+        outputs="embeddings",
+    )  # fmt: skip
     return (
-        Measure("speaker_error", "error rate", everywhere, False, 0.01),
+        Measure("speaker_error", "error rate", everywhere, False, 0.01, outputs="embeddings", smooth=margin),
         Measure("speaker_error_at_window_ends", "error rate", at_window_ends, True, 0.01),
     )
 
