@@ -49,8 +49,8 @@ from outlast.scan.kernels.simd import (
     total,
 )
 
-PIECE = 16
-"""Positions between two states that forward keeps. Those of 64 keys × 32 values over a piece are 128 KiB."""
+PIECE = 32
+"""Positions between two states that forward keeps. Those of 64 keys × 32 values over a piece are 256 KiB."""
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
