@@ -52,6 +52,9 @@ from outlast.scan.kernels.simd import (
 PIECE = 32
 """Positions between two states that forward keeps. Those of 64 keys × 32 values over a piece are 256 KiB."""
 
+# A *column* is a state's tiles of all keys for 32 values, in bytes. A key has LANES times as many bytes in it as among
+# the numbers of a position.
+
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -65,10 +68,10 @@ def _gather_gates(log_decay, strength, b, start, count, h, decays, strengths):
 
 
 @kernel
-def _read(state, key, size):
-    """Sᵀ k of `size` bytes of tiles, all keys of 32 values, for the key at an address."""
+def _read(state, key, column):
+    """Sᵀ k for the column at `state` and the key at another address: lanes."""
     held = fill_lanes(_ZERO)
-    for j in range(0, size, BLOCK):
+    for j in range(0, column, BLOCK):
         held = plus_rows(held, across(key + j // LANES), load_tile(state + j))
     return held
 
