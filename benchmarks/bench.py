@@ -168,26 +168,42 @@ def models(slow: bool) -> None:
         "nn.LSTM": step(Rnn(nn.LSTM)),
     }
     rows("train GLA, 4 x 512", interleaved(jobs, 4), "ours")
+    mine = ours("gated_deltanet", heads=4)
+    same_as_chunked(mine, "Gated DeltaNet")
+    jobs = {"ours": step(mine), "chunked torch (ours)": forced("chunked", step(mine))}
+    rows("train gated DeltaNet, 4 x 512", interleaved(jobs, 4), "ours")
 
 
 def core() -> None:
-    """The linear recurrence of GLA alone, forward and backward."""
+    """The linear recurrence of GLA and the gated delta rule alone."""
+    recurrence_alone("linear_scan", "GLA's recurrence", 4, 16, 32)
+    for H, K, V in ((2, 16, 32), (4, 64, 64)):
+        recurrence_alone("gated_delta", f"the gated delta rule, {K} x {V}", H, K, V)
+
+
+def recurrence_alone(recurrence: str, what: str, H: int, K: int, V: int) -> None:
+    """Forward and backward of a recurrence over 4 × 512 positions, ours against chunked."""
     draw = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(4, 512, 4, width, generator=draw) for width in (16, 16, 32))
-    decay, state = -0.05 * torch.rand(4, 512, 4, 16, generator=draw), torch.randn(4, 4, 16, 32, generator=draw)
-    given = [tensor.requires_grad_() for tensor in (q, k, v, decay, state)]
+    q, k, v = (torch.randn(4, 512, H, width, generator=draw) for width in (K, K, V))
+    if recurrence == "gated_delta":
+        gates = [-0.05 * torch.rand(4, 512, H, generator=draw), torch.rand(4, 512, H, generator=draw)]
+        k = nn.functional.normalize(k, dim=-1)
+    else:
+        gates = [-0.05 * torch.rand(4, 512, H, K, generator=draw)]
+    state = torch.randn(4, H, K, V, generator=draw)
+    given = [tensor.requires_grad_() for tensor in (q, k, v, *gates, state)]
     weights = [torch.randn(v.shape, generator=draw), torch.randn(state.shape, generator=draw)]
 
     def both(name: str) -> Job:
         def job() -> list[torch.Tensor]:
-            return list(torch.autograd.grad(scan.pick(name)(*given, 0.25), given, weights))
+            return list(torch.autograd.grad(scan.pick(name, recurrence)(*given, 0.25), given, weights))
 
         return job
 
     for a, b in zip(both("numba")(), both("chunked")(), strict=True):
-        close("GLA's recurrence", a, b)
+        close(what, a, b)
     jobs = {"ours": both("numba"), "chunked torch (ours)": both("chunked")}
-    rows("GLA's recurrence alone, 4 x 512 x 4 heads", interleaved(jobs, 3, 15), "ours")
+    rows(f"{what} alone, 4 x 512 x {H} heads", interleaved(jobs, 3, 15), "ours")
 
 
 def quickstart() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 _SCRIPT = """
+import sys
 import threading
 import torch
 from outlast.environment import tune_allocator
-from outlast.scan import fused
+from outlast.scan import pick
 
 tune_allocator()
 torch.set_num_threads(1)
@@ -17,15 +20,17 @@ torch.set_num_threads(1)
 
 def tensors(seed):
     source = torch.Generator().manual_seed(seed)
-    shapes = [(16, 64, 4, 16)] * 4 + [(16, 4, 16, 16)]
-    q, k, v, decay, state = (torch.randn(*shape, generator=source) for shape in shapes)
-    return [tensor.requires_grad_() for tensor in (q, k, v, -decay.abs(), state)]
+    gates = [(16, 64, 4)] * 2 if sys.argv[1] == "gated_delta" else [(16, 64, 4, 16)]
+    shapes = [(16, 64, 4, 16)] * 3 + gates + [(16, 4, 16, 16)]
+    q, k, v, decay, *others = (torch.randn(*shape, generator=source) for shape in shapes)
+    k = torch.nn.functional.normalize(k, dim=-1)
+    return [tensor.requires_grad_() for tensor in (q, k, v, -decay.abs(), *others)]
 
 
 def results(given):
     for tensor in given:
         tensor.grad = None
-    outputs, final = fused.linear_scan(*given, 1.0)
+    outputs, final = pick("numba", sys.argv[1])(*given, 1.0)
     (outputs.square().sum() + final.square().sum()).backward()
     return [outputs.detach(), final.detach(), *(tensor.grad for tensor in given)]
 
@@ -51,7 +56,8 @@ assert not wrong, wrong
 """
 
 
-def test_scratch_memory_belongs_to_one_kernel_until_it_ends() -> None:
+@pytest.mark.parametrize("recurrence", ["linear_scan", "gated_delta"])
+def test_scratch_memory_belongs_to_one_kernel_until_it_ends(recurrence: str) -> None:
     """A kernel whose scratch memory was given back too early wrote into the other thread's: the process was aborted."""
-    done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", _SCRIPT, recurrence], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-500:]

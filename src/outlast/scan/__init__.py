@@ -54,7 +54,11 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
         "chunked": chunked.rwkv6,
         "numba": _later("outlast.scan.fused", "rwkv6"),
     },
-    "gated_delta": {"reference": reference.gated_delta, "chunked": chunked_delta.gated_delta},
+    "gated_delta": {
+        "reference": reference.gated_delta,
+        "chunked": chunked_delta.gated_delta,
+        "numba": _later("outlast.scan.fused_delta", "gated_delta"),
+    },
     "mlstm": {"reference": reference.mlstm, "chunked": chunked_mlstm.mlstm},
     "selective_scan": {
         "reference": reference.selective_scan,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from outlast.scan.chunked import rwkv6_by
 from outlast.scan.kernels import linear
+from outlast.scan.kernels.layout import tiled
 from outlast.scan.kernels.threads import spread
 from outlast.scan.reference import check_axes, check_shapes
 
@@ -72,7 +73,7 @@ def _between(q: Tensor, v: Tensor, keep: bool) -> Tensor:
     B, T, _, K = q.shape
     H, V = v.shape[2:]
     pieces = -(-T // linear.PIECE) if keep else 0
-    return q.new_empty(B, H, pieces, linear.tiled(K, V))
+    return q.new_empty(B, H, pieces, tiled(K, V))
 
 
 @torch.library.custom_op("outlast::linear_scan", mutates_args=())

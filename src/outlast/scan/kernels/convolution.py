@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.linear import kernel
+from outlast.scan.kernels.layout import kernel
 from outlast.scan.kernels.simd import (
     LANES,
     exponential,

@@ -6,19 +6,27 @@ within a piece again and walks them in reverse: with G the gradient with respect
 
     G ← G + q do^T,   dv = Gᵀ k,   dk = G v,   dq = S do,   G ← a ∘ G,   d log a = Σ G ∘ S before,
 
-so the gradient of the decay is a sum of products and never a difference of large sums. Operands come as
-(address, bytes from row to row, from position to position, from head to head), so nothing is copied to bring them in
-order; the last axis is dense. Widths that are no multiple of a tile are filled with zeros in scratch memory.
+so the gradient of the decay is a sum of products and never a difference of large sums. Operands are read where they lie
+(`outlast.scan.kernels.layout`): nothing is copied to bring them in order.
 """
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
-from numba import njit
 
+from outlast.scan.kernels.layout import (
+    BLOCK,
+    VECTOR,
+    clear,
+    gather,
+    kernel,
+    locate,
+    padded,
+    scatter,
+    state_in,
+    state_out,
+    tiled,
+)
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,
@@ -32,13 +40,11 @@ from outlast.scan.kernels.simd import (
     load_float,
     load_lanes,
     load_rows,
-    load_some,
     load_tile,
     plus_rows,
     scratch,
     store,
     store_float,
-    store_some,
     sum_lanes,
     total,
 )
@@ -46,95 +52,22 @@ from outlast.scan.kernels.simd import (
 PIECE = 32
 """Positions between two states that forward keeps. The states of one tile over a piece are 32 KiB."""
 
-kernel: Any = functools.partial(njit, nogil=True, cache=True, error_model="numpy")
-
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_VECTOR = 4 * LANES
-_BLOCK = 4 * TILE
-
-
-@kernel
-def _padded(width):
-    """`width` rounded up to whole lanes."""
-    return (width + LANES - 1) // LANES * LANES
-
-
-@kernel
-def _gather(source, place, count, width, target, factor):
-    """`count` positions of an operand times `factor` into dense lanes, zeros behind `width`."""
-    _, _, step, _ = source
-    row = 4 * _padded(width)
-    for t in range(count):
-        for i in range(0, width, LANES):
-            x = load_some(place + t * step + 4 * i, width - i)
-            store(target + t * row + 4 * i, x * fill_lanes(factor))
-
-
-@kernel
-def _scatter(target, place, count, width, source, factor):
-    """The inverse of `_gather`."""
-    _, _, step, _ = target
-    row = 4 * _padded(width)
-    for t in range(count):
-        for i in range(0, width, LANES):
-            x = load_lanes(source + t * row + 4 * i) * fill_lanes(factor)
-            store_some(place + t * step + 4 * i, width - i, x)
-
-
-@kernel
-def _clear(target, count):
-    for i in range(0, count, LANES):
-        store(target + 4 * i, fill_lanes(_ZERO))
-
-
-@kernel
-def _place(operand, b, t, h):
-    address, row, step, head = operand
-    return address + b * row + t * step + h * head
 
 
 @kernel
 def _gather_decay(log_decay, b, start, count, h, K, vector, target):
     """Decays of a piece: a row of lanes for each position, which holds K of them or the same one everywhere."""
     if vector:
-        _gather(log_decay, _place(log_decay, b, start, h), count, K, target, _ONE)
-        for i in range(0, count * _padded(K), LANES):
+        gather(log_decay, locate(log_decay, b, start, h), count, K, target, _ONE)
+        for i in range(0, count * padded(K), LANES):
             store(target + 4 * i, exponential(load_lanes(target + 4 * i)))
     else:
-        row = 4 * _padded(K)
+        row = 4 * padded(K)
         for t in range(count):
-            x = exponential(fill_lanes(load_float(_place(log_decay, b, start + t, h))))
+            x = exponential(fill_lanes(load_float(locate(log_decay, b, start + t, h))))
             for i in range(0, K, LANES):
                 store(target + t * row + 4 * i, x)
-
-
-@kernel
-def _state_in(source, K, V, target):
-    """A dense (K, V) state into tiles, of which all that hold the same values lie together."""
-    for i in range(0, V, LANES):
-        for k in range(0, K, ROWS):
-            for row in range(ROWS):
-                x = fill_lanes(_ZERO)
-                if k + row < K:
-                    x = load_some(source + 4 * ((k + row) * V + i), V - i)
-                store(target, x)
-                target += _VECTOR
-
-
-@kernel
-def _state_out(source, K, V, target):
-    for i in range(0, V, LANES):
-        for k in range(0, K, ROWS):
-            for row in range(ROWS):
-                if k + row < K:
-                    store_some(target + 4 * ((k + row) * V + i), V - i, load_lanes(source))
-                source += _VECTOR
-
-
-@kernel
-def tiled(K, V):
-    """Numbers in a state's tiles."""
-    return (K + ROWS - 1) // ROWS * ROWS * _padded(V)
 
 
 @kernel
@@ -149,7 +82,7 @@ def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outp
         between: address of (B, H, pieces, tiled(K, V)), the states before each piece; 0 to keep none.
     """
     T, groups, heads, K, V = sizes
-    wide_k, wide_v, size = _padded(K), _padded(V), tiled(K, V)
+    wide_k, wide_v, size = padded(K), padded(V), tiled(K, V)
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(PIECE * (3 * wide_k + 2 * wide_v) + heads * size)
     qs = memory.ctypes.data
@@ -161,23 +94,23 @@ def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outp
     for task in range(first, last):
         b, group = task // groups, task % groups
         for h in range(heads):
-            _state_in(initial + 4 * (task * heads + h) * K * V, K, V, states + 4 * h * size)
+            state_in(initial + 4 * (task * heads + h) * K * V, K, V, states + 4 * h * size)
         for piece in range(pieces):
             start = piece * PIECE
             n = min(PIECE, T - start)
-            _gather(q, _place(q, b, start, group), n, K, qs, scale)
-            _gather(k, _place(k, b, start, group), n, K, ks, _ONE)
+            gather(q, locate(q, b, start, group), n, K, qs, scale)
+            gather(k, locate(k, b, start, group), n, K, ks, _ONE)
             for h in range(heads):
                 head = group * heads + h
-                _gather(v, _place(v, b, start, head), n, V, vs, _ONE)
+                gather(v, locate(v, b, start, head), n, V, vs, _ONE)
                 _gather_decay(log_decay, b, start, n, head, K, vector, decays)
-                _clear(read, n * wide_v)
+                clear(read, n * wide_v)
                 state = states + 4 * h * size
                 if between:
                     kept = between + 4 * ((task * heads + h) * pieces + piece) * size
-                    for i in range(0, 4 * size, _BLOCK):
+                    for i in range(0, 4 * size, BLOCK):
                         store(kept + i, load_tile(state + i))
-                for i in range(0, 4 * wide_v, _VECTOR):
+                for i in range(0, 4 * wide_v, VECTOR):
                     for j in range(0, 4 * K, 4 * ROWS):
                         S = load_tile(state)
                         for t in range(n):
@@ -185,10 +118,10 @@ def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outp
                             S = across(decays + at_k) * S + across(ks + at_k) * down(load_lanes(vs + at_v))
                             store(read + at_v, plus_rows(load_lanes(read + at_v), across(qs + at_k), S))
                         store(state, S)
-                        state += _BLOCK
-                _scatter(outputs, _place(outputs, b, start, head), n, V, read, _ONE)
+                        state += BLOCK
+                scatter(outputs, locate(outputs, b, start, head), n, V, read, _ONE)
         for h in range(heads):
-            _state_out(states + 4 * h * size, K, V, final + 4 * (task * heads + h) * K * V)
+            state_out(states + 4 * h * size, K, V, final + 4 * (task * heads + h) * K * V)
     hold(memory)
 
 
@@ -198,7 +131,7 @@ def backward(
 ):
     """The gradients that belong to `forward`, whose arguments these are; d_… have the layout of what they belong to."""
     T, groups, heads, K, V = sizes
-    wide_k, wide_v, size = _padded(K), _padded(V), tiled(K, V)
+    wide_k, wide_v, size = padded(K), padded(V), tiled(K, V)
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(PIECE * (6 * wide_k + 3 * wide_v + TILE) + heads * size)
     qs = memory.ctypes.data
@@ -215,29 +148,29 @@ def backward(
     for task in range(first, last):
         b, group = task // groups, task % groups
         for h in range(heads):
-            _state_in(d_final + 4 * (task * heads + h) * K * V, K, V, gradients + 4 * h * size)
+            state_in(d_final + 4 * (task * heads + h) * K * V, K, V, gradients + 4 * h * size)
         for piece in range(pieces - 1, -1, -1):
             start = piece * PIECE
             n = min(PIECE, T - start)
-            _gather(q, _place(q, b, start, group), n, K, qs, scale)
-            _gather(k, _place(k, b, start, group), n, K, ks, _ONE)
-            _clear(dqs, n * wide_k)
-            _clear(dks, n * wide_k)
+            gather(q, locate(q, b, start, group), n, K, qs, scale)
+            gather(k, locate(k, b, start, group), n, K, ks, _ONE)
+            clear(dqs, n * wide_k)
+            clear(dks, n * wide_k)
             for h in range(heads):
                 head = group * heads + h
-                _gather(v, _place(v, b, start, head), n, V, vs, _ONE)
-                _gather(d_outputs, _place(d_outputs, b, start, head), n, V, dos, _ONE)
+                gather(v, locate(v, b, start, head), n, V, vs, _ONE)
+                gather(d_outputs, locate(d_outputs, b, start, head), n, V, dos, _ONE)
                 _gather_decay(log_decay, b, start, n, head, K, vector, decays)
-                _clear(dvs, n * wide_v)
-                _clear(d_decays, n * wide_k)
+                clear(dvs, n * wide_v)
+                clear(d_decays, n * wide_k)
                 state = between + 4 * ((task * heads + h) * pieces + piece) * size
                 gradient = gradients + 4 * h * size
-                for i in range(0, 4 * wide_v, _VECTOR):
+                for i in range(0, 4 * wide_v, VECTOR):
                     for j in range(0, 4 * K, 4 * ROWS):
                         S = load_tile(state)
                         for t in range(n):
                             at_k, at_v = 4 * t * wide_k + j, 4 * t * wide_v + i
-                            store(before + t * _BLOCK, S)
+                            store(before + t * BLOCK, S)
                             S = across(decays + at_k) * S + across(ks + at_k) * down(load_lanes(vs + at_v))
                             asked = dot_lanes(S, load_lanes(dos + at_v))
                             store(dqs + at_k, load_rows(dqs + at_k) + asked)
@@ -249,7 +182,7 @@ def backward(
                             written = dot_lanes(G, load_lanes(vs + at_v))
                             store(dks + at_k, load_rows(dks + at_k) + written)
                             G = across(decays + at_k) * G
-                            S = load_tile(before + t * _BLOCK)
+                            S = load_tile(before + t * BLOCK)
                             if vector:
                                 faded = sum_lanes(G * S)
                                 store(d_decays + at_k, load_rows(d_decays + at_k) + faded)
@@ -257,17 +190,17 @@ def backward(
                                 at = d_decays + 4 * t * wide_k
                                 store(at, plus_rows(load_lanes(at), G, S))
                         store(gradient, G)
-                        gradient += _BLOCK
-                        state += _BLOCK
-                _scatter(dv, _place(dv, b, start, head), n, V, dvs, _ONE)
+                        gradient += BLOCK
+                        state += BLOCK
+                scatter(dv, locate(dv, b, start, head), n, V, dvs, _ONE)
                 if vector:
-                    _scatter(d_decay, _place(d_decay, b, start, head), n, K, d_decays, _ONE)
+                    scatter(d_decay, locate(d_decay, b, start, head), n, K, d_decays, _ONE)
                 else:
                     for t in range(n):
                         faded = total(load_lanes(d_decays + 4 * t * wide_k))
-                        store_float(_place(d_decay, b, start + t, head), faded)
-            _scatter(dq, _place(dq, b, start, group), n, K, dqs, scale)
-            _scatter(dk, _place(dk, b, start, group), n, K, dks, _ONE)
+                        store_float(locate(d_decay, b, start + t, head), faded)
+            scatter(dq, locate(dq, b, start, group), n, K, dqs, scale)
+            scatter(dk, locate(dk, b, start, group), n, K, dks, _ONE)
         for h in range(heads):
-            _state_out(gradients + 4 * h * size, K, V, d_initial + 4 * (task * heads + h) * K * V)
+            state_out(gradients + 4 * h * size, K, V, d_initial + 4 * (task * heads + h) * K * V)
     hold(memory)

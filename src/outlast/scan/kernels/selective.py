@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.convolution import sigmoid
-from outlast.scan.kernels.linear import kernel
+from outlast.scan.kernels.layout import kernel
 from outlast.scan.kernels.simd import (
     LANES,
     LOG2_E,

@@ -1,0 +1,124 @@
+"""The gated delta rule as a fused torch operator on a CPU, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast.scan.fused import dense, operand
+from outlast.scan.kernels import delta
+from outlast.scan.kernels.layout import tiled
+from outlast.scan.kernels.threads import spread
+from outlast.scan.reference import check_axes
+
+
+def gated_delta(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor, initial_state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of `outlast.scan.reference.gated_delta`, with the same arguments, results and errors.
+
+    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once with respect to every
+    tensor.
+    """
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_decay=(log_decay, "BTH"),
+        strength=(strength, "BTH"),
+        initial_state=(initial_state, "BHKV"),
+    )
+    given = [tensor.float() for tensor in (q, k, v, log_decay, strength, initial_state)]
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+    outputs, final, _ = _gated_delta(*(dense(tensor) for tensor in given[:3]), *given[3:], scale, keep)
+    return outputs.to(v.dtype), final
+
+
+def _sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
+    """The kernels' sizes, how many tasks there are, and the multiplications of one pass."""
+    (B, T, H, K), V = q.shape, v.shape[-1]
+    return (T, H, K, V), B * H, 4 * B * T * H * K * V
+
+
+def _between(q: Tensor, v: Tensor, keep: bool) -> Tensor:
+    B, T, H, K = q.shape
+    return q.new_empty(B, H, -(-T // delta.PIECE) if keep else 0, tiled(K, v.shape[-1]))
+
+
+@torch.library.custom_op("outlast::gated_delta", mutates_args=())
+def _gated_delta(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    strength: Tensor,
+    initial_state: Tensor,
+    scale: float,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    initial_state = initial_state.contiguous()
+    outputs = torch.empty(v.shape)
+    final, between = torch.empty_like(initial_state), _between(q, v, keep)
+    sizes, tasks, work = _sizes(q, v)
+    given = [operand(tensor) for tensor in (q, k, v, log_decay, strength)]
+    spread(
+        delta.forward, tasks, work, sizes, np.float32(scale), *given, initial_state.data_ptr(), operand(outputs),
+        final.data_ptr(), between.data_ptr() if keep else 0,
+    )  # fmt: skip
+    return outputs, final, between
+
+
+@torch.library.custom_op("outlast::gated_delta_backward", mutates_args=())
+def _gated_delta_backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    strength: Tensor,
+    between: Tensor,
+    d_outputs: Tensor,
+    d_final: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    d_outputs, d_final = dense(d_outputs), d_final.contiguous()
+    gradients = [torch.empty(tensor.shape) for tensor in (q, k, v, log_decay, strength)]
+    d_initial = torch.empty_like(d_final)
+    sizes, tasks, work = _sizes(q, v)
+    given = [operand(tensor) for tensor in (q, k, v, log_decay, strength)]
+    spread(
+        delta.backward, tasks, 3 * work, sizes, np.float32(scale), *given, between.data_ptr(), operand(d_outputs),
+        d_final.data_ptr(), *(operand(tensor) for tensor in gradients), d_initial.data_ptr(),
+    )  # fmt: skip
+    dq, dk, dv, d_decay, d_strength = gradients
+    return dq, dk, dv, d_decay, d_strength, d_initial
+
+
+@_gated_delta.register_fake
+def _(q, k, v, log_decay, strength, initial_state, scale, keep):
+    return v.new_empty(v.shape), torch.empty_like(initial_state), _between(q, v, keep)
+
+
+@_gated_delta_backward.register_fake
+def _(q, k, v, log_decay, strength, between, d_outputs, d_final, scale):
+    return *(x.new_empty(x.shape) for x in (q, k, v, log_decay, strength)), torch.empty_like(d_final)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *given, _, ctx.scale, _ = inputs
+    ctx.save_for_backward(*given, output[2])
+    ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
+
+
+def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    q, _k, v, *_others = ctx.saved_tensors
+    B, _, H, K = q.shape
+    d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
+    d_final = v.new_zeros(B, H, K, v.shape[-1]) if d_final is None else d_final
+    return *_gated_delta_backward(*ctx.saved_tensors, d_outputs, d_final, ctx.scale), None, None
+
+
+_gated_delta.register_autograd(_gradients, setup_context=_remember)
