@@ -3,8 +3,8 @@
     python benchmarks/gpu.py [--out runs/gpu] [--device cuda] [--rows 8] [--positions 4096] [--heads 8] [--width 64]
 
 Correctness first: outputs, final states and gradients of the two are compared before anything is timed. Writes
-``result.json`` (rows of what, ours_ms, chunked_ms, ratio: minima; the deviation; the environment). With ``--device cpu``
-the compiled loops stand in, where there are some.
+``result.json``: rows of what, ours_ms, chunked_ms, ratio (of minima) and deviation, and the environment. With
+``--device cpu`` the compiled loops stand in, where there are some.
 """
 
 from __future__ import annotations

@@ -33,22 +33,20 @@ def _range(*bounds: Any) -> Iterator[_Index]:
 
 def prepare() -> None:
     """Let the interpreter run what fla's kernels assume of a compiler."""
-    import triton.language as tl  # pyright: ignore[reportMissingImports]
-    import triton.language.semantic as semantic  # pyright: ignore[reportMissingImports]
     import triton.runtime.autotuner as tuner  # pyright: ignore[reportMissingImports]
+    from triton.runtime.interpreter import InterpreterBuilder  # pyright: ignore[reportMissingImports]
 
     def first(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self.fn.run(*args, **kwargs, **self.configs[0].all_kwargs())
 
-    load = semantic.TritonSemantic.load
+    load = InterpreterBuilder.create_masked_load
 
-    def load_where(self: Any, pointer: Any, mask: Any, *others: Any) -> Any:
-        if mask is not None and mask.type.scalar != tl.int1:
-            mask = self.not_equal(mask, 0)
-        return load(self, pointer, mask, *others)
+    def load_where(self: Any, pointers: Any, mask: Any, *others: Any, **named: Any) -> Any:
+        mask.data = mask.data.astype(bool)  # a number where a kernel joins a Python bool and a mask
+        return load(self, pointers, mask, *others, **named)
 
     tuner.Autotuner.run = first  # the tuner would time kernels on a GPU
-    semantic.TritonSemantic.load = load_where
+    InterpreterBuilder.create_masked_load = load_where
     for name in ("gla", "simple_gla", "rwkv6", "gated_delta_rule"):
         importlib.import_module(f"fla.ops.{name}")
     for name, module in list(sys.modules.items()):

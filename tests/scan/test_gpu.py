@@ -167,7 +167,7 @@ class _Kernels:
         return self._chunk_gated_delta_rule(q, k, v, S, g, beta)
 
     def causal_conv1d(self, x, weight, bias, *, initial_state, output_final_state, activation, backend):
-        (B, T, D), W = x.shape, weight.shape[1]
+        (B, _, D), W = x.shape, weight.shape[1]
         assert weight.shape == (D, W)
         assert weight.is_contiguous()
         assert initial_state.shape == (B, D, W)

@@ -144,7 +144,7 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -
     """
     check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
     check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
-    convolve = getattr(importlib.import_module("fla.modules.causal_conv1d"), "causal_conv1d")
+    convolve = importlib.import_module("fla.modules.causal_conv1d").causal_conv1d
     # fla carries W inputs, of which it never reads the first.
     carried = F.pad(window.float().transpose(1, 2), (1, 0))
     outputs, final = convolve(
