@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from outlast.errors import unknown_name
-from outlast.scan import chunked, chunked_delta, chunked_mlstm, chunked_selective, reference
+from outlast.scan import chunked, chunked_delta, chunked_mlstm, chunked_selective, gpu, reference
 from outlast.scan.reference import compute_dtype
 
 Scan = Callable[..., tuple[Any, Any]]
@@ -39,6 +39,7 @@ SCANS: dict[str, Scan] = {
     "reference": reference.linear_scan,
     "chunked": chunked.linear_scan,
     "numba": _later("outlast.scan.fused", "linear_scan"),
+    "fla": gpu.linear_scan,
 }
 """Implementations of the linear recurrence."""
 
@@ -48,16 +49,19 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
         "reference": reference.retention,
         "chunked": chunked.retention,
         "numba": _later("outlast.scan.fused", "retention"),
+        "fla": gpu.retention,
     },
     "rwkv6": {
         "reference": reference.rwkv6,
         "chunked": chunked.rwkv6,
         "numba": _later("outlast.scan.fused", "rwkv6"),
+        "fla": gpu.rwkv6,
     },
     "gated_delta": {
         "reference": reference.gated_delta,
         "chunked": chunked_delta.gated_delta,
         "numba": _later("outlast.scan.fused_delta", "gated_delta"),
+        "fla": gpu.gated_delta,
     },
     "mlstm": {"reference": reference.mlstm, "chunked": chunked_mlstm.mlstm},
     "selective_scan": {
@@ -74,6 +78,7 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
         "reference": reference.short_convolution,
         "chunked": reference.short_convolution,
         "numba": _later("outlast.scan.fused_convolution", "short_convolution"),
+        "fla": gpu.short_convolution,
     },
 }
 """Implementations of every recurrence, by its name in `outlast.scan.reference`."""
@@ -114,6 +119,23 @@ def wanted(name: str | None = None) -> str | None:
     return name
 
 
+_FASTEST = {"cpu": "numba", "cuda": "fla"}
+"""By device, the implementation that is taken where it can be had."""
+
+_WHY = {
+    "numba": "compiled loops are the fastest on a CPU in float32",
+    "fla": "kernels of flash-linear-attention; products in TF32 unless TRITON_F32_DEFAULT=ieee",
+}
+
+_SELECTIVE = "the kernel of mamba-ssm takes no initial state and gives its final state no gradient"
+_NOT_BY_FLA = {
+    "selective_scan": _SELECTIVE,
+    "gated_selective_scan": _SELECTIVE,
+    "mlstm": "flash-linear-attention has no mLSTM",
+}
+"""Why a recurrence has no kernel on a GPU, where there is more to say."""
+
+
 def choose(recurrence: str, device: torch.device, dtype: torch.dtype, name: str | None = None) -> Choice:
     """Which implementation of `recurrence` computes on `device` in `dtype`.
 
@@ -124,19 +146,21 @@ def choose(recurrence: str, device: torch.device, dtype: torch.dtype, name: str 
         name: which is wanted; None: the fastest.
     """
     asked = name
-    name = name or ("numba" if device.type == "cpu" else "chunked")
+    name = name or _FASTEST.get(device.type, "chunked")
     if name in ("reference", "chunked"):
         return Choice(name, "asked for" if asked else f"no fused kernels on {device.type}")
     if name not in RECURRENCES[recurrence]:
-        return Choice("chunked", f"{recurrence} has no {name} kernel", aloud=asked is not None)
-    if name == "numba":
-        if device.type != "cpu":
-            return Choice("chunked", f"numba runs on a CPU, not on {device.type}", aloud=True)
-        if dtype != torch.float32:
-            return Choice("chunked", f"the kernels compute in float32, not in {dtype}", aloud=asked is not None)
-        if (missing := _numba_fails()) is not None:
-            return Choice("chunked", missing, aloud=True)
-    return Choice(name, "asked for" if asked else "compiled loops are the fastest on a CPU in float32")
+        why = f"{recurrence} has no {name} kernel"
+        return Choice("chunked", _NOT_BY_FLA.get(recurrence, why) if name == "fla" else why, aloud=asked is not None)
+    if device.type != (runs_on := "cpu" if name == "numba" else "cuda"):
+        return Choice("chunked", f"{name} runs on {runs_on}, not on {device.type}", aloud=True)
+    if dtype != torch.float32:
+        return Choice("chunked", f"the kernels compute in float32, not in {dtype}", aloud=asked is not None)
+    if name == "numba" and (missing := _numba_fails()) is not None:
+        return Choice("chunked", missing, aloud=True)
+    if name == "fla" and (missing := gpu.unusable()) is not None:
+        return Choice("chunked", missing, aloud=asked is not None or gpu.version() is not None)
+    return Choice(name, "asked for" if asked else _WHY[name])
 
 
 @functools.cache
@@ -155,6 +179,8 @@ _said: set[str] = set()
 def _chosen(recurrence: str, name: str | None, *arguments: Any) -> tuple[Any, Any]:
     tensors = list(_tensors(arguments))
     choice = choose(recurrence, tensors[0].device, compute_dtype(*tensors), name)
+    if choice.name == "fla" and (refused := gpu.refuses(recurrence, arguments)) is not None:
+        choice = Choice("chunked", refused, aloud=True)
     if choice.aloud and choice.why not in _said:
         _said.add(choice.why)
         warnings.warn(f"{recurrence} runs in plain torch ({choice.name}): {choice.why}", stacklevel=3)
