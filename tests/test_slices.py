@@ -27,11 +27,11 @@ def labelled(streams: Streams, seed: int) -> Streams:
     )
 
 
-@pytest.mark.parametrize("at_once", [16384, 200])
-def test_slices_add_up(at_once):
+@pytest.mark.parametrize("memory_mib", [64, 0.05])
+def test_slices_add_up(memory_mib):
     streams = labelled(coin_streams(streams=12, length=300, noise=0.1), 1)
     model = Planted(lambda age: 2.0 - age / 200)
-    settings = EvalSettings(targets=64, chunk=50, positions_at_once=at_once)
+    settings = EvalSettings(targets=64, chunk=50, memory_mib=memory_mib)
     done = evaluate(model, streams, train_context=32, settings=settings)
     assert streams.weights is not None
     whole, rows = done.slices["all"], done.slices["labels"]["kind"]

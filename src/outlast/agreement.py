@@ -12,29 +12,26 @@ from torch import Tensor
 from outlast.errors import InputError
 from outlast.measures import Measure, divergence
 from outlast.model import Recurrent, device_of
+from outlast.readings import Targets
 from outlast.streams import Batch, Streams
-
-Windows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Stream, first position read, first target and number of targets of each window."""
+from outlast.verdicts import Band
 
 
 @torch.no_grad()
-def agreement(
-    model: Recurrent, streams: Streams, windows: Windows, blocks: np.ndarray, block: int, positions_at_once: int
-) -> Measure:
-    """The divergence from the outputs that `windows`, each read from the zero state, give at the same targets.
+def agreement(model: Recurrent, streams: Streams, targets: Targets, band: Band, positions_at_once: int) -> Measure:
+    """The divergence from the outputs that states of ages in `band` give at the same targets.
 
     Streams of tokens: KL divergence of the softmax distributions, nats. Streams of features: mean squared difference.
     The reference outputs are held in memory: targets × outputs numbers.
 
     Args:
-        blocks: (streams, blocks) first positions of target blocks; `block` positions each.
         positions_at_once: rows × positions read at once.
 
     Raises:
         InputError: outputs that are not one tensor (B, T, outputs).
     """
     device, references = device_of(model), torch.empty(0)
+    windows, blocks, block = targets.windows(band), targets.first, targets.size
     order = np.argsort(windows[3], kind="stable")
     # Windows of as many targets as each other are read together.
     for same in np.split(order, np.flatnonzero(np.diff(windows[3][order])) + 1):

@@ -19,7 +19,7 @@ from outlast.causes.missed import Missed, missed
 from outlast.causes.numerics import Numerics, numerics
 from outlast.coverage import Views, coverage, doubling_bands, supports, training_states
 from outlast.errors import InputError
-from outlast.evaluation import WORST_SHARE, EvalSettings, evaluate, usable
+from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.findings import Attribution, Cause, Coverage, Gap, Remembrance, Trace
 from outlast.gap import gap_to_error
 from outlast.intervals import estimate_of, known_means
@@ -27,6 +27,7 @@ from outlast.journey import Journey, Scene, journey, marks
 from outlast.measures import Measure, default_measures, outputs_of
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
+from outlast.passes import WORST_SHARE
 from outlast.prediction import forecast
 from outlast.remembrance import effective_remembrance
 from outlast.results import VERSION, Diagnosis, Evaluation

@@ -13,11 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outlast.evaluation import EvalSettings, Periods, age_bands, evaluate, target_region, under
+from outlast.evaluation import EvalSettings, Periods, evaluate, under
 from outlast.families import build
 from outlast.measures import SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
 from outlast.randomness import hash_uniform
+from outlast.readings import age_bands, target_region
 from outlast.resetting import with_reset
 from outlast.streams import Streams
 from outlast.verdicts import Curve, curve_of, overlap_losses, reset_losses
@@ -98,7 +99,7 @@ def blocks_of(count: int, train_context: int, length: int, settings: EvalSetting
 SHAPES = [
     ("gru", 16, 128, False, ALL),
     ("gru", 16, 150, True, ALL),
-    ("gla", 16, 128, False, replace(ALL, chunk=24, positions_at_once=100)),
+    ("gla", 16, 128, False, replace(ALL, chunk=24, memory_mib=0.05)),
     ("gru", 16, 128, False, EvalSettings(targets=32, seed=3)),
     ("gru", 7, 15, False, ALL),
     ("gru", 7, 64, True, EvalSettings(targets=14)),
@@ -182,12 +183,12 @@ def close(one, two, path: str = "") -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("chunk", "at_once"), [(7, 16384), (16, 16), (1000, 300), (150, 40)])
-def test_results_do_not_depend_on_how_the_reading_is_cut_up(name, chunk, at_once):
+@pytest.mark.parametrize(("chunk", "memory_mib"), [(7, 64), (16, 0.01), (1000, 0.2), (150, 0.03)])
+def test_results_do_not_depend_on_how_the_reading_is_cut_up(name, chunk, memory_mib):
     """Neither the chunk nor the number of rows read together is part of what is measured."""
     model, streams = MODELS[name](), wavy(9, 150, holes=True)
     whole = evaluate(model, streams, train_context=16)
-    cut = evaluate(model, streams, train_context=16, settings=EvalSettings(chunk=chunk, positions_at_once=at_once))
+    cut = evaluate(model, streams, train_context=16, settings=EvalSettings(chunk=chunk, memory_mib=memory_mib))
     close(numbers(whole), numbers(cut))
 
 
@@ -312,7 +313,7 @@ def test_the_model_is_only_read():
 def test_progress_goes_up_to_exactly_the_whole():
     """A bar that stops at 80 % or jumps back is a bar nobody believes."""
     seen: list[float] = []
-    evaluate(gru(), wavy(9, 300), train_context=16, settings=EvalSettings(targets=64), progress=seen.append)
+    evaluate(gru(), wavy(9, 300), train_context=16, settings=EvalSettings(targets=64, chunk=32), progress=seen.append)
     assert seen == sorted(seen)
     assert len(seen) > 10
     assert seen[-1] == 1.0

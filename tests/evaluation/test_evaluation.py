@@ -66,7 +66,7 @@ def test_a_model_that_blows_up_fails_and_the_result_is_valid(case):
 def test_predictions_that_are_no_numbers_are_counted_once_each():
     """Those scored, however the reading is cut up: one a position of the plain pass, one a target of a younger band."""
     model, streams = Planted(after(2 * T, math.nan)), coin_streams(streams=9, length=256)
-    for settings in (EvalSettings(), EvalSettings(chunk=5, positions_at_once=50)):
+    for settings in (EvalSettings(), EvalSettings(chunk=5, memory_mib=0.02)):
         result = evaluate(model, streams, train_context=T, settings=settings)
         assert result.verdict is not None
         wanted = 9 * (256 - 2 * T) + 9 * 128
@@ -246,7 +246,7 @@ def test_sampled_targets_without_targets():
     model, streams = without_targets(True)
     settings = EvalSettings(targets=32)
     result = evaluate(model, streams, train_context=16, settings=settings)
-    again = evaluate(model, streams, train_context=16, settings=replace(settings, positions_at_once=20, chunk=9))
+    again = evaluate(model, streams, train_context=16, settings=replace(settings, memory_mib=0.01, chunk=9))
     assert result.age_curve[-4].loss == pytest.approx(0.0, abs=1e-10)
     np.testing.assert_allclose(curve_of(result).losses, curve_of(again).losses, rtol=1e-3, atol=1e-9)
     assert len(leaves(model.initial_state(1))) == 1

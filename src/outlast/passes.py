@@ -1,0 +1,251 @@
+"""The passes over the streams that an evaluation makes, and the sums they leave."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.intervals import mean_interval
+from outlast.measures import Measure
+from outlast.model import Recurrent, device_of
+from outlast.parallel import side_by_side
+from outlast.readings import Targets, plan
+from outlast.results import PositionBin, StateRow, plain
+from outlast.slices import SliceSums
+from outlast.state import leaves, moments, select
+from outlast.streams import MIN_STREAMS, Batch, Streams
+from outlast.verdicts import Band
+
+WORST_SHARE = 1e4
+"""A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
+age, and so is any worse one: a model that blows up is judged by how often, not by how large its numbers grew.
+"""
+
+Sums = tuple[np.ndarray, np.ndarray, int]
+"""(measures, bands, streams) losses, (bands, streams) weights, and how many scored predictions were not finite."""
+
+
+class Passes:
+    """One carried pass over whole streams, and readings from the zero state for every younger age.
+
+    Args:
+        model: on its device, in evaluation mode.
+        streams: S streams; the first `length` positions of each are read.
+        bands: of ages; the last is that of the carried pass.
+        targets: what all bands are scored on.
+        measures: the first one is that of the position curve and of the slices.
+        chunk: positions of a row that are read in one step.
+        at_once: rows × positions of one step.
+        progress: called with the share done.
+    """
+
+    def __init__(
+        self,
+        model: Recurrent,
+        streams: Streams,
+        length: int,
+        bands: tuple[Band, ...],
+        targets: Targets,
+        measures: tuple[Measure, ...],
+        chunk: int,
+        at_once: int,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.model, self.streams, self.length, self.targets = model, streams, length, targets
+        self.measures, self.chunk, self.at_once, self.progress = measures, chunk, at_once, progress
+        self.device, self.everyone = device_of(model), np.arange(len(streams))
+        self.readings = plan(bands[:-1], targets, length)
+        self.shape = (len(measures), len(bands), len(streams))
+        self.sums, self.counts, self.non_finite = self._nothing()
+        self.edges = _doublings(targets.size, length)
+        self.position_sums = np.zeros((len(self.edges) - 1, len(streams)))
+        self.position_counts = np.zeros_like(self.position_sums)
+        self.state_rows: list[StateRow] = []
+        self.slices = SliceSums(streams)
+        self.worst = self._worst()
+        self.done, self.total = 0, length * len(streams) + self.readings.positions
+
+    def make(self, jobs: int) -> None:
+        """Make all of them, `jobs` side by side. The sums do not depend on how many."""
+        groups = self.readings.groups(self.chunk, self.at_once)
+        passes = [self.carried, *(functools.partial(self.restarted, group) for group in groups)]
+        for sums, counts, lost in side_by_side(jobs, passes):
+            self.sums += sums
+            self.counts += counts
+            self.non_finite += lost
+
+    def counted(self) -> np.ndarray:
+        """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8."""
+        kept = np.flatnonzero(self.counts[-1] > 0)
+        if len(kept) < MIN_STREAMS:
+            raise InputError(
+                f"{len(kept)} of {len(self.streams)} test streams with targets that count in their last "
+                f"{self.length - self.targets.begin} positions",
+                f"at least {MIN_STREAMS} streams",
+                "check the weights, or give more streams",
+            )
+        return kept
+
+    def losses(self, measure: int) -> np.ndarray:
+        """(bands, streams) mean losses over the targets."""
+        return self.sums[measure] / np.maximum(self.counts, 1e-12)
+
+    def position_bins(self, kept: np.ndarray) -> list[PositionBin]:
+        """The position curve over the streams `kept`, where all of them have positions that count."""
+        sums, counts = self.position_sums[:, kept], self.position_counts[:, kept]
+        counted = counts.min(1) > 0
+        bins = []
+        for k in np.flatnonzero(counted):
+            interval = mean_interval(sums[k] / counts[k], int(counted.sum()))
+            loss, low, high = map(plain, interval.triple)
+            bins.append(PositionBin(self.edges[k], self.edges[k + 1], loss, low, high, interval.n))
+        return bins
+
+    @torch.no_grad()
+    def carried(self) -> Sums:
+        """The whole streams from the zero state: the oldest band, the position curve and the states on the way."""
+        found = self._nothing()
+        rows = max(1, self.at_once // self.chunk)
+        marks = self.edges[1:]
+        collected: dict[int, Any] = {}
+        for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
+            state, position = self.model.initial_state(len(group)), 0
+            while position < self.length:
+                stop = min(position + self.chunk, *(mark for mark in marks if mark > position))
+                batch = self._read(group, np.full(len(group), position), stop - position)
+                outputs, state = self.model(batch.inputs, state)
+                losses, lost = self._per_position(outputs, batch)
+                found = (*found[:2], found[2] + int(lost.sum()))
+                self._score_positions(group, position, losses[0], batch)
+                self._score_targets(found, group, position, losses, batch)
+                if self.slices.wanted:
+                    self.slices.add(group, losses[0], batch)
+                self._count((stop - position) * len(group))
+                position = stop
+                if stop in marks:
+                    collected[stop] = moments(state, self.model.state_parts(), collected.get(stop))
+        self.state_rows = self._state_rows(collected)
+        return found
+
+    @torch.no_grad()
+    def restarted(self, readings: np.ndarray) -> Sums:
+        """Read these from the zero state, and score every stretch of targets as it is passed.
+
+        Args:
+            readings: numbers of readings, the longest first.
+        """
+        plan = self.readings
+        stretches, row = plan.stretches_of(readings)
+        first, last = plan.offset[stretches], plan.offset[stretches] + plan.size[stretches]
+        band, stream = plan.band[stretches], plan.stream[readings][row]
+        sums, counts, missing = self._nothing()
+        rows, length = readings, plan.length[readings]
+        state, position = self.model.initial_state(len(rows)), 0
+        while len(rows):
+            stop = min(position + self.chunk, int(length[0]))
+            batch = self._read(plan.stream[rows], plan.begin[rows] + position, stop - position)
+            outputs, state = self.model(batch.inputs, state)
+            scored = np.flatnonzero((first < stop) & (last > position))
+            if len(scored):
+                at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
+                losses, lost = self._per_position(outputs, batch)
+                weights = batch.weights.cpu().numpy()
+                place = band[scored], stream[scored]
+                for total, found in zip(sums, _between(losses * weights, *at), strict=True):
+                    np.add.at(total, place, found)
+                np.add.at(counts, place, _between(weights[None].astype(np.float64), *at)[0])
+                missing += int(_between(lost[None].astype(np.int64), *at).sum())
+            going = int((length > stop).sum())
+            self._count(int((np.minimum(length, stop) - position).sum()))
+            position = stop
+            if going < len(rows):  # the shortest are at the end
+                state = select(state, torch.arange(going))
+                rows, length = rows[:going], length[:going]
+        return sums, counts, missing
+
+    def _nothing(self) -> Sums:
+        return np.zeros(self.shape), np.zeros(self.shape[1:]), 0
+
+    @torch.no_grad()
+    def _worst(self) -> torch.Tensor:
+        """(measures, 1, 1) the largest loss of a position, from the loss at the streams' first target block."""
+        sums, counts = torch.zeros(len(self.measures), dtype=torch.float64), 0.0
+        rows = max(1, self.at_once // self.targets.size)
+        for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
+            batch = self._read(group, self.targets.first[group, 0], self.targets.size)
+            outputs, _ = self.model(batch.inputs, self.model.initial_state(len(group)))
+            losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+            finite = torch.isfinite(losses).all(0) * batch.weights
+            sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
+            counts += float(finite.sum())
+        level = (sums / max(counts, 1e-12)).abs()
+        worst = WORST_SHARE * torch.where(level > 0, level, 1.0)
+        # Measures with an absolute tolerance are rates: nothing is worse than 1.
+        rates = torch.tensor([not measure.relative for measure in self.measures])
+        return torch.where(rates, 1.0, worst).view(-1, 1, 1).to(self.device)
+
+    def _per_position(self, outputs: Any, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite; and (B, T) whether
+        a position that counts is such a one."""
+        stacked = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+        finite = torch.isfinite(stacked)
+        for tensor in leaves(outputs):
+            if tensor.shape[:2] == stacked.shape[1:]:
+                finite = finite & torch.isfinite(tensor).view(*stacked.shape[1:], -1).all(-1)
+        lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
+        return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
+
+    def _read(self, streams: np.ndarray, position: np.ndarray, length: int) -> Batch:
+        return self.streams.window(streams, position, length).to(self.device)
+
+    def _count(self, work: int) -> None:
+        self.done += work
+        if self.progress:
+            self.progress(min(self.done / self.total, 1.0))
+
+    def _score_positions(self, group: np.ndarray, position: int, losses: np.ndarray, batch: Batch) -> None:
+        bin_number = int(np.searchsorted(self.edges, position, side="right")) - 1
+        weights = batch.weights.cpu().numpy()
+        self.position_sums[bin_number, group] += (losses * weights).sum(1)
+        self.position_counts[bin_number, group] += weights.sum(1)
+
+    def _score_targets(self, found: Sums, group: np.ndarray, position: int, losses: np.ndarray, batch: Batch) -> None:
+        offsets = position + np.arange(losses.shape[-1])
+        begin, size = self.targets.begin, self.targets.size
+        if offsets[-1] < begin:
+            return
+        block = (offsets - begin) // size * size + begin
+        chosen = (block[None, :, None] == self.targets.first[group][:, None, :]).any(-1) & (offsets >= begin)
+        weights = batch.weights.cpu().numpy() * chosen
+        found[0][:, -1, group] += (losses * weights).sum(-1)
+        found[1][-1, group] += weights.sum(-1)
+
+    def _state_rows(self, collected: dict[int, Any]) -> list[StateRow]:
+        paths, found = [part.path for part in self.model.state_parts()], []
+        for mark in sorted(collected):
+            for path, part in zip(paths, collected[mark], strict=True):
+                norm = float((part.mean**2 + part.std**2).mean().sqrt())
+                row = (norm, float(part.std.mean()))
+                if all(np.isfinite(row)):
+                    found.append(StateRow(mark, path, *row))
+        return found
+
+
+def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """(K, B, T) numbers -> (K, N) their sums over [first, last) of N rows."""
+    running = np.zeros((*values.shape[:2], values.shape[2] + 1), values.dtype)
+    np.cumsum(values, axis=2, out=running[:, :, 1:])
+    return running[:, row, last] - running[:, row, first]
+
+
+def _doublings(first: int, length: int) -> list[int]:
+    edges, edge = [0], first
+    while edge < length:
+        edges.append(edge)
+        edge *= 2
+    return [*edges, length]
