@@ -57,6 +57,8 @@ CASES: dict[str, list[Result]] = {
     "no cause": [example.diagnosis(None, example.evaluation(example.CARRY, verdict="generalises"))],
     "診断": [example.diagnosis("stale_context")],
     "原因なし": [example.diagnosis(None)],
+    "clock": [example.with_clock(example.diagnosis())],
+    "時計": [example.with_clock(example.diagnosis())],
     "diagnosis and others": [example.diagnosis("numerics"), example.evaluation()],
     "mix": [example.evaluation(), example.comparison(), example.check_report(), example.training()],
 }

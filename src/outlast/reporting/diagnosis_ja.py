@@ -306,12 +306,20 @@ def trace_caption(count: str, considered: str) -> str:
     return (
         f"{considered} の瞬間のうち最悪の {count} つの損失を、その前に読んだ長さごとに示します。線が上がる所で、"
         f"さらに前を読むことが害を"
-        "なしています。最悪のものを選んだので、この害は典型ではなく、偶然も含みます。"
+        "なしています。太い部分は、害の大半を占める最も短い区間です。最悪のものを選んだので、この害は典型ではなく、偶然も含みます。"
     )
 
 
 def trace_source(first: str, last: str) -> str:
     return f"位置 {first} 〜 {last}"
+
+
+def trace_from(source: str) -> str:
+    return f"{source} から"
+
+
+def trace_sentence(moment: str, stream: str, source: str, share: str) -> str:
+    return f"{moment}(系列 {stream})の損失は {source} から来ています。この区間が害の {share} を占めます。"
 
 
 def trace_moment(stream: str, first: str, last: str) -> str:
