@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.reporting import Language, diagnosis_en, diagnosis_ja, write_figures, write_report
+from outlast.reporting.clock import clock_span
 from outlast.results import CompareRow, Result, from_json, to_json
 from reporting import example_results as example
 
@@ -189,6 +191,54 @@ def test_the_japanese_page_is_japanese(pages: dict[str, str]) -> None:
     for words in ("長さ一般化", "未探索の状態", "状態分布"):
         assert words in text
     assert re.findall(r"[A-Za-z]+(?: [a-z]+){3,}", text) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "clock",
+            "The loss at 2010-03-04 03:12 to 03:43 (stream 3) comes from 2010-03-03 16:33 to 21:52: that stretch holds "
+            "80\u00a0% of the harm.",
+        ),
+        (
+            "時計",
+            "2010-03-04 03:12 〜 03:43（系列 3）の損失は 2010-03-03 16:33 〜 21:52 から来ています。"
+            "この区間が害の 80\u00a0% を占めます。",
+        ),
+    ],
+)
+def test_traced_moments_are_told_by_the_clock(pages: dict[str, str], name: str, told: str) -> None:
+    """In a sentence, in the table beside the positions, and in the figure; without a clock only by position."""
+    page = pages[name]
+    assert told in page
+    source = "2010-03-03 16:33 to 21:52" if name.isascii() else "2010-03-03 16:33 〜 21:52"
+    table = page.split('<div class="table cards numeric"')[-1]
+    assert re.search(f"<div>{source}<small>.*8,360 .{{1,2}} 8,679", table)
+    figures = [figure for figure in re.findall("<svg.*?</svg>", page, re.DOTALL) if "-trace" in figure]
+    assert [source in "".join(re.findall("<text.*?</text>", figure, re.DOTALL)) for figure in figures] == [True, True]
+    assert "2010-" not in pages["diagnosis"] + pages["診断"]
+
+
+def test_times_are_written_without_what_goes_without_saying() -> None:
+    span = functools.partial(clock_span, "2010-03-04T03:12:00")
+    assert span("2010-03-04T03:43:00") == "2010-03-04 03:12 to 03:43"
+    assert span("2010-03-05T00:01:00", after="2010-03-04T23:00:00") == "03:12 to 2010-03-05 00:01"
+    assert span("2010-03-04T03:12:31") == "2010-03-04 03:12:00 to 03:12:31"
+    assert span("2010-03-04T03:12:00.250000") == "2010-03-04 03:12:00.000 to 03:12:00.250"
+    assert clock_span("2010-03-28T01:59:00+01:00", "2010-03-28T03:01:00+02:00") == (
+        "2010-03-28 01:59 UTC+01:00 to 03:01 UTC+02:00"
+    )
+    assert clock_span("2010-03-04T03:12:00+00:00", "2010-03-04T03:43:00+00:00") == "2010-03-04 03:12 to 03:43 UTC"
+
+
+def test_results_without_a_clock_are_as_they_were() -> None:
+    """Nothing is written for it, and what was written before there were clocks is read."""
+    assert '"times"' not in to_json(example.diagnosis())
+    assert from_json(to_json(example.diagnosis())) == example.diagnosis()
+    clocked = example.with_clock(example.diagnosis())
+    assert '"2010-03-04T03:12:00"' in to_json(clocked)
+    assert from_json(to_json(clocked)) == clocked
 
 
 def test_only_diagnoses_are_told_in_japanese(tmp_path: Path) -> None:

@@ -39,9 +39,7 @@ class _Stretch:
     name: str
 
 
-def trace_blocks(
-    found: Trace, y_label: str, mark: tuple[float, str], words: ModuleType, key: str
-) -> list[Block]:
+def trace_blocks(found: Trace, y_label: str, mark: tuple[float, str], words: ModuleType, key: str) -> list[Block]:
     """The section's blocks.
 
     Args:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from outlast.errors import InputError
@@ -118,7 +117,12 @@ def _prepare(names: dict[str, Path]) -> None:
         io.BytesIO(lzma.decompress(source.read_bytes())),
         convert_options=pyarrow.csv.ConvertOptions(
             null_values=["?", ""],
-            column_types={"Date": pa.string(), "Time": pa.string(), **dict.fromkeys(CHANNELS, pa.float64())},
+            timestamp_parsers=["%d/%m/%Y"],
+            column_types={
+                "Date": pa.timestamp("s"),
+                "Time": pa.time32("s"),
+                **dict.fromkeys(CHANNELS, pa.float64()),
+            },
         ),
     )
     raw = np.column_stack([table[name].to_numpy() for name in CHANNELS])
@@ -127,8 +131,7 @@ def _prepare(names: dict[str, Path]) -> None:
     inputs, figures = _transformed(raw[kept])
     targets, edges = _next_hour(raw[kept, 0])
 
-    written = pc.binary_join_element_wise(table["Date"], table["Time"], " ")
-    times = pc.strptime(written, "%d/%m/%Y %H:%M:%S", "s").to_numpy()[kept]
+    times = (table["Date"].to_numpy() + table["Time"].cast(pa.int32()).to_numpy())[kept]
 
     def when(minute: int) -> str:
         return str(times[minute].astype("datetime64[m]")).replace("T", " ")
