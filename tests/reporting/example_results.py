@@ -290,7 +290,17 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
     ]
     names = [*((f"layers.{layer}.state", head) for layer in range(2) for head in range(2)), ("whole state", None)]
     spaces = [
-        Space(f"{name}, head {head}", "recurrent", name, head, 512, 16, 2.5, 0.06, _estimate(0.04))
+        Space(
+            name if head is None else f"{name}, head {head}",
+            "recurrent",
+            name,
+            head,
+            512,
+            16,
+            2.5,
+            0.06,
+            _estimate(0.04),
+        )
         for name, head in names
     ]
     rows = [

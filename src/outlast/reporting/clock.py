@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+
+CLOCK_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
+"""A date and a time, as `clock_span` writes them."""
 
 
 def clock_span(first: str, last: str, after: str | None = None) -> str:

@@ -65,7 +65,7 @@ def article(result: Diagnosis, key: str, language: str, method: list[tuple[str, 
     outlook = _outlook(result, words)
     if outlook:
         sections.append(Section(words.OUTLOOK, outlook))
-    facts = [*method, (words.METHOD, duration(result.seconds))]
+    facts = [*method, (words.WHOLE_TIME, duration(result.seconds))]
     missing: list[Block] = [Bullets([words.left_out(what, why) for what, why in result.left_out.items()])]
     sections.append(Section(words.METHOD, [*(missing if result.left_out else []), Facts(facts)]))
     headline = words.no_verdict()

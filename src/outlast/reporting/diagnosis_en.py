@@ -13,7 +13,7 @@ UNITS: dict[str, str] = {
 }
 UNKNOWN = "Cause unknown"
 
-CONTENTS, GLOSSARY, FOOTER = labels.CONTENTS, labels.GLOSSARY, labels.FOOTER
+CONTENTS, SKIP, GLOSSARY, FOOTER = labels.CONTENTS, labels.SKIP, labels.GLOSSARY, labels.FOOTER
 CAUSES = "Why"
 HELP = "What helps now, without training"
 NEXT = "Next command"
@@ -26,6 +26,7 @@ TRACE = "Where harmful moments come from"
 OUTLOOK = "What the gap explains, and what lies ahead"
 METHOD = labels.METHOD
 NUMBERS = labels.NUMBERS
+WHOLE_TIME = "time of the whole diagnosis"
 
 CAUSE_NAMES, CAUSE_SENTENCES = labels.CAUSE_NAMES, labels.CAUSE_SENTENCES
 FOUND = {True: "found", False: "not found", None: "not asked"}

@@ -29,7 +29,8 @@ UNITS = {
 }
 UNKNOWN = "原因不明"
 
-CONTENTS, GLOSSARY, FOOTER = "この報告の結果", "用語", "outlast が作成しました。このファイルは通信を必要としません。"
+CONTENTS, SKIP, GLOSSARY = "この報告の結果", "結果へ移動", "用語"
+FOOTER = "outlast が作成しました。このファイルは通信を必要としません。"
 CAUSES = "なぜか"
 HELP = "学習せずに今できること"
 NEXT = "次のコマンド"
@@ -42,6 +43,7 @@ TRACE = "害のある瞬間はどこから来るか"
 OUTLOOK = "隔たりで説明できること、この先の見通し"
 METHOD = "測り方"
 NUMBERS = "この図の数値"
+WHOLE_TIME = "診断全体の時間"
 
 CAUSE_NAMES = {
     "numerics": "数値計算",

@@ -150,7 +150,8 @@ def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:
             fontweight="bold", zorder=7, parse_math=False,
         )  # fmt: skip
         half = text.get_window_extent().width / 2 + 6
-        across = float(np.clip(places[:, 0].mean(), box.x0 + half, box.x1 - half))
+        # Losses rise to the right over a stretch, so that what stands above it and ends with it covers no line.
+        across = float(np.clip(places[-1, 0] - half, box.x0 + half, box.x1 - half))
         for down in (places[:, 1].max() + 16, places[:, 1].min() - 16):
             free = all(abs(across - a) > half + b or abs(down - c) > 18 for a, b, c in taken)
             if free and box.y0 + 8 <= down <= box.y1 - 8:
