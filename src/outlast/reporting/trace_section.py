@@ -150,13 +150,14 @@ def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:
             fontweight="bold", zorder=7, parse_math=False,
         )  # fmt: skip
         half = text.get_window_extent().width / 2 + 6
-        # Losses rise to the right over a stretch, so that what stands above it and ends with it covers no line.
-        across = float(np.clip(places[-1, 0] - half, box.x0 + half, box.x1 - half))
-        for down in (places[:, 1].max() + 16, places[:, 1].min() - 16):
+        # Losses rise to the right over a stretch: there is room above its end's left and below its beginning's right.
+        (left, low), (right, high) = places[0], places[-1]
+        for middle, down in ((right - half, high + 16), (left + half, low - 16)):
+            across = float(np.clip(middle, box.x0 + half, box.x1 - half))
             free = all(abs(across - a) > half + b or abs(down - c) > 18 for a, b, c in taken)
             if free and box.y0 + 8 <= down <= box.y1 - 8:
                 taken.append((across, half, float(down)))
-                text.set_position((across, down))
+                text.set_position((across, float(down)))
                 break
         else:
             text.remove()
