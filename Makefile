@@ -51,6 +51,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# Reports are looked at in the system's own Chromium (Debian: the package chromium).
 test: lint
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech

@@ -175,11 +175,20 @@ class Attribution:
 
 
 @dataclass(frozen=True)
+class MomentTimes:
+    """When the first and the last position of a moment and of its source were, in ISO 8601."""
+
+    moment: tuple[str, str]
+    source: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Moment:
     """A harmful moment, and how its loss depends on where the state was reset before.
 
     `resets` are (reset position, loss): from just before the moment back to the stream's beginning. Of the whole
-    `harm`, `share` arises when the stretch [source[0], source[1]) is read as well.
+    `harm`, `share` arises when the stretch [source[0], source[1]) is read as well. `times` says when that was, where
+    the streams have a clock.
     """
 
     stream: int
@@ -190,6 +199,7 @@ class Moment:
     source: tuple[int, int]
     source_harm: float
     share: float
+    times: MomentTimes | None = None
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
 from outlast.errors import InputError
-from outlast.findings import Attribution, Cause, Coverage, Forecast, Gap, Remembrance, Trace
+from outlast.findings import Attribution, Cause, Coverage, Forecast, Gap, Moment, Remembrance, Trace
 
 VERSION = importlib.metadata.version("outlast")
 
@@ -278,6 +279,9 @@ _KINDS: dict[str, type] = {
 }
 _converter = cattrs.Converter()
 configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
+_converter.register_unstructure_hook(  # streams without a clock leave no trace of one
+    Moment, make_dict_unstructure_fn(Moment, _converter, times=override(omit_if_default=True))
+)
 
 
 def to_json(result: Result) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.arrivals import read_to
-from outlast.findings import Moment, Trace
+from outlast.findings import Moment, MomentTimes, Trace
 from outlast.journey import Journey, Scene
+from outlast.streams import Streams
 
 MOMENTS = 3
 STEPS = 32
@@ -51,7 +52,16 @@ def _moment(scene: Scene, stream: int, start: int) -> Moment:
         source=source,
         source_harm=gained,
         share=gained / harm if harm > 0 else 0.0,
+        times=_times(scene.streams, stream, (start, start + scene.half), source),
     )
+
+
+def _times(streams: Streams, stream: int, moment: tuple[int, int], source: tuple[int, int]) -> MomentTimes | None:
+    """When the first and the last position of both stretches were."""
+    if streams.clock is None:
+        return None
+    told = [streams.clock.at(int(streams.starts[stream]) + each) for a, b in (moment, source) for each in (a, b - 1)]
+    return MomentTimes((told[0], told[1]), (told[2], told[3]))
 
 
 def _resets(scene: Scene, stream: int, start: int, resets: np.ndarray) -> dict[int, float]:

@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,7 +57,10 @@ def test_evaluate_writes_and_prints(run: Run, here: Path) -> None:
 
 
 def test_diagnose_says_why(run: Run, here: Path) -> None:
-    words = ("diagnose", "--model", "mymod:drifting", *MEASURE)
+    header, *rows = (here / "readings.csv").read_text().splitlines()
+    dated = [f"{row},{np.datetime64('2010-03-04T00:00') + number}" for number, row in enumerate(rows)]
+    (here / "dated.csv").write_text("\n".join([f"{header},when", *dated]))
+    words = ("diagnose", "--model", "mymod:drifting", *MEASURE, "--data", "dated.csv", "--time", "when")
     outcome = run(*words, "--language", "ja", "--figures", "--out", "out")
     assert outcome.status == 0, outcome.err
     assert outcome.out.startswith("FAILS")
@@ -64,14 +68,17 @@ def test_diagnose_says_why(run: Run, here: Path) -> None:
     assert isinstance(result, Diagnosis)
     assert result.main is not None
     assert result.main.name == "train_context"  # its error begins long before the eight positions that are named
+    assert result.trace is not None
+    assert result.trace.moments[0].times is not None
     page = (here / "out" / "report.html").read_text()
     assert '<html lang="ja">' in page
+    assert result.trace.moments[0].times.source[0][:10] in page
     assert "学習文脈長の食い違い" in page
     assert {path.suffix for path in (here / "out" / "figures").iterdir()} == {".svg", ".png"}
     drawn = run("report", "out", "--language", "ja", "--out", "again.html")
     assert (drawn.status, (here / "again.html").read_text()) == (0, page)
     typed = [line for line in commands(outcome, here / "out") if line.startswith("outlast diagnose")]
-    assert typed
+    assert "--time when" in typed[0]
     assert run(*shlex.split(typed[0].replace("TRAINED_ON", "4"))[1:], *QUICK, "--out", "next").status == 0
 
 

@@ -135,6 +135,12 @@ def test_text_and_gaps_in_a_column_of_numbers(run: Run, here: Path) -> None:
     assert "missing value in column 'phase', line 9" in message
 
 
+def test_times_that_go_back(run: Run, here: Path) -> None:
+    write_table(here / "wrong.csv", [[0.1 * number, abs(number - 9), 2.0] for number in range(2000)])
+    message = run("diagnose", "--model", "mymod:build", *MEASURE, "--data", "wrong.csv", "--time", "phase").refused()
+    assert "in time column 'phase', line 3" in message
+
+
 def test_an_empty_text_and_an_empty_folder(run: Run, here: Path) -> None:
     (here / "empty.txt").touch()
     (here / "nothing").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,14 +25,14 @@ from outlast.coverage import (
     training_states,
 )
 from outlast.errors import InputError
-from outlast.findings import Coverage, Gap
+from outlast.findings import Coverage, Gap, MomentTimes
 from outlast.gap import gap_to_error
 from outlast.intervals import share_interval
 from outlast.journey import Journey, Scene, journey, nothing
 from outlast.measures import ERROR_RATE, SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
 from outlast.prediction import damping, forecast
-from outlast.streams import Split
+from outlast.streams import Clock, Split
 from outlast.trace import trace
 from toys import small_gru, token_streams
 
@@ -170,6 +171,21 @@ def test_the_trace_finds_the_stretch_with_the_poison() -> None:
     assert moment.source[0] <= 700 < moment.source[1]
     assert moment.share > 0.9
     assert moment.harm == pytest.approx(moment.resets[-1][1] - moment.resets[0][1])
+    assert moment.times is None
+
+
+def test_the_trace_tells_the_time_where_the_streams_have_a_clock() -> None:
+    parts = parted(wandering())
+    minutes = np.datetime64("2010-03-04T00:00") + np.arange(len(parts.test.inputs))
+    parts = replace(parts, test=replace(parts.test, clock=Clock(minutes)))
+    scene = scene_of(Averaging(forget=1.0, growth=0.3), parts)
+    found = trace(scene, journey(scene, nothing), count=1)
+    assert found is not None
+    moment = found.moments[0]
+    begin = minutes[parts.test.starts[moment.stream]]
+    last = (moment.start, moment.end - 1, moment.source[0], moment.source[1] - 1)
+    times = [f"{begin + position}:00" for position in last]
+    assert moment.times == MomentTimes((times[0], times[1]), (times[2], times[3]))
 
 
 def test_the_gap_explains_what_it_makes_and_not_what_chance_does() -> None:

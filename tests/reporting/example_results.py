@@ -18,6 +18,7 @@ from outlast.findings import (
     Gap,
     MapPoint,
     Moment,
+    MomentTimes,
     Remembrance,
     RemembranceRow,
     Space,
@@ -244,6 +245,19 @@ def _estimate(mean: float) -> Estimate:
     return Estimate(mean, mean - 0.02, mean + 0.02, STREAMS)
 
 
+TIMES = [
+    MomentTimes(("2010-03-04T03:12:00", "2010-03-04T03:43:00"), ("2010-03-03T16:33:00", "2010-03-03T21:52:00")),
+    MomentTimes(("2010-09-30T23:50:00", "2010-10-01T00:21:00"), ("2010-09-30T13:10:00", "2010-09-30T18:29:00")),
+]
+
+
+def with_clock(result: Diagnosis) -> Diagnosis:
+    """The same of streams that have a clock."""
+    assert result.trace is not None
+    moments = [replace(moment, times=times) for moment, times in zip(result.trace.moments, TIMES, strict=True)]
+    return replace(result, trace=replace(result.trace, moments=moments))
+
+
 def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | None = None) -> Diagnosis:
     """A diagnosis that found this cause, as it would be of the GLA above."""
     measured = measured or evaluation()
@@ -276,7 +290,17 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
     ]
     names = [*((f"layers.{layer}.state", head) for layer in range(2) for head in range(2)), ("whole state", None)]
     spaces = [
-        Space(f"{name}, head {head}", "recurrent", name, head, 512, 16, 2.5, 0.06, _estimate(0.04))
+        Space(
+            name if head is None else f"{name}, head {head}",
+            "recurrent",
+            name,
+            head,
+            512,
+            16,
+            2.5,
+            0.06,
+            _estimate(0.04),
+        )
         for name, head in names
     ]
     rows = [
@@ -286,7 +310,7 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
         AttributionRow(name, "recurrent", head, *(_estimate(0.1 - 0.03 * k) for _ in range(3)))
         for k, (name, head) in enumerate(names[:-1])
     ]
-    resets = [(9000 - 40 * 2**k, 2.5 + 0.2 * k) for k in range(8)]
+    resets = [[(9000 - 40 * 2**k, 2.5 + 0.2 * k + 0.4 * worse * (k > 3)) for k in range(8)] for worse in (0, 1)]
     return Diagnosis(
         evaluation=measured,
         causes=causes,
@@ -300,7 +324,10 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
             "cross_entropy", "nats", (8000, 16000), 32, 32, STREAMS, 0, 16, _estimate(0.2), 0.2, 0.001, 0.1, 0.8, True,
             parts, [],
         ),
-        trace=Trace([Moment(k, 9000, 9032, 1.4, resets, (8040, 8680), 1.1, 0.8) for k in (3, 19)], STREAMS, 4000),
+        trace=Trace(
+            [Moment(k, 9000, 9032, 1.4, each, (8360, 8680), 1.1, 0.8) for k, each in zip((3, 19), resets, strict=True)],
+            STREAMS, 4000,
+        ),
         gap=Gap(Estimate(-0.002, -0.01, 0.01, STREAMS), 0.04, ["whole state"], 900, False),
         forecast=Forecast(1_000_000, 2048, 0.21, 0.0, 0.3, None),
         settings={"seed": 0},

@@ -95,6 +95,20 @@ def test_targets_are_bins_of_the_next_hour(power: Split, lines: list[str]) -> No
     assert int(used.max()) < 32
 
 
+def test_every_minute_has_the_time_it_was_written_with(power: Split, lines: list[str]) -> None:
+    clock = power.train.clock
+    assert clock is not None
+    for row in (0, 7, len(lines) - 1):  # beyond the first gap
+        day, time = lines[row].split(",")[:2]
+        day, month, year = day.split("/")
+        assert clock.at(row) == f"{year}-{int(month):02}-{int(day):02}T{time}"
+    assert clock.at(len(clock.times) - 1) == "2010-11-26T21:02:00"
+    assert isinstance(clock.times, np.memmap)
+    assert (np.diff(clock.times) > np.timedelta64(0)).all()
+    assert power.test.clock is not None
+    assert power.test.clock.at(int(power.test.starts[0])) > clock.at(BLOCK * BLOCKS - 1)
+
+
 def test_loading_again_reads_only_the_cache(power: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("pip was asked again"))
     started = time.perf_counter()

@@ -55,6 +55,9 @@ class Reading:
     """Tables: whether the target is a number (default) or a label."""
     stream: Given[str] = None
     """Tables: the column that tells streams (machines, say) apart. Default: one recording."""
+    time: Given[str] = None
+    """Tables: the column that says when each row was (times, ISO 8601 text, or seconds since 1970), so that a diagnosis
+    tells moments by the clock. Default: positions only."""
     scale: Given[Literal["standard", "none"]] = None
     """Tables: standardise with training figures (default), or leave numbers as they are."""
     missing: Given[Literal["drop", "hold", "error"]] = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from outlast.findings import Attribution, Coverage, Remembrance, Trace
+from outlast.findings import Attribution, Coverage, Remembrance
 from outlast.reporting import advice, diagnosis_en, diagnosis_ja, maps, plots, sentences
 from outlast.reporting.blocks import (
     Article,
@@ -29,6 +29,7 @@ from outlast.reporting.blocks import (
 from outlast.reporting.curves import centre
 from outlast.reporting.numbers import duration, estimate, estimates, fixed, integer, number, percent, span
 from outlast.reporting.plots import Level, Line, Look
+from outlast.reporting.trace_section import trace_blocks
 from outlast.results import Diagnosis, Evaluation
 
 WORDS: dict[str, ModuleType] = {"en": diagnosis_en, "ja": diagnosis_ja}
@@ -59,11 +60,12 @@ def article(result: Diagnosis, key: str, language: str, method: list[tuple[str, 
     if result.attribution:
         sections.append(Section(words.PARTS, _parts(result.attribution, words, key)))
     if result.trace:
-        sections.append(Section(words.TRACE, _trace(result.trace, evaluation, words, key)))
+        traced = trace_blocks(result.trace, _axis(evaluation, words), _mark(evaluation, words), words, f"{key}-trace")
+        sections.append(Section(words.TRACE, traced))
     outlook = _outlook(result, words)
     if outlook:
         sections.append(Section(words.OUTLOOK, outlook))
-    facts = [*method, (words.METHOD, duration(result.seconds))]
+    facts = [*method, (words.WHOLE_TIME, duration(result.seconds))]
     missing: list[Block] = [Bullets([words.left_out(what, why) for what, why in result.left_out.items()])]
     sections.append(Section(words.METHOD, [*(missing if result.left_out else []), Facts(facts)]))
     headline = words.no_verdict()
@@ -393,44 +395,6 @@ def _parts(found: Attribution, words: ModuleType, key: str) -> list[Block]:
         rows.append(Row([*cells, Cell(integer(row.contribution.n))]))
     table = Table(words.PARTS, words.COLUMNS_PARTS, rows)
     return [FigureBlock(drawing.wide, drawing.narrow, legend, caption), Fold(words.NUMBERS, [table])]
-
-
-def _trace(found: Trace, evaluation: Evaluation, words: ModuleType, key: str) -> list[Block]:
-    lines, legend, texts = [], [], []
-    for i, moment in enumerate(found.moments):
-        name = words.trace_moment(integer(moment.stream), integer(moment.start), integer(moment.end - 1))
-        points = [(float(moment.start - reset), loss, loss, loss) for reset, loss in moment.resets]
-        look = Look(i + 1, False)
-        lines.append(Line(name, look, points, f"{integer(moment.stream)}: {integer(moment.start)}"))
-        legend.append(LegendItem(plots.swatch(look), name))
-        texts.append(words.described(name, ", ".join(f"{integer(int(x))}: {number(y, 3)}" for x, y, _, _ in points)))
-    drawing = plots.curve(
-        lines,
-        x_labels=words.RESET_AXIS,
-        y_label=_axis(evaluation, words),
-        mark=_mark(evaluation, words),
-        zero_at=None,
-        key=f"{key}-trace",
-        title=words.TRACE,
-        description=" ".join(texts),
-        height=360,
-        log_y=False,
-    )
-    rows = [
-        Row(
-            [
-                Cell(line.name),
-                Cell(number(moment.harm, 3, signed=True)),
-                Cell(words.trace_source(integer(moment.source[0]), integer(moment.source[1] - 1))),
-                Cell(percent(moment.share)),
-            ]
-        )
-        for line, moment in zip(lines, found.moments, strict=True)
-    ]
-    figure = FigureBlock(
-        drawing.wide, drawing.narrow, legend, words.trace_caption(integer(len(rows)), integer(found.considered))
-    )
-    return [figure, Table(words.TRACE, words.COLUMNS_TRACE, rows, cards=True)]
 
 
 def _outlook(result: Diagnosis, words: ModuleType) -> Sequence[Block]:

@@ -13,7 +13,7 @@ UNITS: dict[str, str] = {
 }
 UNKNOWN = "Cause unknown"
 
-CONTENTS, GLOSSARY, FOOTER = labels.CONTENTS, labels.GLOSSARY, labels.FOOTER
+CONTENTS, SKIP, GLOSSARY, FOOTER = labels.CONTENTS, labels.SKIP, labels.GLOSSARY, labels.FOOTER
 CAUSES = "Why"
 HELP = "What helps now, without training"
 NEXT = "Next command"
@@ -26,6 +26,7 @@ TRACE = "Where harmful moments come from"
 OUTLOOK = "What the gap explains, and what lies ahead"
 METHOD = labels.METHOD
 NUMBERS = labels.NUMBERS
+WHOLE_TIME = "time of the whole diagnosis"
 
 CAUSE_NAMES, CAUSE_SENTENCES = labels.CAUSE_NAMES, labels.CAUSE_SENTENCES
 FOUND = {True: "found", False: "not found", None: "not asked"}
@@ -216,14 +217,21 @@ def parts_caption(total: str, excess: str, error: str, ranks: str | None, same: 
 def trace_caption(count: str, considered: str) -> str:
     return (
         f"The loss at the {count} worst of {considered} moments, by how much was read before them. Where a line rises, "
-        "reading further back does the harm. They were chosen for being the worst, so their harm is not typical, "
-        "and chance "
-        "has a part in it."
+        "reading further back does the harm; the broad stretch is the shortest that holds most of it. They were chosen "
+        "for being the worst, so their harm is not typical, and chance has a part in it."
     )
 
 
 def trace_source(first: str, last: str) -> str:
     return f"positions {first} to {last}"
+
+
+def trace_from(source: str) -> str:
+    return f"from {source}"
+
+
+def trace_sentence(moment: str, stream: str, source: str, share: str) -> str:
+    return f"The loss at {moment} (stream {stream}) comes from {source}: that stretch holds {share} of the harm."
 
 
 def trace_moment(stream: str, first: str, last: str) -> str:

@@ -29,7 +29,8 @@ UNITS = {
 }
 UNKNOWN = "原因不明"
 
-CONTENTS, GLOSSARY, FOOTER = "この報告の結果", "用語", "outlast が作成しました。このファイルは通信を必要としません。"
+CONTENTS, SKIP, GLOSSARY = "この報告の結果", "結果へ移動", "用語"
+FOOTER = "outlast が作成しました。このファイルは通信を必要としません。"
 CAUSES = "なぜか"
 HELP = "学習せずに今できること"
 NEXT = "次のコマンド"
@@ -42,6 +43,7 @@ TRACE = "害のある瞬間はどこから来るか"
 OUTLOOK = "隔たりで説明できること、この先の見通し"
 METHOD = "測り方"
 NUMBERS = "この図の数値"
+WHOLE_TIME = "診断全体の時間"
 
 CAUSE_NAMES = {
     "numerics": "数値計算",
@@ -306,12 +308,20 @@ def trace_caption(count: str, considered: str) -> str:
     return (
         f"{considered} の瞬間のうち最悪の {count} つの損失を、その前に読んだ長さごとに示します。線が上がる所で、"
         f"さらに前を読むことが害を"
-        "なしています。最悪のものを選んだので、この害は典型ではなく、偶然も含みます。"
+        "なしています。太い部分は、害の大半を占める最も短い区間です。最悪のものを選んだので、この害は典型ではなく、偶然も含みます。"
     )
 
 
 def trace_source(first: str, last: str) -> str:
     return f"位置 {first} 〜 {last}"
+
+
+def trace_from(source: str) -> str:
+    return f"{source} から"
+
+
+def trace_sentence(moment: str, stream: str, source: str, share: str) -> str:
+    return f"{moment}(系列 {stream})の損失は {source} から来ています。この区間が害の {share} を占めます。"
 
 
 def trace_moment(stream: str, first: str, last: str) -> str:

@@ -116,6 +116,7 @@ METHOD = "How it was measured"
 GLOSSARY = "Words used here"
 BECAUSE = "Why this verdict"
 CONTENTS = "Results in this report"
+SKIP = "Skip to the result"
 NUMBERS = "The numbers behind this figure"
 DEFAULT_TITLE = "Results past the training context"
 

@@ -11,7 +11,7 @@ import contextvars
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -120,6 +120,7 @@ def curve(
     log_x: bool = True,
     log_y: bool | None = None,
     markers: bool = True,
+    more: Callable[[Axes], None] | None = None,
 ) -> Drawing:
     """Lines with intervals over a logarithmic axis.
 
@@ -130,6 +131,7 @@ def curve(
         key: makes the identifiers of this figure unlike those of others on the page.
         log_y: whether losses stand on a logarithmic axis; None: where they differ much.
         markers: whether each point is marked.
+        more: draws what else there is on each of the two, once axes and lines are in place.
     """
     log_y = needs_log(lines, levels) if log_y is None else log_y
     drawn = []
@@ -154,6 +156,8 @@ def curve(
             )
             if mark:
                 _mark(axes, *mark)
+            if more:
+                more(axes)
             if wide:
                 _end_labels(axes, lines, levels)
             drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))

@@ -27,6 +27,7 @@ from outlast.reporting.blocks import (
     Section,
     Table,
 )
+from outlast.reporting.clock import CLOCK_TIME
 from outlast.reporting.curves import Curve
 from outlast.reporting.diagnosis_article import WORDS
 from outlast.reporting.diagnosis_article import article as diagnosis_article
@@ -74,7 +75,7 @@ def write_report(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"breakable": _breakable, "unbroken": _unbroken}
     articles = [_article(result, f"r{index}", language) for index, result in enumerate(results, start=1)]
     page = environment.get_template("template.html.j2").render(
         title=title or (articles[0].eyebrow if len(articles) == 1 else sentences.default_title(results)),
@@ -129,6 +130,11 @@ def _glossary(results: Sequence[Result], language: str) -> Sequence[tuple[str, s
 def _breakable(name: str) -> Markup:
     """A name that may be broken where a reader would break it: after an opening bracket, a comma, an underscore."""
     return Markup(re.sub(r"([(,_/=.])", r"\1<wbr>", str(escape(name))))
+
+
+def _unbroken(text: str) -> Markup:
+    """Clock times in one piece: browsers break lines after the hyphens of a date."""
+    return Markup(CLOCK_TIME.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))
 
 
 def _article(result: Result, key: str, language: Language = "en") -> Article:

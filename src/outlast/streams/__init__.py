@@ -1,6 +1,7 @@
 """Long sequences in, batches out."""
 
 from outlast.streams.batch import Batch, weighted_mean
+from outlast.streams.clock import Clock
 from outlast.streams.fetch import cache_folder, fetch_package_file
 from outlast.streams.opening import open_streams
 from outlast.streams.sampler import Places, Sampler
@@ -9,6 +10,7 @@ from outlast.streams.streams import MIN_STREAMS, Split, Streams, split
 __all__ = [
     "MIN_STREAMS",
     "Batch",
+    "Clock",
     "Places",
     "Sampler",
     "Split",

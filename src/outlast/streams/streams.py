@@ -12,6 +12,7 @@ import torch
 from outlast.errors import InputError
 from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
+from outlast.streams.clock import Clock
 from outlast.streams.shares import (
     DEFAULT_SHARES,
     MIN_STREAMS,
@@ -45,6 +46,7 @@ class Streams:
             stand for is in ``about["label_names"][name]``, a list.
         references: (N,) losses by name that some known predictor has at the same targets, in the unit of the first
             measure; evaluations report the excess over them.
+        clock: when each of the N positions was; None: positions are told only.
     """
 
     inputs: np.ndarray
@@ -58,6 +60,7 @@ class Streams:
     about: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     references: dict[str, np.ndarray] = field(default_factory=dict)
+    clock: Clock | None = None
 
     from_tokens = classmethod(readers.from_tokens)
     from_arrays = classmethod(readers.from_arrays)

@@ -6,7 +6,7 @@ estimated from the data (scaling, borders of bins) is estimated on the training 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from outlast.errors import InputError, unknown_name
 from outlast.streams import columns
+from outlast.streams.clock import Clock, check_ascending, read_clock
 from outlast.streams.columns import TableFile
 from outlast.streams.readers import existing
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
@@ -33,6 +34,7 @@ def from_table(
     target_kind: str = "value",
     bins: int | None = None,
     stream: str | None = None,
+    time: str | None = None,
     scale: str = "standard",
     missing: str = "drop",
     shares: Shares = DEFAULT_SHARES,
@@ -42,14 +44,16 @@ def from_table(
 
     Args:
         path: ``.parquet``, or CSV with a header line, separated by comma, semicolon or tab (found by looking).
-        inputs: columns to read as features. None: all columns of numbers except `stream` and a class target; what
-            was left out is listed in `about`.
+        inputs: columns to read as features. None: all columns of numbers except `stream`, `time` and a class target;
+            what was left out is listed in `about`.
         target: column to predict. None: all inputs, `horizon` rows ahead.
         horizon: rows ahead, at least 1 (0, the same row, where the target is not among the inputs).
         aggregate: ``value``: the target `horizon` rows ahead; ``mean``: its mean over the next `horizon` rows.
         target_kind: ``value``, or ``class``: labels (text or whole numbers), numbered in sorted order.
         bins: turn a value target into this many classes, by its quantiles on the training part.
         stream: column that says which stream a row belongs to; rows keep their order. None: one recording.
+        time: column that says when each row was, ascending within a stream, so that moments can be told by the clock:
+            times, dates, ISO 8601 text or seconds since 1970 (UTC). None: positions are told only.
         scale: ``standard``: zero mean and unit standard deviation on the training part, inputs and value target;
             ``none``: as they are.
         missing: what happens to rows with a missing value in a column that is used. ``drop``: they are left out, and
@@ -58,19 +62,21 @@ def from_table(
         shares, seed: of the split that will follow; `split` takes them over from here.
 
     Raises:
-        InputError: a column that is not there, text where a number is due (with line and value), options that do
-            not fit together, too few rows.
+        InputError: a column that is not there, text where a number or a time is due (with line and value), times that
+            go back, options that do not fit together, too few rows.
     """
     _check_options(target, horizon, aggregate, target_kind, bins, scale, missing)
     check_shares(shares)
     table = columns.open_table(existing(path))
-    content = table.read(None if inputs is None else list(dict.fromkeys([*inputs, *filter(None, (target, stream))])))
-    for name in filter(None, (target, stream)):
+    named = list(filter(None, (target, stream, time)))
+    content = table.read(None if inputs is None else list(dict.fromkeys([*inputs, *named])))
+    for name in named:
         if name not in content:
             raise unknown_name(f"in {path}: column", name, table.names)
     excluded = {stream} | ({target} if target_kind == "class" or horizon == 0 else set())
+    excluded |= {time} if inputs is None else set()
     names, left_out = _inputs(content, inputs, excluded, table)
-    rows = _read(table, content, names, target, target_kind, stream, missing)
+    rows = _read(table, content, names, target, target_kind, stream, time, missing)
 
     starts, lengths = np.cumsum(rows.sizes) - rows.sizes, rows.sizes - horizon
     long_enough = lengths > 0
@@ -85,6 +91,9 @@ def from_table(
     about |= {"left_out": left_out, "missing": rows.missing}
     if stream is not None:
         about |= {"stream_column": stream, "streams_too_short": int((~long_enough).sum())}
+
+    if rows.clock is not None:
+        about |= {"time_column": time} | ({"time_zone": rows.clock.zone} if rows.clock.zone else {})
 
     training = np.zeros(0, np.int64)
     if scale == "standard" or bins is not None:
@@ -108,6 +117,7 @@ def from_table(
         horizon=horizon,
         classes=goal.classes,
         about={**about, "target": goal.about},
+        clock=rows.clock,
     )
 
 
@@ -118,6 +128,7 @@ class _Rows:
     features: np.ndarray
     target: np.ndarray | None
     labels: list[str] | list[int] | None
+    clock: Clock | None
     sizes: np.ndarray
     missing: dict[str, Any]
 
@@ -194,6 +205,7 @@ def _read(
     target: str | None,
     target_kind: str,
     stream: str | None,
+    time: str | None,
     missing: str,
 ) -> _Rows:
     features = np.column_stack([columns.numbers(table, name, content[name]) for name in names])
@@ -205,6 +217,9 @@ def _read(
     elif target is not None:
         goal = columns.numbers(table, target, content[target])
         lacking[target] = np.isnan(goal)
+    clock = None if time is None else read_clock(table, time, content[time])
+    if clock is not None and time is not None:
+        lacking[time] = np.isnat(clock.times)
     either = np.logical_or.reduce(list(lacking.values()))
     if missing == "error" and either.any():
         row = int(np.argmax(either))
@@ -222,16 +237,24 @@ def _read(
         first_row = np.searchsorted(group, group)
         sources = {name: _last_present(~column[order], first_row) for name, column in lacking.items()}
         keep = np.logical_and.reduce([source >= 0 for source in sources.values()])
-        features = np.column_stack([features[order][sources[name], i] for i, name in enumerate(names)])[keep]
-        goal = None if goal is None or target is None else goal[order][sources[target]][keep]
     else:
         keep = ~either[order]
-        features = features[order][keep]
-        goal = None if goal is None else goal[order][keep]
+        sources = dict.fromkeys(lacking, np.arange(len(order)))
         about["note"] = "steps across dropped rows are treated as neighbours"
     about["rows_dropped"] = int((~keep).sum())
-    sizes = np.bincount(group[keep], minlength=1).astype(np.int64)
-    return _Rows(features, goal, labels, sizes, about)
+    taken = {name: order[source[keep]] for name, source in sources.items()}  # the row that each value comes from
+    group = group[keep]
+    if clock is not None and time is not None:
+        clock = replace(clock, times=clock.times[taken[time]])
+        check_ascending(table, time, clock, group, taken[time])
+    return _Rows(
+        features=np.column_stack([features[taken[name], i] for i, name in enumerate(names)]),
+        target=None if goal is None or target is None else goal[taken[target]],
+        labels=labels,
+        clock=clock,
+        sizes=np.bincount(group, minlength=1).astype(np.int64),
+        missing=about,
+    )
 
 
 def _groups(table: TableFile, name: str, column: pa.Array) -> np.ndarray:

@@ -1,0 +1,73 @@
+"""The pages that the tests look at, each written when it is first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from outlast.reporting import Language, write_report
+from outlast.results import CompareRow, Result
+from reporting import example_results as example
+
+NASTY = '<script>alert("$x$ & y")</script>'
+
+
+def long_names() -> Result:
+    """Nine interventions with long names that differ late, one of them hostile."""
+    base = example.evaluation(name=NASTY)
+    rows = []
+    for index in range(9):
+        label = f"fitted_noise_of_states_carried_over_training_streams(temperature={index}, {NASTY})"
+        losses = [loss + 0.002 * index for loss in example.NOISE]
+        rows.append(CompareRow(label, {"oldest": 2.64}, example.repair(losses, name="noise", label=label, base=base)))
+    return replace(example.comparison(), base=base, rows=rows, winner=rows[3].name, picked=rows[3].name)
+
+
+def huge() -> Result:
+    """A model whose loss leaves all bounds."""
+    losses = [*example.BASE[:-2], 9.3e3, 4.1e7]
+    return example.evaluation(losses)
+
+
+CASES: dict[str, list[Result]] = {
+    "evaluation": [example.evaluation()],
+    "repair": [example.repair()],
+    "refused": [example.repair(example.PASSING, label="state_passing", refused="no_benefit")],
+    "comparison": [example.comparison()],
+    "no winner": [example.comparison(winner=None)],
+    "nothing tried": [replace(example.comparison(winner=None), rows=[])],
+    "check": [example.check_report(broken=True)],
+    "training": [example.training()],
+    "untrained": [replace(example.training(), losses=[])],
+    "long names": [long_names()],
+    "huge losses": [huge()],
+    "one band": [example.evaluation([2.7], ages=[(0, 1)], verdict=None, with_short=False)],
+    "generalises": [example.evaluation(example.CARRY, verdict="generalises")],
+    "undecided": [example.evaluation(example.NOISE, verdict="undecided")],
+    "diagnosis": [example.diagnosis()],
+    "no cause": [example.diagnosis(None, example.evaluation(example.CARRY, verdict="generalises"))],
+    "診断": [example.diagnosis("stale_context")],
+    "原因なし": [example.diagnosis(None)],
+    "clock": [example.with_clock(example.diagnosis())],
+    "時計": [example.with_clock(example.diagnosis())],
+    "diagnosis and others": [example.diagnosis("numerics"), example.evaluation()],
+    "mix": [example.evaluation(), example.comparison(), example.check_report(), example.training()],
+}
+
+
+def language(name: str) -> Language:
+    return "en" if name.isascii() else "ja"
+
+
+class Pages:
+    """Every case as HTML, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        path = self.folder / f"{name}.html"
+        return path if path.exists() else write_report(CASES[name], path, language=language(name))
+
+    def __getitem__(self, name: str) -> str:
+        return self.path(name).read_text()

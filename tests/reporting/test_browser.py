@@ -1,0 +1,201 @@
+"""Reports in a real browser: layout, keyboard, contrast, names of figures, no message and no request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from reporting.cases import CASES, Pages
+
+READ = ["clock", "時計", "repair", "mix"]
+"""Diagnoses in both languages, a repair, and a page of an evaluation, repairs, checks and a training."""
+
+Open = Callable[..., Page]
+
+LAYOUT = """() => {
+  const root = document.documentElement, problems = [];
+  if (root.scrollWidth > root.clientWidth) problems.push("scrolls sideways: " + root.scrollWidth);
+  for (const svg of document.querySelectorAll("figure svg[role=img]")) {
+    const frame = svg.getBoundingClientRect();
+    if (!frame.width) continue;
+    if (!svg.querySelector("text")) problems.push("no labels");
+    const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
+    texts.forEach(([text, box], index) => {
+      if (box.left < frame.left - 1 || box.right > frame.right + 1 ||
+          box.top < frame.top - 1 || box.bottom > frame.bottom + 1) problems.push("clipped: " + text);
+      if (box.height < 9) problems.push("too small: " + text);
+      for (const [other, next] of texts.slice(index + 1)) {
+        const across = Math.min(box.right, next.right) - Math.max(box.left, next.left);
+        const down = Math.min(box.bottom, next.bottom) - Math.max(box.top, next.top);
+        if (across > 1 && down > 4) problems.push("overlap: " + text + " / " + other);
+      }
+    });
+  }
+  for (const box of document.querySelectorAll("h1, h2, h3, p, li, dd, dt, th, td, figcaption, summary")) {
+    if (parseFloat(getComputedStyle(box).fontSize) < 11) problems.push("small print: " + box.textContent);
+  }
+  return problems;
+}"""
+
+CONTRAST = """least => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const known = new Map();
+  const channels = colour => known.get(colour) ?? known.set(colour, painted(colour)).get(colour);
+  const painted = colour => {  // red, green, blue and opacity of any CSS colour
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = ([r, g, b, a], below) => [r, g, b].map((value, i) => value * a + below[i] * (1 - a));
+  const luminance = rgb => rgb
+    .map(value => value / 255)
+    .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, i) => sum + value * [0.2126, 0.7152, 0.0722][i], 0);
+  const ratio = (one, other) => {
+    const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const behind = element => {
+    const below = element.parentElement ? behind(element.parentElement) : [255, 255, 255];
+    return over(channels(getComputedStyle(element).backgroundColor), below);
+  };
+  const problems = [];
+  let asked = 0;
+  const ask = (words, element, pseudo) => {
+    const style = getComputedStyle(element, pseudo), back = behind(element);
+    const paint = element.ownerSVGElement ? style.fill : style.color;
+    const found = ratio(over(channels(paint), back), back);
+    asked += 1;
+    if (found < least) problems.push(found.toFixed(2) + ": " + words.trim().slice(0, 40));
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, element = node.parentElement;
+    if (node.data.trim() && !["title", "desc", "STYLE"].includes(element.tagName) && element.checkVisibility()) {
+      ask(node.data, element);
+    }
+  }
+  for (const element of document.querySelectorAll(".badge, td")) {
+    const content = getComputedStyle(element, "::before").content;
+    if (!["none", "normal"].includes(content) && element.checkVisibility()) ask(content, element, "::before");
+  }
+  return {asked, problems};
+}"""
+
+STOPS = """() => {
+  window.stops = [...document.querySelectorAll("a[href], summary, [tabindex='0'], button, input, select, textarea")]
+    .filter(element => element.checkVisibility());
+  return window.stops.length;
+}"""
+
+FOCUS = """() => {
+  const element = document.activeElement, style = getComputedStyle(element), box = element.getBoundingClientRect();
+  return {
+    index: window.stops.indexOf(element),
+    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    seen: box.width > 4 && box.height > 4 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left >= 0,
+  };
+}"""
+
+
+@pytest.fixture
+def opened(browser: Browser, pages: Pages) -> Iterator[Open]:
+    """Opens a page; at the end nothing may have been logged, thrown or asked of anything but the page itself."""
+    complaints: list[str] = []
+    tabs: list[Page] = []
+
+    def open_page(name: str, width: int = 1440, scheme: Any = "light", unfolded: bool = False) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        tabs.append(page)
+        address = pages.path(name).as_uri()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: complaints.append(asked.url) if asked.url not in (address, "data:,") else None)
+        page.goto(address)
+        if unfolded:
+            page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        return page
+
+    yield open_page
+    for page in tabs:
+        page.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layout(opened: Open, name: str) -> None:
+    """At no width does the page scroll sideways, folded or not, nor a label of a figure overlap or get cut."""
+    page = opened(name, unfolded=True)
+    for width in (390, 760, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(LAYOUT) == [], width
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("name", READ)
+def test_tab_reaches_everything_in_order_and_shows_where_it_is(opened: Open, name: str, width: int) -> None:
+    page = opened(name, width)
+    count = page.evaluate(STOPS)
+    seen = []
+    for _ in range(count):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(FOCUS))
+    assert [each["index"] for each in seen] == list(range(count))
+    assert all(each["ring"] and each["seen"] for each in seen), seen
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(FOCUS)["index"] == count - 2
+
+
+@pytest.mark.parametrize("name", READ)
+def test_enter_and_space_open_and_close_what_is_folded(opened: Open, name: str) -> None:
+    page = opened(name)
+    folds = page.locator("details")
+    assert folds.count() > 0
+    for fold in folds.all():
+        for key, is_open in (("Enter", True), ("Space", False), ("Space", True), ("Enter", False)):
+            fold.locator("summary").press(key)
+            assert fold.evaluate("fold => fold.open") is is_open
+            assert fold.locator("table").first.is_visible() is is_open
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_first_link_skips_to_the_result(opened: Open, name: str) -> None:
+    page = opened(name)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "r1"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('article')?.id") == "r1"
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(opened: Open, name: str, scheme: str) -> None:
+    """4.5 to 1 (WCAG 2.2, 1.4.3) for every text, in figures too, at both widths."""
+    page = opened(name, scheme=scheme, unfolded=True)
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        found = page.evaluate(CONTRAST, 4.5)
+        assert found["asked"] > 50
+        assert found["problems"] == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark is (scheme == "dark")
+
+
+@pytest.mark.parametrize("name", READ)
+def test_every_figure_has_a_name_and_a_description(opened: Open, name: str) -> None:
+    """As the browser hands them to assistive technology."""
+    page = opened(name)
+    page.wait_for_load_state()
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    images = [node for node in nodes if node.get("role", {}).get("value") in ("image", "img") and not node["ignored"]]
+    shown = page.locator("figure svg[role=img]:visible").count()
+    assert len(images) == shown > 0
+    assert all(len(node["name"]["value"]) > 20 for node in images), [node["name"] for node in images]
+    assert page.locator("img:not([alt])").count() == 0
