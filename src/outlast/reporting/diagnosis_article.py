@@ -60,7 +60,7 @@ def article(result: Diagnosis, key: str, language: str, method: list[tuple[str, 
     if result.attribution:
         sections.append(Section(words.PARTS, _parts(result.attribution, words, key)))
     if result.trace:
-        traced = trace_blocks(result.trace, _axis(evaluation, words), _mark(evaluation, words), words, f"{key}-trace")
+        traced = trace_blocks(result.trace, _asked(result, words), _mark(evaluation, words), words, f"{key}-trace")
         sections.append(Section(words.TRACE, traced))
     outlook = _outlook(result, words)
     if outlook:
@@ -116,7 +116,19 @@ def _finished(made: Any, finish: Callable[[str], str]) -> Any:
 
 
 def _measure(evaluation: Evaluation, words: ModuleType) -> str:
-    return words.MEASURES.get(evaluation.measure, evaluation.measure.replace("_", " "))
+    return _called(evaluation.measure, words)
+
+
+def _called(measure: str, words: ModuleType) -> str:
+    return words.MEASURES.get(measure, measure.replace("_", " "))
+
+
+def _asked(result: Diagnosis, words: ModuleType) -> str:
+    """The measure that causes were asked in, with its unit."""
+    if not result.asked_measure:
+        return _axis(result.evaluation, words)
+    name, unit = _called(result.asked_measure, words), words.UNITS.get(result.asked_unit, result.asked_unit)
+    return sentences.in_unit(name, "" if unit == name else unit)
 
 
 def _unit(evaluation: Evaluation, words: ModuleType) -> str:
@@ -180,7 +192,11 @@ def _causes(result: Diagnosis, words: ModuleType) -> Section:
     ]
     if not rows:
         return Section(words.CAUSES, [])
-    return Section(words.CAUSES, [Table(words.CAUSES, words.COLUMNS_CAUSE, rows, cards=True, numeric=False)])
+    table = Table(words.CAUSES, words.COLUMNS_CAUSE, rows, cards=True, numeric=False)
+    if not result.asked_measure:
+        return Section(words.CAUSES, [table])
+    note = words.asked_in(_asked(result, words), _measure(result.evaluation, words))
+    return Section(words.CAUSES, [Paragraph(note), table])
 
 
 def _help(result: Diagnosis, words: ModuleType) -> Section:

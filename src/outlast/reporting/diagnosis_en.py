@@ -82,6 +82,13 @@ def positions(count: str) -> str:
     return f"{count} positions"
 
 
+def asked_in(asked: str, measure: str) -> str:
+    return (
+        f"All figures but the verdict's and the age curve's are of the {asked}, which says more about a single moment "
+        f"than the {measure} does."
+    )
+
+
 def streams(count: str, unit: str) -> str:
     return (
         f"{count} {unit}{'' if count == '1' else 's'}" if " " not in unit else f"{count} {unit.replace(' ', 's ', 1)}"

@@ -17,6 +17,8 @@ MEASURES = {
     "error_rate": "誤り率",
     "squared_error": "二乗誤差",
     "absolute_error": "絶対誤差",
+    "speaker_error": "話者誤り率",
+    "speaker_margin": "話者マージン",
 }
 UNITS = {
     "total variation": "全変動距離",
@@ -108,6 +110,12 @@ def finished(text: str) -> str:
 
 def positions(count: str) -> str:
     return f"{count} 位置"
+
+
+def asked_in(asked: str, measure: str) -> str:
+    return (
+        f"判定と年齢曲線のほかの数値は{asked}によります。個々の時点については{measure}より多くのことがわかるためです。"
+    )
 
 
 def streams(count: str, unit: str) -> str:
