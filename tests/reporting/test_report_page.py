@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -109,6 +110,17 @@ def test_the_cause_is_told_in_both_languages(cause: str, tmp_path: Path) -> None
         assert f'<html lang="{tongue}">' in page
         assert words.CAUSE_SENTENCES[cause] in page
         assert html.escape(words.advice(cause, "fails")) in page
+
+
+def test_it_is_told_in_which_measure_causes_were_asked(tmp_path: Path) -> None:
+    """Where that is not the verdict's: above the causes, and beside the trace."""
+    plain = example.diagnosis()
+    asked = replace(plain, asked_measure="speaker_margin", asked_unit="cosine")
+    told: dict[Language, str] = {"en": "speaker margin (cosine)", "ja": "話者マージン (cosine)"}
+    for tongue, words in told.items():
+        pages = [write_report([each], tmp_path / "r.html", language=tongue).read_text() for each in (plain, asked)]
+        assert words not in pages[0]
+        assert pages[1].count(words) >= 2, tongue
 
 
 def test_the_languages_have_the_same_words() -> None:
