@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from outlast.errors import InputError
-from outlast.reporting import diagnosis_en, diagnosis_ja, write_figures, write_report
+from outlast.reporting import Language, diagnosis_en, diagnosis_ja, write_figures, write_report
 from outlast.reporting.clock import clock_span
 from outlast.results import from_json, to_json
 from reporting import example_results as example
