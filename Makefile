@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study \
+.PHONY: bench install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study forecast-study \
 	test lint clean
 
 install: .venv/installed
@@ -40,6 +40,10 @@ speech-table: install
 
 diagnosis-study: install
 	$(BIN)/python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
+
+# Of the models that regimes and regimes-families leave.
+forecast-study: install
+	$(BIN)/python benchmarks/forecast_study.py --out runs/forecast --page docs/diagnosis.md
 
 # Half a dozen minutes; on a machine that does nothing else.
 bench: install

@@ -18,26 +18,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from outlast import checkpoints
 from outlast.diagnosis import DiagnoseSettings, diagnose
-from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.objectives import objective
-from outlast.results import Diagnosis, load_result, save_result, write_atomically
+from outlast.results import Diagnosis, load_result, save_result
 from outlast.streams import Split, Streams
 from outlast.tasks import task
+from outlast.tasks.pages import put_figures
 from outlast.training import TrainSettings, fit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from diagnosis.planted_causes import Averaging, Hybrid, T, far_averages, levels, parted, wandering
 
 QUICK = EvalSettings(targets=128)
+LEARNERS = ("gru", "lstm", "gla", "mamba2", "hybrid", "rwkv6", "gated_deltanet", "mamba")
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
 
@@ -117,8 +117,8 @@ def _learner(
 
 
 def trained() -> Iterator[Case]:
-    """Networks of four families that learn a level from a window, met by streams whose level stays, or changes."""
-    for number, family in enumerate(("gru", "lstm", "gla", "mamba2")):
+    """Networks that learn a level from a window, met by streams whose level stays, or changes."""
+    for number, family in enumerate(LEARNERS):
         learner = functools.partial(_learner, family, number, "levels", levels, 100)
         yield Case(
             f"{family}, level stays",
@@ -136,7 +136,7 @@ def trained() -> Iterator[Case]:
 
 def short_lived() -> Iterator[Case]:
     """The same families on a value that forgets itself within ten positions: there is nothing to lose."""
-    for number, family in enumerate(("gru", "lstm", "gla", "mamba2")):
+    for number, family in enumerate(LEARNERS):
         learner = functools.partial(_learner, family, number, "wandering", wandering, 200)
         yield Case(
             f"{family}, nothing to remember",
@@ -241,41 +241,6 @@ def _counted(names: Sequence[str]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {names.count(name)}" for name in dict.fromkeys(names))
 
 
-def explained(found: Sequence[Diagnosis]) -> str:
-    """How early forecasts do on these models: from half of the ages to the oldest one."""
-    from outlast.prediction import forecast
-
-    errors: dict[str, list[float]] = {"damped trend": [], "never fails": [], "log-linear": []}
-    for diagnosis in found:
-        evaluation = diagnosis.evaluation
-        if evaluation.verdict is None:
-            continue
-        past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
-        oldest, level = past[-1], abs(evaluation.short.loss) if evaluation.short else 1.0
-        early = [(band.age[0], band.excess) for band in past[:-1]]
-        noise = float(np.median([(band.excess_high - band.excess_low) / 6 for band in past]))
-        ahead = forecast(early, evaluation.train_context, noise=noise, at=oldest.age[0])
-        if ahead is None:
-            continue
-        for name, value in (
-            ("damped trend", ahead.expected), ("never fails", ahead.never_fails), ("log-linear", ahead.log_linear)
-        ):  # fmt: skip
-            errors[name].append(abs(value - oldest.excess) / level)
-    count = len(errors["never fails"])
-    if not count:
-        return ""
-    rows = [f"| {name} | {np.median(each):.4f} | {np.mean(each):.4f} |" for name, each in errors.items()]
-    return "\n".join(
-        [
-            f"Forecast of the oldest band from all younger ones, {count} models; error as a share of the short loss:",
-            "",
-            "| forecast | median error | mean error |",
-            "| --- | --- | --- |",
-            *rows,
-        ]
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
@@ -298,16 +263,10 @@ def main() -> None:
             f"{case.name}: {getattr(found[-1].evaluation.verdict, 'name', 'none')}, {cause.name if cause else 'none'}",
             flush=True,
         )
-    text = "\n\n".join(filter(None, [table(cases, found), explained(found)]))
+    text = table(cases, found)
     print(text)
     if options.page:
-        page = options.page.read_text(encoding="utf-8")
-        if BEGIN not in page or END not in page:
-            raise InputError(
-                f"{options.page} without the study's marks", f"{BEGIN} and {END}", "put them where the table goes"
-            )
-        before, _, rest = page.partition(BEGIN)
-        write_atomically(options.page, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        put_figures(options.page, "Diagnosis", [text], BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from outlast.measures import Measure, default_measures, outputs_of
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.passes import WORST_SHARE
-from outlast.prediction import forecast
+from outlast.prediction import checked, forecast
 from outlast.remembrance import effective_remembrance
 from outlast.results import VERSION, Diagnosis, Evaluation
 from outlast.streams import Split, Streams, split
@@ -305,9 +305,10 @@ def _result(
         for band in evaluation.age_curve
         if band.age[0] >= evaluation.train_context
     ]
-    ahead = forecast(curve, evaluation.train_context, noise=float(np.median(noise))) if evaluation.short else None
-    if ahead is not None and not math.isfinite(ahead.expected):
-        ahead = None
+    known: dict[str, Any] = {"train_context": evaluation.train_context, "noise": float(np.median(noise))}
+    ahead = forecast(curve, **known) if evaluation.short else None
+    if ahead is not None:
+        ahead = replace(ahead, checked=checked(curve, **known)) if math.isfinite(ahead.expected) else None
     return Diagnosis(
         evaluation=evaluation,
         causes=causes,

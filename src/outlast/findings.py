@@ -227,15 +227,28 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class ForecastCheck:
+    """What the same rule would have said of the oldest age, `age`, from ages up to `seen`; and what was measured."""
+
+    age: int
+    seen: int
+    expected: float
+    measured: float
+
+
+@dataclass(frozen=True)
 class Forecast:
-    """The excess expected at `age`, from ages up to `seen` only; `never_fails` and `log_linear` are the baselines."""
+    """The excess expected at `age`, from ages up to `seen` only; `never_fails` and `log_linear` are the baselines.
+
+    `checked` is the rule tried on the model's own oldest age (None: too few ages for that).
+    """
 
     age: int
     seen: int
     expected: float
     never_fails: float
     log_linear: float
-    typical_error: float | None
+    checked: ForecastCheck | None = None
 
 
 @dataclass(frozen=True)

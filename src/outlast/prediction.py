@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from outlast.findings import Forecast
+from outlast.findings import Forecast, ForecastCheck
 
 SEEN = 64
 """Ages up to this many training contexts are looked at."""
@@ -41,7 +41,6 @@ def forecast(
     *,
     noise: float,
     at: int = AT,
-    typical_error: float | None = None,
 ) -> Forecast | None:
     """The excess at age `at`, from an age curve.
 
@@ -50,7 +49,6 @@ def forecast(
         train_context: T.
         noise: the standard error of the excess at one age.
         at: the age to look ahead to.
-        typical_error: mean absolute error of such forecasts on other models, to be shown beside it.
 
     Returns:
         None with fewer than three ages past the training context.
@@ -74,5 +72,15 @@ def forecast(
         expected=float(excesses[-1] + last * further),
         never_fails=0.0,
         log_linear=float(excesses[-1] + last * left),
-        typical_error=typical_error,
     )
+
+
+def checked(curve: Sequence[tuple[int, float]], train_context: int, *, noise: float) -> ForecastCheck | None:
+    """The forecast of the oldest age from ages up to a sixteenth of it; arguments as of `forecast`.
+
+    Returns:
+        None with fewer than three ages past the training context up to there.
+    """
+    at, measured = curve[-1]
+    ahead = forecast([(age, excess) for age, excess in curve if age <= at // 16], train_context, noise=noise, at=at)
+    return ahead and ForecastCheck(at, ahead.seen, ahead.expected, measured)

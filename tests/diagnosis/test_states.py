@@ -31,7 +31,7 @@ from outlast.intervals import share_interval
 from outlast.journey import Journey, Scene, journey, nothing
 from outlast.measures import ERROR_RATE, SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
-from outlast.prediction import damping, forecast
+from outlast.prediction import checked, damping, forecast
 from outlast.streams import Clock, Split
 from outlast.trace import trace
 from toys import small_gru, token_streams
@@ -225,6 +225,16 @@ def test_a_forecast_follows_what_saturates_and_what_goes_on() -> None:
     assert flat.expected == 0
     assert flat.seen == 4096
     assert forecast(curve(lambda k: 0.0)[:2], 64, noise=1e-3) is None
+
+
+def test_a_forecast_is_tried_on_the_oldest_age() -> None:
+    """From what is a sixteenth as old, and from nothing older."""
+    late = [(age, excess if age <= 512 else 5.0) for age, excess in curve(lambda k: 0.1 * k)]
+    tried = checked(late, 64, noise=1e-4)
+    assert tried is not None
+    assert (tried.age, tried.seen, tried.measured) == (4096, 256, 5.0)
+    assert tried.expected == pytest.approx(0.6, rel=0.02)
+    assert checked(late[:4], 64, noise=1e-4) is None
 
 
 def test_damping_trusts_noise_little() -> None:

@@ -428,4 +428,12 @@ def _outlook(result: Diagnosis, words: ModuleType) -> Sequence[Block]:
             sentences.with_unit(number(value, 2, signed=True), unit) for value in (ahead.expected, ahead.log_linear)
         )
         blocks.append(Paragraph(words.forecast(integer(ahead.age), integer(ahead.seen), guess, linear)))
+        if ahead.checked:
+            said, was = (
+                sentences.with_unit(number(value, 2, signed=True), unit)
+                for value in (ahead.checked.expected, ahead.checked.measured)
+            )
+            blocks.append(
+                Paragraph(words.forecast_check(integer(ahead.checked.age), integer(ahead.checked.seen), said, was))
+            )
     return blocks

@@ -267,6 +267,13 @@ def forecast(age: str, seen: str, expected: str, linear: str) -> str:
     )
 
 
+def forecast_check(age: str, seen: str, said: str, was: str) -> str:
+    return (
+        f"The same rule, tried on what was measured: from ages up to {seen} it would have said {said} for age {age}; "
+        f"measured there: {was}."
+    )
+
+
 def described(name: str, points: str) -> str:
     return f"{name}: {points}."
 

@@ -356,6 +356,13 @@ def forecast(age: str, seen: str, expected: str, linear: str) -> str:
     )
 
 
+def forecast_check(age: str, seen: str, said: str, was: str) -> str:
+    return (
+        f"同じ規則を測定済みの年齢で試すと、年齢 {seen} までから見た年齢 {age} の見込みは {said}、"
+        f"実際の測定値は {was} でした。"
+    )
+
+
 def described(name: str, points: str) -> str:
     return f"{name}:{points}。"
 

@@ -11,18 +11,18 @@ from outlast.results import Repair, Verdict, write_atomically
 BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
 
 
-def put_figures(page: Path, title: str, sections: Sequence[str]) -> None:
-    """Replace what stands between the marks of `page` by `sections`; a page that is missing begins with `title`.
+def put_figures(page: Path, title: str, sections: Sequence[str], begin: str = BEGIN, end: str = END) -> None:
+    """Replace what stands between two marks of `page` by `sections`; a page that is missing begins with `title`.
 
     Raises:
         InputError: a page without the two marks, in their order.
     """
-    text = page.read_text() if page.exists() else f"# {title}\n\n{BEGIN}\n{END}\n"
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
+    text = page.read_text() if page.exists() else f"# {title}\n\n{begin}\n{end}\n"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise InputError(f"{page} without the marks {BEGIN} and {END}", "both, in this order", "put them into the page")
-    write_atomically(page, f"{before}{BEGIN}\n\n" + "\n\n".join(sections) + f"\n\n{END}{after}")
+        raise InputError(f"{page} without the marks {begin} and {end}", "both, in this order", "put them into the page")
+    write_atomically(page, f"{before}{begin}\n\n" + "\n\n".join(sections) + f"\n\n{end}{after}")
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,126 @@
+"""Do early forecasts hold? Models are read to a million positions and held against what younger ages let one expect.
+
+    python benchmarks/forecast_study.py --out runs/forecast --page docs/diagnosis.md
+
+The models are those that `make regimes` and `make regimes-families` leave, bases and repairs, each on streams of 2^20
+symbols that switch. The forecast is made from ages up to 64 training contexts, as `outlast diagnose` makes it, for the
+last half of the streams, ages of 2^19 to 2^20. Figures are kept in the folder, so a stopped study goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from outlast import checkpoints
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings, evaluate
+from outlast.prediction import SEEN, forecast
+from outlast.results import Evaluation, write_atomically
+from outlast.tasks.pages import put_figures, with_ends
+from outlast.tasks.pages import table as figures
+from outlast.tasks.regimes import HAZARD, TRAIN_CONTEXT, regimes
+from outlast.tasks.regimes_data import switching_streams
+
+LENGTH, STREAMS, SEED = 2**20, 8, 77
+REPAIRS = ("base", "models/tbtt", "models/state_passing", "models/carry-expected_run-512")
+BEGIN, END = "<!-- forecast: begin -->", "<!-- forecast: end -->"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Excess over short contexts, nats: expected at ages of 2^19 to 2^20, and measured there with its interval."""
+
+    model: str
+    damped: float
+    log_linear: float
+    measured: float
+    low: float
+    high: float
+
+
+def row(folder: Path, name: str) -> Row:
+    """Read one model to the end of the long streams."""
+    model = checkpoints.load(folder).eval()
+    early = _measured(model, regimes().test, EvalSettings(targets=1024, jobs=2))
+    streams = switching_streams(STREAMS, LENGTH, HAZARD, SEED)
+    late = _measured(model, streams, EvalSettings(targets=LENGTH // 32, ends_only=True, max_length=LENGTH, jobs=2))
+    bands = [band for band in early.age_curve if TRAIN_CONTEXT <= band.age[0] <= SEEN * TRAIN_CONTEXT]
+    noise = float(np.median([(band.excess_high - band.excess_low) / 6 for band in bands]))
+    curve = [(band.age[0], band.excess) for band in bands]
+    ahead = forecast(curve, TRAIN_CONTEXT, noise=noise, at=late.oldest.age[0])
+    assert ahead is not None
+    assert late.verdict is not None
+    verdict = late.verdict
+    return Row(name, ahead.expected, ahead.log_linear, verdict.excess, verdict.low, verdict.high)
+
+
+def _measured(model: torch.nn.Module, streams: object, settings: EvalSettings) -> Evaluation:
+    return evaluate(model, streams, train_context=TRAIN_CONTEXT, settings=settings)  # type: ignore[arg-type]
+
+
+def table(rows: list[Row]) -> str:
+    """By model, and the mean absolute error of the three forecasts."""
+    head = (
+        f"Excess over short contexts at ages of {LENGTH // 2:,} to {LENGTH:,}, nats, {STREAMS} streams; forecasts from "
+        f"ages up to {SEEN * TRAIN_CONTEXT:,}:"
+    )
+    lines = figures(
+        ["model", "damped trend", "log-linear", "measured"],
+        (
+            [
+                each.model,
+                f"{each.damped:+.3f}",
+                f"{each.log_linear:+.3f}",
+                with_ends(each.measured, each.low, each.high),
+            ]
+            for each in rows
+        ),
+    )
+    errors = {
+        "damped trend": [each.damped - each.measured for each in rows],
+        "log-linear": [each.log_linear - each.measured for each in rows],
+        "never fails": [-each.measured for each in rows],
+    }
+    means = ", ".join(
+        f"{name} {np.mean(np.abs(each)):.3f} (median {np.median(np.abs(each)):.3f})" for name, each in errors.items()
+    )
+    return "\n\n".join([head, lines, f"Mean absolute error over {len(rows)} models: {means}."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", type=Path, default=Path("runs/regimes"))
+    parser.add_argument("--out", type=Path, default=Path("runs/forecast"))
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    folders = [
+        (family / repair, f"{family.name}, {Path(repair).name}")
+        for family in sorted(options.models.glob("*-0"))
+        for repair in REPAIRS
+        if (family / repair / "outlast.json").exists()
+    ]
+    if not folders:
+        raise InputError(f"{options.models} without models", "what `make regimes` leaves", "run it first")
+    rows = []
+    for folder, name in folders:
+        kept = options.out / f"{name.replace(', ', '-')}.json"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(kept, json.dumps(vars(row(folder, name))))
+        rows.append(Row(**json.loads(kept.read_text())))
+        print(rows[-1], flush=True)
+    text = table(rows)
+    print(text)
+    if options.page:
+        put_figures(options.page, "Diagnosis", [text], BEGIN, END)
+
+
+if __name__ == "__main__":
+    main()
