@@ -73,12 +73,7 @@ def table(rows: list[Row]) -> str:
     lines = figures(
         ["model", "damped trend", "log-linear", "measured"],
         (
-            [
-                each.model,
-                f"{each.damped:+.3f}",
-                f"{each.log_linear:+.3f}",
-                with_ends(each.measured, each.low, each.high),
-            ]
+            [each.model, *map(with_ends, (each.damped, each.log_linear)), with_ends(each.measured, each.low, each.high)]
             for each in rows
         ),
     )

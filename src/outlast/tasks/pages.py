@@ -44,6 +44,6 @@ def short_change(repair: Repair) -> float:
     return repair.short_context.difference / (sum(level) / len(level))
 
 
-def with_ends(mean: float, low: float | None, high: float | None) -> str:
+def with_ends(mean: float, low: float | None = None, high: float | None = None) -> str:
     """A signed figure with the ends of its interval."""
     return f"{mean:+.3f}" if low is None else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
