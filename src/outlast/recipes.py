@@ -127,7 +127,8 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: Progress
 
     Every model and seed gets a folder with its base (``base/``), the repaired models (``models/``), the comparison
     (``result.json``), the task's controls (``controls/NAME/ROW.json``) and the rows trained otherwise
-    (``trained/NAME/``). The folder itself gets ``report.html`` and the first comparison as ``result.json``.
+    (``trained/NAME/``). The folder itself gets ``report.html``, where comparisons that another recipe left there follow
+    this one's, and the first comparison made in it as ``result.json``.
 
     Args:
         recipe: what to run.
@@ -150,8 +151,11 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: Progress
     side_by_side(recipe.jobs, [job for unit in units for job in unit.measuring()], stop)
     for unit in units:
         shutil.rmtree(unit.folder / "checkpoint", ignore_errors=True)
-    save_result(comparisons[0], recipe.out / "result.json")
-    write_report(comparisons, recipe.out / "report.html")
+    mine = [unit.folder / "result.json" for unit in units]
+    others = [path for path in sorted(recipe.out.glob("*/result.json")) if path not in mine]
+    if not others or not (recipe.out / "result.json").exists():
+        save_result(comparisons[0], recipe.out / "result.json")
+    write_report([*comparisons, *(_loaded(path, Comparison) for path in others)], recipe.out / "report.html")
     if recipe.page and chosen.write_page:
         chosen.write_page(recipe.out, recipe.page)
     return comparisons

@@ -205,6 +205,15 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     again = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}
     assert [path.name for path in times if times[path] != again[path]] == ["zero.json"]
 
+    # Another recipe in the same folder adds to its report and leaves the result that is there.
+    whole = (tmp_path / "out" / "result.json").read_text()
+    other = replace(small, models=[replace(small.models[0], name="other")], trained=[], repairs=small.repairs[:1])
+    run_recipe(other, chosen=toy_task())
+    assert (tmp_path / "out" / "result.json").read_text() == whole
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "other-0" in report
+    assert "gru-0" in report
+
 
 @pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall", "families"])
 def test_recipes_are_well_formed(name):
