@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from outlast import scan
-from outlast.scan import fused, fused_delta
+from outlast.scan import fused, fused_delta, fused_dual
 from outlast.scan.kernels import threads
 
 KINDS = {"decay a channel": "linear_scan", "decay a head": "linear_scan", "delta rule": "gated_delta"}
@@ -107,8 +107,10 @@ def test_pieces_equal_the_whole(kind):
     whole, final = call(kind, [*along, state])
     early, between = call(kind, [*(x[:, :33] for x in along), state])
     late, end = call(kind, [*(x[:, 33:] for x in along), between])
-    torch.testing.assert_close(torch.cat([early, late], 1), whole, rtol=0, atol=0)
-    torch.testing.assert_close(end, final, rtol=0, atol=0)
+    # With one decay a head a piece is one sum, so where pieces end shows in the last bits.
+    tolerance = 5e-6 if kind == "decay a head" else 0
+    torch.testing.assert_close(torch.cat([early, late], 1), whole, rtol=0, atol=tolerance)
+    torch.testing.assert_close(end, final, rtol=0, atol=tolerance)
 
 
 @every_kind
@@ -175,7 +177,11 @@ def test_after_a_fork(kind, monkeypatch):
 
 
 def _operator(kind):
-    return fused_delta._gated_delta if kind == "delta rule" else fused._linear_scan
+    return {
+        "decay a channel": fused._linear_scan,
+        "decay a head": fused_dual._dual_scan,
+        "delta rule": fused_delta._gated_delta,
+    }[kind]
 
 
 @every_kind

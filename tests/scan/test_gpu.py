@@ -23,6 +23,7 @@ from outlast.scan import gpu, reference
 TENSORS = {
     "linear_scan": ("q", "k", "v", "log_decay", "state"),
     "retention": ("q", "k", "v", "log_decay", "state"),
+    "gated_dual_scan": ("x", "step", "rate", "b", "c", "skip", "gate", "weight", "state"),
     "rwkv6": ("q", "k", "v", "log_decay", "bonus", "state"),
     "gated_delta": ("q", "k", "v", "log_decay", "strength", "state"),
     "short_convolution": ("x", "weight", "bias", "window"),
@@ -33,6 +34,7 @@ SIZES = [
     ("linear_scan", {"vector": True, "G": 1, "K": 33}),
     ("linear_scan", {"vector": False, "G": 1, "K": 33}),
     ("retention", {}),
+    ("gated_dual_scan", {"H": 4, "G": 2}),
     ("rwkv6", {}),
     ("gated_delta", {}),
     ("short_convolution", {"K": 4}),
@@ -55,6 +57,11 @@ def make(name, B=2, T=7, H=2, G=None, K=3, V=5, *, low=-1.0, vector=True, dtype=
 
     if name == "short_convolution":
         made = [normal(B, T, V), normal(K, V), normal(V), normal(B, K - 1, V)]
+    elif name == "gated_dual_scan":
+        step, rate = torch.rand((B, T, H), generator=draw), -normal(H).exp()
+        shared = [normal(B, T, G or H, K), normal(B, T, G or H, K)]
+        around = [normal(H), normal(B, T, H * V), normal(H * V)]
+        made = [normal(B, T, H, V), step, rate, *shared, *around, normal(B, H, K, V)]
     else:
         q, k = normal(B, T, G or H, K), normal(B, T, G or H, K)
         shape = {"retention": (H,), "rwkv6": (B, T, H, K), "gated_delta": (B, T, H)}

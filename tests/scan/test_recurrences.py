@@ -45,6 +45,10 @@ def make(name, B=2, T=7, H=2, K=3, V=4, *, low=-1.0, zeros=0.2, seed=0):
         return [*qkv, 3 * normal(B, T, H), decays(B, T, H), state, normal(B, H, K), normal(B, H)]
     if name == "short_convolution":
         return [normal(B, T, K * V), normal(H + 1, K * V), normal(K * V), normal(B, H, K * V)]
+    if name == "gated_dual_scan":
+        step, rate = torch.rand((B, T, H), generator=draw, dtype=torch.float64), decays(H)
+        around = [normal(H), normal(B, T, H * V), normal(H * V)]
+        return [qkv[2], step, rate, normal(B, T, 1, K), normal(B, T, 1, K), *around, state]
     assert "selective_scan" in name, "a new recurrence gets its arguments here"
     step, rate = torch.rand((B, T, K * V), generator=draw, dtype=torch.float64), decays(K * V, H)
     around = [normal(K * V), normal(B, T, K * V)] if name == "gated_selective_scan" else []
@@ -55,8 +59,9 @@ def call(name, way, tensors):
     """Outputs, and the tensors of the final state."""
     count = STATES.get(name, 1)
     state = tuple(tensors[-count:])
-    scale = (0.3,) if "q" in inspect.signature(getattr(reference, name)).parameters else ()
-    outputs, final = scan.pick(way, name)(*tensors[:-count], state if count > 1 else state[0], *scale)
+    asked = inspect.signature(getattr(reference, name)).parameters
+    others = [value for what, value in {"scale": 0.3, "eps": 0.1}.items() if what in asked]
+    outputs, final = scan.pick(way, name)(*tensors[:-count], state if count > 1 else state[0], *others)
     return outputs, *(final if count > 1 else (final,))
 
 

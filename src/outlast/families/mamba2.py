@@ -99,9 +99,10 @@ class Mamba2(Mixer):
         values = values.reshape(B, T, self.heads, -1)
         # The step and the rate decide how long the model remembers: never in half precision.
         step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
-        log_decay = -self.log_rate.to(step.dtype).exp() * step
-        driven = values * step[..., None]
-        queries, keys = (shared.unflatten(-1, (self.groups, self.state_size)) for shared in (queries, keys))
-        y, memory = scan.pick()(queries, keys, driven, log_decay, state.state, 1.0)
-        y = (y + values * self.skip[:, None]).to(x.dtype).reshape(B, T, -1)
-        return self.output(self.norm(y * F.silu(gate))), Mamba2State(memory, window)
+        rate = -self.log_rate.to(step.dtype).exp()
+        keys, queries = (shared.unflatten(-1, (self.groups, self.state_size)) for shared in (keys, queries))
+        inner = scan.pick(recurrence="gated_dual_scan")
+        y, memory = inner(
+            values, step, rate, keys, queries, self.skip, gate, self.norm.weight, state.state, self.norm.eps
+        )
+        return self.output(y), Mamba2State(memory, window)

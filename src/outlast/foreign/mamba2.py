@@ -106,6 +106,11 @@ class GatedNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(sizes.heads * sizes.head_width))
         self.groups, self.eps, self.before_gate = sizes.groups, sizes.eps, sizes.before_gate
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is that of the paper: one group, behind the gate."""
+        return self.groups == 1 and not self.before_gate
+
     def forward(self, y: Tensor, gate: Tensor) -> Tensor:
         dtype = compute_dtype(y, gate)
         y, gate = y.to(dtype), F.silu(gate.to(dtype))
@@ -131,11 +136,6 @@ class Mixer(nn.Module):
         self.D = nn.Parameter(torch.ones(inner if sizes.wide_skip else H))
         self.out_proj = nn.Linear(inner, sizes.width, bias=sizes.bias)
 
-    def per_head(self, shared: Tensor) -> Tensor:
-        """B or C (B, T, G · N) -> (B, T, H, N), each group repeated for its heads."""
-        grouped = shared.unflatten(-1, (self.sizes.groups, self.sizes.state_size))
-        return grouped.repeat_interleave(self.sizes.heads // self.sizes.groups, 2)
-
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
         B, T, _ = x.shape
         sizes = self.sizes
@@ -145,11 +145,16 @@ class Mixer(nn.Module):
         dtype = compute_dtype(mixed)
         values = values.to(dtype).reshape(B, T, sizes.heads, -1)
         step = F.softplus(step.to(dtype) + self.dt_bias).clamp(*sizes.step_limit)
-        log_decay = -self.A_log.to(step.dtype).exp() * step
-        driven = values * step[..., None]
-        y, memory = scan.pick()(self.per_head(queries), self.per_head(keys), driven, log_decay, state.state, 1.0)
-        y = (y + values * self.D.view(sizes.heads, -1)).reshape(B, T, -1)
-        y = self.norm(y, gate) if self.norm is not None else y * F.silu(gate.to(dtype))
+        rate = -self.A_log.to(step.dtype).exp()
+        keys, queries = (shared.unflatten(-1, (sizes.groups, sizes.state_size)) for shared in (keys, queries))
+        if self.norm is not None and self.norm.is_plain and not sizes.wide_skip:
+            inner = scan.pick(recurrence="gated_dual_scan")
+            around = (self.D, gate, self.norm.weight)
+            y, memory = inner(values, step, rate, keys, queries, *around, state.state, sizes.eps)
+        else:
+            y, memory = scan.pick()(queries, keys, values * step[..., None], rate * step, state.state, 1.0)
+            y = (y + values * self.D.view(sizes.heads, -1)).reshape(B, T, -1)
+            y = self.norm(y, gate) if self.norm is not None else y * F.silu(gate.to(dtype))
         return self.out_proj(y.to(self.out_proj.weight.dtype)), Mamba2State(memory, window)
 
 

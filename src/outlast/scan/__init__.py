@@ -74,6 +74,12 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
         "chunked": chunked_selective.gated_selective_scan,
         "numba": _later("outlast.scan.fused_selective", "gated_selective_scan"),
     },
+    "gated_dual_scan": {
+        "reference": reference.gated_dual_scan,
+        "chunked": chunked.gated_dual_scan,
+        "numba": _later("outlast.scan.fused_dual", "gated_dual_scan"),
+        "fla": gpu.gated_dual_scan,
+    },
     "short_convolution": {
         "reference": reference.short_convolution,
         "chunked": reference.short_convolution,

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import check_axes, check_shapes, compute_dtype, each_head
+from outlast.scan.reference import check_axes, check_shapes, compute_dtype, each_head, gated_dual_by
 
 CHUNK = 32
 """Positions a chunk has. Of 16, 32 and 64, the fastest at key 16 and value 32, forward and backward, on a CPU core."""
@@ -117,6 +117,22 @@ def rwkv6_by(
     outputs = outputs + scale * (q * bonus.to(dtype) * k).sum(-1, keepdim=True) * values
     written = k[:, -1, :, :, None] * values[:, -1, :, None]
     return outputs.to(v.dtype), log_decay[:, -1, :, :, None].exp() * state + written
+
+
+def gated_dual_scan(
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    initial_state: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    """The function of `outlast.scan.reference.gated_dual_scan`, with the same arguments, results and errors."""
+    return gated_dual_by(linear_scan, x, step, rate, b, c, skip, gate, weight, initial_state, eps)
 
 
 def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""The linear recurrence as a fused torch operator on a CPU, in float32."""
+"""The linear recurrence as a fused torch operator on a CPU, in float32: one decay a key channel.
+
+With one decay a head it is `outlast.scan.fused_dual.dual_scan`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,11 @@ import torch
 from torch import Tensor
 
 from outlast.scan.chunked import rwkv6_by
+from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
-from outlast.scan.kernels.layout import tiled
 from outlast.scan.kernels.threads import spread
+from outlast.scan.operands import dense, operand, sizes, states_between
 from outlast.scan.reference import check_axes, check_shapes
-
-Operand = tuple[int, int, int, int]
-"""Address, and bytes from row to row, from position to position, from head to head."""
 
 
 def linear_scan(
@@ -27,6 +28,8 @@ def linear_scan(
     tensor.
     """
     check_shapes(q, k, v, log_decay, initial_state)
+    if log_decay.dim() == 3:
+        return dual_scan(q, k, v, log_decay, initial_state, scale)
     given = (q, k, v, log_decay, initial_state)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     outputs, final, _ = _linear_scan(
@@ -51,31 +54,6 @@ def rwkv6(
     return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """`tensor`, copied only where its last axis is not dense in memory."""
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
-
-
-def operand(tensor: Tensor) -> Operand:
-    """Where a kernel finds a (B, T, H, …) tensor of float32."""
-    row, step, head = (4 * stride for stride in tensor.stride()[:3])
-    return tensor.data_ptr(), row, step, head
-
-
-def _sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int, int], int, int]:
-    """The kernels' sizes, how many tasks there are, and the multiplications of one pass."""
-    B, T, G, K = q.shape
-    H, V = v.shape[2:]
-    return (T, G, H // G, K, V), B * G, 3 * B * T * H * K * V
-
-
-def _between(q: Tensor, v: Tensor, keep: bool) -> Tensor:
-    B, T, _, K = q.shape
-    H, V = v.shape[2:]
-    pieces = -(-T // linear.PIECE) if keep else 0
-    return q.new_empty(B, H, pieces, tiled(K, V))
-
-
 @torch.library.custom_op("outlast::linear_scan", mutates_args=())
 def _linear_scan(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float, keep: bool
@@ -83,11 +61,11 @@ def _linear_scan(
     """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
     initial_state = initial_state.contiguous()
     outputs = torch.empty(v.shape)
-    final, between = torch.empty_like(initial_state), _between(q, v, keep)
-    sizes, tasks, work = _sizes(q, v)
+    final, between = torch.empty_like(initial_state), states_between(q, v, linear.PIECE, keep)
+    axes, tasks, work = sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay)]
     spread(
-        linear.forward, tasks, work, sizes, log_decay.dim() == 4, np.float32(scale), *given, initial_state.data_ptr(),
+        linear.forward, tasks, work, axes, np.float32(scale), *given, initial_state.data_ptr(),
         operand(outputs), final.data_ptr(), between.data_ptr() if keep else 0,
     )  # fmt: skip
     return outputs, final, between
@@ -107,10 +85,10 @@ def _linear_scan_backward(
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     dq, dk, dv, d_decay = (torch.empty(tensor.shape) for tensor in (q, k, v, log_decay))
     d_initial = torch.empty_like(d_final)
-    sizes, tasks, work = _sizes(q, v)
+    axes, tasks, work = sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay)]
     spread(
-        linear.backward, tasks, 3 * work, sizes, log_decay.dim() == 4, np.float32(scale), *given, between.data_ptr(),
+        linear.backward, tasks, 3 * work, axes, np.float32(scale), *given, between.data_ptr(),
         operand(d_outputs), d_final.data_ptr(), *(operand(tensor) for tensor in (dq, dk, dv, d_decay)),
         d_initial.data_ptr(),
     )  # fmt: skip
@@ -119,7 +97,7 @@ def _linear_scan_backward(
 
 @_linear_scan.register_fake
 def _(q, k, v, log_decay, initial_state, scale, keep):
-    return v.new_empty(v.shape), torch.empty_like(initial_state), _between(q, v, keep)
+    return v.new_empty(v.shape), torch.empty_like(initial_state), states_between(q, v, linear.PIECE, keep)
 
 
 @_linear_scan_backward.register_fake

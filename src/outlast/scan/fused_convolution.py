@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outlast.scan.fused import dense
 from outlast.scan.kernels import convolution
 from outlast.scan.kernels.threads import spread
+from outlast.scan.operands import dense
 from outlast.scan.reference import check_axes
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.scan.fused import dense, operand
 from outlast.scan.kernels import delta
 from outlast.scan.kernels.layout import tiled
 from outlast.scan.kernels.threads import spread
+from outlast.scan.operands import dense, operand
 from outlast.scan.reference import check_axes
 
 

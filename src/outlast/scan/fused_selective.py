@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outlast.scan.fused import dense
 from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
+from outlast.scan.operands import dense
 from outlast.scan.reference import check_axes
 
 

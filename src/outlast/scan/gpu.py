@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import check_axes, check_shapes, each_head
+from outlast.scan.reference import check_axes, check_shapes, each_head, gated_dual_by
 
 SERIES = "0.6"
 """The releases of fla-core whose kernels were held against the definitions; others have other signatures and faults."""
@@ -94,6 +94,23 @@ def retention(
     """
     check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
     return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
+
+
+def gated_dual_scan(
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    initial_state: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    """The function of `outlast.scan.reference.gated_dual_scan`, on the terms of `linear_scan`; but for the recurrence
+    in plain torch."""
+    return gated_dual_by(linear_scan, x, step, rate, b, c, skip, gate, weight, initial_state, eps)
 
 
 def rwkv6(

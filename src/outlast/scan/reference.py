@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -278,6 +280,76 @@ def gated_selective_scan(
     step = F.softplus(step.to(compute_dtype(step)))
     outputs, final = selective_scan(x.to(compute_dtype(x)), step, rate, b, c, initial_state)
     return ((outputs + x * skip) * F.silu(gate)).to(x.dtype), final
+
+
+def gated_dual_scan(
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    initial_state: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    """The linear recurrence with what stands around it in a Mamba-2 layer (Dao and Gu 2024, section 7).
+
+    S_t = exp(step_t · rate) S_{t−1} + step_t · b_t x_tᵀ and y_t = S_tᵀ c_t + skip · x_t, for every head, and then
+    `gated_norm` over all heads.
+
+    Args:
+        x: (B, T, H, P).
+        step: Δ, after its softplus, at least 0; (B, T, H).
+        rate: A, at most 0; (H,).
+        b, c: (B, T, H, N), or (B, T, G, N) where G divides H: then each serves H / G heads in a row.
+        skip: weight of x in the outputs; (H,).
+        gate: (B, T, H · P).
+        weight: of the norm; (H · P,).
+        initial_state: (B, H, N, P).
+        eps: of the norm.
+
+    Returns:
+        outputs (B, T, H · P) in the dtype of x, and the final state (B, H, N, P), as `linear_scan` does.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    return gated_dual_by(linear_scan, x, step, rate, b, c, skip, gate, weight, initial_state, eps)
+
+
+def gated_dual_by(
+    linear: Callable[..., tuple[Tensor, Tensor]],
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    initial_state: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    """`gated_dual_scan` by any implementation of the linear recurrence."""
+    check_dual(x, step, rate, skip, gate, weight)
+    dtype = compute_dtype(x, step, rate, skip, initial_state)
+    values, step, rate = (tensor.to(dtype) for tensor in (x, step, rate))
+    outputs, final = linear(c, b, values * step[..., None], step * rate, initial_state, 1.0)
+    return gated_norm((outputs + values * skip[:, None]).flatten(2), gate, weight, eps).to(x.dtype), final
+
+
+def check_dual(x: Tensor, step: Tensor, rate: Tensor, skip: Tensor, gate: Tensor, weight: Tensor) -> None:
+    """Raise InputError unless these arguments of `gated_dual_scan` fit together."""
+    check_axes(x=(x, "BTHP"), step=(step, "BTH"), rate=(rate, "H"), skip=(skip, "H"))
+    check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"), weight=(weight, "D"))
+
+
+def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,)."""
+    gated = x * F.silu(gate.to(compute_dtype(gate)))
+    return F.rms_norm(gated, weight.shape, weight.to(gated.dtype), eps)
 
 
 def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:

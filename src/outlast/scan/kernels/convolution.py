@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.layout import kernel
+from outlast.scan.kernels.layout import kernel, prefetch
 from outlast.scan.kernels.simd import (
     LANES,
     exponential,
@@ -42,7 +42,9 @@ def _inputs(x, window, T, W, D, b, channel, start, count, target):
         if t < 0:
             value = load_some(window + 4 * ((b * (W - 1) + W - 1 + t) * D + channel), width)
         elif t < T:
-            value = load_some(address + b * row + t * step + 4 * channel, width)
+            place = address + b * row + t * step + 4 * channel
+            prefetch(place + PIECE * step, LANES)
+            value = load_some(place, width)
         store(target + i * _VECTOR, value)
 
 
@@ -105,7 +107,9 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                         total = _before_silu(xs, weight, bias, W, D, channel, t)
                         share = sigmoid(total)
                         one = fill_lanes(_ONE)
-                        gradient = load_some(d_outputs + 4 * ((b * T + start + t) * D + channel), width)
+                        place = d_outputs + 4 * ((b * T + start + t) * D + channel)
+                        prefetch(place + 4 * PIECE * D, LANES)
+                        gradient = load_some(place, width)
                         gradient = gradient * share * (one + total * (one - share))
                     store(gs + t * _VECTOR, gradient)
                 for j in range(W + 1):

@@ -12,9 +12,11 @@ import functools
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
 
-from outlast.scan.kernels.simd import LANES, ROWS, TILE, fill_lanes, load_lanes, load_some, store, store_some
+from outlast.scan.kernels.simd import LANES, ROWS, TILE, fill_lanes, intrinsic, load_lanes, load_some, store, store_some
 
 kernel: Any = functools.partial(njit, nogil=True, cache=True, error_model="numpy")
 
@@ -22,6 +24,26 @@ VECTOR, BLOCK = 4 * LANES, 4 * TILE
 """Bytes of lanes, and of a tile."""
 
 _ZERO = np.float32(0)
+_I32 = ir.IntType(32)
+
+
+@intrinsic
+def _prefetch(typing, address):
+    def code(context, builder, signature, args):
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), _I32, _I32, _I32])
+        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, everywhere, data = (ir.Constant(_I32, number) for number in (0, 3, 1))
+        builder.call(call, [builder.inttoptr(args[0], ir.PointerType()), read, everywhere, data])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), code
+
+
+@kernel
+def prefetch(address, width):
+    """Ask for `width` numbers before they are needed; what is no memory of ours is not touched."""
+    for i in range(0, 4 * width, 64):
+        _prefetch(address + i)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The linear recurrence as two numba kernels, forward and backward: the template of the linear-attention family.
+"""The linear recurrence with one decay a key channel as two numba kernels, forward and backward.
 
 The state (K × V) is cut into tiles of 8 keys × 32 values. For a piece of `PIECE` positions one tile after the other is
 taken through time in registers. Backward starts from the states between pieces, which forward left, makes the states
@@ -35,18 +35,14 @@ from outlast.scan.kernels.simd import (
     dot_lanes,
     down,
     exponential,
-    fill_lanes,
     hold,
-    load_float,
     load_lanes,
     load_rows,
     load_tile,
     plus_rows,
     scratch,
     store,
-    store_float,
     sum_lanes,
-    total,
 )
 
 PIECE = 32
@@ -56,27 +52,18 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @kernel
-def _gather_decay(log_decay, b, start, count, h, K, vector, target):
-    """Decays of a piece: a row of lanes for each position, which holds K of them or the same one everywhere."""
-    if vector:
-        gather(log_decay, locate(log_decay, b, start, h), count, K, target, _ONE)
-        for i in range(0, count * padded(K), LANES):
-            store(target + 4 * i, exponential(load_lanes(target + 4 * i)))
-    else:
-        row = 4 * padded(K)
-        for t in range(count):
-            x = exponential(fill_lanes(load_float(locate(log_decay, b, start + t, h))))
-            for i in range(0, K, LANES):
-                store(target + t * row + 4 * i, x)
+def _gather_decay(log_decay, b, start, count, h, K, target):
+    gather(log_decay, locate(log_decay, b, start, h), count, K, target, _ONE)
+    for i in range(0, count * padded(K), LANES):
+        store(target + 4 * i, exponential(load_lanes(target + 4 * i)))
 
 
 @kernel
-def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outputs, final, between):
+def forward(first, last, sizes, scale, q, k, v, log_decay, initial, outputs, final, between):
     """The recurrences `first` … `last` − 1 of rows × groups.
 
     Args:
         sizes: T, groups, heads a group, K, V.
-        vector: whether there is one decay for each key channel.
         q, k: operands whose heads are the groups; v, log_decay, outputs: with all heads.
         initial, final: addresses of (B, H, K, V).
         between: address of (B, H, pieces, tiled(K, V)), the states before each piece; 0 to keep none.
@@ -103,7 +90,7 @@ def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outp
             for h in range(heads):
                 head = group * heads + h
                 gather(v, locate(v, b, start, head), n, V, vs, _ONE)
-                _gather_decay(log_decay, b, start, n, head, K, vector, decays)
+                _gather_decay(log_decay, b, start, n, head, K, decays)
                 clear(read, n * wide_v)
                 state = states + 4 * h * size
                 if between:
@@ -127,7 +114,7 @@ def forward(first, last, sizes, vector, scale, q, k, v, log_decay, initial, outp
 
 @kernel
 def backward(
-    first, last, sizes, vector, scale, q, k, v, log_decay, between, d_outputs, d_final, dq, dk, dv, d_decay, d_initial
+    first, last, sizes, scale, q, k, v, log_decay, between, d_outputs, d_final, dq, dk, dv, d_decay, d_initial
 ):
     """The gradients that belong to `forward`, whose arguments these are; d_… have the layout of what they belong to."""
     T, groups, heads, K, V = sizes
@@ -160,7 +147,7 @@ def backward(
                 head = group * heads + h
                 gather(v, locate(v, b, start, head), n, V, vs, _ONE)
                 gather(d_outputs, locate(d_outputs, b, start, head), n, V, dos, _ONE)
-                _gather_decay(log_decay, b, start, n, head, K, vector, decays)
+                _gather_decay(log_decay, b, start, n, head, K, decays)
                 clear(dvs, n * wide_v)
                 clear(d_decays, n * wide_k)
                 state = between + 4 * ((task * heads + h) * pieces + piece) * size
@@ -183,22 +170,13 @@ def backward(
                             store(dks + at_k, load_rows(dks + at_k) + written)
                             G = across(decays + at_k) * G
                             S = load_tile(before + t * BLOCK)
-                            if vector:
-                                faded = sum_lanes(G * S)
-                                store(d_decays + at_k, load_rows(d_decays + at_k) + faded)
-                            else:
-                                at = d_decays + 4 * t * wide_k
-                                store(at, plus_rows(load_lanes(at), G, S))
+                            faded = sum_lanes(G * S)
+                            store(d_decays + at_k, load_rows(d_decays + at_k) + faded)
                         store(gradient, G)
                         gradient += BLOCK
                         state += BLOCK
                 scatter(dv, locate(dv, b, start, head), n, V, dvs, _ONE)
-                if vector:
-                    scatter(d_decay, locate(d_decay, b, start, head), n, K, d_decays, _ONE)
-                else:
-                    for t in range(n):
-                        faded = total(load_lanes(d_decays + 4 * t * wide_k))
-                        store_float(locate(d_decay, b, start + t, head), faded)
+                scatter(d_decay, locate(d_decay, b, start, head), n, K, d_decays, _ONE)
             scatter(dq, locate(dq, b, start, group), n, K, dqs, scale)
             scatter(dk, locate(dk, b, start, group), n, K, dks, _ONE)
         for h in range(heads):

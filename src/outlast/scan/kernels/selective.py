@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.convolution import sigmoid
-from outlast.scan.kernels.layout import kernel
+from outlast.scan.kernels.layout import kernel, prefetch
 from outlast.scan.kernels.simd import (
     LANES,
     LOG2_E,
@@ -121,6 +121,8 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
                     kept = between + 4 * ((row * _blocks(D) + block) * pieces + t // PIECE) * size
                     for i in range(0, 4 * size, _VECTOR):
                         store(kept + i, load_lanes(state + i))
+                for operand in (x, step, gate, outputs):
+                    prefetch(_at(operand, row, t + PIECE) + 4 * channel, LANES)
                 value = load_some(_at(x, row, t) + 4 * channel, width)
                 delta = load_some(_at(step, row, t) + 4 * channel, width)
                 if whole:
@@ -197,6 +199,8 @@ def backward(
                     store(states + i, load_lanes(kept + i))
                 for i in range(count):
                     t = begin + i
+                    for operand in (x, step, gate, d_outputs, dx, d_step, d_gate):
+                        prefetch(_at(operand, row, t - PIECE) + 4 * channel, LANES)
                     value = load_some(_at(x, row, t) + 4 * channel, width)
                     delta = load_some(_at(step, row, t) + 4 * channel, width)
                     if whole:

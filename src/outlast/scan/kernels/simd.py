@@ -47,7 +47,7 @@ def _constant(size: int, value: float) -> ir.Constant:
     return ir.Constant(ir.VectorType(_F32, size), [float(value)] * size)
 
 
-def _shuffle(builder: Any, x: Any, y: Any, order: list[int]) -> Any:
+def shuffle(builder: Any, x: Any, y: Any, order: list[int]) -> Any:
     return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, len(order)), order))
 
 
@@ -55,18 +55,18 @@ def _splat(builder: Any, scalar: Any, size: int) -> Any:
     vector = ir.VectorType(scalar.type, size)
     undefined = ir.Constant(vector, ir.Undefined)
     one = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-    return _shuffle(builder, one, undefined, [0] * size)
+    return shuffle(builder, one, undefined, [0] * size)
 
 
-def _row(builder: Any, tile: Any, row: int) -> Any:
-    return _shuffle(builder, tile, tile, list(range(row * LANES, (row + 1) * LANES)))
+def row_of(builder: Any, tile: Any, row: int) -> Any:
+    return shuffle(builder, tile, tile, list(range(row * LANES, (row + 1) * LANES)))
 
 
-def _joined(builder: Any, parts: list[Any]) -> Any:
+def joined(builder: Any, parts: list[Any]) -> Any:
     """Vectors of one size, end to end."""
     while len(parts) > 1:
         size = parts[0].type.count
-        parts = [_shuffle(builder, a, b, list(range(2 * size))) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        parts = [shuffle(builder, a, b, list(range(2 * size))) for a, b in zip(parts[::2], parts[1::2], strict=True)]
     return parts[0]
 
 
@@ -223,7 +223,7 @@ def across(typing, address):
     def code(context, builder, signature, args):
         pointer = _pointer(builder, args[0], _F32)
         numbers = [builder.load(builder.gep(pointer, [ir.Constant(_I64, i)]), align=4) for i in range(ROWS)]
-        return _joined(builder, [_splat(builder, number, LANES) for number in numbers])
+        return joined(builder, [_splat(builder, number, LANES) for number in numbers])
 
     return Tile(types.int64), code
 
@@ -233,7 +233,7 @@ def down(typing, lanes):
     """A tile each of whose rows is `lanes`."""
 
     def code(context, builder, signature, args):
-        return _shuffle(builder, args[0], args[0], list(range(LANES)) * ROWS)
+        return shuffle(builder, args[0], args[0], list(range(LANES)) * ROWS)
 
     return Tile(Lanes), code
 
@@ -244,11 +244,11 @@ def plus_rows(typing, total, x, y):
 
     def code(context, builder, signature, args):
         total, x, y = args
-        odd = builder.fmul(_row(builder, x, 1), _row(builder, y, 1), flags=_FUSE)
+        odd = builder.fmul(row_of(builder, x, 1), row_of(builder, y, 1), flags=_FUSE)
         for row in range(0, ROWS, 2):
-            total = _fma(builder, _row(builder, x, row), _row(builder, y, row), total)
+            total = _fma(builder, row_of(builder, x, row), row_of(builder, y, row), total)
         for row in range(3, ROWS, 2):
-            odd = _fma(builder, _row(builder, x, row), _row(builder, y, row), odd)
+            odd = _fma(builder, row_of(builder, x, row), row_of(builder, y, row), odd)
         return builder.fadd(total, odd, flags=_FUSE)
 
     return Lanes(Lanes, Tile, Tile), code
@@ -256,14 +256,14 @@ def plus_rows(typing, total, x, y):
 
 def _halves(builder: Any, lanes: Any) -> tuple[Any, Any]:
     half = LANES // 2
-    return _shuffle(builder, lanes, lanes, list(range(half))), _shuffle(builder, lanes, lanes, list(range(half, LANES)))
+    return shuffle(builder, lanes, lanes, list(range(half))), shuffle(builder, lanes, lanes, list(range(half, LANES)))
 
 
 def _row_sums(builder: Any, halves: list[Any]) -> Any:
     """The sum of each of 8 half rows."""
-    x = _joined(builder, halves)
+    x = joined(builder, halves)
     while x.type.count > ROWS:
-        even, odd = (_shuffle(builder, x, x, list(range(i, x.type.count, 2))) for i in (0, 1))
+        even, odd = (shuffle(builder, x, x, list(range(i, x.type.count, 2))) for i in (0, 1))
         x = builder.fadd(even, odd, flags=_FUSE)
     return x
 
@@ -273,8 +273,9 @@ def sum_lanes(typing, tile):
     """Sum over the lanes of each row: 8 numbers."""
 
     def code(context, builder, signature, args):
-        pairs = [_halves(builder, _row(builder, args[0], row)) for row in range(ROWS)]
-        return _row_sums(builder, [builder.fadd(*pair, flags=_FUSE) for pair in pairs])
+        pairs = [_halves(builder, row_of(builder, args[0], row)) for row in range(ROWS)]
+        # Where the tile is a product, it is that of the first summand which is fused.
+        return _row_sums(builder, [builder.fadd(second, first, flags=_FUSE) for first, second in pairs])
 
     return Rows(Tile), code
 
@@ -287,7 +288,7 @@ def dot_lanes(typing, tile, lanes):
         tile, (low, high) = args[0], _halves(builder, args[1])
         sums = []
         for row in range(ROWS):
-            first, second = _halves(builder, _row(builder, tile, row))
+            first, second = _halves(builder, row_of(builder, tile, row))
             sums.append(_fma(builder, first, low, builder.fmul(second, high, flags=_FUSE)))
         return _row_sums(builder, sums)
 
@@ -302,7 +303,7 @@ def total(typing, x):
         x = args[0]
         while x.type.count > 1:
             half = x.type.count // 2
-            low, high = (_shuffle(builder, x, x, list(range(i, i + half))) for i in (0, half))
+            low, high = (shuffle(builder, x, x, list(range(i, i + half))) for i in (0, half))
             x = builder.fadd(low, high, flags=_FUSE)
         return builder.extract_element(x, ir.Constant(_I32, 0))
 

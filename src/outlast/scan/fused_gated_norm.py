@@ -1,0 +1,73 @@
+"""The gated norm of Mamba-2 as a torch operator on a CPU, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast.scan.kernels import gated_norm as kernels
+from outlast.scan.kernels.threads import spread
+from outlast.scan.operands import dense
+
+
+def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """The function of `outlast.scan.reference.gated_norm` for tensors on a CPU of at most float32. Differentiable
+    once."""
+    return _gated_norm(x.float(), gate.float(), weight.float(), eps)
+
+
+def _operand(tensor: Tensor) -> tuple[int, int, int]:
+    return tensor.data_ptr(), 4 * tensor.stride(0), 4 * tensor.stride(1)
+
+
+def _tasks(x: Tensor) -> tuple[int, int]:
+    """How many there are, and the multiplications of all, an exponential for a dozen."""
+    return len(x) * -(-x.shape[1] // kernels.PIECE), 20 * x.numel()
+
+
+@torch.library.custom_op("outlast::gated_norm", mutates_args=())
+def _gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
+    x, gate, weight, outputs = dense(x), dense(gate), weight.contiguous(), torch.empty(x.shape)
+    given = (_operand(x), _operand(gate), weight.data_ptr(), _operand(outputs))
+    spread(kernels.forward, *_tasks(x), tuple(x.shape[1:]), np.float32(eps), *given)
+    return outputs
+
+
+@torch.library.custom_op("outlast::gated_norm_backward", mutates_args=())
+def _gated_norm_backward(
+    x: Tensor, gate: Tensor, weight: Tensor, d_outputs: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    x, gate, weight, d_outputs = dense(x), dense(gate), weight.contiguous(), dense(d_outputs)
+    tasks, work = _tasks(x)
+    dx, d_gate, d_weight = torch.empty(x.shape), torch.empty(x.shape), torch.empty(tasks, len(weight))
+    given = (_operand(x), _operand(gate), weight.data_ptr(), _operand(d_outputs))
+    spread(
+        kernels.backward, tasks, 2 * work, tuple(x.shape[1:]), np.float32(eps), *given, _operand(dx), _operand(d_gate),
+        d_weight.data_ptr(),
+    )  # fmt: skip
+    return dx, d_gate, d_weight.sum(0)
+
+
+@_gated_norm.register_fake
+def _(x, gate, weight, eps):
+    return x.new_empty(x.shape)
+
+
+@_gated_norm_backward.register_fake
+def _(x, gate, weight, d_outputs, eps):
+    return x.new_empty(x.shape), x.new_empty(x.shape), weight.new_empty(weight.shape)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.eps = inputs[3]
+
+
+def _gradients(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    return *_gated_norm_backward(*ctx.saved_tensors, d_outputs, ctx.eps), None
+
+
+_gated_norm.register_autograd(_gradients, setup_context=_remember)
