@@ -75,11 +75,11 @@ def run(name, way, tensors, dtype):
     return *results, *torch.autograd.grad(loss, inputs)
 
 
-def worst(got, expected):
-    """Largest deviation of each tensor, relative to the largest entry of the expected one."""
+def worst(got, expected, least=1e-30):
+    """Largest deviation of each tensor, relative to the largest entry of the expected one, but not below `least`."""
     assert all(torch.isfinite(x).all() for x in got)
     return max(
-        ((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1e-30)).item()
+        ((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=least)).item()
         for a, b in zip(got, expected, strict=True)
         if b.abs().max() > 0 or a.abs().max() > 0
     )
@@ -98,7 +98,9 @@ def test_equals_the_definition(name, way, T, sizes, low, seed):
     tensors = make(name, B, T, H, K, V, low=low, seed=seed)
     expected = run(name, "reference", tensors, torch.float64)
     dtype, tolerance = (torch.float32, 5e-5) if way == "numba" else (torch.float64, 1e-9)
-    assert worst(run(name, way, tensors, dtype), expected) < tolerance
+    # Chunks sum decays before they are told apart: the tiny gradient of a strong decay is exact to the rounding of 1.
+    least = 1e-5 if dtype == torch.float64 else 1e-30
+    assert worst(run(name, way, tensors, dtype), expected, least) < tolerance
 
 
 @pytest.mark.parametrize(("name", "way"), FASTER)
