@@ -101,7 +101,10 @@ def assert_close(got, expected, tolerance=1e-9):
 
 def lost(single, exact) -> float:
     """What rounding to float32 costs a model: a norm over few and small numbers magnifies it."""
-    return max(float((a.double() - b.double()).abs().max()) for a, b in zip(leaves(single), leaves(exact), strict=True))
+    return max(
+        float((a.detach().double() - b.detach().double()).abs().max())
+        for a, b in zip(leaves(single), leaves(exact), strict=True)
+    )
 
 
 def chunked_equals_whole(model, rows, length, split, seed):

@@ -85,6 +85,10 @@ def worst(got, expected, least=1e-30):
     )
 
 
+_SUMMED = ("retention", "selective_scan", "gated_selective_scan", "gated_dual_scan")
+"""The gradient of their decays is a sum over all positions and rows, which may cancel: it is exact beside its terms."""
+
+
 @pytest.mark.parametrize(("name", "way"), FASTER)
 @settings(max_examples=25, deadline=None)
 @given(
@@ -100,6 +104,8 @@ def test_equals_the_definition(name, way, T, sizes, low, seed):
     dtype, tolerance = (torch.float32, 5e-5) if way == "numba" else (torch.float64, 1e-9)
     # Chunks sum decays before they are told apart: the tiny gradient of a strong decay is exact to the rounding of 1.
     least = 1e-5 if dtype == torch.float64 else 1e-30
+    if name in _SUMMED and dtype == torch.float32:
+        least = 0.1 * max(float(x.detach().abs().max()) for x in expected)
     assert worst(run(name, way, tensors, dtype), expected, least) < tolerance
 
 
