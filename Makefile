@@ -45,10 +45,10 @@ diagnosis-study: install
 forecast-study: install
 	$(BIN)/python benchmarks/forecast_study.py --out runs/forecast --page docs/diagnosis.md
 
-# Half a dozen minutes; on a machine that does nothing else.
+# Some ten minutes; on a machine that does nothing else.
 bench: install
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	$(BIN)/python benchmarks/bench.py --out runs/bench
+	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Speed of outlast's models and kernels against their peers: everything interleaved in one run, correctness first.
 
-    python benchmarks/bench.py [--out runs/bench]
+    python benchmarks/bench.py [--out runs/bench] [--page docs/performance.md]
 
 Writes ``result.json`` (rows of what, peer, ours_ms, peer_ms, ratio: minima, with medians beside them) and ``cost.svg``.
 What the rows mean stands in docs/performance.md.
@@ -29,10 +29,12 @@ import torch
 
 flush_denormals()
 
+from bench_page import sections
 from peers import Projections, Rnn, copy_weights, ours, train_step, transformers_mamba, transformers_mamba2
 from torch import nn
 
 from outlast import scan
+from outlast.tasks.pages import put_figures
 
 Job = Callable[[], object]
 ROWS: list[dict] = []
@@ -343,6 +345,7 @@ def plot(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--page", type=Path, help="Markdown file whose figures are replaced")
     parser.add_argument("--models-only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -378,6 +381,9 @@ def main() -> None:
     }
     (options.out / "result.json").write_text(json.dumps(result, indent=1))
     plot(curves, options.out / "cost.svg")
+    if options.page:
+        plot(curves, options.page.with_name("performance-cost.svg"))
+        put_figures(options.page, "Performance", sections(result))
 
 
 if __name__ == "__main__":
