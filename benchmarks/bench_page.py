@@ -42,7 +42,7 @@ def sections(result: dict[str, Any]) -> list[str]:
         ),
     )  # fmt: skip
     return [
-        f"`make bench` took {result['seconds'] / 60:.1f} minutes. Ratios of minima; one thread where nothing else is said.",
+        f"`make bench` took {result['seconds'] / 60:.1f} minutes. Ratios of minima, one thread unless said otherwise.",
         _targets(own),
         "### Every row",
         _rows(own),
