@@ -27,9 +27,7 @@ def page(
     """
     short = _at_training_context(base, WINDOW_ENDS)
     lines = [
-        "# Speech: a shipped encoder past its training context",
-        "",
-        "`make speech-table` made this page; `make speech` measures the shipped model and the best repair in minutes.",
+        "## What was measured",
         "",
         *_what(base),
         "",
@@ -56,7 +54,7 @@ def page(
         "",
         *_control(silero),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _what(base: Evaluation) -> list[str]:

@@ -29,6 +29,7 @@ from outlast.model import Recurrent
 from outlast.objectives import Objective, self_distillation
 from outlast.results import Evaluation, load_result, save_result, write_atomically
 from outlast.streams import Split, Streams
+from outlast.tasks.pages import put_figures
 from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
 from outlast.tasks.silero import measure_silero
 from outlast.tasks.speech import SPEECH, agree_with_untouched, centroids, speaker_measures
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run(options.out, ROWS)
     text = page(**read(options.out))
     if options.page:
-        write_atomically(options.page, text)
+        put_figures(options.page, "Speech: a shipped encoder past its training context", [text])
     print(text)
 
 
