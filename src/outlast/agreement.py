@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,22 @@ from outlast.verdicts import Band
 
 
 @torch.no_grad()
-def agreement(model: Recurrent, streams: Streams, targets: Targets, band: Band, positions_at_once: int) -> Measure:
+def agreement(
+    model: Recurrent,
+    streams: Streams,
+    targets: Targets,
+    band: Band,
+    chunk: int,
+    rows_at_once: Callable[[int], int],
+) -> Measure:
     """The divergence from the outputs that states of ages in `band` give at the same targets.
 
     Streams of tokens: KL divergence of the softmax distributions, nats. Streams of features: mean squared difference.
     The reference outputs are held in memory: targets × outputs numbers.
 
     Args:
-        positions_at_once: rows × positions read at once.
+        chunk: positions of a row that are read in one step.
+        rows_at_once: how many rows of so many positions are read in one step.
 
     Raises:
         InputError: outputs that are not one tensor (B, T, outputs).
@@ -38,25 +47,41 @@ def agreement(model: Recurrent, streams: Streams, targets: Targets, band: Band, 
         stream, begin, target, size = (column[same] for column in windows)
         length = int(target[0] - begin[0] + size[0])
         slot = (blocks[stream] <= target[:, None]).sum(1) - 1
-        at_once = max(1, positions_at_once // length)
+        at_once = rows_at_once(min(chunk, length))
         for rows in np.split(np.arange(len(same)), np.arange(at_once, len(same), at_once)):
-            batch = streams.window(stream[rows], begin[rows], length).to(device)
-            outputs, _ = model(batch.inputs, model.initial_state(len(rows)))
-            if not isinstance(outputs, Tensor) or outputs.dim() != 3:
-                raise InputError(
-                    "streams without targets, and a model whose outputs are not one tensor (B, T, outputs)",
-                    "targets to measure against",
-                    "name a --target",
-                )
-            if not len(references):
-                references = torch.zeros(*blocks.shape, block, outputs.shape[-1])
-            where = target[rows] - blocks[stream[rows], slot[rows]]
-            offsets = where[:, None] + np.arange(size[0])
-            references[stream[rows, None], slot[rows, None], offsets] = outputs[:, -size[0] :].float().cpu()
+            state = model.initial_state(len(rows))
+            for first in range(0, length, chunk):
+                count = min(chunk, length - first)
+                batch = streams.window(stream[rows], begin[rows] + first, count).to(device)
+                outputs, state = model(batch.inputs, state)
+                outputs = _one_tensor(outputs)
+                if not len(references):
+                    references = torch.zeros(*blocks.shape, block, outputs.shape[-1])
+                kept = np.arange(max(first, length - size[0]), first + count)
+                if len(kept):
+                    where = (begin[rows] - blocks[stream[rows], slot[rows]])[:, None] + kept
+                    found = outputs[:, kept[0] - first :].float().cpu()
+                    references[stream[rows, None], slot[rows, None], where] = found
     kind = "kl" if streams.tokens else "squared"
     unit = "nats" if streams.tokens else "squared difference"
     apart = functools.partial(_from_references, kind, references, blocks, block)
     return Measure(f"divergence_{kind}", unit, apart, relative=True, tolerance=0.01)
+
+
+def apart_from_itself(streams: Streams) -> Callable[[Any, Batch], Tensor]:
+    """As the measure of `agreement`, but from the outputs themselves: what one costs before there are references."""
+    kind = "kl" if streams.tokens else "squared"
+    return lambda outputs, batch: divergence(kind, _one_tensor(outputs), outputs.clone())
+
+
+def _one_tensor(outputs: Any) -> Tensor:
+    if isinstance(outputs, Tensor) and outputs.dim() == 3:
+        return outputs
+    raise InputError(
+        "streams without targets, and a model whose outputs are not one tensor (B, T, outputs)",
+        "targets to measure against",
+        "name a --target",
+    )
 
 
 def _from_references(

@@ -181,7 +181,9 @@ def _path(
                 else:
                     tensor = end
                 tensors.append(tensor)
-            loss = losses(scene.model, batch, rebuild(young, tensors), scene.measure)
+            # cuDNN refuses the backward pass of an RNN in eval mode.
+            with torch.backends.cudnn.flags(enabled=False):
+                loss = losses(scene.model, batch, rebuild(young, tensors), scene.measure)
             if not loss.requires_grad:
                 raise InputError(
                     f"measure {scene.measure.name}, whose gradient to the state is zero or missing",

@@ -115,6 +115,8 @@ def diagnose(
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
     asked = _Asked(evaluation, smooth or chosen[0])
+    if control is not None and control.verdict is not None:
+        control = replace(control, verdict=_Asked(control, asked.measure).verdict)
     scene = Scene(model, streams, length, train_context, asked.measure, asked.worst)
     jobs = settings.measuring.jobs
     first: list[Callable[[], Any]] = [
@@ -139,10 +141,12 @@ class _Asked:
         if measure.name != evaluation.measure:
             self.curve = evaluation.other_measures[measure.name]
             level = next(band.loss for band in self.curve if band.age[1] == evaluation.train_context)
+            oldest = self.curve[-1]
             self.verdict = replace(
-                self.verdict, tolerance=measure.tolerated(level), excess=self.curve[-1].excess or 0.0
+                self.verdict, tolerance=measure.tolerated(level), excess=oldest.excess, low=oldest.excess_low,
+                high=oldest.excess_high,
             )  # fmt: skip
-        self.worst = WORST_SHARE * (abs(level) or 1.0) if measure.relative else 1.0
+        self.worst = WORST_SHARE * (abs(level) or 1.0) if measure.worst is None else measure.worst
 
 
 class _Work:
@@ -156,7 +160,7 @@ class _Work:
             self.progress(what, share)
 
     def do(self, what: str, experiment: Callable[..., Found]) -> Found:
-        found = experiment(progress=lambda share: self.say(what, share))
+        found = experiment(progress=lambda share: self.say(what, min(share, 0.99)))
         self.say(what, 1.0)
         return found
 
@@ -194,7 +198,8 @@ class _Deep:
 
 def _states(scene: Scene, train: Streams, seed: int, work: _Work) -> _States | None:
     if scene.train_context < 2:
-        work.left_out["coverage"] = "the training context is a single position, so no state is young"
+        why = "the training context is a single position, so no state is young"
+        work.left_out |= dict.fromkeys(("coverage", "attribution", "trace", "changed places"), why)
         return None
     views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
     trained = training_states(views, train, scene.train_context, seed)
@@ -245,7 +250,7 @@ def _causes(
 
     def traced() -> Trace | None:
         if verdict.name not in ("fails", "undecided"):
-            work.left_out["trace"] = "the model does not fail, so there is no harm to trace"
+            work.left_out.setdefault("trace", "the model does not fail, so there is no harm to trace")
         elif seen is not None:
             return work.ask("trace", functools.partial(trace, scene, seen))
         return None
@@ -284,8 +289,11 @@ def _age_to_ask(asked: _Asked, seen: Journey, length: int) -> int:
     bad = [band.age[1] for band in old if band.excess > verdict.tolerance and band.excess_low > 0]
     if not bad and verdict.name in ("fails", "undecided"):
         for (start, end), columns in doubling_bands(seen.marks, T):
-            each = estimate_of(known_means(seen.excess[:, columns]))
-            if start >= 2 * T and each.mean > verdict.tolerance and each.low > 0:
+            known = known_means(seen.excess[:, columns])
+            if start < 2 * T or np.isfinite(known).sum() < 2:
+                continue
+            each = estimate_of(known)
+            if each.mean > verdict.tolerance and each.low > 0:
                 bad.append(end)
     return min(max([4 * T, *bad[:1]]), length // 2)
 

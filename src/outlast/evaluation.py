@@ -6,6 +6,7 @@ itself does along a stream drops out.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -15,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from outlast.agreement import agreement
+from outlast.agreement import agreement, apart_from_itself
 from outlast.errors import InputError
-from outlast.footprint import bytes_per_position
+from outlast.footprint import footprint
 from outlast.intervals import mean_interval
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
@@ -55,6 +56,15 @@ class EvalSettings:
     ends_only: bool = False
     seed: int = 0
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.memory_mib is not None and not self.memory_mib > 0:
+            raise InputError(f"memory_mib {self.memory_mib:g}", "more than 0 MiB", "leave it out for the default")
+
+    def memory(self, device: torch.device) -> float:
+        """Bytes that one step of one job may take."""
+        default = 64 if device.type == "cpu" else 1024
+        return 2**20 * (default if self.memory_mib is None else self.memory_mib)
 
 
 @dataclass(frozen=True)
@@ -106,13 +116,13 @@ def evaluate(
     chosen = tuple(measures or default_measures(streams))
     judged = bool(chosen)
     chunk = min(settings.chunk, length)
-    needed = bytes_per_position(model, streams, chunk, max(len(chosen), 1))
-    memory = settings.memory_mib or (64 if device_of(model).type == "cpu" else 1024)
-    at_once = max(1, int(memory * 2**20 / needed))
+    scores = [measure.per_position for measure in chosen] or [apart_from_itself(streams)]
+    needed = footprint(model, streams, chunk, scores)
+    rows_at_once = functools.partial(needed.rows, settings.memory(device_of(model)))
     if not judged:
         young = next(band for band in bands if band[1] == train_context)
-        chosen = (agreement(model, streams, targets, young, at_once),)
-    run = Passes(model, streams, length, bands, targets, chosen, chunk, at_once, progress)
+        chosen = (agreement(model, streams, targets, young, chunk, rows_at_once),)
+    run = Passes(model, streams, length, bands, targets, chosen, chunk, rows_at_once, progress)
     run.make(settings.jobs)
     kept = run.counted()
     curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context) for k, m in enumerate(chosen)}

@@ -30,6 +30,7 @@ class Measure:
         relative: whether `tolerance` and `margin` are shares of the short-context (or base) loss, or absolute.
         tolerance: how much worse is worse (verdicts).
         margin: how much short contexts may lose in a repair.
+        worst: the largest loss that a position can have, as of a rate; None: there is none.
         outputs: what the outputs are; None: what the targets are.
         smooth: a measure of the same thing that has gradients; None: itself.
     """
@@ -40,6 +41,7 @@ class Measure:
     relative: bool
     tolerance: float
     margin: float = 0.01
+    worst: float | None = None
     outputs: Outputs | None = None
     smooth: Measure | None = None
 
@@ -126,7 +128,7 @@ def absolute_error_per_position(outputs: Any, batch: Batch) -> Tensor:
 
 
 CROSS_ENTROPY = Measure("cross_entropy", "nats", cross_entropy_per_position, True, 0.005)
-ERROR_RATE = Measure("error_rate", "error rate", error_per_position, False, 0.01, smooth=CROSS_ENTROPY)
+ERROR_RATE = Measure("error_rate", "error rate", error_per_position, False, 0.01, worst=1.0, smooth=CROSS_ENTROPY)
 SQUARED_ERROR = Measure("squared_error", "squared error", squared_error_per_position, True, 0.01)
 ABSOLUTE_ERROR = Measure("absolute_error", "absolute error", absolute_error_per_position, True, 0.01)
 MEASURES = {m.name: m for m in (CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, ABSOLUTE_ERROR)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ class Passes:
         targets: what all bands are scored on.
         measures: the first one is that of the position curve and of the slices.
         chunk: positions of a row that are read in one step.
-        at_once: rows × positions of one step.
+        rows_at_once: how many rows of so many positions are read in one step.
         progress: called with the share done.
     """
 
@@ -53,11 +54,11 @@ class Passes:
         targets: Targets,
         measures: tuple[Measure, ...],
         chunk: int,
-        at_once: int,
+        rows_at_once: Callable[[int], int],
         progress: Callable[[float], None] | None = None,
     ) -> None:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets
-        self.measures, self.chunk, self.at_once, self.progress = measures, chunk, at_once, progress
+        self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
         self.device, self.everyone = device_of(model), np.arange(len(streams))
         self.readings = plan(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
@@ -67,17 +68,24 @@ class Passes:
         self.position_counts = np.zeros_like(self.position_sums)
         self.state_rows: list[StateRow] = []
         self.slices = SliceSums(streams)
-        self.worst = self._worst()
         self.done, self.total = 0, length * len(streams) + self.readings.positions
+        self.counting = threading.Lock()
+        self.worst = torch.full((len(measures), 1, 1), torch.inf)
 
     def make(self, jobs: int) -> None:
         """Make all of them, `jobs` side by side. The sums do not depend on how many."""
-        groups = self.readings.groups(self.chunk, self.at_once)
-        passes = [self.carried, *(functools.partial(self.restarted, group) for group in groups)]
-        for sums, counts, lost in side_by_side(jobs, passes):
-            self.sums += sums
-            self.counts += counts
-            self.non_finite += lost
+        self.worst = self._worst()
+        groups = self.readings.groups(self.chunk, self.rows_at_once)
+        restarts = [functools.partial(self.restarted, group) for group in groups]
+        # The carried pass begins first and is added last, so that few sums wait for their turn.
+        adding = _InOrder(self._add)
+        numbered = [(len(restarts), self.carried), *enumerate(restarts)]
+        side_by_side(jobs, [functools.partial(adding.run, number, each) for number, each in numbered])
+
+    def _add(self, found: Sums) -> None:
+        self.sums += found[0]
+        self.counts += found[1]
+        self.non_finite += found[2]
 
     def counted(self) -> np.ndarray:
         """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8."""
@@ -110,7 +118,7 @@ class Passes:
     def carried(self) -> Sums:
         """The whole streams from the zero state: the oldest band, the position curve and the states on the way."""
         found = self._nothing()
-        rows = max(1, self.at_once // self.chunk)
+        rows = self.rows_at_once(self.chunk)
         marks = self.edges[1:]
         collected: dict[int, Any] = {}
         for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
@@ -139,16 +147,17 @@ class Passes:
         Args:
             readings: numbers of readings, the longest first.
         """
-        plan = self.readings
-        stretches, row = plan.stretches_of(readings)
-        first, last = plan.offset[stretches], plan.offset[stretches] + plan.size[stretches]
-        band, stream = plan.band[stretches], plan.stream[readings][row]
+        whole = self.readings
+        stretches, row = whole.stretches_of(readings)
+        first = whole.offset[stretches]
+        last = first + whole.size[stretches]
+        band, stream = whole.band[stretches], whole.stream[readings][row]
         sums, counts, missing = self._nothing()
-        rows, length = readings, plan.length[readings]
+        rows, length = readings, whole.length[readings]
         state, position = self.model.initial_state(len(rows)), 0
         while len(rows):
             stop = min(position + self.chunk, int(length[0]))
-            batch = self._read(plan.stream[rows], plan.begin[rows] + position, stop - position)
+            batch = self._read(whole.stream[rows], whole.begin[rows] + position, stop - position)
             outputs, state = self.model(batch.inputs, state)
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
@@ -175,19 +184,23 @@ class Passes:
     def _worst(self) -> torch.Tensor:
         """(measures, 1, 1) the largest loss of a position, from the loss at the streams' first target block."""
         sums, counts = torch.zeros(len(self.measures), dtype=torch.float64), 0.0
-        rows = max(1, self.at_once // self.targets.size)
+        rows = self.rows_at_once(min(self.chunk, self.targets.size))
         for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
-            batch = self._read(group, self.targets.first[group, 0], self.targets.size)
-            outputs, _ = self.model(batch.inputs, self.model.initial_state(len(group)))
-            losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
-            finite = torch.isfinite(losses).all(0) * batch.weights
-            sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
-            counts += float(finite.sum())
+            state = self.model.initial_state(len(group))
+            for begin in range(0, self.targets.size, self.chunk):
+                size = min(self.chunk, self.targets.size - begin)
+                batch = self._read(group, self.targets.first[group, 0] + begin, size)
+                outputs, state = self.model(batch.inputs, state)
+                losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+                finite = torch.isfinite(losses).all(0) * batch.weights
+                sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
+                counts += float(finite.sum())
         level = (sums / max(counts, 1e-12)).abs()
         worst = WORST_SHARE * torch.where(level > 0, level, 1.0)
-        # Measures with an absolute tolerance are rates: nothing is worse than 1.
-        rates = torch.tensor([not measure.relative for measure in self.measures])
-        return torch.where(rates, 1.0, worst).view(-1, 1, 1).to(self.device)
+        for number, measure in enumerate(self.measures):
+            if measure.worst is not None:
+                worst[number] = measure.worst
+        return worst.view(-1, 1, 1).to(self.device)
 
     def _per_position(self, outputs: Any, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite; and (B, T) whether
@@ -204,9 +217,10 @@ class Passes:
         return self.streams.window(streams, position, length).to(self.device)
 
     def _count(self, work: int) -> None:
-        self.done += work
-        if self.progress:
-            self.progress(min(self.done / self.total, 1.0))
+        with self.counting:
+            self.done += work
+            if self.progress:
+                self.progress(min(self.done / self.total, 1.0))
 
     def _score_positions(self, group: np.ndarray, position: int, losses: np.ndarray, batch: Batch) -> None:
         bin_number = int(np.searchsorted(self.edges, position, side="right")) - 1
@@ -234,6 +248,21 @@ class Passes:
                 if all(np.isfinite(row)):
                     found.append(StateRow(mark, path, *row))
         return found
+
+
+class _InOrder:
+    """Adds up what jobs side by side return in the order of their numbers, whichever ends first."""
+
+    def __init__(self, add: Callable[[Sums], None]) -> None:
+        self.add, self.waiting, self.next, self.lock = add, dict[int, Sums](), 0, threading.Lock()
+
+    def run(self, number: int, job: Callable[[], Sums]) -> None:
+        found = job()
+        with self.lock:
+            self.waiting[number] = found
+            while self.next in self.waiting:
+                self.add(self.waiting.pop(self.next))
+                self.next += 1
 
 
 def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:

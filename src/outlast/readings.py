@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,16 +122,16 @@ class Readings:
         """How many are read in all."""
         return int(self.length.sum())
 
-    def groups(self, chunk: int, at_once: int) -> list[np.ndarray]:
+    def groups(self, chunk: int, rows_at_once: Callable[[int], int]) -> list[np.ndarray]:
         """Readings that are read together, those of like length, the longest first.
 
         Args:
             chunk: positions of a reading that are read in one step, at most.
-            at_once: rows × positions of one step, at most (but for a single row).
+            rows_at_once: how many rows of so many positions are read side by side.
         """
         order, found, start = np.argsort(-self.length, kind="stable"), [], 0
         while start < len(order):
-            rows = max(1, at_once // min(chunk, int(self.length[order[start]])))
+            rows = rows_at_once(min(chunk, int(self.length[order[start]])))
             found.append(order[start : start + rows])
             start += rows
         return found

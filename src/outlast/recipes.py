@@ -12,7 +12,7 @@ import shutil
 import threading
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from outlast.reporting import write_report
 from outlast.results import Comparison, load_result, save_result
 from outlast.streams import Split, Streams
 from outlast.tasks import Task, task
+from outlast.tasks.pages import comparisons_in
 from outlast.training import TrainSettings, fit
 
 
@@ -151,14 +152,20 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: Progress
     side_by_side(recipe.jobs, [job for unit in units for job in unit.measuring()], stop)
     for unit in units:
         shutil.rmtree(unit.folder / "checkpoint", ignore_errors=True)
-    mine = [unit.folder / "result.json" for unit in units]
-    others = [path for path in sorted(recipe.out.glob("*/result.json")) if path not in mine]
-    if not others or not (recipe.out / "result.json").exists():
-        save_result(comparisons[0], recipe.out / "result.json")
-    write_report([*comparisons, *(_loaded(path, Comparison) for path in others)], recipe.out / "report.html")
+    whole = recipe.out / "result.json"
+    first = load_result(whole) if whole.exists() else None
+    if not isinstance(first, Comparison) or first.base.model.get("name") in [unit.name for unit in units]:
+        save_result(comparisons[0], whole)
+    write_report([*comparisons, *_others(recipe.out, units)], recipe.out / "report.html")
     if recipe.page and chosen.write_page:
         chosen.write_page(recipe.out, recipe.page)
     return comparisons
+
+
+def _others(folder: Path, units: Sequence[_Unit]) -> list[Comparison]:
+    """Comparisons that other recipes left in the folder."""
+    mine = [unit.folder for unit in units]
+    return [result for path, result in comparisons_in(folder).items() if path not in mine]
 
 
 def slug(label: str) -> str:

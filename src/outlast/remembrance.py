@@ -20,7 +20,7 @@ from outlast.model import Recurrent
 from outlast.streams import Streams
 
 NEGLIGIBLE = 0.05
-"""A distance up to this counts as none: one twentieth of total variation, or of the target's spread."""
+"""A distance up to this counts as none: a twentieth of total variation, or of the target's or embeddings' spread."""
 
 MOST_CONTEXTS = 128
 """Training contexts that the whole context has at most, where none is named."""
@@ -107,7 +107,8 @@ def _distances(final: Tensor, streams: Streams, outputs: Outputs) -> tuple[str, 
         return "total variation", _total_variation(final).numpy()
     if outputs == "embeddings":
         apart = (final[1:] - final[:1]).square().sum(-1)
-        spread = final[0].var(0).sum().clamp_min(1e-24)
+        whole = final[0][final[0].isfinite().all(1)]
+        spread = whole.var(0).sum().nan_to_num(0.0).clamp_min(1e-24)
         return "spreads of the embeddings", (apart / spread).sqrt().nan_to_num(1e6, 1e6).numpy()
     return "spreads of the target", _in_spreads(final, streams).numpy()
 

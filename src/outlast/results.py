@@ -238,8 +238,8 @@ class Training:
 class Diagnosis:
     """Why a model does past its training context what it does; `causes` begins with those found, the weightiest first.
 
-    What could not be asked of the model is None, and `left_out` says why. `asked_measure` and `asked_unit` are what
-    everything but the evaluation and its forecast is about, where that is another measure of the same thing.
+    What could not be asked of the model is None, and `left_out` says why. `asked_measure` and `asked_unit` are those
+    by which old and young states are compared, where these are not the evaluation's.
     """
 
     evaluation: Evaluation

@@ -86,7 +86,7 @@ def test_a_rate_is_asked_about_in_the_measure_beside_it() -> None:
     def far(outputs: Tensor, batch: Batch) -> Tensor:
         return (squared_error_per_position(outputs, batch) > 4).float()
 
-    far_off = Measure("far_off", "share", far, False, 0.01, smooth=SQUARED_ERROR)
+    far_off = Measure("far_off", "share", far, False, 0.01, worst=1.0, smooth=SQUARED_ERROR)
     result = diagnose(
         Averaging(forget=1.0, growth=0.3).eval(), parted(wandering()), train_context=T, measures=(far_off,),
         settings=replace(QUICK, measuring=replace(QUICK.measuring, jobs=2)),

@@ -20,17 +20,26 @@ torch.set_num_threads(1)
 
 def tensors(seed):
     source = torch.Generator().manual_seed(seed)
-    gates = [(16, 64, 4)] * 2 if sys.argv[1] == "gated_delta" else [(16, 64, 4, 16)]
-    shapes = [(16, 64, 4, 16)] * 3 + gates + [(16, 4, 16, 16)]
-    q, k, v, decay, *others = (torch.randn(*shape, generator=source) for shape in shapes)
-    k = torch.nn.functional.normalize(k, dim=-1)
-    return [tensor.requires_grad_() for tensor in (q, k, v, -decay.abs(), *others)]
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=source)
+
+    q, k, v = (normal(16, 64, 4, 16) for _ in range(3))
+    k, state = torch.nn.functional.normalize(k, dim=-1), normal(16, 4, 16, 16)
+    if sys.argv[1] == "gated_dual_scan":
+        step, rate, shared = normal(16, 64, 4).abs(), -normal(4).abs(), [normal(16, 64, 1, 16) for _ in range(2)]
+        given = [v, step, rate, *shared, normal(4), normal(16, 64, 64), normal(64), state]
+    elif sys.argv[1] == "gated_delta":
+        given = [q, k, v, -normal(16, 64, 4).abs(), normal(16, 64, 4), state]
+    else:
+        given = [q, k, v, -normal(16, 64, 4, 16).abs(), state]
+    return [tensor.requires_grad_() for tensor in given]
 
 
 def results(given):
     for tensor in given:
         tensor.grad = None
-    outputs, final = pick("numba", sys.argv[1])(*given, 1.0)
+    outputs, final = pick("numba", sys.argv[1])(*given, 1e-5 if sys.argv[1] == "gated_dual_scan" else 1.0)
     (outputs.square().sum() + final.square().sum()).backward()
     return [outputs.detach(), final.detach(), *(tensor.grad for tensor in given)]
 
@@ -56,7 +65,7 @@ assert not wrong, wrong
 """
 
 
-@pytest.mark.parametrize("recurrence", ["linear_scan", "gated_delta"])
+@pytest.mark.parametrize("recurrence", ["linear_scan", "gated_delta", "gated_dual_scan"])
 def test_scratch_memory_belongs_to_one_kernel_until_it_ends(recurrence: str) -> None:
     """A kernel whose scratch memory was given back too early wrote into the other thread's: the process was aborted."""
     done = subprocess.run([sys.executable, "-c", _SCRIPT, recurrence], capture_output=True, text=True, timeout=300)

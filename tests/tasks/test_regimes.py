@@ -14,7 +14,7 @@ from scipy.special import gammaln
 from outlast import EvalSettings, InputError, Split, build
 from outlast.model import InputSpec
 from outlast.recipes import ModelEntry, read_recipe, run_recipe
-from outlast.results import Evaluation, load_result
+from outlast.results import Evaluation, load_result, save_result
 from outlast.tasks import regimes
 from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.regimes_bayes import leaky, not_told, told
@@ -205,7 +205,8 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     again = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}
     assert [path.name for path in times if times[path] != again[path]] == ["zero.json"]
 
-    # Another recipe in the same folder adds to its report and leaves the result that is there.
+    # Another recipe in the same folder adds to its report and leaves the result that is there; so does what is none.
+    save_result(control, tmp_path / "out" / "evaluated" / "result.json")
     whole = (tmp_path / "out" / "result.json").read_text()
     other = replace(small, models=[replace(small.models[0], name="other")], trained=[], repairs=small.repairs[:1])
     run_recipe(other, chosen=toy_task())
@@ -213,6 +214,9 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     report = (tmp_path / "out" / "report.html").read_text()
     assert "other-0" in report
     assert "gru-0" in report
+    (tmp_path / "out" / "result.json").write_text(whole.replace('"outlast": ', '"outlast":  '))
+    run_recipe(small, chosen=toy_task())
+    assert (tmp_path / "out" / "result.json").read_text() == whole
 
 
 @pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall", "families"])

@@ -12,7 +12,7 @@ from outlast.causes.changed import Changed
 from outlast.causes.missed import Missed
 from outlast.causes.numerics import Numerics
 from outlast.findings import Attribution, Cause, Coverage, Estimate, Remembrance
-from outlast.intervals import estimate_of, mean_interval
+from outlast.intervals import estimate_of, known_means, mean_interval
 from outlast.journey import Journey
 from outlast.results import Evaluation, Verdict
 from outlast.verdicts import cross_fitted_best, curve_of
@@ -267,8 +267,9 @@ def harder_data(seen: Journey | None, verdict: Verdict) -> Cause:
     if seen is None or len(seen.marks) < 8:
         return unasked(name, "the streams are too short to compare their beginning with their end")
     quarter = len(seen.marks) // 4
-    with np.errstate(invalid="ignore"):
-        rise = np.nanmean(seen.young[:, -quarter:], 1) - np.nanmean(seen.young[:, :quarter], 1)
+    rise = known_means(seen.young[:, -quarter:]) - known_means(seen.young[:, :quarter])
+    if np.isfinite(rise).sum() < 2:
+        return unasked(name, "too few streams have targets that count both early and late")
     each = estimate_of(rise)
     found = each.mean > verdict.tolerance and each.low > 0 and verdict.name != "fails"
     facts = {**_numbers("rise", each), "early": int(seen.marks[quarter - 1]), "late": int(seen.marks[-quarter])}

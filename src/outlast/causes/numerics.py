@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from outlast.findings import Estimate
-from outlast.intervals import estimate_of
+from outlast.intervals import estimate_of, known_means
 from outlast.journey import Journey, Scene, journey, nothing
 from outlast.model import Recurrent
 from outlast.state import State, StatePart, leaves, map_state
@@ -78,8 +78,10 @@ def numerics(scene: Scene, positions: np.ndarray, seen: Journey | None = None) -
     own = journey(chosen, nothing, positions) if seen is None else seen
     columns = np.searchsorted(own.marks, positions)
 
-    def apart(of: str) -> Estimate:
-        mine, theirs = getattr(own, of)[:count, columns], getattr(wide, of)
-        return estimate_of(np.nanmean(mine - theirs, 1))
+    def apart(of: str) -> np.ndarray:
+        return known_means(getattr(own, of)[:count, columns] - getattr(wide, of))
 
-    return Numerics(narrow, len(positions), apart("carried"), apart("young"), "")
+    both = [apart("carried"), apart("young")]
+    if min(np.isfinite(each).sum() for each in both) < 2:
+        return Numerics(narrow, len(positions), None, None, "too few streams have targets that count late")
+    return Numerics(narrow, len(positions), estimate_of(both[0]), estimate_of(both[1]), "")

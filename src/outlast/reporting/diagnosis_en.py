@@ -84,8 +84,8 @@ def positions(count: str) -> str:
 
 def asked_in(asked: str, measure: str) -> str:
     return (
-        f"All figures but the verdict's and the age curve's are of the {asked}, which says more about a single moment "
-        f"than the {measure} does."
+        f"Old and young states are compared by the {asked}, which says more about a single moment than the {measure} "
+        f"does."
     )
 
 

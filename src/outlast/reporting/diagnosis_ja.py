@@ -114,7 +114,7 @@ def positions(count: str) -> str:
 
 def asked_in(asked: str, measure: str) -> str:
     return (
-        f"判定と年齢曲線のほかの数値は{asked}によります。個々の時点については{measure}より多くのことがわかるためです。"
+        f"古い状態と若い状態の比較には{asked}を用います。個々の時点については{measure}より多くのことがわかるためです。"
     )
 
 

@@ -15,7 +15,7 @@ from outlast.scan.chunked import rwkv6_by
 from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import dense, operand, sizes, states_between
+from outlast.scan.operands import blank, dense, operand, sizes, states_between
 from outlast.scan.reference import check_axes, check_shapes
 
 
@@ -60,7 +60,7 @@ def _linear_scan(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
     initial_state = initial_state.contiguous()
-    outputs = torch.empty(v.shape)
+    outputs = blank(v.shape)
     final, between = torch.empty_like(initial_state), states_between(q, v, linear.PIECE, keep)
     axes, tasks, work = sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay)]
@@ -83,7 +83,7 @@ def _linear_scan_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
-    dq, dk, dv, d_decay = (torch.empty(tensor.shape) for tensor in (q, k, v, log_decay))
+    dq, dk, dv, d_decay = (blank(tensor.shape) for tensor in (q, k, v, log_decay))
     d_initial = torch.empty_like(d_final)
     axes, tasks, work = sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay)]

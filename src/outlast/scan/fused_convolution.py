@@ -9,7 +9,7 @@ from torch import Tensor
 
 from outlast.scan.kernels import convolution
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import dense
+from outlast.scan.operands import blank, dense
 from outlast.scan.reference import check_axes
 
 
@@ -33,7 +33,7 @@ def _inputs(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
 def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
     (B, T, D), W = x.shape, len(weight)
-    outputs, final = torch.empty(x.shape), torch.empty_like(window)
+    outputs, final = blank(x.shape), torch.empty_like(window)
     addresses = (t.data_ptr() for t in (window, weight, bias, outputs, final))
     spread(convolution.forward, B, 4 * W * x.numel(), (T, W, D), given, *addresses)
     return outputs, final
@@ -46,7 +46,7 @@ def _convolution_backward(
     (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
     d_outputs, d_final = d_outputs.contiguous(), d_final.contiguous()
     (B, T, D), W = x.shape, len(weight)
-    dx, d_window, d_weight = torch.empty(x.shape), torch.empty_like(window), torch.empty(B, W + 1, D)
+    dx, d_window, d_weight = blank(x.shape), torch.empty_like(window), blank(B, W + 1, D)
     addresses = (t.data_ptr() for t in (window, weight, bias, d_outputs, d_final, dx, d_window, d_weight))
     spread(convolution.backward, B, 12 * W * x.numel(), (T, W, D), given, *addresses)
     return dx, d_window, d_weight.sum(0)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from outlast.scan.kernels import delta
-from outlast.scan.kernels.layout import tiled
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import dense, operand
+from outlast.scan.operands import blank, dense, operand, states_between
 from outlast.scan.reference import check_axes
 
 
@@ -43,11 +42,6 @@ def _sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
     return (T, H, K, V), B * H, 4 * B * T * H * K * V
 
 
-def _between(q: Tensor, v: Tensor, keep: bool) -> Tensor:
-    B, T, H, K = q.shape
-    return q.new_empty(B, H, -(-T // delta.PIECE) if keep else 0, tiled(K, v.shape[-1]))
-
-
 @torch.library.custom_op("outlast::gated_delta", mutates_args=())
 def _gated_delta(
     q: Tensor,
@@ -61,8 +55,8 @@ def _gated_delta(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
     initial_state = initial_state.contiguous()
-    outputs = torch.empty(v.shape)
-    final, between = torch.empty_like(initial_state), _between(q, v, keep)
+    outputs = blank(v.shape)
+    final, between = torch.empty_like(initial_state), states_between(q, v, delta.PIECE, keep)
     sizes, tasks, work = _sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay, strength)]
     spread(
@@ -85,7 +79,7 @@ def _gated_delta_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
-    gradients = [torch.empty(tensor.shape) for tensor in (q, k, v, log_decay, strength)]
+    gradients = [blank(tensor.shape) for tensor in (q, k, v, log_decay, strength)]
     d_initial = torch.empty_like(d_final)
     sizes, tasks, work = _sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay, strength)]
@@ -99,7 +93,7 @@ def _gated_delta_backward(
 
 @_gated_delta.register_fake
 def _(q, k, v, log_decay, strength, initial_state, scale, keep):
-    return v.new_empty(v.shape), torch.empty_like(initial_state), _between(q, v, keep)
+    return v.new_empty(v.shape), torch.empty_like(initial_state), states_between(q, v, delta.PIECE, keep)
 
 
 @_gated_delta_backward.register_fake

@@ -12,7 +12,7 @@ from torch import Tensor
 from outlast.scan.fused_gated_norm import gated_norm
 from outlast.scan.kernels import dual
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import dense, operand, sizes, states_between
+from outlast.scan.operands import blank, dense, operand, sizes, states_between
 from outlast.scan.reference import check_dual, check_shapes
 
 
@@ -78,7 +78,7 @@ def _dual_scan(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
     initial_state, skip = initial_state.contiguous(), None if skip is None else skip.contiguous()
-    outputs, final = torch.empty(v.shape), torch.empty_like(initial_state)
+    outputs, final = blank(v.shape), torch.empty_like(initial_state)
     between = states_between(q, v, dual.PIECE, keep)
     axes, tasks, work = sizes(q, v)
     spread(
@@ -104,9 +104,9 @@ def _dual_scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     skip = None if skip is None else skip.contiguous()
-    dq, dk, dv, d_decay = (torch.empty(tensor.shape) for tensor in (q, k, v, log_decay))
-    d_step = torch.empty(v.shape[:3] if step is not None else (0, 0, 0))
-    d_skip = torch.empty(len(v), v.shape[2] if step is not None else 0)
+    dq, dk, dv, d_decay = (blank(tensor.shape) for tensor in (q, k, v, log_decay))
+    d_step = blank(v.shape[:3] if step is not None else (0, 0, 0))
+    d_skip = blank(len(v), v.shape[2] if step is not None else 0)
     d_initial = torch.empty_like(d_final)
     axes, tasks, work = sizes(q, v)
     spread(

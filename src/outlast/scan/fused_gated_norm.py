@@ -10,7 +10,7 @@ from torch import Tensor
 
 from outlast.scan.kernels import gated_norm as kernels
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import dense
+from outlast.scan.operands import blank, dense
 
 
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -30,7 +30,7 @@ def _tasks(x: Tensor) -> tuple[int, int]:
 
 @torch.library.custom_op("outlast::gated_norm", mutates_args=())
 def _gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
-    x, gate, weight, outputs = dense(x), dense(gate), weight.contiguous(), torch.empty(x.shape)
+    x, gate, weight, outputs = dense(x), dense(gate), weight.contiguous(), blank(x.shape)
     given = (_operand(x), _operand(gate), weight.data_ptr(), _operand(outputs))
     spread(kernels.forward, *_tasks(x), tuple(x.shape[1:]), np.float32(eps), *given)
     return outputs
@@ -42,7 +42,7 @@ def _gated_norm_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, gate, weight, d_outputs = dense(x), dense(gate), weight.contiguous(), dense(d_outputs)
     tasks, work = _tasks(x)
-    dx, d_gate, d_weight = torch.empty(x.shape), torch.empty(x.shape), torch.empty(tasks, len(weight))
+    dx, d_gate, d_weight = blank(x.shape), blank(x.shape), blank(tasks, len(weight))
     given = (_operand(x), _operand(gate), weight.data_ptr(), _operand(d_outputs))
     spread(
         kernels.backward, tasks, 2 * work, tuple(x.shape[1:]), np.float32(eps), *given, _operand(dx), _operand(d_gate),

@@ -10,7 +10,7 @@ from torch import Tensor
 from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import dense
+from outlast.scan.operands import blank, dense
 from outlast.scan.reference import check_axes
 
 
@@ -91,7 +91,7 @@ def _selective_scan(
     x, step, b, c = (dense(tensor) for tensor in (x, step, b, c))
     skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, initial_state = rate.contiguous(), initial_state.contiguous()
-    outputs, final, between = torch.empty(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
+    outputs, final, between = blank(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
     sizes, tasks, work = _sizes(x, rate)
     spread(
         selective.forward, tasks, work, sizes, gate is not None, _operand(x), _operand(step), rate.data_ptr(),
@@ -117,12 +117,12 @@ def _selective_scan_backward(
     x, step, b, c, d_outputs = (dense(tensor) for tensor in (x, step, b, c, d_outputs))
     skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, d_final = rate.contiguous(), d_final.contiguous()
-    dx, d_step, d_initial = torch.empty(x.shape), torch.empty(x.shape), torch.empty_like(d_final)
-    d_gate = torch.empty(x.shape if gate is not None else 0)
-    d_skip = torch.empty(len(x), x.shape[2] if gate is not None else 0)
-    d_rate = torch.empty(len(x), *rate.shape)
+    dx, d_step, d_initial = blank(x.shape), blank(x.shape), torch.empty_like(d_final)
+    d_gate = blank(x.shape if gate is not None else 0)
+    d_skip = blank(len(x), x.shape[2] if gate is not None else 0)
+    d_rate = blank(len(x), *rate.shape)
     sizes, tasks, work = _sizes(x, rate)
-    d_b, d_c = (torch.empty(tasks, *b.shape[1:]) for _ in range(2))
+    d_b, d_c = (blank(tasks, *b.shape[1:]) for _ in range(2))
     spread(
         selective.backward, tasks, 3 * work, sizes, gate is not None, _operand(x), _operand(step), rate.data_ptr(),
         _operand(b), _operand(c), 0 if skip is None else skip.data_ptr(), _operand(gate), between.data_ptr(),

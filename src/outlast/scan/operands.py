@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from outlast.scan.kernels.layout import tiled
 
 Operand = tuple[int, int, int, int]
 """Address, and bytes from row to row, from position to position, from head to head."""
+
+
+def blank(*shape: Any) -> Tensor:
+    """Memory for a kernel to fill: what torch's default device and dtype are does not matter to kernels."""
+    return torch.empty(*shape, dtype=torch.float32, device="cpu")
 
 
 def dense(tensor: Tensor) -> Tensor:

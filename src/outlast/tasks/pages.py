@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from outlast.errors import InputError
-from outlast.results import Repair, Verdict, write_atomically
+from outlast.results import Comparison, Repair, Verdict, load_result, write_atomically
 
 BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
 
@@ -23,6 +23,12 @@ def put_figures(page: Path, title: str, sections: Sequence[str], begin: str = BE
     if not found or not closed:
         raise InputError(f"{page} without the marks {begin} and {end}", "both, in this order", "put them into the page")
     write_atomically(page, f"{before}{begin}\n\n" + "\n\n".join(sections) + f"\n\n{end}{after}")
+
+
+def comparisons_in(folder: Path) -> dict[Path, Comparison]:
+    """The comparisons of a recipe's folder by the folder that each lies in; results of other kinds are none of them."""
+    found = {path.parent: load_result(path) for path in sorted(folder.glob("*/result.json"))}
+    return {path: result for path, result in found.items() if isinstance(result, Comparison)}
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from outlast.errors import InputError
-from outlast.results import CompareRow, Comparison, load_result
-from outlast.tasks.pages import put_figures, short_change, table, verdict_words, with_ends
+from outlast.results import CompareRow, Comparison
+from outlast.tasks.pages import comparisons_in, put_figures, short_change, table, verdict_words, with_ends
 
 
 def write_page(folder: Path, page: Path) -> None:
     """Put the tables of all finished comparisons in `folder`, one folder a model and seed, into `page`.
 
     Raises:
-        InputError: none is finished, or what lies there is no comparison.
+        InputError: none is finished.
     """
-    found = {path.parent.name: load_result(path) for path in sorted(folder.glob("*/result.json"))}
-    runs: dict[str, Comparison] = {}
-    for name, result in found.items():
-        if not isinstance(result, Comparison):
-            raise InputError(f"{folder / name} of kind {result.kind}", "a comparison", f"delete {folder / name}")
-        runs[name] = result
+    runs = {path.name: result for path, result in comparisons_in(folder).items()}
     if not runs:
         raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")
     put_figures(page, "The families", [_intro(runs), _bases(runs), _picks(runs), *_repairs(runs)])

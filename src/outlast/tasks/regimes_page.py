@@ -15,7 +15,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.results import Comparison, Evaluation, Repair, load_result, write_atomically
-from outlast.tasks.pages import put_figures, short_change, table, verdict_words, with_ends
+from outlast.tasks.pages import comparisons_in, put_figures, short_change, table, verdict_words, with_ends
 from outlast.tasks.regimes_bayes import leaky, told
 from outlast.tasks.regimes_data import CONCENTRATION, generate
 from outlast.tasks.regimes_plot import Front, front_plot
@@ -65,7 +65,7 @@ def read_runs(folder: Path) -> list[Run]:
     Raises:
         InputError: none is finished.
     """
-    found = [_read_run(path.parent) for path in sorted(folder.glob("*/result.json"))]
+    found = [_read_run(path) for path in comparisons_in(folder)]
     runs = [run for run in found if run is not None]
     if not runs:
         raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")

@@ -177,7 +177,7 @@ def _wrong_decision(outputs: Tensor, batch: Batch) -> Tensor:
     return ((outputs > 0.5) != batch.targets.bool()).float()
 
 
-DECISION_ERROR = Measure("speech_error", "error rate", _wrong_decision, False, 0.01)
+DECISION_ERROR = Measure("speech_error", "error rate", _wrong_decision, False, 0.01, worst=1.0)
 """1 where the probability of speech lies on the wrong side of a half."""
 
 

@@ -72,10 +72,10 @@ def speaker_measures(model: Recurrent) -> tuple[Measure, ...]:
 
     margin = Measure(
         "speaker_margin", "cosine", lambda outputs, batch: wrong_by(outputs, batch, places), False, 0.01,
-        outputs="embeddings",
+        worst=2.0, outputs="embeddings",
     )  # fmt: skip
     return (
-        Measure("speaker_error", "error rate", everywhere, False, 0.01, outputs="embeddings", smooth=margin),
+        Measure("speaker_error", "error rate", everywhere, False, 0.01, worst=1.0, outputs="embeddings", smooth=margin),
         Measure("speaker_error_at_window_ends", "error rate", at_window_ends, True, 0.01),
     )
 
