@@ -11,6 +11,7 @@ import contextvars
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -426,7 +427,10 @@ def svg(figure: Figure, key: str, title: str, description: str) -> str:
     if (found := _COLLECTED.get()) is not None:
         found[key] = (figure, title)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():
+        # The reader's browser has the fonts; here they only say how wide a text is.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):
