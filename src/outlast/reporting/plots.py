@@ -43,6 +43,8 @@ COLOUR = {variable: sentinel for sentinel, variable in VARIABLES.items()}
 _MARKERS = "osD^vPXh"
 _DASHES: tuple[tuple[float, ...], ...] = ((), (), (5, 2), (2, 1.5), (7, 2, 1.5, 2), (4, 1.5), (1.2, 1.5), (9, 3))
 _JAPANESE = ("Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "MS Gothic")
+# The reader's browser has the fonts; inside a page they only say how wide a text is.
+warnings.filterwarnings("ignore", "Glyph .* missing from font", module=r"outlast\.reporting\.(plots|maps)")
 _INSTALLED = {entry.name for entry in fontManager.ttflist}
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -427,10 +429,7 @@ def svg(figure: Figure, key: str, title: str, description: str) -> str:
     if (found := _COLLECTED.get()) is not None:
         found[key] = (figure, title)
     buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # The reader's browser has the fonts; here they only say how wide a text is.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):
