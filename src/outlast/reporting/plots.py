@@ -44,7 +44,9 @@ _MARKERS = "osD^vPXh"
 _DASHES: tuple[tuple[float, ...], ...] = ((), (), (5, 2), (2, 1.5), (7, 2, 1.5, 2), (4, 1.5), (1.2, 1.5), (9, 3))
 _JAPANESE = ("Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "MS Gothic")
 # The reader's browser has the fonts; inside a page they only say how wide a text is.
-warnings.filterwarnings("ignore", "Glyph .* missing from font", module=r"outlast\.reporting\.(plots|maps|trace_section)")
+warnings.filterwarnings(
+    "ignore", "Glyph .* missing from font", module=r"outlast\.reporting\.(plots|maps|trace_section)"
+)
 _INSTALLED = {entry.name for entry in fontManager.ttflist}
 STYLE: Any = {
     "svg.fonttype": "none",
