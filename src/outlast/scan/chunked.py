@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import check_axes, check_shapes, compute_dtype, each_head, gated_dual_by
+from outlast.scan.reference import compute_dtype, each_head, gated_dual_by
+from outlast.scan.shapes import check_axes, check_rwkv6, check_shapes
 
 CHUNK = 32
 """Positions a chunk has. Of 16, 32 and 64, the fastest at key 16 and value 32, forward and backward, on a CPU core."""
@@ -102,14 +103,7 @@ def rwkv6_by(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """`rwkv6` by any implementation of the linear recurrence."""
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTHK"),
-        bonus=(bonus, "HK"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_rwkv6(q, k, v, log_decay, bonus, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
     q, k, values, log_decay = (tensor.to(dtype) for tensor in (q, k, v, log_decay))
     late_k, late_v, late_decay = (F.pad(tensor[:, :-1], (0, 0, 0, 0, 1, 0)) for tensor in (k, values, log_decay))

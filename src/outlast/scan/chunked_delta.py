@@ -13,7 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from outlast.scan.reference import check_axes, compute_dtype
+from outlast.scan.reference import compute_dtype
+from outlast.scan.shapes import check_delta
 
 CHUNK = 32
 """Positions a chunk has."""
@@ -26,14 +27,7 @@ def gated_delta(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor, initial_state: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.gated_delta`, with the same arguments, results and errors."""
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTH"),
-        strength=(strength, "BTH"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_delta(q, k, v, log_decay, strength, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, strength, initial_state)
     given = [tensor.to(dtype) for tensor in (q, k, v, log_decay[..., None], strength[..., None])]
     state, outputs = initial_state.to(dtype), []

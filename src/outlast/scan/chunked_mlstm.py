@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from outlast.scan.reference import MLSTM_FLOOR, check_axes, compute_dtype
+from outlast.scan.reference import MLSTM_FLOOR, compute_dtype
+from outlast.scan.shapes import check_axes
 
 CHUNK = 32
 """Positions a chunk has."""

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from outlast.scan.reference import check_axes, compute_dtype
+from outlast.scan.reference import compute_dtype
+from outlast.scan.shapes import check_axes
 
 CHUNK = 16
 """Positions whose states exist at a time."""

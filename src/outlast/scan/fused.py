@@ -16,7 +16,7 @@ from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import blank, dense, operand, sizes, states_between
-from outlast.scan.reference import check_axes, check_shapes
+from outlast.scan.shapes import check_axes, check_shapes
 
 
 def linear_scan(
@@ -50,7 +50,6 @@ def rwkv6(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.rwkv6`, on the terms of `linear_scan`."""
-    check_axes(q=(q, "BTHK"), log_decay=(log_decay, "BTHK"), bonus=(bonus, "HK"))
     return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
 
 

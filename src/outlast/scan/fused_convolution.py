@@ -10,7 +10,7 @@ from torch import Tensor
 from outlast.scan.kernels import convolution
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import blank, dense
-from outlast.scan.reference import check_axes
+from outlast.scan.shapes import check_convolution
 
 
 def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
@@ -18,8 +18,7 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -
 
     For tensors on a CPU of at most float32, which is what it computes in. Differentiable once.
     """
-    check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
-    check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
+    check_convolution(x, weight, bias, window)
     outputs, final = _convolution(x.float(), window.float(), weight.float(), bias.float())
     return outputs.to(x.dtype), final
 

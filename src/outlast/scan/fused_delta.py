@@ -11,7 +11,7 @@ from torch import Tensor
 from outlast.scan.kernels import delta
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import blank, dense, operand, states_between
-from outlast.scan.reference import check_axes
+from outlast.scan.shapes import check_delta
 
 
 def gated_delta(
@@ -22,14 +22,7 @@ def gated_delta(
     For tensors on a CPU of at most float32, which is what it computes in. Differentiable once with respect to every
     tensor.
     """
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTH"),
-        strength=(strength, "BTH"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_delta(q, k, v, log_decay, strength, initial_state)
     given = [tensor.float() for tensor in (q, k, v, log_decay, strength, initial_state)]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     outputs, final, _ = _gated_delta(*(dense(tensor) for tensor in given[:3]), *given[3:], scale, keep)

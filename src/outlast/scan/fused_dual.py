@@ -13,7 +13,7 @@ from outlast.scan.fused_gated_norm import gated_norm
 from outlast.scan.kernels import dual
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import blank, dense, operand, sizes, states_between
-from outlast.scan.reference import check_dual, check_shapes
+from outlast.scan.shapes import check_dual, check_shapes
 
 
 def dual_scan(

@@ -11,7 +11,7 @@ from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import blank, dense
-from outlast.scan.reference import check_axes
+from outlast.scan.shapes import check_axes
 
 
 def selective_scan(

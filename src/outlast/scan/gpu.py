@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import check_axes, check_shapes, each_head, gated_dual_by
+from outlast.scan.reference import each_head, gated_dual_by
+from outlast.scan.shapes import check_axes, check_convolution, check_delta, check_rwkv6, check_shapes
 
 SERIES = "0.6"
 """The releases of fla-core whose kernels were held against the definitions; others have other signatures and faults."""
@@ -117,14 +118,7 @@ def rwkv6(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.rwkv6`, on the terms of `linear_scan`."""
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTHK"),
-        bonus=(bonus, "HK"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_rwkv6(q, k, v, log_decay, bonus, initial_state)
     # The step-by-step kernel's backward drops the gradient of the final state.
     steps = q.shape[1] <= SHORT and not _kept(q, k, v, log_decay, bonus, initial_state)
     kernel = _kernel("rwkv6", "fused_recurrent_rwkv6" if steps else "chunk_rwkv6")
@@ -138,14 +132,7 @@ def gated_delta(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor, initial_state: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.gated_delta`, on the terms of `linear_scan`; K at most `WIDEST_KEY`."""
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTH"),
-        strength=(strength, "BTH"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_delta(q, k, v, log_decay, strength, initial_state)
     # The step-by-step kernel has no backward.
     steps = q.shape[1] <= SHORT and not _kept(q, k, v, log_decay, strength, initial_state)
     kernel = _kernel("gated_delta_rule", "fused_recurrent_gated_delta_rule" if steps else "chunk_gated_delta_rule")
@@ -159,8 +146,7 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -
 
     For tensors on a GPU of at most float32. Differentiable once with respect to every tensor.
     """
-    check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
-    check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
+    check_convolution(x, weight, bias, window)
     convolve = importlib.import_module("fla.modules.causal_conv1d").causal_conv1d
     # fla carries W inputs, of which it never reads the first.
     carried = F.pad(window.float().transpose(1, 2), (1, 0))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.errors import InputError
+from outlast.scan.shapes import check_axes, check_convolution, check_delta, check_dual, check_rwkv6, check_shapes
 
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
@@ -17,28 +17,6 @@ def compute_dtype(*tensors: Tensor) -> torch.dtype:
     for tensor in tensors:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return dtype
-
-
-def check_shapes(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor) -> None:
-    """Raise InputError unless the shapes are those of `linear_scan`."""
-    given = ", ".join(
-        f"{name} {tuple(tensor.shape)}"
-        for name, tensor in (("q", q), ("k", k), ("v", v), ("log_decay", log_decay), ("initial_state", initial_state))
-    )
-    fits = q.dim() == 4 and v.dim() == 4 and q.shape[1] > 0 and q.shape == k.shape and q.shape[:2] == v.shape[:2]
-    if not (
-        fits
-        and q.shape[2] > 0
-        and v.shape[2] % q.shape[2] == 0
-        and log_decay.shape in (v.shape[:3], (*v.shape[:3], q.shape[3]))
-        and initial_state.shape == (v.shape[0], v.shape[2], q.shape[3], v.shape[3])
-    ):
-        raise InputError(
-            given,
-            "q, k (B, T, H or a divisor, K), v (B, T, H, V), log_decay (B, T, H) or (B, T, H, K), "
-            "initial_state (B, H, K, V), T ≥ 1",
-            "bring all five to one B, T, H, K and V",
-        )
 
 
 def each_head(shared: Tensor, heads: int) -> Tensor:
@@ -82,26 +60,6 @@ def linear_scan(
         state = log_decay_t.to(dtype).exp() * state + k_t * v_t
         outputs.append((q_t * state).sum(2))
     return torch.stack(outputs, 1).to(v.dtype), state
-
-
-def check_axes(**given: tuple[Tensor, str]) -> None:
-    """Raise InputError unless every tensor has the axes that its letters name, the same letter one size everywhere.
-
-    Args:
-        given: by name, a tensor and its axis letters, such as ``q=(q, "BTHK")``. T is at least 1.
-    """
-    sizes: dict[str, int] = {}
-    for tensor, letters in given.values():
-        if tensor.dim() == len(letters):
-            for letter, size in zip(letters, tensor.shape, strict=True):
-                sizes.setdefault(letter, size)
-    right = all(tuple(tensor.shape) == tuple(sizes.get(x, -1) for x in letters) for tensor, letters in given.values())
-    if not right or sizes.get("T", 1) == 0:
-        raise InputError(
-            ", ".join(f"{name} {tuple(tensor.shape)}" for name, (tensor, _) in given.items()),
-            ", ".join(f"{name} ({', '.join(letters)})" for name, (_, letters) in given.items()) + ", T ≥ 1",
-            "bring all of them to the same sizes",
-        )
 
 
 def retention(
@@ -152,14 +110,7 @@ def rwkv6(
     Raises:
         InputError: shapes that do not fit.
     """
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTHK"),
-        bonus=(bonus, "HK"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_rwkv6(q, k, v, log_decay, bonus, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
     state, outputs = initial_state.to(dtype), []
     weight = bonus.to(dtype)[..., None]
@@ -196,14 +147,7 @@ def gated_delta(
     Raises:
         InputError: shapes that do not fit.
     """
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_decay=(log_decay, "BTH"),
-        strength=(strength, "BTH"),
-        initial_state=(initial_state, "BHKV"),
-    )
+    check_delta(q, k, v, log_decay, strength, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, strength, initial_state)
     state, outputs = initial_state.to(dtype), []
     gates = log_decay.to(dtype).exp()[..., None, None], strength.to(dtype)[..., None]
@@ -340,12 +284,6 @@ def gated_dual_by(
     return gated_norm((outputs + values * skip[:, None]).flatten(2), gate, weight, eps).to(x.dtype), final
 
 
-def check_dual(x: Tensor, step: Tensor, rate: Tensor, skip: Tensor, gate: Tensor, weight: Tensor) -> None:
-    """Raise InputError unless these arguments of `gated_dual_scan` fit together."""
-    check_axes(x=(x, "BTHP"), step=(step, "BTH"), rate=(rate, "H"), skip=(skip, "H"))
-    check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"), weight=(weight, "D"))
-
-
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
     """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,)."""
     gated = x * F.silu(gate.to(compute_dtype(gate)))
@@ -367,8 +305,7 @@ def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) 
     Raises:
         InputError: shapes that do not fit.
     """
-    check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
-    check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
+    check_convolution(x, weight, bias, window)
     T = x.shape[1]
     joined = torch.cat([window, x.to(window.dtype)], 1)
     total = bias
