@@ -67,5 +67,6 @@ def _in_radii(region: Support, states: np.ndarray) -> np.ndarray:
 def _by_band(values: np.ndarray, bands: list[int]) -> np.ndarray:
     """The mean over streams and the columns of each band, repeated for its columns; (columns,) or (columns, F)."""
     number = np.array(bands)
-    means = np.stack([np.nanmean(values[:, number == band], (0, 1)) for band in range(number.max() + 1)])
-    return means[number]
+    flat = values.reshape(*values.shape[:2], -1)
+    means = [known_means(flat[:, number == band].reshape(-1, flat.shape[-1]).T) for band in range(number.max() + 1)]
+    return np.stack(means)[number].reshape(values.shape[1:])

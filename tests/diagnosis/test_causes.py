@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -114,3 +115,23 @@ def test_without_targets_there_is_no_cause() -> None:
     assert result.remembrance is not None
     assert result.left_out["causes"] == "the data have no targets to judge by"
     assert result.evaluation.oldest.age[1] == LENGTH // 1
+
+
+def test_a_training_context_of_one_position_says_what_could_not_be_asked() -> None:
+    result = diagnose(Averaging(forget=1.0, growth=0.3).eval(), parted(wandering()), train_context=1, settings=QUICK)
+    for part in ("coverage", "attribution", "trace", "changed places"):
+        assert "single position" in result.left_out[part], part
+    assert result.attribution is None
+    assert result.trace is None
+
+
+def test_targets_that_count_only_late_are_diagnosed_too() -> None:
+    """Early marks have no losses then, in any stream."""
+    streams = wandering()
+    weights = np.zeros(len(streams.inputs), np.float32)
+    for start, length in zip(streams.starts, streams.lengths, strict=True):
+        weights[start + length // 2 : start + length] = 1
+    parts = parted(replace(streams, weights=weights))
+    result = diagnose(Averaging(forget=1.0, growth=0.3).eval(), parts, train_context=T, settings=QUICK)
+    assert result.main is not None
+    assert result.main.name == "unexplored_state"
