@@ -196,7 +196,7 @@ def test_the_operator_keeps_torchs_promises(kind):
     """Shapes without data for torch.compile, no argument edited, gradients registered."""
     arguments = [x.requires_grad_() for x in make(kind, 2, 33, 2, 3, 4)]
     torch.library.opcheck(
-        _operator(kind),
+        _operator(kind).overload,
         (*arguments, 0.3, True),
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
     )

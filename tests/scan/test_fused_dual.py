@@ -98,6 +98,8 @@ def test_the_operators_keep_torchs_promises():
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     decay = (-step).detach().requires_grad_()
     for around in ((step, skip), ()):
-        torch.library.opcheck(fused_dual._dual_scan, (c, b, x, decay, state, 1.0, True, *around), test_utils=checks)
+        torch.library.opcheck(
+            fused_dual._dual_scan.overload, (c, b, x, decay, state, 1.0, True, *around), test_utils=checks
+        )
     given = (x.detach().flatten(2).requires_grad_(), gate, weight, 1e-5)
-    torch.library.opcheck(fused_gated_norm._gated_norm, given, test_utils=checks)
+    torch.library.opcheck(fused_gated_norm._gated_norm.overload, given, test_utils=checks)

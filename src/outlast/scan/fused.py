@@ -15,7 +15,7 @@ from outlast.scan.chunked import rwkv6_by
 from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operand, sizes, states_between
+from outlast.scan.operands import blank, dense, operand, operator, operator_once, sizes, states_between
 from outlast.scan.shapes import check_axes, check_shapes
 
 
@@ -53,7 +53,7 @@ def rwkv6(
     return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
 
 
-@torch.library.custom_op("outlast::linear_scan", mutates_args=())
+@operator("linear_scan")
 def _linear_scan(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,7 +70,7 @@ def _linear_scan(
     return outputs, final, between
 
 
-@torch.library.custom_op("outlast::linear_scan_backward", mutates_args=())
+@operator_once("linear_scan_backward")
 def _linear_scan_backward(
     q: Tensor,
     k: Tensor,

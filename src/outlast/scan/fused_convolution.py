@@ -9,7 +9,7 @@ from torch import Tensor
 
 from outlast.scan.kernels import convolution
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense
+from outlast.scan.operands import blank, dense, operator, operator_once
 from outlast.scan.shapes import check_convolution
 
 
@@ -28,7 +28,7 @@ def _inputs(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
     return x, (x.data_ptr(), 4 * x.stride(0), 4 * x.stride(1))
 
 
-@torch.library.custom_op("outlast::short_convolution", mutates_args=())
+@operator("short_convolution")
 def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
     (B, T, D), W = x.shape, len(weight)
@@ -38,7 +38,7 @@ def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tup
     return outputs, final
 
 
-@torch.library.custom_op("outlast::short_convolution_backward", mutates_args=())
+@operator_once("short_convolution_backward")
 def _convolution_backward(
     x: Tensor, window: Tensor, weight: Tensor, bias: Tensor, d_outputs: Tensor, d_final: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

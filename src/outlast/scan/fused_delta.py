@@ -10,7 +10,7 @@ from torch import Tensor
 
 from outlast.scan.kernels import delta
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operand, states_between
+from outlast.scan.operands import blank, dense, operand, operator, operator_once, states_between
 from outlast.scan.shapes import check_delta
 
 
@@ -35,7 +35,7 @@ def _sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
     return (T, H, K, V), B * H, 4 * B * T * H * K * V
 
 
-@torch.library.custom_op("outlast::gated_delta", mutates_args=())
+@operator("gated_delta")
 def _gated_delta(
     q: Tensor,
     k: Tensor,
@@ -59,7 +59,7 @@ def _gated_delta(
     return outputs, final, between
 
 
-@torch.library.custom_op("outlast::gated_delta_backward", mutates_args=())
+@operator_once("gated_delta_backward")
 def _gated_delta_backward(
     q: Tensor,
     k: Tensor,

@@ -12,7 +12,7 @@ from torch import Tensor
 from outlast.scan.fused_gated_norm import gated_norm
 from outlast.scan.kernels import dual
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operand, sizes, states_between
+from outlast.scan.operands import blank, dense, operand, operator, operator_once, sizes, states_between
 from outlast.scan.shapes import check_dual, check_shapes
 
 
@@ -64,7 +64,7 @@ def gated_dual_scan(
     return gated_norm(outputs.flatten(2), gate, weight, eps).to(x.dtype), final
 
 
-@torch.library.custom_op("outlast::dual_scan", mutates_args=())
+@operator("dual_scan")
 def _dual_scan(
     q: Tensor,
     k: Tensor,
@@ -89,7 +89,7 @@ def _dual_scan(
     return outputs, final, between
 
 
-@torch.library.custom_op("outlast::dual_scan_backward", mutates_args=())
+@operator_once("dual_scan_backward")
 def _dual_scan_backward(
     q: Tensor,
     k: Tensor,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from outlast.scan.kernels import gated_norm as kernels
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense
+from outlast.scan.operands import blank, dense, operator, operator_once
 
 
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -28,7 +27,7 @@ def _tasks(x: Tensor) -> tuple[int, int]:
     return len(x) * -(-x.shape[1] // kernels.PIECE), 20 * x.numel()
 
 
-@torch.library.custom_op("outlast::gated_norm", mutates_args=())
+@operator("gated_norm")
 def _gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
     x, gate, weight, outputs = dense(x), dense(gate), weight.contiguous(), blank(x.shape)
     given = (_operand(x), _operand(gate), weight.data_ptr(), _operand(outputs))
@@ -36,7 +35,7 @@ def _gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
     return outputs
 
 
-@torch.library.custom_op("outlast::gated_norm_backward", mutates_args=())
+@operator_once("gated_norm_backward")
 def _gated_norm_backward(
     x: Tensor, gate: Tensor, weight: Tensor, d_outputs: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense
+from outlast.scan.operands import blank, dense, operator, operator_once
 from outlast.scan.shapes import check_axes
 
 
@@ -75,7 +75,7 @@ def _between(x: Tensor, rate: Tensor, keep: bool) -> Tensor:
     return x.new_empty(B, -(-D // LANES), -(-T // selective.PIECE) if keep else 0, N, LANES)
 
 
-@torch.library.custom_op("outlast::selective_scan", mutates_args=())
+@operator("selective_scan")
 def _selective_scan(
     x: Tensor,
     step: Tensor,
@@ -101,7 +101,7 @@ def _selective_scan(
     return outputs, final, between
 
 
-@torch.library.custom_op("outlast::selective_scan_backward", mutates_args=())
+@operator_once("selective_scan_backward")
 def _selective_scan_backward(
     x: Tensor,
     step: Tensor,

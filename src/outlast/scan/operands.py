@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from outlast.scan.kernels.layout import tiled
+
+
+class Operator:
+    """A function of tensors on a CPU as a torch operator, ``outlast::NAME``.
+
+    Not `torch.library.custom_op`: that brings in the whole of torch's compiler at the first call, some 0.7 seconds.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name = f"outlast::{name}"
+        torch.library.define(self.name, torch.library.infer_schema(function, mutates_args=()))
+        torch.library.impl(self.name, "cpu", function)
+        self.overload = getattr(torch.ops.outlast, name).default
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.overload(*arguments)
+
+    def register_fake(self, function: Callable[..., Any]) -> None:
+        """Say what shapes it gives, for torch's tracers."""
+        torch.library.register_fake(self.name, function)
+
+    def register_autograd(self, gradients: Callable[..., Any], setup_context: Callable[..., None]) -> None:
+        """Say what its gradients are."""
+        torch.library.register_autograd(self.name, gradients, setup_context=setup_context)
+
+
+def operator(name: str) -> Callable[[Callable[..., Any]], Operator]:
+    """Make the function below it an `Operator`."""
+    return functools.partial(Operator, name)
+
+
+def operator_once(name: str) -> Callable[[Callable[..., Any]], Operator]:
+    """Make the function below it an `Operator` without gradients: asking for them is an error, not a zero."""
+
+    def made(function: Callable[..., Any]) -> Operator:
+        found = Operator(name, function)
+        found.register_autograd(_refuse, lambda ctx, inputs, output: None)
+        return found
+
+    return made
+
+
+def _refuse(ctx: Any, *gradients: Tensor | None) -> None:
+    raise RuntimeError("compiled scans are differentiable once; force OUTLAST_SCAN=chunked for second derivatives")
+
 
 Operand = tuple[int, int, int, int]
 """Address, and bytes from row to row, from position to position, from head to head."""
