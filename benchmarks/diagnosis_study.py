@@ -109,7 +109,8 @@ def _learner(
     family: str, number: int, name: str, streams: Callable[..., Streams], seed: int, folder: Path
 ) -> Recurrent:
     """A small network trained on windows of what `streams` makes; from the folder where it was kept."""
-    fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=1)
+    layers = 2 if family == "hybrid" else 1  # attention comes in turns with recurrence
+    fresh = build(family, inputs=InputSpec("features", 1), outputs=1, seed=number, width=16, layers=layers)
     train = streams(streams=512, seed=seed + number)
     return _kept(folder / f"{name}-{family}", fresh, lambda model: fit(
         model, train, objective(None, model, train), Zero(), T, TrainSettings(steps=600, learning_rate=5e-3)
