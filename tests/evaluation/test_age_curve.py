@@ -310,10 +310,12 @@ def test_the_model_is_only_read():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_progress_goes_up_to_exactly_the_whole():
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_goes_up_to_exactly_the_whole(jobs):
     """A bar that stops at 80 % or jumps back is a bar nobody believes."""
     seen: list[float] = []
-    evaluate(gru(), wavy(9, 300), train_context=16, settings=EvalSettings(targets=64, chunk=32), progress=seen.append)
+    settings = EvalSettings(targets=64, chunk=32, jobs=jobs)
+    evaluate(gru(), wavy(9, 300), train_context=16, settings=settings, progress=seen.append)
     assert seen == sorted(seen)
     assert len(seen) > 10
     assert seen[-1] == 1.0

@@ -77,7 +77,8 @@ def check_ascending(table: TableFile, name: str, clock: Clock, group: np.ndarray
             f"{clock.at(later)} after {clock.at(later - 1)} in time column {name!r}, {table.place(int(rows[later]))} "
             f"of {table.path}",
             "times that ascend within a stream",
-            "sort the rows by time; where they are of several streams, name the column that tells them apart (stream)",
+            "sort the rows by time; where they are of several streams, name the column that tells them apart (stream); "
+            "where clocks were put back, give times in UTC or with offsets",
         )
 
 
@@ -94,7 +95,10 @@ def _parsed(table: TableFile, name: str, column: pa.Array) -> tuple[np.ndarray, 
         if zoned not in (None, moment.tzinfo is not None):
             raise _wrong(table, name, row, f"{text!r} {'without' if zoned else 'with'} an offset unlike those before")
         zoned = moment.tzinfo is not None
-        times[row] = moment.astimezone(UTC).replace(tzinfo=None) if zoned else moment
+        try:
+            times[row] = moment.astimezone(UTC).replace(tzinfo=None) if zoned else moment
+        except OverflowError:  # at the ends of what a calendar holds
+            raise _wrong(table, name, row, repr(text)) from None
     return times, "UTC" if zoned else None
 
 
