@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study forecast-study \
+.PHONY: bench browser install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study forecast-study \
 	test lint clean
 
 install: .venv/installed
@@ -55,8 +55,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# Reports are looked at in the system's own Chromium (Debian: the package chromium).
-test: lint
+# Reports are looked at in the system's own Chromium; where it is missing, root gets it from Debian.
+browser:
+	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| { echo "the tests need a browser: install the package chromium"; exit 2; }
+
+test: lint browser
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/python -m pytest -n 2
