@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench browser install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table diagnosis-study forecast-study \
-	test lint clean
+.PHONY: bench browser install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table \
+	diagnosis-study forecast-study test lint clean
 
 install: .venv/installed
 
