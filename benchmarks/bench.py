@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -382,7 +383,7 @@ def main() -> None:
     (options.out / "result.json").write_text(json.dumps(result, indent=1))
     plot(curves, options.out / "cost.svg")
     if options.page:
-        plot(curves, options.page.with_name("performance-cost.svg"))
+        shutil.copyfile(options.out / "cost.svg", options.page.with_name("performance-cost.svg"))
         put_figures(options.page, "Performance", sections(result))
 
 

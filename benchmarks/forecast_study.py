@@ -20,8 +20,10 @@ import torch
 from outlast import checkpoints
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.prediction import SEEN, forecast
+from outlast.model import Recurrent
+from outlast.prediction import SEEN, forecast, noise_of
 from outlast.results import Evaluation, write_atomically
+from outlast.streams import Streams
 from outlast.tasks.pages import put_figures, with_ends
 from outlast.tasks.pages import table as figures
 from outlast.tasks.regimes import HAZARD, TRAIN_CONTEXT, regimes
@@ -51,17 +53,16 @@ def row(folder: Path, name: str) -> Row:
     streams = switching_streams(STREAMS, LENGTH, HAZARD, SEED)
     late = _measured(model, streams, EvalSettings(targets=LENGTH // 32, ends_only=True, max_length=LENGTH, jobs=2))
     bands = [band for band in early.age_curve if TRAIN_CONTEXT <= band.age[0] <= SEEN * TRAIN_CONTEXT]
-    noise = float(np.median([(band.excess_high - band.excess_low) / 6 for band in bands]))
     curve = [(band.age[0], band.excess) for band in bands]
-    ahead = forecast(curve, TRAIN_CONTEXT, noise=noise, at=late.oldest.age[0])
+    ahead = forecast(curve, TRAIN_CONTEXT, noise=noise_of(bands), at=late.oldest.age[0])
     assert ahead is not None
     assert late.verdict is not None
     verdict = late.verdict
     return Row(name, ahead.expected, ahead.log_linear, verdict.excess, verdict.low, verdict.high)
 
 
-def _measured(model: torch.nn.Module, streams: object, settings: EvalSettings) -> Evaluation:
-    return evaluate(model, streams, train_context=TRAIN_CONTEXT, settings=settings)  # type: ignore[arg-type]
+def _measured(model: Recurrent, streams: Streams, settings: EvalSettings) -> Evaluation:
+    return evaluate(model, streams, train_context=TRAIN_CONTEXT, settings=settings)
 
 
 def table(rows: list[Row]) -> str:

@@ -28,7 +28,7 @@ from outlast.measures import Measure, default_measures, outputs_of
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.passes import WORST_SHARE
-from outlast.prediction import checked, forecast
+from outlast.prediction import checked, forecast, noise_of
 from outlast.remembrance import effective_remembrance
 from outlast.results import VERSION, Diagnosis, Evaluation
 from outlast.streams import Split, Streams, split
@@ -307,13 +307,9 @@ def _result(
     left_out: dict[str, str],
     began: float,
 ) -> Diagnosis:
-    curve = [(band.age[0], band.excess) for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
-    noise = [
-        (band.excess_high - band.excess_low) / 2 / 3
-        for band in evaluation.age_curve
-        if band.age[0] >= evaluation.train_context
-    ]
-    known: dict[str, Any] = {"train_context": evaluation.train_context, "noise": float(np.median(noise))}
+    past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
+    curve = [(band.age[0], band.excess) for band in past]
+    known: dict[str, Any] = {"train_context": evaluation.train_context, "noise": noise_of(past)}
     ahead = forecast(curve, **known) if evaluation.short else None
     if ahead is not None:
         ahead = replace(ahead, checked=checked(curve, **known)) if math.isfinite(ahead.expected) else None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from outlast.findings import Forecast, ForecastCheck
+from outlast.results import AgeBand
 
 SEEN = 64
 """Ages up to this many training contexts are looked at."""
@@ -20,6 +21,14 @@ SEEN = 64
 AT = 1_000_000
 PRIOR_DAMPING, PRIOR_WEIGHT = 0.5, 1.0
 """Where rises are few or small beside their noise, the damping stays near this."""
+
+
+def noise_of(bands: Sequence[AgeBand]) -> float:
+    """The standard error of the excess at one age, the median over `bands`.
+
+    Their intervals, simultaneous over some dozen bands, reach about three standard errors to either side.
+    """
+    return float(np.median([(band.excess_high - band.excess_low) / 6 for band in bands]))
 
 
 def damping(rises: Sequence[float], noise: float) -> float:

@@ -217,7 +217,7 @@ def packages(monkeypatch):
         kernels = _Kernels()
         for name in ("fla", "fla.ops", "fla.modules", "fla.modules.causal_conv1d"):
             monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-        sys.modules["fla.modules.causal_conv1d"].causal_conv1d = kernels.causal_conv1d  # type: ignore[attr-defined]
+        vars(sys.modules["fla.modules.causal_conv1d"])["causal_conv1d"] = kernels.causal_conv1d
         for name, functions in _MODULES.items():
             module = types.ModuleType(f"fla.ops.{name}")
             for function in functions:

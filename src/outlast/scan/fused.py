@@ -15,7 +15,7 @@ from outlast.scan.chunked import rwkv6_by
 from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operand, operator, operator_once, sizes, states_between
+from outlast.scan.operands import asked_of, blank, dense, operand, operator, operator_once, sizes, states_between
 from outlast.scan.shapes import check_axes, check_shapes
 
 
@@ -112,10 +112,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     q, _k, v, *_others = ctx.saved_tensors
-    B, K, (H, V) = len(q), q.shape[-1], v.shape[2:]
-    d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
-    d_final = v.new_zeros(B, H, K, V) if d_final is None else d_final
-    return *_linear_scan_backward(*ctx.saved_tensors, d_outputs, d_final, ctx.scale), None, None
+    return *_linear_scan_backward(*ctx.saved_tensors, *asked_of(q, v, d_outputs, d_final), ctx.scale), None, None
 
 
 _linear_scan.register_autograd(_gradients, setup_context=_remember)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from outlast.scan.kernels import delta
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operand, operator, operator_once, states_between
+from outlast.scan.operands import asked_of, blank, dense, operand, operator, operator_once, states_between
 from outlast.scan.shapes import check_delta
 
 
@@ -102,10 +102,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     q, _k, v, *_others = ctx.saved_tensors
-    B, _, H, K = q.shape
-    d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
-    d_final = v.new_zeros(B, H, K, v.shape[-1]) if d_final is None else d_final
-    return *_gated_delta_backward(*ctx.saved_tensors, d_outputs, d_final, ctx.scale), None, None
+    return *_gated_delta_backward(*ctx.saved_tensors, *asked_of(q, v, d_outputs, d_final), ctx.scale), None, None
 
 
 _gated_delta.register_autograd(_gradients, setup_context=_remember)

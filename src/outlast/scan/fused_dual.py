@@ -12,7 +12,7 @@ from torch import Tensor
 from outlast.scan.fused_gated_norm import gated_norm
 from outlast.scan.kernels import dual
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operand, operator, operator_once, sizes, states_between
+from outlast.scan.operands import asked_of, blank, dense, operand, operator, operator_once, sizes, states_between
 from outlast.scan.shapes import check_dual, check_shapes
 
 
@@ -138,10 +138,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     q, _k, v, *_others, step, _skip = ctx.saved_tensors
-    B, K, (H, V) = len(q), q.shape[-1], v.shape[2:]
-    d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
-    d_final = v.new_zeros(B, H, K, V) if d_final is None else d_final
-    *common, d_step, d_skip = _dual_scan_backward(*ctx.saved_tensors, d_outputs, d_final, ctx.scale)
+    *common, d_step, d_skip = _dual_scan_backward(*ctx.saved_tensors, *asked_of(q, v, d_outputs, d_final), ctx.scale)
     around = (None, None) if step is None else (d_step, d_skip)
     return *common, None, None, *around
 

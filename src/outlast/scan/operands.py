@@ -93,3 +93,10 @@ def states_between(q: Tensor, v: Tensor, piece: int, keep: bool) -> Tensor:
     B, T, _, K = q.shape
     H, V = v.shape[2:]
     return q.new_empty(B, H, -(-T // piece) if keep else 0, tiled(K, V))
+
+
+def asked_of(q: Tensor, v: Tensor, d_outputs: Tensor | None, d_final: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The gradients (B, T, H, V) and (B, H, K, V) that a scan over q and v is asked for, zeros where there is none."""
+    B, _, H, V = v.shape
+    d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
+    return d_outputs, v.new_zeros(B, H, q.shape[-1], V) if d_final is None else d_final
