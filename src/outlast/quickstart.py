@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from outlast import checkpoints
-from outlast.errors import InputError
 from outlast.intervals import mean_interval
 from outlast.interventions import Zero
 from outlast.model import Recurrent
@@ -24,7 +23,7 @@ from outlast.results import (
     Comparison,
     Evaluation,
     Repair,
-    load_result,
+    load_as,
     save_result,
     write_atomically,
 )
@@ -114,10 +113,7 @@ def quickstart_seeds(
             began = time.monotonic()
             quickstart(folder, seed, jobs, progress, name)
             took.append(time.monotonic() - began)
-        result = load_result(folder)
-        if not isinstance(result, Comparison):
-            raise InputError(f"{folder}/result.json of kind {result.kind}", "a comparison", f"delete {folder}")
-        results[seed] = result
+        results[seed] = load_as(folder, Comparison)
     text = seeds_page(results, took)
     if page:
         write_atomically(page, text)

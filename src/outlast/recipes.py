@@ -28,7 +28,7 @@ from outlast.model import Recurrent
 from outlast.objectives import objective
 from outlast.repairs import Progress, compare, side_by_side
 from outlast.reporting import write_report
-from outlast.results import Comparison, load_result, save_result
+from outlast.results import Comparison, load_as, load_result, save_result
 from outlast.streams import Split, Streams
 from outlast.tasks import Task, task
 from outlast.tasks.pages import comparisons_in
@@ -260,7 +260,7 @@ class _Unit:
         """The comparison of all repairs of this base."""
         target = self.folder / "result.json"
         if target.exists():
-            return _loaded(target, Comparison)
+            return load_as(target, Comparison)
         done = compare(
             checkpoints.load(self.folder / "base"),
             self.task.streams(),
@@ -352,10 +352,3 @@ class _Unit:
 
     def _forget(self, name: str) -> None:
         shutil.rmtree(self._checkpoint(name), ignore_errors=True)
-
-
-def _loaded(path: Path, kind: type[Any]) -> Any:
-    result = load_result(path)
-    if not isinstance(result, kind):
-        raise InputError(f"{path} of kind {result.kind}", f"a result of class {kind.__name__}", f"delete {path}")
-    return result

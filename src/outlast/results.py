@@ -15,7 +15,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
@@ -381,3 +381,14 @@ def plain(value: float) -> float:
     if not math.isfinite(value):
         raise OverflowError("a measured value is not finite")
     return value
+
+
+Kind = TypeVar("Kind", bound=Result)
+
+
+def load_as(path: str | Path, kind: type[Kind]) -> Kind:
+    """`load_result` where only one kind will do. Raises InputError for a result of another."""
+    result = load_result(path)
+    if not isinstance(result, kind):
+        raise InputError(f"{path} of kind {result.kind}", f"a {kind.__name__}", f"delete {path} and run the same again")
+    return result

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from outlast.errors import InputError
-from outlast.results import Comparison, Evaluation, load_result
+from outlast.results import Comparison, Evaluation, load_as
 from outlast.tasks.pages import put_figures, short_change, table, verdict_words, with_ends
 
 
 def write_page(folder: Path, page: Path) -> None:
     """Put the tables of the comparison in `folder` into `page`."""
-    result = load_result(folder)
-    if not isinstance(result, Comparison):
-        raise InputError(f"{folder}/result.json of kind {result.kind}", "a comparison", f"delete {folder}, run again")
+    result = load_as(folder, Comparison)
     put_figures(page, "Streaming recall", [_intro(result), _verdicts(result), _ages(result), _distances(result)])
 
 

@@ -9,18 +9,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.results import Comparison, Evaluation, Repair, load_result, write_atomically
+from outlast.results import Comparison, Evaluation, Repair, load_as, write_atomically
 from outlast.tasks.pages import comparisons_in, put_figures, short_change, table, verdict_words, with_ends
 from outlast.tasks.regimes_bayes import leaky, told
 from outlast.tasks.regimes_data import CONCENTRATION, generate
 from outlast.tasks.regimes_plot import Front, front_plot
 
-Kind = TypeVar("Kind", Comparison, Evaluation)
 _LEAKS = (1.0, 0.999, 0.998, 0.995, 0.993, 0.99, 0.98)
 TOLD, NOT_TOLD = "bayes_told", "bayes_not_told"
 
@@ -65,7 +63,7 @@ def read_runs(folder: Path) -> list[Run]:
     Raises:
         InputError: none is finished.
     """
-    found = [_read_run(path) for path in comparisons_in(folder)]
+    found = [_read_run(path, comparison) for path, comparison in comparisons_in(folder).items()]
     runs = [run for run in found if run is not None]
     if not runs:
         raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")
@@ -91,11 +89,10 @@ def write_page(folder: Path, page: Path) -> None:
     put_figures(page, "A stream whose rule changes", sections)
 
 
-def _read_run(folder: Path) -> Run | None:
+def _read_run(folder: Path, comparison: Comparison) -> Run | None:
     family, _, seed = folder.name.rpartition("-")
-    comparison = _load(folder / "result.json", Comparison)
     control = folder / "controls" / "stationary"
-    controls = [_load(path, Evaluation) for path in sorted(control.glob("*.json"))]
+    controls = [load_as(path, Evaluation) for path in sorted(control.glob("*.json"))]
     by_name = {done.model["name"]: done for done in controls}
     if not {"base", *(row.name for row in comparison.rows)} <= by_name.keys():
         return None
@@ -103,20 +100,11 @@ def _read_run(folder: Path) -> Run | None:
     rows |= {row.name: Measured(row.repair.after, by_name[row.name], row.repair) for row in comparison.rows}
     trained = {}
     for path in sorted((folder / "trained").glob("*/result.json")):
-        done = _load(path, Evaluation)
+        done = load_as(path, Evaluation)
         if not path.with_name("stationary.json").exists():
             continue
-        trained[done.model["name"]] = Measured(done, _load(path.with_name("stationary.json"), Evaluation))
+        trained[done.model["name"]] = Measured(done, load_as(path.with_name("stationary.json"), Evaluation))
     return Run(family, int(seed), rows | trained, tuple(trained))
-
-
-def _load(path: Path, kind: type[Kind]) -> Kind:
-    result = load_result(path)
-    if not isinstance(result, kind):
-        raise InputError(
-            f"{path} of kind {result.kind}", f"a {kind.__name__}", f"delete {path} and run the recipe again"
-        )
-    return result
 
 
 def expected_run(row: str, train_context: int) -> float | None:

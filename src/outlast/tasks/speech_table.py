@@ -27,7 +27,7 @@ from outlast.intervals import mean_interval
 from outlast.interventions import Carry, FittedNoise, Intervention, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.objectives import Objective, self_distillation
-from outlast.results import Evaluation, load_result, save_result, write_atomically
+from outlast.results import Evaluation, load_as, save_result, write_atomically
 from outlast.streams import Split, Streams
 from outlast.tasks.pages import put_figures
 from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
@@ -175,19 +175,13 @@ def read(out: Path) -> dict[str, Any]:
     """What `run` left in a folder: ``base``, ``rows`` (provenance and evaluation of each), ``partials``, ``silero``."""
     rows = []
     for folder in sorted((out / "rows").iterdir()):
-        rows.append((checkpoints.read_record(folder / "model")["provenance"], _evaluation(folder)))
+        rows.append((checkpoints.read_record(folder / "model")["provenance"], load_as(folder, Evaluation)))
     return {
-        "base": _evaluation(out / "base"),
+        "base": load_as(out / "base", Evaluation),
         "rows": rows,
         "partials": json.loads((out / "partials.json").read_text()),
-        "silero": _evaluation(out / "silero"),
+        "silero": load_as(out / "silero", Evaluation),
     }
-
-
-def _evaluation(folder: Path) -> Evaluation:
-    result = load_result(folder)
-    assert isinstance(result, Evaluation)
-    return result
 
 
 def say(text: str) -> None:
