@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,14 +44,36 @@ class Planted(Recurrent):
     def state_parts(self) -> tuple[StatePart, ...]:
         return (StatePart("layers.read", "counter"), StatePart("layers.drift", "recurrent"))
 
+    def margin(self, age: Tensor) -> Tensor:
+        return self.skill(age)
+
     def forward(self, inputs: Tensor, state: PlantedState) -> tuple[Tensor, PlantedState]:
         steps = inputs.shape[1]
         age = state.read[:, None] + torch.arange(steps)
-        margin = self.skill(age)
+        margin = self.margin(age)
         right = inputs[..., 0].sign()  # +1: class 1
         logits = torch.stack([-margin * right / 2, margin * right / 2], -1)
         read = state.read + steps
         return logits, PlantedState(read, self.drift * read[:, None].expand(-1, 4) + 1.0)
+
+
+class Learning(Planted):
+    """Its skill depends on a number that training finds where it meets ages that the number matters for.
+
+    Args:
+        law: (ages, the number) -> logit margin for the right class.
+        value: the number to begin with.
+    """
+
+    def __init__(self, law: Callable[[Tensor, Tensor], Tensor], value: float) -> None:
+        super().__init__(None)
+        self.law, self.value = law, torch.nn.Parameter(torch.tensor(value))
+
+    def state_parts(self) -> tuple[StatePart, ...]:
+        return (StatePart("layers.read", "recurrent"), StatePart("layers.drift", "recurrent"))
+
+    def margin(self, age: Tensor) -> Tensor:
+        return self.law(age, self.value)
 
 
 def coin_streams(

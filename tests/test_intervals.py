@@ -7,8 +7,7 @@ import pytest
 
 from outlast.intervals import mean_interval, streams_to_decide
 from outlast.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.results import Benefit, ShortContext
-from outlast.verdicts import Curve, cross_fitted_best, judge, overlap_losses, refusal, reset_losses, short_context
+from outlast.verdicts import Curve, cross_fitted_best, judge, overlap_losses, reset_losses
 
 T = 4
 BANDS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (32, 64))
@@ -163,44 +162,3 @@ def test_resets_are_read_off_gapless_bands_weighted_by_width():
     periods, values = overlap_losses(Curve(BANDS, losses, T))
     assert periods == [2, 4, 8, 16]
     np.testing.assert_array_equal(values[:, 0], [1, 2, 3, 4])
-
-
-def test_short_context_is_the_mean_over_bands_paired_by_stream():
-    """Streams that are hard in both curves cancel, and the worst band is named."""
-    before = curve(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, noise=0.0)
-    after = Curve(BANDS, before.losses + np.array([0.0, 0.03, 0.0, 5.0, 5.0, 5.0])[:, None], T)
-    change = short_context(before, after, CROSS_ENTROPY)
-    assert change.difference == pytest.approx(0.01)
-    assert change.high - change.low < 1e-9
-    assert (change.worst_band, change.worst_difference) == ((1, 2), pytest.approx(0.03))
-    assert change.margin == pytest.approx(0.01 * before.losses[:3].mean())
-
-
-def change_of(high: float) -> ShortContext:
-    return ShortContext(0.0, -high, high, 0.01, (2, 4), 0.0)
-
-
-def gain_of(**highs: float) -> Benefit:
-    rivals = {name: (high - 0.1, high - 0.2, high) for name, high in highs.items()}
-    return Benefit("base", *rivals["base"], rivals=rivals, overlapping=None)
-
-
-@pytest.mark.parametrize(
-    ("short", "gain", "guards", "because"),
-    [
-        (0.009, {"base": -0.1, "periodic_reset": -0.1, "overlapping_reset": 0.2}, {}, None),
-        (0.01, {"base": -0.1}, {}, None),
-        (0.011, {"base": -0.1, "periodic_reset": -0.1}, {}, "short_context_lost"),
-        (0.009, {"base": 0.0, "periodic_reset": -0.1}, {}, "no_benefit"),
-        (0.009, {"base": -0.1, "periodic_reset": 0.01}, {}, "no_benefit"),
-        (0.011, {"base": 0.1}, {"speech": 0.02}, "short_context_lost"),
-        (0.009, {"base": -0.1}, {"speech": 0.009, "text": 0.02}, "short_context_lost on guard text"),
-    ],
-)
-def test_why_a_repair_is_refused(short, gain, guards, because):
-    """Short contexts must hold on every set, and both the base and its periodic reset must be beaten for sure.
-
-    Two overlapping copies cost twice as much: they are shown, and decide nothing.
-    """
-    held = {name: change_of(high) for name, high in guards.items()}
-    assert refusal(change_of(short), gain_of(**gain), held) == because

@@ -79,7 +79,7 @@ def test_divergences_by_hand():
 
 def test_tolerance_and_margin_are_shares_of_a_loss_or_absolute():
     assert CROSS_ENTROPY.tolerated(2.0) == pytest.approx(0.01)
-    assert CROSS_ENTROPY.allowed(2.0) == pytest.approx(0.02)
+    assert CROSS_ENTROPY.allowed(2.0) == pytest.approx(0.01)
     assert ERROR_RATE.tolerated(0.5) == pytest.approx(0.01)
     assert ERROR_RATE.allowed(0.5) == pytest.approx(0.01)
     assert SQUARED_ERROR.tolerated(3.0) == pytest.approx(0.03)

@@ -19,12 +19,12 @@ import torch
 from outlast.agreement import agreement, apart_from_itself
 from outlast.errors import InputError
 from outlast.footprint import footprint
-from outlast.intervals import mean_interval
+from outlast.guessing import guesses
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
 from outlast.passes import Passes
-from outlast.readings import age_bands, draw_targets
-from outlast.results import VERSION, AgeBand, Control, Evaluation, plain
+from outlast.readings import Targets, age_bands, draw_targets
+from outlast.results import VERSION, AgeBand, Control, Evaluation, Guess, plain
 from outlast.streams import MIN_STREAMS, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.verdicts import Curve, cross_fitted_best, curve_of, judge, overlap_losses, reset_losses
@@ -109,10 +109,10 @@ def evaluate(
     began = time.monotonic()
     settings = settings or EvalSettings()
     streams, length = usable(data.test if isinstance(data, Split) else data, train_context, settings.max_length)
-    bands = age_bands(train_context, length, ends_only=settings.ends_only)
+    bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()
     check_inputs(model.input_spec, streams)
-    targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed)
+    targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed, streams.warm_up)
     chosen = tuple(measures or default_measures(streams))
     judged = bool(chosen)
     chunk = min(settings.chunk, length)
@@ -122,10 +122,12 @@ def evaluate(
     if not judged:
         young = next(band for band in bands if band[1] == train_context)
         chosen = (agreement(model, streams, targets, young, chunk, rows_at_once),)
-    run = Passes(model, streams, length, bands, targets, chosen, chunk, rows_at_once, progress)
+    recovering = judged and not settings.ends_only
+    run = Passes(model, streams, length, bands, targets, chosen, chunk, rows_at_once, progress, recovering)
     run.make(settings.jobs)
     kept = run.counted()
-    curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context) for k, m in enumerate(chosen)}
+    blocks = None if streams.blocks is None else streams.blocks[kept]
+    curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context, blocks) for k, m in enumerate(chosen)}
     main = chosen[0]
     verdict, short = judge(curves[main.name], main, run.non_finite) if judged else (None, None)
     rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
@@ -143,13 +145,16 @@ def evaluate(
         measure=main.name,
         unit=main.unit,
         age_curve=rows[main.name],
-        position_curve=run.position_bins(kept) if judged else [],
+        position_curve=run.position_bins(kept, blocks) if judged else [],
         controls=_controls(curves[main.name], periods) if judged else {},
         state=run.state_rows,
         short=short,
         verdict=verdict,
         slices=run.slices.report() if judged else {},
         other_measures={key: value for key, value in rows.items() if key != main.name},
+        guesses=_guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {},
+        recovery=run.recovery_bands(kept, blocks) if recovering else [],
+        blocks=[] if blocks is None else blocks.tolist(),
         outlast=VERSION,
     )
 
@@ -157,7 +162,8 @@ def evaluate(
 def usable(streams: Streams, train_context: int, max_length: int | None) -> tuple[Streams, int]:
     """The test streams to use and how many positions of each.
 
-    Fewer than 8 streams are cut into segments; of many, those too short for a common length are left out.
+    Fewer than 8 streams are cut into segments; of many, those too short for a common length are left out. Streams that
+    are longer than that are read from their beginning, but for what only warms a state up.
     """
     longest = max_length or int(streams.lengths.max())
     if len(streams) < MIN_STREAMS:
@@ -169,6 +175,9 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
         # The common length: what at least three quarters of the streams, and never fewer than 8 of them, have.
         longest = min(longest, int(lengths[max(MIN_STREAMS, round(0.75 * len(lengths))) - 1]))
         streams = streams.take(np.flatnonzero(streams.lengths >= longest))
+        # Of a warm-up the beginning is left out: what is scored lies behind it.
+        late = min(streams.warm_up, int(streams.lengths.min()) - longest)
+        streams = streams.between(late, int(streams.lengths.max())) if late else streams
     if len(streams) < MIN_STREAMS:
         raise InputError(
             f"{len(streams)} streams of {longest} positions to measure on",
@@ -180,7 +189,8 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
 
 def _segments(streams: Streams, length: int) -> int:
     """How many disjoint segments of `length` positions the streams hold, with their gaps."""
-    return int(np.sum((streams.lengths + streams.horizon) // (length + streams.horizon)))
+    lengths = streams.lengths - streams.warm_up
+    return int(np.sum((lengths + streams.horizon) // (length + streams.horizon)))
 
 
 def _segment_length(streams: Streams, train_context: int) -> int:
@@ -198,10 +208,17 @@ def _band_rows(curve: Curve) -> list[AgeBand]:
     short = cross_fitted_best(curve.losses[curve.within()])[0]
     rows = []
     for band, losses in zip(curve.bands, curve.losses, strict=True):
-        loss, excess = mean_interval(losses, len(curve.bands)), mean_interval(losses - short, len(curve.bands))
+        loss, excess = (curve.interval(values, len(curve.bands)) for values in (losses, losses - short))
         numbers = map(plain, (*loss.triple, *excess.triple))
         rows.append(AgeBand(band, *numbers, n=loss.n, per_stream=losses.tolist()))
     return rows
+
+
+def _guesses(streams: Streams, targets: Targets, measure: Measure, curve: Curve) -> dict[str, Guess]:
+    found = {}
+    for name, losses in guesses(streams, targets, measure).items():
+        found[name] = Guess(*map(plain, curve.interval(losses).triple), per_stream=losses.tolist())
+    return found
 
 
 def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
@@ -218,7 +235,7 @@ def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
             wanted = periods.periodic if name == "periodic_reset" else periods.overlapping
             period = min(every, key=lambda value: abs(value - wanted))
             per_stream = losses[every.index(period)]
-        interval = mean_interval(per_stream)
+        interval = curve.interval(per_stream)
         controls[name] = Control(period, *interval.triple, per_stream=per_stream.tolist())
     return controls
 

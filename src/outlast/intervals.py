@@ -27,17 +27,76 @@ class Interval:
         return self.mean, self.low, self.high
 
 
-def mean_interval(values: np.ndarray, comparisons: int = 1) -> Interval:
+def mean_interval(values: np.ndarray, comparisons: int = 1, blocks: np.ndarray | None = None) -> Interval:
     """Student-t interval of the mean at 95 %, simultaneous over `comparisons` intervals (Bonferroni).
+
+    Neighbouring segments of one recording resemble each other. Where `blocks` tells which belong together, blocks are
+    the units: their sums give the error of the mean, and their number the degrees of freedom.
 
     Args:
         values: one value a stream, (n,), n ≥ 2.
+        blocks: (n,) the number of each stream's block, at least two of them; None: every stream is one of its own.
     """
     values = np.asarray(values, np.float64)
     n = len(values)
     mean = float(values.mean())
-    half = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * comparisons), n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    error, units = standard_error(values, blocks)
+    half = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * comparisons), units - 1)) * error
     return Interval(mean, mean - half, mean + half, n)
+
+
+def standard_error(values: np.ndarray, blocks: np.ndarray | None) -> tuple[float, int]:
+    """The standard error of the mean of one value a stream, and how many units (streams or blocks) it rests on."""
+    sums = values - values.mean()
+    if blocks is not None:
+        sums = np.bincount(np.unique(blocks, return_inverse=True)[1], sums)
+    units = len(sums)
+    return math.sqrt(units / (units - 1) * float(np.square(sums).sum())) / len(values), units
+
+
+def crossed_interval(values: np.ndarray) -> Interval:
+    """The interval of the mean where rows and columns are both samples: seeds, and the blocks they are tried on.
+
+    Two-way analysis of variance without repetition, rows and columns both random: the variance of the mean is
+    (MS of rows + MS of columns − MS of the rest) / number of values, its degrees of freedom Satterthwaite's (1946).
+
+    Args:
+        values: (rows, columns), at least two of each.
+    """
+    rows, columns = values.shape
+    mean = float(values.mean())
+    by_row, by_column = values.mean(1) - mean, values.mean(0) - mean
+    rest = values - mean - by_row[:, None] - by_column
+    degrees = np.array([rows - 1, columns - 1, (rows - 1) * (columns - 1)])
+    squares = np.array([columns * (by_row**2).sum(), rows * (by_column**2).sum(), (rest**2).sum()]) / degrees
+    signed = squares * [1, 1, -1]
+    # Where the rest outweighs both, what one of them alone says is the safer figure.
+    total = max(float(signed.sum()), float(squares[:2].max()))
+    freedom = max(1.0, total**2 / max(float((squares**2 / degrees).sum()), 1e-300))
+    half = float(stats.t.ppf(1 - (1 - LEVEL) / 2, freedom)) * math.sqrt(total / values.size)
+    return Interval(mean, mean - half, mean + half, rows)
+
+
+def blocks_of(recording: np.ndarray, least: int) -> np.ndarray:
+    """(n,) block numbers of segments, in their order in time within each recording.
+
+    Where there are at least `least` recordings, each is a block. Of fewer, neighbouring segments are taken together,
+    about the cube root of their number at a time, as long as that leaves `least` blocks.
+
+    Args:
+        recording: (n,) which recording each segment was cut from.
+        least: blocks that an interval needs.
+    """
+    names, number, count = np.unique(recording, return_inverse=True, return_counts=True)
+    if len(names) >= least:
+        return number
+    size = max(1, min(round(len(recording) ** (1 / 3)), len(recording) // least))
+    blocks, made = np.empty(len(recording), np.int64), 0
+    for name, segments in enumerate(count):
+        pieces = -(-segments // size)
+        blocks[number == name] = made + np.arange(segments) * pieces // segments
+        made += pieces
+    return blocks
 
 
 def estimate_of(values: np.ndarray) -> Estimate:
@@ -65,7 +124,10 @@ def share_interval(shares: np.ndarray) -> Interval:
     return Interval(x / n, low, high, n)
 
 
-def streams_to_decide(values: np.ndarray, distance: float, comparisons: int = 1) -> int:
+def streams_to_decide(
+    values: np.ndarray, distance: float, comparisons: int = 1, blocks: np.ndarray | None = None
+) -> int:
     """About how many streams would make the half-width of the interval smaller than `distance`."""
     quantile = float(stats.norm.ppf(1 - (1 - LEVEL) / (2 * comparisons)))
-    return math.ceil((quantile * float(np.std(values, ddof=1)) / max(distance, 1e-12)) ** 2) + 1
+    error = standard_error(np.asarray(values, np.float64), blocks)[0]
+    return math.ceil(len(values) * (quantile * error / max(distance, 1e-12)) ** 2) + 1

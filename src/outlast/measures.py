@@ -33,6 +33,8 @@ class Measure:
         worst: the largest loss that a position can have, as of a rate; None: there is none.
         outputs: what the outputs are; None: what the targets are.
         smooth: a measure of the same thing that has gradients; None: itself.
+        constant: (targets that count (N,) or (N, K), number of classes) -> the output (C,) that is best where a model
+            may always give the same one; None: it is not asked.
     """
 
     name: str
@@ -40,10 +42,11 @@ class Measure:
     per_position: Callable[[Any, Batch], Tensor]
     relative: bool
     tolerance: float
-    margin: float = 0.01
+    margin: float = 0.005
     worst: float | None = None
     outputs: Outputs | None = None
     smooth: Measure | None = None
+    constant: Callable[[Tensor, int], Tensor] | None = None
 
     def tolerated(self, reference: float) -> float:
         """The tolerance in the measure's own unit, for a short-context loss of `reference`."""
@@ -127,10 +130,46 @@ def absolute_error_per_position(outputs: Any, batch: Batch) -> Tensor:
     return (values - targets).abs().mean(-1)
 
 
-CROSS_ENTROPY = Measure("cross_entropy", "nats", cross_entropy_per_position, True, 0.005)
-ERROR_RATE = Measure("error_rate", "error rate", error_per_position, False, 0.01, worst=1.0, smooth=CROSS_ENTROPY)
-SQUARED_ERROR = Measure("squared_error", "squared error", squared_error_per_position, True, 0.01)
-ABSOLUTE_ERROR = Measure("absolute_error", "absolute error", absolute_error_per_position, True, 0.01)
+def _counts(targets: Tensor, classes: int) -> Tensor:
+    """How often each class occurs, (classes,), and once more."""
+    return torch.bincount(targets, minlength=classes).float() + 1.0
+
+
+CROSS_ENTROPY = Measure(
+    "cross_entropy",
+    "nats",
+    cross_entropy_per_position,
+    relative=True,
+    tolerance=0.005,
+    constant=lambda targets, classes: _counts(targets, classes).log(),
+)
+ERROR_RATE = Measure(
+    "error_rate",
+    "error rate",
+    error_per_position,
+    relative=False,
+    tolerance=0.01,
+    margin=0.01,
+    worst=1.0,
+    smooth=CROSS_ENTROPY,
+    constant=_counts,
+)
+SQUARED_ERROR = Measure(
+    "squared_error",
+    "squared error",
+    squared_error_per_position,
+    relative=True,
+    tolerance=0.01,
+    constant=lambda targets, classes: targets.mean(0),
+)
+ABSOLUTE_ERROR = Measure(
+    "absolute_error",
+    "absolute error",
+    absolute_error_per_position,
+    relative=True,
+    tolerance=0.01,
+    constant=lambda targets, classes: targets.median(0).values,
+)
 MEASURES = {m.name: m for m in (CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, ABSOLUTE_ERROR)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -111,6 +112,66 @@ class SelfDistillation:
 
     def per_position(self, outputs: Any, batch: Batch) -> Tensor:
         return divergence(self.kind, _by_value(outputs), batch.extras["teacher"])
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """Hold the rows that start from zero to the untouched model's answer, beside what they learn.
+
+    Rows set aside to start from the initial state minimise ``labels`` times the objective plus ``weight`` times the
+    divergence from the untouched model on the same window; all other rows minimise the objective alone. Short contexts
+    then pay less for what old states learn.
+
+    Args:
+        objective: what is minimised otherwise.
+        teacher: the untouched model; `anchored` makes a frozen copy.
+        kind: a divergence, see `outlast.measures.divergence`.
+        weight: of the divergence, on rows set aside.
+        labels: of the objective, on rows set aside.
+    """
+
+    objective: Objective
+    teacher: Recurrent
+    kind: str = "kl"
+    weight: float = 4.0
+    labels: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in DIVERGENCES:
+            raise unknown_name("divergence", self.kind, DIVERGENCES)
+        if not (0 < self.weight < math.inf and 0 <= self.labels < math.inf):
+            raise InputError(
+                f"an anchor of weight {self.weight} with labels of weight {self.labels}",
+                "a weight above 0, and labels of 0 or more",
+                "4 and 1 are the usual choice; leave the anchor out for none",
+            )
+
+    @property
+    def name(self) -> str:
+        return f"{self.objective.name}, anchored ({self.kind} {self.weight:g}, labels {self.labels:g})"
+
+    @torch.no_grad()
+    def prepare(self, batch: Batch) -> Batch:
+        batch = self.objective.prepare(batch)
+        rows = batch.extras["aside"].nonzero().squeeze(1)
+        if not len(rows):
+            return batch
+        outputs, _ = self.teacher(batch.inputs[rows], self.teacher.initial_state(len(rows)))
+        answer = _by_value(outputs)
+        whole = answer.new_zeros((len(batch.inputs), *answer.shape[1:]))
+        return batch.with_extras(anchor=whole.index_copy(0, rows, answer))
+
+    def per_position(self, outputs: Any, batch: Batch) -> Tensor:
+        losses, anchor = self.objective.per_position(outputs, batch), batch.extras.get("anchor")
+        if anchor is None:
+            return losses
+        apart = divergence(self.kind, _by_value(outputs), anchor)
+        return torch.where(batch.extras["aside"][:, None], self.labels * losses + self.weight * apart, losses)
+
+
+def anchored(goal: Objective, model: Recurrent, kind: str = "kl", weight: float = 4.0, labels: float = 1.0) -> Anchored:
+    """`goal` with rows that start from zero held to a frozen copy of `model`."""
+    return Anchored(goal, copy.deepcopy(model).eval().requires_grad_(False), kind, weight, labels)
 
 
 def _by_value(outputs: Tensor) -> Tensor:

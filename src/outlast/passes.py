@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from outlast.measures import Measure
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
 from outlast.readings import Targets, plan
-from outlast.results import PositionBin, StateRow, plain
+from outlast.results import PositionBin, RecoveryBand, StateRow, plain
 from outlast.slices import SliceSums
 from outlast.state import leaves, moments, select
 from outlast.streams import MIN_STREAMS, Batch, Streams
@@ -26,6 +27,9 @@ WORST_SHARE = 1e4
 """A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
 age, and so is any worse one: a model that blows up is judged by how often, not by how large its numbers grew.
 """
+
+RECOVERIES = 8
+"""Blocks of targets of every stream that are read again, from the old state of another stream."""
 
 Sums = tuple[np.ndarray, np.ndarray, int]
 """(measures, bands, streams) losses, (bands, streams) weights, and how many scored predictions were not finite."""
@@ -43,6 +47,7 @@ class Passes:
         chunk: positions of a row that are read in one step.
         rows_at_once: how many rows of so many positions are read in one step.
         progress: called with the share done.
+        recovering: whether old states are also given new streams to read.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Passes:
         chunk: int,
         rows_at_once: Callable[[int], int],
         progress: Callable[[float], None] | None = None,
+        recovering: bool = False,
     ) -> None:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets
         self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
@@ -68,6 +74,8 @@ class Passes:
         self.position_counts = np.zeros_like(self.position_sums)
         self.state_rows: list[StateRow] = []
         self.slices = SliceSums(streams)
+        self.recovering = recovering
+        self.recovery = np.zeros((2, 2, len(streams), targets.size))
         self.done, self.total = 0, length * len(streams) + self.readings.positions
         self.counting = threading.Lock()
         self.worst = torch.full((len(measures), 1, 1), torch.inf)
@@ -103,16 +111,31 @@ class Passes:
         """(bands, streams) mean losses over the targets."""
         return self.sums[measure] / np.maximum(self.counts, 1e-12)
 
-    def position_bins(self, kept: np.ndarray) -> list[PositionBin]:
+    def position_bins(self, kept: np.ndarray, blocks: np.ndarray | None) -> list[PositionBin]:
         """The position curve over the streams `kept`, where all of them have positions that count."""
         sums, counts = self.position_sums[:, kept], self.position_counts[:, kept]
         counted = counts.min(1) > 0
         bins = []
         for k in np.flatnonzero(counted):
-            interval = mean_interval(sums[k] / counts[k], int(counted.sum()))
+            interval = mean_interval(sums[k] / counts[k], int(counted.sum()), blocks)
             loss, low, high = map(plain, interval.triple)
             bins.append(PositionBin(self.edges[k], self.edges[k + 1], loss, low, high, interval.n))
         return bins
+
+    def recovery_bands(self, kept: np.ndarray, blocks: np.ndarray | None) -> list[RecoveryBand]:
+        """The first training context of a new stream, read from old states and afresh: positions by doublings."""
+        edges = _doublings(1, self.targets.size)
+        (old, fresh), weights = self.recovery[:, 0][:, kept], self.recovery[0, 1][kept]
+        bands = []
+        for start, end in itertools.pairwise(edges):
+            counts = weights[:, start:end].sum(1)
+            if counts.min() <= 0:
+                continue
+            losses, afresh = (values[:, start:end].sum(1) / counts for values in (old, fresh))
+            apart = mean_interval(losses - afresh, len(edges) - 1, blocks)
+            numbers = map(plain, (losses.mean(), afresh.mean(), *apart.triple))
+            bands.append(RecoveryBand(start, end, *numbers, n=apart.n))
+        return bands
 
     @torch.no_grad()
     def carried(self) -> Sums:
@@ -137,8 +160,25 @@ class Passes:
                 position = stop
                 if stop in marks:
                     collected[stop] = moments(state, self.model.state_parts(), collected.get(stop))
+            if self.recovering:
+                self._recover(group, state)
         self.state_rows = self._state_rows(collected)
         return found
+
+    def _recover(self, group: np.ndarray, state: Any) -> None:
+        """Let the states that these streams have left read target blocks of others, half of all streams away."""
+        others = (group + len(self.everyone) // 2) % len(self.everyone)
+        blocks = self.targets.first.shape[1]
+        for block in np.unique(np.linspace(0, blocks - 1, min(RECOVERIES, blocks)).astype(int)):
+            for kind, start in enumerate((state, self.model.initial_state(len(group)))):
+                now = start
+                for begin in range(0, self.targets.size, self.chunk):
+                    size = min(self.chunk, self.targets.size - begin)
+                    batch = self._read(others, self.targets.first[others, block] + begin, size)
+                    outputs, now = self.model(batch.inputs, now)
+                    weights, place = batch.weights.cpu().numpy(), slice(begin, begin + size)
+                    self.recovery[kind, 0, others, place] += self._per_position(outputs, batch)[0][0] * weights
+                    self.recovery[kind, 1, others, place] += weights
 
     @torch.no_grad()
     def restarted(self, readings: np.ndarray) -> Sums:

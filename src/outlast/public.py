@@ -10,8 +10,8 @@ from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.objectives import self_distillation
-from outlast.repairs import compare, repair
+from outlast.objectives import anchored, self_distillation
+from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
 from outlast.resetting import with_reset
 from outlast.results import VERSION, load_result, save_result
@@ -37,6 +37,7 @@ __all__ = [
     "Place",
     "RandomNoise",
     "Recurrent",
+    "RepairSettings",
     "Split",
     "StatePart",
     "Streams",
@@ -45,6 +46,7 @@ __all__ = [
     "TrainingDiverged",
     "Zero",
     "adapt",
+    "anchored",
     "build",
     "check",
     "compare",
@@ -53,6 +55,7 @@ __all__ = [
     "fit",
     "from_factory",
     "generate",
+    "judge",
     "load",
     "load_place",
     "load_result",
@@ -65,6 +68,7 @@ __all__ = [
     "split",
     "state_passing",
     "tbtt",
+    "with_dose",
     "with_reset",
     "write_figures",
     "write_report",

@@ -16,12 +16,16 @@ Windows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Stream, first position read, first target and number of targets of each window."""
 
 
-def age_bands(train_context: int, length: int, *, ends_only: bool = False) -> tuple[Band, ...]:
+RESETS = 16
+"""Training contexts: up to here the bands leave no gap, and longer reset periods are no way to keep states young."""
+
+
+def age_bands(train_context: int, length: int, warm_up: int = 0, *, ends_only: bool = False) -> tuple[Band, ...]:
     """The bands [from, to) of ages that streams of `length` positions allow.
 
-    Below the training context T: halvings of T, rounded up, down to [1, 2) and [0, 1). From T on: T, 2T, then
-    fourfold, as far as they end before the last band begins. The last is the plain carried run over the last part of
-    the streams, the largest T·2^k that is at most half of their length.
+    Below the training context T: halvings of T, rounded up, down to [1, 2) and [0, 1). From T on: T, 2T, 4T, 8T, so
+    that resets of up to 16T can be read off, then fourfold, as far as they end before the last band begins. The last is
+    the plain carried run over the last part of the streams (`target_region`).
     """
     if length < 2 * train_context:
         raise InputError(
@@ -33,21 +37,24 @@ def age_bands(train_context: int, length: int, *, ends_only: bool = False) -> tu
     while edges[0] > 1:
         edges.insert(0, (edges[0] + 1) // 2)
     edges.insert(0, 0)
-    region = target_region(train_context, length)
+    region = target_region(train_context, length, warm_up)
     starts, start = [], train_context
     while 2 * start <= length - region:
         starts.append(start)
-        start = start * 2 if start == train_context else start * 4
+        start *= 2 if 2 * start < RESETS * train_context else 4
     if ends_only:
         starts = starts[:1]
     young = itertools.pairwise(edges)
     return (*young, *((start, 2 * start) for start in starts), (length - region, length))
 
 
-def target_region(train_context: int, length: int) -> int:
-    """How many last positions of a stream the targets come from: the largest T·2^k that is at most half of it."""
+def target_region(train_context: int, length: int, warm_up: int = 0) -> int:
+    """How many last positions of a stream the targets come from.
+
+    The largest T·2^k that is at most half of the stream, and that its first `warm_up` positions leave.
+    """
     region = train_context
-    while region * 2 <= length // 2:
+    while region * 2 <= min(length // 2, length - warm_up):
         region *= 2
     return region
 
@@ -65,6 +72,10 @@ class Targets:
     first: np.ndarray
     size: int
     begin: int
+
+    def of(self, streams: np.ndarray) -> Targets:
+        """Those of the streams with these numbers."""
+        return Targets(self.first[streams], self.size, self.begin)
 
     def windows(self, band: Band) -> Windows:
         """The restarts that give every target exactly one age in the band [start, end).
@@ -85,9 +96,9 @@ class Targets:
         return np.repeat(streams, len(offsets)), targets - start, targets, sizes
 
 
-def draw_targets(streams: int, train_context: int, length: int, wanted: int, seed: int) -> Targets:
+def draw_targets(streams: int, train_context: int, length: int, wanted: int, seed: int, warm_up: int = 0) -> Targets:
     """Random blocks of targets, about `wanted` positions a stream, drawn for each stream on its own."""
-    region = target_region(train_context, length)
+    region = target_region(train_context, length, warm_up)
     possible = region // train_context
     blocks = min(possible, max(1, round(wanted / train_context)))
     numbers = np.arange(streams)[:, None] * possible + np.arange(possible)

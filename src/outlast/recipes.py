@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 
@@ -26,7 +26,8 @@ from outlast.families import build
 from outlast.interventions import Intervention, Zero, intervention
 from outlast.model import Recurrent
 from outlast.objectives import objective
-from outlast.repairs import Progress, compare, side_by_side
+from outlast.parallel import side_by_side
+from outlast.repairs import Progress, RepairSettings, compare
 from outlast.reporting import write_report
 from outlast.results import Comparison, load_as, load_result, save_result
 from outlast.streams import Split, Streams
@@ -87,6 +88,7 @@ class Recipe:
         jobs: how much runs side by side, one thread each.
         base: training settings of the bases, over the task's.
         repair: training settings of the repairs, over the task's.
+        method: anchor, doses and what repairs are held to, over the task's.
         measuring: settings of the evaluations, over the task's.
         models, repairs, trained: what is run.
     """
@@ -97,6 +99,7 @@ class Recipe:
     jobs: int = 2
     base: dict[str, Any] = field(default_factory=dict)
     repair: dict[str, Any] = field(default_factory=dict)
+    method: dict[str, Any] = field(default_factory=dict)
     measuring: dict[str, Any] = field(default_factory=dict)
     models: list[ModelEntry]
     repairs: list[RepairEntry]
@@ -168,6 +171,19 @@ def _others(folder: Path, units: Sequence[_Unit]) -> list[Comparison]:
     return [result for path, result in comparisons_in(folder).items() if path not in mine]
 
 
+Settings = TypeVar("Settings", TrainSettings, EvalSettings, RepairSettings)
+
+
+def _over(settings: Settings, given: dict[str, Any], what: str) -> Settings:
+    """The task's settings with the recipe's in their place."""
+    try:
+        return replace(settings, **given)
+    except TypeError as error:
+        raise InputError(
+            f"{what} settings {given}", f"those of {type(settings).__name__} ({error})", "correct the recipe"
+        ) from None
+
+
 def slug(label: str) -> str:
     """A row's name as a file name."""
     return re.sub(r"[^a-z0-9_.]+", "-", label.lower()).strip("-")
@@ -199,26 +215,20 @@ class _Unit:
     def settings(self, kind: str, extra: dict[str, Any] | None = None) -> TrainSettings:
         """Training settings of a ``base`` or a ``repair``."""
         start = self.task.training if kind == "base" else self.task.repairing
-        given = {**getattr(self.recipe, kind), **(extra or {}), "seed": self.seed}
-        try:
-            return replace(start, **given)
-        except TypeError as error:
-            raise InputError(
-                f"training settings {given}", f"those of TrainSettings ({error})", "correct the recipe"
-            ) from None
+        return _over(start, {**getattr(self.recipe, kind), **(extra or {}), "seed": self.seed}, "training")
 
     def measuring_settings(self) -> EvalSettings:
-        try:
-            return replace(self.task.measuring, **self.recipe.measuring)
-        except TypeError as error:
-            raise InputError(
-                f"measuring settings {self.recipe.measuring}", f"those of EvalSettings ({error})", "correct the recipe"
-            ) from None
+        return _over(self.task.measuring, self.recipe.measuring, "measuring")
+
+    def method(self) -> RepairSettings:
+        given = {key: tuple(each) if isinstance(each, list) else each for key, each in self.recipe.method.items()}
+        return _over(self.task.method, given, "method")
 
     def check(self) -> None:
         """Find what is wrong in the recipe before anything runs."""
         self.settings("base")
         self.measuring_settings()
+        self.method()
         self.fresh()
         for row in self.repairs():
             row.rule()
@@ -268,6 +278,7 @@ class _Unit:
             interventions=[row.rule() for row in self.repairs()],
             training=self.settings("repair"),
             measuring=self.measuring_settings(),
+            repairing=self.method(),
             checkpoint=self._checkpoint("repairs"),
             resume=True,
             jobs=self.recipe.jobs,
@@ -287,7 +298,8 @@ class _Unit:
     def measuring(self) -> list[Callable[[], None]]:
         """What is left to do after the comparison: the controls, and the rows trained otherwise."""
         models = {"base": self.folder / "base"}
-        models |= {row.rule().label: self.folder / "models" / slug(row.rule().label) for row in self.repairs()}
+        made = {row.rule().label: self.folder / "models" / slug(row.rule().label) for row in self.repairs()}
+        models |= {name: path for name, path in made.items() if path.exists()}  # none where nothing is to be repaired
         jobs = [
             functools.partial(self._control, control, *pair)
             for control in self.task.controls

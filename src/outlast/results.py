@@ -66,6 +66,33 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """The loss of the same targets by a predictor that does not read: the best constant, or persistence."""
+
+    loss: float
+    low: float
+    high: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class RecoveryBand:
+    """Positions [start, end) of a new stream, read from a state that another stream has aged, and read afresh.
+
+    `difference` is the first minus the second, paired by the new stream.
+    """
+
+    start: int
+    end: int
+    loss: float
+    fresh: float
+    difference: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
 class StateRow:
     """Root mean square (`norm`) and standard deviation of one part of the state, over rows, at one position."""
 
@@ -86,9 +113,10 @@ class Short:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``fails``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age tested.
+    """``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age tested.
 
-    `streams_needed`: for ``undecided``, about how many streams would decide.
+    `streams_needed`: for ``undecided``, about how many streams would decide. `best_age`: for ``declines``, where past
+    the training context the model is best.
     """
 
     name: str
@@ -100,11 +128,16 @@ class Verdict:
     tolerance: float
     because: list[str]
     streams_needed: int | None = None
+    best_age: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model measured on one set of streams."""
+    """One model measured on one set of streams.
+
+    `blocks` says of each stream which unit of the intervals it belongs to; empty: each is one of its own. `guesses` are
+    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs.
+    """
 
     model: dict[str, Any]
     data: dict[str, Any]
@@ -121,6 +154,9 @@ class Evaluation:
     verdict: Verdict | None
     slices: dict[str, Any] = field(default_factory=dict)
     other_measures: dict[str, list[AgeBand]] = field(default_factory=dict)
+    guesses: dict[str, Guess] = field(default_factory=dict)
+    recovery: list[RecoveryBand] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
     kind: str = "evaluate"
     outlast: str = ""
 
@@ -131,7 +167,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ShortContext:
-    """Repaired minus base, averaged over the bands within the training context; positive is worse."""
+    """Repaired minus base at short ages; positive is worse.
+
+    The mean over `ages` (from, to), every age alike; `reference` is the base's loss there, and `margin` what may be
+    lost. `worst_high` is the upper end, simultaneous over the bands, of the band where it is highest, and
+    `worst_margin` what one band may lose. `by_bands`: the mean over bands instead, every band alike (three of ten bands
+    may be the first four positions).
+    """
 
     difference: float
     low: float
@@ -139,14 +181,24 @@ class ShortContext:
     margin: float
     worst_band: tuple[int, int]
     worst_difference: float
+    worst_high: float
+    worst_margin: float
+    reference: float
+    ages: tuple[int, int]
+    by_bands: tuple[float, float, float]
+
+    @property
+    def held(self) -> bool:
+        return self.high <= self.margin and self.worst_high <= self.worst_margin
 
 
 @dataclass(frozen=True)
 class Benefit:
     """Repaired at its oldest age minus a rival: negative is better.
 
-    `against` names the stronger rival (the base itself, or the base under its best periodic reset);
-    `overlapping` is the difference to the strongest rival of all, two overlapping copies at twice the cost.
+    `rivals` holds every one of them: ``base``, ``periodic_reset`` and ``overlapping_reset`` (of the base), and where
+    there is a control, ``control`` and ``control_reset``. `against` names the stronger of the base and the base under
+    its best periodic reset.
     """
 
     against: str
@@ -154,12 +206,55 @@ class Benefit:
     low: float
     high: float
     rivals: dict[str, tuple[float, float, float]]
-    overlapping: tuple[float, float, float] | None
+
+    @property
+    def overlapping(self) -> tuple[float, float, float] | None:
+        """Against the strongest rival that needs no training: two copies of the base, at twice the cost."""
+        return self.rivals.get("overlapping_reset")
+
+    @property
+    def starts(self) -> tuple[float, float, float] | None:
+        """What the starts gained: against the control, which differs in nothing else."""
+        return self.rivals.get("control")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a repair is refused.
+
+    Args:
+        name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``reset_it_instead``,
+            ``plain_training_suffices`` or ``nothing_to_repair``.
+        because: what was seen, with its figures.
+        also: names of what else would have refused it.
+        every: the reset period that helps, where one does.
+        guard: the guard set on which short contexts were lost.
+    """
+
+    name: str
+    because: list[str]
+    also: list[str] = field(default_factory=list)
+    every: int | None = None
+    guard: str | None = None
+
+
+@dataclass(frozen=True)
+class DosePoint:
+    """What validation says of one dose: the change of short contexts, and the loss at the oldest age."""
+
+    dose: float
+    short: tuple[float, float, float]
+    oldest: tuple[float, float, float]
+    kept: bool
 
 
 @dataclass(frozen=True)
 class Repair:
-    """A base model, a repair of it, and whether the repair is accepted."""
+    """A base model, a repair of it, and whether the repair is accepted.
+
+    `control` is the same training from zero states, at its own dose; None: it was left out, and what the starts gained
+    is not known. `doses` are those that validation chose from.
+    """
 
     intervention: dict[str, Any]
     steps: int
@@ -168,8 +263,12 @@ class Repair:
     short_context: ShortContext
     benefit: Benefit
     accepted: bool
-    refused_because: str | None
+    refused_because: Refusal | None
     training: dict[str, Any]
+    dose: float = 1.0
+    doses: list[DosePoint] = field(default_factory=list)
+    control: Evaluation | None = None
+    control_passes: bool | None = None
     guards: dict[str, ShortContext] = field(default_factory=dict)
     kind: str = "repair"
     outlast: str = ""
@@ -186,12 +285,16 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several interventions given equal steps and data; the winner was picked on validation."""
+    """Several interventions given equal steps and data; the winner was picked on validation.
+
+    Where validation says that there is nothing to repair, there are no rows, and `refused_because` says so.
+    """
 
     base: Evaluation
     rows: list[CompareRow]
     winner: str | None
-    picked: str
+    picked: str | None
+    refused_because: Refusal | None = None
     kind: str = "compare"
     outlast: str = ""
 

@@ -164,11 +164,12 @@ def fit(
         if world > 1:
             _same_step(accelerator, first)
         model.train()
+        aside = torch.from_numpy(rule.set_aside(settings.batch_size))
         began = time.monotonic()
         for step in range(first, settings.steps):
             _seed(device, int(hash_integers(settings.seed, "dropout", step, np.array([rank]))[0] >> np.uint64(1)))
             places = sampler.places(step, places)
-            batch = objective.prepare(sampler.batch(places).to(device))
+            batch = objective.prepare(sampler.batch(places).with_extras(aside=aside).to(device))
             # Anew each step, because a model may learn where it starts.
             carried = Carried(model.initial_state(settings.batch_size), carried.last)
             start = rule.start(carried, batch, generator(settings.seed, "start", step, rank))

@@ -1,4 +1,4 @@
-"""What measured age curves mean: short, excess, verdict, and when a repair is accepted. Pure functions of numbers."""
+"""What measured age curves mean: short, excess, resets, verdict. Pure functions of numbers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outlast.intervals import mean_interval, streams_to_decide
+from outlast.intervals import Interval, mean_interval, streams_to_decide
 from outlast.measures import Measure
-from outlast.results import Benefit, Evaluation, Short, ShortContext, Verdict
+from outlast.results import Evaluation, Short, Verdict
 
 Band = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Losses of the same targets by age: `losses` is (bands, streams), a row for each of `bands` [from, to)."""
+    """Losses of the same targets by age: `losses` is (bands, streams), a row for each of `bands` [from, to).
+
+    `blocks` says which streams are one unit of an interval; None: each is.
+    """
 
     bands: tuple[Band, ...]
     losses: np.ndarray
     train_context: int
+    blocks: np.ndarray | None = None
+
+    def interval(self, values: np.ndarray, comparisons: int = 1) -> Interval:
+        """The mean of one value a stream, with its interval over the curve's units."""
+        return mean_interval(values, comparisons, self.blocks)
 
     def within(self) -> np.ndarray:
         """Numbers of the bands whose ages all lie within the training context."""
@@ -34,7 +42,8 @@ def curve_of(evaluation: Evaluation) -> Curve:
     """The curve inside an evaluation."""
     bands = tuple(band.age for band in evaluation.age_curve)
     losses = np.array([band.per_stream for band in evaluation.age_curve])
-    return Curve(bands, losses, evaluation.train_context)
+    blocks = np.array(evaluation.blocks) if evaluation.blocks else None
+    return Curve(bands, losses, evaluation.train_context, blocks)
 
 
 def cross_fitted_best(losses: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -90,9 +99,12 @@ def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
 
 
 def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict, Short]:
-    """The verdict at the oldest band, with what it is based on.
+    """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
     - ``fails``: the excess is above the tolerance, and its interval above zero;
+    - ``declines``: best at some age past the training context, and worse at the oldest than there by more than the
+      tolerance, that interval above zero (the age is cross-fitted, and the interval simultaneous over the ages that
+      might have been it);
     - ``generalises``: below the band just past the training context by more than the tolerance, that interval below
       zero, and the excess over short below zero too;
     - ``robust``: the upper end of the excess is within the tolerance;
@@ -107,8 +119,8 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
     tolerance = measure.tolerated(short.loss)
     excesses = curve.losses - np.array(short.per_stream)
     old = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context]
-    oldest = mean_interval(excesses[-1])
-    gain = mean_interval(curve.losses[-1] - curve.losses[curve.just_past()])
+    oldest = curve.interval(excesses[-1])
+    gain = curve.interval(curve.losses[-1] - curve.losses[curve.just_past()])
     because = [
         f"at ages {_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4f} {measure.unit}, "
         f"{oldest.mean:+.4f} ({oldest.low:+.4f} to {oldest.high:+.4f}) against {short.loss:.4f} within the training "
@@ -116,14 +128,21 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
     ]
     if non_finite:
         because.append(f"{non_finite} predictions were not finite numbers and were scored as very bad ones")
-    from_age, needed = None, None
+    from_age, best_age, needed = None, None, None
     if oldest.mean > tolerance and oldest.low > 0:
         name = "fails"
-        each = {i: mean_interval(excesses[i], len(old)) for i in old}
+        each = {i: curve.interval(excesses[i], len(old)) for i in old}
         bad = [each[i].mean > tolerance and each[i].low > 0 for i in old]
         first = next((i for k, i in enumerate(old) if all(bad[k:])), old[-1])
         from_age = curve.bands[first][0]
         because.append(f"the excess stays above the tolerance from age {from_age} on")
+    elif (decline := _decline(curve, old[:-1], short.loss)) and decline[0].mean > tolerance and decline[0].low > 0:
+        name = "declines"
+        lost, best_age = decline
+        because.append(
+            f"it is best at ages {_ages(best_age)} and {lost.mean:.4f} ({lost.low:.4f} to {lost.high:.4f}) worse at "
+            "the oldest: what it gains past the training context it loses again"
+        )
     elif len(old) > 1 and gain.mean < -tolerance and gain.high < 0 and oldest.high < 0:
         # Below short as well: coming down from a hump just past the training context is not use of older inputs.
         name = "generalises"
@@ -138,55 +157,24 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
         name = "undecided"
         # `fails` needs the lower end above zero, `robust` the upper end within the tolerance.
         distance = oldest.mean if oldest.mean > tolerance else max(tolerance - oldest.mean, tolerance / 4)
-        needed = max(streams_to_decide(excesses[-1], distance), oldest.n + 1)
+        needed = max(streams_to_decide(excesses[-1], distance, blocks=curve.blocks), oldest.n + 1)
         because.append(
             f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "
             f"{oldest.n})"
         )
-    verdict = Verdict(name, from_age, curve.bands[-1], oldest.mean, oldest.low, oldest.high, tolerance, because, needed)
-    return verdict, short
+    ends = oldest.mean, oldest.low, oldest.high
+    return Verdict(name, from_age, curve.bands[-1], *ends, tolerance, because, needed, best_age), short
 
 
-def short_context(before: Curve, after: Curve, measure: Measure) -> ShortContext:
-    """How short contexts changed: the mean over all bands within the training context, repaired − base, by stream.
-
-    The two curves must agree in these bands; past the training context they may differ.
-    """
-    within = before.within()
-    differences = after.losses[within] - before.losses[within]
-    change = mean_interval(differences.mean(0))
-    worst = int(differences.mean(1).argmax())
-    margin = measure.allowed(float(before.losses[within].mean()))
-    return ShortContext(*change.triple, margin, before.bands[within[worst]], float(differences[worst].mean()))
-
-
-def benefit(before: Evaluation, after: Evaluation) -> Benefit:
-    """The repaired model at its oldest age against the base, against the base under its best periodic reset, and
-    against two overlapping copies of the base."""
-    repaired = np.array(after.oldest.per_stream)
-    rivals = {"base": np.array(before.oldest.per_stream)}
-    rivals |= {name: np.array(control.per_stream) for name, control in before.controls.items()}
-    intervals = {name: mean_interval(repaired - losses) for name, losses in rivals.items()}
-    deciding = [name for name in ("base", "periodic_reset") if name in intervals]
-    against = max(deciding, key=lambda name: intervals[name].mean)
-    chosen = intervals[against]
-    overlapping = intervals.get("overlapping_reset")
-    return Benefit(
-        against,
-        *chosen.triple,
-        rivals={name: interval.triple for name, interval in intervals.items()},
-        overlapping=overlapping.triple if overlapping else None,
-    )
-
-
-def refusal(short: ShortContext, gain: Benefit, guards: dict[str, ShortContext]) -> str | None:
-    """Why a repair is refused (``short_context_lost``, ``no_benefit``), or None: it is accepted."""
-    lost = [name for name, change in {"": short, **guards}.items() if change.high > change.margin]
-    if lost:
-        return "short_context_lost" + (f" on guard {lost[0]}" if lost[0] else "")
-    if any(gain.rivals[name][2] >= 0 for name in ("base", "periodic_reset") if name in gain.rivals):
-        return "no_benefit"
-    return None
+def _decline(curve: Curve, candidates: list[int], short: float) -> tuple[Interval, Band] | None:
+    """How much worse the oldest band is than the best of `candidates`, and which that is; None: short is better."""
+    if not candidates:
+        return None
+    losses = curve.losses[candidates]
+    best, _ = cross_fitted_best(losses)
+    if best.mean() >= short:
+        return None
+    return curve.interval(curve.losses[-1] - best, len(candidates)), curve.bands[candidates[losses.mean(1).argmin()]]
 
 
 def _ages(band: Band) -> str:

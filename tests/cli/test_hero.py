@@ -35,7 +35,7 @@ def test_evaluate_repair_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert measured.status == 0, measured.err
     assert "report: measured/report.html" in measured.out
 
-    words = ["repair", *model, "--steps", "30", "--learning-rate", "0.01", "--out", "repaired"]
+    words = ["repair", *model, "--steps", "30", "--learning-rate", "0.01", "--anyway", "--out", "repaired"]
     repaired = finish(start(words, tmp_path))
     result = json.loads((tmp_path / "repaired" / "result.json").read_text())
     assert repaired.status == (0 if result["accepted"] else 1), repaired.err

@@ -15,16 +15,17 @@ LEARN = ("--steps", "400", "--batch-size", "4", "--checkpoint-every", "20")
 COMMANDS = {
     "train": ("train", *READ, *QUICK, *LEARN, "--family", "gru", "--settings", "width", "4"),
     "repair": ("repair", "--model", "mymod:drifting", *MEASURE, *LEARN),
+    "repair, two jobs": ("repair", "--model", "mymod:drifting", *MEASURE, *LEARN, "--jobs", "2"),
     "compare": ("compare", "--model", "mymod:drifting", *MEASURE, *LEARN, "--interventions", "zero", "carry"),
 }
-PLACE = {"train": ".", "repair": ".", "compare": "carry-expected_run-160"}
+PLACE = {"train": ".", "repair": ".", "repair, two jobs": "control", "compare": "carry-expected_run-160"}
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
-def test_stopped_and_resumed(run: Run, here: Path, verb: str) -> None:
-    words = COMMANDS[verb]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_stopped_and_resumed(run: Run, here: Path, command: str) -> None:
+    words = COMMANDS[command]
     process = start([*words, "--out", "stopped"], here)
-    pointer = here / "stopped" / "checkpoint" / PLACE[verb] / "training-rank0.json"
+    pointer = here / "stopped" / "checkpoint" / PLACE[command] / "training-rank0.json"
     while not pointer.exists():
         assert process.poll() is None, finish(process)
         time.sleep(0.005)
@@ -62,7 +63,7 @@ def test_stopped_while_measuring(run: Run, here: Path, monkeypatch: pytest.Monke
 def test_stopped_after_training_keeps_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     words = (*COMMANDS["repair"], "--steps", "3", "--out", "out")
     with monkeypatch.context() as patch:
-        patch.setattr("outlast.repairs._Plan.judge", stopped)
+        patch.setattr("outlast.repairs.plan.Plan.judge", stopped)
         outcome = run(*words)
     assert outcome.status == 130
     assert "kept in out/checkpoint; run the same command with --resume" in outcome.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 import torch
 
 import outlast
-from cli.workshop import MEASURE, QUICK, READ, Outcome, Run, figures, files
+from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Outcome, Run, figures, files
+from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import VERBS
 from outlast.families import FAMILIES
-from outlast.results import Diagnosis
+from outlast.results import Diagnosis, Evaluation
 
 REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "60", "--learning-rate", "0.01")
 
@@ -90,24 +92,25 @@ def test_diagnose_without_data_or_with_too_much(run: Run, here: Path) -> None:
 
 def test_json_is_alone_on_standard_output(run: Run, here: Path) -> None:
     for words in (("evaluate", "--model", "mymod:drifting", *MEASURE), REPAIR, ("check", "--model", "mymod:build")):
-        outcome = run(*words, "--json", "--out", "out")
+        outcome = run(*words, "--json")
+        out = Path("runs") / words[0]
         assert json.loads(outcome.out)["kind"] == words[0]
-        assert json.loads(outcome.out) == json.loads((here / "out" / "result.json").read_text())
-        assert "report: out/report.html" in outcome.err
+        assert json.loads(outcome.out) == json.loads((here / out / "result.json").read_text())
+        assert f"report: {out}/report.html" in outcome.err
     assert json.loads(run("env", "--json").out)["outlast"] == outlast.__version__
 
 
 def test_an_accepted_repair_is_saved_and_measures_the_same_again(run: Run, here: Path) -> None:
-    outcome = run(*REPAIR, "--guard", "readings.csv", "--out", "out")
+    outcome = run("repair", *AVERAGING, "--guard", "levels.npy", "--out", "out")
     assert outcome.status == 0, outcome.out
     assert "repaired model: out/model" in outcome.out
     assert files(here / "out") == {"result.json", "report.html", "model/outlast.json", "model/model.safetensors"}
-    again = run("evaluate", "--model", "out/model", *MEASURE, "--out", "again")
+    again = run("evaluate", "--model", "out/model", *LEVELS, "--out", "again")
     assert again.status == 0
     assert figures(here / "again")["age_curve"] == figures(here / "out")["after"]["age_curve"]
     model = outlast.load(here / "out" / "model")
     with torch.no_grad():
-        outputs, _ = model(torch.zeros(1, 3, 3), model.initial_state(1))
+        outputs, _ = model(torch.zeros(1, 3, 1), model.initial_state(1))
     assert outputs.shape == (1, 3, 1)
 
 
@@ -127,7 +130,7 @@ def test_every_intervention(run: Run, here: Path, rule: str) -> None:
 
 
 def test_compare_saves_the_winner(run: Run, here: Path) -> None:
-    words = ("compare", *REPAIR[1:], "--interventions", "zero", "carry", "--expected-runs", "80", "inf")
+    words = ("compare", *AVERAGING, "--interventions", "zero", "carry", "--expected-runs", "80", "inf")
     alone = run(*words, "--out", "alone")
     assert alone.status == 0, alone.out
     assert "repaired model: alone/model" in alone.out
@@ -222,20 +225,20 @@ def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
         if "--max-length" in words:  # of longer data than are at hand
             words = words[: words.index("--max-length")]
         more = small if words[0] in ("repair", "compare") else small[2:]
-        answer = run(*words, *more, "--out", "second")
+        answer = run(*words, *more)
         assert answer.status in (0, 1), (command, answer.err)
-        for further in commands(answer, here / "second"):
+        for further in commands(answer, here / "runs" / words[0]):
             assert "'with space.csv'" in further or "OTHER_DATA" in further or "LONGER_DATA" in further
             assert "--inputs power phase noise --target power --horizon 2" in further
     assert seen == ({"repair", "compare"} if model == "drifting" else {"evaluate"})
 
 
 def test_the_printed_command_after_acceptance_measures_the_saved_model(run: Run, here: Path) -> None:
-    outcome = run(*REPAIR, "--out", "out here")
+    outcome = run("repair", *AVERAGING, "--horizon", "2", "--out", "out here")
     assert outcome.status == 0
     [command, *_] = commands(outcome, here / "out here")
-    assert command.startswith("outlast evaluate --model 'out here/model' --data OTHER_DATA --target power --horizon 2")
-    words = shlex.split(command.replace("OTHER_DATA", "readings.csv"))[1:]
+    assert command.startswith("outlast evaluate --model 'out here/model' --data OTHER_DATA --horizon 2")
+    words = shlex.split(command.replace("OTHER_DATA", "levels.npy"))[1:]
     assert run(*words, "--out", "after").status == 0
 
 
@@ -275,6 +278,29 @@ def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
     far = run("evaluate", "--model", "mymod:far_off", *MEASURE)
     assert "warning: within its training context the model is no better (squared error" in far.err
     assert "always guessing the training mean" in far.err
-    assert "warning" not in run("evaluate", "--model", "mymod:drifting", *MEASURE).err
-    guess = run("evaluate", "--model", "mymod:tokens", "--data", "tokens.npy", "--train-context", "8", *QUICK)
-    assert "how frequent each class is in training" in guess.err
+    assert "warning" not in run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out").err
+    assert "warning" in run("repair", "--model", "mymod:far_off", *MEASURE, "--steps", "2").err
+    assert "warning" in run("diagnose", "--model", "mymod:far_off", *MEASURE).err
+    assert "warning" in run("compare", "--model", "mymod:far_off", *MEASURE, "--steps", "2").err
+
+    measured = outlast.load_result("out")
+    assert isinstance(measured, Evaluation)
+    assert measured.short is not None
+    guess = measured.guesses["constant"]
+    for name, words in {
+        "cross_entropy": "guessing by how frequent each class is in training",
+        "error_rate": "always guessing the most frequent class",
+        "squared_error": "always guessing the training mean",
+        "absolute_error": "always guessing the training median",
+    }.items():
+        as_good = replace(measured, measure=name, guesses={"constant": replace(guess, loss=measured.short.loss)})
+        assert f"({name.replace('_', ' ')} {measured.short.loss:.4g}) than {words}" in str(
+            no_better_than_guessing(as_good)
+        )
+    for better in (
+        replace(measured, guesses={"constant": replace(guess, loss=measured.short.loss * 1.001)}),
+        replace(measured, guesses={"persistence": replace(guess, loss=0.0)}),
+        replace(measured, measure="a measure of one's own", guesses={"constant": replace(guess, loss=0.0)}),
+        replace(measured, short=None),
+    ):
+        assert no_better_than_guessing(better) is None

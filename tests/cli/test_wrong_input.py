@@ -14,6 +14,9 @@ from outlast.families import build
 from outlast.model import InputSpec
 
 EVALUATE = ("evaluate", "--model", "mymod:build")
+REPAIR = ("repair", "--model", "mymod:build", *MEASURE)
+COMPARE = ("compare", "--model", "mymod:build", *MEASURE)
+DOSE = ("dose", "--base", "mymod:build", "--repaired")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,35 @@ EVALUATE = ("evaluate", "--model", "mymod:build")
         (("repair", "--model", "mymod:build", *MEASURE, "--intervention", "cary"), ["did you mean 'carry'?"]),
         (("repair", "--model", "mymod:build", *MEASURE, "--zero-share", "2"), ["zero_share 2"]),
         (("repair", "--model", "mymod:build", *MEASURE, "--guard", "gone.csv"), ["gone.csv"]),
+        ((*REPAIR, "--anchor", "-1"), ["an anchor of -1 and labels of 1", "weights of 0 or more"]),
+        ((*REPAIR, "--anchor", "strong"), ["--anchor strong", "a number"]),
+        ((*REPAIR, "--anchor", "0", "--labels", "0"), ["an anchor of 0 and labels of 0", "one of them above"]),
+        ((*REPAIR, "--labels", "inf"), ["labels of inf"]),
+        ((*REPAIR, "--labels"), ["--labels with a number"]),
+        ((*REPAIR, "--doses"), ["doses none", "at least one"]),
+        ((*REPAIR, "--doses", "0.5", "2"), ["doses 0.5, 2", "above 0 and at most 1"]),
+        ((*REPAIR, "--doses", "half"), ["--doses half", "--doses with numbers"]),
+        ((*REPAIR, "--control"), ["'--control'", "did you mean '--no-control'?"]),
+        ((*REPAIR, "--no-control", "yes"), ["yes"]),
+        ((*REPAIR, "--anyway=3"), ["3"]),
+        ((*REPAIR, "--short-ages", "8"), ["--short-ages 8", "two whole numbers"]),
+        ((*REPAIR, "--short-ages", "0", "many"), ["--short-ages 0 many", "two whole numbers"]),
+        ((*REPAIR, "--short-ages", "8", "4"), ["short ages 8 to 4", "the first below the last"]),
+        ((*REPAIR, "--short-ages", "-1", "4"), ["short ages -1 to 4"]),
+        ((*REPAIR, "--short-ages", "0", "17"), ["short ages 0 to 17", "at most 16"]),
+        ((*REPAIR, "--jobs", "0"), ["--jobs 0", "at least 1"]),
+        ((*REPAIR, "--replace", "model"), ["model"]),
+        ((*COMPARE, "--anchor", "nan"), ["an anchor of nan"]),
+        ((*COMPARE, "--doses", "0"), ["doses 0,"]),
+        ((*COMPARE, "--short-ages", "0", "17"), ["short ages 0 to 17"]),
+        (("dose", "--base", "mymod:build"), ["without --repaired, --dose"]),
+        ((*DOSE, "mymod:build", "--dose", "most"), ["--dose most", "a number"]),
+        ((*DOSE, "mymod:build", "--dose", "-0.5"), ["a dose of -0.5", "a share of the way"]),
+        ((*DOSE, "mymod:build", "--dose", "nan"), ["a dose of nan"]),
+        ((*DOSE, "gone", "--dose", "0.5"), ["model 'gone'", "check the path"]),
+        ((*DOSE, "texts", "--dose", "0.5"), ["no file texts/outlast.json"]),
+        ((*DOSE, "mymod:drifting", "--dose", "0.5"), ["two models that differ in", "the repair began with"]),
+        ((*DOSE, "mymod:wide", "--dose", "0.5"), ["lstm.weight_ih_l0"]),
         (("compare", "--model", "mymod:build", *MEASURE, "--interventions", "zeo"), ["did you mean 'zero'?"]),
         (("compare", "--model", "mymod:build", *MEASURE, "--interventions"), ["no interventions"]),
         (("check", "--model", "mymod:build", "--target", "power"), ["--target power without --data"]),
@@ -186,6 +218,7 @@ def test_a_damaged_result(run: Run, here: Path, content: str, part: str) -> None
         ("horizon = [1, 2]", ["horizon = [1, 2] in wrong.toml", "one value"]),
         ('inputs = "power"', ["inputs = 'power'", "a list"]),
         ('json = "yes"', ["json = 'yes'", "true or false"]),
+        ("no-control = true", ["key in wrong.toml 'no-control'"]),
         ("targets = true", ["targets = True", "one value"]),
         ("max-length = 1\nmax_length = 2", ["twice"]),
         ("horizon", ["cannot be read"]),
@@ -199,18 +232,36 @@ def test_a_wrong_config(run: Run, here: Path, content: str, parts: list[str]) ->
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ('control = "no"', ["control = 'no' in wrong.toml", "true or false"]),
+        ("control = false\nno_control = true", ["no_control twice in wrong.toml"]),
+        ("doses = 0.5", ["doses = 0.5", "a list"]),
+        ("short-ages = [1]", ["--short-ages 1 (key short_ages in wrong.toml)", "two whole numbers"]),
+        ("anchor = [1]", ["anchor = [1]", "one value"]),
+    ],
+)
+def test_a_wrong_config_of_a_repair(run: Run, here: Path, content: str, parts: list[str]) -> None:
+    (here / "wrong.toml").write_text(f"{content}\n")
+    message = run(*REPAIR, "--config", "wrong.toml").refused()
+    for part in parts:
+        assert part in message
+
+
 def test_a_missing_config(run: Run) -> None:
     assert "--config gone.toml" in run(*EVALUATE, *READ, "--config=gone.toml").refused()
     assert "--config without a file" in run(*EVALUATE, *READ, "--config").refused()
 
 
-@pytest.mark.parametrize("verb", ["check", "train", "evaluate", "repair", "compare", "report"])
+@pytest.mark.parametrize("verb", ["check", "train", "evaluate", "repair", "compare", "dose", "report"])
 def test_a_folder_that_cannot_be_written_to(run: Run, here: Path, verb: str) -> None:
     (here / "occupied").write_text("mine")
     words = {
         "check": ("--model", "mymod:build"),
         "train": (*READ, *QUICK, "--family", "gru", "--settings", "width", "4"),
         "report": ("results",),
+        "dose": (*DOSE[1:], "mymod:build", "--dose", "0.5"),
     }.get(verb, ("--model", "mymod:build", *MEASURE))
     if verb == "report":
         assert run("evaluate", "--model", "mymod:build", *MEASURE, "--out", "results").status == 0
@@ -249,7 +300,10 @@ def test_a_fault_of_the_model_later_on_is_no_answer(run: Run, here: Path) -> Non
     ],
 )
 def test_a_full_disk(run: Run, here: Path, verb: str, room: int, part: str) -> None:
-    """A limit on the size of a file stands for a full disk; Python ignores the signal that comes with it."""
+    """A limit on the size of a file stands for a full disk; Python ignores the signal that comes with it.
+
+    What an earlier training or repair left is gone by then: a run that failed must not show another's model.
+    """
     words = {
         "evaluate": ("evaluate", "--model", "mymod:drifting", *MEASURE),
         "train": ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "2"),
@@ -263,8 +317,12 @@ def test_a_full_disk(run: Run, here: Path, verb: str, room: int, part: str) -> N
 
     message = finish(start([*words, "--out", "out"], here, preexec_fn=limit)).refused(after_work=True)
     assert part in message
-    assert (here / "out" / "result.json").read_bytes() == before
-    assert not {name for name in files(here / "out") - known if not name.startswith("checkpoint/")}
+    left = files(here / "out")
+    assert not {name for name in left - known if not name.startswith("checkpoint/")}
+    if verb == "evaluate":
+        assert (here / "out" / "result.json").read_bytes() == before
+    else:
+        assert not left & {"result.json", "report.html", "model/outlast.json"}
 
 
 def test_a_disk_that_fills_up_after_the_report(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +335,7 @@ def test_a_disk_that_fills_up_after_the_report(run: Run, here: Path, monkeypatch
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         return here / "out" / "report.html"
 
-    monkeypatch.setattr("outlast.cli.verbs.write_report", full)
+    monkeypatch.setattr("outlast.cli.outputs.write_report", full)
     try:
         message = run(*words).refused(after_work=True)
     finally:

@@ -75,6 +75,49 @@ def far_off():
     return model
 
 
+class Averaging(nn.Module):
+    """Predicts the mean of what it has read, the better the more that is. From `begin` positions on it adds an error of
+    up to `wrong`. Where that begins at 8, training in windows of 8 from zero never meets it: no reset and no plain
+    training is as good as a repair."""
+
+    def __init__(self, wrong=1.0, begin=8):
+        super().__init__()
+        self.wrong, self.begin = nn.Parameter(torch.tensor(wrong)), begin
+
+    def initial_state(self, batch_size):
+        return (torch.zeros(batch_size, 2),)
+
+    def forward(self, inputs, state):
+        total = state[0][:, :1] + inputs[..., 0].cumsum(1)
+        count = (state[0][:, 1:] + torch.arange(1, inputs.shape[1] + 1)).clamp(min=1)
+        wrong = self.wrong * ((count - self.begin) / 8).clamp(0, 1)
+        return (total / count + wrong)[..., None], (torch.stack([total[:, -1], count[:, -1]], 1),)
+
+
+def averaging():
+    return Averaging()
+
+
+def averaging_well():
+    return Averaging(wrong=0.0)
+
+
+def averaging_wrong_from_the_start():
+    return Averaging(begin=0)
+
+
+class Bursting(Averaging):
+    """Its states are no numbers after a training window."""
+
+    def forward(self, inputs, state):
+        y, (state,) = super().forward(inputs, state)
+        return y, (torch.where(state[:, 1:] < 8, state, torch.inf),)
+
+
+def bursting():
+    return Bursting()
+
+
 class Growing(Drifting):
     def forward(self, inputs, state):
         return self.read(inputs), (torch.zeros(inputs.shape[0], 2),)
@@ -108,6 +151,10 @@ number = 3
 QUICK = ("--threads", "1", "--device", "cpu")
 READ = ("--data", "readings.csv", "--target", "power", "--horizon", "2", "--train-context", "8")
 MEASURE = (*READ, "--targets", "32", *QUICK)
+LEVELS = ("--data", "levels.npy", "--train-context", "8", "--targets", "32", *QUICK)
+LEARN = ("--steps", "40", "--learning-rate", "0.05")
+AVERAGING = ("--model", "mymod:averaging", *LEVELS, *LEARN)
+"""A repair of this model is accepted."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +188,8 @@ def furnish(folder: Path) -> None:
     write_table(folder / "readings.csv", columns)
     np.save(folder / "tokens.npy", random.integers(0, 7, (40, 60)).astype(np.int32))
     np.save(folder / "features.npy", random.normal(size=(40, 60, 3)).astype(np.float32))
+    levels = random.normal(size=(64, 1, 1)) + random.normal(size=(64, 160, 1))
+    np.save(folder / "levels.npy", levels.astype(np.float32))
     texts = folder / "texts"
     texts.mkdir()
     for number in range(40):
@@ -179,6 +228,11 @@ def figures(folder: Path) -> Any:
         return [pruned(each) for each in value] if isinstance(value, list) else value
 
     return pruned(json.loads((folder / "result.json").read_text()))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, with what is in it."""
+    return {name: (folder / name).read_bytes() for name in files(folder)}
 
 
 def files(folder: Path) -> set[str]:

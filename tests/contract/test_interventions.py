@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from outlast.errors import InputError
-from outlast.interventions import INTERVENTIONS, Carried, Carry, Intervention, RandomNoise, intervention
+from outlast.interventions import INTERVENTIONS, Carried, Carry, Intervention, RandomNoise, control_of, intervention
 from outlast.state import State, leaves, map_state, rebuild
 from outlast.streams import Batch
 from toys import EveryKind, wave_streams
@@ -166,6 +166,59 @@ def test_describe_goes_to_json_and_back_to_the_same_intervention(name, chosen):
     _, bound = prepared(name, chosen)
     again = json.loads(json.dumps(bound.describe(), allow_nan=False))
     assert again == bound.describe()  # nothing changes on the way: a checkpoint is compared with it
+
+
+@each_intervention
+def test_its_control_reads_the_same_windows_and_always_starts_from_zero(name, chosen):
+    """Row by row: what continues, continues, and what is set aside is set aside; only the starts differ. Whether it
+    was prepared before the control was made or after."""
+    model, rule = prepared(name, chosen)
+    raw = control_of(intervention(name, **chosen)).prepared(model, wave_streams(), WINDOW, seed=3)
+    for control in (control_of(rule).prepared(model, wave_streams(), WINDOW, seed=3), raw):
+        for seed, step in ((1, 0), (1, 1), (2, 7)):
+            for rows in (np.arange(ROWS), np.arange(ROWS, 2 * ROWS)):
+                assert np.array_equal(control.continues(seed, step, rows), rule.continues(seed, step, rows))
+        for rows in (1, 7, 32):
+            assert np.array_equal(control.set_aside(rows), rule.set_aside(rows))
+        carried, batch = some_carried(model), a_batch()
+        assert batch.continues.any()
+        assert rows_at_zero(start(control, carried, batch), carried).all()
+        assert control.handed_on_after == 0
+
+
+@each_intervention
+def test_its_control_keeps_the_promises_of_an_intervention(name, chosen):
+    """Nothing is edited, no gradient crosses, and what describes it is told apart from its rule and stays so."""
+    model, rule = prepared(name, chosen)
+    control, carried, batch = control_of(rule), some_carried(model), a_batch()
+    before = bits(carried.zero) + bits(carried.last)
+    found = start(control, carried, batch)
+    assert same(before, bits(carried.zero) + bits(carried.last))
+    assert [(t.shape, t.dtype) for t in leaves(found)] == [(t.shape, t.dtype) for t in leaves(carried.zero)]
+    _, final = model(batch.inputs, found)
+    kept = control.keep(carried, final, batch)
+    assert not any(t.requires_grad for t in (*leaves(kept.zero), *leaves(kept.last)))
+    described = control.describe()
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert described["rule"] == rule.describe()
+    assert rule.label in control.label
+    assert control.label != rule.label
+
+
+@each_intervention
+def test_rows_set_aside_start_from_zero_and_never_go_on(name, chosen):
+    """They are what an anchor holds to the base."""
+    model, rule = prepared(name, chosen)
+    carried = some_carried(model)
+    aside = rule.set_aside(ROWS)
+    assert aside.dtype == bool
+    batch = a_batch()
+    continues = torch.from_numpy(rule.continues(0, 3, np.arange(ROWS)))
+    found = rows_at_zero(start(rule, carried, replace(batch, continues=continues)), carried)
+    assert found[torch.from_numpy(aside)].all()
+    assert not continues[torch.from_numpy(aside)].any()
+    if name != "mix":
+        assert aside.sum() == ROWS * rule.zero_share
 
 
 @each_intervention

@@ -18,7 +18,7 @@ from outlast.families import build
 from outlast.measures import SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
 from outlast.randomness import hash_uniform
-from outlast.readings import age_bands, target_region
+from outlast.readings import age_bands, draw_targets, target_region
 from outlast.resetting import with_reset
 from outlast.streams import Streams
 from outlast.verdicts import Curve, curve_of, overlap_losses, reset_losses
@@ -285,6 +285,40 @@ def test_bands_have_no_gap_up_to_the_training_context_and_no_overlap(train_conte
     assert bands[curve.just_past()][0] >= train_context
     for periods, losses in (reset_losses(curve), overlap_losses(curve)):
         assert len(periods) == len(losses) > 0
+
+
+@pytest.mark.parametrize(
+    ("length", "past"),
+    [
+        (2, [(1, 2)]),
+        (3, [(1, 2), (2, 3)]),
+        (32, [(1, 2), (2, 4), (4, 8), (8, 16), (16, 32)]),
+        (64, [(1, 2), (2, 4), (4, 8), (8, 16), (32, 64)]),
+        (1024, [(1, 2), (2, 4), (4, 8), (8, 16), (32, 64), (128, 256), (512, 1024)]),
+        (1500, [(1, 2), (2, 4), (4, 8), (8, 16), (32, 64), (128, 256), (988, 1500)]),
+    ],
+)
+def test_bands_double_up_to_sixteen_training_contexts_and_then_go_on_fourfold(length, past):
+    """So that every reset of up to 16 T can be read off the curve; lengths and bands in training contexts."""
+    scaled = [(start * 7, end * 7) for start, end in past]
+    bands = age_bands(7, 7 * length)
+    assert list(bands[4:]) == scaled
+    assert list(age_bands(7, 7 * length, ends_only=True)[4:]) == scaled[:1] + scaled[1:][-1:]
+    periods, _ = reset_losses(Curve(bands, np.zeros((len(bands), 8)), 7))
+    assert periods[-1] == (7 * length if length <= 32 else 7 * 16)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 60), st.integers(2, 200), st.integers(0, 2000), st.integers(0, 3))
+def test_targets_never_lie_in_the_warm_up(train_context, length, warm_up, seed):
+    """What only warms the state up belongs to other segments, or to training."""
+    length = warm_up + length * train_context
+    bands = age_bands(train_context, length, warm_up)
+    targets = draw_targets(9, train_context, length, 3 * train_context, seed, warm_up)
+    assert targets.begin == bands[-1][0] >= warm_up
+    assert targets.first.min() >= warm_up
+    assert targets.first.max() + train_context <= length
+    assert all(targets.windows(band)[1].min() >= 0 for band in bands[:-1])  # nor is anything read before the stream
 
 
 def test_streams_of_unequal_length_are_read_up_to_a_common_one():

@@ -68,6 +68,28 @@ def test_members_keep_their_own_zero_shares():
     assert at_zero[1000:].mean().item() == pytest.approx(0.5, abs=0.07)
 
 
+def test_rows_are_set_aside_by_the_member_that_serves_them_and_by_the_mix():
+    """They are those that start from exactly zero, whoever says so."""
+    members = (state_passing(0.0), state_passing(0.5), tbtt(0.25))
+    rule = prepared(Mix(members=members))
+    aside = rule.set_aside(24)
+    assert aside.tolist() == [False] * 8 + state_passing(0.5).set_aside(8).tolist() + tbtt(0.25).set_aside(8).tolist()
+    assert (memory_of(rule, 24)[:, 0, 0] == 0.5).tolist() == aside.tolist()
+    over = prepared(Mix(members=members, zero_share=0.5))
+    assert over.set_aside(24).tolist() == (aside | Zero(zero_share=0.5).set_aside(24)).tolist()
+    assert (memory_of(over, 24)[:, 0, 0] == 0.5).tolist() == over.set_aside(24).tolist()
+    assert not (over.continues(0, 1, np.arange(24)) & over.set_aside(24)).any()
+
+
+def test_a_mix_in_a_mix_sets_its_own_rows_aside():
+    inner = Mix(members=(state_passing(0.5), state_passing(0.0)))
+    rule = prepared(Mix(members=(state_passing(0.0), inner)))
+    aside = rule.set_aside(32)
+    assert aside.tolist() == [False] * 16 + inner.set_aside(16).tolist()
+    assert aside.sum() == 4
+    assert (memory_of(rule, 32)[:, 0, 0] == 0.5).tolist() == aside.tolist()
+
+
 def test_a_mix_may_hold_a_mix():
     inner = Mix(members=(tbtt(0.0), Zero()))
     rule = prepared(Mix(members=(Zero(), inner)))

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from outlast.reporting import Language, write_report
-from outlast.results import CompareRow, Result
+from outlast.results import CompareRow, Comparison, Result
+from reporting import example_diagnosis
 from reporting import example_results as example
 
 NASTY = '<script>alert("$x$ & y")</script>'
 
 
-def long_names() -> Result:
+def long_names() -> Comparison:
     """Nine interventions with long names that differ late, one of them hostile."""
     base = example.evaluation(name=NASTY)
     rows = []
@@ -20,37 +21,43 @@ def long_names() -> Result:
         label = f"fitted_noise_of_states_carried_over_training_streams(temperature={index}, {NASTY})"
         losses = [loss + 0.002 * index for loss in example.NOISE]
         rows.append(CompareRow(label, {"oldest": 2.64}, example.repair(losses, name="noise", label=label, base=base)))
-    return replace(example.comparison(), base=base, rows=rows, winner=rows[3].name, picked=rows[3].name)
+    return replace(example.comparison(), base=base, rows=rows, winner=rows[0].name, picked=rows[0].name)
 
 
 def huge() -> Result:
     """A model whose loss leaves all bounds."""
-    losses = [*example.BASE[:-2], 9.3e3, 4.1e7]
-    return example.evaluation(losses)
+    return example.evaluation([*example.BASE[:-2], 9.3e3, 4.1e7])
 
 
 CASES: dict[str, list[Result]] = {
     "evaluation": [example.evaluation()],
-    "repair": [example.repair()],
-    "refused": [example.repair(example.PASSING, label="state_passing", refused="no_benefit")],
+    "repair": [example.repair(control=example.control())],
+    "no control": [example.repair(doses=[], guards={"day": example.guard(example.CARRY)})],
+    **{f"refused, {name}": [each] for name, each in example.refused().items()},
     "comparison": [example.comparison()],
     "no winner": [example.comparison(winner=None)],
-    "nothing tried": [replace(example.comparison(winner=None), rows=[])],
+    "nothing tried": [replace(example.comparison(winner=None), rows=[], picked=None)],
+    "nothing to compare": [example.untouched_comparison()],
     "check": [example.check_report(broken=True)],
     "training": [example.training()],
     "untrained": [replace(example.training(), losses=[])],
     "long names": [long_names()],
     "huge losses": [huge()],
-    "one band": [example.evaluation([2.7], ages=[(0, 1)], verdict=None, with_short=False)],
-    "generalises": [example.evaluation(example.CARRY, verdict="generalises")],
-    "undecided": [example.evaluation(example.NOISE, verdict="undecided")],
-    "diagnosis": [example.diagnosis()],
-    "no cause": [example.diagnosis(None, example.evaluation(example.CARRY, verdict="generalises"))],
-    "診断": [example.diagnosis("stale_context")],
-    "原因なし": [example.diagnosis(None)],
-    "clock": [example.with_clock(example.diagnosis())],
-    "時計": [example.with_clock(example.diagnosis())],
-    "diagnosis and others": [example.diagnosis("numerics"), example.evaluation()],
+    "huge base": [example.repair(base=example.evaluation([*example.BASE[:-2], 9.3e3, 4.1e7]))],
+    "one band": [example.evaluation([2.7], ages=[(0, 1)], judged=False)],
+    "no targets": [example.evaluation(judged=False)],
+    "declines": [example.evaluation(example.DECLINING)],
+    "generalises": [example.evaluation(example.IMPROVING)],
+    "undecided": [example.evaluation(example.UNSURE, unsure=True)],
+    "diagnosis": [example_diagnosis.diagnosis()],
+    "no cause": [example_diagnosis.diagnosis(None, example.evaluation(example.IMPROVING))],
+    "declining": [example_diagnosis.diagnosis(None, example.evaluation(example.DECLINING))],
+    "診断": [example_diagnosis.diagnosis("stale_context")],
+    "原因なし": [example_diagnosis.diagnosis(None)],
+    "衰え": [example_diagnosis.diagnosis(None, example.evaluation(example.DECLINING))],
+    "clock": [example_diagnosis.with_clock(example_diagnosis.diagnosis())],
+    "時計": [example_diagnosis.with_clock(example_diagnosis.diagnosis())],
+    "diagnosis and others": [example_diagnosis.diagnosis("numerics"), example.evaluation()],
     "mix": [example.evaluation(), example.comparison(), example.check_report(), example.training()],
 }
 

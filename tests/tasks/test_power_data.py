@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 
 from outlast.errors import InputError
+from outlast.readings import age_bands
 from outlast.streams import Split, cache_folder
-from outlast.tasks.power_data import BLOCK, BLOCKS, HORIZON, TEST_SEGMENT, VALIDATION_SHARE, load_power
+from outlast.tasks.power_data import (
+    BLOCK,
+    BLOCKS,
+    HORIZON,
+    TEST_SEGMENT,
+    VALIDATION_SEGMENT,
+    VALIDATION_SHARE,
+    load_power,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +44,8 @@ def test_sizes_are_those_published(power: Split) -> None:
     assert set(about["missing"]["per_column"].values()) == {25_979}
     assert about["licence"] == "CC BY 4.0"
     assert power.train.lengths.tolist() == [BLOCK - VALIDATION_SHARE - HORIZON] * BLOCKS
-    assert (len(power.validation), set(power.validation.lengths)) == (40, {4096})
+    assert (len(power.validation), set(power.validation.lengths)) == (40, {TEST_SEGMENT})
+    assert power.validation.warm_up == TEST_SEGMENT - VALIDATION_SEGMENT
     assert (len(power.test), set(power.test.lengths)) == (63, {TEST_SEGMENT})
     assert "training 2006-12-16 17:24 to 2008-11-12" in power.how
     assert power.how.endswith("test to 2010-11-26 21:02")
@@ -45,16 +55,37 @@ def test_parts_and_segments_are_an_hour_apart(power: Split) -> None:
     ends = np.arange(1, BLOCKS + 1) * BLOCK
     train, validation = power.train, power.validation
     assert (train.starts + train.lengths + HORIZON == ends - VALIDATION_SHARE).all()
-    assert (validation.starts.reshape(BLOCKS, -1)[:, 0] == ends - VALIDATION_SHARE).all()
-    assert (validation.starts.reshape(BLOCKS, -1)[:, -1] + 4096 + HORIZON <= ends).all()
+    scored = validation.starts + validation.warm_up
+    assert (scored.reshape(BLOCKS, -1)[:, 0] == ends - VALIDATION_SHARE).all()
+    assert (np.diff(scored.reshape(BLOCKS, -1)) == VALIDATION_SEGMENT + HORIZON).all()
+    assert (scored.reshape(BLOCKS, -1)[:, -1] + VALIDATION_SEGMENT + HORIZON <= ends).all()
     assert power.test.starts[0] == ends[-1]
     assert (np.diff(power.test.starts) == TEST_SEGMENT + HORIZON).all()
     assert power.test.starts[-1] + TEST_SEGMENT + HORIZON <= power.train.about["minutes"]
 
 
+def test_validation_states_are_as_old_as_those_of_the_test(power: Split) -> None:
+    """Warmed up on what the same block has before them, of which no target is scored."""
+    block = np.repeat(np.arange(BLOCKS), 4) * BLOCK
+    assert (power.validation.starts >= block).all()
+    assert (power.validation.starts + TEST_SEGMENT + HORIZON <= block + BLOCK).all()
+    assert power.validation.recording is not None
+    assert power.validation.recording.tolist() == np.repeat(np.arange(BLOCKS), 4).tolist()
+    last = [age_bands(64, TEST_SEGMENT, part.warm_up)[-1] for part in (power.validation, power.test)]
+    assert last == [(TEST_SEGMENT - VALIDATION_SEGMENT, TEST_SEGMENT), (TEST_SEGMENT // 2, TEST_SEGMENT)]
+
+
+def test_intervals_are_over_blocks(power: Split) -> None:
+    """The ten blocks of validation, and some four neighbouring segments of the test at a time."""
+    assert power.validation.blocks is not None
+    assert len(set(power.validation.blocks)) == BLOCKS
+    assert power.test.blocks is not None
+    assert set(np.bincount(power.test.blocks)) == {3, 4}
+
+
 def test_validation_sees_every_season(power: Split) -> None:
     """A year has 525,600 minutes: in each quarter of it some segments begin."""
-    quarters = set((power.validation.starts % 525_600) // 131_400)
+    quarters = set(((power.validation.starts + power.validation.warm_up) % 525_600) // 131_400)
     assert quarters == {0, 1, 2, 3}
 
 

@@ -123,6 +123,26 @@ class Starting:
 
 
 @dataclass(kw_only=True)
+class Repairing:
+    """What a repair is held to."""
+
+    anchor: float = 1.0
+    """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
+    labels: float = 1.0
+    """Weight of the objective on those rows."""
+    doses: tuple[float, ...] = (0.5, 0.75, 1.0)
+    """Shares of the way from the base's weights to the repaired ones; validation chooses one of them."""
+    control: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: it is made)")] = True
+    """Leave out the control, the same training from zero states. It costs as much as the repair; without it nobody
+    knows whether the starts or plain training gained what was gained."""
+    anyway: bool = False
+    """Go on where validation says that there is nothing to repair."""
+    short_ages: Given[tuple[int, int]] = None
+    """FROM TO: ages over which short contexts must hold, every age alike. Default: 0 up to the training context. For a
+    model that is reset every P positions: 0 P."""
+
+
+@dataclass(kw_only=True)
 class Machine:
     """What to run on."""
 
@@ -136,8 +156,10 @@ class Machine:
 class Running(Machine):
     """Where and how to run."""
 
-    out: Path = Path("runs/latest")
+    out: Path
     """Folder for result.json, report.html and models."""
+    replace: bool = False
+    """Write into --out even where another verb's result or models lie there; they give way."""
     seed: int = 0
     """Of everything random."""
     json: bool = False
@@ -148,6 +170,8 @@ class Running(Machine):
 class CheckVerb(Running, Reading, Model):
     """Does a model keep the contract that evaluation and repair rely on? Exit status 1 if it does not."""
 
+    out: Path = Path("runs/check")
+    """Folder for result.json and report.html."""
     data: Given[Path] = None
     """Take example inputs from these data. Default: random ones."""
 
@@ -159,6 +183,8 @@ class TrainVerb(Running, Learning, Reading, Source):
     The model is written to OUT/model.
     """
 
+    out: Path = Path("runs/train")
+    """Folder for result.json, report.html and model/."""
     model: Given[str] = None
     """A directory or package.module:build to start from. Default: a fresh model of --family."""
     family: str = "gla"
@@ -171,11 +197,16 @@ class TrainVerb(Running, Learning, Reading, Source):
 class EvaluateVerb(Running, Measuring, Reading, Source, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
+    out: Path = Path("runs/evaluate")
+    """Folder for result.json and report.html."""
+
 
 @dataclass(kw_only=True)
 class DiagnoseVerb(Running, Measuring, Reading, Model):
     """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
+    out: Path = Path("runs/diagnose")
+    """Folder for result.json, report.html and figures/."""
     data: Given[Path] = None
     """A file (.npy, .csv, .tsv, .parquet, .txt) or a folder of .txt files. Training streams say what training passed
     through, test streams what deployment meets."""
@@ -196,23 +227,31 @@ class DiagnoseVerb(Running, Measuring, Reading, Model):
 
 
 @dataclass(kw_only=True)
-class RepairVerb(Running, Learning, Starting, Measuring, Reading, Source, Model):
+class RepairVerb(Running, Learning, Repairing, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 
-    The repaired model is written to OUT/model, a refused one to OUT/refused.
+    The repaired model is written to OUT/model, a refused one to OUT/refused, and the control to OUT/control where plain
+    training suffices. Where there is nothing to repair, no model is written.
     """
 
+    out: Path = Path("runs/repair")
+    """Folder for result.json, report.html, and model/, or refused/ and control/."""
     guard: Listed[Path] = ()
     """More data of the same kind on which short contexts must hold."""
+    jobs: int = 1
+    """2: the repair and its control are trained side by side, one thread each."""
 
 
 @dataclass(kw_only=True)
-class CompareVerb(Running, Learning, Measuring, Reading, Source, Model):
+class CompareVerb(Running, Learning, Repairing, Measuring, Reading, Source, Model):
     """Give several interventions equal steps and data; exit status 1 if the one that validation picks is refused.
 
-    An accepted model is written to OUT/model.
+    An accepted model is written to OUT/model, a refused one to OUT/refused, and the control to OUT/control where plain
+    training suffices. Where there is nothing to repair, no model is written.
     """
 
+    out: Path = Path("runs/compare")
+    """Folder for result.json, report.html, and model/, or refused/ and control/."""
     interventions: tuple[str, ...] = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
     """Which ones; carry once for each of --expected-runs."""
     expected_runs: Listed[float] = ()
@@ -221,6 +260,25 @@ class CompareVerb(Running, Learning, Measuring, Reading, Source, Model):
     """Share of rows that start from the initial state. Default: 0.25."""
     jobs: int = 1
     """Interventions trained side by side, one thread each."""
+
+
+@dataclass(kw_only=True)
+class DoseVerb:
+    """Write the model that lies part of the way from a base to its repair: base + dose · (repaired − base).
+
+    The model is written to OUT/model. It is not measured: outlast evaluate does that.
+    """
+
+    base: str
+    """The model before its repair: a directory that outlast, transformers or fla saved, or package.module:build."""
+    repaired: str
+    """The model after it, the same way."""
+    dose: float
+    """Share of the way, 0 to 1; above 1 the weights go further the same way."""
+    out: Path = Path("runs/dose")
+    """Folder for model/."""
+    replace: bool = False
+    """Write into --out even where another verb's result or models lie there; they give way."""
 
 
 @dataclass(kw_only=True)
@@ -281,6 +339,8 @@ class QuickstartVerb:
     """Another built-in task, such as speech; see outlast tasks."""
     out: Path = Path("runs/quickstart")
     """Folder for result.json, report.html and the models."""
+    replace: bool = False
+    """Write into --out even where another verb's result lies there."""
     seed: int = 0
     """Of everything random."""
     seeds: int = 1
@@ -299,6 +359,8 @@ class RecipeVerb:
     """A TOML file, such as recipes/regimes.toml."""
     out: Given[Path] = None
     """Folder of the results. Default: the recipe's."""
+    replace: bool = False
+    """Write into that folder even where another verb's result lies there."""
 
 
 VERBS: dict[str, type] = {
@@ -310,6 +372,7 @@ VERBS: dict[str, type] = {
     "diagnose": DiagnoseVerb,
     "repair": RepairVerb,
     "compare": CompareVerb,
+    "dose": DoseVerb,
     "generate": GenerateVerb,
     "report": ReportVerb,
     "tasks": TasksVerb,

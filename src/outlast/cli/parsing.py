@@ -25,6 +25,8 @@ _ALIASES = {"-T": "train_context"}
 _HELP = ("-h", "--help")
 _KINDS = {
     "tuple[float, float, float]": "three numbers",
+    "tuple[float, ...]": "numbers",
+    "tuple[int, int]": "two whole numbers",
     "dict": "pairs of a name and a value, such as width 64",
     "int": "a whole number",
     "float": "a number",
@@ -71,10 +73,10 @@ def _cli(verb: type[Verb], name: str, words: list[str], config: str | None, from
             raise
         wrong = _plain(said.getvalue())
     for item in dataclasses.fields(verb):  # pyright: ignore[reportArgumentType]
-        if re.search(rf"{re.escape(_flag(item.name))}(?![\w-])", wrong):
+        if re.search(rf"{re.escape(_spelt(item))}(?![\w-])", wrong):
             where = f" (key {item.name} in {config})" if from_file.get(item.name) else ""
-            expected = f"{_flag(item.name)} with {_kind(str(item.type))}"
-            raise InputError(_as_given(item.name, words) + where, expected, f"see outlast {name} --help")
+            expected = f"{_spelt(item)} with {_kind(str(item.type))}"
+            raise InputError(_as_given(item, words) + where, expected, f"see outlast {name} --help")
     raise InputError(wrong, "options and values as its help lists them", f"see outlast {name} --help")
 
 
@@ -86,9 +88,9 @@ def _plain(drawn: str) -> str:
     return " ".join(line for line in first if line)
 
 
-def _as_given(option: str, words: list[str]) -> str:
+def _as_given(option: dataclasses.Field[Any], words: list[str]) -> str:
     """An option and its values as they stand among the words."""
-    flags = [_flag(option), *(alias for alias, name in _ALIASES.items() if name == option)]
+    flags = [_spelt(option), *(alias for alias, name in _ALIASES.items() if name == option.name)]
     start = max((i for i, word in enumerate(words) if word.partition("=")[0] in flags), default=None)
     if start is None:
         return flags[0]
@@ -109,21 +111,26 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _spelt(item: dataclasses.Field[Any]) -> str:
+    """An option as one types it: what is on by itself is turned off, --no-control."""
+    return _flag(f"no_{item.name}" if item.default is True else item.name)
+
+
 def _is_option(word: str) -> bool:
     return word in _ALIASES or re.match(r"--[A-Za-z]", word) is not None
 
 
 def _names(verb: str, words: list[str], fields: dict[str, Any]) -> set[str]:
     """Names of the options among the words; an InputError for one that the verb does not have."""
-    names = set()
+    names, known = set(), {_spelt(item): name for name, item in fields.items()}
     for word in words:
         if word in _ALIASES:
             names.add(_ALIASES[word])
         elif _is_option(word):
-            name = word.removeprefix("--").partition("=")[0]
-            if name.replace("-", "_") not in fields:
-                raise unknown_name(f"option of outlast {verb}", f"--{name}", [_flag(each) for each in fields])
-            names.add(name.replace("-", "_"))
+            given = word.partition("=")[0]
+            if given.replace("_", "-") not in known:
+                raise unknown_name(f"option of outlast {verb}", given, known)
+            names.add(known[given.replace("_", "-")])
     return names
 
 
@@ -167,32 +174,35 @@ def _words(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, lis
             f"--config {path}, which cannot be read ({why})", "a TOML file of key = value lines", "check the file"
         ) from None
     words: dict[str, list[str]] = {}
+    off = {f"no_{name}": name for name, item in fields.items() if item.default is True}
     for key, value in record.items():
         name = key.replace("-", "_")
-        if name not in fields:
+        if name not in fields and name not in off:
             raise unknown_name(f"key in {path}", key, fields)
-        if name in words:
+        item = fields[off.get(name, name)]
+        if item.name in words:
             raise InputError(f"{key} twice in {path}", "every key once", "delete one of them")
-        if name not in given:
-            words[name] = _value(path, key, value, str(fields[name].type))
-        else:
-            words[name] = []
+        words[item.name] = [] if item.name in given else _value(path, key, value, item, off=name in off)
     return words
 
 
-def _value(path: Path, key: str, value: Any, kind: str) -> list[str]:
-    """One key as words; the parser then reads them as it reads those of the command line."""
-    name = key.replace("-", "_")
-    flag = [] if "Positional" in kind else [_flag(name)]
+def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, off: bool) -> list[str]:
+    """One key as words; the parser then reads them as it reads those of the command line.
+
+    Args:
+        off: the key turns off what is on by itself, as no_control does.
+    """
+    kind, switch = str(item.type), isinstance(item.default, bool)
+    flag = [] if "Positional" in kind else [_spelt(item)]
     several, table = "tuple[" in kind or "Listed[" in kind, "dict[" in kind
-    fits = {list: several, dict: table, bool: kind == "bool"}.get(type(value), not several and not table)
-    if kind == "bool" and not isinstance(value, bool):
+    fits = {list: several, dict: table, bool: switch}.get(type(value), not several and not table)
+    if switch and not isinstance(value, bool):
         fits = False
     if not fits:
-        wanted = "a list" if several else "a table" if table else "true or false" if kind == "bool" else "one value"
+        wanted = "a list" if several else "a table" if table else "true or false" if switch else "one value"
         raise InputError(f"{key} = {value!r} in {path}", wanted, f"write {key} as TOML writes {wanted}")
     if isinstance(value, bool):
-        return flag if value else []
+        return flag if (value != off) != item.default else []
     if isinstance(value, dict):
         return [*flag, *(str(word) for pair in value.items() for word in pair)]
     return [*flag, *(str(each) for each in (value if isinstance(value, list) else [value]))]

@@ -1,18 +1,30 @@
-"""A few positions before the long work: does the model read these data, keep its state's shape and fit the targets?"""
+"""Before the long work: does the model read these data, keep its state's shape and fit the targets, and are the streams
+long enough for what was asked?
+
+What is wrong has to come out here, because afterwards an earlier run's results are removed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from outlast.errors import InputError, OutlastError
+from outlast.evaluation import EvalSettings, usable
+from outlast.interventions import Intervention
 from outlast.measures import Measure, default_measures
 from outlast.model import Recurrent, device_of
+from outlast.readings import age_bands
+from outlast.repairs import RepairSettings
+from outlast.repairs.acceptance import age_weights
+from outlast.repairs.plan import plan
 from outlast.state import named_leaves
-from outlast.streams import Streams
+from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
+from outlast.training import TrainSettings
+from outlast.verdicts import Curve
 
 _ROWS = 2
 
@@ -63,6 +75,50 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure] | No
             f"at least {streams.classes} outputs",
             "check the vocabulary, --bins or the labels against the model's head",
         )
+
+
+def try_training(
+    model: Recurrent, streams: Streams, rules: Sequence[Intervention], train_context: int, settings: TrainSettings
+) -> None:
+    """Prepare what training begins with.
+
+    Raises:
+        InputError: streams shorter than a window, or states that a rule cannot be fitted to.
+    """
+    for rule in rules:
+        Sampler(streams, train_context, settings.batch_size, settings.seed, rule.continues)
+        rule.prepared(model, streams, train_context, seed=settings.seed)
+
+
+def try_repair(
+    model: Recurrent,
+    parts: Split,
+    rules: Sequence[Intervention],
+    *,
+    train_context: int,
+    objective: str | None,
+    measures: Sequence[Measure] | None,
+    training: TrainSettings,
+    measuring: EvalSettings,
+    repairing: RepairSettings,
+    guards: Mapping[str, Streams],
+) -> None:
+    """Plan a repair or a comparison and look whether all its streams can be measured and trained on.
+
+    Raises:
+        InputError: an objective that does not fit the targets, too few or too short streams, ages that are not
+            measured, or what `try_training` finds.
+    """
+    todo = plan(
+        model, parts, train_context, objective, measures, training, None, measuring, repairing, guards, progress=None
+    )
+    chosen_from = [(parts.test, measuring.max_length), (todo.validation, measuring.max_length)]
+    for streams, longest in (*chosen_from, *((each, None) for each in guards.values())):
+        chosen, length = usable(streams, train_context, longest)
+        bands = age_bands(train_context, length, chosen.warm_up)
+        ages = repairing.short_ages or (0, train_context)
+        age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), ages)
+    try_training(model, parts.train, rules, train_context, training)
 
 
 def _shapes(state: object) -> str:

@@ -2,107 +2,97 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shlex
-import shutil
-import sys
-import tempfile
 import time
-import typing
-from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from outlast import checkpoints, recipes
-from outlast.adapters import from_factory
 from outlast.adapters.check import check
-from outlast.cli.guessing import no_better_than_guessing
+from outlast.cli import inputs, outputs
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
     DiagnoseVerb,
+    DoseVerb,
     EnvVerb,
     EvaluateVerb,
     GenerateVerb,
-    Machine,
-    Measuring,
     QuickstartVerb,
     RecipeVerb,
     RepairVerb,
     ReportVerb,
-    Running,
     TasksVerb,
     TrainVerb,
 )
 from outlast.cli.progress import Reporter
-from outlast.cli.trial import try_out
+from outlast.cli.trial import try_out, try_repair, try_training
 from outlast.cli.words import Words
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.environment import environment
-from outlast.errors import InputError, Interrupted, unknown_name
-from outlast.evaluation import EvalSettings, describe_model, evaluate
-from outlast.families import FAMILIES, build
+from outlast.errors import InputError, Interrupted
+from outlast.evaluation import describe_model, evaluate
 from outlast.generation import generate, load_place, save_place
-from outlast.interventions import Intervention, Zero, intervention
-from outlast.measures import Measure, measure
-from outlast.model import InputSpec, Recurrent
+from outlast.interventions import Zero
+from outlast.measures import Measure
+from outlast.model import Recurrent
 from outlast.objectives import objective
 from outlast.quickstart import quickstart, quickstart_seeds
-from outlast.repairs import compare, repair
-from outlast.reporting import Language, summary, write_figures, write_report
-from outlast.results import VERSION, Evaluation, Result, Training, load_result, save_result, to_json
-from outlast.streams import Split, Streams, open_streams, split
+from outlast.repairs import compare, repair, with_dose
+from outlast.reporting import summary, write_figures, write_report
+from outlast.results import VERSION, Refusal, Repair, Training, load_result
+from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
 from outlast.tasks import TASKS, task
-from outlast.training import TrainSettings, fit
-
-MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
+from outlast.training import fit
 
 
 def run_check(options: CheckVerb) -> int:
-    model = _model(options.model, options)
+    outputs.claim(options.out, "check", replace=options.replace)
+    model = inputs.model(options.model, options)
     example = None
     if options.data:
-        streams = open_streams(options.data, **_reading(options, options.data))
+        streams = inputs.streams_of(options, options.data)
         check_inputs(model.input_spec, streams)
         length = min(130, int(streams.lengths[0]))
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
     elif options.reading():
         raise InputError(
-            f"{_words(options)} without --data", "data to which this applies", "name the data, or leave these out"
+            f"{inputs.words(options)} without --data", "data to which this applies", "name the data, or leave these out"
         )
-    with _output(options):
+    with outputs.output(options.out):
         report = check(model, example, seed=options.seed)
-        _finish(replace(report, model={**report.model, **_command(options)}), options)
+        outputs.finish(replace(report, model={**report.model, **inputs.command(options)}), options)
     return 0 if report.passed else 1
 
 
 def run_train(options: TrainVerb) -> int:
-    parts = _split(options)
-    given = _in_float32(_model(options.model, options)) if options.model else None
-    model = given or _fresh(options, parts.train).to(_device(options))
-    settings, goal = _training(options), objective(options.objective, model, parts.train)
+    outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
+    parts, settings = inputs.split_of(options), inputs.training(options)
+    given = inputs.in_float32(inputs.model(options.model, options)) if options.model else None
+    model = given or inputs.fresh(options, parts.train).to(inputs.device(options))
+    goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
-    with _output(options), Reporter() as say:
+    try_training(model, parts.train, [rule], options.train_context, settings)
+    with outputs.output(options.out, fresh=True), Reporter() as say:
         began = time.monotonic()
         losses = fit(
             model,
             parts.train,
             goal,
-            Zero(),
+            rule,
             options.train_context,
             settings,
-            checkpoint=_checkpoint(options),
+            checkpoint=outputs.checkpoint(options),
             resume=options.resume,
             progress=lambda step, steps, loss, left: say("train", step / steps, loss),
         )
         seconds = time.monotonic() - began
-        checkpoints.save(model, options.out / "model", provenance={"data": parts.train.describe(), "how": parts.how})
+        provenance = {"verb": "train", "data": parts.train.describe(), "how": parts.how}
+        checkpoints.save(model, options.out / "model", provenance=provenance)
         result = Training(
             model={"name": str(options.out / "model"), **describe_model(model)},
             data=json.loads(json.dumps(parts.train.describe(), default=str)),
@@ -110,58 +100,60 @@ def run_train(options: TrainVerb) -> int:
                 **asdict(settings),
                 "objective": goal.name,
                 "train_context": options.train_context,
-                **_command(options),
+                **inputs.command(options),
             },
             seconds=round(seconds, 3),
             losses=losses,
             outlast=VERSION,
         )
-        _finish(result, options)
+        outputs.finish(result, options)
     return 0
 
 
 def run_evaluate(options: EvaluateVerb) -> int:
-    parts, model = _split_and_model(options)
-    with _output(options):
+    outputs.claim(options.out, "evaluate", replace=options.replace)
+    parts, model = inputs.split_and_model(options)
+    with outputs.output(options.out):
         with Reporter() as say:
             result = evaluate(
                 model,
                 parts,
                 train_context=options.train_context,
-                measures=_measures(options),
-                settings=_measuring(options),
+                measures=inputs.measures(options),
+                settings=inputs.measuring(options),
                 name=options.model,
                 progress=lambda share: say("measure", share),
             )
-        _finish(replace(result, settings={**result.settings, **_command(options)}), options)
-    _warn(result, parts)
+        outputs.finish(replace(result, settings={**result.settings, **inputs.command(options)}), options)
+    outputs.warn(result)
     return 0
 
 
 def run_diagnose(options: DiagnoseVerb) -> int:
+    outputs.claim(options.out, "diagnose", replace=options.replace)
     parts, model, context, measures = _to_diagnose(options)
     stationary = None
     if options.stationary:
-        stationary = open_streams(options.stationary, **_reading(options, options.stationary))
+        stationary = inputs.streams_of(options, options.stationary)
         try_out(model, stationary, measures)
-    with _output(options):
+    with outputs.output(options.out):
         with Reporter() as say:
             result = diagnose(
                 model,
                 parts,
                 train_context=context,
                 measures=measures,
-                settings=DiagnoseSettings(replace(_measuring(options), jobs=options.jobs), options.seed),
+                settings=DiagnoseSettings(replace(inputs.measuring(options), jobs=options.jobs), options.seed),
                 stationary=stationary,
                 name=options.model,
                 progress=lambda what, share: say(what, share),
             )
-        measured = replace(result.evaluation, settings={**result.evaluation.settings, **_command(options)})
+        measured = replace(result.evaluation, settings={**result.evaluation.settings, **inputs.command(options)})
         result = replace(result, evaluation=measured)
-        _finish(result, options, options.language)
+        outputs.finish(result, options, options.language)
         if options.figures:
-            write_figures(result, options.out / "figures", language=options.language)
-    _warn(result.evaluation, parts)
+            write_figures(result, options.out / outputs.FIGURES, language=options.language)
+    outputs.warn(result.evaluation)
     return 0
 
 
@@ -177,8 +169,9 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Me
                 "data and training context, or a built-in task",
                 "name both, or --task power",
             )
-        parts = split(open_streams(options.data, **_reading(options, options.data)), options.shares)
-        model, measures, context = _model(options.model, options), _measures(options), options.train_context
+        parts = split(inputs.streams_of(options, options.data), options.shares)
+        model, measures = inputs.model(options.model, options), inputs.measures(options)
+        context = options.train_context
     else:
         if options.data is not None or options.reading():
             raise InputError(
@@ -187,82 +180,122 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Me
                 "leave one of them out",
             )
         chosen = task(options.task)
-        parts, model = chosen.streams(), _model(options.model, options)
-        measures = _measures(options) or (chosen.measures(model) if chosen.measures else None)
+        parts, model = chosen.streams(), inputs.model(options.model, options)
+        measures = inputs.measures(options) or (chosen.measures(model) if chosen.measures else None)
         context = options.train_context or chosen.train_context
     try_out(model, parts.test, measures)
     return parts, model, context, measures
 
 
 def run_repair(options: RepairVerb) -> int:
-    rule = _intervention(options)
-    parts, model = _split_and_model(options)
-    model = _in_float32(model)
-    guards = {str(path): open_streams(path, **_reading(options, path)) for path in options.guard}
+    outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
+    rule, how = inputs.rule_of(options), _how(options)
+    parts, model = inputs.split_and_model(options)
+    model = inputs.in_float32(model)
+    guards = {str(path): inputs.streams_of(options, path) for path in options.guard}
     for streams in guards.values():
-        try_out(model, streams, _measures(options))
-    with _output(options):
+        try_out(model, streams, how["measures"])
+    try_repair(model, parts, [rule], guards=guards, **how)
+    with outputs.output(options.out, fresh=True):
         with Reporter() as say:
             done = repair(
                 model,
                 parts,
-                train_context=options.train_context,
                 intervention=rule,
-                objective=options.objective,
-                measures=_measures(options),
-                training=_training(options),
-                measuring=_measuring(options),
                 guards=guards,
-                checkpoint=_checkpoint(options),
+                checkpoint=outputs.checkpoint(options),
                 resume=options.resume,
+                jobs=options.jobs,
                 progress=say,
+                **how,
             )
-        folder = options.out / ("model" if done.accepted else "refused")
-        checkpoints.save(done.model, folder, provenance={"repair_of": options.model, "by": rule.describe()})
-        before = replace(done.before, settings={**done.before.settings, **_command(options)})
-        _finish(replace(done.result, before=before), options)
-    _tell(options, f"{'repaired model' if done.accepted else 'refused model, kept for a look'}: {folder}")
-    _warn(done.before, parts)
+        said = _save_models(options, done.result, done.model, done.control)
+        before = replace(done.before, settings={**done.before.settings, **inputs.command(options)})
+        outputs.finish(replace(done.result, before=before), options)
+    outputs.tell(options, said)
+    outputs.warn(done.before)
     return 0 if done.accepted else 1
 
 
 def run_compare(options: CompareVerb) -> int:
-    runs = options.expected_runs or (20.0 * options.train_context,)
-    rules: list[Intervention] = []
-    for name in options.interventions:
-        for run in runs if name == "carry" else (None,):
-            rules.append(intervention(name, expected_run=run, zero_share=options.zero_share))
-    parts, model = _split_and_model(options)
-    model = _in_float32(model)
-    with _output(options):
+    outputs.claim_for_models(options.out, "compare", replace=options.replace, reads={"--model": options.model})
+    rules, how = inputs.rules_of(options), _how(options)
+    parts, model = inputs.split_and_model(options)
+    model = inputs.in_float32(model)
+    try_repair(model, parts, rules, guards={}, **how)
+    with outputs.output(options.out, fresh=True):
         with Reporter() as say:
             done = compare(
                 model,
                 parts,
-                train_context=options.train_context,
                 interventions=rules,
-                objective=options.objective,
-                measures=_measures(options),
-                training=_training(options),
-                measuring=_measuring(options),
-                checkpoint=_checkpoint(options),
+                checkpoint=outputs.checkpoint(options),
                 resume=options.resume,
                 jobs=options.jobs,
                 progress=say,
+                **how,
             )
-        if done.model is not None:
-            provenance = {"repair_of": options.model, "by": done.result.winner}
-            checkpoints.save(done.model, options.out / "model", provenance=provenance)
-        base = replace(done.result.base, settings={**done.result.base.settings, **_command(options)})
-        _finish(replace(done.result, base=base), options)
-    if done.model is not None:
-        _tell(options, f"repaired model: {options.out / 'model'}")
-    _warn(base, parts)
+        row = next((row for row in done.result.rows if row.name == done.result.picked), None)
+        said = _NOTHING if row is None else _save_models(options, row.repair, done.models[row.name], done.control)
+        base = replace(done.result.base, settings={**done.result.base.settings, **inputs.command(options)})
+        outputs.finish(replace(done.result, base=base), options)
+    outputs.tell(options, said)
+    outputs.warn(base)
     return 0 if done.result.winner else 1
 
 
+_NOTHING = "no model was written: there is nothing to repair (--anyway goes on all the same)"
+
+
+def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
+    """What is asked of repair and compare alike, by the names of their arguments."""
+    return {
+        "train_context": options.train_context,
+        "objective": options.objective,
+        "measures": inputs.measures(options),
+        "training": inputs.training(options),
+        "measuring": inputs.measuring(options),
+        "repairing": inputs.repairing(options),
+    }
+
+
+def _save_models(options: RepairVerb | CompareVerb, result: Repair, model: Recurrent, control: Recurrent | None) -> str:
+    """Save the repaired model where it belongs, and its control where that suffices; returns what to say of it."""
+    refusal = result.refused_because
+    if refusal is not None and refusal.name == "nothing_to_repair":
+        return _NOTHING
+    verb = "repair" if isinstance(options, RepairVerb) else "compare"
+    made = {"verb": verb, "repair_of": options.model, "by": result.intervention, "dose": result.dose}
+    folder = options.out / ("model" if refusal is None else "refused")
+    checkpoints.save(model, folder, provenance=made)
+    said = [f"{'repaired model' if refusal is None else 'refused model, kept for a look'}: {folder}"]
+    if control is not None and _control_suffices(refusal, result):
+        folder = options.out / "control"
+        provenance = {"verb": verb, "training_of": options.model, "control_of": result.intervention}
+        checkpoints.save(control, folder, provenance=provenance)
+        said.append(f"the same training from zero states, which passes: {folder}")
+    return "\n".join(said)
+
+
+def _control_suffices(refusal: Refusal | None, result: Repair) -> bool:
+    return refusal is not None and refusal.name == "plain_training_suffices" and bool(result.control_passes)
+
+
+def run_dose(options: DoseVerb) -> int:
+    reads = {"--base": options.base, "--repaired": options.repaired}
+    outputs.claim_for_models(options.out, "dose", replace=options.replace, reads=reads)
+    base, repaired = (inputs.model_on(name, "cpu") for name in reads.values())
+    model = with_dose(base, repaired, options.dose)
+    folder = options.out / "model"
+    with outputs.output(options.out, fresh=True):
+        provenance = {"verb": "dose", "base": options.base, "repaired": options.repaired, "dose": options.dose}
+        checkpoints.save(model, folder, provenance=provenance)
+    print(f"model at dose {options.dose:g}, not measured: {folder}")
+    return 0
+
+
 def run_generate(options: GenerateVerb) -> int:
-    model = _model(options.model, options)
+    model = inputs.model(options.model, options)
     words = Words(options.model, model.input_spec, as_numbers=bool(options.tokens))
     after = load_place(options.state, model) if options.state and options.state.exists() else None
     prompt = words.read(options.prompt, options.tokens, first=after is None)
@@ -305,7 +338,9 @@ def run_env(options: EnvVerb) -> int:
 
 
 def run_quickstart(options: QuickstartVerb) -> int:
-    _writable(options.out)
+    if options.seeds == 1:
+        outputs.claim(options.out, "compare", replace=options.replace)
+    outputs.writable(options.out)
     # On two cores, two jobs of one thread each are faster than one job of two threads; so is training the base alone.
     torch.set_num_threads(1)
     try:
@@ -313,17 +348,17 @@ def run_quickstart(options: QuickstartVerb) -> int:
             if options.seeds > 1:
                 seeds = range(options.seed, options.seed + options.seeds)
                 text = quickstart_seeds(options.out, seeds, options.page, options.jobs, say, options.task)
-                accepted = True
             else:
                 result = quickstart(options.out, options.seed, options.jobs, say, options.task)
-                accepted = result.winner is not None
+                if result.winner is None:  # an earlier run's must not pass for this one's
+                    outputs.remove_model(options.out / "model")
                 text = summary(result)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted("stopped: the same command goes on from here") from None
     print(text)
     if options.seeds == 1:
-        print(f"\nreport: {options.out / 'report.html'}")
-    return 0 if accepted else 1
+        print(f"\nreport: {options.out / outputs.REPORT}")
+    return 0
 
 
 def run_recipe(options: RecipeVerb) -> int:
@@ -331,206 +366,13 @@ def run_recipe(options: RecipeVerb) -> int:
         raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
     recipe = recipes.read_recipe(options.recipe)
     recipe = replace(recipe, out=options.out) if options.out else recipe
-    _writable(recipe.out)
+    outputs.claim(recipe.out, "compare", replace=options.replace)
+    outputs.writable(recipe.out)
     try:
         with Reporter() as say:
             comparisons = recipes.run_recipe(recipe, progress=say)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted("stopped: the same command goes on from here") from None
     print("\n\n".join(summary(result) for result in comparisons))
-    print(f"\nreport: {recipe.out / 'report.html'}")
+    print(f"\nreport: {recipe.out / outputs.REPORT}")
     return 0
-
-
-def _device(options: Machine) -> torch.device:
-    """The device that was asked for, after asking for the threads."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    name = options.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda", "mps", "xpu"):
-        raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps", "xpu"))
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
-        raise InputError(
-            f"device {name!r} ({str(error).splitlines()[0]})", "a device of this machine, or auto", "try --device cpu"
-        ) from None
-    return device
-
-
-def _model(name: str, options: Machine) -> Recurrent:
-    device = _device(options)
-    if Path(name).is_dir():
-        return checkpoints.load(name, device)
-    if ":" in name:
-        return from_factory(name).to(device)
-    raise InputError(
-        f"model {name!r}",
-        "a directory that outlast, transformers or fla saved, or package.module:build",
-        "check the path; a function build in my_models.py is written my_models:build",
-    )
-
-
-def _in_float32(model: Recurrent) -> Recurrent:
-    """The model to train: steps as small as a repair's are rounded away where parameters are in half precision."""
-    halves = {p.dtype for p in model.parameters() if p.is_floating_point() and p.dtype.itemsize < 4}
-    if not halves:
-        return model
-    print(f"parameters in {halves.pop()}: trained, measured and saved in float32", file=sys.stderr)
-    return model.float()
-
-
-def _fresh(options: TrainVerb, streams: Streams) -> Recurrent:
-    inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
-    inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
-    targets = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 1).targets
-    outputs = streams.classes or (0 if targets is None else targets.shape[-1])
-    kinds = typing.get_type_hints(FAMILIES[options.family]) if options.family in FAMILIES else {}
-    settings = {key: _setting(key, value, kinds.get(key, str)) for key, value in options.settings.items()}
-    return build(options.family, inputs=inputs, outputs=outputs, seed=options.seed, **settings)
-
-
-def _setting(name: str, text: str, kind: Any) -> Any:
-    """The value of a family's setting, of the type that the family declares."""
-    if kind is bool and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    if kind in (int, float, bool):
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-        raise InputError(f"--settings {name} {text}", f"{name} with {wanted}", "correct the value")
-    if typing.get_origin(kind) is dict:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise InputError(f"--settings {name} {text}", f"{name} with a JSON object", f"{name} '{{\"heads\": 4}}'")
-        return value
-    return text
-
-
-def _split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent]:
-    """Both, after trying out the one on the other."""
-    parts, measures = _split(options), _measures(options)
-    model = _model(options.model, options)
-    try_out(model, parts.test, measures)
-    return parts, model
-
-
-def _split(options: TrainVerb | MeasuringVerb) -> Split:
-    return split(open_streams(options.data, **_reading(options, options.data)), options.shares)
-
-
-def _reading(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb, path: Path) -> dict[str, Any]:
-    """What the reader of `path` is told: tables are scaled for the split to come, others are split afterwards."""
-    given = options.reading()
-    if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
-        given.pop("shares", None)
-    return {name: list(value) if name == "inputs" else value for name, value in given.items()}
-
-
-def _measures(options: Measuring) -> tuple[Measure, ...] | None:
-    return tuple(measure(name) for name in options.measure) if options.measure else None
-
-
-def _measuring(options: Measuring) -> EvalSettings:
-    return EvalSettings(max_length=options.max_length, targets=options.targets)
-
-
-def _training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:
-    return TrainSettings(
-        steps=options.steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-        checkpoint_every=options.checkpoint_every,
-        precision=options.precision,
-    )
-
-
-def _intervention(options: RepairVerb) -> Intervention:
-    run = options.expected_run
-    if options.intervention.replace("-", "_") == "carry" and run is None:
-        run = 20.0 * options.train_context
-    settings = {"expected_run": run, "zero_share": options.zero_share, "std": options.std, "source": options.source}
-    return intervention(options.intervention, **settings)
-
-
-def _command(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb) -> dict[str, Any]:
-    """What a report needs to write the next command: model, data, how the data are read, and where results are."""
-    command = {"out": str(options.out), "options": _words(options)}
-    if options.model:
-        command["model"] = options.model
-    if options.data:
-        command["data"] = str(options.data)
-    return {"command": command}
-
-
-def _words(options: TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb) -> str:
-    """The reading options as one types them."""
-    words: list[str] = []
-    for name, value in options.reading().items():
-        words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
-    return shlex.join(words)
-
-
-@contextlib.contextmanager
-def _output(options: Running) -> Iterator[None]:
-    """Before the work: can the folder be written to? After it: no checkpoint, and no folder that holds nothing.
-
-    Stopped inside, it says how to go on.
-    """
-    _writable(options.out)
-    checkpoint = options.out / "checkpoint"
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = any(checkpoint.rglob("training-*.json"))
-        how = f"kept in {checkpoint}; run the same command with --resume" if kept else "run the same command again"
-        raise Interrupted(f"stopped: {how}") from None
-    except BaseException:
-        with contextlib.suppress(OSError):
-            options.out.rmdir()  # which only an empty folder lets happen
-        raise
-    shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def _writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise InputError(
-            f"--out {folder} ({error.strerror or error})", "a folder that may be written to", "choose another --out"
-        ) from None
-
-
-def _checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
-    """The folder of checkpoints; says so where there is nothing to go on from."""
-    folder = options.out / "checkpoint"
-    if options.resume and not any(folder.rglob("training-*.json")):
-        print(f"nothing to resume in {folder}: starting anew", file=sys.stderr)
-    return folder
-
-
-def _finish(result: Result, options: Running, language: Language = "en") -> None:
-    """Write report.html, then result.json: where there is a new result.json, the rest is there."""
-    report = write_report([result], options.out / "report.html", language=language)
-    save_result(result, options.out / "result.json")
-    print(to_json(result) if options.json else summary(result))
-    _tell(options, f"\nreport: {report}")
-
-
-def _warn(evaluation: Evaluation, parts: Split) -> None:
-    if warning := no_better_than_guessing(evaluation, parts.train, parts.test):
-        print(warning, file=sys.stderr)
-
-
-def _tell(options: Running, text: str) -> None:
-    print(text, file=sys.stderr if options.json else sys.stdout)

@@ -7,6 +7,7 @@ from typing import Any
 
 from outlast.errors import InputError, unknown_name
 from outlast.interventions.carry import Carry, state_passing, tbtt
+from outlast.interventions.control import Control, control_of
 from outlast.interventions.intervention import Carried, Intervention
 from outlast.interventions.mix import Mix
 from outlast.interventions.noise import FittedNoise, RandomNoise
@@ -56,11 +57,13 @@ __all__ = [
     "INTERVENTIONS",
     "Carried",
     "Carry",
+    "Control",
     "FittedNoise",
     "Intervention",
     "Mix",
     "RandomNoise",
     "Zero",
+    "control_of",
     "intervention",
     "state_passing",
     "tbtt",

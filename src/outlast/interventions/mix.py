@@ -60,6 +60,12 @@ class Mix(Intervention):
         edges = np.round(np.cumsum(shares) / shares.sum() * rows)
         return np.searchsorted(edges, np.arange(rows), side="right")
 
+    def set_aside(self, rows: int) -> np.ndarray:
+        """Those of the mix, and those of each member among the rows that it serves."""
+        serving = self.serving(rows)
+        each = [member.set_aside(int((serving == number).sum())) for number, member in enumerate(self.members)]
+        return super().set_aside(rows) | np.concatenate(each)
+
     def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         serving = self.serving(len(rows))
         each = [member.continues(seed, step, rows[serving == number]) for number, member in enumerate(self.members)]

@@ -2,53 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import PurePath
-from typing import Any, NamedTuple
-
+from outlast.reporting import terms
+from outlast.reporting.commands import Step, command, context, saved
 from outlast.reporting.numbers import integer
-from outlast.reporting.sentences import level, picked_row, repair_label, unit
+from outlast.reporting.repair_advice import after_comparison, after_repair, without_training
 from outlast.results import CheckReport, Comparison, Diagnosis, Evaluation, Repair, Result, Training
-
-
-class Step(NamedTuple):
-    """One thing to do; `code` is None where there is nothing to type."""
-
-    text: str
-    code: str | None = None
-
-
-def _given(record: dict[str, Any]) -> dict[str, Any]:
-    """What the command line noted about the command that made the result; empty for a result made from Python."""
-    given = record.get("command")
-    return given if isinstance(given, dict) else {}
-
-
-def command(verb: str, record: dict[str, Any], *options: str, model: str | None = None, data: str | None = "") -> str:
-    """A command line that runs as it is printed; MODEL and DATA stand for what the result does not say.
-
-    Args:
-        record: with what `_given` finds.
-        options: ready to print.
-        model: instead of the model that the result is about.
-        data: instead of its data; None: the verb takes none.
-    """
-    given = _given(record)
-    words = ["outlast", verb, "--model", shlex.quote(str(model or given.get("model", "MODEL")))]
-    if data is not None:
-        words += ["--data", shlex.quote(data or str(given.get("data", "DATA")))]
-        words += [str(given["options"])] if given.get("options") else []
-    return " ".join([*words, *options])
-
-
-def _saved(record: dict[str, Any]) -> str | None:
-    """Where the command line saved the model it made."""
-    out = _given(record).get("out")
-    return None if out is None else str(PurePath(str(out), "model"))
-
-
-def _context(evaluation: Evaluation) -> str:
-    return f"--train-context {evaluation.train_context}"
 
 
 def next_steps(result: Result) -> list[Step]:
@@ -56,9 +14,9 @@ def next_steps(result: Result) -> list[Step]:
         case Evaluation():
             return _after_evaluation(result)
         case Repair():
-            return _after_repair(result)
+            return after_repair(result)
         case Comparison():
-            return _after_comparison(result)
+            return after_comparison(result)
         case CheckReport():
             return _after_check(result)
         case Training():
@@ -73,7 +31,7 @@ def _after_training(training: Training) -> list[Step]:
     return [
         Step(
             "Measure how the model does past its training context:",
-            command("evaluate", settings, context, model=_saved(settings)),
+            command("evaluate", settings, context, model=saved(settings)),
         )
     ]
 
@@ -82,7 +40,7 @@ def _after_diagnosis(diagnosis: Diagnosis) -> list[Step]:
     """What the evaluation inside would advise; where arithmetic or the named length is wrong, that comes first."""
     main, evaluation = diagnosis.main, diagnosis.evaluation
     if main is not None and main.name == "numerics":
-        again = command("diagnose", evaluation.settings, _context(evaluation), model="MODEL_IN_FLOAT32")
+        again = command("diagnose", evaluation.settings, context(evaluation), model="MODEL_IN_FLOAT32")
         return [Step("Keep the state in float32 and diagnose the model again:", again)]
     if main is not None and main.name == "train_context":
         again = command("diagnose", evaluation.settings, "--train-context TRAINED_ON")
@@ -105,13 +63,23 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
             Step(
                 "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
                 f"{integer(run)}, twenty training contexts, is a start:",
-                command("repair", settings, _context(evaluation), f"--intervention carry --expected-run {run}"),
+                command("repair", settings, context(evaluation), f"--intervention carry --expected-run {run}"),
             ),
             Step(
                 "Or let several interventions compete on equal terms:",
-                command("compare", settings, _context(evaluation)),
+                command("compare", settings, context(evaluation)),
             ),
-            *_without_training(evaluation),
+            *without_training(evaluation),
+        ]
+    if verdict.name == "declines":
+        run = 20 * evaluation.train_context
+        best = terms.ages(verdict.best_age or verdict.oldest_age)
+        return [
+            *without_training(evaluation),
+            Step(
+                f"Or repair the model, so that what it gains up to {best} lasts:",
+                command("repair", settings, context(evaluation), f"--intervention carry --expected-run {run}"),
+            ),
         ]
     if verdict.name == "undecided":
         return [
@@ -119,7 +87,7 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
                 "Measure again on more streams; the interval shrinks with their number:",
                 _evaluate(evaluation, data="MORE_DATA"),
             ),
-            *_without_training(evaluation),
+            *without_training(evaluation),
         ]
     further = 4 * evaluation.oldest.age[1]
     return [
@@ -132,87 +100,7 @@ def _after_evaluation(evaluation: Evaluation) -> list[Step]:
 
 
 def _evaluate(evaluation: Evaluation, *options: str, data: str = "") -> str:
-    return command("evaluate", evaluation.settings, _context(evaluation), *options, data=data)
-
-
-def _without_training(evaluation: Evaluation) -> list[Step]:
-    """Resets that help now, with what they give."""
-    oldest = evaluation.oldest.loss
-    found = []
-    for key, cost in (("periodic_reset", "at no extra cost"), ("overlapping_reset", "at twice the cost of running")):
-        control = evaluation.controls.get(key)
-        if control is not None and control.loss < oldest:
-            loss = level(control.loss, unit(evaluation))
-            found.append((key, control.every, f"{loss} {cost}"))
-    if not found:
-        return []
-    texts = {
-        "periodic_reset": "resetting the state every {} positions gives {}",
-        "overlapping_reset": "two overlapping copies, each reset every {} positions, give {}",
-    }
-    gains = "; ".join(texts[key].format(integer(every), gives) for key, every, gives in found)
-    key, every, _ = found[-1]
-    overlap = ", overlap=True" if key == "overlapping_reset" else ""
-    return [
-        Step(
-            f"What helps now, without training: on the same targets, against "
-            f"{level(oldest, unit(evaluation))} at the oldest age, {gains}.",
-            f"model = outlast.with_reset(model, every={every}{overlap})",
-        )
-    ]
-
-
-def _after_repair(repair: Repair) -> list[Step]:
-    if repair.accepted:
-        return _after_acceptance(repair.before, "Keep the repaired model")
-    return [*_other_ways(repair), *_without_training(repair.before)]
-
-
-def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
-    """Steps once a repair is accepted; `before` is the evaluation that carries the command."""
-    saved = _saved(before.settings)
-    if saved is None:
-        first = Step(f"{keep} (from Python):", 'outlast.save(done.model, "repaired")')
-    else:
-        first = Step(f"{keep}: it is in {saved}. From Python:", f"model = outlast.load({saved!r})")
-    return [
-        first,
-        Step(
-            "Measure it once more on data that no choice was made on, before it replaces the base model:",
-            command("evaluate", before.settings, _context(before), model=saved or "repaired", data="OTHER_DATA"),
-        ),
-    ]
-
-
-def _other_ways(repair: Repair) -> list[Step]:
-    before = repair.before
-    compare = Step("Let other interventions compete:", command("compare", before.settings, _context(before)))
-    if repair.refused_because == "short_context_lost":
-        return [
-            Step(
-                "Raise the share of windows that start from the zero state (zero_share), which protects short contexts."
-            ),
-            compare,
-        ]
-    if before.verdict is not None and before.verdict.name in ("robust", "generalises"):
-        return [Step("The base model did not fail here, so there was little to gain; keep it.")]
-    return [
-        compare,
-        Step(
-            "More training steps, or an expected run nearer to how long one situation lasts in your data, push further."
-        ),
-    ]
-
-
-def _after_comparison(comparison: Comparison) -> list[Step]:
-    row = picked_row(comparison)
-    if row is not None and row.name == comparison.winner:
-        keep = f"Keep the model that {repair_label(row.repair)} made, and leave the base model in reach"
-        return _after_acceptance(comparison.base, keep)
-    return [
-        Step("Give the repairs more training steps, or an expected run nearer to how long one situation lasts."),
-        *_without_training(comparison.base),
-    ]
+    return command("evaluate", evaluation.settings, context(evaluation), *options, data=data)
 
 
 def _after_check(report: CheckReport) -> list[Step]:

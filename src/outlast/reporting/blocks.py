@@ -38,7 +38,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, an optional second line, and a tone (good, bad, open, plain) where it is a badge."""
+    """One cell: its text, an optional second line, and a tone (good, warn, bad, open, plain) where it is a badge."""
 
     text: str
     below: str = ""
@@ -49,6 +49,7 @@ class Cell:
 class Row:
     cells: Sequence[Cell]
     marked: str = ""  # the word that marks this row among the others
+    tone: str = "good"  # of the mark: good only where what it marks is
 
 
 @dataclass(frozen=True)

@@ -2,36 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from outlast.reporting import labels
+from outlast.reporting import labels, refusals, terms
 from outlast.reporting.numbers import integer, number, span
-from outlast.reporting.sentences import in_unit, level, measure_name, streams, unit, unit_of, with_unit
-from outlast.results import AgeBand, Control, Evaluation, PositionBin, Repair, Short, ShortContext, StateRow
+from outlast.reporting.terms import in_unit, level, measure_name, over, streams, unit, unit_of, with_unit
+from outlast.results import Evaluation, PositionBin, RecoveryBand, Repair, Short, StateRow
+
+Write = Callable[[float], str]
+"""How the numbers of a figure are written."""
+GAPS = "Along faint dotted stretches nothing was measured."
+HOLLOW = "Hollow marks belong to repairs that are refused."
+_YOUNG = "Left of the dashed line are ages the model met in training."
 
 
-def age_hint(evaluation: Evaluation, lines: int, left_out: int, *, gaps: bool, log_loss: bool) -> str:
-    """How to read the age curve."""
-    judged = "the same targets" if evaluation.verdict is not None or evaluation.short is not None else "the same inputs"
-    text = (
-        f"Every point scores {judged}, predicted from a state of another age; lower is better. Left of the dashed line "
-        f"are ages the model met in training. A healthy curve falls and then stays down; one that climbs to the right "
-        f"of the line fails."
+def blocks_note(evaluation: Evaluation) -> str:
+    """That neighbouring segments are one unit, where they are."""
+    blocks = terms.blocks_in(evaluation)
+    if not blocks:
+        return ""
+    return (
+        f"Neighbouring ones resemble each other and are taken together into {integer(blocks)} blocks, which are the "
+        f"units of the intervals."
     )
-    if evaluation.controls:
-        text += " Horizontal lines: the base model when its state is reset, which needs no training."
+
+
+def summary_units(pieces: str, note: str) -> str:
+    return f"Intervals are over {pieces}. {note}"
+
+
+def units(blocks: int, evaluation: Evaluation) -> str:
+    return f"{integer(blocks)} blocks of neighbouring ones among {streams(evaluation.oldest.n, unit_of(evaluation))}"
+
+
+def _intervals(evaluation: Evaluation, lines: int, together: str = "ages") -> str:
     drawn = "Bands" if lines <= 3 else "Bands, and bars at the right end,"
-    text += (
-        f" {drawn} are 95\u00a0% intervals over {streams(evaluation.oldest.n, unit_of(evaluation))}. They are as wide "
-        f"as these differ from one another; differences between ages are paired, and known more closely."
+    pieces = streams(evaluation.oldest.n, unit_of(evaluation))
+    text = f"{drawn} are 95\u00a0% intervals over {pieces}, for all {together} together."
+    return _joined(text, blocks_note(evaluation))
+
+
+def _left_out(count: int) -> str:
+    return f"{integer(count)} more are in the table only." if count else ""
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def logarithmic(linear_within: float | None) -> str:
+    """How an axis is read that is not even."""
+    if linear_within is None:
+        return "The loss axis is logarithmic."
+    return f"Further than {number(linear_within, 2)} from zero the vertical axis is logarithmic."
+
+
+def excess_hint(evaluation: Evaluation, lines: int, left_out: int, far: int) -> str:
+    """How to read the excess by age."""
+    whose, own = ("the loss", "the") if lines == 1 else ("each model's loss", "its own")
+    guesses = "What is simpler and far off is in the table only." if far else ""
+    levels = "Horizontal lines: the tolerance"
+    if lines == 1 and (evaluation.controls or evaluation.guesses):
+        levels += ", and what needs no training (resets of the model; guesses that read nothing)"
+    return _joined(
+        f"Excess: {whose} at an age minus {own} loss within the training context (short), on the same targets, stream "
+        f"by stream. The verdict rests on these paired differences, at the oldest age, where its interval is a little "
+        f"narrower because it is for that age alone. Lower is better; zero is as good as within the training context. "
+        f"{_YOUNG}",
+        f"{levels}.",
+        guesses,
+        _intervals(evaluation, lines),
+        _left_out(left_out),
     )
-    if gaps:
-        text += " Along faint dotted stretches nothing was measured."
-    if log_loss:
-        text += " The loss axis is logarithmic."
-    if left_out:
-        text += f" {integer(left_out)} more are in the table only."
-    return text
+
+
+def loss_hint(evaluation: Evaluation, lines: int, left_out: int) -> str:
+    """How to read losses by age, several models on one axis."""
+    judged = "the same targets" if evaluation.verdict is not None or evaluation.short is not None else "the same inputs"
+    return _joined(
+        f"Every point scores {judged}, predicted from a state of another age; lower is better. {_YOUNG} A healthy "
+        f"curve falls and then stays down; one that climbs to the right of the line fails.",
+        "Horizontal lines: the base model when its state is reset, which needs no training, and guesses that read "
+        "nothing, where they are not far off."
+        if evaluation.controls
+        else "",
+        _intervals(evaluation, lines),
+        "They are as wide as these differ from one another; differences between ages and between models are paired, "
+        "and known more closely.",
+        _left_out(left_out),
+    )
+
+
+def change_hint(base: Evaluation, lines: int, left_out: int, margin: bool) -> str:
+    """How to read what repairs changed."""
+    return _joined(
+        f"Each model minus the base at each age, on the same targets, paired by stream: below zero it is better. "
+        f"{_YOUNG}",
+        "The horizontal lines there are what short contexts may lose: their mean over ages, and one band of ages."
+        if margin
+        else "",
+        _intervals(base, lines),
+        _left_out(left_out),
+    )
+
+
+def recovery_hint(evaluation: Evaluation, lines: int) -> str:
+    """How to read what a switch to another stream costs."""
+    return _joined(
+        "A state that one stream has aged goes on to read another one, from its beginning. Drawn is how much worse the "
+        "new stream is predicted than by the same model that reads it afresh, paired by the new stream; at zero it has "
+        "recovered.",
+        _intervals(evaluation, lines, "positions"),
+    )
+
+
+def recovered(name: str, start: str, until: str | None) -> str:
+    """What the figure of recovery shows of one model.
+
+    Args:
+        start: what the first positions cost.
+        until: the position from which on nothing can be told; None: there is none.
+    """
+    if until == "0":
+        return f"{name}: the old state costs nothing that can be told, from the first position on ({start} there)."
+    if until is None:
+        return f"{name}: an old state costs {start} at first, and still something where the measurement ends."
+    return f"{name}: an old state costs {start} at first; from position {until} on nothing can be told."
+
+
+def dose_hint() -> str:
+    """How to read the figure of doses."""
+    return (
+        "Validation streams. Each point is the repair with that share of its change of the weights: further left it "
+        "costs short contexts less, further down it gains more at the oldest age. Bars are 95\u00a0% intervals of the "
+        "change; those of the loss are in the table, as wide as streams differ from one another and not as doses do. "
+        "The dashed line is what short contexts of the test streams may lose. A dose is within the margin if its "
+        "change and twice the half-width of its interval are."
+    )
+
+
+def dose_description(dose: str, short: str, oldest: str) -> str:
+    """One dose in words, for those who do not see it."""
+    return f"Dose {dose}: short contexts {short}, {oldest} at the oldest age."
 
 
 def position_hint(log_loss: bool) -> str:
@@ -39,7 +151,7 @@ def position_hint(log_loss: bool) -> str:
         "The streams read once from the beginning, from the zero state. Unlike the age curve, each point scores other "
         "targets, so a slope can also come from the data."
     )
-    return text + " The loss axis is logarithmic." if log_loss else text
+    return _joined(text, logarithmic(None) if log_loss else "")
 
 
 def state_hint(left_out: int, repaired: str | None) -> str:
@@ -61,33 +173,38 @@ def training_hint() -> str:
     )
 
 
-def interventions_note() -> str:
+def picked_note() -> str:
     return (
-        f"Equal steps and data for each. {repair_note()} The winner was picked on validation streams, not on the "
-        f"figures here."
+        "Equal steps and data for each; all are held against the control of the picked one. What is picked, and at "
+        "which dose, validation streams say, not the figures here."
     )
 
 
+def also(names: Sequence[str]) -> str:
+    return f"What else would have refused it: {', '.join(map(refusals.named, names))}."
+
+
 def outcome(repair: Repair) -> tuple[str, str, str]:
-    """For a table: the word, the reason below it, the tone."""
-    if repair.accepted:
+    """For a table: the word, the reasons below it, the tone. Only what is accepted is good."""
+    because = repair.refused_because
+    if because is None:
         return labels.ACCEPTED, "", "good"
-    why = repair.refused_because or ""
-    return labels.REFUSED, labels.REFUSALS.get(why, why.replace("_", " ")), "bad"
+    names = ", ".join(map(refusals.named, (because.name, *because.also)))
+    return labels.REFUSED, names, "bad"
 
 
 def outcome_brief(repair: Repair) -> str:
     """For a narrow column."""
-    why = (repair.refused_because or "").partition(" ")[0]
-    return labels.ACCEPTED if repair.accepted else labels.REFUSALS_BRIEF.get(why, labels.REFUSED)
+    because = repair.refused_because
+    return labels.ACCEPTED if because is None else refusals.brief(because.name)
 
 
 def allowed(size: str) -> str:
     return f"allowed {size}"
 
 
-def steps(count: int) -> str:
-    return f"{integer(count)} steps"
+def made_by(steps: int, dose: float) -> str:
+    return f"{integer(steps)} steps, dose {dose:g}"
 
 
 def cost(text: str) -> str:
@@ -101,47 +218,58 @@ def entries(count: int) -> str:
 
 def repair_note() -> str:
     return (
-        "Negative differences are better. A repair is accepted when short contexts hold and, at the oldest age, it is "
-        "clearly below both the base model and the base model under its best periodic reset; overlapping resets cost "
-        "twice as much to run and are shown for comparison."
+        "Differences are at the oldest age, the repair minus what stands above the column, paired by stream: negative "
+        "is better. Short contexts: the change over all ages within the training context, every age alike. A repair is "
+        "accepted when short contexts hold; when it is clearly below the base model, the base model under its best "
+        "periodic reset, and both of these of the control; when it still reads, is not better reset, and does not "
+        "itself fail. Overlapping resets cost twice as much to run and are shown for comparison."
     )
 
 
-def curve_description(name: str, points: list[tuple[str, float]], unit: str) -> str:
+def no_control_note() -> str:
+    return (
+        "No control was made, so it is not known what the starts gained and what the training alone would have given."
+    )
+
+
+def simpler_note(name: str) -> str:
+    return (
+        f"Losses of the same targets. The difference is {name} at its oldest age minus what is simpler, paired by "
+        f"stream; it is better or worse where the whole interval is on one side of zero."
+    )
+
+
+def curve_description(name: str, points: Sequence[tuple[str, float]], unit: str, write: Write = number) -> str:
     """A curve in words, for those who do not see it."""
     best = min(points, key=lambda point: point[1])
     first, last = points[0], points[-1]
+    begins = f"{name}: {with_unit(write(first[1]), unit)} at {first[0]}"
     if len(points) == 1:
-        return f"{name}: {with_unit(number(first[1]), unit)} at {first[0]}."
-    return (
-        f"{name}: {with_unit(number(first[1]), unit)} at {first[0]}, lowest {number(best[1])} at {best[0]}, "
-        f"{number(last[1])} at {last[0]}."
-    )
+        return f"{begins}."
+    lowest, ends = (write(value) for value in (best[1], last[1]))
+    return f"{begins}, lowest {lowest} at {best[0]}, {ends} at {last[0]}."
 
 
-def control_label(key: str, control: Control) -> str:
-    name = {"periodic_reset": labels.PERIODIC_RESET, "overlapping_reset": labels.OVERLAPPING_RESET}.get(
-        key, key.replace("_", " ")
-    )
-    return f"{name}, every {integer(control.every)}"
-
-
-def end_label(name: str, loss: float, others: Sequence[str] = ()) -> str:
-    """What stands at the end of a line: the loss and the name, without its settings where no other has that name."""
+def end_label(name: str, value: str, others: Sequence[str] = ()) -> str:
+    """What stands at the end of a line: the value and the name, without its settings where no other has that name."""
     brief = name.partition("(")[0]
     if sum(other.partition("(")[0] == brief for other in others) > 1:
         brief = name
     if len(brief) > 18:
         # The end of a name often tells settings apart, its beginning says what it is.
         brief = f"{brief[:8]}…{brief[-9:]}"
-    return f"{number(loss)}  {brief}"
+    return f"{value}  {brief}"
 
 
-def at_age(band: AgeBand) -> str:
-    return f"age {span(*band.age)}"
+def at_age(band: tuple[int, int]) -> str:
+    return f"age {span(*band)}"
 
 
-def at_position(place: PositionBin) -> str:
+def at_first(value: str) -> str:
+    return f"{value} at first"
+
+
+def at_position(place: PositionBin | RecoveryBand) -> str:
     return f"position {span(place.start, place.end)}"
 
 
@@ -163,15 +291,24 @@ def short_description(short: Short, unit: str) -> str:
     return f"{level(short.loss, unit)}, best of ages {bands}"
 
 
-def worst_band(short: ShortContext, unit: str) -> str:
-    return f"age {span(*short.worst_band)}: {with_unit(number(short.worst_difference, 2, signed=True), unit)}"
+def ages_weighed(ages: tuple[int, int]) -> str:
+    return f"{span(*ages)}, every age alike"
 
 
-def table_legend(base: Evaluation) -> str:
+def by_bands(value: str, interval: str) -> str:
+    return f"{value} ({interval}); as it used to be told, and not what decides"
+
+
+def table_legend(base: Evaluation, controlled: bool) -> str:
     """What the columns of the terminal table of repairs mean."""
     measure = in_unit(measure_name(base.measure), unit(base))
+    starts = (
+        f"{labels.COLUMN_STARTS_BRIEF}: against the control, equal training from zero states. "
+        if controlled
+        else f"{no_control_note()} "
+    )
     return (
-        f"{measure}. short: change within the training context. Negative differences are better; the best rival is the "
-        f"base model, or the base model under its best periodic reset. Intervals are 95\u00a0%, over "
-        f"{streams(base.oldest.n, unit_of(base))}."
+        f"{measure}. short: change within the training context, every age alike. Negative differences are better; the "
+        f"best rival is the base model, or the base model under its best periodic reset. {starts}Intervals are "
+        f"95\u00a0%, over {over(base)}."
     )

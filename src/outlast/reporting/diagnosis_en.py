@@ -17,7 +17,7 @@ CONTENTS, SKIP, GLOSSARY, FOOTER = labels.CONTENTS, labels.SKIP, labels.GLOSSARY
 CAUSES = "Why"
 HELP = "What helps now, without training"
 NEXT = "Next command"
-AGE_CURVE = labels.AGE_CURVE
+AGE_CURVE = labels.EXCESS_CURVE
 REMEMBRANCE = "Effective remembrance"
 MAP = "Map of states"
 COVERAGE = "How much of what is visited lies where training has nothing"
@@ -58,7 +58,11 @@ REGION = "where training has states"
 SUM, EXCESS = "sum", "excess"
 TRAIN_CONTEXT = labels.TRAIN_CONTEXT
 BASE = labels.BASE
-RESET_NAMES = {"periodic_reset": labels.PERIODIC_RESET, "overlapping_reset": labels.OVERLAPPING_RESET}
+RESET_NAMES = labels.RESETS
+GUESSES = {"constant": labels.GUESSES["constant"], "persistence": labels.GUESSES["persistence"]}
+GUESS_NAMES = {"constant": "constant", "persistence": "persistence"}
+GUESS_COST = "it reads nothing"
+TOLERANCE = labels.TOLERANCE
 LEVELS = ("excess within the tolerance", "excess above it", "largest third of excesses")
 STATES = {False: "like training's", True: "unexplored"}
 MEAN_PATH = "mean over streams, by age"
@@ -95,6 +99,14 @@ def streams(count: str, unit: str) -> str:
     )
 
 
+def in_blocks(pieces: str, blocks: str) -> str:
+    return f"{pieces} in {blocks} blocks"
+
+
+def excess_axis(axis: str) -> str:
+    return labels.EXCESS_OF.format(axis)
+
+
 def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
     context = f"its training context of {numbers['context']} positions"
     if verdict == "fails":
@@ -102,6 +114,12 @@ def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
             f"This model fails past {context}: from age {numbers['from']} on it gets worse, and at ages "
             f"{numbers['oldest']} "
             f"its {numbers['measure']} is {numbers['excess']} worse ({numbers['interval']})"
+        )
+    elif verdict == "declines":
+        text = (
+            f"This model is best at ages {numbers['best']}, past {context}, and worse at the oldest: at ages "
+            f"{numbers['oldest']} its {numbers['measure']} differs by {numbers['excess']} ({numbers['interval']}) from "
+            f"what it is within the training context, and what it gained in between is lost again"
         )
     elif verdict == "generalises":
         text = f"This model keeps improving past {context}, up to the oldest age tested ({numbers['oldest']})"
@@ -156,16 +174,25 @@ def advice(cause: str | None, verdict: str) -> str:
         return "No other start gives a longer memory at once; try carrying the state for long, and compare:"
     if verdict == "fails":
         return "Repair the model with other starts, the architecture as it is:"
+    if verdict == "declines":
+        return (
+            "Keep it near the ages where it is best: reset it before it gets worse, or repair it, so that what it "
+            "gains past the training context lasts:"
+        )
     return "Nothing needs repair up to the oldest age tested. Measure older states on longer streams:"
 
 
-def age_caption(n: str) -> str:
+def age_caption(n: str, excess: bool) -> str:
+    what = (
+        "Every point is the loss of the same targets, predicted from a state of another age, minus the loss within the "
+        "training context (short), stream by stream: the verdict rests on these paired differences."
+        if excess
+        else "Every point scores the same targets, predicted from a state of another age."
+    )
     return (
-        "Every point scores the same targets, predicted from a state of another age; lower is better. Left of the "
-        "dashed "
-        "line are ages the model met in training. The band is a 95\u00a0% interval over "
-        f"{n}; differences between ages are paired and known more closely. Horizontal lines: the model when its "
-        f"state is reset."
+        f"{what} Lower is better. Left of the dashed line are ages the model met in training. The band is a "
+        f"95\u00a0% interval over {n}, for all ages together. Horizontal lines: the tolerance, the model when its "
+        f"state is reset, and guesses that read nothing (those far off are in the table above only)."
     )
 
 
@@ -279,7 +306,7 @@ def described(name: str, points: str) -> str:
 
 
 GLOSSARY_ENTRIES = (
-    *labels.GLOSSARY_ENTRIES[:7],
+    *labels.GLOSSARY_ENTRIES[:8],
     (
         "Length generalisation",
         "The loss goes on improving past the training context, where the data have something to use.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from outlast.findings import Cause
+from outlast.reporting.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
 
 KIND = "診断"
 BADGES = {
     "fails": "破綻する",
+    "declines": "伸びて衰える",
     "generalises": "汎化する",
     "robust": "保たれる",
     "undecided": "未決定",
@@ -36,7 +38,7 @@ FOOTER = "outlast が作成しました。このファイルは通信を必要�
 CAUSES = "なぜか"
 HELP = "学習せずに今できること"
 NEXT = "次のコマンド"
-AGE_CURVE = "状態の年齢ごとの損失"
+AGE_CURVE = "状態の年齢ごとの超過"
 REMEMBRANCE = "実効的な記憶"
 MAP = "状態の地図"
 COVERAGE = "学習が通らなかった場所にある状態の割合"
@@ -88,6 +90,10 @@ REGION = "学習の状態がある領域"
 SUM, EXCESS = "合計", "超過"
 TRAIN_CONTEXT = "学習文脈長"
 BASE = "モデル"
+GUESSES = {"constant": "最も良い定数の答え", "persistence": "最後に分かった値の繰り返し"}
+GUESS_NAMES = {"constant": "定数", "persistence": "繰り返し"}
+GUESS_COST = "何も読まない"
+TOLERANCE = "許容"
 RESET_NAMES = {"periodic_reset": "周期リセット", "overlapping_reset": "重ねたリセット"}
 LEVELS = ("超過は許容以内", "超過は許容より大きい", "超過が大きい三分の一")
 STATES = {False: "学習にある状態", True: "未探索の状態"}
@@ -122,12 +128,22 @@ def streams(count: str, unit: str) -> str:
     return f"{count} 系列" if unit == "stream" else f"{count} 区間"
 
 
+def in_blocks(pieces: str, blocks: str) -> str:
+    return f"{pieces}({blocks} 塊)"
+
+
+def excess_axis(axis: str) -> str:
+    return f"超過:{axis}"
+
+
 def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
     context = f"学習文脈長({numbers['context']} 位置)"
     oldest, change = numbers["oldest"], f"{numbers['excess']}(区間 {numbers['interval']})"
     text = {
         "fails": f"このモデルは{context}を超えると破綻します。年齢 {numbers['from']} から悪くなり、年齢 {oldest} では"
         f"{numbers['measure']}が {change} 悪化します",
+        "declines": f"このモデルは{context}を超えて年齢 {numbers['best']} で最も良くなりますが、その後は衰えます。"
+        f"年齢 {oldest} での{numbers['measure']}は、学習文脈長以内との差が {change} で、途中で得たものを失っています",
         "generalises": f"このモデルは{context}を超えても良くなり続けます(長さ一般化、調べた年齢は {oldest} まで)",
         "robust": f"このモデルは{context}を超えても保たれます。年齢 {oldest} での{numbers['measure']}の差は "
         f"{change} で、"
@@ -250,16 +266,24 @@ def advice(cause: str | None, verdict: str) -> str:
         return "初期状態を変えるだけで記憶がすぐ長くなるわけではありません。長く持ち越す学習を試し、比べます:"
     if verdict == "fails":
         return "構造はそのままに、別の初期状態から追加学習して修復します:"
+    if verdict == "declines":
+        return (
+            "最も良い年齢の近くに保ちます。衰える前にリセットするか、学習文脈長を超えて得たものが続くように修復します:"
+        )
     return "調べた最も古い年齢まで、修復は要りません。もっと長い系列で、もっと古い状態を測ります:"
 
 
-def age_caption(n: str) -> str:
+def age_caption(n: str, excess: bool) -> str:
+    what = (
+        "どの点も、違う年齢の状態から予測した同じ目標の損失から、学習文脈長以内の損失(短)を系列ごとに引いたものです。"
+        "判定はこの対になった差によります。"
+        if excess
+        else "どの点も同じ目標を、違う年齢の状態から予測したものです。"
+    )
     return (
-        "どの点も同じ目標を、違う年齢の状態から予測したものです。低いほど良いです。"
-        "破線より左は学習で出会った年齢です。帯は "
-        f"{n} にわたる 95\u00a0% 区間です。年齢の間の差は対になっており、これより正確に分かっています。"
-        f"水平線は状態をリセットした"
-        "ときの損失です。"
+        f"{what}低いほど良いです。破線より左は学習で出会った年齢です。帯は {n} にわたる 95\u00a0% 区間で、"
+        "すべての年齢に同時に成り立ちます。"
+        "水平線は、許容、状態をリセットしたときの損失、何も読まない予測です(遠いものは上の表だけに示します)。"
     )
 
 
@@ -365,21 +389,3 @@ def forecast_check(age: str, seen: str, said: str, was: str) -> str:
 
 def described(name: str, points: str) -> str:
     return f"{name}:{points}。"
-
-
-GLOSSARY_ENTRIES = (
-    ("学習文脈長", "学習の窓の位置の数。モデルは学習でこれより古い状態を見ていません。"),
-    ("状態", "モデルが一つの位置から次の位置へ持ち越すもの。"),
-    ("状態の年齢", "初期状態から読んだ位置の数。"),
-    ("短", "学習文脈長以内で最も良い年齢帯の損失。系列の半分で選び、残りの半分で測ります。"),
-    ("超過", "ある年齢での損失から「短」を引いたもの。同じ目標で、系列ごとに対にします。"),
-    ("区間", "系列にわたって真の値を 95 % の確かさで含む範囲。"),
-    ("許容", "超過がないとみなす大きさ。"),
-    ("長さ一般化", "データに使えるものがある限り、学習文脈長を超えても損失が良くなり続けること。"),
-    ("未探索の状態", "どの学習の窓も、そこから始まらず、通りもしない状態。"),
-    ("状態分布", "状態がどこに、どれだけの頻度であるか。"),
-    ("古くなった文脈", "世界が変わる前に読まれ、今は誤らせるもの。"),
-    ("実効的な記憶", "古い入力を除いたとき予測がどれだけ変わるか。"),
-    ("ふるまい", "決まった短い続きを、その状態からどう予測するか。"),
-    ("入れ替え", "ある部分の値を若い状態から古い状態へ、またはその逆へ移すこと。"),
-)

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
-from outlast.reporting.plots import STYLE, VARIABLES, collecting
+from outlast.reporting.svg import STYLE, VARIABLES, collecting
 from outlast.results import write_atomically
 
 _CSS = Path(__file__).with_name("report.css")

@@ -47,17 +47,46 @@ RIVALS = {
     "base": "the base model",
     "periodic_reset": "the base model under its best periodic reset",
     "overlapping_reset": "the base model under two overlapping resets",
+    "control": "the control (equal training from zero states)",
+    "control_reset": "the control (equal training from zero states) under its best periodic reset",
+}
+RESETS = {"periodic_reset": "periodic reset", "overlapping_reset": "overlapping resets"}
+GUESSES = {
+    "constant": "the best constant answer",
+    "persistence": "repeating the newest known value",
+    "unread": "its own answer before it has read anything",
 }
 
 REFUSALS = {
-    "no_benefit": "no benefit",
     "short_context_lost": "short contexts lost",
+    "no_benefit": "no benefit",
+    "still_fails": "still fails",
+    "stopped_reading": "stopped reading",
+    "reset_it_instead": "better when it is reset",
+    "plain_training_suffices": "plain training suffices",
+    "nothing_to_repair": "nothing to repair",
 }
-
-REFUSALS_BRIEF = {"no_benefit": "no benefit", "short_context_lost": "short lost"}
+REFUSALS_BRIEF = {
+    "short_context_lost": "short lost",
+    "no_benefit": "no benefit",
+    "still_fails": "still fails",
+    "stopped_reading": "not reading",
+    "reset_it_instead": "reset it",
+    "plain_training_suffices": "plain does",
+    "nothing_to_repair": "not needed",
+}
+FAULTS = {
+    "short_context_lost": "short contexts got worse",
+    "no_benefit": "it is not clearly better than the base model used at its best",
+    "still_fails": "it is itself too far above its own best within the training context",
+    "stopped_reading": "it does not clearly do better than something that does not read",
+    "reset_it_instead": "it is better when it is reset",
+    "plain_training_suffices": "plain training does as well",
+}
 
 BADGES = {
     "fails": "Fails",
+    "declines": "Declines",
     "generalises": "Generalises",
     "robust": "Robust",
     "undecided": "Undecided",
@@ -65,6 +94,7 @@ BADGES = {
     "accepted": "Repair accepted",
     "refused": "Repair refused",
     "no_winner": "No repair accepted",
+    "nothing_to_repair": "Nothing to repair",
     "kept": "Contract kept",
     "broken": "Contract broken",
     "trained": "Trained",
@@ -102,11 +132,21 @@ CHECKS = {
     ),
 }
 
+EXCESS_CURVE = "Excess by age of the state"
+CHANGE_CURVE = "What the repair changed at each age"
+CHANGES_CURVE = "What each repair changed at each age"
 AGE_CURVE = "Loss by age of the state"
 POSITION_CURVE = "Loss by position in the stream"
+RECOVERY = "How soon it recovers where another stream begins"
+DOSES = "Which dose was taken"
+ALL_DOSES = "Every dose of every repair"
 STATE = "Size and spread of the state"
 INTERVENTIONS = "Interventions compared"
 ONE_REPAIR = "What the repair changed"
+REFUSED_WHY = "Why it is refused"
+UNTOUCHED_WHY = "Why nothing was done"
+UNTRAINED = "What needs no training"
+SIMPLER = "Against what is simpler"
 GUARDS = "Other data that had to hold"
 OTHER_MEASURES = "Other measures"
 CONTRACT = "The points of the contract"
@@ -121,17 +161,30 @@ NUMBERS = "The numbers behind this figure"
 DEFAULT_TITLE = "Results past the training context"
 
 BASE = "base"
+CONTROL = "control (zero states)"
+OF_BASE, OF_CONTROL, OF_REPAIR = "base, {}", "control, {}", "repaired model, {}"
+THE_MODEL, THE_REPAIR = "the model", "the repaired model"
+REFUSED_NAME = "{} (refused)"
 AGE_AXIS = "age of the state (positions read since the initial state)"
 AGE_AXIS_NARROW = "age of the state"
 POSITION_AXIS = "position in the stream (from the zero state)"
 POSITION_AXIS_NARROW = "position in the stream"
+RECOVERY_AXIS = "position in the new stream"
+DOSE_AXIS = "change of short contexts"
 STEP_AXIS = "training step"
 LOSS = "loss"
+EXCESS_OF = "excess of {}"
+CHANGE_OF = "change of {}"
+COST_OF = "old state minus fresh state, {}"
+OLDEST_OF = "{} at the oldest age"
 NORM = "size (root mean square)"
 SPREAD = "spread (standard deviation)"
 TRAIN_CONTEXT = "training context"
-PERIODIC_RESET = "periodic reset"
-OVERLAPPING_RESET = "overlapping resets"
+TOLERANCE, TWO_TOLERANCES = "tolerance", "two tolerances"
+ALLOWED_MEAN, ALLOWED_BAND = "allowed, mean of short contexts", "allowed, one band of ages"
+ALLOWED = "allowed"
+TAKEN = "taken"
+TAKEN_DOSE, KEPT_DOSE, LOST_DOSE = "the dose that was taken", "within the margin", "past the margin"
 
 GLOSSARY_ENTRIES = (
     ("Training context", "How many positions a training window had. The model never saw an older state in training."),
@@ -147,6 +200,11 @@ GLOSSARY_ENTRIES = (
         "Interval",
         "The range, over streams, that holds the true value with 95 % confidence, for all rows of a curve together.",
     ),
+    (
+        "Block",
+        "Neighbouring segments of one recording, which resemble each other: taken together they are one unit of an "
+        "interval.",
+    ),
     ("Tolerance", "How large an excess still counts as none."),
     ("Periodic reset", "The state is set back to the initial one every so many positions. It needs no training."),
     (
@@ -155,6 +213,12 @@ GLOSSARY_ENTRIES = (
         "training and costs twice as much.",
     ),
     ("Repair", "Post-training with other starting states. The architecture stays as it is."),
+    (
+        "Control",
+        "The same rows, windows and steps as the repair, always from the zero state. What the repair gains over it, "
+        "its starts have gained; what both gain, the training has.",
+    ),
+    ("Dose", "How far from the base to the repaired model the weights go: 0 is the base, 1 the whole way."),
     ("Intervention", "The rule for where training windows start."),
     (
         "Carry",
@@ -178,9 +242,11 @@ FOOTER = "Written by outlast. This file needs no network."
 NEXT_SHORT = "Next"
 WITHOUT_TRAINING = "without training"
 
+FOUND, NOT_FOUND = "found", "not found"
+
 COLUMN_AGE, COLUMN_POSITION, COLUMN_COUNT = "age", "position", "n"
 COLUMN_EXCESS, COLUMN_INTERVAL, COLUMN_MEASURE, COLUMN_VALUE = "excess", "interval", "measure", "value"
-COLUMN_INTERVENTION, COLUMN_OUTCOME = "intervention", "outcome"
+COLUMN_INTERVENTION, COLUMN_OUTCOME, COLUMN_DOSE = "intervention", "outcome", "dose"
 COLUMN_SHORT, COLUMN_SHORT_BRIEF = "short contexts", "short"
 COLUMN_OLDEST, COLUMN_OLDEST_LOSS = "oldest age", "loss at oldest age"
 COLUMN_BASE, COLUMN_RESET, COLUMN_OVERLAP = (
@@ -188,11 +254,21 @@ COLUMN_BASE, COLUMN_RESET, COLUMN_OVERLAP = (
     "against periodic reset",
     "against overlapping resets",
 )
+COLUMN_STARTS, COLUMN_CONTROL_RESET = "what the starts gained", "against the control, reset"
+COLUMN_STARTS_BRIEF = "starts gained"
 COLUMN_BENEFIT = "against best rival (interval)"
-COLUMNS_GUARD = ("data", "change", "allowed", "outcome")
+COLUMN_OLD, COLUMN_FRESH, COLUMN_COST = "from an old state", "read afresh", "difference"
+COLUMN_SIMPLER, COLUMN_PAIRED, COLUMN_SO = "what is simpler", "the model minus it", "so the model is"
+BETTER, WORSE, ALIKE = "better", "worse", "not told apart"
+COLUMN_KEPT = "within the margin"
+COLUMNS_GUARD = ("data", "change", "allowed", "worst band", "outcome")
 COLUMNS_CHECK = ("point", "result", "worst", "detail")
 FACT_TOLERANCE, FACT_SHORT, FACT_TIME, FACT_PICKED = "tolerance", "short", "time", "picked"
-FACT_WORST = "worst band within the training context"
+FACT_UNITS = "units of intervals"
+FACT_SHORT_AGES = "short contexts · ages"
+FACT_WORST = "short contexts · worst band"
+FACT_BY_BANDS = "short contexts · every band alike"
+FACT_DOSE = "repair · dose"
 FACT_MODEL, FACT_DATA, FACT_SETTING, FACT_INTERVENTION, FACT_TRAINING = (
     "model",
     "data",

@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
+from outlast.reporting.axes import blank
 from outlast.reporting.numbers import fixed
-from outlast.reporting.plots import COLOUR, STYLE, Drawing, blank, svg
+from outlast.reporting.plots import Drawing
+from outlast.reporting.svg import COLOUR, STYLE, svg
 
 INSIDE = 0.95
 """Share of training states inside the region that is drawn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"  # stands before % and units, so that no line breaks there
@@ -73,6 +73,15 @@ def _written(triple: tuple[float, float, float], decimals: int | None, signed: b
         return number(value, 3, signed=signed), f"{low} to {high} {_power(exponent)}"
     value, low, high = (fixed(each, decimals, signed=signed) for each in triple)
     return value, f"{low} to {high}"
+
+
+def differences(values: Sequence[float], digits: int = 3) -> Callable[[float], str]:
+    """How differences that stand side by side are written: signed, with the decimals that the largest one needs."""
+    size = max(map(abs, values), default=0.0)
+    if size >= 1e6 or size < 1e-4:
+        return lambda value: number(value, digits, signed=True)
+    decimals = max(0, digits - 1 - math.floor(math.log10(size)))
+    return lambda value: fixed(value, decimals, signed=True)
 
 
 def percent(share: float, *, signed: bool = False) -> str:

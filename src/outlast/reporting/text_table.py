@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from outlast.reporting import captions, labels, sentences
+from outlast.reporting import captions, labels, refusals, sentences, terms
 from outlast.reporting.advice import next_steps
 from outlast.reporting.numbers import estimate, estimates, integer, number, shortened, span
+from outlast.reporting.repair_sentences import benefit_triple
 from outlast.results import CheckReport, Comparison, Diagnosis, Evaluation, Repair, Result, Training
 
 _WIDTH = 100
@@ -22,11 +23,15 @@ def summary(result: Result) -> str:
     match result:
         case Evaluation():
             parts += _evaluation(result)
+        case Repair() if terms.untouched(result):
+            parts += _evaluation(result.before)
         case Repair():
-            parts += _repairs([(sentences.repair_label(result), result)], result.before)
+            parts += _repairs([(terms.repair_label(result), result)], result.before)
+        case Comparison() if not result.rows:
+            parts += _evaluation(result.base)
         case Comparison():
             named = [
-                (("* " if row.name == result.winner else "  ") + sentences.row_label(row, result.rows), row.repair)
+                (("* " if row.name == result.winner else "  ") + terms.row_label(row, result.rows), row.repair)
                 for row in result.rows
             ]
             parts += _repairs(named, result.base)
@@ -55,10 +60,10 @@ def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _evaluation(evaluation: Evaluation) -> list[str]:
     excess = evaluation.short is not None
-    measure = sentences.measure_name(evaluation.measure)
+    measure = terms.measure_name(evaluation.measure)
     head = [
         labels.COLUMN_AGE,
-        shortened(sentences.in_unit(measure, sentences.unit(evaluation)), 28),
+        shortened(terms.in_unit(measure, terms.unit(evaluation)), 28),
         labels.COLUMN_INTERVAL,
     ]
     head += [labels.COLUMN_EXCESS, labels.COLUMN_INTERVAL] if excess else []
@@ -70,19 +75,21 @@ def _evaluation(evaluation: Evaluation) -> list[str]:
         for band, loss, more in zip(bands, losses, over, strict=True)
     ]
     parts = [_aligned([*head, labels.COLUMN_COUNT], rows)]
-    controls = [
-        [captions.control_label(name, control), *estimate(control.loss, control.low, control.high, fine=True)]
-        for name, control in evaluation.controls.items()
-    ]
-    if controls:
-        parts.append(_aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], controls))
+    named = [(terms.reset(name, control.every), control) for name, control in evaluation.controls.items()]
+    named += [(terms.guess(name), guess) for name, guess in evaluation.guesses.items()]
+    untrained = [[name, *estimate(each.loss, each.low, each.high, fine=True)] for name, each in named]
+    if untrained:
+        parts.append(_aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
+    if note := captions.blocks_note(evaluation):
+        pieces = terms.streams(evaluation.oldest.n, terms.unit_of(evaluation))
+        parts.append(textwrap.fill(captions.summary_units(pieces, note), _WIDTH))
     return parts
 
 
 def _diagnosis(diagnosis: Diagnosis) -> list[str]:
     lines = []
     for cause in diagnosis.causes:
-        word = {True: "found", False: "not found", None: labels.NOT_ASKED}[cause.found]
+        word = {True: labels.FOUND, False: labels.NOT_FOUND, None: labels.NOT_ASKED}[cause.found]
         lines.append(f"{word:<11}{labels.CAUSE_NAMES[cause.name]}")
         if cause.found:
             indent = " " * 11
@@ -93,21 +100,24 @@ def _diagnosis(diagnosis: Diagnosis) -> list[str]:
 
 
 def _repairs(named: Sequence[tuple[str, Repair]], base: Evaluation) -> list[str]:
-    if not named:
-        return []
+    controlled = any(repair.benefit.starts is not None for _, repair in named)
     rows = []
     for name, repair in named:
-        change, _, _ = sentences.short_change(repair.short_context, repair.before)
-        oldest = repair.after.oldest
-        value, interval = estimate(*sentences.benefit_triple(repair), signed=True)
-        rows.append([name, change, number(oldest.loss), f"{value} ({interval})", captions.outcome_brief(repair)])
-    own = number(base.oldest.loss)
-    rows.insert(0, [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", own, "", ""])
+        change, _, _ = refusals.short_change(repair.short_context, repair.before)
+        value, interval = estimate(*benefit_triple(repair), signed=True)
+        starts = repair.benefit.starts
+        gained = [estimate(*starts, signed=True)[0] if starts else "–"] if controlled else []
+        loss = number(repair.after.oldest.loss)
+        rows.append([name, change, loss, f"{value} ({interval})", *gained, captions.outcome_brief(repair)])
     head = [labels.COLUMN_INTERVENTION, labels.COLUMN_SHORT_BRIEF, labels.COLUMN_OLDEST, labels.COLUMN_BENEFIT]
+    head += [labels.COLUMN_STARTS_BRIEF] if controlled else []
+    head.append(labels.COLUMN_OUTCOME)
+    own = [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", number(base.oldest.loss)]
+    rows.insert(0, [*own, *[""] * (len(head) - len(own))])
     # Names give way where a line would get too long.
-    others = sum(2 + max(len(row[index]) for row in [[*head, labels.COLUMN_OUTCOME], *rows]) for index in range(1, 5))
+    others = sum(2 + max(len(row[index]) for row in [head, *rows]) for index in range(1, len(head)))
     rows = [[shortened(row[0], _WIDTH - others), *row[1:]] for row in rows]
-    return [_aligned([*head, labels.COLUMN_OUTCOME], rows), textwrap.fill(captions.table_legend(base), _WIDTH)]
+    return [_aligned(head, rows), textwrap.fill(captions.table_legend(base, controlled), _WIDTH)]
 
 
 def _checks(report: CheckReport) -> list[str]:

@@ -14,8 +14,8 @@ from outlast.findings import Moment, Trace
 from outlast.reporting import plots
 from outlast.reporting.blocks import Block, Bullets, Cell, FigureBlock, LegendItem, Row, Table
 from outlast.reporting.clock import clock_span
+from outlast.reporting.looks import Line, Look, swatch
 from outlast.reporting.numbers import integer, number, percent
-from outlast.reporting.plots import Line, Look
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _figure(
         more=functools.partial(_draw, stretches),
     )
     legend = [
-        LegendItem(plots.swatch(line.look), line.name, words.trace_from(each.source) if moment.times else "")
+        LegendItem(swatch(line.look), line.name, words.trace_from(each.source) if moment.times else "")
         for line, moment, each in zip(lines, found.moments, told, strict=True)
     ]
     caption = words.trace_caption(integer(len(lines)), integer(found.considered))

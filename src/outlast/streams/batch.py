@@ -19,7 +19,8 @@ class Batch:
         stream_id: (B,) int64, which stream each row reads.
         position: (B,) int64, where in its stream each row starts.
         continues: (B,) bool, whether the row goes on where the same row of the batch before ended.
-        extras: tensors that the streams (labels, references) or an objective's `prepare` added, each (B, …).
+        extras: tensors that the streams (labels, references), the training loop (``aside``, (B,) bool: rows that the
+            intervention sets aside to start from zero) or an objective's `prepare` added, each (B, …).
     """
 
     inputs: Tensor

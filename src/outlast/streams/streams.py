@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from outlast.errors import InputError
+from outlast.intervals import blocks_of
 from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
 from outlast.streams.clock import Clock
@@ -25,6 +26,9 @@ from outlast.streams.shares import (
 )
 
 __all__ = ["MIN_STREAMS", "Split", "Streams", "split"]
+
+_BY_STREAM = ("starts", "lengths", "before", "recording")
+"""What has one value a stream."""
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value; `fingerprint` tells streams apart
@@ -47,6 +51,10 @@ class Streams:
         references: (N,) losses by name that some known predictor has at the same targets, in the unit of the first
             measure; evaluations report the excess over them.
         clock: when each of the N positions was; None: positions are told only.
+        before: (S,) int64, how many positions of the same recording lie before each stream and may be read to warm a
+            state up; None: none may.
+        recording: (S,) the number of the recording that each segment was cut from; None: nothing was cut.
+        warm_up: first positions of every stream that only warm the state up: evaluations read them and score none.
     """
 
     inputs: np.ndarray
@@ -61,6 +69,9 @@ class Streams:
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     references: dict[str, np.ndarray] = field(default_factory=dict)
     clock: Clock | None = None
+    before: np.ndarray | None = None
+    recording: np.ndarray | None = None
+    warm_up: int = 0
 
     from_tokens = classmethod(readers.from_tokens)
     from_arrays = classmethod(readers.from_arrays)
@@ -129,7 +140,8 @@ class Streams:
 
     def take(self, streams: np.ndarray) -> Streams:
         """Only the streams with these numbers."""
-        return replace(self, starts=self.starts[streams], lengths=self.lengths[streams])
+        given = {name: values for name in _BY_STREAM if (values := getattr(self, name)) is not None}
+        return replace(self, **{name: values[streams] for name, values in given.items()})
 
     def between(self, start: int, stop: int) -> Streams:
         """Every stream from position `start` up to `stop` (which may lie past the end of some).
@@ -139,17 +151,27 @@ class Streams:
         if start < 0:
             raise InputError(f"positions from {start}", "a start of at least 0", "count positions from 0")
         stop_at = np.minimum(self.lengths, stop)
-        keep = stop_at > start
-        return replace(self, starts=self.starts[keep] + start, lengths=stop_at[keep] - start)
+        kept = self.take(np.flatnonzero(stop_at > start))
+        before = None if kept.before is None else kept.before + start
+        lengths, warm_up = stop_at[stop_at > start] - start, max(0, kept.warm_up - start)
+        return replace(kept, starts=kept.starts + start, lengths=lengths, before=before, warm_up=warm_up)
 
-    def cut(self, length: int, gap: int | None = None) -> Streams:
-        """Disjoint segments of exactly `length` positions, `gap` (default: the horizon) positions apart."""
+    def cut(self, length: int, gap: int | None = None, warm_up: int = 0) -> Streams:
+        """Disjoint segments of exactly `length` positions, `gap` (default: the horizon) positions apart.
+
+        Args:
+            warm_up: positions before each segment that are read with it to warm a state up. They may lie in the
+                segments before, in what `before` allows and in what warmed these streams up; no target of theirs is
+                scored.
+        """
         gap = self.horizon if gap is None else gap
         if length < 1 or gap < 0:
             raise InputError(f"segments of {length}, {gap} apart", "at least 1, and 0 apart", "choose longer segments")
+        allowed = (0 if self.before is None else self.before) + np.full(len(self), self.warm_up)
+        first, sizes = self.starts + self.warm_up, self.lengths - self.warm_up
         starts = [
-            np.arange(start, start + size - length + 1, length + gap)
-            for start, size in zip(self.starts, self.lengths, strict=True)
+            np.arange(start + max(0, warm_up - free), start + size - length + 1, length + gap)
+            for start, size, free in zip(first, sizes, allowed, strict=True)
         ]
         flat = np.concatenate(starts)
         if len(flat) == 0:
@@ -158,9 +180,27 @@ class Streams:
                 f"at least one segment of {length}",
                 "ask for a shorter --max-length or give longer streams",
             )
+        recording = np.arange(len(self)) if self.recording is None else self.recording
+        recording = np.repeat(recording, [len(each) for each in starts])
         origin = self.about.get("recordings", len(self))
         about = {**self.about, "recordings": origin, "unit": f"segment of {_recordings(origin)}", "gap": int(gap)}
-        return replace(self, starts=flat, lengths=np.full(len(flat), length, np.int64), about=about)
+        if warm_up:
+            about["warm_up"] = int(warm_up)
+        lengths = np.full(len(flat), length + warm_up, np.int64)
+        return replace(
+            self,
+            starts=flat - warm_up,
+            lengths=lengths,
+            about=about,
+            before=None,
+            recording=recording,
+            warm_up=warm_up,
+        )
+
+    @property
+    def blocks(self) -> np.ndarray | None:
+        """(S,) which segments of one recording belong together in an interval; None: every stream is a unit."""
+        return None if self.recording is None else blocks_of(self.recording, MIN_STREAMS)
 
     def fingerprint(self) -> str:
         """A hash of where the streams lie and of what is in them (a fixed sample of 65,536 positions)."""
@@ -236,7 +276,7 @@ def split(streams: Streams, shares: Shares | None = None, seed: int | None = Non
                 "give longer streams, or at least 32 of them (they are then split by stream)",
             )
         short = max(short, int((~keep).sum()))
-        pieces.append(replace(streams, starts=(streams.starts + low)[keep], lengths=size[keep]))
+        pieces.append(replace(streams, starts=(streams.starts + low)[keep], lengths=size[keep], before=low[keep]))
     how = f"by time within each recording, gap {streams.horizon}, {text}"
     return Split(*pieces, how=how + (f"; {short} too short for every part" if short else ""))
 

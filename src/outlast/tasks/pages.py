@@ -11,6 +11,11 @@ from outlast.results import Comparison, Repair, Verdict, load_result, write_atom
 BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
 
 
+def named_marks(name: str) -> tuple[str, str]:
+    """The two marks of one set of figures on a page that has several."""
+    return f"<!-- figures of {name} -->", f"<!-- end of the figures of {name} -->"
+
+
 def put_figures(page: Path, title: str, sections: Sequence[str], begin: str = BEGIN, end: str = END) -> None:
     """Replace what stands between two marks of `page` by `sections`; a page that is missing begins with `title`.
 
@@ -45,9 +50,13 @@ def verdict_words(verdict: Verdict | None) -> str:
 
 def short_change(repair: Repair) -> float:
     """How much short contexts changed in a repair, as a share of the base's loss there."""
-    before = repair.before
-    level = [band.loss for band in before.age_curve if band.age[1] <= before.train_context]
-    return repair.short_context.difference / (sum(level) / len(level))
+    return repair.short_context.difference / repair.short_context.reference
+
+
+def outcome(repair: Repair) -> str:
+    """``yes``, or why it was refused."""
+    because = repair.refused_because
+    return "yes" if because is None else ", ".join(each.replace("_", " ") for each in (because.name, *because.also))
 
 
 def with_ends(mean: float, low: float | None = None, high: float | None = None) -> str:

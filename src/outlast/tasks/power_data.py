@@ -46,8 +46,9 @@ def load_power() -> Split:
     Inputs are (T, 7) float32: logarithms of power and current, log1p of the others but voltage, all standardised with
     training figures. Targets are (T,) classes 0 … 31: the mean `Global_active_power` over the next 60 minutes in bins
     of equal training share. Minutes with a missing value are dropped. Training is ten streams, one a
-    block; validation and test are cut into segments of 4,096 and 16,384 minutes, 60 apart. The clock has every minute
-    as it was written down (local time, memory-mapped).
+    block; validation and test are cut into segments of 4,096 and 16,384 minutes, 60 apart. States that validation
+    judges are warmed up on the 12,288 minutes before, so that they are as old as those of the test. The clock has every
+    minute as it was written down (local time, memory-mapped).
 
     Raises:
         InputError: the data are not cached and could not be fetched, or the cache is damaged.
@@ -75,10 +76,12 @@ def load_power() -> Split:
             classes=CLASSES,
             about={key: value for key, value in about.items() if key != "how"},
             clock=Clock(times),
+            before=starts % BLOCK,
         )
         for starts, stops in parts.values()
     )
-    return Split(train, validation.cut(VALIDATION_SEGMENT), test.cut(TEST_SEGMENT), how=about["how"])
+    warmed = validation.cut(VALIDATION_SEGMENT, warm_up=TEST_SEGMENT - VALIDATION_SEGMENT)
+    return Split(train, warmed, test.cut(TEST_SEGMENT), how=about["how"])
 
 
 def _in_training(minutes: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from outlast.errors import InputError
 from outlast.results import CompareRow, Comparison
-from outlast.tasks.pages import comparisons_in, put_figures, short_change, table, verdict_words, with_ends
+from outlast.tasks.pages import comparisons_in, outcome, put_figures, short_change, table, verdict_words, with_ends
 
 
 def write_page(folder: Path, page: Path) -> None:
@@ -68,7 +68,7 @@ def _cells(row: CompareRow) -> list[str]:
         f"{repair.after.oldest.loss:.3f}",
         f"{100 * short_change(repair):+.2f} %",
         *(with_ends(*repair.benefit.rivals[rival]) for rival in ("base", "periodic_reset", "overlapping_reset")),
-        "yes" if repair.accepted else str(repair.refused_because).replace("_", " "),
+        outcome(repair),
     ]
 
 

@@ -18,6 +18,7 @@ from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
+from outlast.repairs import RepairSettings
 from outlast.streams import Split, Streams
 from outlast.tasks.recall_page import write_page
 from outlast.tasks.task import Task
@@ -125,5 +126,6 @@ RECALL = Task(
         Carry(expected_run=1280),
         tbtt(),
     ),
+    method=RepairSettings(anyway=True),  # the base is robust, and the page is about what repairs do to it then
     write_page=write_page,
 )

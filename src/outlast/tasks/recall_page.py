@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from outlast.results import Comparison, Evaluation, load_as
-from outlast.tasks.pages import put_figures, short_change, table, verdict_words, with_ends
+from outlast.tasks.pages import outcome, put_figures, short_change, table, verdict_words, with_ends
 
 
 def write_page(folder: Path, page: Path) -> None:
@@ -41,7 +41,7 @@ def _verdicts(result: Comparison) -> str:
             cells += [
                 f"{100 * short_change(repair):+.2f} %",
                 *(with_ends(*repair.benefit.rivals[rival]) for rival in ("base", "periodic_reset")),
-                "yes" if repair.accepted else str(repair.refused_because).replace("_", " "),
+                outcome(repair),
             ]
         lines.append(cells + [""] * (8 - len(cells)))
     head = ["", "verdict", "loss at the oldest age", "over the best short age", "short contexts"]

@@ -74,10 +74,23 @@ def speaker_measures(model: Recurrent) -> tuple[Measure, ...]:
         "speaker_margin", "cosine", lambda outputs, batch: wrong_by(outputs, batch, places), False, 0.01,
         worst=2.0, outputs="embeddings",
     )  # fmt: skip
-    return (
-        Measure("speaker_error", "error rate", everywhere, False, 0.01, worst=1.0, outputs="embeddings", smooth=margin),
-        Measure("speaker_error_at_window_ends", "error rate", at_window_ends, True, 0.01),
+
+    def most_frequent(targets: Tensor, classes: int) -> Tensor:
+        return places[int(torch.bincount(targets, minlength=classes).argmax())].cpu()
+
+    error = Measure(
+        "speaker_error",
+        "error rate",
+        everywhere,
+        relative=False,
+        tolerance=0.01,
+        margin=0.01,
+        worst=1.0,
+        outputs="embeddings",
+        smooth=margin,
+        constant=most_frequent,
     )
+    return error, Measure("speaker_error_at_window_ends", "error rate", at_window_ends, True, 0.01)
 
 
 def everything() -> Split:

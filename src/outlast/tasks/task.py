@@ -12,6 +12,7 @@ from outlast.interventions import Intervention
 from outlast.measures import Measure
 from outlast.model import Recurrent
 from outlast.objectives import Objective
+from outlast.repairs import RepairSettings
 from outlast.results import Evaluation
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
@@ -29,6 +30,7 @@ class Task:
         train_context: positions of a training window.
         training: how the base is trained.
         repairing: how a repair is trained.
+        method: anchor, doses, and what a repair is held to.
         measuring: how both are measured.
         interventions: what is compared.
         training_sets: further training streams by name, for a base or for rows that repairs are compared with.
@@ -50,6 +52,7 @@ class Task:
     repairing: TrainSettings
     measuring: EvalSettings
     interventions: tuple[Intervention, ...]
+    method: RepairSettings = field(default_factory=RepairSettings)
     training_sets: Mapping[str, Callable[[], Streams]] = field(default_factory=dict)
     base_from: str | None = None
     controls: Mapping[str, Callable[[], Streams]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Planted repairs whose outcome is known, written down before the rules of acceptance were and not changed since.
 
 Each case says how well a base, its repair and its control predict at every age (as `planted.Planted` does), and what
-has to be said of it. T is the training context; streams are 32 T long. `cases.py` holds the other half, which the rules
+has to be said of it. T is the training context; streams are 32 T long. `planted_repairs.py` holds the other half, which the rules
 were developed on.
 """
 
@@ -20,7 +20,7 @@ Skill = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """What is planted, and the outcome: ``accepted`` or the name of a refusal; `also` must be among its further names."""
+    """What is planted, and the outcome: ``accepted`` or the name of a refusal. `also`: further faults to be named."""
 
     base: Skill
     repaired: Skill

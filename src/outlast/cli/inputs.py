@@ -1,0 +1,208 @@
+"""From options to what the library is called with: models, streams, settings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from outlast import checkpoints
+from outlast.adapters import from_factory
+from outlast.cli.options import (
+    CheckVerb,
+    CompareVerb,
+    DiagnoseVerb,
+    EvaluateVerb,
+    Machine,
+    Measuring,
+    Repairing,
+    RepairVerb,
+    TrainVerb,
+)
+from outlast.cli.trial import try_out
+from outlast.errors import InputError, unknown_name
+from outlast.evaluation import EvalSettings
+from outlast.families import FAMILIES, build
+from outlast.interventions import Intervention, intervention
+from outlast.measures import Measure, measure
+from outlast.model import InputSpec, Recurrent
+from outlast.repairs import RepairSettings
+from outlast.streams import Split, Streams, open_streams, split
+from outlast.training import TrainSettings
+
+MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
+ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb
+
+
+def device(options: Machine) -> torch.device:
+    """The device that was asked for, after asking for the threads."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    name = options.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps", "xpu"):
+        raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps", "xpu"))
+    try:
+        found = torch.device(name)
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
+        raise InputError(
+            f"device {name!r} ({str(error).splitlines()[0]})", "a device of this machine, or auto", "try --device cpu"
+        ) from None
+    return found
+
+
+def model(name: str, options: Machine) -> Recurrent:
+    """The model in a directory, or of a factory, on the device that was asked for."""
+    return model_on(name, device(options))
+
+
+def model_on(name: str, place: torch.device | str) -> Recurrent:
+    if Path(name).is_dir():
+        return checkpoints.load(name, place)
+    if ":" in name:
+        return from_factory(name).to(place)
+    raise InputError(
+        f"model {name!r}",
+        "a directory that outlast, transformers or fla saved, or package.module:build",
+        "check the path; a function build in my_models.py is written my_models:build",
+    )
+
+
+def in_float32(given: Recurrent) -> Recurrent:
+    """The model to train: steps as small as a repair's are rounded away where parameters are in half precision."""
+    halves = {p.dtype for p in given.parameters() if p.is_floating_point() and p.dtype.itemsize < 4}
+    if not halves:
+        return given
+    print(f"parameters in {halves.pop()}: trained, measured and saved in float32", file=sys.stderr)
+    return given.float()
+
+
+def fresh(options: TrainVerb, streams: Streams) -> Recurrent:
+    """A model of the family that was asked for, of the streams' sizes."""
+    inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
+    inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
+    targets = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 1).targets
+    outputs = streams.classes or (0 if targets is None else targets.shape[-1])
+    kinds = typing.get_type_hints(FAMILIES[options.family]) if options.family in FAMILIES else {}
+    settings = {key: _setting(key, value, kinds.get(key, str)) for key, value in options.settings.items()}
+    return build(options.family, inputs=inputs, outputs=outputs, seed=options.seed, **settings)
+
+
+def _setting(name: str, text: str, kind: Any) -> Any:
+    """The value of a family's setting, of the type that the family declares."""
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    if kind in (int, float, bool):
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+        raise InputError(f"--settings {name} {text}", f"{name} with {wanted}", "correct the value")
+    if typing.get_origin(kind) is dict:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise InputError(f"--settings {name} {text}", f"{name} with a JSON object", f"{name} '{{\"heads\": 4}}'")
+        return value
+    return text
+
+
+def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent]:
+    """Both, after trying out the one on the other."""
+    parts, judged_by = split_of(options), measures(options)
+    found = model(options.model, options)
+    try_out(found, parts.test, judged_by)
+    return parts, found
+
+
+def split_of(options: TrainVerb | MeasuringVerb) -> Split:
+    return split(streams_of(options, options.data), options.shares)
+
+
+def streams_of(options: ReadingVerb, path: Path) -> Streams:
+    """The streams of a file or folder, read as the options say.
+
+    Tables are scaled for the split to come, others are split afterwards.
+    """
+    given = options.reading()
+    if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
+        given.pop("shares", None)
+    return open_streams(path, **{name: list(value) if name == "inputs" else value for name, value in given.items()})
+
+
+def measures(options: Measuring) -> tuple[Measure, ...] | None:
+    return tuple(measure(name) for name in options.measure) if options.measure else None
+
+
+def measuring(options: Measuring) -> EvalSettings:
+    return EvalSettings(max_length=options.max_length, targets=options.targets)
+
+
+def training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:
+    return TrainSettings(
+        steps=options.steps,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        checkpoint_every=options.checkpoint_every,
+        precision=options.precision,
+    )
+
+
+def repairing(options: Repairing) -> RepairSettings:
+    return RepairSettings(**{name: getattr(options, name) for name in Repairing.__dataclass_fields__})
+
+
+def rule_of(options: RepairVerb) -> Intervention:
+    """The intervention that was asked for."""
+    run = options.expected_run
+    if options.intervention.replace("-", "_") == "carry" and run is None:
+        run = 20.0 * options.train_context
+    settings = {"expected_run": run, "zero_share": options.zero_share, "std": options.std, "source": options.source}
+    return intervention(options.intervention, **settings)
+
+
+def rules_of(options: CompareVerb) -> list[Intervention]:
+    """The interventions that are compared.
+
+    Raises:
+        InputError: there are none, or not these.
+    """
+    if not options.interventions:
+        raise InputError("no interventions", "at least one", "leave --interventions out, or name carry")
+    runs = options.expected_runs or (20.0 * options.train_context,)
+    return [
+        intervention(name, expected_run=run, zero_share=options.zero_share)
+        for name in options.interventions
+        for run in (runs if name == "carry" else (None,))
+    ]
+
+
+def command(options: ReadingVerb) -> dict[str, Any]:
+    """What a report needs to write the next command: model, data, how the data are read, and where results are."""
+    given = {"out": str(options.out), "options": words(options)}
+    if options.model:
+        given["model"] = options.model
+    if options.data:
+        given["data"] = str(options.data)
+    return {"command": given}
+
+
+def words(options: ReadingVerb) -> str:
+    """The reading options as one types them."""
+    found: list[str] = []
+    for name, value in options.reading().items():
+        found += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(found)

@@ -1,0 +1,207 @@
+"""The folder of --out: whose results lie there, what an earlier run left, and what a run writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from outlast.checkpoints import RECORD, WEIGHTS, read_record
+from outlast.cli.guessing import no_better_than_guessing
+from outlast.cli.options import CompareVerb, RepairVerb, Running, TrainVerb
+from outlast.errors import InputError, Interrupted
+from outlast.foreign import CONFIG, KEPT, is_directory_of
+from outlast.reporting import Language, summary, write_report
+from outlast.results import Evaluation, Result, save_result, to_json
+
+MODELS = ("model", "refused", "control")
+"""Folders below --out that get models."""
+RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
+_UNREADABLE = ""
+_HEAD = 4096
+
+
+def claim(folder: Path, kind: str, *, replace: bool) -> None:
+    """Refuse a folder where another verb's result lies, or something else of that name, unless it may be replaced.
+
+    Args:
+        kind: of the results that this verb writes.
+        replace: whether the user said that it may.
+
+    Raises:
+        InputError: with --replace as the way out. Nothing was touched.
+    """
+    found = _kind_in(folder)
+    if found in (None, kind) or replace:
+        return
+    what = f"is of kind {found!r}" if found else "is none of outlast's, or damaged"
+    raise InputError(
+        f"--out {folder}, where {RESULT} {what}",
+        f"a folder without a {RESULT}, or with one of kind {kind!r}",
+        "choose another --out, or --replace to write over what lies there",
+    )
+
+
+def claim_for_models(folder: Path, kind: str, *, replace: bool, reads: Mapping[str, str | None]) -> None:
+    """`claim` for a verb that removes what its last run left: it must not remove other models, nor what it reads.
+
+    Args:
+        reads: the models that the verb reads, by option.
+    """
+    claim(folder, kind, replace=replace)
+    for place in (folder / name for name in MODELS):
+        if not _holds_model(place):
+            continue
+        for option, name in reads.items():
+            if name and Path(name).resolve().is_relative_to(place.resolve()):
+                raise InputError(
+                    f"{option} {name} with --out {folder}",
+                    "a model outside of what this run writes and removes",
+                    "choose another --out",
+                )
+        if not replace and _kind_in(folder) is None and _maker(place) != kind:
+            raise InputError(
+                f"--out {folder}, where {place.name} holds a model that outlast {kind} did not write",
+                "a folder without models, or the one of an earlier run",
+                "choose another --out, or --replace to write over what lies there",
+            )
+
+
+def clear(folder: Path) -> None:
+    """Remove what earlier runs wrote: result, report, figures and models; nothing that is not outlast's.
+
+    Raises:
+        InputError: something cannot be removed.
+    """
+    if (folder / RESULT).is_file():
+        _remove(folder / RESULT, folder / REPORT)
+    figures = folder / FIGURES
+    if drawn := [path for path in figures.glob("*.*") if path.suffix in (".svg", ".png") and _drawn(path)]:
+        _remove(*drawn)
+        _remove_empty(figures)
+    for name in MODELS:
+        remove_model(folder / name)
+
+
+def remove_model(folder: Path) -> None:
+    """Remove the files of a model that outlast saved, and the folder where it then holds nothing.
+
+    Raises:
+        InputError: they cannot be removed.
+    """
+    if (folder / RECORD).is_file():
+        theirs = (CONFIG, *KEPT) if is_directory_of(folder) else ()
+        _remove(*(folder / name for name in (RECORD, WEIGHTS, *theirs)))
+        _remove_empty(folder)
+
+
+def _remove(*files: Path) -> None:
+    try:
+        for path in files:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}, which could not be removed ({error.strerror})",
+            "a folder whose files may be replaced",
+            "choose another --out",
+        ) from None
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # which only an empty folder lets happen
+
+
+def _kind_in(folder: Path) -> str | None:
+    """The kind of the result in a folder; None: there is none."""
+    try:
+        record = json.loads((folder / RESULT).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError):
+        return _UNREADABLE
+    kind = record.get("kind") if isinstance(record, dict) else None
+    return kind if isinstance(kind, str) else _UNREADABLE
+
+
+def _holds_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (RECORD, WEIGHTS, CONFIG))
+
+
+def _maker(folder: Path) -> str | None:
+    """The verb that wrote a model, as far as it says so."""
+    try:
+        return read_record(folder)["provenance"].get("verb")
+    except InputError:
+        return None
+
+
+def _drawn(path: Path) -> bool:
+    """Whether outlast drew this figure, as the file says near its beginning."""
+    with path.open("rb") as file:
+        return b"outlast" in file.read(_HEAD)
+
+
+@contextlib.contextmanager
+def output(folder: Path, *, fresh: bool = False) -> Iterator[None]:
+    """Before the work: can the folder be written to? After it: no checkpoint, and no folder that holds nothing.
+
+    Stopped inside, it says how to go on.
+
+    Args:
+        fresh: what an earlier run left goes before the work begins, so that none of it passes for this run's; its
+            checkpoints stay, for this run may go on from them.
+    """
+    writable(folder)
+    if fresh:
+        clear(folder)
+    checkpoint = folder / "checkpoint"
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = any(checkpoint.rglob("training-*.json"))
+        how = f"kept in {checkpoint}; run the same command with --resume" if kept else "run the same command again"
+        raise Interrupted(f"stopped: {how}") from None
+    except BaseException:
+        _remove_empty(folder)
+        raise
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"--out {folder} ({error.strerror or error})", "a folder that may be written to", "choose another --out"
+        ) from None
+
+
+def checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
+    """The folder of checkpoints; says so where there is nothing to go on from."""
+    folder = options.out / "checkpoint"
+    if options.resume and not any(folder.rglob("training-*.json")):
+        print(f"nothing to resume in {folder}: starting anew", file=sys.stderr)
+    return folder
+
+
+def finish(result: Result, options: Running, language: Language = "en") -> None:
+    """Write report.html, then result.json: where there is a new result.json, the rest is there."""
+    report = write_report([result], options.out / REPORT, language=language)
+    save_result(result, options.out / RESULT)
+    print(to_json(result) if options.json else summary(result))
+    tell(options, f"\nreport: {report}")
+
+
+def warn(evaluation: Evaluation) -> None:
+    if warning := no_better_than_guessing(evaluation):
+        print(warning, file=sys.stderr)
+
+
+def tell(options: Running, text: str) -> None:
+    print(text, file=sys.stderr if options.json else sys.stdout)

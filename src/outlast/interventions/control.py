@@ -1,0 +1,53 @@
+"""The control of a repair: the same rows, windows and steps, but no row starts from a state that was used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from outlast.interventions.intervention import Carried, Intervention
+from outlast.model import Recurrent
+from outlast.state import State
+from outlast.streams import Batch, Streams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(Intervention):
+    """Reads what `rule` reads, row by row and window by window, always from the initial state.
+
+    What a repair gains over it, its starts have gained; what both gain, training on these data has.
+
+    Args:
+        rule: the intervention whose control this is.
+    """
+
+    name = "control"
+    rule: Intervention
+
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
+        rule = self.rule.prepared(model, streams, window, seed=seed)
+        return replace(super().prepared(model, streams, window, seed=seed), rule=rule)
+
+    def set_aside(self, rows: int) -> np.ndarray:
+        return self.rule.set_aside(rows)
+
+    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+        return self.rule.continues(seed, step, rows)
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        return carried.zero
+
+    def settings(self) -> dict[str, Any]:
+        return {"rule": self.rule.describe()}
+
+    @property
+    def label(self) -> str:
+        return f"control of {self.rule.label}"
+
+
+def control_of(rule: Intervention) -> Control:
+    """The control of `rule`."""
+    return Control(rule=rule, zero_share=rule.zero_share)

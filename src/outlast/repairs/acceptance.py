@@ -1,0 +1,217 @@
+"""When a repair is accepted, and why it is refused otherwise. Pure functions of measurements.
+
+A repair has to hold short contexts, to help, and to be a repair: what it gains must not be had by resetting, by plain
+training, or by no longer reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.measures import Measure
+from outlast.readings import RESETS
+from outlast.results import Benefit, Evaluation, Refusal, ShortContext
+from outlast.verdicts import Band, Curve, curve_of, reset_losses
+
+BAND_MARGINS = 3
+"""One band within the training context may lose this many times what their mean may."""
+
+Triple = tuple[float, float, float]
+
+
+def age_weights(curve: Curve, ages: Band) -> np.ndarray:
+    """(bands,) shares of the ages `ages` [from, to) that lie in each band: every age alike.
+
+    Raises:
+        InputError: no ages, or ages that the curve does not have.
+    """
+    low, high = ages
+    shared = np.array([max(0, min(end, high) - max(start, low)) for start, end in curve.bands], float)
+    if not 0 <= low < high <= 2 * curve.train_context or shared.sum() < high - low:
+        raise InputError(
+            f"short ages {low} to {high}",
+            f"two ages, the first below the last, the last at most {2 * curve.train_context} (two training contexts)",
+            "leave them out for 0 up to the training context",
+        )
+    return shared / shared.sum()
+
+
+def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | None = None) -> ShortContext:
+    """How short contexts changed, repaired − base, paired by stream.
+
+    The two curves must agree in the bands that `ages` touch; past them they may differ.
+
+    Args:
+        ages: [from, to) over which short contexts are used, every age alike; None: 0 up to the training context.
+    """
+    ages = ages or (0, before.train_context)
+    weights = age_weights(before, ages)
+    used = np.flatnonzero(weights)
+    differences = after.losses[used] - before.losses[used]
+    change = before.interval(weights[used] @ differences)
+    by_band = [before.interval(each, len(used)) for each in differences]
+    worst = int(np.argmax([each.high for each in by_band]))
+    reference = float(weights[used] @ before.losses[used].mean(1))
+    margin = measure.allowed(reference)
+    return ShortContext(
+        *change.triple,
+        margin=margin,
+        worst_band=before.bands[used[worst]],
+        worst_difference=by_band[worst].mean,
+        worst_high=by_band[worst].high,
+        worst_margin=BAND_MARGINS * margin,
+        reference=reference,
+        ages=ages,
+        by_bands=before.interval(differences.mean(0)).triple,
+    )
+
+
+def benefit(before: Evaluation, after: Evaluation, control: Evaluation | None = None) -> Benefit:
+    """The repaired model at its oldest age against the base and the control, as they are and under resets."""
+    rivals = {"base": before.oldest.per_stream}
+    rivals |= {name: each.per_stream for name, each in before.controls.items()}
+    if control is not None:
+        rivals["control"] = control.oldest.per_stream
+        if "periodic_reset" in control.controls:
+            rivals["control_reset"] = control.controls["periodic_reset"].per_stream
+    curve = curve_of(after)
+    intervals = {name: curve.interval(curve.losses[-1] - np.array(losses)).triple for name, losses in rivals.items()}
+    deciding = [name for name in ("base", "periodic_reset") if name in intervals]
+    against = max(deciding, key=lambda name: intervals[name][0])
+    return Benefit(against, *intervals[against], rivals=intervals)
+
+
+def refusal(
+    short: ShortContext,
+    gain: Benefit,
+    after: Evaluation,
+    measure: Measure,
+    guards: Mapping[str, ShortContext] | None = None,
+) -> Refusal | None:
+    """Why a repair is refused, the first fault by its name and the others beside it; None: it is accepted.
+
+    Args:
+        after: the repaired model on test streams, its resets at periods from validation.
+    """
+    found = [
+        *_short_context_lost(short, measure, guards or {}),
+        *_no_benefit(gain, measure),
+        *_still_fails(after, measure),
+        *_stopped_reading(after, measure),
+        *_reset_it_instead(after, measure),
+        *_plain_training_suffices(gain, measure),
+    ]
+    if not found:
+        return None
+    first, *others = found
+    also = list(dict.fromkeys(each.name for each in others if each.name != first.name))
+    return Refusal(first.name, first.because, also, first.every, first.guard)
+
+
+def nothing_to_repair(validation: Evaluation) -> Refusal | None:
+    """The refusal where validation says that the model does not fail; None: there may be something to repair."""
+    verdict = validation.verdict
+    if verdict is None or verdict.name not in ("robust", "generalises"):
+        return None
+    return Refusal("nothing_to_repair", [f"on validation streams the model is {verdict.name}", *verdict.because])
+
+
+def _short_context_lost(short: ShortContext, measure: Measure, guards: Mapping[str, ShortContext]) -> list[Refusal]:
+    found = []
+    for guard, change in {None: short, **guards}.items():
+        if change.held:
+            continue
+        where = "" if guard is None else f" on guard {guard}"
+        because = []
+        if change.high > change.margin:
+            because.append(
+                f"ages {_ages(change.ages)}{where} changed by {_ends(change.difference, change.low, change.high)} "
+                f"{measure.unit}; up to {change.margin:.4f} is allowed"
+            )
+        if change.worst_high > change.worst_margin:
+            because.append(
+                f"ages {_ages(change.worst_band)}{where} changed by {change.worst_difference:+.4f} (up to "
+                f"{change.worst_high:+.4f}) {measure.unit}; one band may lose up to {change.worst_margin:.4f}"
+            )
+        found.append(Refusal("short_context_lost", because, guard=guard))
+    return found
+
+
+def _no_benefit(gain: Benefit, measure: Measure) -> list[Refusal]:
+    names = {"base": "the base", "periodic_reset": "the base under its best periodic reset"}
+    because = [
+        f"against {named} the oldest age is {_ends(*gain.rivals[name])} {measure.unit}: not clearly better"
+        for name, named in names.items()
+        if name in gain.rivals and gain.rivals[name][2] >= 0
+    ]
+    return [Refusal("no_benefit", because)] if because else []
+
+
+def _still_fails(after: Evaluation, measure: Measure) -> list[Refusal]:
+    verdict = after.verdict
+    if verdict is None or after.short is None or verdict.high <= 2 * verdict.tolerance:
+        return []
+    because = (
+        f"the repaired model's own excess at its oldest age is {_ends(verdict.excess, verdict.low, verdict.high)} "
+        f"{measure.unit}; up to {2 * verdict.tolerance:.4f} (two tolerances) is allowed"
+    )
+    return [Refusal("still_fails", [because])]
+
+
+def _stopped_reading(after: Evaluation, measure: Measure) -> list[Refusal]:
+    curve = curve_of(after)
+    rivals = {"its own answer before it has read anything": curve.losses[0]} if curve.bands[0] == (0, 1) else {}
+    names = {"constant": "the best constant", "persistence": "repeating the newest known value"}
+    rivals |= {names[name]: np.array(guess.per_stream) for name, guess in after.guesses.items()}
+    because = []
+    for named, losses in rivals.items():
+        apart = curve.interval(curve.losses[-1] - losses)
+        if apart.high >= 0:
+            because.append(
+                f"at its oldest age it is {_ends(*apart.triple)} {measure.unit} against {named}: not clearly better"
+            )
+    return [Refusal("stopped_reading", because)] if because else []
+
+
+def _reset_it_instead(after: Evaluation, measure: Measure) -> list[Refusal]:
+    reset = after.controls.get("periodic_reset")
+    if reset is None or after.short is None:
+        return []
+    curve = curve_of(after)
+    apart = curve.interval(curve.losses[-1] - np.array(reset.per_stream))
+    if apart.mean <= measure.tolerated(after.short.loss) or apart.low <= 0:
+        return []
+    because = (
+        f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than reset every "
+        f"{reset.every:,} positions"
+    )
+    return [Refusal("reset_it_instead", [because], every=reset.every)]
+
+
+def _plain_training_suffices(gain: Benefit, measure: Measure) -> list[Refusal]:
+    names = {"control": "the control", "control_reset": "the control under its best periodic reset"}
+    because = [
+        f"against {named} (equal training from zero states) it is {_ends(*gain.rivals[name])} {measure.unit}: not "
+        "clearly better"
+        for name, named in names.items()
+        if name in gain.rivals and gain.rivals[name][2] >= 0
+    ]
+    return [Refusal("plain_training_suffices", because)] if because else []
+
+
+def best_reset(curve: Curve) -> int:
+    """The reset period, at most 16 training contexts, with the lowest mean loss."""
+    every, losses = reset_losses(curve)
+    allowed = [i for i, period in enumerate(every) if period <= RESETS * curve.train_context]
+    return every[min(allowed, key=lambda i: losses[i].mean())]
+
+
+def _ends(mean: float, low: float, high: float) -> str:
+    return f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def _ages(band: Band) -> str:
+    return f"{band[0]:,} to {band[1] - 1:,}"

@@ -1,0 +1,152 @@
+"""Compare several repairs on equal terms: picked on validation streams, reported on test streams."""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings
+from outlast.interventions import Intervention, control_of
+from outlast.measures import Measure
+from outlast.model import Recurrent
+from outlast.objectives import Objective
+from outlast.parallel import side_by_side
+from outlast.repairs.picking import Validation, cost, pick
+from outlast.repairs.plan import Dosed, Progress, picked, plan, points_of
+from outlast.repairs.repairing import both, nothing_to_do, workers
+from outlast.repairs.settings import RepairSettings
+from outlast.results import VERSION, CompareRow, Comparison
+from outlast.streams import Split, Streams
+from outlast.training import TrainSettings
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The winner of a comparison (None where none was accepted), what was measured, and all repaired models by row.
+
+    `control` is the control of the row that validation picked, where it was made.
+    """
+
+    model: Recurrent | None
+    result: Comparison
+    models: dict[str, Recurrent]
+    control: Recurrent | None = None
+
+
+def compare(
+    model: Recurrent,
+    data: Split | Streams,
+    *,
+    train_context: int,
+    interventions: Sequence[Intervention],
+    objective: Objective | str | None = None,
+    measures: Sequence[Measure] | None = None,
+    training: TrainSettings | None = None,
+    steps: int | None = None,
+    measuring: EvalSettings | None = None,
+    repairing: RepairSettings | None = None,
+    guards: Mapping[str, Streams] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Compared:
+    """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
+
+    Every intervention is looked at on validation streams at every dose, and one of them at one dose is picked
+    (`outlast.repairs.picking.pick`). It is the winner if the test streams accept it. The others are measured at the
+    dose that validation would take for them, at the ages that acceptance needs. All are held against one control, that
+    of the picked row. Arguments as for `repair`, and
+
+    Args:
+        interventions: what to compare.
+        checkpoint: a folder with one checkpoint an intervention.
+        jobs: how many to train and measure side by side, in threads of one torch thread each. Models with dropout go
+            one after the other, because dropout draws from the one global generator.
+    """
+    if not interventions:
+        raise InputError("no interventions", "at least one", "for example carry with an expected run")
+    todo = plan(
+        model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
+    )
+    jobs = workers(todo, jobs)
+    names = _distinct([rule.label for rule in interventions])
+    seen, before = both(todo, jobs)
+    before = replace(before, model={**before.model, "name": "base"})
+    if nothing := nothing_to_do(todo, seen):
+        return Compared(None, Comparison(before, [], None, None, nothing, outlast=VERSION), {})
+    guards_before, validation = todo.guards_before(), todo.held_against(seen)
+
+    stop = threading.Event()
+
+    def prepare(rule: Intervention, name: str) -> list[Dosed]:
+        folder = checkpoint / re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if checkpoint else None
+        return todo.doses(todo.train(rule, folder, resume, stop), seen)
+
+    work = [functools.partial(prepare, rule, name) for rule, name in zip(interventions, names, strict=True)]
+    # The control is that of the row to be picked. Ties go to the longest-carried states, so that row's is made at once.
+    likely = max(range(len(names)), key=lambda row: interventions[row].handed_on_after)
+    controls = [functools.partial(prepare, control_of(rule), f"control {name}")
+                for rule, name in zip(interventions, names, strict=True)]  # fmt: skip
+    wanted = todo.repairing.control
+    doses = side_by_side(jobs, [*work, controls[likely]] if wanted else work, stop)
+    doses, alone = (doses[:-1], doses[-1]) if wanted else (doses, [])
+    everything = [(row, each) for row, several in enumerate(doses) for each in several]
+    best, taken = everything[pick([each.candidate for _, each in everything], validation)]
+    chosen = [taken if row == best else each[picked(each, validation)] for row, each in enumerate(doses)]
+    if wanted and best != likely:
+        alone = controls[best]()
+    if wanted:
+        chosen.append(alone[picked(alone, validation)])
+    made = side_by_side(
+        jobs,
+        [
+            functools.partial(todo.measure, each, ends_only=row not in (best, len(names)))
+            for row, each in enumerate(chosen)
+        ],
+    )
+    control, alone_measured = made[-1] if wanted else (None, None)
+    rows = [
+        CompareRow(
+            name,
+            _figures(each, validation),
+            todo.judge(each, after, before, points_of(several, validation), guards_before, alone_measured, repaired),
+        )
+        for name, each, several, (repaired, after) in zip(names, chosen, doses, made, strict=False)
+    ]
+    won = rows[best].repair.accepted
+    result = Comparison(
+        base=before,
+        rows=rows,
+        winner=rows[best].name if won else None,
+        picked=rows[best].name,
+        outlast=VERSION,
+    )
+    models = {row.name: repaired for row, (repaired, _) in zip(rows, made, strict=False)}
+    return Compared(made[best][0] if won else None, result, models, control)
+
+
+def _figures(dosed: Dosed, validation: Validation) -> dict[str, float]:
+    """What validation said, ready for a result."""
+    candidate = dosed.candidate
+    return {
+        "dose": dosed.dose,
+        "oldest": float(candidate.oldest.mean()),
+        "reset": float(validation.rival.mean()),
+        "short_difference": float(candidate.short.mean()),
+        "short_cost": cost(candidate, validation),
+        "short_margin": validation.margin,
+    }
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """The labels, the second of two equal ones with a number: rows and checkpoint folders are told apart by them."""
+    return [
+        label if label not in labels[:i] else f"{label} ({labels[: i + 1].count(label)})"
+        for i, label in enumerate(labels)
+    ]

@@ -1,0 +1,297 @@
+"""What a repair and every row of a comparison share: the base, the data, how to train and how to measure."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
+from outlast.interventions import Intervention
+from outlast.measures import Measure, default_measures, outputs_of
+from outlast.model import Recurrent
+from outlast.objectives import Objective, SelfDistillation, anchored, objective
+from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal, short_context
+from outlast.repairs.dose import with_dose
+from outlast.repairs.picking import Candidate, Validation, cost, pick
+from outlast.repairs.settings import RepairSettings
+from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair
+from outlast.streams import Split, Streams, split
+from outlast.streams.fits import check_inputs
+from outlast.training import TrainSettings, fit
+from outlast.verdicts import curve_of
+
+Progress = Callable[[str, float, float | None], None]
+"""(what is being done, share done of it, loss where there is one)"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model after its training, in full, how it was made (label, settings) and what is recorded of the training."""
+
+    model: Recurrent
+    label: str
+    described: dict[str, Any]
+    record: dict[str, Any]
+    handed_on_after: float = 0.0
+
+
+@dataclass(frozen=True)
+class Dosed:
+    """One dose of a trained model, and how it did on validation streams."""
+
+    trained: Trained
+    dose: float
+    seen: Evaluation
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """See the module; `validation` holds the streams that choices are made on, warmed up to the ages of the test."""
+
+    base: Recurrent
+    data: Split
+    validation: Streams
+    train_context: int
+    objective: Objective
+    measures: tuple[Measure, ...]
+    training: TrainSettings
+    measuring: EvalSettings
+    repairing: RepairSettings
+    guards: Mapping[str, Streams] = field(default_factory=dict)
+    progress: Progress | None = None
+
+    @property
+    def main(self) -> Measure:
+        """What decides."""
+        return self.measures[0]
+
+    def say(self, what: str, share: float, loss: float | None = None) -> None:
+        if self.progress:
+            self.progress(what, share, loss)
+
+    def evaluate(
+        self, model: Recurrent, streams: Streams | Split, name: str, periods: Periods | None, *, ends_only: bool = False
+    ) -> Evaluation:
+        settings = replace(self.measuring, ends_only=ends_only)
+        if isinstance(streams, Streams) and streams is not self.validation:
+            settings = replace(settings, max_length=None)
+        return evaluate(
+            model,
+            streams,
+            train_context=self.train_context,
+            measures=self.measures,
+            settings=settings,
+            periods=periods,
+            name=name,
+            progress=lambda share: self.say(f"measure {name}", share),
+        )
+
+    def guards_before(self) -> dict[str, Evaluation]:
+        """The base on every guard."""
+        return {
+            name: self.evaluate(self.base, streams, f"base on guard {name}", None, ends_only=True)
+            for name, streams in self.guards.items()
+        }
+
+    def train(
+        self, rule: Intervention, checkpoint: Path | None, resume: bool, stop: threading.Event | None = None
+    ) -> Trained:
+        model = copy.deepcopy(self.base)
+        losses = fit(
+            model,
+            self.data.train,
+            self.objective,
+            rule,
+            self.train_context,
+            self.training,
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=lambda step, steps, loss, left: self.say(f"train {rule.label}", step / steps, loss),
+            stop=stop,
+        )
+        record = {"objective": self.objective.name, "losses": losses, **asdict(self.training)}
+        return Trained(model, rule.label, rule.describe(), json.loads(json.dumps(record)), rule.handed_on_after)
+
+    def held_against(self, base: Evaluation) -> Validation:
+        """What candidates are held against, from the base on validation streams."""
+        curve = curve_of(base)
+        weights = age_weights(curve, self.repairing.short_ages or (0, self.train_context))
+        rivals = [base.oldest.per_stream, base.controls["periodic_reset"].per_stream]
+        rival = min((np.array(each) for each in rivals), key=np.mean)
+        return Validation(self.main.allowed(float(weights @ curve.losses.mean(1))), rival, curve.blocks)
+
+    def at(self, dose: float, trained: Trained) -> Recurrent:
+        """A trained model at this dose; at the whole one it may have other parameters than the base."""
+        return copy.deepcopy(trained.model) if dose == 1 else with_dose(self.base, trained.model, dose)
+
+    def doses(self, trained: Trained, base: Evaluation) -> list[Dosed]:
+        """Every dose of a trained model on validation streams, at the ages that a choice needs."""
+        curve, found = curve_of(base), []
+        weights = age_weights(curve, self.repairing.short_ages or (0, self.train_context))
+        used = np.flatnonzero(weights)
+        for dose in self.repairing.doses:
+            model = self.at(dose, trained)
+            name = f"{trained.label}, dose {dose:g}, on validation"
+            seen = self.evaluate(model, self.validation, name, None, ends_only=True)
+            after = curve_of(seen)
+            short = weights[used] @ (after.losses[used] - curve.losses[used])
+            found.append(Dosed(trained, dose, seen, Candidate(dose, short, after.losses[-1], trained.handed_on_after)))
+        return found
+
+    def measure(self, dosed: Dosed, *, ends_only: bool) -> tuple[Recurrent, Evaluation]:
+        """The model at this dose, on test streams, with its own best resets by validation."""
+        model, label = self.at(dosed.dose, dosed.trained), dosed.trained.label
+        seen = dosed.seen if ends_only else self.evaluate(model, self.validation, f"{label} on validation", None)
+        periods = replace(best_periods(seen), periodic=best_reset(curve_of(seen)))
+        return model, self.evaluate(model, self.data, label, periods, ends_only=ends_only)
+
+    def judge(
+        self,
+        dosed: Dosed,
+        after: Evaluation,
+        before: Evaluation,
+        points: list[DosePoint],
+        guards_before: Mapping[str, Evaluation],
+        control: Evaluation | None,
+        model: Recurrent,
+    ) -> Repair:
+        """The record of a repair, from what was measured on test streams; `model` is measured on the guards."""
+        change = functools.partial(short_context, measure=self.main, ages=self.repairing.short_ages)
+        guards = {}
+        for name, streams in self.guards.items():
+            guarded = self.evaluate(model, streams, f"{after.model['name']} on guard {name}", None, ends_only=True)
+            guards[name] = change(curve_of(guards_before[name]), curve_of(guarded))
+        short, gain = change(curve_of(before), curve_of(after)), benefit(before, after, control)
+        because = refusal(short, gain, after, self.main, guards)
+        passes = None
+        if control is not None:
+            alone = change(curve_of(before), curve_of(control))
+            passes = refusal(alone, benefit(before, control), control, self.main) is None
+        return Repair(
+            intervention=dosed.trained.described,
+            steps=self.training.steps,
+            before=before,
+            after=after,
+            short_context=short,
+            benefit=gain,
+            accepted=because is None,
+            refused_because=because,
+            training=dosed.trained.record,
+            dose=dosed.dose,
+            doses=points,
+            control=control,
+            control_passes=passes,
+            guards=guards,
+            outlast=VERSION,
+        )
+
+    def untouched(self, described: dict[str, Any], before: Evaluation, because: Refusal) -> Repair:
+        """The record where nothing was done: what comes after is what was before."""
+        return Repair(
+            intervention=described,
+            steps=0,
+            before=before,
+            after=before,
+            short_context=short_context(curve_of(before), curve_of(before), self.main, self.repairing.short_ages),
+            benefit=benefit(before, before),
+            accepted=False,
+            refused_because=because,
+            training={},
+            dose=0.0,
+            outlast=VERSION,
+        )
+
+
+def points_of(doses: Sequence[Dosed], validation: Validation) -> list[DosePoint]:
+    """The dose curve of one repair, as validation sees it."""
+    base = curve_of(doses[0].seen)
+    return [
+        DosePoint(
+            each.dose,
+            base.interval(each.candidate.short).triple,
+            base.interval(each.candidate.oldest).triple,
+            kept=cost(each.candidate, validation) <= validation.margin,
+        )
+        for each in doses
+    ]
+
+
+def picked(doses: Sequence[Dosed], validation: Validation) -> int:
+    """The number of the dose that validation takes."""
+    return pick([each.candidate for each in doses], validation)
+
+
+def plan(
+    model: Recurrent,
+    data: Split | Streams,
+    train_context: int,
+    wanted: Objective | str | None,
+    measures: Sequence[Measure] | None,
+    training: TrainSettings | None,
+    steps: int | None,
+    measuring: EvalSettings | None,
+    repairing: RepairSettings | None,
+    guards: Mapping[str, Streams] | None,
+    progress: Progress | None,
+) -> Plan:
+    """The plan of a repair or a comparison, from what its caller was given."""
+    parts = data if isinstance(data, Split) else split(data)
+    check_inputs(model.input_spec, parts.train)
+    judged_by = tuple(measures or default_measures(parts.test))
+    if not judged_by:
+        raise InputError(
+            "streams without targets, and no measure",
+            "something by which to judge a repair",
+            "name a --target, or give measures of your own",
+        )
+    training, repairing = training or TrainSettings(), repairing or RepairSettings()
+    measuring = measuring or EvalSettings()
+    return Plan(
+        base=copy.deepcopy(model),
+        data=parts,
+        validation=_as_old_as(parts, train_context, measuring.max_length),
+        train_context=train_context,
+        objective=_anchored(wanted, model, parts.train, repairing),
+        measures=judged_by,
+        training=training if steps is None else replace(training, steps=steps),
+        measuring=measuring,
+        repairing=repairing,
+        guards=guards or {},
+        progress=progress,
+    )
+
+
+def _anchored(wanted: Objective | str | None, model: Recurrent, train: Streams, how: RepairSettings) -> Objective:
+    """The objective, with rows that start from zero held to the untouched model (which distillation does anyway)."""
+    goal = wanted if wanted is not None and not isinstance(wanted, str) else objective(wanted, model, train)
+    if how.anchor == 0 or isinstance(goal, SelfDistillation):
+        return goal
+    kind = "squared" if outputs_of(train) == "values" else "kl"
+    return anchored(goal, model, kind, how.anchor, how.labels)
+
+
+def _as_old_as(parts: Split, train_context: int, max_length: int | None) -> Streams:
+    """Validation streams whose states reach the ages of the test, as far as what lies before them allows.
+
+    Segments of a recording are shorter in validation than in the test; what the recording has before each of them warms
+    the state up.
+    """
+    validation = parts.validation
+    if validation.warm_up or validation.before is None:
+        return validation
+    _, tested = usable(parts.test, train_context, max_length)
+    segments, length = usable(validation, train_context, max_length)
+    missing = tested - length
+    if segments.recording is None or missing <= 0:
+        return validation
+    return validation.cut(length, warm_up=min(missing, int(validation.before.min())))

@@ -1,0 +1,195 @@
+"""Repair a model and say whether the repair is accepted."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from outlast.evaluation import EvalSettings, best_periods, under
+from outlast.interventions import Intervention, control_of
+from outlast.measures import Measure
+from outlast.model import Recurrent, device_of
+from outlast.objectives import Objective
+from outlast.parallel import side_by_side
+from outlast.repairs.acceptance import nothing_to_repair
+from outlast.repairs.plan import Plan, Progress, Trained, picked, plan, points_of
+from outlast.repairs.settings import RepairSettings
+from outlast.results import Evaluation, Refusal, Repair
+from outlast.streams import Split, Streams
+from outlast.training import TrainSettings
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A repaired model and what was measured.
+
+    `control` is the same training from zero states, where it was made; where there was nothing to repair, `model` is a
+    copy of the base.
+    """
+
+    model: Recurrent
+    result: Repair
+    control: Recurrent | None = None
+
+    @property
+    def before(self) -> Evaluation:
+        return self.result.before
+
+    @property
+    def after(self) -> Evaluation:
+        return self.result.after
+
+    @property
+    def accepted(self) -> bool:
+        return self.result.accepted
+
+
+def repair(
+    model: Recurrent,
+    data: Split | Streams,
+    *,
+    train_context: int,
+    intervention: Intervention,
+    objective: Objective | str | None = None,
+    measures: Sequence[Measure] | None = None,
+    training: TrainSettings | None = None,
+    steps: int | None = None,
+    measuring: EvalSettings | None = None,
+    repairing: RepairSettings | None = None,
+    guards: Mapping[str, Streams] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Post-train a copy of `model` with other starts and judge the result against the untouched model.
+
+    Args:
+        model: the base; it is not changed.
+        data: a split, or streams to be split.
+        train_context: positions a training window had, and has in the repair.
+        intervention: where windows start.
+        objective: a slug or an objective; None: what fits the targets.
+        measures: the first decides; None: what fits the targets.
+        training: how to train; `steps` overrides its number of steps.
+        measuring: how to measure.
+        repairing: anchor, doses, control, and when to refuse.
+        guards: further sets of streams on which short contexts must hold.
+        checkpoint: folder for checkpoints of the training; `resume` goes on from it.
+        jobs: 2: the repair and its control are trained side by side, in threads of one torch thread each.
+        progress: told what is going on.
+    """
+    todo = plan(
+        model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
+    )
+    seen, before = both(todo, 1)
+    if nothing := nothing_to_do(todo, seen):
+        return Repaired(todo.base, todo.untouched(intervention.describe(), before, nothing))
+    guards_before = todo.guards_before()
+    stop = threading.Event()
+    work = [functools.partial(todo.train, intervention, checkpoint, resume, stop)]
+    if todo.repairing.control:
+        apart = checkpoint / "control" if checkpoint else None
+        work.append(functools.partial(todo.train, control_of(intervention), apart, resume, stop))
+    trained = side_by_side(workers(todo, jobs), work, stop)
+    return _concluded(todo, seen, before, guards_before, trained)
+
+
+def judge(
+    base: Recurrent,
+    repaired: Recurrent,
+    data: Split | Streams,
+    *,
+    train_context: int,
+    control: Recurrent | None = None,
+    measures: Sequence[Measure] | None = None,
+    measuring: EvalSettings | None = None,
+    repairing: RepairSettings | None = None,
+    guards: Mapping[str, Streams] | None = None,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Hold a model that was repaired elsewhere to the same rules as `repair`.
+
+    Args:
+        base, repaired: the model as it was, and as it is now; neither is changed.
+        control: the base after the same training from zero states, where there is one.
+
+    The others are those of `repair`; of `repairing` anchor, labels and control are not used. Doses other than 1 need a
+    repaired model with the parameters of the base.
+    """
+    todo = plan(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
+    seen, before = both(todo, 1)
+    described = {"name": "given", "label": "given"}
+    if nothing := nothing_to_do(todo, seen):
+        return Repaired(todo.base, todo.untouched(described, before, nothing))
+    given = [Trained(model, label, described, {}) for model, label in ((repaired, "given"), (control, "control"))
+             if model is not None]  # fmt: skip
+    return _concluded(todo, seen, before, todo.guards_before(), given)
+
+
+def _concluded(
+    todo: Plan,
+    seen: Evaluation,
+    before: Evaluation,
+    guards_before: Mapping[str, Evaluation],
+    trained: Sequence[Trained],
+) -> Repaired:
+    """Choose doses on validation, measure on test streams, and judge; `trained` is the repair and, if any, its control.
+
+    Args:
+        seen: the base on validation streams.
+        before: the base on test streams.
+    """
+    validation = todo.held_against(seen)
+    doses = [todo.doses(each, seen) for each in trained]
+    chosen = [each[picked(each, validation)] for each in doses]
+    measured = [todo.measure(each, ends_only=False) for each in chosen]
+    control, alone = measured[1] if len(measured) > 1 else (None, None)
+    model, after = measured[0]
+    points = points_of(doses[0], validation)
+    return Repaired(model, todo.judge(chosen[0], after, before, points, guards_before, alone, model), control)
+
+
+def both(todo: Plan, jobs: int) -> tuple[Evaluation, Evaluation]:
+    """The base on validation streams, and on test streams under the reset periods that are best on validation."""
+    streams = {"base on validation": todo.validation, "base": todo.data}
+    seen, before = side_by_side(
+        jobs,
+        [
+            functools.partial(todo.evaluate, copy.deepcopy(todo.base), part, name, None)
+            for name, part in streams.items()
+        ],
+    )
+    return seen, under(before, best_periods(seen))
+
+
+def nothing_to_do(todo: Plan, seen: Evaluation) -> Refusal | None:
+    """Why nothing is done, if so."""
+    return None if todo.repairing.anyway else nothing_to_repair(seen)
+
+
+def workers(todo: Plan, jobs: int) -> int:
+    """How many trainings may go side by side: dropout draws from the one global generator."""
+    return jobs if jobs > 1 and not draws(todo.base, todo.data.train) else 1
+
+
+def draws(model: Recurrent, streams: Streams) -> bool:
+    """Whether training the model draws random numbers (dropout): found by reading two positions as training would."""
+    trial = copy.deepcopy(model).train()
+    device = device_of(trial)
+    devices = [device] if device.type == "cuda" else []
+
+    def drawn() -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(each) for each in devices)]
+
+    with torch.no_grad(), torch.random.fork_rng(devices):
+        before = drawn()
+        trial(streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 2).inputs.to(device), trial.initial_state(1))
+        return any(not torch.equal(a, b) for a, b in zip(before, drawn(), strict=True))

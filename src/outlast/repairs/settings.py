@@ -1,0 +1,46 @@
+"""How a repair is made and held to what it should do, beside how it is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from outlast.errors import InputError
+from outlast.verdicts import Band
+
+
+@dataclass(frozen=True)
+class RepairSettings:
+    """How to repair.
+
+    Args:
+        anchor: weight of the divergence from the untouched model on rows that start from zero; 0: they only learn.
+        labels: weight of the objective on those rows.
+        doses: how far from the base to the repaired model the weights may go; validation chooses one of them.
+        control: whether the same training from zero states is made and measured too. Without it nobody knows what the
+            starts gained and what the training did.
+        anyway: go on where validation says that there is nothing to repair.
+        short_ages: ages [from, to) over which short contexts must hold, every age alike: those of a model that is reset
+            every P positions are (0, P). None: 0 up to the training context.
+    """
+
+    anchor: float = 4.0
+    labels: float = 1.0
+    doses: tuple[float, ...] = (0.5, 0.75, 1.0)
+    control: bool = True
+    anyway: bool = False
+    short_ages: Band | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.anchor < math.inf and 0 <= self.labels < math.inf) or self.anchor + self.labels == 0:
+            raise InputError(
+                f"an anchor of {self.anchor:g} and labels of {self.labels:g}",
+                "weights of 0 or more, one of them above",
+                "4 and 1 are the usual choice",
+            )
+        if not self.doses or not all(0 < dose <= 1 for dose in self.doses):
+            raise InputError(
+                f"doses {', '.join(f'{dose:g}' for dose in self.doses) or 'none'}",
+                "at least one, each above 0 and at most 1",
+                "0.5 0.75 1 are the usual ones",
+            )

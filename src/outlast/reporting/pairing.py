@@ -1,0 +1,58 @@
+"""Differences between losses on the same streams, pair by pair, with intervals over the units of the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from outlast.intervals import mean_interval
+from outlast.results import Evaluation
+
+Triple = tuple[float, float, float]
+Band = tuple[int, int]
+
+
+def paired(evaluation: Evaluation, values: Sequence[float] | np.ndarray, comparisons: int = 1) -> Triple:
+    """The mean of one value a stream of the evaluation, with its interval."""
+    blocks = np.array(evaluation.blocks) if evaluation.blocks else None
+    return mean_interval(np.asarray(values), comparisons, blocks).triple
+
+
+def beside(evaluation: Evaluation, losses: Sequence[float]) -> Triple:
+    """The model at its oldest age minus other losses of the same streams."""
+    return paired(evaluation, np.array(evaluation.oldest.per_stream) - np.array(losses))
+
+
+def unread(evaluation: Evaluation) -> list[float] | None:
+    """Losses of the model's own answer before it has read anything, stream by stream, where they were measured."""
+    first = evaluation.age_curve[0]
+    return first.per_stream if first.age == (0, 1) and len(evaluation.age_curve) > 1 else None
+
+
+def without_reading(evaluation: Evaluation) -> dict[str, list[float]]:
+    """Losses of what needs no reading, stream by stream: the guesses, and the model's own first answer."""
+    found = {name: guess.per_stream for name, guess in evaluation.guesses.items()}
+    own = unread(evaluation)
+    return found if own is None else {"unread": own, **found}
+
+
+class Changed(NamedTuple):
+    """How much another model differs from the base at ages [age[0], age[1]), on the same targets."""
+
+    age: Band
+    mean: float
+    low: float
+    high: float
+
+
+def by_age(base: Evaluation, other: Evaluation) -> list[Changed]:
+    """`other` minus `base` at every age that both were measured at; intervals hold for all of them together."""
+    known = {band.age: np.array(band.per_stream) for band in base.age_curve}
+    pairs = [
+        (band.age, np.array(band.per_stream) - known[band.age])
+        for band in other.age_curve
+        if band.age in known and len(band.per_stream) == len(known[band.age]) > 1
+    ]
+    return [Changed(age, *paired(base, differences, len(pairs))) for age, differences in pairs]

@@ -1,0 +1,248 @@
+"""What to do next after a repair or a comparison of repairs: it follows from why the repair was refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from outlast.reporting import terms
+from outlast.reporting.commands import Step, command, context, saved
+from outlast.reporting.numbers import integer
+from outlast.reporting.terms import level, unit
+from outlast.results import Comparison, Evaluation, Refusal, Repair
+
+_BY_NAME = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
+"""What the command line calls interventions."""
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A refused repair, and where its command is noted."""
+
+    repair: Repair
+    because: Refusal
+    base: Evaluation
+    one: bool  # made by `outlast repair`, not one of several that were compared
+
+    def again(self, *options: str, intervention: str | None = None, steps: int | None = None) -> str:
+        """The command that repairs once more, changed by `options`."""
+        how = intervention or _intervention(self.repair)
+        told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
+        return command("repair", self.base.settings, context(self.base), *told)
+
+    def longer(self) -> str:
+        """Carry, with a longer expected run than it had."""
+        run = _expected_run(self.repair)
+        return f"carry --expected-run {20 * self.base.train_context if run is None else 4 * run:g}"
+
+
+def after_repair(repair: Repair) -> list[Step]:
+    if repair.refused_because is None:
+        return _after_acceptance(repair.before, "Keep the repaired model")
+    if terms.untouched(repair):
+        return _leave_it(repair.before, "repair")
+    return _after_refusal(_Refused(repair, repair.refused_because, repair.before, one=True))
+
+
+def after_comparison(comparison: Comparison) -> list[Step]:
+    base, row = comparison.base, terms.picked_row(comparison)
+    if terms.untouched(comparison):
+        return _leave_it(base, "compare")
+    if row is not None and row.name == comparison.winner:
+        keep = f"Keep the model that {terms.repair_label(row.repair)} made, and leave the base model in reach"
+        return _after_acceptance(base, keep)
+    if row is None or row.repair.refused_because is None:
+        return [Step("Try the usual interventions:", command("compare", base.settings, context(base)))]
+    return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False))
+
+
+def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
+    """Steps once a repair is accepted; `before` is the evaluation that carries the command."""
+    folder = saved(before.settings)
+    if folder is None:
+        first = Step(f"{keep} (from Python):", 'outlast.save(done.model, "repaired")')
+    else:
+        first = Step(f"{keep}: it is in {folder}. From Python:", f"model = outlast.load({folder!r})")
+    return [
+        first,
+        Step(
+            "Measure it once more on data that no choice was made on, before it replaces the base model:",
+            command("evaluate", before.settings, context(before), model=folder or "repaired", data="OTHER_DATA"),
+        ),
+    ]
+
+
+def _leave_it(base: Evaluation, verb: str) -> list[Step]:
+    verdict = base.verdict
+    again = command(verb, base.settings, context(base), "--anyway")
+    if verdict is not None and verdict.name in ("fails", "declines"):
+        return [
+            Step(
+                f"Validation and test streams do not agree: the model {verdict.name} on the test streams. Give "
+                f"validation streams that resemble what the model will meet, or go on all the same:",
+                again,
+            ),
+            *without_training(base),
+        ]
+    further = 4 * base.oldest.age[1]
+    return [
+        Step("Leave the model as it is: up to the oldest age tested there is nothing that a repair could win back."),
+        Step(
+            "If it will run for longer than that without a reset, test older states, on streams that are long enough:",
+            command("evaluate", base.settings, context(base), f"--max-length {further}", data="LONGER_DATA"),
+        ),
+        Step("To go on all the same, for instance to make it better than it is:", again),
+    ]
+
+
+def _after_refusal(refused: _Refused) -> list[Step]:
+    """What follows from the fault, then what helps the base without training, then the competition of others."""
+    base, name = refused.base, refused.because.name
+    steps = _NEXT[name](refused) if name in _NEXT else []
+    helps = [] if name in ("no_benefit", "reset_it_instead") else without_training(base)
+    others = [Step("Or let other interventions compete:", command("compare", base.settings, context(base)))]
+    return [*steps, *helps, *(others if refused.one else [])]
+
+
+def _short_context_lost(refused: _Refused) -> list[Step]:
+    guard, doses = refused.because.guard, [point.dose for point in refused.repair.doses]
+    smallest = min(doses, default=0.5)
+    where = f" The guard data {guard} lost; the test streams alone would not have shown it." if guard else ""
+    return [
+        Step(
+            f"Hold short contexts closer to the untouched model (a stronger anchor), and let validation also choose "
+            f"smaller doses than {smallest:g}, which cost less and keep most of the gain.{where}",
+            refused.again(f"--anchor 4 --doses {smallest / 2:g} {smallest:g}"),
+        )
+    ]
+
+
+def _no_benefit(refused: _Refused) -> list[Step]:
+    helps = without_training(refused.base)
+    if helps:
+        return [Step("Reset the base model instead of repairing it; no training is needed for that."), *helps]
+    return [_push(refused)]
+
+
+def _push(refused: _Refused) -> Step:
+    more = 2 * refused.repair.steps
+    return Step(
+        f"Push further: more steps than {integer(refused.repair.steps)}, and an expected run nearer to how long one "
+        f"situation lasts in your data, so that training meets states as old as the oldest ones tested:",
+        refused.again(intervention=refused.longer(), steps=more),
+    )
+
+
+def _still_fails(refused: _Refused) -> list[Step]:
+    return [_push(refused)]
+
+
+def _stopped_reading(refused: _Refused) -> list[Step]:
+    rate = refused.repair.training.get("learning_rate")
+    slower = 0.3 * float(rate) if isinstance(rate, int | float) else 3e-4
+    return [
+        Step(
+            "The training seems to have taught it to answer without its inputs. Is the objective the one the model was "
+            "made for, and are the inputs scaled as in its training? If so, change it more gently, with a lower "
+            "learning rate:",
+            refused.again(f"--learning-rate {slower:.2g}"),
+        ),
+        Step(
+            "Or let states meet foreign streams less often, so that what they hold stays worth reading: a longer "
+            "expected run, or none that ends (tbtt):",
+            refused.again(intervention=refused.longer()),
+        ),
+        Step("And with tbtt:", refused.again(intervention="tbtt")),
+    ]
+
+
+def _reset_it_instead(refused: _Refused) -> list[Step]:
+    reset = refused.repair.after.controls.get("periodic_reset")
+    every = refused.because.every or (reset.every if reset else refused.base.train_context)
+    own, folder = refused.base.controls.get("periodic_reset"), saved(refused.base.settings, "refused")
+    gives = f"; so it gives {level(reset.loss, unit(refused.base))}" if reset else ""
+    if gives and own:
+        gives += f", the base reset every {integer(own.every)} positions {level(own.loss, unit(refused.base))}"
+    model = "done.model" if refused.one else "done.models[NAME]"
+    if refused.one and folder:
+        model = f"outlast.load({folder!r})"
+    return [
+        Step(
+            f"Use the repaired model, and reset it every {integer(every)} positions{gives}:",
+            f"model = outlast.with_reset({model}, every={every})",
+        ),
+        _push(refused),
+    ]
+
+
+def _plain_training_suffices(refused: _Refused) -> list[Step]:
+    if refused.repair.control_passes:
+        folder = saved(refused.base.settings, "control")
+        where = f": it is in {folder}" if folder else ""
+        code = f"model = outlast.load({folder!r})" if folder else 'outlast.save(done.control, "repaired")'
+        return [
+            Step(
+                f"Take the control, the same training from zero states: it passes every rule, and its starts are the "
+                f"plain ones{where}.",
+                code,
+            )
+        ]
+    return [
+        Step(
+            "The starts add nothing that plain training does not give, and plain training alone does not pass either. "
+            "Train the base longer in the plain way if that is enough, or choose starts that go further:",
+            refused.again(intervention=refused.longer(), steps=2 * refused.repair.steps),
+        )
+    ]
+
+
+_NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
+    "short_context_lost": _short_context_lost,
+    "no_benefit": _no_benefit,
+    "still_fails": _still_fails,
+    "stopped_reading": _stopped_reading,
+    "reset_it_instead": _reset_it_instead,
+    "plain_training_suffices": _plain_training_suffices,
+}
+
+
+def _expected_run(repair: Repair) -> float | None:
+    """Of carry, where it ends at all."""
+    run = repair.intervention.get("expected_run")
+    return float(run) if isinstance(run, int | float) and 0 < run < math.inf else None
+
+
+def _intervention(repair: Repair) -> str:
+    """The intervention as one types it."""
+    name = terms.repair_label(repair).partition("(")[0]
+    if name not in _BY_NAME:
+        return "INTERVENTION"
+    run = _expected_run(repair) if name == "carry" else None
+    return name if run is None else f"{name} --expected-run {run:g}"
+
+
+def without_training(evaluation: Evaluation) -> list[Step]:
+    """Resets that help now, with what they give."""
+    oldest = evaluation.oldest.loss
+    found = []
+    for key, cost in (("periodic_reset", "at no extra cost"), ("overlapping_reset", "at twice the cost of running")):
+        control = evaluation.controls.get(key)
+        if control is not None and control.loss < oldest:
+            found.append((key, control, f"{level(control.loss, unit(evaluation))} {cost}"))
+    if not found:
+        return []
+    texts = {
+        "periodic_reset": "resetting the state every {} positions gives {}",
+        "overlapping_reset": "two overlapping copies, each reset every {} positions, give {}",
+    }
+    gains = "; ".join(texts[key].format(integer(control.every), gives) for key, control, gives in found)
+    key, control, _ = min(found, key=lambda each: each[1].loss)
+    overlap = ", overlap=True" if key == "overlapping_reset" else ""
+    return [
+        Step(
+            f"What helps now, without training: on the same targets, against "
+            f"{level(oldest, unit(evaluation))} at the oldest age, {gains}.",
+            f"model = outlast.with_reset(model, every={control.every}{overlap})",
+        )
+    ]

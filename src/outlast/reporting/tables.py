@@ -1,0 +1,174 @@
+"""Tables of a report that belong to no figure: repairs beside each other, and a model beside what is simpler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from outlast.reporting import captions, labels, refusals, terms
+from outlast.reporting.blocks import Block, Cell, Fold, Paragraph, Row, Section, Table
+from outlast.reporting.numbers import estimate, estimates, integer, number, span
+from outlast.reporting.pairing import Triple, beside, paired, without_reading
+from outlast.results import CompareRow, Control, Evaluation, Repair, ShortContext
+
+
+def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) -> Table:
+    """Each intervention, what it cost and gave, and whether it is accepted.
+
+    Args:
+        entries: name, repair, and the word that marks it among the others.
+    """
+    in_unit, unit = terms.in_unit, terms.unit(base)
+    rivals = ["base", "periodic_reset", "overlapping_reset"]
+    controlled = any(repair.benefit.starts is not None for _, repair, _ in entries)
+    if controlled:
+        rivals += ["control", "control_reset"]
+    names = {
+        "base": labels.COLUMN_BASE,
+        "periodic_reset": labels.COLUMN_RESET,
+        "overlapping_reset": labels.COLUMN_OVERLAP,
+        "control": labels.COLUMN_STARTS,
+        "control_reset": labels.COLUMN_CONTROL_RESET,
+    }
+    columns = [
+        labels.COLUMN_INTERVENTION,
+        in_unit(labels.COLUMN_SHORT, "" if refusals.as_share(entries[0][1].short_context, base) else unit),
+        in_unit(labels.COLUMN_OLDEST_LOSS, unit),
+        *(in_unit(names[rival], unit) for rival in rivals),
+        labels.COLUMN_OUTCOME,
+    ]
+    ends = [repair.after.oldest for _, repair, _ in entries]
+    losses = estimates([(band.loss, band.low, band.high) for band in ends], fine=True)
+    rows = []
+    for (name, repair, marked), loss in zip(entries, losses, strict=True):
+        differences = [repair.benefit.rivals.get(rival) for rival in rivals]
+        value, interval, _ = refusals.short_change(repair.short_context, repair.before)
+        rows.append(
+            Row(
+                [
+                    Cell(name, captions.made_by(repair.steps, repair.dose)),
+                    Cell(value, interval),
+                    Cell(*loss),
+                    *(Cell("–") if each is None else Cell(*estimate(*each, signed=True)) for each in differences),
+                    Cell(*captions.outcome(repair)),
+                ],
+                marked,
+                "good" if repair.accepted else "plain",
+            )
+        )
+    return Table(labels.INTERVENTIONS, columns, rows, cards=True)
+
+
+def notes(repairs: Sequence[Repair]) -> list[Block]:
+    """How the table of interventions is read, and what is not known without a control."""
+    blocks: list[Block] = [Paragraph(captions.repair_note())]
+    if any(repair.control is None for repair in repairs):
+        blocks.append(Paragraph(captions.no_control_note()))
+    return blocks
+
+
+def validation(ranked: Sequence[CompareRow], rows: list[CompareRow]) -> list[Block]:
+    """What validation said of each row."""
+    names = list(dict.fromkeys(name for row in ranked for name in row.validation))
+    if not names:
+        return []
+    body = [
+        Row(
+            [
+                Cell(terms.row_label(row, rows)),
+                *(Cell(number(row.validation[name])) if name in row.validation else Cell("–") for name in names),
+            ]
+        )
+        for row in ranked
+    ]
+    columns = [labels.COLUMN_INTERVENTION, *(name.replace("_", " ") for name in names)]
+    return [Fold(labels.VALIDATION, [Table(labels.VALIDATION, columns, body)])]
+
+
+def guards(found: dict[str, ShortContext], base: Evaluation, *, accepted: bool) -> list[Section]:
+    """Short contexts on further data; nothing is good of a repair that is refused."""
+    rows = []
+    for name, guard in found.items():
+        value, interval, allowed = refusals.short_change(guard, base)
+        held = ("good" if accepted else "plain", labels.HELD) if guard.held else ("bad", labels.LOST)
+        cells = [Cell(name), Cell(value, interval), Cell(allowed), Cell(refusals.worst_band(guard, base))]
+        rows.append(Row([*cells, Cell(held[1], tone=held[0])]))
+    if not rows:
+        return []
+    return [Section(labels.GUARDS, [Table(labels.GUARDS, labels.COLUMNS_GUARD, rows, cards=True)])]
+
+
+def other_measures(evaluation: Evaluation) -> list[Section]:
+    """Other measures at the oldest age."""
+    rows = []
+    for name, bands in evaluation.other_measures.items():
+        if bands:
+            last = bands[-1]
+            cells = [Cell(terms.measure_name(name)), Cell(span(*last.age))]
+            cells.append(Cell(*estimate(last.loss, last.low, last.high)))
+            cells.append(Cell(*estimate(last.excess, last.excess_low, last.excess_high, signed=True)))
+            rows.append(Row([*cells, Cell(integer(last.n))]))
+    if not rows:
+        return []
+    columns = [labels.COLUMN_MEASURE, labels.COLUMN_AGE, labels.COLUMN_VALUE, labels.COLUMN_EXCESS, labels.COLUMN_COUNT]
+    return [Section(labels.OTHER_MEASURES, [Table(labels.OTHER_MEASURES, columns, rows, cards=True)])]
+
+
+def untrained(evaluation: Evaluation) -> list[Section]:
+    """A model beside its own resets, and beside what does not read."""
+    rivals = [*_resets(evaluation, "{}"), *_guesses(evaluation)]
+    if not rivals:
+        return []
+    table = _simpler(labels.UNTRAINED, evaluation, rivals)
+    return [Section(labels.UNTRAINED, [table, Paragraph(captions.simpler_note(labels.THE_MODEL))])]
+
+
+def simpler(repair: Repair) -> list[Section]:
+    """A repaired model beside the base, the control, resets of all three, and what does not read."""
+    rivals = [
+        (labels.BASE, repair.before.oldest.per_stream),
+        *_resets(repair.before, labels.OF_BASE),
+        *([(labels.CONTROL, repair.control.oldest.per_stream)] if repair.control else []),
+        *(_resets(repair.control, labels.OF_CONTROL) if repair.control else []),
+        *_resets(repair.after, labels.OF_REPAIR),
+        *_guesses(repair.after),
+    ]
+    comparable = [(name, losses) for name, losses in rivals if len(losses) == len(repair.after.oldest.per_stream)]
+    table = _simpler(labels.SIMPLER, repair.after, comparable)
+    return [Section(labels.SIMPLER, [table, Paragraph(captions.simpler_note(labels.THE_REPAIR))])]
+
+
+def _resets(evaluation: Evaluation, form: str) -> list[tuple[str, list[float]]]:
+    controls: dict[str, Control] = evaluation.controls
+    return [(form.format(terms.reset(name, each.every)), each.per_stream) for name, each in controls.items()]
+
+
+def _guesses(evaluation: Evaluation) -> list[tuple[str, list[float]]]:
+    return [(terms.guess(name), losses) for name, losses in without_reading(evaluation).items()]
+
+
+def _told_apart(triple: Triple) -> str:
+    _, low, high = triple
+    return labels.BETTER if high < 0 else labels.WORSE if low > 0 else labels.ALIKE
+
+
+def _simpler(title: str, evaluation: Evaluation, rivals: Sequence[tuple[str, list[float]]]) -> Table:
+    unit = terms.unit(evaluation)
+    differences: list[Triple] = [beside(evaluation, losses) for _, losses in rivals]
+    levels: list[Triple] = [paired(evaluation, losses) for _, losses in rivals]
+    rows = [
+        Row([Cell(name), Cell(*loss), Cell(*text), Cell(_told_apart(triple))])
+        for (name, _), loss, text, triple in zip(
+            rivals,
+            estimates(levels, fine=True),
+            estimates(differences, signed=True),
+            differences,
+            strict=True,
+        )
+    ]
+    columns = [
+        labels.COLUMN_SIMPLER,
+        terms.in_unit(labels.LOSS, unit),
+        terms.in_unit(labels.COLUMN_PAIRED, unit),
+        labels.COLUMN_SO,
+    ]
+    return Table(title, columns, rows, cards=True)

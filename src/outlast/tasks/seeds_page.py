@@ -1,0 +1,194 @@
+"""A comparison repeated over seeds, as Markdown tables: the figures of docs/quickstart.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from outlast.intervals import Interval, crossed_interval, mean_interval
+from outlast.results import CompareRow, Comparison, Evaluation, Repair
+from outlast.tasks.pages import outcome, short_change, table, verdict_words
+
+Triple = tuple[float, float, float]
+
+
+def seeds_figures(results: dict[int, Comparison], seconds: Sequence[float]) -> list[str]:
+    """The figures of several seeds: bases, picks with their means, and every intervention.
+
+    Args:
+        results: by seed.
+        seconds: how long those took that were run now.
+    """
+    repaired = {seed: result for seed, result in results.items() if result.rows}
+    parts = [_intro(results, seconds), _bases(results)]
+    if repaired:
+        parts += [_picks(results), _means(repaired), _outcomes(results), _interventions(list(repaired.values()))]
+    return parts
+
+
+def _intro(results: dict[int, Comparison], seconds: Sequence[float]) -> str:
+    first = next(iter(results.values()))
+    base, steps = first.base, sorted({row.repair.steps for each in results.values() for row in each.rows})
+    took = f" A seed took {np.median(seconds):.0f} s (median)." if len(seconds) else ""
+    blocks = len(set(base.blocks))
+    units = f", which are taken together into {blocks} blocks for every interval" if blocks else ""
+    return (
+        f"{len(results)} seeds of model and training, {base.oldest.n} test streams of {base.data['length_used']:,} "
+        f"minutes each{units}, measured at ages {base.oldest.age[0]:,} to {base.oldest.age[1] - 1:,}. Losses are "
+        f"{base.measure.replace('_', ' ')} in {base.unit}. Every repair got {' or '.join(f'{n:,}' for n in steps)} "
+        f"steps of the same data.{took}"
+    )
+
+
+def _bases(results: dict[int, Comparison]) -> str:
+    head = ["seed", "verdict on the base", "short", "oldest age", "excess", "periodic reset", "two overlapping copies"]
+    lines = []
+    for seed, result in results.items():
+        base, verdict, short = result.base, result.base.verdict, result.base.short
+        assert verdict is not None
+        assert short is not None
+        resets = [base.controls[name] for name in ("periodic_reset", "overlapping_reset")]
+        lines.append(
+            [
+                str(seed),
+                verdict_words(verdict),
+                f"{short.loss:.4f}",
+                f"{base.oldest.loss:.4f}",
+                _ends((verdict.excess, verdict.low, verdict.high)),
+                *(f"{control.loss:.4f} (every {control.every:,})" for control in resets),
+            ]
+        )
+    return table(head, lines)
+
+
+def _picks(results: dict[int, Comparison]) -> str:
+    head = ["seed", "picked", "dose", "short contexts", "every band alike", "oldest age"]
+    head += ["against the base, reset", "against two copies", "what the starts gained", "accepted"]
+    lines = [_pick_cells(seed, result) for seed, result in results.items()]
+    return (
+        "The repair that validation picked, on test streams. Differences are repaired minus rival; negative is better. "
+        "*Short contexts*: every age within the training context alike; beside it every band alike. *What the starts "
+        "gained*: against the same training from zero states.\n\n" + table(head, lines)
+    )
+
+
+def _pick_cells(seed: int, result: Comparison) -> list[str]:
+    if not result.rows:
+        because = result.refused_because
+        return [str(seed), "–"] + [""] * 7 + [because.name.replace("_", " ") if because else ""]
+    row = picked(result)
+    repair, rivals = row.repair, row.repair.benefit.rivals
+    change = repair.short_context
+    return [
+        str(seed),
+        row.name,
+        f"{repair.dose:g}",
+        _percent((change.difference, change.low, change.high), change.reference),
+        _percent(change.by_bands, _by_bands(repair.before)),
+        f"{repair.after.oldest.loss:.4f}",
+        *(_ends(rivals[name]) for name in ("periodic_reset", "overlapping_reset")),
+        _ends(rivals["control"]) if "control" in rivals else "",
+        outcome(repair),
+    ]
+
+
+def _means(results: dict[int, Comparison]) -> str:
+    """What the picks do on average, over seeds and over the blocks of the test streams."""
+    repairs = [picked(result).repair for result in results.values()]
+    rows = []
+    for name, values in {
+        "short contexts, every age alike": [short_change(repair) for repair in repairs],
+        "short contexts, every band alike": [
+            repair.short_context.by_bands[0] / _by_bands(repair.before) for repair in repairs
+        ],
+    }.items():
+        low, high = _over_seeds(values)
+        rows.append([name, f"{100 * np.mean(values):+.2f} %", f"{100 * low:+.2f} to {100 * high:+.2f} %", ""])
+    rivals = {"base": "the base", "periodic_reset": "the base, reset", "overlapping_reset": "two copies"}
+    rivals |= {"control": "the control", "control_reset": "the control, reset"}
+    for name, words in rivals.items():
+        if any(name not in repair.benefit.rivals for repair in repairs):
+            continue
+        values = [repair.benefit.rivals[name][0] for repair in repairs]
+        low, high = _over_seeds(values)
+        both = _crossed(repairs, name)
+        crossed = f"{both.low:+.4f} to {both.high:+.4f}" if both else ""
+        rows.append([f"oldest age against {words}", f"{np.mean(values):+.4f}", f"{low:+.4f} to {high:+.4f}", crossed])
+    head = ["mean over the picks", "", "interval over seeds", "over seeds and blocks"]
+    accepted = sum(repair.accepted for repair in repairs)
+    return f"Accepted: {accepted} of {len(results)}.\n\n" + table(head, rows)
+
+
+def _over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) < 2:
+        return values[0], values[0]
+    interval = mean_interval(np.array(values))
+    return interval.low, interval.high
+
+
+def _crossed(repairs: Sequence[Repair], rival: str) -> Interval | None:
+    """The interval over seeds and blocks of streams, where there are several of both."""
+    rows = []
+    for repair in repairs:
+        base, alone = repair.before, repair.control
+        losses = {
+            "base": base.oldest,
+            "periodic_reset": base.controls["periodic_reset"],
+            "overlapping_reset": base.controls["overlapping_reset"],
+            "control": alone.oldest if alone else None,
+            "control_reset": alone.controls["periodic_reset"] if alone else None,
+        }[rival]
+        assert losses is not None
+        apart = np.array(repair.after.oldest.per_stream) - np.array(losses.per_stream)
+        blocks = np.array(base.blocks) if base.blocks else np.arange(len(apart))
+        rows.append([apart[blocks == block].mean() for block in np.unique(blocks)])
+    return crossed_interval(np.array(rows)) if len(rows) > 1 else None
+
+
+def _outcomes(results: dict[int, Comparison]) -> str:
+    """Each refusal in words."""
+    lines = []
+    for seed, result in results.items():
+        because = result.refused_because or (picked(result).repair.refused_because if result.rows else None)
+        if because is not None:
+            lines.append(f"- Seed {seed}: {because.name.replace('_', ' ')}: {'; '.join(because.because)}.")
+    return "Refused:\n\n" + "\n".join(lines) if lines else "None was refused."
+
+
+def _interventions(results: Sequence[Comparison]) -> str:
+    lines = []
+    for number, row in enumerate(results[0].rows):
+        repairs = [result.rows[number].repair for result in results]
+        rivals = [[r.benefit.rivals[rival][0] for r in repairs] for rival in ("periodic_reset", "overlapping_reset")]
+        lines.append(
+            [
+                row.name,
+                f"{100 * np.mean([short_change(repair) for repair in repairs]):+.2f} %",
+                f"{np.mean([repair.after.oldest.loss for repair in repairs]):.4f}",
+                *(f"{np.mean(values):+.4f}" for values in rivals),
+                f"{sum(repair.accepted for repair in repairs)} of {len(repairs)}",
+            ]
+        )
+    head = ["intervention", "short contexts", "oldest age", "against the base, reset", "against two copies", "accepted"]
+    words = "Every intervention at the dose that validation would take for it, mean over seeds; all are held against "
+    return words + "the control of the pick:\n\n" + table(head, lines)
+
+
+def picked(result: Comparison) -> CompareRow:
+    """The row that validation picked."""
+    return next(row for row in result.rows if row.name == result.picked)
+
+
+def _by_bands(base: Evaluation) -> float:
+    """Mean loss over the bands within the training context."""
+    return float(np.mean([band.loss for band in base.age_curve if band.age[1] <= base.train_context]))
+
+
+def _percent(triple: Triple, reference: float) -> str:
+    mean, low, high = (100 * value / reference for value in triple)
+    return f"{mean:+.2f} % ({low:+.2f} to {high:+.2f})"
+
+
+def _ends(triple: Triple) -> str:
+    return f"{triple[0]:+.4f} ({triple[1]:+.4f} to {triple[2]:+.4f})"
