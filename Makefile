@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench browser install quickstart quickstart-seeds families regimes regimes-families recall speech speech-table \
+.PHONY: air bench browser install quickstart quickstart-blind quickstart-arithmetic repair-fronts families regimes regimes-families recall speech speech-table \
 	diagnosis-study forecast-study test lint clean
 
 install: .venv/installed
@@ -16,8 +16,20 @@ install: .venv/installed
 quickstart: install
 	$(BIN)/outlast quickstart --out runs/quickstart
 
-quickstart-seeds: install
-	$(BIN)/outlast quickstart --seeds 5 --out runs/quickstart-seeds --page docs/quickstart.md
+# What docs/quickstart.md shows; each goes on where it was stopped.
+quickstart-blind: install
+	$(BIN)/outlast quickstart --seed 100 --seeds 10 --out runs/blind --page docs/quickstart.md
+
+quickstart-arithmetic: install
+	ATEN_CPU_CAPABILITY=default OUTLAST_SCAN=chunked \
+		$(BIN)/outlast quickstart --seed 100 --seeds 3 --out runs/arithmetic --page docs/quickstart.md
+
+air: install
+	$(BIN)/outlast quickstart --task air --seeds 3 --out runs/air --page docs/quickstart.md
+
+# On development seeds and validation streams.
+repair-fronts: install
+	$(BIN)/python benchmarks/repair_fronts.py --out runs/fronts --page docs/repairing.md
 
 # Each goes on where it was stopped.
 families: install

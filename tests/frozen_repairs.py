@@ -1,8 +1,8 @@
 """Planted repairs whose outcome is known, written down before the rules of acceptance were and not changed since.
 
 Each case says how well a base, its repair and its control predict at every age (as `planted.Planted` does), and what
-has to be said of it. T is the training context; streams are 32 T long. `planted_repairs.py` holds the other half, which the rules
-were developed on.
+has to be said of it. T is the training context; streams are 32 T long. `planted_repairs.py` holds the other half, which
+the rules were developed on.
 """
 
 from __future__ import annotations

@@ -274,6 +274,17 @@ def test_only_what_outlast_writes_is_removed(tmp_path: Path) -> None:
     assert files(tmp_path) == set(mine) - {"report.html"}
 
 
+def test_another_verb_leaves_the_checkpoints_of_a_run_that_was_stopped(run: Run, here: Path) -> None:
+    kept = here / "out" / "checkpoint" / "training-rank0.json"
+    for words in (DOSE, EVERY_VERB["evaluate"]):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text("{}")
+        assert run(*words, "--out", "out", "--replace").status == 0
+        assert kept.read_text() == "{}"
+    assert run(*TRAIN, "--out", "out", "--replace").status == 0
+    assert not kept.parent.exists()
+
+
 def test_what_cannot_be_removed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "result.json").write_text("{}")
 

@@ -85,7 +85,7 @@ DOSE = ("dose", "--base", "mymod:build", "--repaired")
         ((*REPAIR, "--jobs", "0"), ["--jobs 0", "at least 1"]),
         ((*REPAIR, "--replace", "model"), ["model"]),
         ((*COMPARE, "--anchor", "nan"), ["an anchor of nan"]),
-        ((*COMPARE, "--doses", "0"), ["doses 0,"]),
+        ((*COMPARE, "--doses", "0"), ["doses 0", "above 0 and at most 1"]),
         ((*COMPARE, "--short-ages", "0", "17"), ["short ages 0 to 17"]),
         (("dose", "--base", "mymod:build"), ["without --repaired, --dose"]),
         ((*DOSE, "mymod:build", "--dose", "most"), ["--dose most", "a number"]),

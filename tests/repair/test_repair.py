@@ -11,25 +11,26 @@ import numpy as np
 import pytest
 import torch
 
-from outlast import repairs
 from outlast.errors import InputError, Interrupted
 from outlast.evaluation import EvalSettings
 from outlast.interventions import Carry, Zero, state_passing
-from outlast.measures import CROSS_ENTROPY, ERROR_RATE
 from outlast.objectives import Regression
-from outlast.repairs import compare, repair, side_by_side
-from outlast.results import Benefit, ShortContext, from_json, to_json
+from outlast.parallel import side_by_side
+from outlast.repairs import RepairSettings, compare, repair
+from outlast.repairs.repairing import draws
+from outlast.results import from_json, to_json
 from outlast.training import TrainSettings
-from outlast.verdicts import Curve, refusal, short_context
 from toys import Dropping, small_gru, wave_streams
 
 T = 8
 TRAINING = TrainSettings(steps=20, batch_size=8, learning_rate=1e-2, checkpoint_every=8)
 RULES = [Zero(), state_passing(), Carry(expected_run=5 * T)]
+ANYWAY = RepairSettings(anyway=True, doses=(1.0,))
 COMMON = {
     "train_context": T,
     "training": TRAINING,
     "measuring": EvalSettings(targets=16, max_length=64),
+    "repairing": ANYWAY,
 }
 
 
@@ -100,12 +101,14 @@ read: list[tuple[list[int], list[int], list[bool]]] = []
 
 
 def test_every_intervention_is_given_equal_data():
-    """The same windows at every step and row, except where a row goes on with its stream."""
+    """The same windows at every step and row, except where a row goes on with its stream. Last comes the control,
+    which reads what the picked row read."""
     read.clear()
-    compare(small_gru(), data(), interventions=RULES, objective=Recording(), **COMMON)
-    runs = [read[i * 20 : (i + 1) * 20] for i in range(3)]
-    assert len(read) == 60
-    assert runs[0] == runs[1]
+    done = compare(small_gru(), data(), interventions=RULES, objective=Recording(), **COMMON)
+    runs = [read[start : start + 20] for start in range(0, len(read), 20)]
+    assert len(runs) in (4, 5)  # the control of the likely pick is trained beside them, and where it was not picked,
+    assert runs[0] == runs[1]  # that of the picked one after them
+    assert runs[-1] == runs[[rule.label for rule in RULES].index(done.result.picked)]
     went = 0
     for zero, carry in zip(runs[0], runs[2], strict=True):
         for row in range(8):
@@ -135,7 +138,8 @@ def test_equal_labels_get_names_of_their_own(tmp_path):
     rules = [state_passing(), state_passing(zero_share=0.5)]
     done = compare(small_gru(), data(), interventions=rules, checkpoint=tmp_path, **COMMON)
     assert [row.name for row in done.result.rows] == ["state_passing", "state_passing (2)"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["state_passing", "state_passing-2"]
+    assert sorted(path.name for path in tmp_path.iterdir())[-2:] == ["state_passing", "state_passing-2"]
+    assert len(list(tmp_path.iterdir())) == 3  # and that of the control
     assert len(done.models) == 2
 
 
@@ -160,8 +164,8 @@ def test_two_jobs_end_with_the_bits_of_one(build):
 def test_dropout_is_noticed_and_noticing_changes_nothing():
     streams, model = data(), Dropping().eval()
     before = torch.get_rng_state()
-    assert repairs._draws(model, streams)
-    assert not repairs._draws(Dropping(rate=0.0), streams)
+    assert draws(model, streams)
+    assert not draws(Dropping(rate=0.0), streams)
     assert not model.training
     assert torch.equal(before, torch.get_rng_state())
 
@@ -186,7 +190,23 @@ def test_a_stopped_comparison_goes_on_where_it_was(tmp_path, compared):
     )
     assert figures(done.result) == figures(compared.result)
     counts = {what: steps.count(what) for what in set(steps)}
-    assert counts == {"train state_passing": 10, "train carry(expected_run=40)": 20}
+    control = f"train control of {compared.result.picked}"
+    assert counts == {"train state_passing": 10, "train carry(expected_run=40)": 20, control: 20}
+
+
+def test_a_comparison_of_other_interventions_goes_on_with_what_is_there(tmp_path):
+    """Where another row is picked then, its control is another one too, and the control of the last pick is no bar."""
+
+    def trained(*rules, doses=(1.0,)) -> set[str]:
+        steps: set[str] = set()
+        options = {**COMMON, "repairing": replace(ANYWAY, doses=doses), "checkpoint": tmp_path, "resume": True}
+        done = compare(small_gru(), data(), interventions=rules, progress=lambda what, *_: steps.add(what), **options)
+        assert done.result.picked == rules[-1].label
+        return {what for what in steps if what.startswith("train")}
+
+    assert trained(Zero()) == {"train zero", "train control of zero"}
+    assert trained(RULES[2]) == {f"train {RULES[2].label}", f"train control of {RULES[2].label}"}
+    assert trained(Zero()) == trained(RULES[2], doses=(0.5,)) == set()
 
 
 def test_a_checkpoint_of_another_base_is_refused(tmp_path):
@@ -221,22 +241,27 @@ def test_jobs_return_in_order():
 
 
 def test_a_guard_on_which_short_contexts_are_lost_refuses():
-    """Training towards the sign-flipped waves makes the model worse on the upright ones."""
+    """Training towards the sign-flipped waves makes the model worse on the upright ones. Nothing holds it to them: it
+    is trained without an anchor."""
     upright, streams = wave_streams(64, 64), data()
     flipped = replace(streams, targets=np.roll(-streams.inputs, -1, 0), shift=0)
-    options = {**COMMON, "training": replace(TRAINING, steps=120)}
+    how = replace(ANYWAY, anchor=0.0, control=False)
+    options = {**COMMON, "training": replace(TRAINING, steps=120), "repairing": how}
     learnt = repair(small_gru(), upright, intervention=Zero(), **options).model
     free = repair(learnt, flipped, intervention=state_passing(), **options)
-    guarded = repair(
-        learnt, flipped, intervention=state_passing(), guards={"easy": flipped, "upright": upright}, **options
-    )
+    guards = {"easy": flipped, "upright": upright}
+    guarded = repair(learnt, flipped, intervention=state_passing(), guards=guards, **options)
     assert same(free.model.state_dict(), guarded.model.state_dict())  # guards only judge
     assert free.result.refused_because is None
     assert free.accepted
-    assert guarded.result.refused_because == "short_context_lost on guard upright"
+    assert guarded.result.refused_because is not None
+    assert (guarded.result.refused_because.name, guarded.result.refused_because.guard) == (
+        "short_context_lost",
+        "upright",
+    )
     assert not guarded.accepted
     assert list(guarded.result.guards) == ["easy", "upright"]
-    assert guarded.result.guards["upright"].high > guarded.result.guards["upright"].margin
+    assert not guarded.result.guards["upright"].held
     assert guarded.result.guards["easy"].high < 0
 
 
@@ -244,77 +269,39 @@ def test_a_repair_of_nothing_is_refused():
     """One step at a learning rate of nearly nothing changes nothing, so it cannot help."""
     training = replace(TRAINING, steps=1, learning_rate=1e-12)
     done = repair(small_gru(), data(), intervention=Zero(), **{**COMMON, "training": training})
-    assert done.result.refused_because == "no_benefit"
+    assert done.result.refused_because is not None
+    assert done.result.refused_because.name == "no_benefit"
     none = compare(small_gru(), data(), interventions=[Zero()], **{**COMMON, "training": training})
     assert none.model is None
     assert none.result.winner is None
     assert none.result.picked == "zero"
 
 
-def seen(oldest, short, low=-1.0, noise=0.0, handed_on_after=0.0):
-    figures = {"oldest": oldest, "reset": 2.5, "short_difference": short, "short_low": low, "short_margin": 0.01}
-    by_stream = oldest + noise * np.array([1.0, -1.0] * 8)
-    return repairs._Seen(figures, by_stream, handed_on_after)
+def test_short_ages_are_those_that_were_stated():
+    """In the result, and in what validation keeps; the ages of a model that is reset every two positions."""
+    options = {**COMMON, "repairing": replace(ANYWAY, short_ages=(0, 2))}
+    done = repair(small_gru(), data(), intervention=Zero(), **options)
+    assert done.result.short_context.ages == (0, 2)
+    young = [
+        after.loss - before.loss for before, after in zip(done.before.age_curve, done.after.age_curve, strict=True)
+    ]
+    assert done.result.short_context.difference == pytest.approx((young[0] + young[1]) / 2)
+    compared = compare(small_gru(), data(), interventions=[Zero()], **options)
+    assert compared.result.rows[0].repair.short_context == done.result.short_context
+    with pytest.raises(InputError, match="short ages"):
+        repair(small_gru(), data(), intervention=Zero(), **{**options, "repairing": replace(ANYWAY, short_ages=(4, 2))})
 
 
-def test_of_those_that_validation_would_accept_the_best_at_the_oldest_age_is_picked():
-    assert repairs._pick([seen(2.4, 0.01), seen(1.0, 0.02), seen(2.0, 0.01), seen(2.6, -0.5)]) == 2
-
-
-def test_of_those_that_validation_cannot_tell_apart_the_one_that_handed_on_the_oldest_states_is_picked():
-    best, tbtt = seen(2.0, 0.0), seen(2.01, 0.0, noise=0.1)
-    near, far = (seen(2.01, 0.0, noise=0.1, handed_on_after=run) for run in (1280, 2560))
-    clear = seen(2.01, 0.0, handed_on_after=5000)
-    lost = seen(2.0, 0.02, handed_on_after=5000)
-    assert repairs._pick([best, tbtt, near, far, clear, lost]) == 3
-    assert repairs._pick([best, tbtt, clear, lost]) == 0
-
-
-def test_where_validation_would_accept_none_the_most_cautious_of_those_that_might_pass_is_picked():
-    assert repairs._pick([seen(2.6, 0.0), seen(2.0, 0.03), seen(2.2, 0.02), seen(1.0, 0.05, low=0.02)]) == 2
-    assert repairs._pick([seen(3.0, 0.0), seen(2.6, 0.0), seen(2.7, -1.0)]) == 1
-
-
-def short(high: float, margin: float = 0.01) -> ShortContext:
-    return ShortContext(high / 2, 0.0, high, margin, (0, 1), high)
-
-
-def gain(base_high: float, reset_high: float | None = None) -> Benefit:
-    rivals = {"base": (base_high - 0.1, base_high - 0.2, base_high)}
-    if reset_high is not None:
-        rivals["periodic_reset"] = (reset_high - 0.1, reset_high - 0.2, reset_high)
-    rivals["overlapping_reset"] = (1.0, 0.9, 1.1)  # shown beside, decides nothing
-    return Benefit("base", *rivals["base"], rivals=rivals, overlapping=rivals["overlapping_reset"])
-
-
-@pytest.mark.parametrize(
-    ("change", "benefit", "guards", "because"),
-    [
-        (short(0.01), gain(-0.1, -0.1), {}, None),
-        (short(0.0101), gain(-0.1, -0.1), {}, "short_context_lost"),
-        (short(-0.5), gain(-0.1, -0.1), {}, None),
-        (short(0.0), gain(0.0, -0.1), {}, "no_benefit"),
-        (short(0.0), gain(-0.1, 0.0), {}, "no_benefit"),
-        (short(0.0), gain(-0.1), {}, None),
-        (short(0.0), gain(-0.1, -0.1), {"a": short(0.0), "b": short(0.02)}, "short_context_lost on guard b"),
-        (short(0.02), gain(0.1, 0.1), {"a": short(0.02)}, "short_context_lost"),
-    ],
-)
-def test_why_a_repair_is_refused(change, benefit, guards, because):
-    assert refusal(change, benefit, guards) == because
-
-
-def test_short_context_is_the_mean_change_within_the_training_context():
-    """The old band does not enter; the margin is a share of the base's loss, or absolute for error rates."""
-    bands = ((0, 4), (4, 8), (8, 16))
-    before = Curve(bands, np.array([[1.0] * 8, [3.0] * 8, [9.0] * 8]), 8)
-    after = Curve(bands, np.array([[1.2] * 8, [2.9] * 8, [0.0] * 8]), 8)
-    found = short_context(before, after, CROSS_ENTROPY)
-    assert found.difference == pytest.approx(0.05)
-    assert found.margin == pytest.approx(0.01 * 2.0)
-    assert found.worst_band == (0, 4)
-    assert found.worst_difference == pytest.approx(0.2)
-    assert short_context(before, after, ERROR_RATE).margin == pytest.approx(0.01)
+def test_figures_of_a_row_are_what_validation_said(compared):
+    for row in compared.result.rows:
+        figures = row.validation
+        assert figures["dose"] == row.repair.dose == 1.0
+        assert figures["short_cost"] >= figures["short_difference"]
+        assert figures["short_margin"] > 0
+        (point,) = row.repair.doses
+        assert point.oldest[0] == pytest.approx(figures["oldest"])
+        assert point.short[0] == pytest.approx(figures["short_difference"])
+        assert point.kept == (figures["short_cost"] <= figures["short_margin"])
 
 
 def test_no_steps_and_no_interventions_are_refused():

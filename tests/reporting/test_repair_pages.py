@@ -26,8 +26,8 @@ HEAVY = re.compile(r"stroke: var\(--line-1\)[^\"]*stroke-width: 2\.8|stroke-widt
 
 def text(page: str) -> str:
     """What people read."""
-    page = re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    page = re.sub(r"<style>.*?</style>|<svg.*?</svg>|<wbr>", "", page, flags=re.DOTALL)
+    return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
 def section(page: str, title: str) -> str:
@@ -67,12 +67,13 @@ def test_what_is_accepted_is_green_and_drawn_heavily(pages: Pages) -> None:
 
 def test_a_picked_repair_that_is_refused_is_marked_but_not_as_a_winner(pages: Pages) -> None:
     """In a comparison without a winner the one row that would pass is good, the picked one is not."""
-    rows = re.findall(r'<tr role="row".*?</tr>', section(pages["no winner"], "Interventions compared"), re.DOTALL)
+    table = section(pages["no winner"], "Interventions compared").partition("<details>")[0]
+    rows = re.findall(r'<tr role="row".*?</tr>', table, re.DOTALL)
     picked = next(row for row in rows if "carry" in row)
     assert '<tr role="row" class="marked plain">' in picked
     assert '<span class="badge plain">picked</span>' in picked
     assert '<span class="badge bad">refused</span>' in picked
-    assert [bool(GOOD.search(row)) for row in rows] == ["fitted_noise" in row for row in rows]
+    assert [bool(GOOD.search(row)) for row in rows] == ["fitted_noise" in row.replace("<wbr>", "") for row in rows]
     assert HEAVY.search(pages["no winner"]) is None
     won = re.findall(r'<tr role="row".*?</tr>', section(pages["comparison"], "Interventions compared"), re.DOTALL)
     assert '<tr role="row" class="marked good">' in next(row for row in won if "winner" in row)
@@ -189,7 +190,6 @@ def test_recovery_ends_where_no_later_cost_can_be_told() -> None:
 
 def test_the_dose_that_was_taken_is_marked(pages: Pages) -> None:
     shown = section(pages["repair"], "Which dose was taken")
-    assert re.search(r"0\.75.*?taken", text(shown).partition("within the margin yes")[0] + text(shown))
     rows = re.findall(r'<tr role="row">.*?</tr>', shown, re.DOTALL)[1:]
     assert ["<small>taken</small>" in row for row in rows] == [False, True, False]
     assert [">yes<" in row for row in rows] == [True, True, False]
@@ -230,7 +230,9 @@ def test_both_ways_to_weigh_short_contexts_are_in_the_details(pages: Pages) -> N
     details = text(section(pages["repair"], "How it was measured"))
     assert "short contexts · ages 0 to 63, every age alike" in details
     assert "short contexts · every band alike +0.23\u00a0% (+0.02 to +0.43\u00a0%)" in details
-    assert re.search(r"worst band age 0: \+0\.4\u00a0%, up to \+1\.2\u00a0% \(one band may lose 1\.5\u00a0%\)", details)
+    assert re.search(
+        r"worst band age 0: \+0\.42\u00a0%, up to \+1\.15\u00a0% \(one band may lose 1\.5\u00a0%\)", details
+    )
 
 
 def test_guards_are_held_by_their_worst_band_too(tmp_path: Path) -> None:

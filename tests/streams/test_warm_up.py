@@ -165,6 +165,19 @@ def test_an_evaluation_scores_no_position_of_the_warm_up():
     assert again.guesses == result.guesses
 
 
+def test_nothing_else_counts_the_warm_up_either():
+    """Neither the curve by position nor slices, whatever is read on the way."""
+    streams = coin_streams(1, 6000)
+    streams = replace(streams, labels={"half": (np.arange(6000) % 2).astype(np.int64)})
+    segments = streams.cut(64, warm_up=96)
+    batch = segments.window(np.arange(3), np.array([0, 90, 120]), 50)
+    assert batch.weights.sum(1).tolist() == [0, 44, 40]
+    result = evaluate(MEMORY, segments, train_context=T)
+    assert [(each.start, each.end) for each in result.position_curve] == [(64, 128), (128, 160)]
+    assert result.slices["all"]["positions"] == 64 * len(segments)
+    assert {row["positions"] for row in result.slices["labels"]["half"]} == {32 * len(segments)}
+
+
 def test_the_ages_are_those_of_streams_as_long_as_segment_and_warm_up():
     """Which is what the warm-up is for: the same bands as for test streams of that length, but for the last."""
     streams = coin_streams(1, 20_000)

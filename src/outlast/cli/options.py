@@ -126,7 +126,7 @@ class Starting:
 class Repairing:
     """What a repair is held to."""
 
-    anchor: float = 1.0
+    anchor: float = 4.0
     """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
     labels: float = 1.0
     """Weight of the objective on those rows."""
@@ -159,7 +159,7 @@ class Running(Machine):
     out: Path
     """Folder for result.json, report.html and models."""
     replace: bool = False
-    """Write into --out even where another verb's result or models lie there; they give way."""
+    """Write into --out even where another verb's result or models lie there."""
     seed: int = 0
     """Of everything random."""
     json: bool = False
@@ -278,7 +278,7 @@ class DoseVerb:
     out: Path = Path("runs/dose")
     """Folder for model/."""
     replace: bool = False
-    """Write into --out even where another verb's result or models lie there; they give way."""
+    """Write into --out even where another verb's result or models lie there."""
 
 
 @dataclass(kw_only=True)

@@ -21,6 +21,7 @@ from outlast.results import Evaluation, Result, save_result, to_json
 MODELS = ("model", "refused", "control")
 """Folders below --out that get models."""
 RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
+_CHECKPOINT = "checkpoint"
 _UNREADABLE = ""
 _HEAD = 4096
 
@@ -147,29 +148,29 @@ def _drawn(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def output(folder: Path, *, fresh: bool = False) -> Iterator[None]:
-    """Before the work: can the folder be written to? After it: no checkpoint, and no folder that holds nothing.
-
-    Stopped inside, it says how to go on.
+def output(folder: Path, *, fresh: bool = False, trains: bool = False) -> Iterator[None]:
+    """Before the work: can the folder be written to? Where it failed, no folder that holds nothing is left.
 
     Args:
-        fresh: what an earlier run left goes before the work begins, so that none of it passes for this run's; its
+        fresh: what an earlier run left goes before the work begins, so that none of it passes for this run's. Its
             checkpoints stay, for this run may go on from them.
+        trains: the work keeps checkpoints there, which go when it is done. Stopped, it says how to go on.
     """
     writable(folder)
     if fresh:
         clear(folder)
-    checkpoint = folder / "checkpoint"
+    checkpoint = folder / _CHECKPOINT
     try:
         yield
     except KeyboardInterrupt:
-        kept = any(checkpoint.rglob("training-*.json"))
+        kept = trains and any(checkpoint.rglob("training-*.json"))
         how = f"kept in {checkpoint}; run the same command with --resume" if kept else "run the same command again"
         raise Interrupted(f"stopped: {how}") from None
     except BaseException:
         _remove_empty(folder)
         raise
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    if trains:
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def writable(folder: Path) -> None:
@@ -184,7 +185,7 @@ def writable(folder: Path) -> None:
 
 def checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
     """The folder of checkpoints; says so where there is nothing to go on from."""
-    folder = options.out / "checkpoint"
+    folder = options.out / _CHECKPOINT
     if options.resume and not any(folder.rglob("training-*.json")):
         print(f"nothing to resume in {folder}: starting anew", file=sys.stderr)
     return folder

@@ -71,13 +71,13 @@ def run_check(options: CheckVerb) -> int:
 
 def run_train(options: TrainVerb) -> int:
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
-    parts, settings = inputs.split_of(options), inputs.training(options)
+    settings, parts = inputs.training(options), inputs.split_of(options)
     given = inputs.in_float32(inputs.model(options.model, options)) if options.model else None
     model = given or inputs.fresh(options, parts.train).to(inputs.device(options))
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
     try_training(model, parts.train, [rule], options.train_context, settings)
-    with outputs.output(options.out, fresh=True), Reporter() as say:
+    with outputs.output(options.out, fresh=True, trains=True), Reporter() as say:
         began = time.monotonic()
         losses = fit(
             model,
@@ -196,7 +196,7 @@ def run_repair(options: RepairVerb) -> int:
     for streams in guards.values():
         try_out(model, streams, how["measures"])
     try_repair(model, parts, [rule], guards=guards, **how)
-    with outputs.output(options.out, fresh=True):
+    with outputs.output(options.out, fresh=True, trains=True):
         with Reporter() as say:
             done = repair(
                 model,
@@ -223,7 +223,7 @@ def run_compare(options: CompareVerb) -> int:
     parts, model = inputs.split_and_model(options)
     model = inputs.in_float32(model)
     try_repair(model, parts, rules, guards={}, **how)
-    with outputs.output(options.out, fresh=True):
+    with outputs.output(options.out, fresh=True, trains=True):
         with Reporter() as say:
             done = compare(
                 model,

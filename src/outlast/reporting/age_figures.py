@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -69,8 +69,8 @@ def _gaps(bands: Sequence[Band], starts: Sequence[int]) -> set[int]:
     }
 
 
-def _lines(shown: Drawn, values: Sequence[Values], write: captions.Write) -> list[Line]:
-    starts = sorted({age[0] for curve, _ in shown for age in (band.age for band in curve.evaluation.age_curve)})
+def _lines(shown: Drawn, values: Sequence[Values], write: captions.Write, ages: Iterable[Band]) -> list[Line]:
+    starts = sorted({age[0] for age in (*ages, *(age for at in values for age in at))})
     names = [curve.name for curve, _ in shown]
     lines = []
     for (curve, look), at in zip(shown, values, strict=True):
@@ -110,6 +110,7 @@ def _figure(
     key: str,
     caption: str,
     linear_within: float | None = None,
+    ages: Iterable[Band] = (),
 ) -> FigureBlock:
     """Lines by age with their legend; the caption also says what marks, gaps and a logarithmic axis mean.
 
@@ -117,13 +118,14 @@ def _figure(
         levels: their `end` is the name that stands there, the value is put before it.
         form: what the vertical axis is of the measure.
         linear_within: for differences, as `plots.curve` has it; None: these are losses.
+        ages: that were measured, beside those of the lines: where a line leaves some out it has a gap.
     """
     base, signed = shown[0][0].evaluation, linear_within is not None
     unit = terms.unit(base)
     write = number
     if signed:
         write = differences([each for at in values for each, *_ in at.values()])
-    lines = _lines(shown, values, write)
+    lines = _lines(shown, values, write, ages)
     levels = [replace(level, end=captions.end_label(level.end, write(level.value))) for level in levels]
     told = [[(captions.at_age(age), triple[0]) for age, triple in at.items()] for at in values]
     drawing = plots.curve(
@@ -217,6 +219,11 @@ def loss_curve(curves: Sequence[Curve], key: str) -> FigureBlock:
     )
 
 
+def change_title(curves: Sequence[Curve]) -> str:
+    several = sum(curve.role in ("picked", "other") for curve in curves) > 1
+    return labels.CHANGES_CURVE if several else labels.CHANGE_CURVE
+
+
 def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Block]:
     """Every other model minus the base at each age, paired by stream, and the numbers; empty where none can be paired.
 
@@ -229,7 +236,7 @@ def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) 
     if not shown:
         return []
     values = [{each.age: each[1:] for each in found} for _, _, found in changes if found]
-    title = labels.CHANGE_CURVE if len(curves) <= 3 else labels.CHANGES_CURVE
+    title = change_title(curves)
     figure = _figure(
         shown,
         values,
@@ -239,6 +246,7 @@ def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) 
         key=f"{key}-change",
         caption=captions.change_hint(base, len(shown), len(curves) - 1 - len(shown), short is not None),
         linear_within=(short.margin if short else 0.0) or 1.0,
+        ages=[band.age for band in base.age_curve],
     )
     columns = {curve.title: at for (curve, _), at in zip(shown, values, strict=True)}
     return [figure, by_age_table(title, columns, base, signed=True)]

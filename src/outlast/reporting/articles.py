@@ -117,9 +117,8 @@ def _by_position(curves: Sequence[Curve], key: str) -> list[Section]:
 
 def _by_age(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Section]:
     """What repairs changed, losses on one axis, and the excess that verdicts rest on."""
-    title = labels.CHANGE_CURVE if len(curves) <= 3 else labels.CHANGES_CURVE
     return [
-        Section(title, ages.change_curve(curves, short, key)),
+        Section(ages.change_title(curves), ages.change_curve(curves, short, key)),
         Section(labels.AGE_CURVE, [ages.loss_curve(curves, key), ages.loss_numbers(curves)]),
         Section(labels.EXCESS_CURVE, [ages.excess_curve(curves, key), ages.excess_numbers(curves)])
         if curves[0].evaluation.short is not None

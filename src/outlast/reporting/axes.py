@@ -22,7 +22,7 @@ from matplotlib.ticker import (
 from scipy.optimize import isotonic_regression
 
 from outlast.reporting.looks import DASHES, LEVEL_DASHES, MARKERS, Level, Line
-from outlast.reporting.numbers import fixed, integer, number
+from outlast.reporting.numbers import fixed, integer, number, on_a_logarithmic_axis
 from outlast.reporting.svg import COLOUR, DPI
 
 _LABEL_GAP = 17.0
@@ -145,7 +145,7 @@ def y_axis(axes: Axes, scale: Scale, linear_within: float = 1.0) -> None:
         locator.set_params(numticks=7)
         axes.yaxis.set_major_locator(locator)
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 1)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: on_a_logarithmic_axis(value)))
 
 
 def decimals_for(step: float):

@@ -124,10 +124,10 @@ def recovered(name: str, start: str, until: str | None) -> str:
         until: the position from which on nothing can be told; None: there is none.
     """
     if until == "0":
-        return f"{name}: the old state costs nothing that can be told, from the first position on ({start} there)."
+        return f"{name}: an old state costs nothing that can be told, from the first position on ({start} there)."
     if until is None:
         return f"{name}: an old state costs {start} at first, and still something where the measurement ends."
-    return f"{name}: an old state costs {start} at first; from position {until} on nothing can be told."
+    return f"{name}: an old state costs {start} at first; from position {until} on no cost can be told."
 
 
 def dose_hint() -> str:
@@ -220,9 +220,9 @@ def repair_note() -> str:
     return (
         "Differences are at the oldest age, the repair minus what stands above the column, paired by stream: negative "
         "is better. Short contexts: the change over all ages within the training context, every age alike. A repair is "
-        "accepted when short contexts hold; when it is clearly below the base model, the base model under its best "
-        "periodic reset, and both of these of the control; when it still reads, is not better reset, and does not "
-        "itself fail. Overlapping resets cost twice as much to run and are shown for comparison."
+        "accepted when short contexts hold; when it is clearly below the base model and below the control, as they are "
+        "and under their best periodic resets; and when it still reads, is not better reset, and does not itself fail. "
+        "Overlapping resets cost twice as much to run and are shown for comparison."
     )
 
 
@@ -255,9 +255,10 @@ def end_label(name: str, value: str, others: Sequence[str] = ()) -> str:
     brief = name.partition("(")[0]
     if sum(other.partition("(")[0] == brief for other in others) > 1:
         brief = name
-    if len(brief) > 18:
+    longest = 23 - len(value) if others else len(brief)
+    if len(brief) > longest:
         # The end of a name often tells settings apart, its beginning says what it is.
-        brief = f"{brief[:8]}…{brief[-9:]}"
+        brief = f"{brief[:8]}…{brief[9 - longest :]}"
     return f"{value}  {brief}"
 
 

@@ -109,9 +109,7 @@ def _draw(axes: Axes, points: Sequence[DosePoint], places: np.ndarray, margin: f
         fill = COLOUR["line-1"] if point.kept else COLOUR["page"]
         axes.plot(across, down, marker="o", markersize=8, color=COLOUR["line-1"], markerfacecolor=fill, zorder=4)
         if point.dose == taken:
-            axes.plot(
-                across, down, marker="o", markersize=15, markerfacecolor="none", markeredgecolor=COLOUR["ink"], zorder=3
-            )
+            axes.plot(across, down, marker="o", markersize=15, color=COLOUR["ink"], markerfacecolor="none", zorder=3)
     axes.margins(x=0.12, y=0.25)
     left, right = min(low.min(), 0.0, margin), max(high.max(), margin, 0.0)
     axes.set_xlim(left - 0.08 * (right - left), right + 0.08 * (right - left))

@@ -38,6 +38,11 @@ def _power(exponent: int) -> str:
     return f"× 10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
+def on_a_logarithmic_axis(value: float) -> str:
+    """A tick: 1 × 10⁸ as "10⁸"."""
+    return number(value, 1).replace("1 × ", "")
+
+
 def _decimals(low: float, high: float, fine: bool) -> int | None:
     """Decimals that the half-width of the interval supports; None where powers of ten read better."""
     size = max(abs(low), abs(high))

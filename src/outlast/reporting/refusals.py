@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from outlast.reporting import labels, terms
-from outlast.reporting.numbers import NO_BREAK, estimate, integer, number, percent, span
+from outlast.reporting.numbers import NO_BREAK, estimate, fixed, integer, number, percent, span
 from outlast.reporting.pairing import Triple, beside, without_reading
 from outlast.results import Evaluation, Repair, ShortContext
 
@@ -20,8 +20,10 @@ def _told(triple: Triple, allowed: float, short: ShortContext, base: Evaluation)
         value, interval = estimate(*triple, signed=True)
         return terms.with_unit(value, terms.unit(base)), interval, terms.with_unit(number(allowed, 2), terms.unit(base))
     whole = abs(short.reference)
-    value, interval = estimate(*(100 * each / whole for each in triple), signed=True)
-    return f"{value}{NO_BREAK}%", f"{interval}{NO_BREAK}%", percent(allowed / whole)
+    value, low, high = (100 * each / whole for each in triple)
+    decimals = 2 if high - low < 2 else 1
+    said, *ends = (fixed(each, decimals, signed=True) for each in (value, low, high))
+    return f"{said}{NO_BREAK}%", f"{' to '.join(ends)}{NO_BREAK}%", percent(allowed / whole)
 
 
 def short_change(short: ShortContext, base: Evaluation) -> tuple[str, str, str]:
@@ -141,8 +143,8 @@ def _reset_it_instead(repair: Repair) -> str:
     value, interval = estimate(*beside(repair.after, reset.per_stream))
     above = f"{terms.with_unit(value, terms.unit(repair.after))} (interval {interval})"
     return (
-        f"the repaired model is better when it is reset: {_at_its_oldest(repair)} is {above} above what it gives when it is reset every "
-        f"{integer(reset.every)} positions"
+        f"the repaired model is better when it is reset: {_at_its_oldest(repair)} is {above} above what it gives when "
+        f"it is reset every {integer(reset.every)} positions"
     )
 
 

@@ -164,9 +164,8 @@ def _reset_it_instead(refused: _Refused) -> list[Step]:
     gives = f"; so it gives {level(reset.loss, unit(refused.base))}" if reset else ""
     if gives and own:
         gives += f", the base reset every {integer(own.every)} positions {level(own.loss, unit(refused.base))}"
-    model = "done.model" if refused.one else "done.models[NAME]"
-    if refused.one and folder:
-        model = f"outlast.load({folder!r})"
+    made = "done.model" if refused.one else "done.models[NAME]"
+    model = f"outlast.load({folder!r})" if folder else made
     return [
         Step(
             f"Use the repaired model, and reset it every {integer(every)} positions{gives}:",

@@ -22,7 +22,7 @@ def repair_headline(repair: Repair, label: str) -> str:
     if repair.benefit.starts is not None:
         # How clearly is said below; a sentence with three intervals is read by nobody.
         value = terms.with_unit(estimate(*repair.benefit.starts, signed=True)[0], terms.unit(after))
-        gained = f" ({value} of it by its starts)"
+        gained = f", and its starts gained {value} over equal training from zero states"
     return (
         f"{label} {verb}: {terms.oldest_age(after.oldest)}, the {terms.measure_name(after.measure)} goes from "
         f"{number(before.oldest.loss)} to {terms.level(after.oldest.loss, terms.unit(after))}{gained}; short contexts "

@@ -105,15 +105,16 @@ class Streams:
     ) -> Batch:
         """Rows of `length` positions: row i from position[i] of stream stream_id[i].
 
-        Positions past a stream's end get weight 0 and repeat its last position, so that rows stay equally long. Labels
-        and references go into the extras, (B, length) each, as ``label.NAME`` and ``reference.NAME``.
+        Positions past a stream's end get weight 0 and repeat its last position, so that rows stay equally long; those
+        that only warm a state up get weight 0 too. Labels and references go into the extras, (B, length) each, as
+        ``label.NAME`` and ``reference.NAME``.
         """
         stream_id, position = np.asarray(stream_id, np.int64), np.asarray(position, np.int64)
         offset = position[:, None] + np.arange(length)
         last = self.lengths[stream_id][:, None] - 1
         inside = offset <= last
         index = self.starts[stream_id][:, None] + np.minimum(offset, last)
-        weights = inside.astype(np.float32)
+        weights = (inside & (offset >= self.warm_up)).astype(np.float32)
         if self.weights is not None:
             weights = weights * self.weights[index].astype(np.float32)
         return Batch(

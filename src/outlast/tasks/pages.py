@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from outlast.errors import InputError
-from outlast.results import Comparison, Repair, Verdict, load_result, write_atomically
+from outlast.results import CompareRow, Comparison, Repair, Verdict, load_result, write_atomically
 
 BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
 
@@ -46,6 +46,11 @@ def verdict_words(verdict: Verdict | None) -> str:
     if verdict is None:
         return ""
     return verdict.name + (f" from age {verdict.from_age:,}" if verdict.from_age is not None else "")
+
+
+def picked(result: Comparison) -> CompareRow:
+    """The row that validation picked, of a comparison that has rows."""
+    return next(row for row in result.rows if row.name == result.picked)
 
 
 def short_change(repair: Repair) -> float:

@@ -27,7 +27,7 @@ POWER = Task(
     model=forecaster,
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=2000, learning_rate=3e-3),
-    repairing=TrainSettings(steps=1400, learning_rate=2e-3),
+    repairing=TrainSettings(steps=1600, learning_rate=2e-3),
     measuring=EvalSettings(targets=1024),
     # A run as long as the deployment's: streams of 16,384 minutes. Chosen on seeds 0 to 4 and validation streams.
     interventions=(state_passing(), tbtt(), Carry(expected_run=10_240)),

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from outlast.errors import InputError
 from outlast.results import CompareRow, Comparison
-from outlast.tasks.pages import comparisons_in, outcome, put_figures, short_change, table, verdict_words, with_ends
+from outlast.tasks.pages import (
+    comparisons_in,
+    outcome,
+    picked,
+    put_figures,
+    short_change,
+    table,
+    verdict_words,
+    with_ends,
+)
 
 
 def write_page(folder: Path, page: Path) -> None:
@@ -18,7 +29,7 @@ def write_page(folder: Path, page: Path) -> None:
     runs = {path.name: result for path, result in comparisons_in(folder).items()}
     if not runs:
         raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")
-    put_figures(page, "The families", [_intro(runs), _bases(runs), _picks(runs), *_repairs(runs)])
+    put_figures(page, "The families", [_intro(runs), _summary(runs), _bases(runs), _picks(runs), *_repairs(runs)])
 
 
 def _intro(runs: dict[str, Comparison]) -> str:
@@ -34,6 +45,33 @@ def _intro(runs: dict[str, Comparison]) -> str:
         f"{base.oldest.age[1] - 1:,}. Losses are {base.measure.replace('_', ' ')} in {base.unit}; intervals are "
         f"simultaneous 95 % over streams.\n\nOf {len(runs)} bases {len(failing)} fail{whom}."
     )
+
+
+def _summary(runs: dict[str, Comparison]) -> str:
+    """Over the seeds of each family: how many bases fail, how many are repaired, and by how much on average."""
+    families: dict[str, list[Comparison]] = {}
+    for name, result in runs.items():
+        families.setdefault(name.rpartition("-")[0], []).append(result)
+    lines = []
+    for family, results in families.items():
+        verdicts = [result.base.verdict.name for result in results if result.base.verdict]
+        picks = [picked(result).repair for result in results if result.rows]
+        means = [[pick.benefit.rivals[rival][0] for pick in picks] for rival in ("periodic_reset", "overlapping_reset")]
+        lines.append(
+            [
+                family,
+                ", ".join(f"{verdicts.count(name)} {name}" for name in dict.fromkeys(verdicts)),
+                str(len(results) - len(picks)),
+                f"{sum(result.winner is not None for result in results)} of {len(picks)}" if picks else "",
+                f"{100 * np.mean([short_change(pick) for pick in picks]):+.2f} %" if picks else "",
+                *(f"{np.mean(values):+.3f}" if values else "" for values in means),
+            ]
+        )
+    head = ["family", "verdicts", "nothing to repair", "accepted", "short contexts", "against the base, reset"]
+    words = (
+        "By family, over its seeds. *Nothing to repair* is what validation said; figures are means over the others' "
+    )
+    return words + "picks.\n\n" + table([*head, "against two copies"], lines)
 
 
 def _bases(runs: dict[str, Comparison]) -> str:
@@ -78,7 +116,8 @@ _REPAIR_HEAD += ["against two copies", "accepted"]
 
 def _picks(runs: dict[str, Comparison]) -> str:
     lines = [
-        [name, *_cells(next(row for row in result.rows if row.name == result.picked))] for name, result in runs.items()
+        [name, *_cells(picked(result))] if result.rows else [name, "–", *[""] * 6, "nothing to repair"]
+        for name, result in runs.items()
     ]
     return (
         "Who is repaired: what validation picked, on test streams. Differences are repaired minus rival; negative is "

@@ -84,7 +84,7 @@ REGIMES = Task(
     model=predictor,
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=4000, learning_rate=3e-3, warm_up=200),
-    repairing=TrainSettings(steps=500, learning_rate=2e-3),
+    repairing=TrainSettings(steps=1000, learning_rate=3e-3),
     measuring=EvalSettings(targets=256),
     interventions=(
         Zero(),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from outlast.intervals import Interval, crossed_interval, mean_interval
-from outlast.results import CompareRow, Comparison, Evaluation, Repair
-from outlast.tasks.pages import outcome, short_change, table, verdict_words
+from outlast.results import Comparison, Evaluation, Repair
+from outlast.tasks.pages import outcome, picked, short_change, table, verdict_words
 
 Triple = tuple[float, float, float]
 
@@ -35,7 +35,7 @@ def _intro(results: dict[int, Comparison], seconds: Sequence[float]) -> str:
     units = f", which are taken together into {blocks} blocks for every interval" if blocks else ""
     return (
         f"{len(results)} seeds of model and training, {base.oldest.n} test streams of {base.data['length_used']:,} "
-        f"minutes each{units}, measured at ages {base.oldest.age[0]:,} to {base.oldest.age[1] - 1:,}. Losses are "
+        f"positions each{units}, measured at ages {base.oldest.age[0]:,} to {base.oldest.age[1] - 1:,}. Losses are "
         f"{base.measure.replace('_', ' ')} in {base.unit}. Every repair got {' or '.join(f'{n:,}' for n in steps)} "
         f"steps of the same data.{took}"
     )
@@ -173,11 +173,6 @@ def _interventions(results: Sequence[Comparison]) -> str:
     head = ["intervention", "short contexts", "oldest age", "against the base, reset", "against two copies", "accepted"]
     words = "Every intervention at the dose that validation would take for it, mean over seeds; all are held against "
     return words + "the control of the pick:\n\n" + table(head, lines)
-
-
-def picked(result: Comparison) -> CompareRow:
-    """The row that validation picked."""
-    return next(row for row in result.rows if row.name == result.picked)
 
 
 def _by_bands(base: Evaluation) -> float:
