@@ -18,11 +18,11 @@ quickstart: install
 
 # What docs/quickstart.md shows; each goes on where it was stopped.
 quickstart-blind: install
-	$(BIN)/outlast quickstart --seed 100 --seeds 10 --out runs/blind --page docs/quickstart.md
+	$(BIN)/outlast quickstart --seed 110 --seeds 10 --out runs/blind-2 --page docs/quickstart.md
 
 quickstart-arithmetic: install
 	ATEN_CPU_CAPABILITY=default OUTLAST_SCAN=chunked \
-		$(BIN)/outlast quickstart --seed 100 --seeds 3 --out runs/arithmetic --page docs/quickstart.md
+		$(BIN)/outlast quickstart --seed 110 --seeds 3 --out runs/arithmetic-2 --page docs/quickstart.md
 
 air: install
 	$(BIN)/outlast quickstart --task air --seeds 3 --out runs/air --page docs/quickstart.md

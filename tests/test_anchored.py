@@ -81,7 +81,7 @@ def test_with_nothing_set_aside_it_is_the_plain_objective():
 def test_with_every_row_set_aside_all_are_held():
     batch = a_batch(wave_streams(), torch.ones(ROWS, dtype=torch.bool))
     base, model = small_gru().eval(), small_gru(seed=1)
-    rule = anchored(Regression(), base, "squared", labels=0.0)
+    rule = anchored(Regression(), base, "squared", weight=1.0, labels=0.0)
     outputs, _ = model(batch.inputs, model.initial_state(ROWS))
     answer, _ = base(batch.inputs, base.initial_state(ROWS))
     torch.testing.assert_close(rule.per_position(outputs, rule.prepare(batch)), (outputs - answer).square().mean(-1))
@@ -123,7 +123,7 @@ def test_a_teacher_with_one_value_and_no_axis_for_it():
             return outputs[..., 0], after
 
     model, batch = Flat(0.0).eval(), a_batch(wave_streams())
-    rule = anchored(Regression(), model, "squared", labels=0.0)
+    rule = anchored(Regression(), model, "squared", weight=1.0, labels=0.0)
     outputs, _ = model(batch.inputs, model.initial_state(ROWS))
     losses = rule.per_position(outputs + 3.0, rule.prepare(batch))
     torch.testing.assert_close(losses[ASIDE], torch.full((3, T), 9.0))
@@ -224,7 +224,7 @@ def test_a_repair_is_anchored_with_what_fits_the_outputs():
     assert isinstance(tokens, Anchored)
     assert isinstance(waves, Anchored)
     assert (tokens.kind, waves.kind) == ("kl", "squared")
-    assert (tokens.weight, tokens.labels) == (1.0, 1.0)
+    assert (tokens.weight, tokens.labels) == (4.0, 1.0)
     given = planned(small_gru(), wave_streams(), Noting(), anchor=2.0, labels=0.5)
     assert isinstance(given, Anchored)
     assert isinstance(given.objective, Noting)

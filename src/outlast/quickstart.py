@@ -51,9 +51,10 @@ def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None
         repairing=chosen.method,
         checkpoint=out / "checkpoint" / f"repairs-{seed}",
         resume=True,
-        jobs=min(jobs, len(chosen.interventions)),
+        jobs=min(jobs, len(chosen.interventions) + chosen.method.control),
         progress=progress,
     )
+    shutil.rmtree(out / "model", ignore_errors=True)  # an earlier run's, which this one may not accept
     if done.model is not None:
         checkpoints.save(done.model, out / "model", provenance={"repair_of": str(out / "base"), "seed": seed})
     command = {"command": {"model": str(out / "base"), "data": f"the {name} task", "out": str(out)}}

@@ -24,7 +24,7 @@ from outlast.cli import main
 from outlast.evaluation import EvalSettings
 from outlast.generation import generate
 from outlast.interventions import Carry
-from outlast.repairs import repair
+from outlast.repairs import RepairSettings, repair
 from outlast.streams import Streams, split
 from outlast.training import TrainSettings
 
@@ -98,6 +98,7 @@ def test_a_trained_model_is_repaired_and_goes_back(trained: Path, tmp_path: Path
         intervention=Carry(expected_run=64),
         training=TrainSettings(steps=5, batch_size=8, learning_rate=1e-3),
         measuring=EvalSettings(targets=32),
+        repairing=RepairSettings(anyway=True),
     )
     checkpoints.save(done.model, tmp_path / "repaired", provenance={"by": "carry"})
     model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "repaired", dtype="auto")
@@ -122,7 +123,7 @@ def test_on_the_command_line(trained: Path, tmp_path: Path, capsys: pytest.Captu
     np.save(tmp_path / "tokens.npy", tokens(40, 256).astype(np.int32))
     assert main(["check", "--model", str(trained), "--out", str(tmp_path / "check")]) == 0
     options = ["--data", str(tmp_path / "tokens.npy"), "-T", "16", "--vocabulary", str(VOCABULARY), "--targets", "32"]
-    learning = ["--steps", "3", "--batch-size", "8", "--out", str(tmp_path / "out")]
+    learning = ["--steps", "3", "--batch-size", "8", "--anyway", "--out", str(tmp_path / "out")]
     assert main(["repair", "--model", str(tmp_path / "half"), *options, *learning]) in (0, 1)
     assert "parameters in torch.bfloat16: trained, measured and saved in float32" in capsys.readouterr().err
     [saved] = [tmp_path / "out" / name for name in ("model", "refused") if (tmp_path / "out" / name).exists()]

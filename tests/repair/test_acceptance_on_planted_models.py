@@ -111,7 +111,7 @@ def test_planted_outcome_of_a_forecast(name):
 
 def test_the_period_at_which_to_reset_it_is_the_one_that_helps():
     """Best at four training contexts, and lost from eight on: reset every eight."""
-    case = planted_repairs.REPAIRS["best at four training contexts, then as within one"]
+    case = planted_repairs.REPAIRS["best at four training contexts, then somewhat worse than within one"]
     because = judged(case, planted_split()).refused_because
     assert because is not None
     assert because.every == 8 * T

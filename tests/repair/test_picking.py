@@ -124,11 +124,11 @@ def test_the_more_equals_a_choice_is_made_among_the_more_is_kept_back():
 
 
 def test_what_is_kept_back_keeps_a_choice_from_those_that_look_cheap_by_turns():
-    """Each of eight costs nothing but on one block, and is the best but there: whichever block a choice is made
+    """Each of eight costs next to nothing but on one block, and is the best but there: whichever block a choice is made
     without, the one that is chosen costs most on it. One of them alone is what it seems."""
     steady, against = candidate(2.2, short=0.02), Validation(0.2, np.full(8, 2.5))
     steady = Candidate(1.0, steady.short[:8], steady.oldest[:8])
-    by_turns = [Candidate(1.0, 0.35 * own, 2.0 + 0.6 * own) for own in np.eye(8)]
+    by_turns = [Candidate(1.0, 0.03 + 0.35 * own, 2.0 + 0.6 * own) for own in np.eye(8)]
     assert all(cost(each, against) < against.margin for each in by_turns)
     assert pick([steady, by_turns[0]], against) == 1
     assert optimism([steady, *by_turns], against) == pytest.approx(0.35)

@@ -350,8 +350,6 @@ def run_quickstart(options: QuickstartVerb) -> int:
                 text = quickstart_seeds(options.out, seeds, options.page, options.jobs, say, options.task)
             else:
                 result = quickstart(options.out, options.seed, options.jobs, say, options.task)
-                if result.winner is None:  # an earlier run's must not pass for this one's
-                    outputs.remove_model(options.out / "model")
                 text = summary(result)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted("stopped: the same command goes on from here") from None

@@ -10,8 +10,9 @@ import functools
 
 from outlast.evaluation import EvalSettings
 from outlast.families import build
-from outlast.interventions import Carry, state_passing, tbtt
+from outlast.interventions import Carry
 from outlast.model import InputSpec, Recurrent
+from outlast.repairs import RepairSettings
 from outlast.streams import Split, Streams, fetch_package_file, split
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
@@ -51,12 +52,8 @@ AIR = Task(
     model=forecaster,
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=600, learning_rate=3e-3),
-    repairing=TrainSettings(steps=360, learning_rate=2e-3),
+    repairing=TrainSettings(steps=840, learning_rate=2e-3),
     measuring=EvalSettings(),
-    interventions=(
-        state_passing(),
-        tbtt(),
-        Carry(expected_run=40 * TRAIN_CONTEXT),
-        Carry(expected_run=160 * TRAIN_CONTEXT),
-    ),
+    interventions=(Carry(expected_run=160 * TRAIN_CONTEXT),),
+    method=RepairSettings(doses=(0.75, 1.0)),
 )
