@@ -249,7 +249,7 @@ def _causes(
         return work.ask("attribution", lambda: attribute(scene, places, carried))
 
     def traced() -> Trace | None:
-        if verdict.name not in ("fails", "undecided"):
+        if verdict.name not in ("fails", "declines", "undecided"):
             work.left_out.setdefault("trace", "the model does not fail, so there is no harm to trace")
         elif seen is not None:
             return work.ask("trace", functools.partial(trace, scene, seen))

@@ -27,7 +27,7 @@ from outlast.readings import Targets, age_bands, draw_targets
 from outlast.results import VERSION, AgeBand, Control, Evaluation, Guess, plain
 from outlast.streams import MIN_STREAMS, Split, Streams
 from outlast.streams.fits import check_inputs
-from outlast.verdicts import Curve, cross_fitted_best, curve_of, judge, overlap_losses, reset_losses
+from outlast.verdicts import Curve, curve_of, judge, overlap_losses, reset_losses
 
 Progress = Callable[[float], None]
 """Called with the share of the work that is done."""
@@ -126,7 +126,7 @@ def evaluate(
     run = Passes(model, streams, length, bands, targets, chosen, chunk, rows_at_once, progress, recovering)
     run.make(settings.jobs)
     kept = run.counted()
-    blocks = None if streams.blocks is None else streams.blocks[kept]
+    blocks = streams.take(kept).blocks
     curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context, blocks) for k, m in enumerate(chosen)}
     main = chosen[0]
     verdict, short = judge(curves[main.name], main, run.non_finite) if judged else (None, None)
@@ -150,7 +150,7 @@ def evaluate(
         state=run.state_rows,
         short=short,
         verdict=verdict,
-        slices=run.slices.report() if judged else {},
+        slices=run.slices.report(streams.blocks) if judged else {},
         other_measures={key: value for key, value in rows.items() if key != main.name},
         guesses=_guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {},
         recovery=run.recovery_bands(kept, blocks) if recovering else [],
@@ -205,7 +205,7 @@ def _segment_length(streams: Streams, train_context: int) -> int:
 
 
 def _band_rows(curve: Curve) -> list[AgeBand]:
-    short = cross_fitted_best(curve.losses[curve.within()])[0]
+    short = curve.best(curve.losses[curve.within()])[0]
     rows = []
     for band, losses in zip(curve.bands, curve.losses, strict=True):
         loss, excess = (curve.interval(values, len(curve.bands)) for values in (losses, losses - short))
@@ -229,7 +229,7 @@ def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
         "overlapping_reset": overlap_losses(curve),
     }.items():
         if periods is None:
-            per_stream, chosen = cross_fitted_best(losses)
+            per_stream, chosen = curve.best(losses)
             period = every[chosen[0]]
         else:
             wanted = periods.periodic if name == "periodic_reset" else periods.overlapping

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.intervals import every_other
 from outlast.measures import Measure
 from outlast.readings import Targets
 from outlast.streams import Streams
@@ -25,20 +26,20 @@ Answer = Callable[[np.ndarray, np.ndarray, int], Tensor | None]
 def guesses(streams: Streams, targets: Targets, measure: Measure) -> dict[str, np.ndarray]:
     """Mean losses of every stream over its targets, (S,), of what needs no reading.
 
-    - ``constant``: always the same output, the best one by the targets of every other stream for the streams between
-      them, and the other way round; where the measure says what that is;
+    - ``constant``: always the same output, the best one by the targets of one half of the streams for those of the
+      other (`every_other`), and the other way round; where the measure says what that is;
     - ``persistence``: the newest target that is known, the one `horizon` positions earlier; where targets are values
       and the best constant has their form.
     """
     if measure.constant is None:
         return {}
-    even = np.arange(len(streams)) % 2 == 0
-    seen = [_counted(streams, targets, half) for half in (~even, even)]
+    chosen = every_other(len(streams), streams.blocks)
+    seen = [_counted(streams, targets, half) for half in (~chosen, chosen)]
     classes = streams.classes or (0 if seen[0].is_floating_point() else int(torch.cat(seen).max()) + 1)
     best = torch.stack([measure.constant(each, classes) for each in seen])
 
     def constant(rows: np.ndarray, first: np.ndarray, length: int) -> Tensor:
-        return best[rows % 2, None].expand(-1, length, -1)
+        return best[np.where(chosen[rows], 0, 1), None].expand(-1, length, -1)
 
     def persistence(rows: np.ndarray, first: np.ndarray, length: int) -> Tensor | None:
         return streams.window(rows, first - streams.horizon, length).targets

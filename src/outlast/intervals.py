@@ -54,6 +54,16 @@ def standard_error(values: np.ndarray, blocks: np.ndarray | None) -> tuple[float
     return math.sqrt(units / (units - 1) * float(np.square(sums).sum())) / len(values), units
 
 
+def every_other(streams: int, blocks: np.ndarray | None = None) -> np.ndarray:
+    """Which streams are in the first of two halves, (streams,) bool: every other stream, or every other whole block.
+
+    Neighbours in time so fall into both halves, and streams that say the same into one: a choice that is made on one
+    half and scored on the other does not flatter itself.
+    """
+    units = np.arange(streams) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    return units % 2 == 0
+
+
 def trimmed_interval(values: np.ndarray, blocks: np.ndarray | None = None, share: float = 0.1) -> Interval:
     """The interval of the trimmed mean at 95 %: what holds without the oddest units (Tukey and McLaughlin 1963).
 

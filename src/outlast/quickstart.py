@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shutil
 import time
@@ -25,9 +26,10 @@ from outlast.training import fit
 def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None, name: str = "power") -> Comparison:
     """Train the task's model as one usually does, compare its repairs, write everything to `out`.
 
-    A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the winner
-    (``model/``), ``result.json`` and ``report.html``, and ``healthy/result.json`` where the task has a healthy model to
-    set beside its own. Stopped half-way, the same call goes on where it was.
+    A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the repair that was
+    picked (``model/``, or ``refused/``, and ``control/`` where that passes in its place), ``result.json`` and
+    ``report.html``, and ``healthy/result.json`` where the task has a healthy model to set beside its own. Stopped
+    half-way, the same call goes on where it was.
 
     Args:
         out: folder.
@@ -54,17 +56,19 @@ def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None
         jobs=min(jobs, len(chosen.interventions) + chosen.method.control),
         progress=progress,
     )
-    shutil.rmtree(out / "model", ignore_errors=True)  # an earlier run's, which this one may not accept
-    if done.model is not None:
-        checkpoints.save(done.model, out / "model", provenance={"repair_of": str(out / "base"), "seed": seed})
-    command = {"command": {"model": str(out / "base"), "data": f"the {name} task", "out": str(out)}}
+    made = {"verb": "quickstart", "repair_of": str(out / "base"), "task": name, "seed": seed}
+    done.save(out, made)
+    command = {"command": {"verb": "quickstart", "model": str(out / "base"), "out": str(out)}}
     result = replace(done.result, base=replace(done.result.base, settings={**done.result.base.settings, **command}))
     save_result(result, out / "result.json")
     beside = [chosen.healthy()] if chosen.healthy else []
     for healthy in beside:
         save_result(healthy, out / "healthy" / "result.json")
     write_report([result, *beside], out / "report.html")
-    shutil.rmtree(out / "checkpoint", ignore_errors=True)
+    for part in ("base", "repairs"):
+        shutil.rmtree(out / "checkpoint" / f"{part}-{seed}", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (out / "checkpoint").rmdir()  # which only an empty folder lets happen
     return result
 
 
@@ -86,7 +90,7 @@ def trained_base(chosen: Task, out: Path, seed: int, progress: Progress | None =
                 progress("train the base", step / steps, loss) if progress else None
             ),
         )
-    checkpoints.save(model, out / "base", provenance={"task": chosen.name, "seed": seed})
+    checkpoints.save(model, out / "base", provenance={"verb": "quickstart", "task": chosen.name, "seed": seed})
     return model
 
 

@@ -61,26 +61,34 @@ class SliceSums:
             for k, term in enumerate(terms):
                 self.sums[name][:, k, group] += np.bincount(cell, term[inside], math.prod(shape)).reshape(shape)
 
-    def report(self) -> dict[str, Any]:
+    def report(self, blocks: np.ndarray | None = None) -> dict[str, Any]:
         """Ready for a result: ``all``, ``references`` and ``labels``; empty where there is nothing to tell apart.
 
-        A row has ``loss`` with ``low`` and ``high`` (95 %, over streams), ``excess`` by reference as [mean, low, high],
-        ``positions`` counted and ``n`` streams that have any. ``all`` also keeps ``per_stream`` losses and references.
+        Args:
+            blocks: (S,) which streams are one unit of an interval; None: each is.
+
+        A row has ``loss`` with ``low`` and ``high`` (95 %, over streams or blocks), ``excess`` by reference as [mean,
+        low, high], ``positions`` counted and ``n`` units that have any. ``all`` also keeps ``per_stream`` losses and
+        references.
         """
         if not self.wanted:
             return {}
         per_stream = self.whole / np.maximum(self.whole_counts, 1e-12)
-        everything = self._row(self.whole, self.whole_counts)
+        units = np.arange(len(self.streams)) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+        everything = self._row(self.whole, self.whole_counts, units)
         everything["per_stream"] = per_stream[0].tolist()
         return {
             "all": everything,
             "references": {
-                name: {"loss": _pooled(self.whole[k], self.whole_counts)[0], "per_stream": per_stream[k].tolist()}
+                name: {
+                    "loss": _pooled(self.whole[k], self.whole_counts, units)[0],
+                    "per_stream": per_stream[k].tolist(),
+                }
                 for k, name in enumerate(self.references, start=1)
             },
             "labels": {
                 name: [
-                    {"value": value, **self._row(self.sums[name][v], self.counts[name][v])}
+                    {"value": value, **self._row(self.sums[name][v], self.counts[name][v], units)}
                     for v, value in enumerate(values)
                     if self.counts[name][v].sum() > 0
                 ]
@@ -88,16 +96,16 @@ class SliceSums:
             },
         }
 
-    def _row(self, sums: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
-        loss, low, high = _pooled(sums[0], counts)
+    def _row(self, sums: np.ndarray, counts: np.ndarray, units: np.ndarray) -> dict[str, Any]:
+        loss, low, high = _pooled(sums[0], counts, units)
         return {
             "loss": loss,
             "low": low,
             "high": high,
-            "n": int((counts > 0).sum()),
+            "n": int((np.bincount(units, counts) > 0).sum()),
             "positions": int((counts).sum()),
             "excess": {
-                name: list(_pooled(sums[0] - sums[k], counts)) for k, name in enumerate(self.references, start=1)
+                name: list(_pooled(sums[0] - sums[k], counts, units)) for k, name in enumerate(self.references, start=1)
             },
         }
 
@@ -107,12 +115,13 @@ def _value_names(streams: Streams, name: str) -> list[str]:
     return list(given) if given else [str(value) for value in range(int(streams.labels[name].max()) + 1)]
 
 
-def _pooled(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float | None, float | None]:
-    """Mean over all positions with a 95 % interval over streams: the ratio estimator, Student-t on its residuals.
+def _pooled(sums: np.ndarray, counts: np.ndarray, units: np.ndarray) -> tuple[float, float | None, float | None]:
+    """Mean over all positions with a 95 % interval over units: the ratio estimator, Student-t on its residuals.
 
-    Streams have different numbers of positions in a slice; each position counts the same. With fewer than two streams
-    there is no interval.
+    Units (streams, or blocks of them) have different numbers of positions in a slice; each position counts the same.
+    With fewer than two of them there is no interval.
     """
+    sums, counts = np.bincount(units, sums), np.bincount(units, counts)
     has = counts > 0
     n, total = int(has.sum()), counts.sum()
     mean = sums.sum() / max(total, 1e-12)

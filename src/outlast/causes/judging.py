@@ -12,10 +12,10 @@ from outlast.causes.changed import Changed
 from outlast.causes.missed import Missed
 from outlast.causes.numerics import Numerics
 from outlast.findings import Attribution, Cause, Coverage, Estimate, Remembrance
-from outlast.intervals import estimate_of, known_means, mean_interval
+from outlast.intervals import estimate_of, known_means
 from outlast.journey import Journey
 from outlast.results import Evaluation, Verdict
-from outlast.verdicts import cross_fitted_best, curve_of
+from outlast.verdicts import curve_of
 
 ORDER = (
     "numerics",
@@ -119,9 +119,9 @@ def train_context(evaluation: Evaluation) -> Cause:
     curve, T, verdict = curve_of(evaluation), evaluation.train_context, evaluation.verdict
     assert verdict is not None
     within = curve.within()
-    _, chosen = cross_fitted_best(curve.losses[within])
+    best, chosen = curve.best(curve.losses[within])
     ends = [curve.bands[within[i]][1] for i in chosen]
-    at_end = mean_interval(curve.losses[within[-1]] - cross_fitted_best(curve.losses[within])[0])
+    at_end = curve.interval(curve.losses[within[-1]] - best)
     facts: dict[str, float | int | str] = {"named": T, "turns": max(ends), "side": "none"}
     if max(ends) * 4 <= T and at_end.mean > verdict.tolerance and at_end.low > 0:
         facts |= {"side": "shorter", **_numbers("rise", Estimate(*at_end.triple, at_end.n))}
@@ -133,11 +133,11 @@ def train_context(evaluation: Evaluation) -> Cause:
             f"it was trained on seem to be shorter than that, about {max(ends):,}."
         ])  # fmt: skip
     past = np.arange(curve.just_past(), len(curve.bands))
-    best, picked = cross_fitted_best(curve.losses[past])
+    best, picked = curve.best(curve.losses[past])
     start = min(curve.bands[past[i]][0] for i in picked)
     end = max(curve.bands[past[i]][1] for i in picked)
-    gain = mean_interval(curve.losses[past[0]] - best)
-    turn = mean_interval(curve.losses[-1] - best)
+    gain = curve.interval(curve.losses[past[0]] - best)
+    turn = curve.interval(curve.losses[-1] - best)
     if (
         start >= 4 * T
         and gain.mean > verdict.tolerance
@@ -166,7 +166,7 @@ def stale_context(measured: Changed | None, stationary: Evaluation | None, verdi
         return unasked(name, "the streams are too short or too few to tell changed from unchanged places")
     quiet = max(measured.alike.high, 0.0) < LEAST_SHARE * measured.changed.mean
     found = (
-        verdict.name in ("fails", "undecided", "robust")
+        verdict.name in ("fails", "declines", "undecided", "robust")
         and measured.changed.mean > verdict.tolerance
         and measured.changed.low > 0
         and measured.difference.low > 0
@@ -239,7 +239,7 @@ def unexplored_state(
     harmed = alike is not None and alike.mean > verdict.tolerance and alike.low > 0
     if stationary is not None:
         harmed = fails
-    found = harmed and verdict.name in ("fails", "undecided")
+    found = harmed and verdict.name in ("fails", "declines", "undecided")
     share = alike.mean / verdict.excess if alike is not None and verdict.excess > 0 else 0.5
     return _cause(name, found, facts, because, share)
 
@@ -271,7 +271,7 @@ def harder_data(seen: Journey | None, verdict: Verdict) -> Cause:
     if np.isfinite(rise).sum() < 2:
         return unasked(name, "too few streams have targets that count both early and late")
     each = estimate_of(rise)
-    found = each.mean > verdict.tolerance and each.low > 0 and verdict.name != "fails"
+    found = each.mean > verdict.tolerance and each.low > 0 and verdict.name not in ("fails", "declines")
     facts = {**_numbers("rise", each), "early": int(seen.marks[quarter - 1]), "late": int(seen.marks[-quarter])}
     sentence = (
         f"States of the same young age lose {_estimate(each)} more from position {int(seen.marks[-quarter]):,} on "

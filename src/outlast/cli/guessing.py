@@ -5,10 +5,10 @@ from __future__ import annotations
 from outlast.results import Evaluation
 
 _CONSTANTS = {
-    "cross_entropy": "guessing by how frequent each class is in training",
+    "cross_entropy": "guessing by how frequent each class is among these targets",
     "error_rate": "always guessing the most frequent class",
-    "squared_error": "always guessing the training mean",
-    "absolute_error": "always guessing the training median",
+    "squared_error": "always guessing the mean of these targets",
+    "absolute_error": "always guessing the median of these targets",
 }
 """What the best constant is, by measure."""
 

@@ -146,8 +146,8 @@ def measures(options: Measuring) -> tuple[Measure, ...] | None:
     return tuple(measure(name) for name in options.measure) if options.measure else None
 
 
-def measuring(options: Measuring) -> EvalSettings:
-    return EvalSettings(max_length=options.max_length, targets=options.targets)
+def measuring(options: Measuring, seed: int) -> EvalSettings:
+    return EvalSettings(max_length=options.max_length, targets=options.targets, seed=seed)
 
 
 def training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:

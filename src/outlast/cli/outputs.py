@@ -15,11 +15,10 @@ from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import CompareVerb, RepairVerb, Running, TrainVerb
 from outlast.errors import InputError, Interrupted
 from outlast.foreign import CONFIG, KEPT, is_directory_of
+from outlast.repairs.saving import MODELS
 from outlast.reporting import Language, summary, write_report
 from outlast.results import Evaluation, Result, save_result, to_json
 
-MODELS = ("model", "refused", "control")
-"""Folders below --out that get models."""
 RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
 _CHECKPOINT = "checkpoint"
 _UNREADABLE = ""
@@ -36,7 +35,7 @@ def claim(folder: Path, kind: str, *, replace: bool) -> None:
     Raises:
         InputError: with --replace as the way out. Nothing was touched.
     """
-    found = _kind_in(folder)
+    found = _writer_in(folder)
     if found in (None, kind) or replace:
         return
     what = f"is of kind {found!r}" if found else "is none of outlast's, or damaged"
@@ -54,7 +53,7 @@ def claim_for_models(folder: Path, kind: str, *, replace: bool, reads: Mapping[s
         reads: the models that the verb reads, by option.
     """
     claim(folder, kind, replace=replace)
-    for place in (folder / name for name in MODELS):
+    for place in (folder / name for name in (*MODELS, _CHECKPOINT)):
         if not _holds_model(place):
             continue
         for option, name in reads.items():
@@ -64,7 +63,7 @@ def claim_for_models(folder: Path, kind: str, *, replace: bool, reads: Mapping[s
                     "a model outside of what this run writes and removes",
                     "choose another --out",
                 )
-        if not replace and _kind_in(folder) is None and _maker(place) != kind:
+        if place.name in MODELS and not replace and _writer_in(folder) is None and _maker(place) != kind:
             raise InputError(
                 f"--out {folder}, where {place.name} holds a model that outlast {kind} did not write",
                 "a folder without models, or the one of an earlier run",
@@ -117,8 +116,8 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()  # which only an empty folder lets happen
 
 
-def _kind_in(folder: Path) -> str | None:
-    """The kind of the result in a folder; None: there is none."""
+def _writer_in(folder: Path) -> str | None:
+    """The kind of the result in a folder, or the verb that wrote it where several write that kind; None: no result."""
     try:
         record = json.loads((folder / RESULT).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -126,6 +125,9 @@ def _kind_in(folder: Path) -> str | None:
     except (OSError, ValueError, RecursionError):
         return _UNREADABLE
     kind = record.get("kind") if isinstance(record, dict) else None
+    if kind == "compare":
+        with contextlib.suppress(AttributeError, KeyError, TypeError):
+            kind = record["base"]["settings"]["command"].get("verb", kind)
     return kind if isinstance(kind, str) else _UNREADABLE
 
 

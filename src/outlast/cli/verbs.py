@@ -42,8 +42,9 @@ from outlast.model import Recurrent
 from outlast.objectives import objective
 from outlast.quickstart import quickstart, quickstart_seeds
 from outlast.repairs import compare, repair, with_dose
+from outlast.repairs.saving import save_models
 from outlast.reporting import summary, write_figures, write_report
-from outlast.results import VERSION, Refusal, Repair, Training, load_result
+from outlast.results import VERSION, Training, load_result
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
 from outlast.tasks import TASKS, task
@@ -120,7 +121,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
                 parts,
                 train_context=options.train_context,
                 measures=inputs.measures(options),
-                settings=inputs.measuring(options),
+                settings=inputs.measuring(options, options.seed),
                 name=options.model,
                 progress=lambda share: say("measure", share),
             )
@@ -143,7 +144,9 @@ def run_diagnose(options: DiagnoseVerb) -> int:
                 parts,
                 train_context=context,
                 measures=measures,
-                settings=DiagnoseSettings(replace(inputs.measuring(options), jobs=options.jobs), options.seed),
+                settings=DiagnoseSettings(
+                    replace(inputs.measuring(options, options.seed), jobs=options.jobs), options.seed
+                ),
                 stationary=stationary,
                 name=options.model,
                 progress=lambda what, share: say(what, share),
@@ -209,7 +212,8 @@ def run_repair(options: RepairVerb) -> int:
                 progress=say,
                 **how,
             )
-        said = _save_models(options, done.result, done.model, done.control)
+        made = {"verb": "repair", "repair_of": options.model}
+        said = save_models(options.out, done.result, done.model, done.control, made)
         before = replace(done.before, settings={**done.before.settings, **inputs.command(options)})
         outputs.finish(replace(done.result, before=before), options)
     outputs.tell(options, said)
@@ -235,16 +239,12 @@ def run_compare(options: CompareVerb) -> int:
                 progress=say,
                 **how,
             )
-        row = next((row for row in done.result.rows if row.name == done.result.picked), None)
-        said = _NOTHING if row is None else _save_models(options, row.repair, done.models[row.name], done.control)
+        said = done.save(options.out, {"verb": "compare", "repair_of": options.model})
         base = replace(done.result.base, settings={**done.result.base.settings, **inputs.command(options)})
         outputs.finish(replace(done.result, base=base), options)
     outputs.tell(options, said)
     outputs.warn(base)
     return 0 if done.result.winner else 1
-
-
-_NOTHING = "no model was written: there is nothing to repair (--anyway goes on all the same)"
 
 
 def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
@@ -254,31 +254,9 @@ def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
         "objective": options.objective,
         "measures": inputs.measures(options),
         "training": inputs.training(options),
-        "measuring": inputs.measuring(options),
+        "measuring": inputs.measuring(options, options.seed),
         "repairing": inputs.repairing(options),
     }
-
-
-def _save_models(options: RepairVerb | CompareVerb, result: Repair, model: Recurrent, control: Recurrent | None) -> str:
-    """Save the repaired model where it belongs, and its control where that suffices; returns what to say of it."""
-    refusal = result.refused_because
-    if refusal is not None and refusal.name == "nothing_to_repair":
-        return _NOTHING
-    verb = "repair" if isinstance(options, RepairVerb) else "compare"
-    made = {"verb": verb, "repair_of": options.model, "by": result.intervention, "dose": result.dose}
-    folder = options.out / ("model" if refusal is None else "refused")
-    checkpoints.save(model, folder, provenance=made)
-    said = [f"{'repaired model' if refusal is None else 'refused model, kept for a look'}: {folder}"]
-    if control is not None and _control_suffices(refusal, result):
-        folder = options.out / "control"
-        provenance = {"verb": verb, "training_of": options.model, "control_of": result.intervention}
-        checkpoints.save(control, folder, provenance=provenance)
-        said.append(f"the same training from zero states, which passes: {folder}")
-    return "\n".join(said)
-
-
-def _control_suffices(refusal: Refusal | None, result: Repair) -> bool:
-    return refusal is not None and refusal.name == "plain_training_suffices" and bool(result.control_passes)
 
 
 def run_dose(options: DoseVerb) -> int:
@@ -339,8 +317,10 @@ def run_env(options: EnvVerb) -> int:
 
 def run_quickstart(options: QuickstartVerb) -> int:
     if options.seeds == 1:
-        outputs.claim(options.out, "compare", replace=options.replace)
+        outputs.claim_for_models(options.out, "quickstart", replace=options.replace, reads={})
     outputs.writable(options.out)
+    if options.seeds == 1:  # what a finished run left must not pass for this one's; a stopped one left no result
+        outputs.clear(options.out)
     # On two cores, two jobs of one thread each are faster than one job of two threads; so is training the base alone.
     torch.set_num_threads(1)
     try:
@@ -364,7 +344,7 @@ def run_recipe(options: RecipeVerb) -> int:
         raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
     recipe = recipes.read_recipe(options.recipe)
     recipe = replace(recipe, out=options.out) if options.out else recipe
-    outputs.claim(recipe.out, "compare", replace=options.replace)
+    outputs.claim(recipe.out, "recipe", replace=options.replace)
     outputs.writable(recipe.out)
     try:
         with Reporter() as say:

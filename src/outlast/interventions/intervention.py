@@ -117,5 +117,8 @@ class Intervention(ABC):
 
     @property
     def handed_on_after(self) -> float:
-        """Positions that a state is carried, on average, before another stream starts from it; 0 if none does."""
+        """Positions that a state is carried on, on average, before another stream starts from it.
+
+        0 where none does, and where it is handed on after the window that made it (state passing).
+        """
         return 0.0

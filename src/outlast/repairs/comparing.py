@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
@@ -19,6 +20,7 @@ from outlast.parallel import side_by_side
 from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.plan import Dosed, Progress, picked, plan, points_of
 from outlast.repairs.repairing import both, nothing_to_do, workers
+from outlast.repairs.saving import NOTHING, save_models
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.streams import Split, Streams
@@ -36,6 +38,13 @@ class Compared:
     result: Comparison
     models: dict[str, Recurrent]
     control: Recurrent | None = None
+
+    def save(self, out: Path, made: dict[str, Any]) -> str:
+        """Keep the models of the row that was picked, as `save_models` does; returns what to say of it."""
+        for row in self.result.rows:
+            if row.name == self.result.picked:
+                return save_models(out, row.repair, self.models[row.name], self.control, made)
+        return NOTHING
 
 
 def compare(
@@ -60,7 +69,8 @@ def compare(
 
     Every intervention is looked at on validation streams at every dose, and one of them at one dose is picked
     (`outlast.repairs.picking.pick`). It is the winner if the test streams accept it. The others are measured at the
-    dose that validation would take for them, at the ages that acceptance needs. All are held against one control, that
+    dose that validation would take for them, at fewer ages: their own best reset is looked for up to twice the training
+    context only. All are held against one control, that
     of the picked row. Arguments as for `repair`, and
 
     Args:
@@ -110,12 +120,12 @@ def compare(
             for row, each in enumerate(chosen)
         ],
     )
-    control, alone_measured = made[-1] if wanted else (None, None)
+    control = made[-1] if wanted else None
     rows = [
         CompareRow(
             name,
             _figures(each, validation),
-            todo.judge(each, after, before, points_of(several, validation), guards_before, alone_measured, repaired),
+            todo.judge(each, after, before, points_of(several, validation), guards_before, control, repaired),
         )
         for name, each, several, (repaired, after) in zip(names, chosen, doses, made, strict=False)
     ]
@@ -128,7 +138,7 @@ def compare(
         outlast=VERSION,
     )
     models = {row.name: repaired for row, (repaired, _) in zip(rows, made, strict=False)}
-    return Compared(made[best][0] if won else None, result, models, control)
+    return Compared(made[best][0] if won else None, result, models, control[0] if control else None)
 
 
 def _figures(dosed: Dosed, validation: Validation) -> dict[str, float]:

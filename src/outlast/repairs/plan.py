@@ -23,7 +23,7 @@ from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal
 from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, pick
 from outlast.repairs.settings import RepairSettings
-from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair
+from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair, ShortContext
 from outlast.streams import Split, Streams, split
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
@@ -162,24 +162,34 @@ class Plan:
         before: Evaluation,
         points: list[DosePoint],
         guards_before: Mapping[str, Evaluation],
-        control: Evaluation | None,
+        control: tuple[Recurrent, Evaluation] | None,
         model: Recurrent,
     ) -> Repair:
-        """The record of a repair, from what was measured on test streams; `model` is measured on the guards."""
+        """The record of a repair, from what was measured on test streams; the guards are measured here."""
         change = functools.partial(short_context, measure=self.main, ages=self.repairing.short_ages)
-        guards = {}
-        for name, streams in self.guards.items():
-            guarded = self.evaluate(model, streams, f"{after.model['name']} on guard {name}", None, ends_only=True)
-            guards[name] = change(curve_of(guards_before[name]), curve_of(guarded))
-        short, gain = change(curve_of(before), curve_of(after)), benefit(before, after, control)
+
+        def guarded(one: Recurrent, name: str) -> dict[str, ShortContext]:
+            return {
+                guard: change(
+                    curve_of(guards_before[guard]),
+                    curve_of(self.evaluate(one, streams, f"{name} on guard {guard}", None, ends_only=True)),
+                )
+                for guard, streams in self.guards.items()
+            }
+
+        guards, alone = guarded(model, after.model["name"]), control[1] if control else None
+        short, gain = change(curve_of(before), curve_of(after)), benefit(before, after, alone)
         because = refusal(short, gain, after, self.main, guards)
         passes = None
-        if control is not None:
-            alone = change(curve_of(before), curve_of(control))
-            passes = refusal(alone, benefit(before, control), control, self.main) is None
+        if control is not None and alone is not None:
+            its_short, its_gain = change(curve_of(before), curve_of(alone)), benefit(before, alone)
+            passes = refusal(its_short, its_gain, alone, self.main) is None
+            if passes and self.guards:
+                its_guards = guarded(control[0], alone.model["name"])
+                passes = refusal(its_short, its_gain, alone, self.main, its_guards) is None
         return Repair(
             intervention=dosed.trained.described,
-            steps=self.training.steps,
+            steps=dosed.trained.record.get("steps", 0),
             before=before,
             after=after,
             short_context=short,
@@ -189,7 +199,7 @@ class Plan:
             training=dosed.trained.record,
             dose=dosed.dose,
             doses=points,
-            control=control,
+            control=alone,
             control_passes=passes,
             guards=guards,
             outlast=VERSION,
@@ -261,7 +271,7 @@ def plan(
         data=parts,
         validation=_as_old_as(parts, train_context, measuring.max_length),
         train_context=train_context,
-        objective=_anchored(wanted, model, parts.train, repairing),
+        objective=_anchored(wanted, model, parts.train, judged_by[0], repairing),
         measures=judged_by,
         training=training if steps is None else replace(training, steps=steps),
         measuring=measuring,
@@ -271,12 +281,14 @@ def plan(
     )
 
 
-def _anchored(wanted: Objective | str | None, model: Recurrent, train: Streams, how: RepairSettings) -> Objective:
+def _anchored(
+    wanted: Objective | str | None, model: Recurrent, train: Streams, main: Measure, how: RepairSettings
+) -> Objective:
     """The objective, with rows that start from zero held to the untouched model (which distillation does anyway)."""
     goal = wanted if wanted is not None and not isinstance(wanted, str) else objective(wanted, model, train)
     if how.anchor == 0 or isinstance(goal, SelfDistillation):
         return goal
-    kind = "squared" if outputs_of(train) == "values" else "kl"
+    kind = {"values": "squared", "embeddings": "cosine"}.get(outputs_of(train, main), "kl")
     return anchored(goal, model, kind, how.anchor, how.labels)
 
 
@@ -290,8 +302,8 @@ def _as_old_as(parts: Split, train_context: int, max_length: int | None) -> Stre
     if validation.warm_up or validation.before is None:
         return validation
     _, tested = usable(parts.test, train_context, max_length)
-    segments, length = usable(validation, train_context, max_length)
+    _, length = usable(validation, train_context, max_length)
     missing = tested - length
-    if segments.recording is None or missing <= 0:
+    if missing <= 0:
         return validation
     return validation.cut(length, warm_up=min(missing, int(validation.before.min())))

@@ -151,10 +151,11 @@ def _concluded(
     doses = [todo.doses(each, seen) for each in trained]
     chosen = [each[picked(each, validation)] for each in doses]
     measured = [todo.measure(each, ends_only=False) for each in chosen]
-    control, alone = measured[1] if len(measured) > 1 else (None, None)
+    control = measured[1] if len(measured) > 1 else None
     model, after = measured[0]
     points = points_of(doses[0], validation)
-    return Repaired(model, todo.judge(chosen[0], after, before, points, guards_before, alone, model), control)
+    judged = todo.judge(chosen[0], after, before, points, guards_before, control, model)
+    return Repaired(model, judged, control[0] if control else None)
 
 
 def both(todo: Plan, jobs: int) -> tuple[Evaluation, Evaluation]:

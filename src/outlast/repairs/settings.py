@@ -15,7 +15,7 @@ class RepairSettings:
 
     Args:
         anchor: weight of the divergence from the untouched model on rows that start from zero; 0: they only learn.
-        labels: weight of the objective on those rows.
+        labels: weight of the objective on those rows. Distillation holds them itself: it has neither of the two.
         doses: how far from the base to the repaired model the weights may go; validation chooses one of them.
         control: whether the same training from zero states is made and measured too. Without it nobody knows what the
             starts gained and what the training did.
@@ -37,6 +37,12 @@ class RepairSettings:
                 f"an anchor of {self.anchor:g} and labels of {self.labels:g}",
                 "weights of 0 or more, one of them above",
                 "4 and 1 are the usual choice",
+            )
+        if self.anchor == 0 and self.labels != 1:
+            raise InputError(
+                f"labels of {self.labels:g} without an anchor",
+                "a weight of the labels beside that of an anchor",
+                "leave the labels at 1, or give an anchor above 0",
             )
         if not self.doses or not all(0 < dose <= 1 for dose in self.doses):
             raise InputError(

@@ -136,8 +136,8 @@ def dose_hint() -> str:
         "Validation streams. Each point is the repair with that share of its change of the weights: further left it "
         "costs short contexts less, further down it gains more at the oldest age. Bars are 95\u00a0% intervals of the "
         "change; those of the loss are in the table, as wide as streams differ from one another and not as doses do. "
-        "The dashed line is what short contexts of the test streams may lose. A dose is within the margin if its "
-        "change and twice the half-width of its interval are."
+        "The dashed line is what short contexts of the test streams may lose. A dose is within the margin if the upper "
+        "end is that the change has on typical streams (the interval of a trimmed mean)."
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from outlast.repairs import RepairSettings
 from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context, saved
 from outlast.reporting.numbers import integer
@@ -29,6 +31,11 @@ class _Refused:
         """The command that repairs once more, changed by `options`."""
         how = intervention or _intervention(self.repair)
         told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
+        rate = self.repair.training.get("learning_rate")
+        if isinstance(rate, int | float) and not any("--learning-rate" in option for option in options):
+            told.append(f"--learning-rate {rate:g}")
+        if self.repair.guards:
+            told.append(f"--guard {shlex.join(self.repair.guards)}")
         return command("repair", self.base.settings, context(self.base), *told)
 
     def longer(self) -> str:
@@ -113,7 +120,7 @@ def _short_context_lost(refused: _Refused) -> list[Step]:
         Step(
             f"Hold short contexts closer to the untouched model (a stronger anchor), and let validation also choose "
             f"smaller doses than {smallest:g}, which cost less and keep most of the gain.{where}",
-            refused.again(f"--anchor 4 --doses {smallest / 2:g} {smallest:g}"),
+            refused.again(f"--anchor {4 * RepairSettings().anchor:g} --doses {smallest / 2:g} {smallest:g}"),
         )
     ]
 

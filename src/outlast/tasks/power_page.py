@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.results import CompareRow, Comparison
+from outlast.results import CompareRow, Comparison, Evaluation
 from outlast.tasks.pages import (
     comparisons_in,
     outcome,
@@ -43,8 +43,12 @@ def _intro(runs: dict[str, Comparison]) -> str:
         f"learning rates; every repair got {' or '.join(f'{n:,}' for n in steps)} steps. {base.oldest.n} test streams "
         f"of {base.data['length_used']:,} minutes, measured at ages {base.oldest.age[0]:,} to "
         f"{base.oldest.age[1] - 1:,}. Losses are {base.measure.replace('_', ' ')} in {base.unit}; intervals are "
-        f"simultaneous 95 % over streams.\n\nOf {len(runs)} bases {len(failing)} fail{whom}."
+        f"95 % over {_units(base)}.\n\nOf {len(runs)} bases {len(failing)} fail{whom}."
     )
+
+
+def _units(base: Evaluation) -> str:
+    return f"{len(set(base.blocks))} blocks of neighbouring streams" if base.blocks else "streams"
 
 
 def _summary(runs: dict[str, Comparison]) -> str:

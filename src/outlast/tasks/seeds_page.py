@@ -23,7 +23,12 @@ def seeds_figures(results: dict[int, Comparison], seconds: Sequence[float]) -> l
     repaired = {seed: result for seed, result in results.items() if result.rows}
     parts = [_intro(results, seconds), _bases(results)]
     if repaired:
-        parts += [_picks(results), _means(repaired), _outcomes(results), _interventions(list(repaired.values()))]
+        parts += [
+            _picks(results),
+            _means(repaired, len(results)),
+            _outcomes(results),
+            _interventions(list(repaired.values())),
+        ]
     return parts
 
 
@@ -93,8 +98,8 @@ def _pick_cells(seed: int, result: Comparison) -> list[str]:
     ]
 
 
-def _means(results: dict[int, Comparison]) -> str:
-    """What the picks do on average, over seeds and over the blocks of the test streams."""
+def _means(results: dict[int, Comparison], seeds: int) -> str:
+    """What the picks do on average, over seeds and over the blocks of the test streams; `seeds` were run."""
     repairs = [picked(result).repair for result in results.values()]
     rows = []
     for name, values in {
@@ -103,28 +108,28 @@ def _means(results: dict[int, Comparison]) -> str:
             repair.short_context.by_bands[0] / _by_bands(repair.before) for repair in repairs
         ],
     }.items():
-        low, high = _over_seeds(values)
-        rows.append([name, f"{100 * np.mean(values):+.2f} %", f"{100 * low:+.2f} to {100 * high:+.2f} %", ""])
+        percent = [100 * value for value in values]
+        rows.append([name, f"{np.mean(percent):+.2f} %", _over_seeds(percent, "+.2f", " %"), ""])
     rivals = {"base": "the base", "periodic_reset": "the base, reset", "overlapping_reset": "two copies"}
     rivals |= {"control": "the control", "control_reset": "the control, reset"}
     for name, words in rivals.items():
         if any(name not in repair.benefit.rivals for repair in repairs):
             continue
         values = [repair.benefit.rivals[name][0] for repair in repairs]
-        low, high = _over_seeds(values)
         both = _crossed(repairs, name)
         crossed = f"{both.low:+.4f} to {both.high:+.4f}" if both else ""
-        rows.append([f"oldest age against {words}", f"{np.mean(values):+.4f}", f"{low:+.4f} to {high:+.4f}", crossed])
+        rows.append([f"oldest age against {words}", f"{np.mean(values):+.4f}", _over_seeds(values), crossed])
     head = ["mean over the picks", "", "interval over seeds", "over seeds and blocks"]
     accepted = sum(repair.accepted for repair in repairs)
-    return f"Accepted: {accepted} of {len(results)}.\n\n" + table(head, rows)
+    return f"Accepted: {accepted} of {seeds}.\n\n" + table(head, rows)
 
 
-def _over_seeds(values: Sequence[float]) -> tuple[float, float]:
+def _over_seeds(values: Sequence[float], form: str = "+.4f", unit: str = "") -> str:
+    """The interval over seeds; one seed has none."""
     if len(values) < 2:
-        return values[0], values[0]
+        return "–"
     interval = mean_interval(np.array(values))
-    return interval.low, interval.high
+    return f"{interval.low:{form}} to {interval.high:{form}}{unit}"
 
 
 def _crossed(repairs: Sequence[Repair], rival: str) -> Interval | None:
