@@ -16,7 +16,7 @@ import outlast
 from cli.workshop import AVERAGING, LEARN, LEVELS, MEASURE, Outcome, Run, files
 from outlast.cli.options import CompareVerb, Repairing, RepairVerb
 from outlast.repairs import RepairSettings
-from outlast.results import Comparison, Refusal, Repair
+from outlast.results import Comparison, Refusal, Repair, load_as, save_result
 
 REFUSED = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")
 SUFFICES = ("--model", "mymod:averaging_wrong_from_the_start", *LEVELS, *LEARN, "--anchor", "0")
@@ -142,12 +142,20 @@ Told = Callable[[Repair], Repair]
     ("told", "saved"),
     [
         (lambda done: done, {"model"}),
-        (lambda done: _refused(done, "no_benefit", passes=True), {"refused"}),
+        (lambda done: _refused(done, "no_benefit", passes=False), {"refused"}),
+        (lambda done: _refused(done, "short_context_lost", passes=True), {"refused", "control"}),
         (lambda done: _refused(done, "plain_training_suffices", passes=False), {"refused"}),
         (lambda done: _refused(done, "plain_training_suffices", passes=True), {"refused", "control"}),
         (lambda done: _refused(done, "nothing_to_repair", passes=None), set()),
     ],
-    ids=["accepted", "no benefit", "neither passes", "control passes", "nothing to repair"],
+    ids=[
+        "accepted",
+        "no benefit",
+        "only the control keeps them",
+        "neither passes",
+        "control passes",
+        "nothing to repair",
+    ],
 )
 def test_where_models_go(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, told: Told, saved: set[str]) -> None:
     def changed(*arguments: Any, **named: Any) -> Any:
@@ -233,22 +241,30 @@ def test_a_dose_of_a_module_of_ones_own(run: Run, here: Path) -> None:
 
 
 def test_the_quickstart_that_ran_to_its_end_is_done(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a repair was accepted or not; and a model that an earlier run left does not pass for this one's."""
-    results = {}
+    """Whether a repair was accepted or not; and what an earlier run left does not pass for this one's."""
+    results: dict[str, Comparison] = {}
     for name, words in {"won": AVERAGING, "lost": REFUSED}.items():
         run("compare", *words, *COMPARED, "--out", name)
-        results[name] = outlast.load_result(name)
-    assert results["won"].winner is not None  # pyright: ignore[reportAttributeAccessIssue]
-    assert results["lost"].winner is None  # pyright: ignore[reportAttributeAccessIssue]
+        results[name] = load_as(here / name, Comparison)
+    assert results["won"].winner is not None
+    assert results["lost"].winner is None
 
     def quick(name: str) -> Outcome:
         monkeypatch.setattr("outlast.cli.verbs.quickstart", lambda *arguments: results[name])
         return run("quickstart", "--out", "won")
 
-    won = quick("won")
-    assert won.status == 0
-    assert won.out.endswith("report: won/report.html\n")
-    assert (here / "won" / "model" / "outlast.json").exists()
-    lost = quick("lost")
-    assert lost.status == 0
+    before = (here / "won" / "result.json").read_bytes()
+    mixed = quick("won")
+    assert mixed.status == 2
+    assert "of kind 'compare'" in mixed.err
+    assert (here / "won" / "result.json").read_bytes() == before
+    base = results["won"].base
+    stamped = replace(base, settings={**base.settings, "command": {"verb": "quickstart"}})
+    save_result(replace(results["won"], base=stamped), here / "won" / "result.json")
+    assert run("compare", *AVERAGING, *COMPARED, "--out", "won").status == 2
+    for name in results:
+        done = quick(name)
+        assert done.status == 0
+        assert done.out.endswith("report: won/report.html\n")
     assert not (here / "won" / "model").exists()
+    assert not (here / "won" / "result.json").exists()

@@ -277,7 +277,7 @@ def test_no_verb_is_wrong_and_shows_them_all(run: Run) -> None:
 def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
     far = run("evaluate", "--model", "mymod:far_off", *MEASURE)
     assert "warning: within its training context the model is no better (squared error" in far.err
-    assert "always guessing the training mean" in far.err
+    assert "always guessing the mean of these targets" in far.err
     assert "warning" not in run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out").err
     assert "warning" in run("repair", "--model", "mymod:far_off", *MEASURE, "--steps", "2").err
     assert "warning" in run("diagnose", "--model", "mymod:far_off", *MEASURE).err
@@ -288,9 +288,9 @@ def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
     assert measured.short is not None
     guess = measured.guesses["constant"]
     for name, words in {
-        "cross_entropy": "guessing by how frequent each class is in training",
+        "cross_entropy": "guessing by how frequent each class is among these targets",
         "error_rate": "always guessing the most frequent class",
-        "squared_error": "always guessing the training mean",
+        "squared_error": "always guessing the mean of these targets",
         "absolute_error": "always guessing the training median",
     }.items():
         as_good = replace(measured, measure=name, guesses={"constant": replace(guess, loss=measured.short.loss)})
