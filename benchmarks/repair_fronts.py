@@ -13,10 +13,11 @@ import argparse
 import copy
 import functools
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from outlast import checkpoints
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.intervals import mean_interval
-from outlast.interventions import Carry, Intervention, control_of, state_passing, tbtt
+from outlast.interventions import Carry, Intervention, Zero, control_of, state_passing, tbtt
 from outlast.measures import divergence
 from outlast.model import Recurrent
 from outlast.objectives import Anchored, CrossEntropy, Objective, anchored
@@ -39,15 +40,16 @@ from outlast.state import leaves, rebuild
 from outlast.streams import Batch, Split
 from outlast.tasks import task
 from outlast.tasks.pages import named_marks, put_figures, table
-from outlast.training import fit
+from outlast.training import TrainSettings, fit
 from outlast.verdicts import curve_of
 
 POWER = task("power")
 SEEDS = (0, 1, 2, 3, 4)
 DOSES = (1.0, 0.75, 0.5)
-STEPS = POWER.repairing.steps
+STEPS = 800
+"""Of every method: fewer than the quickstart's, so that all methods on five seeds fit into some forty minutes."""
 RATE = POWER.repairing.learning_rate
-MEASURING = EvalSettings(targets=1024, ends_only=True)
+MEASURING = EvalSettings(targets=512, ends_only=True)
 YOUNG = 16
 RULE = Carry(expected_run=10_240)
 HALF = replace(RULE, zero_share=0.5)
@@ -121,6 +123,7 @@ class Method:
         looked_at: steps at which the model on its way is kept too, as if training had been stopped there.
         only: parts of the names of the parameters that learn; empty: all do.
         learned_start: whether the model also learns its initial state.
+        window: positions of a training window; longer ones come with fewer rows.
     """
 
     name: str
@@ -130,12 +133,21 @@ class Method:
     looked_at: tuple[int, ...] = ()
     only: tuple[str, ...] = ()
     learned_start: bool = False
-    settings: dict[str, Any] = field(default_factory=dict)
+    window: int = POWER.train_context
+
+    def training(self, seed: int) -> TrainSettings:
+        rows = POWER.repairing.batch_size * POWER.train_context // self.window
+        return replace(POWER.repairing, steps=STEPS, batch_size=rows, learning_rate=self.rate, seed=seed)
+
+    def about(self) -> dict[str, Any]:
+        """By what kept results are known to be this method's."""
+        rule = self.rule.describe()
+        return json.loads(json.dumps({"name": self.name, "rule": rule, "training": asdict(self.training(0))}))
 
 
 LABELS_AND_KL = functools.partial(held, 4.0, 1.0)
 METHODS = (
-    Method("plain", looked_at=(100, 200, 400, 800)),
+    Method("plain", looked_at=(100, 200, 400)),
     Method("plain, half the rows from zero", HALF),
     Method("labels and KL × 1", objective=functools.partial(held, 1.0, 1.0)),
     Method("labels and KL × 4", objective=LABELS_AND_KL),
@@ -150,6 +162,8 @@ METHODS = (
     Method("labels and KL × 4, state passing", state_passing(), LABELS_AND_KL),
     Method("labels and KL × 4, control", control_of(RULE), LABELS_AND_KL),
     Method("plain, control", control_of(RULE)),
+    Method("windows of 256 from zero, as many tokens", Zero(), window=256),
+    Method("windows of 1,024 from zero, as many tokens", Zero(), window=1024),
 )
 
 
@@ -187,8 +201,17 @@ def run_seed(out: Path, seed: int) -> None:
         save_result(result, whole / "result.json")
     for number, method in enumerate(METHODS):
         mine = folder / f"{number:02d}"
-        if not (mine / "about.json").exists():
+        if not made_by(method, mine):
             run_method(method, seed, base, data, mine)
+
+
+def made_by(method: Method, folder: Path) -> bool:
+    """Whether the folder holds this method's results; another's, or those of other settings, are removed."""
+    path = folder / "about.json"
+    if path.exists() and json.loads(path.read_text())["method"] == method.about():
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
 
 
 def run_method(method: Method, seed: int, base: Recurrent, data: Split, folder: Path) -> None:
@@ -202,10 +225,15 @@ def run_method(method: Method, seed: int, base: Recurrent, data: Split, folder: 
         if step in method.looked_at:
             on_the_way[step] = copy.deepcopy(model)
 
-    settings = replace(POWER.repairing, learning_rate=method.rate, seed=seed)
     began = time.monotonic()
     losses = fit(
-        model, data.train, method.objective(base, model), method.rule, POWER.train_context, settings, progress=look
+        model,
+        data.train,
+        method.objective(base, model),
+        method.rule,
+        method.window,
+        method.training(seed),
+        progress=look,
     )
     seconds = time.monotonic() - began
     for dose in DOSES:
@@ -213,7 +241,7 @@ def run_method(method: Method, seed: int, base: Recurrent, data: Split, folder: 
         measured(dosed, data, Kept(folder, dose).path, training=dose == 1.0)
     for step, early in on_the_way.items():
         measured(early, data, folder / f"step-{step}")
-    about = {"name": method.name, "seconds": seconds, "last_loss": losses[-1][1]}
+    about = {"method": method.about(), "seconds": seconds, "last_loss": losses[-1][1]}
     write_atomically(folder / "about.json", json.dumps(about))
     print(f"seed {seed}: {method.name}, {seconds:.0f} s", flush=True)
 

@@ -291,7 +291,7 @@ def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
         "cross_entropy": "guessing by how frequent each class is among these targets",
         "error_rate": "always guessing the most frequent class",
         "squared_error": "always guessing the mean of these targets",
-        "absolute_error": "always guessing the training median",
+        "absolute_error": "always guessing the median of these targets",
     }.items():
         as_good = replace(measured, measure=name, guesses={"constant": replace(guess, loss=measured.short.loss)})
         assert f"({name.replace('_', ' ')} {measured.short.loss:.4g}) than {words}" in str(
