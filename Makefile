@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: air bench browser install quickstart quickstart-blind quickstart-arithmetic repair-fronts families regimes regimes-families recall speech speech-table \
-	diagnosis-study forecast-study test lint clean
+.PHONY: air bench browser clean diagnosis-study families forecast-study install lint quickstart quickstart-arithmetic \
+	quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all
 
 install: .venv/installed
 
@@ -76,6 +76,10 @@ test: lint browser
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/python -m pytest -n 2
+
+# Kills, wheels: what takes minutes.
+test-all: test
+	$(BIN)/python -m pytest -m long
 
 clean:
 	rm -rf .venv runs

@@ -22,7 +22,7 @@ def readings(rows: int, seed: int = 0) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--out", type=Path, default=Path("readings.csv"))
     options = parser.parse_args()
     header = "power,temperature,speed"

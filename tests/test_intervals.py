@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from outlast.intervals import mean_interval, streams_to_decide
+from outlast.intervals import crossed_interval, every_other, mean_interval, streams_to_decide, trimmed_interval
 from outlast.measures import CROSS_ENTROPY, ERROR_RATE
 from outlast.verdicts import Curve, cross_fitted_best, judge, overlap_losses, reset_losses
 
@@ -162,3 +162,60 @@ def test_resets_are_read_off_gapless_bands_weighted_by_width():
     periods, values = overlap_losses(Curve(BANDS, losses, T))
     assert periods == [2, 4, 8, 16]
     np.testing.assert_array_equal(values[:, 0], [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("n", [8, 10, 40])
+def test_a_trimmed_interval_covers_the_centre_and_one_odd_unit_hardly_moves_it(n):
+    random = np.random.default_rng(n)
+    values = random.normal(3, 2, (3000, n))
+    covered = np.mean([each.low <= 3 <= each.high for each in map(trimmed_interval, values)])
+    assert 0.93 < covered < 0.97
+    odd = values[0].copy()
+    odd[0] = 1e6
+    assert trimmed_interval(odd).high < values[0].max() + 10
+    assert mean_interval(odd).mean > 1e4
+
+
+def test_a_trimmed_interval_trims_whole_blocks():
+    """Two segments of one odd block are one odd unit."""
+    blocks = np.repeat(np.arange(10), 2)
+    values = np.where(blocks == 3, 50.0, 1.0) + 0.01 * np.arange(20)
+    assert trimmed_interval(values, blocks, share=0.05).high < 2
+    assert trimmed_interval(values, share=0.05).high > 2
+
+
+@pytest.mark.parametrize(("of_rows", "of_columns"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_a_crossed_interval_covers_the_mean_whichever_of_both_scatters(of_rows, of_columns):
+    """Seeds and blocks are both samples: taking only one of them as such covers far less."""
+    random = np.random.default_rng(4)
+    covered, by_rows = [], []
+    for _ in range(1500):
+        values = random.normal(0, 1, (10, 16)) + of_rows * random.normal(0, 1, (10, 1))
+        values += of_columns * random.normal(0, 1, (1, 16))
+        each, alone = crossed_interval(values), mean_interval(values.mean(1))
+        covered.append(each.low <= 0 <= each.high)
+        by_rows.append(alone.low <= 0 <= alone.high)
+    assert np.mean(covered) > 0.93
+    if of_columns:
+        assert np.mean(by_rows) < 0.9
+
+
+def test_halves_never_split_a_block():
+    blocks = np.array([5, 5, 2, 2, 2, 9, 7, 7])
+    first = every_other(len(blocks), blocks)
+    assert all(len(set(first[blocks == block])) == 1 for block in blocks)
+    assert 0 < first.sum() < len(first)
+    assert every_other(5).tolist() == [True, False, True, False, True]
+
+
+def test_a_cross_fitted_best_is_unbiased_where_segments_of_a_block_say_the_same():
+    """Halves that split blocks would choose for themselves: nine tenths of the noise are common to a block."""
+    random = np.random.default_rng(5)
+    blocks = np.repeat(np.arange(8), 4)
+    bias = {True: [], False: []}
+    for _ in range(2000):
+        noise = np.sqrt(0.9) * random.normal(0, 1, (5, 8))[:, blocks] + np.sqrt(0.1) * random.normal(0, 1, (5, 32))
+        for known, found in bias.items():
+            found.append(cross_fitted_best(noise, blocks if known else None)[0].mean())
+    assert abs(np.mean(bias[True])) < 4 * np.std(bias[True]) / np.sqrt(2000)
+    assert np.mean(bias[False]) < -0.2

@@ -68,8 +68,8 @@ def trimmed_interval(values: np.ndarray, blocks: np.ndarray | None = None, share
     """The interval of the trimmed mean at 95 %: what holds without the oddest units (Tukey and McLaughlin 1963).
 
     Args:
-        values: one value a stream, (n,).
-        blocks: as for `mean_interval`; whole blocks are then the units that are trimmed.
+        values: one value a stream, (n,), n ≥ 2.
+        blocks: as for `mean_interval`, at least two of them; whole blocks are then the units that are trimmed.
         share: of the units that are left out at either end, rounded up; at least three units stay.
     """
     units = np.asarray(values, np.float64)

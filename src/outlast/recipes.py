@@ -288,7 +288,12 @@ class _Unit:
             checkpoints.save(
                 model, self.folder / "models" / slug(name), provenance={"repair_of": str(self.folder / "base")}
             )
-        base = replace(done.result.base, model={**done.result.base.model, "name": self.name})
+        command = {"command": {"verb": "recipe", "model": str(self.folder / "base")}}
+        base = replace(
+            done.result.base,
+            model={**done.result.base.model, "name": self.name},
+            settings={**done.result.base.settings, **command},
+        )
         result = replace(done.result, base=base)
         write_report([result], self.folder / "report.html")
         save_result(result, target)
