@@ -44,6 +44,15 @@ def test_an_accepted_repair() -> None:
     assert sentences.badge(repair) == ("good", "Repair accepted")
 
 
+def test_an_age_that_only_may_have_got_worse_is_told_so() -> None:
+    lost = REFUSED["one age lost"]
+    assert "short contexts got worse at one age" in sentences.headline(lost)
+    unclear = replace(lost.short_context, worst_difference=-0.02)
+    assert "short contexts may have got worse at one age: age 0 changed by −" in sentences.headline(
+        replace(lost, short_context=unclear)
+    )
+
+
 def test_without_a_control_it_is_said_what_is_not_known() -> None:
     repair = example.repair()
     assert "its starts gained" not in sentences.headline(repair)
@@ -135,7 +144,7 @@ def test_a_refusal_says_why_with_its_figures(case: str, words: str) -> None:
         (
             "short_context_lost",
             "outlast repair --model runs/base --data power.csv --train-context 64 --intervention tbtt --steps 400 "
-            "--anchor 4 --doses 0.25 0.5",
+            "--anchor 16 --doses 0.25 0.5",
         ),
         ("no_benefit", "model = outlast.with_reset(model, every=128, overlap=True)"),
         (
@@ -252,7 +261,7 @@ def test_a_comparison_without_a_winner_names_what_was_picked() -> None:
         "No repair was accepted, because of carry(expected_run=1280), the best of 5 on validation: short contexts got "
         "worse: ages 0 to 63"
     )
-    assert "--anchor 4" in codes(comparison)[0]
+    assert "--anchor 16" in codes(comparison)[0]
     assert "none was tried" in sentences.headline(replace(comparison, rows=[], picked=None))
     assert "fitted_noise(source=carried) would pass" in sentences.lead(comparison)
     assert "choosing by luck" in sentences.lead(comparison)

@@ -21,7 +21,7 @@ from outlast.model import Recurrent
 from outlast.objectives import Objective, SelfDistillation, anchored, objective
 from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal, short_context
 from outlast.repairs.dose import with_dose
-from outlast.repairs.picking import Candidate, Validation, cost, pick
+from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair, ShortContext
 from outlast.streams import Split, Streams, split
@@ -224,13 +224,14 @@ class Plan:
 
 def points_of(doses: Sequence[Dosed], validation: Validation) -> list[DosePoint]:
     """The dose curve of one repair, as validation sees it."""
-    base = curve_of(doses[0].seen)
+    base, candidates = curve_of(doses[0].seen), [each.candidate for each in doses]
+    allowed = validation.margin - optimism(candidates, validation)
     return [
         DosePoint(
             each.dose,
             base.interval(each.candidate.short).triple,
             base.interval(each.candidate.oldest).triple,
-            kept=cost(each.candidate, validation) <= validation.margin,
+            kept=cost(each.candidate, validation) <= allowed,
         )
         for each in doses
     ]

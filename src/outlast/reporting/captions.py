@@ -137,7 +137,8 @@ def dose_hint() -> str:
         "costs short contexts less, further down it gains more at the oldest age. Bars are 95\u00a0% intervals of the "
         "change; those of the loss are in the table, as wide as streams differ from one another and not as doses do. "
         "The dashed line is what short contexts of the test streams may lose. A dose is within the margin if the upper "
-        "end is that the change has on typical streams (the interval of a trimmed mean)."
+        "end is that the change has on typical streams (the interval of a trimmed mean), once what choosing among "
+        "doses flatters is taken off the margin."
     )
 
 

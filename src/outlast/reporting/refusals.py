@@ -85,8 +85,9 @@ def _short_context_lost(repair: Repair) -> str:
     where = f"on the guard data {guard} " if guard else ""
     if short.high <= short.margin:
         value, highest, allowed = worst_change(short, repair.before)
+        got = "got worse" if 2 * short.worst_difference > short.worst_high else "may have got worse"
         return (
-            f"{where}short contexts got worse at one age: {terms.ages(short.worst_band)} changed by {value} (up to "
+            f"{where}short contexts {got} at one age: {terms.ages(short.worst_band)} changed by {value} (up to "
             f"{highest}), and one band of ages may lose {allowed}"
         )
     value, interval, allowed = short_change(short, repair.before)

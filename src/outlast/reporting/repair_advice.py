@@ -13,6 +13,7 @@ from outlast.reporting.commands import Step, command, context, saved
 from outlast.reporting.numbers import integer
 from outlast.reporting.terms import level, unit
 from outlast.results import Comparison, Evaluation, Refusal, Repair
+from outlast.training import TrainSettings
 
 _BY_NAME = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
 """What the command line calls interventions."""
@@ -32,7 +33,8 @@ class _Refused:
         how = intervention or _intervention(self.repair)
         told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
         rate = self.repair.training.get("learning_rate")
-        if isinstance(rate, int | float) and not any("--learning-rate" in option for option in options):
+        usual = rate in (None, TrainSettings().learning_rate)
+        if not usual and not any("--learning-rate" in option for option in options):
             told.append(f"--learning-rate {rate:g}")
         if self.repair.guards:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
