@@ -202,8 +202,16 @@ def write_table(path: Path, columns: Iterable[Iterable[object]]) -> None:
     path.write_text(f"power,phase,noise\n{rows}\n")
 
 
-def start(words: Sequence[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
-    """A command in a process of its own."""
+def start(
+    words: Sequence[str], folder: Path, preexec_fn: Callable[[], object] = lambda: None, **more: Any
+) -> subprocess.Popen[str]:
+    """A command in a process of its own; `preexec_fn` is called in it before it begins."""
+
+    def begin() -> None:
+        # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        preexec_fn()
+
     return subprocess.Popen(
         [sys.executable, "-m", "outlast", *words],
         cwd=folder,
@@ -211,8 +219,7 @@ def start(words: Sequence[str], folder: Path, **more: Any) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=begin,
         **more,
     )
 
