@@ -122,15 +122,19 @@ GUARDED: dict[str, Guarded] = {
     ),
 }
 
-FORECAST = lambda age: -0.5 + 0.08 * torch.log2(age.clamp(1, T))  # noqa: E731
-"""Worse than repeating the newest value, and the less so the more was read."""
-LOST = flat_from(FORECAST, T, -1.0)
+
+def forecast(age: Tensor) -> Tensor:
+    """Worse than repeating the newest value, and the less so the more was read."""
+    return -0.5 + 0.08 * torch.log2(age.clamp(1, T))
+
+
+LOST = flat_from(forecast, T, -1.0)
 
 VALUES: dict[str, More] = {
-    "a forecast that has become persistence": More(LOST, flat_from(FORECAST, T, 0.0), LOST, "stopped_reading"),
-    "a forecast that is better than persistence": More(LOST, flat_from(FORECAST, T, 0.3), LOST, "accepted"),
+    "a forecast that has become persistence": More(LOST, flat_from(forecast, T, 0.0), LOST, "stopped_reading"),
+    "a forecast that is better than persistence": More(LOST, flat_from(forecast, T, 0.3), LOST, "accepted"),
     "a forecast that is worse than persistence still": More(
-        LOST, flat_from(FORECAST, T, -0.05), LOST, "stopped_reading"
+        LOST, flat_from(forecast, T, -0.05), LOST, "stopped_reading"
     ),
     "a forecast that was robust": More(always(0.5), always(0.6), always(0.5), "nothing_to_repair", passes=None),
 }
