@@ -22,7 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from outlast.environment import environment, flush_denormals, tune_allocator
+from outlast.cli.environment import environment, flush_denormals, tune_allocator
 
 ALLOCATOR = tune_allocator()
 

@@ -26,12 +26,12 @@ from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, Zero
 from outlast.model import InputSpec, Recurrent
-from outlast.objectives import objective
 from outlast.results import Diagnosis, load_result, save_result
 from outlast.streams import Split, Streams
 from outlast.tasks import task
 from outlast.tasks.pages import put_figures
 from outlast.training import TrainSettings, fit
+from outlast.training.objectives import objective
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from diagnosis.planted_causes import Averaging, Hybrid, T, far_averages, levels, parted, wandering

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from outlast import checkpoints
+from outlast.diagnosis.forecast import SEEN, forecast, noise_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import Recurrent
-from outlast.prediction import SEEN, forecast, noise_of
 from outlast.results import Evaluation, write_atomically
 from outlast.streams import Streams
 from outlast.tasks.pages import put_figures, with_ends

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast import scan
-from outlast.environment import environment
+from outlast.cli.environment import environment
 
 Results = tuple[Tensor, ...]
 FURTHEST = 2e-2

@@ -27,12 +27,11 @@ from torch import Tensor, nn
 
 from outlast import checkpoints
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.measures import divergence
+from outlast.evaluation.verdicts import curve_of
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, Intervention, Zero, control_of, state_passing, tbtt
-from outlast.measures import divergence
 from outlast.model import Recurrent
-from outlast.objectives import Anchored, CrossEntropy, Objective, anchored
-from outlast.quickstart import trained_base
 from outlast.repairs import with_dose
 from outlast.repairs.acceptance import age_weights
 from outlast.results import Evaluation, load_as, save_result, write_atomically
@@ -40,8 +39,9 @@ from outlast.state import leaves, rebuild
 from outlast.streams import Batch, Split
 from outlast.tasks import task
 from outlast.tasks.pages import named_marks, put_figures, table
+from outlast.tasks.quickstart import trained_base
 from outlast.training import TrainSettings, fit
-from outlast.verdicts import curve_of
+from outlast.training.objectives import Anchored, CrossEntropy, Objective, anchored
 
 POWER = task("power")
 SEEDS = (0, 1, 2, 3, 4)

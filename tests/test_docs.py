@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from outlast import families, interventions, quickstart, tasks
+from outlast import families, interventions, tasks
 from outlast.adapters.check import check
 from outlast.model import InputSpec
 from outlast.results import load_result
+from outlast.tasks import quickstart
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 

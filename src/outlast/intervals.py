@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from outlast.findings import Estimate
+from outlast.results import Estimate
 
 LEVEL = 0.95
 

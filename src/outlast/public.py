@@ -2,6 +2,7 @@
 
 from outlast.adapters import adapt, from_factory
 from outlast.adapters.check import check
+from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
@@ -10,15 +11,14 @@ from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.objectives import anchored, self_distillation
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
-from outlast.resetting import with_reset
 from outlast.results import VERSION, load_result, save_result
 from outlast.state import StatePart
 from outlast.streams import Batch, Split, Streams, open_streams, split
 from outlast.tasks import TASKS, Task
 from outlast.training import TrainSettings, fit
+from outlast.training.objectives import anchored, self_distillation
 
 __version__ = VERSION
 

@@ -10,11 +10,12 @@ import pytest
 
 import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Run, contents, files
-from outlast import checkpoints, recipes
+from outlast import checkpoints
 from outlast.cli import outputs
 from outlast.cli.options import VERBS
 from outlast.families import build
 from outlast.model import InputSpec
+from outlast.tasks import recipes
 
 TRAIN = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "2")
 DRIFTING = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")

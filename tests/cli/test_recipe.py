@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from outlast import recipes
 from outlast.cli import main
+from outlast.tasks import recipes
 
 RECIPE = 'task = "recall"\nout = "nowhere"\nmodels = [{ family = "gru", seeds = [0] }]\nrepairs = []\n'
 

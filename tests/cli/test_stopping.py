@@ -53,7 +53,7 @@ def stopped(*arguments: object, **named: object) -> None:
 
 @pytest.mark.parametrize("verb", ["evaluate", "repair"])
 def test_stopped_while_measuring(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
-    monkeypatch.setattr("outlast.passes.Passes.carried", stopped)
+    monkeypatch.setattr("outlast.evaluation.passes.Passes.carried", stopped)
     words = {"evaluate": ("evaluate", "--model", "mymod:drifting", *MEASURE), "repair": COMMANDS["repair"]}[verb]
     outcome = run(*words, "--out", "out")
     assert (outcome.status, outcome.out) == (130, "")

@@ -13,7 +13,7 @@ from torch import Tensor
 from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, far_averages, levels, parted, wandering
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings
-from outlast.measures import SQUARED_ERROR, Measure, squared_error_per_position
+from outlast.evaluation.measures import SQUARED_ERROR, Measure, squared_error_per_position
 from outlast.results import Diagnosis, from_json, to_json
 from outlast.streams import Batch
 

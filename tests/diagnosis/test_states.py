@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, levels, parted, wandering
-from outlast.attribution import attribute
-from outlast.coverage import (
+from outlast.diagnosis.attribution import attribute
+from outlast.diagnosis.coverage import (
     BEHAVIOUR,
     NULL_RATE,
     WHOLE,
@@ -24,16 +24,16 @@ from outlast.coverage import (
     supports,
     training_states,
 )
+from outlast.diagnosis.forecast import checked, damping, forecast
+from outlast.diagnosis.gap import gap_to_error
+from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
+from outlast.diagnosis.trace import trace
 from outlast.errors import InputError
-from outlast.findings import Coverage, Gap, MomentTimes
-from outlast.gap import gap_to_error
+from outlast.evaluation.measures import ERROR_RATE, SQUARED_ERROR
 from outlast.intervals import share_interval
-from outlast.journey import Journey, Scene, journey, nothing
-from outlast.measures import ERROR_RATE, SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
-from outlast.prediction import checked, damping, forecast
+from outlast.results import Coverage, Gap, MomentTimes
 from outlast.streams import Clock, Split
-from outlast.trace import trace
 from toys import small_gru, token_streams
 
 
@@ -42,12 +42,12 @@ def scene_of(model: Recurrent, parts: Split) -> Scene:
 
 
 @functools.cache
-def looked_at(growth: float, forget: float = 1.0) -> tuple[Coverage, Journey, dict[str, Support]]:
+def looked_at(growth: float, forget: float = 1.0) -> tuple[Coverage, Pairs, dict[str, Support]]:
     parts = parted(wandering())
     scene = scene_of(Averaging(forget=forget, growth=growth), parts)
     views = Views(scene.model, parts.train)
     regions = supports(training_states(views, parts.train, T), views.names)
-    seen = journey(scene, views.look)
+    seen = pair_up(scene, views.look)
     return coverage(scene, views, regions, seen), seen, regions
 
 
@@ -102,8 +102,8 @@ def test_samples_lie_a_decorrelation_time_apart() -> None:
     assert chosen[-1] == 63
     assert len(spaced(marks, np.arange(32, 64), 10**6)) == 1
     random = np.random.default_rng(0)
-    rough = Journey(marks, np.zeros((8, 64)), np.zeros((8, 64)), {WHOLE: random.normal(size=(8, 64, 3))}, {})
-    still = Journey(marks, rough.carried, rough.young, {WHOLE: random.normal(size=(8, 1, 3)).repeat(64, 1)}, {})
+    rough = Pairs(marks, np.zeros((8, 64)), np.zeros((8, 64)), {WHOLE: random.normal(size=(8, 64, 3))}, {})
+    still = Pairs(marks, rough.carried, rough.young, {WHOLE: random.normal(size=(8, 1, 3)).repeat(64, 1)}, {})
     assert decorrelation(rough) == 32
     assert decorrelation(still) == marks[-1]
 
@@ -139,7 +139,7 @@ def test_a_state_with_parts_that_are_no_numbers_adds_up_too() -> None:
 def test_a_trained_like_network_adds_up() -> None:
     """Nothing planted: a GRU with random weights, old against young."""
     streams = token_streams(streams=24, length=256)
-    from outlast.measures import CROSS_ENTROPY
+    from outlast.evaluation.measures import CROSS_ENTROPY
 
     scene = Scene(small_gru(InputSpec("tokens", 5), 5).eval(), streams, 256, 16, CROSS_ENTROPY, 1e4)
     found = attribute(scene, np.array([128, 240]))
@@ -164,7 +164,7 @@ def test_the_trace_finds_the_stretch_with_the_poison() -> None:
     at = streams.starts[3] + 700
     streams.inputs[at] = 9.0
     scene = scene_of(Poisoned(forget=1.0), parts)
-    found = trace(scene, journey(scene, nothing), count=2)
+    found = trace(scene, pair_up(scene, nothing), count=2)
     assert found is not None
     moment = found.moments[0]
     assert moment.stream == 3
@@ -179,7 +179,7 @@ def test_the_trace_tells_the_time_where_the_streams_have_a_clock() -> None:
     minutes = np.datetime64("2010-03-04T00:00") + np.arange(len(parts.test.inputs))
     parts = replace(parts, test=replace(parts.test, clock=Clock(minutes)))
     scene = scene_of(Averaging(forget=1.0, growth=0.3), parts)
-    found = trace(scene, journey(scene, nothing), count=1)
+    found = trace(scene, pair_up(scene, nothing), count=1)
     assert found is not None
     moment = found.moments[0]
     begin = minutes[parts.test.starts[moment.stream]]
@@ -194,7 +194,7 @@ def test_the_gap_explains_what_it_makes_and_not_what_chance_does() -> None:
     far = np.log1p(distance).reshape(seen.carried.shape)
 
     def gap(losses: np.ndarray) -> Gap:
-        made = Journey(seen.marks, losses, np.zeros_like(losses), seen.noted, seen.noted_young)
+        made = Pairs(seen.marks, losses, np.zeros_like(losses), seen.noted, seen.noted_young)
         found = gap_to_error(regions, made, T)
         assert found is not None
         return found
@@ -244,10 +244,10 @@ def test_damping_trusts_noise_little() -> None:
 
 
 def test_reading_on_is_reading_at_once() -> None:
-    """The journey's carried losses are those of states read in one go."""
+    """The pairs' carried losses are those of states read in one go."""
     scene = scene_of(Averaging(forget=0.3), parted(wandering()))
     places = np.array([64, 300, 900])
-    seen = journey(scene, nothing, places)
+    seen = pair_up(scene, nothing, places)
     for column, place in enumerate(places):
         where = np.full(len(scene.streams), place)
         again = scene.scored(scene.everyone, where, scene.carried(scene.everyone, where))

@@ -13,15 +13,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.adapters.resetting import with_reset
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
+from outlast.evaluation.measures import SQUARED_ERROR
+from outlast.evaluation.schedule import age_bands, draw_targets, target_region
+from outlast.evaluation.verdicts import Curve, curve_of, overlap_losses, reset_losses
 from outlast.families import build
-from outlast.measures import SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
 from outlast.randomness import hash_uniform
-from outlast.readings import age_bands, draw_targets, target_region
-from outlast.resetting import with_reset
 from outlast.streams import Streams
-from outlast.verdicts import Curve, curve_of, overlap_losses, reset_losses
 
 ALL = EvalSettings(targets=10**6)
 

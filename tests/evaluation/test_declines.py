@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from outlast.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.verdicts import Curve, judge
 from outlast.results import Verdict
-from outlast.verdicts import Curve, judge
 
 T = 4
 BANDS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (64, 128))

@@ -11,13 +11,13 @@ import torch
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.measures import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
+from outlast.evaluation.verdicts import curve_of
 from outlast.families import build
-from outlast.measures import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
 from outlast.model import InputSpec, Recurrent
 from outlast.results import from_json, to_json
 from outlast.state import leaves
 from outlast.streams import Split, Streams, split
-from outlast.verdicts import curve_of
 from planted import Planted, PlantedState, coin_streams
 
 T = 16

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.guessing import guesses
+from outlast.evaluation.guesses import guesses
+from outlast.evaluation.measures import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, Measure
+from outlast.evaluation.schedule import Targets, draw_targets
 from outlast.intervals import mean_interval
-from outlast.measures import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, Measure
-from outlast.readings import Targets, draw_targets
 from outlast.streams import Streams
 from planted import Planted, coin_streams
 
@@ -204,9 +204,9 @@ def test_values_have_both_and_streams_without_targets_none():
 
 LARGE = """
 import numpy as np
-from outlast.guessing import guesses
-from outlast.measures import CROSS_ENTROPY
-from outlast.readings import draw_targets
+from outlast.evaluation.guesses import guesses
+from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.schedule import draw_targets
 from outlast.streams import Streams
 import resource, torch
 torch.set_num_threads(1)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.schedule import draw_targets
 from outlast.intervals import mean_interval
 from outlast.model import InputSpec
-from outlast.readings import draw_targets
 from outlast.results import from_json, to_json
 from outlast.streams import Streams
 from planted import Planted, PlantedState, coin_streams

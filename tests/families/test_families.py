@@ -14,9 +14,9 @@ from outlast.families.lstm import LSTM
 from outlast.families.rglru import RGLRUSettings
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero
 from outlast.model import InputSpec
-from outlast.objectives import objective
 from outlast.state import leaves, map_state, named_leaves
 from outlast.training import TrainSettings, fit
+from outlast.training.objectives import objective
 from toys import token_streams
 
 FEATURES, TOKENS = InputSpec("features", 7), InputSpec("tokens", 11)

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from outlast.findings import (
+from outlast.results import (
     Attribution,
     AttributionRow,
     Cause,
     Coverage,
     CoverageRow,
+    Diagnosis,
     Estimate,
+    Evaluation,
     Forecast,
     ForecastCheck,
     Gap,
@@ -25,7 +27,6 @@ from outlast.findings import (
     StateMap,
     Trace,
 )
-from outlast.results import Diagnosis, Evaluation
 from reporting.example_results import STREAMS, evaluation
 
 

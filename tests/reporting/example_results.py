@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from outlast.evaluation import Periods, under
+from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.verdicts import Curve, curve_of, judge
 from outlast.intervals import blocks_of
-from outlast.measures import CROSS_ENTROPY
 from outlast.repairs import acceptance
 from outlast.results import (
     AgeBand,
@@ -35,7 +36,6 @@ from outlast.results import (
     Training,
     Verdict,
 )
-from outlast.verdicts import Curve, curve_of, judge
 
 AGES = [(0, 1), *((2**k, 2 ** (k + 1)) for k in range(10)), (2048, 4096), (8192, 16384)]
 BASE = [2.72, 2.717, 2.702, 2.68, 2.66, 2.645, 2.638, 2.645, 2.689, 2.72, 2.742, 2.802, 2.83]

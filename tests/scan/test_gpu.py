@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from outlast import scan
-from outlast.environment import environment
+from outlast.cli.environment import environment
 from outlast.scan import gpu, reference
 
 TENSORS = {

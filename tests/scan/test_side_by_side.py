@@ -11,7 +11,7 @@ _SCRIPT = """
 import sys
 import threading
 import torch
-from outlast.environment import tune_allocator
+from outlast.cli.environment import tune_allocator
 from outlast.scan import pick
 
 tune_allocator()

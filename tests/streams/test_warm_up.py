@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.evaluation import EvalSettings, evaluate, usable
-from outlast.readings import draw_targets
+from outlast.evaluation.schedule import draw_targets
 from outlast.repairs.plan import plan
 from outlast.streams import Streams, split
 from planted import Planted, coin_streams

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from outlast.errors import InputError
-from outlast.readings import age_bands
+from outlast.evaluation.schedule import age_bands
 from outlast.streams import Split, cache_folder
 from outlast.tasks.power_data import (
     BLOCK,

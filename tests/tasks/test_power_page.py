@@ -13,11 +13,11 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.model import InputSpec
-from outlast.recipes import ModelEntry, RepairEntry, read_recipe, run_recipe
 from outlast.streams import Split
 from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.power import POWER
 from outlast.tasks.power_page import write_page
+from outlast.tasks.recipes import ModelEntry, RepairEntry, read_recipe, run_recipe
 from toys import small_gru, wave_streams
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -13,10 +13,10 @@ from scipy.special import gammaln
 
 from outlast import EvalSettings, InputError, Split, build
 from outlast.model import InputSpec
-from outlast.recipes import ModelEntry, read_recipe, run_recipe
 from outlast.results import Evaluation, load_result, save_result
 from outlast.tasks import regimes
 from outlast.tasks.pages import BEGIN, END
+from outlast.tasks.recipes import ModelEntry, read_recipe, run_recipe
 from outlast.tasks.regimes_bayes import leaky, not_told, told
 from outlast.tasks.regimes_data import (
     generate,

@@ -13,9 +13,8 @@ from outlast import checkpoints
 from outlast.adapters.check import check
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.measures import Measure
 from outlast.interventions import state_passing
-from outlast.measures import Measure
-from outlast.objectives import SelfDistillation
 from outlast.streams import Batch, Split, Streams
 from outlast.tasks import resemblyzer
 from outlast.tasks.resemblyzer import SpeakerEncoder, load_encoder
@@ -23,6 +22,7 @@ from outlast.tasks.silero import FRAME, SileroVAD, load_silero
 from outlast.tasks.speech import SPEECH, speaker_measures, wrong_speaker
 from outlast.tasks.speech_data import joined, load_prompts, parts
 from outlast.training import TrainSettings, fit
+from outlast.training.objectives import SelfDistillation
 
 MODELS = {"resemblyzer": load_encoder, "silero": load_silero}
 

@@ -17,8 +17,8 @@ torch.set_num_threads(1)
 
 from outlast.errors import InputError, Interrupted  # noqa: E402
 from outlast.interventions import Carry, FittedNoise, Intervention  # noqa: E402
-from outlast.objectives import Regression  # noqa: E402
 from outlast.training import TrainSettings, fit  # noqa: E402
+from outlast.training.objectives import Regression  # noqa: E402
 from toys import Dropping, small_gru, wave_streams  # noqa: E402
 
 T = 8

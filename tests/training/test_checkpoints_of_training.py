@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 
 from outlast.errors import InputError, Interrupted
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, tbtt
-from outlast.objectives import CrossEntropy, Regression
 from outlast.state import leaves
 from outlast.training import TrainSettings, fit
+from outlast.training.objectives import CrossEntropy, Regression
 from toys import Dropping, EveryKind, Tied, small_gru, token_streams, wave_streams
 from training import runs
 
@@ -265,7 +265,7 @@ def test_a_failing_run_that_starts_anew_leaves_the_checkpoint_of_the_one_before(
     def full(*arguments):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("outlast.training.save_file", full)
+    monkeypatch.setattr("outlast.training.loop.save_file", full)
     with pytest.raises(InputError, match="no space left"):
         run(checkpoint=tmp_path / "c", settings=replace(SETTINGS, seed=1, checkpoint_every=12))
     assert_same(before, contents(tmp_path / "c"))

@@ -17,8 +17,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_passing
-from outlast.objectives import CrossEntropy, Regression
 from outlast.training import TrainSettings, fit
+from outlast.training.objectives import CrossEntropy, Regression
 from toys import Dropping, LearnedStart, Tied, small_gru, token_streams, wave_streams
 
 T = 8

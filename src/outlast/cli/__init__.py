@@ -13,9 +13,9 @@ import traceback
 # It has to be said before torch loads its threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
-from outlast.environment import flush_denormals, tune_allocator
 from outlast.errors import Interrupted, OutlastError, unknown_name
 
 

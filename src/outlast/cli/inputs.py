@@ -29,9 +29,9 @@ from outlast.cli.options import (
 from outlast.cli.trial import try_out
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import Measure, measure
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention
-from outlast.measures import Measure, measure
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.streams import Split, Streams, open_streams, split

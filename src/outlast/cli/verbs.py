@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from outlast import checkpoints, recipes
+from outlast import checkpoints
 from outlast.adapters.check import check
 from outlast.cli import inputs, outputs
+from outlast.cli.environment import environment
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
@@ -32,23 +33,22 @@ from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out, try_repair, try_training
 from outlast.cli.words import Words
 from outlast.diagnosis import DiagnoseSettings, diagnose
-from outlast.environment import environment
 from outlast.errors import InputError, Interrupted
 from outlast.evaluation import describe_model, evaluate
+from outlast.evaluation.measures import Measure
 from outlast.generation import generate, load_place, save_place
 from outlast.interventions import Zero
-from outlast.measures import Measure
 from outlast.model import Recurrent
-from outlast.objectives import objective
-from outlast.quickstart import quickstart, quickstart_seeds
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
 from outlast.reporting import summary, write_figures, write_report
 from outlast.results import VERSION, Training, load_result
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
-from outlast.tasks import TASKS, task
+from outlast.tasks import TASKS, recipes, task
+from outlast.tasks.quickstart import quickstart, quickstart_seeds
 from outlast.training import fit
+from outlast.training.objectives import objective
 
 
 def run_check(options: CheckVerb) -> int:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.measures import Measure
-from outlast.readings import RESETS
+from outlast.evaluation.measures import Measure
+from outlast.evaluation.schedule import RESETS
+from outlast.evaluation.verdicts import Band, Curve, curve_of, reset_losses
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
-from outlast.verdicts import Band, Curve, curve_of, reset_losses
 
 BAND_MARGINS = 3
 """One band within the training context may lose this many times what their mean may."""

@@ -12,10 +12,9 @@ from typing import Any
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
-from outlast.measures import Measure
 from outlast.model import Recurrent
-from outlast.objectives import Objective
 from outlast.parallel import side_by_side
 from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.plan import Dosed, Progress, picked, plan, points_of
@@ -25,6 +24,7 @@ from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
+from outlast.training.objectives import Objective
 
 
 @dataclass(frozen=True)

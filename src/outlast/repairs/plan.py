@@ -15,10 +15,10 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
+from outlast.evaluation.measures import Measure, default_measures, outputs_of
+from outlast.evaluation.verdicts import curve_of
 from outlast.interventions import Intervention
-from outlast.measures import Measure, default_measures, outputs_of
 from outlast.model import Recurrent
-from outlast.objectives import Objective, SelfDistillation, anchored, objective
 from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal, short_context
 from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
@@ -27,7 +27,7 @@ from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair, Sho
 from outlast.streams import Split, Streams, split
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
-from outlast.verdicts import curve_of
+from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
 
 Progress = Callable[[str, float, float | None], None]
 """(what is being done, share done of it, loss where there is one)"""

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from outlast.evaluation import EvalSettings, best_periods, under
+from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
-from outlast.measures import Measure
 from outlast.model import Recurrent, device_of
-from outlast.objectives import Objective
 from outlast.parallel import side_by_side
 from outlast.repairs.acceptance import nothing_to_repair
 from outlast.repairs.plan import Plan, Progress, Trained, picked, plan, points_of
@@ -24,6 +23,7 @@ from outlast.repairs.settings import RepairSettings
 from outlast.results import Evaluation, Refusal, Repair
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
+from outlast.training.objectives import Objective
 
 
 @dataclass(frozen=True)

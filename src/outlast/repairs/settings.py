@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from outlast.errors import InputError
-from outlast.verdicts import Band
+from outlast.evaluation.verdicts import Band
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from outlast.findings import Cause
 from outlast.reporting import labels
+from outlast.results import Cause
 
 KIND = labels.KINDS["diagnose"]
 BADGES = labels.BADGES

@@ -7,14 +7,13 @@ from types import ModuleType
 
 import numpy as np
 
-from outlast.findings import Attribution, Coverage, Remembrance
 from outlast.reporting import diagnosis_terms as called
 from outlast.reporting import maps, plots, terms
 from outlast.reporting.age_figures import GUESS, OVERLAPPING, PERIODIC, TOLERANCE, centre, near, zero_at
 from outlast.reporting.blocks import Block, Cell, FigureBlock, Fold, LegendItem, Paragraph, Row, Table
 from outlast.reporting.looks import Level, Line, Look, swatch
 from outlast.reporting.numbers import differences, estimate, estimates, fixed, integer, number, percent, span
-from outlast.results import Diagnosis, Evaluation
+from outlast.results import Attribution, Coverage, Diagnosis, Evaluation, Remembrance
 
 _MAP_LARGE = 2 / 3
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from outlast.findings import Cause
 from outlast.reporting.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
+from outlast.results import Cause
 
 KIND = "診断"
 BADGES = {

@@ -10,12 +10,12 @@ from types import ModuleType
 import numpy as np
 from matplotlib.axes import Axes
 
-from outlast.findings import Moment, Trace
 from outlast.reporting import plots
 from outlast.reporting.blocks import Block, Bullets, Cell, FigureBlock, LegendItem, Row, Table
 from outlast.reporting.clock import clock_span
 from outlast.reporting.looks import Line, Look, swatch
 from outlast.reporting.numbers import integer, number, percent
+from outlast.results import Moment, Trace
 
 
 @dataclass(frozen=True)

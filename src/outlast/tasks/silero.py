@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.measures import Measure
+from outlast.evaluation.measures import Measure
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Evaluation
 from outlast.state import StatePart

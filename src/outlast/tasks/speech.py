@@ -8,16 +8,16 @@ from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import Measure
 from outlast.interventions import state_passing
-from outlast.measures import Measure
 from outlast.model import Recurrent, device_of
-from outlast.objectives import Objective, self_distillation
 from outlast.streams import Batch, Split
 from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
 from outlast.tasks.silero import load_silero, measure_silero
 from outlast.tasks.speech_data import enrolment_windows, load_speech
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
+from outlast.training.objectives import Objective, self_distillation
 
 
 def centroids(model: Recurrent) -> Tensor:

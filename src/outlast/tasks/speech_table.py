@@ -26,7 +26,6 @@ from outlast.evaluation import EvalSettings, evaluate
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, FittedNoise, Intervention, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
-from outlast.objectives import Objective, self_distillation
 from outlast.results import Evaluation, load_as, save_result, write_atomically
 from outlast.streams import Split, Streams
 from outlast.tasks.pages import put_figures
@@ -36,6 +35,7 @@ from outlast.tasks.speech import SPEECH, agree_with_untouched, centroids, speake
 from outlast.tasks.speech_data import load_speech
 from outlast.tasks.speech_page import page
 from outlast.training import fit
+from outlast.training.objectives import Objective, self_distillation
 
 RATE = 1.3
 """Partial windows a second in Resemblyzer's `embed_utterance`."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention
-from outlast.measures import Measure
 from outlast.model import Recurrent
-from outlast.objectives import Objective
 from outlast.repairs import RepairSettings
 from outlast.results import Evaluation
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
+from outlast.training.objectives import Objective
 
 
 @dataclass(frozen=True)

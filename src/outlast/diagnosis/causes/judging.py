@@ -1,0 +1,280 @@
+"""From measurements to causes: one rule each, with the numbers it went by and the same in sentences.
+
+A rule says found, not found, or could not be asked. Several causes may be found for one model; `ORDER` says which one
+is named first, because it explains more than the ones after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from outlast.diagnosis.causes.changed import Changed
+from outlast.diagnosis.causes.missed import Missed
+from outlast.diagnosis.causes.numerics import Numerics
+from outlast.diagnosis.pairs import Pairs
+from outlast.evaluation.verdicts import curve_of
+from outlast.intervals import estimate_of, known_means
+from outlast.results import Attribution, Cause, Coverage, Estimate, Evaluation, Remembrance, Verdict
+
+ORDER = (
+    "numerics",
+    "attention_window",
+    "stale_context",
+    "train_context",
+    "unexplored_state",
+    "memory_limited",
+    "harder_data",
+)
+
+LEAST_SHARE = 0.5
+"""Of an excess: a cause that explains less than this is not the cause."""
+
+LEAST_GAIN = 0.01
+"""Of the residuals' variance: what older inputs must explain before they count as missed."""
+
+
+def _written(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _estimate(each: Estimate) -> str:
+    return f"{_written(each.mean)} ({_written(each.low)} to {_written(each.high)}, n = {each.n})"
+
+
+def _numbers(prefix: str, each: Estimate) -> dict[str, float | int | str]:
+    return {prefix: each.mean, f"{prefix}_low": each.low, f"{prefix}_high": each.high, f"{prefix}_n": each.n}
+
+
+def _cause(
+    name: str, found: bool | None, facts: dict[str, float | int | str], because: list[str], share: float = 0.0
+) -> Cause:
+    weight = len(ORDER) - ORDER.index(name) + min(max(share, 0.0), 0.99) if found else 0.0
+    return Cause(name, found, weight, facts, because)
+
+
+def unasked(name: str, why: str) -> Cause:
+    """A cause that could not be asked about, and why."""
+    return _cause(name, None, {"why": why}, [f"Not asked: {why}."])
+
+
+def ordered(causes: list[Cause]) -> list[Cause]:
+    """Found first, the weightiest at the top; then those not found; then those that could not be asked."""
+    rank = {True: 0, False: 1, None: 2}
+    return sorted(causes, key=lambda cause: (rank[cause.found], -cause.weight, ORDER.index(cause.name)))
+
+
+def numerics(measured: Numerics, verdict: Verdict) -> Cause:
+    """Arithmetic: at old ages float64 is better by more than the tolerance, and by more than half of the excess."""
+    facts: dict[str, float | int | str] = {"narrow": ", ".join(measured.narrow)}
+    narrow = (
+        [f"These parts of the state are kept in half precision: {', '.join(measured.narrow)}."]
+        if measured.narrow
+        else ["No part of the state is kept in half precision."]
+    )
+    if measured.difference is None or measured.young is None:
+        return Cause(
+            "numerics", None, 0.0, {**facts, "why": measured.failed}, [*narrow, f"Not asked: {measured.failed}."]
+        )
+    level, each = measured.young.mean, measured.difference
+    worse = Estimate(each.mean - level, each.low - level, each.high - level, each.n)
+    share = worse.mean / verdict.excess if verdict.excess > 0 else 0.0
+    found = worse.mean > verdict.tolerance and worse.low > 0 and share >= LEAST_SHARE
+    said = "the loss at old ages falls by" if found else "at old ages the loss as it is differs by only"
+    sentence = f"Computed in float64, {said} {_estimate(worse)} more than at young ages."
+    return _cause("numerics", found, {**facts, **_numbers("difference", worse)}, [sentence, *narrow], share)
+
+
+def attention_window(split: Attribution | None, verdict: Verdict) -> Cause:
+    """A hybrid's attention window: swapped for a young one, it takes more excess away than the recurrent part does."""
+    name = "attention_window"
+    kinds = {row.kind: row for row in split.kinds} if split else {}
+    if split is None:
+        return unasked(name, "the excess could not be split over the state")
+    if "attention" not in kinds:
+        return _cause(name, False, {"parts": 0}, ["The state has no attention window."])
+    window = kinds["attention"].removed
+    others = [kinds[kind].removed.mean for kind in ("recurrent", "convolution") if kind in kinds]
+    rest = max(others, default=0.0)
+    share = window.mean / split.excess.mean if split.excess.mean > 0 else 0.0
+    found = (
+        verdict.name == "fails"
+        and window.mean > verdict.tolerance
+        and window.low > 0
+        and window.mean > rest
+        and share >= LEAST_SHARE
+    )
+    facts = {"parts": 1, **_numbers("window", window), "recurrent": rest, "share": share}
+    sentence = (
+        f"With the attention windows of a young state, the old state loses {_estimate(window)} less; with the "
+        f"recurrent "
+        f"parts of a young state it loses {_written(rest)} less; the whole excess there is "
+        f"{_written(split.excess.mean)}."
+    )
+    return _cause(name, found, facts, [sentence], share)
+
+
+def train_context(evaluation: Evaluation) -> Cause:
+    """Whether the age curve turns elsewhere than at the training context that was named."""
+    curve, T, verdict = curve_of(evaluation), evaluation.train_context, evaluation.verdict
+    assert verdict is not None
+    within = curve.within()
+    best, chosen = curve.best(curve.losses[within])
+    ends = [curve.bands[within[i]][1] for i in chosen]
+    at_end = curve.interval(curve.losses[within[-1]] - best)
+    facts: dict[str, float | int | str] = {"named": T, "turns": max(ends), "side": "none"}
+    if max(ends) * 4 <= T and at_end.mean > verdict.tolerance and at_end.low > 0:
+        facts |= {"side": "shorter", **_numbers("rise", Estimate(*at_end.triple, at_end.n))}
+        return _cause("train_context", True, facts, [
+            f"The loss is lowest at ages below {max(ends):,} and rises from there to the named training context of "
+            f"{T:,} "
+            f"by {_written(at_end.mean)} ({_written(at_end.low)} to {_written(at_end.high)}, n = {at_end.n}): the "
+            f"windows "
+            f"it was trained on seem to be shorter than that, about {max(ends):,}."
+        ])  # fmt: skip
+    past = np.arange(curve.just_past(), len(curve.bands))
+    best, picked = curve.best(curve.losses[past])
+    start = min(curve.bands[past[i]][0] for i in picked)
+    end = max(curve.bands[past[i]][1] for i in picked)
+    gain = curve.interval(curve.losses[past[0]] - best)
+    turn = curve.interval(curve.losses[-1] - best)
+    if (
+        start >= 4 * T
+        and gain.mean > verdict.tolerance
+        and gain.low > 0
+        and turn.mean > verdict.tolerance
+        and turn.low > 0
+    ):
+        facts |= {"side": "longer", "turns": end, **_numbers("rise", Estimate(*turn.triple, turn.n))}
+        return _cause("train_context", True, facts, [
+            f"Past the named training context of {T:,} the loss goes on falling (by {_written(gain.mean)}), up to age "
+            f"{end:,}, and rises only after that, by {_written(turn.mean)} ({_written(turn.low)} to "
+            f"{_written(turn.high)}, n = {turn.n}): the windows it was trained on seem to be longer, about {end:,}."
+        ])  # fmt: skip
+    return _cause(
+        "train_context",
+        False,
+        facts,
+        [f"The age curve does not turn clearly before or after the named {T:,} positions."],
+    )
+
+
+def stale_context(measured: Changed | None, stationary: Evaluation | None, verdict: Verdict) -> Cause:
+    """Old content misleads: the excess is there where the world changed, and not where it stayed."""
+    name = "stale_context"
+    if measured is None:
+        return unasked(name, "the streams are too short or too few to tell changed from unchanged places")
+    quiet = max(measured.alike.high, 0.0) < LEAST_SHARE * measured.changed.mean
+    found = (
+        verdict.name in ("fails", "declines", "undecided", "robust")
+        and measured.changed.mean > verdict.tolerance
+        and measured.changed.low > 0
+        and measured.difference.low > 0
+        and quiet
+    )
+    facts = {"age": measured.age, **_numbers("alike", measured.alike), **_numbers("changed", measured.changed)}
+    because = [
+        f"At age {measured.age:,}, where the data changed most over that stretch, the excess over a young state is "
+        f"{_estimate(measured.changed)}; where they changed least it is {_estimate(measured.alike)}."
+    ]
+    if stationary is not None and stationary.verdict is not None:
+        facts["stationary"] = stationary.verdict.name
+        because.append(
+            f"On the stationary streams the verdict is {stationary.verdict.name} (excess "
+            f"{_written(stationary.verdict.excess)})."
+        )
+    total = abs(measured.changed.mean) + max(measured.alike.mean, 0.0)
+    return _cause(name, found, facts, because, measured.difference.mean / total if total > 0 else 0.0)
+
+
+def unexplored_state(
+    measured: Changed | None,
+    stationary: Evaluation | None,
+    coverage: Coverage | None,
+    remembrance: Remembrance | None,
+    verdict: Verdict,
+) -> Cause:
+    """The age of the state does harm where the world stayed as it was, or on streams where it cannot change."""
+    name, because = "unexplored_state", []
+    facts: dict[str, float | int | str] = {}
+    alike = None if measured is None else measured.alike
+    fails = stationary is not None and stationary.verdict is not None and stationary.verdict.name == "fails"
+    if stationary is not None and stationary.verdict is not None:
+        facts |= {"stationary": stationary.verdict.name, "stationary_excess": stationary.verdict.excess}
+        because.append(
+            f"On streams whose world does not change the verdict is {stationary.verdict.name} (excess "
+            f"{_written(stationary.verdict.excess)}, {_written(stationary.verdict.low)} to "
+            f"{_written(stationary.verdict.high)})."
+        )
+    if measured is not None and alike is not None:
+        facts |= {"age": measured.age, **_numbers("alike", alike), **_numbers("changed", measured.changed)}
+        because.append(
+            f"At age {measured.age:,}, where the data changed least, the excess over a young state is "
+            f"{_estimate(alike)}; "
+            f"where they changed most it is {_estimate(measured.changed)}."
+        )
+    if coverage is not None:
+        for space, words in (("whole state", "the whole state"), ("behaviour", "its behaviour")):
+            row = coverage.at_oldest(space)
+            young = next(each.young for each in coverage.spaces if each.name == space)
+            key = space.split()[0]
+            facts |= {f"{key}_share": row.unexplored, f"{key}_low": row.low, f"{key}_high": row.high, f"{key}_n": row.n,
+                      f"{key}_young": young.mean, "null": coverage.null_rate}  # fmt: skip
+            because.append(
+                f"At ages {row.age[0]:,} to {row.age[1] - 1:,}, {row.unexplored:.0%} ({row.low:.0%} to {row.high:.0%}, "
+                f"n = {row.n}) of states lie, by {words}, where training has none; {young.mean:.0%} of young states of "
+                f"the same streams do, and {coverage.null_rate:.0%} would by chance."
+            )
+    if remembrance is not None and remembrance.plateau is not None:
+        facts |= _numbers("plateau", remembrance.plateau)
+        because.append(
+            f"Dropping all but the last {remembrance.far_from:,} positions or more still moves the prediction by "
+            f"{remembrance.plateau.mean:.3f} ({remembrance.plateau.low:.3f} to {remembrance.plateau.high:.3f}, "
+            f"n = {remembrance.plateau.n}; {remembrance.unit})."
+        )
+    if stationary is None and alike is None:
+        return Cause(name, None, 0.0, {**facts, "why": "no unchanged places"}, [
+            "Not asked: the streams are too short or too few to find places where the world did not change.", *because
+        ])  # fmt: skip
+    harmed = alike is not None and alike.mean > verdict.tolerance and alike.low > 0
+    if stationary is not None:
+        harmed = fails
+    found = harmed and verdict.name in ("fails", "declines", "undecided")
+    share = alike.mean / verdict.excess if alike is not None and verdict.excess > 0 else 0.5
+    return _cause(name, found, facts, because, share)
+
+
+def memory_limited(measured: Missed | None, verdict: Verdict) -> Cause:
+    """Age does not matter, and yet older inputs predict the model's errors."""
+    name = "memory_limited"
+    if verdict.name == "fails":
+        return _cause(name, False, {}, ["Age matters here, so a memory that is too short is not what fails."])
+    if measured is None:
+        return unasked(name, "there are no targets, or the streams are shorter than eight training contexts")
+    found = verdict.name in ("robust", "undecided") and measured.gain.mean > LEAST_GAIN and measured.gain.low > 0
+    facts = {**_numbers("gain", measured.gain), "reach": measured.reach, "samples": measured.samples}
+    sentence = (
+        f"Averages of inputs older than the training context, up to {measured.reach:,} positions back, explain "
+        f"{measured.gain.mean:.1%} ({measured.gain.low:.1%} to {measured.gain.high:.1%}, n = {measured.gain.n}) of the "
+        f"variance of the model's errors on other streams, beyond recent inputs."
+    )
+    return _cause(name, found, facts, [sentence], measured.gain.mean)
+
+
+def harder_data(seen: Pairs | None, verdict: Verdict) -> Cause:
+    """Young states, which have no age, lose more on the later part of the streams than on the earlier."""
+    name = "harder_data"
+    if seen is None or len(seen.marks) < 8:
+        return unasked(name, "the streams are too short to compare their beginning with their end")
+    quarter = len(seen.marks) // 4
+    rise = known_means(seen.young[:, -quarter:]) - known_means(seen.young[:, :quarter])
+    if np.isfinite(rise).sum() < 2:
+        return unasked(name, "too few streams have targets that count both early and late")
+    each = estimate_of(rise)
+    found = each.mean > verdict.tolerance and each.low > 0 and verdict.name not in ("fails", "declines")
+    facts = {**_numbers("rise", each), "early": int(seen.marks[quarter - 1]), "late": int(seen.marks[-quarter])}
+    sentence = (
+        f"States of the same young age lose {_estimate(each)} more from position {int(seen.marks[-quarter]):,} on "
+        f"than up to position "
+        f"{int(seen.marks[quarter - 1]):,}: what differs between these is the data."
+    )
+    return _cause(name, found, facts, [sentence])

@@ -1,0 +1,328 @@
+"""Why a model does past its training context what it does: every experiment once, and what they say together."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from outlast.diagnosis.attribution import attribute
+from outlast.diagnosis.causes import judging
+from outlast.diagnosis.causes.changed import Changed, changed
+from outlast.diagnosis.causes.missed import Missed, missed
+from outlast.diagnosis.causes.numerics import Numerics, numerics
+from outlast.diagnosis.coverage import Views, coverage, doubling_bands, supports, training_states
+from outlast.diagnosis.forecast import checked, forecast, noise_of
+from outlast.diagnosis.gap import gap_to_error
+from outlast.diagnosis.pairs import Pairs, Scene, marks, pair_up
+from outlast.diagnosis.remembrance import effective_remembrance
+from outlast.diagnosis.trace import trace
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings, evaluate, usable
+from outlast.evaluation.measures import Measure, default_measures, outputs_of
+from outlast.evaluation.passes import WORST_SHARE
+from outlast.intervals import estimate_of, known_means
+from outlast.model import Recurrent
+from outlast.parallel import side_by_side
+from outlast.results import VERSION, Attribution, Cause, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
+from outlast.streams import Split, Streams, split
+
+Progress = Callable[[str, float], None]
+"""(what is being done, share done of it)"""
+
+Found = TypeVar("Found")
+
+_ATTRIBUTED = 2
+_FLOAT64_PLACES = 8
+
+
+@dataclass(frozen=True)
+class DiagnoseSettings:
+    """How to diagnose.
+
+    Args:
+        measuring: of the evaluation that the verdict comes from. Fewer targets than an evaluation of its own takes.
+        seed: of projections, batteries and places.
+    """
+
+    measuring: EvalSettings = field(default_factory=lambda: EvalSettings(targets=512))
+    seed: int = 0
+
+
+def diagnose(
+    model: Recurrent,
+    data: Split | Streams,
+    *,
+    train_context: int,
+    measures: Sequence[Measure] | None = None,
+    settings: DiagnoseSettings | None = None,
+    stationary: Streams | None = None,
+    name: str = "model",
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Measure `model` and say why it fails past its training context, or what else holds it back.
+
+    Args:
+        model: on its device; left in evaluation mode.
+        data: a split, or streams to be split: training streams say what training passed through, test streams what
+            deployment meets.
+        train_context: positions a training window had. Windows are taken to have started from the initial state.
+        measures: the first is what the verdict and the excess are about; None: what fits the targets.
+        settings: how to diagnose.
+        stationary: test streams of a world that does not change, where there are such: they tell an unexplored state
+            from stale context better than the data can.
+        name: what to call the model in the result.
+        progress: told what is going on.
+
+    Raises:
+        InputError: as `outlast.evaluate`.
+    """
+    began = time.monotonic()
+    settings = settings or DiagnoseSettings()
+    parts = data if isinstance(data, Split) else split(data)
+    chosen = tuple(measures or default_measures(parts.test))
+    # An error rate says little about one moment, and has no gradient; the measure beside it does.
+    smooth = chosen[0].smooth if chosen else None
+    if smooth is not None and smooth.name not in [measure.name for measure in chosen]:
+        chosen = (*chosen, smooth)
+    work = _Work(progress)
+    evaluation = work.do("age curve", functools.partial(
+        evaluate, model, parts, train_context=train_context, measures=chosen or None, settings=settings.measuring,
+        name=name,
+    ))  # fmt: skip
+    control = None
+    if stationary is not None:
+        control = evaluate(
+            model, stationary, train_context=train_context, measures=chosen or None,
+            settings=replace(settings.measuring, ends_only=True),
+        )  # fmt: skip
+    streams, length = usable(parts.test, train_context, settings.measuring.max_length)
+    streams = streams.between(0, length)
+    outputs = outputs_of(streams, chosen[0] if chosen else None)
+    remember = functools.partial(
+        effective_remembrance, model, streams, train_context=train_context, outputs=outputs
+    )  # fmt: skip
+    if evaluation.verdict is None or evaluation.short is None:
+        why = "the data have no targets to judge by"
+        remembered = work.ask("remembrance", remember)
+        left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
+        return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
+    asked = _Asked(evaluation, smooth or chosen[0])
+    if control is not None and control.verdict is not None:
+        control = replace(control, verdict=_Asked(control, asked.measure).verdict)
+    scene = Scene(model, streams, length, train_context, asked.measure, asked.worst)
+    jobs = settings.measuring.jobs
+    first: list[Callable[[], Any]] = [
+        functools.partial(work.ask, "remembrance", remember),
+        functools.partial(_states, scene, parts.train, settings.seed, work),
+    ]
+    remembered, states = side_by_side(jobs, first)
+    causes, deep = _causes(scene, asked, control, remembered, states, jobs, work)
+    work.say("done", 1.0)
+    result = _result(evaluation, causes, remembered, deep, settings, work.left_out, began)
+    return replace(result, asked_measure=smooth.name, asked_unit=smooth.unit) if smooth else result
+
+
+class _Asked:
+    """The measure that causes are asked in: its age curve, and the verdict with its tolerance and its excess."""
+
+    def __init__(self, evaluation: Evaluation, measure: Measure) -> None:
+        assert evaluation.verdict is not None
+        assert evaluation.short is not None
+        self.evaluation, self.measure = evaluation, measure
+        self.verdict, self.curve, level = evaluation.verdict, evaluation.age_curve, evaluation.short.loss
+        if measure.name != evaluation.measure:
+            self.curve = evaluation.other_measures[measure.name]
+            level = next(band.loss for band in self.curve if band.age[1] == evaluation.train_context)
+            oldest = self.curve[-1]
+            self.verdict = replace(
+                self.verdict, tolerance=measure.tolerated(level), excess=oldest.excess, low=oldest.excess_low,
+                high=oldest.excess_high,
+            )  # fmt: skip
+        self.worst = WORST_SHARE * (abs(level) or 1.0) if measure.worst is None else measure.worst
+
+
+class _Work:
+    """Does one experiment after the other, says so, and keeps what could not be asked of this model."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress, self.left_out = progress, {}
+
+    def say(self, what: str, share: float) -> None:
+        if self.progress:
+            self.progress(what, share)
+
+    def do(self, what: str, experiment: Callable[..., Found]) -> Found:
+        found = experiment(progress=lambda share: self.say(what, min(share, 0.99)))
+        self.say(what, 1.0)
+        return found
+
+    def ask(self, what: str, experiment: Callable[[], Found]) -> Found | None:
+        """What the experiment finds; None, and a note why, where the model or the data do not allow it."""
+        self.say(what, 0.0)
+        try:
+            return experiment()
+        except InputError as error:
+            self.left_out[what] = f"{error.given}; expected {error.expected}"
+            return None
+        finally:
+            self.say(what, 1.0)
+
+
+@dataclass(frozen=True)
+class _States:
+    """What is found out about states on the way."""
+
+    coverage: Coverage
+    seen: Pairs
+    gap: Gap | None
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Deep:
+    """What stands in the result beside the causes."""
+
+    coverage: Coverage | None = None
+    gap: Gap | None = None
+    attribution: Attribution | None = None
+    trace: Trace | None = None
+
+
+def _states(scene: Scene, train: Streams, seed: int, work: _Work) -> _States | None:
+    if scene.train_context < 2:
+        why = "the training context is a single position, so no state is young"
+        work.left_out |= dict.fromkeys(("coverage", "attribution", "trace", "changed places"), why)
+        return None
+    views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
+    trained = training_states(views, train, scene.train_context, seed)
+    regions = supports(trained, views.names)
+    work.say("states", 0.3)
+    on_the_way = marks(scene.train_context, scene.length)
+    places = on_the_way[np.unique(np.linspace(len(on_the_way) // 2, len(on_the_way) - 1, _ATTRIBUTED).astype(int))]
+    seen = pair_up(scene, views.look, on_the_way, places.tolist())
+    work.say("states", 0.8)
+    covered = coverage(scene, views, regions, seen, seed)
+    gap = gap_to_error(regions, seen, scene.train_context)
+    work.say("states", 1.0)
+    return _States(covered, seen, gap, places)
+
+
+def _causes(
+    scene: Scene,
+    asked: _Asked,
+    control: Evaluation | None,
+    remembered: Remembrance | None,
+    states: _States | None,
+    jobs: int,
+    work: _Work,
+) -> tuple[list[Cause], _Deep]:
+    """The experiments that look at the states that were met, side by side, the longest first; and what they say."""
+    verdict, seen = asked.verdict, states and states.seen
+    late = _late(scene, seen)
+
+    def arithmetic() -> Numerics:
+        return work.do("float64", lambda progress: numerics(scene, late, seen))
+
+    def moved() -> Changed | None:
+        if states is None:
+            return None
+        age = _age_to_ask(asked, states.seen, scene.length)
+        return work.ask("changed places", lambda: changed(scene, age))
+
+    def further() -> Missed | None:
+        if verdict.name == "fails":  # then age matters, and the question does not arise
+            return None
+        return work.ask("memory", lambda: missed(scene))
+
+    def split_up() -> Attribution | None:
+        if states is None:
+            return None
+        places, carried = states.places, states.seen.states_at(states.places)
+        return work.ask("attribution", lambda: attribute(scene, places, carried))
+
+    def traced() -> Trace | None:
+        if verdict.name not in ("fails", "declines", "undecided"):
+            work.left_out.setdefault("trace", "the model does not fail, so there is no harm to trace")
+        elif seen is not None:
+            return work.ask("trace", functools.partial(trace, scene, seen))
+        return None
+
+    experiments: list[Callable[[], Any]] = [arithmetic, moved, further, split_up, traced]
+    in_float64, places, lost, split, stretch = side_by_side(jobs, experiments)
+    covered = states and states.coverage
+    causes = [
+        judging.numerics(in_float64, verdict),
+        judging.attention_window(split, verdict),
+        judging.train_context(asked.evaluation),
+        judging.stale_context(places, control, verdict),
+        judging.unexplored_state(places, control, covered, remembered, verdict),
+        judging.memory_limited(lost, verdict),
+        judging.harder_data(seen, verdict),
+    ]
+    return judging.ordered(causes), _Deep(covered, states and states.gap, split, stretch)
+
+
+def _late(scene: Scene, seen: Pairs | None) -> np.ndarray:
+    """Positions of the streams' second half at which float64 is asked; marks of the pairs where there are such."""
+    if seen is None:
+        return np.unique(np.linspace(scene.length // 2, scene.length - scene.half, _FLOAT64_PLACES).astype(np.int64))
+    second = seen.marks[seen.marks >= min(scene.length // 2, seen.marks[-1])]
+    return second[np.unique(np.linspace(0, len(second) - 1, _FLOAT64_PLACES).astype(int))]
+
+
+def _age_to_ask(asked: _Asked, seen: Pairs, length: int) -> int:
+    """At which age places are compared: the youngest from 4 T on that is clearly worse than short; 4 T where none is.
+
+    The younger, the more places there are over which the world did not change. Where the curve, with few targets, shows
+    none for a model that fails, its pairs are asked, old against young.
+    """
+    T, verdict = asked.evaluation.train_context, asked.verdict
+    old = [band for band in asked.curve if band.age[0] >= 2 * T]
+    bad = [band.age[1] for band in old if band.excess > verdict.tolerance and band.excess_low > 0]
+    if not bad and verdict.name in ("fails", "undecided"):
+        for (start, end), columns in doubling_bands(seen.marks, T):
+            known = known_means(seen.excess[:, columns])
+            if start < 2 * T or np.isfinite(known).sum() < 2:
+                continue
+            each = estimate_of(known)
+            if each.mean > verdict.tolerance and each.low > 0:
+                bad.append(end)
+    return min(max([4 * T, *bad[:1]]), length // 2)
+
+
+def _result(
+    evaluation: Evaluation,
+    causes: list[Cause],
+    remembered: Remembrance | None,
+    deep: _Deep,
+    settings: DiagnoseSettings,
+    left_out: dict[str, str],
+    began: float,
+) -> Diagnosis:
+    past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
+    curve = [(band.age[0], band.excess) for band in past]
+    known: dict[str, Any] = {"train_context": evaluation.train_context, "noise": noise_of(past)}
+    ahead = forecast(curve, **known) if evaluation.short else None
+    if ahead is not None:
+        ahead = replace(ahead, checked=checked(curve, **known)) if math.isfinite(ahead.expected) else None
+    return Diagnosis(
+        evaluation=evaluation,
+        causes=causes,
+        remembrance=remembered,
+        coverage=deep.coverage,
+        attribution=deep.attribution,
+        trace=deep.trace,
+        gap=deep.gap,
+        forecast=ahead,
+        settings={**asdict(settings), "threads": torch.get_num_threads()},
+        seconds=round(time.monotonic() - began, 3),
+        left_out=left_out,
+        outlast=VERSION,
+    )

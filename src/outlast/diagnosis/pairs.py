@@ -1,0 +1,151 @@
+"""Old and young states side by side: what is met on the way at every age, and how much worse it is than young.
+
+At marks along every stream two states stand side by side before the same targets: the one carried from the beginning,
+and a young one that has read half a training context. Coverage, the state map, the trace and the gap all look at these
+same pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from outlast.diagnosis.reading import read_to, scored, window
+from outlast.evaluation.measures import Measure
+from outlast.model import Recurrent
+from outlast.state import State, concatenate, select
+from outlast.streams import Streams
+
+MOST_MARKS = 64
+
+_CHUNK = 256
+
+Look = Callable[[State], dict[str, np.ndarray]]
+"""What to note of the states of B rows: (B, d) arrays by name."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a diagnosis takes place.
+
+    Args:
+        model: in evaluation mode.
+        streams: S test streams; the first `length` positions of each are used.
+        train_context: T.
+        measure: what is worse or better.
+        worst: a loss is at most this, and this where it is not a number.
+    """
+
+    model: Recurrent
+    streams: Streams
+    length: int
+    train_context: int
+    measure: Measure
+    worst: float
+
+    @property
+    def half(self) -> int:
+        """Half a training context, rounded down: what a young state has read, and how many targets follow it."""
+        return max(1, self.train_context // 2)
+
+    @property
+    def everyone(self) -> np.ndarray:
+        return np.arange(len(self.streams))
+
+    def young(self, stream: np.ndarray, position: np.ndarray) -> State:
+        """States that have read only the half training context before `position`."""
+        return read_to(self.model, self.streams, stream, position - self.half, position)
+
+    def carried(self, stream: np.ndarray, position: np.ndarray) -> State:
+        """States that have read the whole stream up to `position`."""
+        return read_to(self.model, self.streams, stream, np.zeros_like(position), position)
+
+    def scored(self, stream: np.ndarray, position: np.ndarray, state: State) -> np.ndarray:
+        """(B,) losses of the half training context from `position` on."""
+        return scored(self.model, self.streams, stream, position, self.half, state, self.measure, self.worst)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What was met at M marks of S streams.
+
+    Args:
+        marks: (M,) positions, which are also the carried state's ages there.
+        carried, young: (S, M) losses of the same targets from the two states; not a number where no target counts.
+        noted, noted_young: by name (S, M, d), of the carried and of the young states.
+        kept: carried states of the S streams, at some of the marks.
+    """
+
+    marks: np.ndarray
+    carried: np.ndarray
+    young: np.ndarray
+    noted: dict[str, np.ndarray]
+    noted_young: dict[str, np.ndarray]
+    kept: dict[int, State] = field(default_factory=dict)
+
+    @property
+    def excess(self) -> np.ndarray:
+        return self.carried - self.young
+
+    def states_at(self, positions: np.ndarray) -> State:
+        """The kept states at P positions of S streams as S·P rows, a stream's positions side by side."""
+        joined = concatenate([self.kept[int(position)] for position in positions])
+        order = np.arange(len(positions) * len(self.carried)).reshape(len(positions), -1).T.reshape(-1)
+        return select(joined, torch.from_numpy(order.copy()))
+
+
+def marks(train_context: int, length: int, most: int = MOST_MARKS) -> np.ndarray:
+    """Up to about `most` ages to look at: multiples of T, evenly spaced, and all T·2^k, with half of T left after."""
+    last = length - max(1, train_context // 2)
+    stride = max(1, -(-last // (most * train_context))) * train_context
+    doubling, age = [], train_context
+    while age <= last:
+        doubling.append(age)
+        age *= 2
+    return np.unique(np.concatenate([np.arange(stride, last + 1, stride), doubling]).astype(np.int64))
+
+
+@torch.no_grad()
+def pair_up(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Sequence[int] = ()) -> Pairs:
+    """Read every stream once, and a half training context before every mark once more.
+
+    Args:
+        look: what to note of the states.
+        places: the marks, ascending; None: `marks`.
+        keep: marks whose carried states are kept.
+    """
+    model, streams = scene.model, scene.streams
+    places = marks(scene.train_context, scene.length) if places is None else places
+    everyone = scene.everyone
+    losses, notes, kept = [], [], {}
+    state, position = model.initial_state(len(everyone)), 0
+    for stop in places:
+        for begin in range(position, int(stop), _CHUNK):
+            size = min(_CHUNK, int(stop) - begin)
+            _, state = model(window(model, streams, everyone, np.full(len(everyone), begin), size).inputs, state)
+        position = int(stop)
+        notes.append(look(state))
+        if position in keep:
+            kept[position] = state
+        # The targets are read again by the next stretch; reading them once would need their losses to be split.
+        losses.append(scene.scored(everyone, np.full(len(everyone), stop), state))
+    stream, before = np.repeat(everyone, len(places)), np.tile(places, len(everyone))
+    young = scene.young(stream, before)
+    shape = (len(everyone), len(places))
+    noted_young = {name: values.reshape(*shape, -1) for name, values in look(young).items()}
+    return Pairs(
+        marks=places,
+        carried=np.stack(losses, 1),
+        young=scene.scored(stream, before, young).reshape(shape),
+        noted={name: np.stack([note[name] for note in notes], 1) for name in notes[0]},
+        noted_young=noted_young,
+        kept=kept,
+    )
+
+
+def nothing(state: State) -> dict[str, np.ndarray]:
+    """Note nothing of the states."""
+    return {}

@@ -1,0 +1,97 @@
+"""Without targets: how far outputs of states of any age are from those of a state of the training context's age."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast.errors import InputError
+from outlast.evaluation.measures import Measure, divergence
+from outlast.evaluation.schedule import Targets
+from outlast.evaluation.verdicts import Band
+from outlast.model import Recurrent, device_of
+from outlast.streams import Batch, Streams
+
+
+@torch.no_grad()
+def agreement(
+    model: Recurrent,
+    streams: Streams,
+    targets: Targets,
+    band: Band,
+    chunk: int,
+    rows_at_once: Callable[[int], int],
+) -> Measure:
+    """The divergence from the outputs that states of ages in `band` give at the same targets.
+
+    Streams of tokens: KL divergence of the softmax distributions, nats. Streams of features: mean squared difference.
+    The reference outputs are held in memory: targets × outputs numbers.
+
+    Args:
+        chunk: positions of a row that are read in one step.
+        rows_at_once: how many rows of so many positions are read in one step.
+
+    Raises:
+        InputError: outputs that are not one tensor (B, T, outputs).
+    """
+    device, references = device_of(model), torch.empty(0)
+    windows, blocks, block = targets.windows(band), targets.first, targets.size
+    order = np.argsort(windows[3], kind="stable")
+    # Windows of as many targets as each other are read together.
+    for same in np.split(order, np.flatnonzero(np.diff(windows[3][order])) + 1):
+        stream, begin, target, size = (column[same] for column in windows)
+        length = int(target[0] - begin[0] + size[0])
+        slot = (blocks[stream] <= target[:, None]).sum(1) - 1
+        at_once = rows_at_once(min(chunk, length))
+        for rows in np.split(np.arange(len(same)), np.arange(at_once, len(same), at_once)):
+            state = model.initial_state(len(rows))
+            for first in range(0, length, chunk):
+                count = min(chunk, length - first)
+                batch = streams.window(stream[rows], begin[rows] + first, count).to(device)
+                outputs, state = model(batch.inputs, state)
+                outputs = _one_tensor(outputs)
+                if not len(references):
+                    references = torch.zeros(*blocks.shape, block, outputs.shape[-1])
+                kept = np.arange(max(first, length - size[0]), first + count)
+                if len(kept):
+                    where = (begin[rows] - blocks[stream[rows], slot[rows]])[:, None] + kept
+                    found = outputs[:, kept[0] - first :].float().cpu()
+                    references[stream[rows, None], slot[rows, None], where] = found
+    kind = "kl" if streams.tokens else "squared"
+    unit = "nats" if streams.tokens else "squared difference"
+    apart = functools.partial(_from_references, kind, references, blocks, block)
+    return Measure(f"divergence_{kind}", unit, apart, relative=True, tolerance=0.01)
+
+
+def apart_from_itself(streams: Streams) -> Callable[[Any, Batch], Tensor]:
+    """As the measure of `agreement`, but from the outputs themselves: what one costs before there are references."""
+    kind = "kl" if streams.tokens else "squared"
+    return lambda outputs, batch: divergence(kind, _one_tensor(outputs), outputs.clone())
+
+
+def _one_tensor(outputs: Any) -> Tensor:
+    if isinstance(outputs, Tensor) and outputs.dim() == 3:
+        return outputs
+    raise InputError(
+        "streams without targets, and a model whose outputs are not one tensor (B, T, outputs)",
+        "targets to measure against",
+        "name a --target",
+    )
+
+
+def _from_references(
+    kind: str, references: Tensor, blocks: np.ndarray, block: int, outputs: Any, batch: Batch
+) -> Tensor:
+    """(B, T) divergences at targets, 0 elsewhere."""
+    stream = batch.stream_id.cpu().numpy()[:, None]
+    position = batch.position.cpu().numpy()[:, None] + np.arange(outputs.shape[1])
+    slot = np.maximum((blocks[stream] <= position[..., None]).sum(-1) - 1, 0)
+    offset = position - blocks[stream, slot]
+    inside = (offset >= 0) & (offset < block)
+    wanted = references[stream, slot, np.where(inside, offset, 0)].to(outputs.device)
+    return divergence(kind, outputs, wanted) * torch.from_numpy(inside).to(outputs.device)

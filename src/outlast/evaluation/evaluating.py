@@ -1,0 +1,262 @@
+"""Measure a model: age curve, position curve, controls, states by position; memory flat in the length of the streams.
+
+The age curve scores the *same* targets from states of different ages. Because the targets are the same, what the data
+itself does along a stream drops out.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.evaluation.divergence import agreement, apart_from_itself
+from outlast.evaluation.guesses import guesses
+from outlast.evaluation.measures import Measure, default_measures
+from outlast.evaluation.memory import memory_needed
+from outlast.evaluation.passes import Passes
+from outlast.evaluation.schedule import Targets, age_bands, draw_targets
+from outlast.evaluation.verdicts import Curve, curve_of, judge, overlap_losses, reset_losses
+from outlast.model import Recurrent, device_of
+from outlast.results import VERSION, AgeBand, Control, Evaluation, Guess, plain
+from outlast.streams import MIN_STREAMS, Split, Streams
+from outlast.streams.fits import check_inputs
+
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done."""
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """How to measure.
+
+    Args:
+        max_length: positions of each test stream to use; None: as many as leave enough streams.
+        targets: target positions a stream that every band is scored on, in random blocks of one training context
+            from the last part of the streams.
+        chunk: positions of a row that are read in one step.
+        memory_mib: what one step of one job may take, in MiB; as many rows are read side by side as fit. None: 64 on a
+            CPU, where more than its caches hold makes it slower, and 1,024 elsewhere.
+        ends_only: leave out the bands between the one just past the training context and the oldest.
+        seed: of the choice of blocks.
+        jobs: passes over the streams made side by side, one thread each.
+    """
+
+    max_length: int | None = None
+    targets: int = 2048
+    chunk: int = 256
+    memory_mib: float | None = None
+    ends_only: bool = False
+    seed: int = 0
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.memory_mib is not None and not self.memory_mib > 0:
+            raise InputError(f"memory_mib {self.memory_mib:g}", "more than 0 MiB", "leave it out for the default")
+
+    def memory(self, device: torch.device) -> float:
+        """Bytes that one step of one job may take."""
+        default = 64 if device.type == "cpu" else 1024
+        return 2**20 * (default if self.memory_mib is None else self.memory_mib)
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Reset periods chosen elsewhere (on validation streams), for the two controls.
+
+    Where the test streams do not allow a period, the nearest that they allow is taken, and the result says which.
+    """
+
+    periodic: int
+    overlapping: int
+
+
+def evaluate(
+    model: Recurrent,
+    data: Streams | Split,
+    *,
+    train_context: int,
+    measures: Sequence[Measure] | None = None,
+    settings: EvalSettings | None = None,
+    periods: Periods | None = None,
+    name: str = "model",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure `model` on test streams.
+
+    Without targets, how far the outputs move apart with age is measured (`outlast.evaluation.divergence`), and there is
+    no verdict.
+
+    Args:
+        model: on its device; left in evaluation mode.
+        data: test streams (of a split, the test part). One long recording is cut into disjoint segments.
+        train_context: positions that a training window had.
+        measures: the first one is what the verdict is about; None: what fits the targets.
+        settings: how to measure.
+        periods: reset periods chosen on validation streams; None: cross-fitted over two halves of the test streams.
+        name: what to call the model in the result.
+        progress: called with the share done.
+
+    Raises:
+        InputError: fewer than 8 streams, streams shorter than twice the training context, targets that do not fit.
+    """
+    began = time.monotonic()
+    settings = settings or EvalSettings()
+    streams, length = usable(data.test if isinstance(data, Split) else data, train_context, settings.max_length)
+    bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
+    model.eval()
+    check_inputs(model.input_spec, streams)
+    targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed, streams.warm_up)
+    chosen = tuple(measures or default_measures(streams))
+    judged = bool(chosen)
+    chunk = min(settings.chunk, length)
+    scores = [measure.per_position for measure in chosen] or [apart_from_itself(streams)]
+    needed = memory_needed(model, streams, chunk, scores)
+    rows_at_once = functools.partial(needed.rows, settings.memory(device_of(model)))
+    if not judged:
+        young = next(band for band in bands if band[1] == train_context)
+        chosen = (agreement(model, streams, targets, young, chunk, rows_at_once),)
+    recovering = judged and not settings.ends_only
+    run = Passes(model, streams, length, bands, targets, chosen, chunk, rows_at_once, progress, recovering)
+    run.make(settings.jobs)
+    kept = run.counted()
+    blocks = streams.take(kept).blocks
+    curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context, blocks) for k, m in enumerate(chosen)}
+    main = chosen[0]
+    verdict, short = judge(curves[main.name], main, run.non_finite) if judged else (None, None)
+    rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
+    about = {**streams.describe(), "length_used": length}
+    if len(kept) < len(streams):
+        about["without_counted_targets"] = len(streams) - len(kept)
+    if isinstance(data, Split):
+        about["split"] = data.how
+    return Evaluation(
+        model={"name": name, **describe_model(model)},
+        data=json.loads(json.dumps(about, default=str)),
+        settings={**asdict(settings), "device": str(device_of(model)), "threads": torch.get_num_threads()},
+        seconds=round(time.monotonic() - began, 3),
+        train_context=train_context,
+        measure=main.name,
+        unit=main.unit,
+        age_curve=rows[main.name],
+        position_curve=run.position_bins(kept, blocks) if judged else [],
+        controls=_controls(curves[main.name], periods) if judged else {},
+        state=run.state_rows,
+        short=short,
+        verdict=verdict,
+        slices=run.slices.report(streams.blocks) if judged else {},
+        other_measures={key: value for key, value in rows.items() if key != main.name},
+        guesses=_guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {},
+        recovery=run.recovery_bands(kept, blocks) if recovering else [],
+        blocks=[] if blocks is None else blocks.tolist(),
+        outlast=VERSION,
+    )
+
+
+def usable(streams: Streams, train_context: int, max_length: int | None) -> tuple[Streams, int]:
+    """The test streams to use and how many positions of each.
+
+    Fewer than 8 streams are cut into segments; of many, those too short for a common length are left out. Streams that
+    are longer than that are read from their beginning, but for what only warms a state up.
+    """
+    longest = max_length or int(streams.lengths.max())
+    if len(streams) < MIN_STREAMS:
+        if max_length is None or _segments(streams, max_length) < MIN_STREAMS:
+            longest = min(longest, _segment_length(streams, train_context))
+        streams = streams.cut(longest)
+    lengths = np.sort(streams.lengths)[::-1]
+    if len(lengths) >= MIN_STREAMS:
+        # The common length: what at least three quarters of the streams, and never fewer than 8 of them, have.
+        longest = min(longest, int(lengths[max(MIN_STREAMS, round(0.75 * len(lengths))) - 1]))
+        streams = streams.take(np.flatnonzero(streams.lengths >= longest))
+        # Of a warm-up the beginning is left out: what is scored lies behind it.
+        late = min(streams.warm_up, int(streams.lengths.min()) - longest)
+        streams = streams.between(late, int(streams.lengths.max())) if late else streams
+    if len(streams) < MIN_STREAMS:
+        raise InputError(
+            f"{len(streams)} streams of {longest} positions to measure on",
+            f"at least {MIN_STREAMS} streams",
+            "give more or longer streams, other --shares, or a smaller --max-length (which cuts more segments)",
+        )
+    return streams, longest
+
+
+def _segments(streams: Streams, length: int) -> int:
+    """How many disjoint segments of `length` positions the streams hold, with their gaps."""
+    lengths = streams.lengths - streams.warm_up
+    return int(np.sum((lengths + streams.horizon) // (length + streams.horizon)))
+
+
+def _segment_length(streams: Streams, train_context: int) -> int:
+    """The longest T·2^k that still cuts the recordings into at least 16 segments; where that is only 2T, into 8."""
+    length = 2 * train_context
+    for wanted in (2 * MIN_STREAMS, MIN_STREAMS):
+        while _segments(streams, 2 * length) >= wanted:
+            length *= 2
+        if length > 2 * train_context:
+            break
+    return length
+
+
+def _band_rows(curve: Curve) -> list[AgeBand]:
+    short = curve.best(curve.losses[curve.within()])[0]
+    rows = []
+    for band, losses in zip(curve.bands, curve.losses, strict=True):
+        loss, excess = (curve.interval(values, len(curve.bands)) for values in (losses, losses - short))
+        numbers = map(plain, (*loss.triple, *excess.triple))
+        rows.append(AgeBand(band, *numbers, n=loss.n, per_stream=losses.tolist()))
+    return rows
+
+
+def _guesses(streams: Streams, targets: Targets, measure: Measure, curve: Curve) -> dict[str, Guess]:
+    found = {}
+    for name, losses in guesses(streams, targets, measure).items():
+        found[name] = Guess(*map(plain, curve.interval(losses).triple), per_stream=losses.tolist())
+    return found
+
+
+def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
+    """The loss under the best periodic reset and under the best two overlapping copies, read off the curve."""
+    controls = {}
+    for name, (every, losses) in {
+        "periodic_reset": reset_losses(curve),
+        "overlapping_reset": overlap_losses(curve),
+    }.items():
+        if periods is None:
+            per_stream, chosen = curve.best(losses)
+            period = every[chosen[0]]
+        else:
+            wanted = periods.periodic if name == "periodic_reset" else periods.overlapping
+            period = min(every, key=lambda value: abs(value - wanted))
+            per_stream = losses[every.index(period)]
+        interval = curve.interval(per_stream)
+        controls[name] = Control(period, *interval.triple, per_stream=per_stream.tolist())
+    return controls
+
+
+def under(evaluation: Evaluation, periods: Periods) -> Evaluation:
+    """The same evaluation with the controls at reset periods that were chosen elsewhere."""
+    return replace(evaluation, controls=_controls(curve_of(evaluation), periods))
+
+
+def best_periods(evaluation: Evaluation) -> Periods:
+    """The reset periods with the lowest mean loss in an evaluation (of validation streams)."""
+    curve = curve_of(evaluation)
+    (periodic, resets), (overlapping, overlaps) = reset_losses(curve), overlap_losses(curve)
+    return Periods(periodic[int(resets.mean(1).argmin())], overlapping[int(overlaps.mean(1).argmin())])
+
+
+def describe_model(model: Recurrent) -> dict[str, Any]:
+    """What a result records about a model."""
+    return {
+        "class": type(model).__name__,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "recipe": getattr(model, "recipe", None),
+    }

@@ -1,0 +1,320 @@
+"""The passes over the streams that an evaluation makes, and the sums they leave."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from outlast.errors import InputError
+from outlast.evaluation.measures import Measure
+from outlast.evaluation.schedule import Targets, plan
+from outlast.evaluation.slices import SliceSums
+from outlast.evaluation.verdicts import Band
+from outlast.intervals import mean_interval
+from outlast.model import Recurrent, device_of
+from outlast.parallel import side_by_side
+from outlast.results import PositionBin, RecoveryBand, StateRow, plain
+from outlast.state import leaves, moments, select
+from outlast.streams import MIN_STREAMS, Batch, Streams
+
+WORST_SHARE = 1e4
+"""A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
+age, and so is any worse one: a model that blows up is judged by how often, not by how large its numbers grew.
+"""
+
+RECOVERIES = 8
+"""Blocks of targets of every stream that are read again, from the old state of another stream."""
+
+Sums = tuple[np.ndarray, np.ndarray, int]
+"""(measures, bands, streams) losses, (bands, streams) weights, and how many scored predictions were not finite."""
+
+
+class Passes:
+    """One carried pass over whole streams, and readings from the zero state for every younger age.
+
+    Args:
+        model: on its device, in evaluation mode.
+        streams: S streams; the first `length` positions of each are read.
+        bands: of ages; the last is that of the carried pass.
+        targets: what all bands are scored on.
+        measures: the first one is that of the position curve and of the slices.
+        chunk: positions of a row that are read in one step.
+        rows_at_once: how many rows of so many positions are read in one step.
+        progress: called with the share done.
+        recovering: whether old states are also given new streams to read.
+    """
+
+    def __init__(
+        self,
+        model: Recurrent,
+        streams: Streams,
+        length: int,
+        bands: tuple[Band, ...],
+        targets: Targets,
+        measures: tuple[Measure, ...],
+        chunk: int,
+        rows_at_once: Callable[[int], int],
+        progress: Callable[[float], None] | None = None,
+        recovering: bool = False,
+    ) -> None:
+        self.model, self.streams, self.length, self.targets = model, streams, length, targets
+        self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
+        self.device, self.everyone = device_of(model), np.arange(len(streams))
+        self.readings = plan(bands[:-1], targets, length)
+        self.shape = (len(measures), len(bands), len(streams))
+        self.sums, self.counts, self.non_finite = self._nothing()
+        self.edges = _doublings(targets.size, length)
+        self.position_sums = np.zeros((len(self.edges) - 1, len(streams)))
+        self.position_counts = np.zeros_like(self.position_sums)
+        self.state_rows: list[StateRow] = []
+        self.slices = SliceSums(streams)
+        self.recovering = recovering
+        self.recovery = np.zeros((2, 2, len(streams), targets.size))
+        self.done, self.total = 0, length * len(streams) + self.readings.positions
+        self.counting = threading.Lock()
+        self.worst = torch.full((len(measures), 1, 1), torch.inf)
+
+    def make(self, jobs: int) -> None:
+        """Make all of them, `jobs` side by side. The sums do not depend on how many."""
+        self.worst = self._worst()
+        groups = self.readings.groups(self.chunk, self.rows_at_once)
+        restarts = [functools.partial(self.restarted, group) for group in groups]
+        # The carried pass begins first and is added last, so that few sums wait for their turn.
+        adding = _InOrder(self._add)
+        numbered = [(len(restarts), self.carried), *enumerate(restarts)]
+        side_by_side(jobs, [functools.partial(adding.run, number, each) for number, each in numbered])
+
+    def _add(self, found: Sums) -> None:
+        self.sums += found[0]
+        self.counts += found[1]
+        self.non_finite += found[2]
+
+    def counted(self) -> np.ndarray:
+        """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8."""
+        kept = np.flatnonzero(self.counts[-1] > 0)
+        if len(kept) < MIN_STREAMS:
+            raise InputError(
+                f"{len(kept)} of {len(self.streams)} test streams with targets that count in their last "
+                f"{self.length - self.targets.begin} positions",
+                f"at least {MIN_STREAMS} streams",
+                "check the weights, or give more streams",
+            )
+        return kept
+
+    def losses(self, measure: int) -> np.ndarray:
+        """(bands, streams) mean losses over the targets."""
+        return self.sums[measure] / np.maximum(self.counts, 1e-12)
+
+    def position_bins(self, kept: np.ndarray, blocks: np.ndarray | None) -> list[PositionBin]:
+        """The position curve over the streams `kept`, where all of them have positions that count."""
+        sums, counts = self.position_sums[:, kept], self.position_counts[:, kept]
+        counted = counts.min(1) > 0
+        bins = []
+        for k in np.flatnonzero(counted):
+            interval = mean_interval(sums[k] / counts[k], int(counted.sum()), blocks)
+            loss, low, high = map(plain, interval.triple)
+            bins.append(PositionBin(self.edges[k], self.edges[k + 1], loss, low, high, interval.n))
+        return bins
+
+    def recovery_bands(self, kept: np.ndarray, blocks: np.ndarray | None) -> list[RecoveryBand]:
+        """The first training context of a new stream, read from old states and afresh: positions by doublings."""
+        edges = _doublings(1, self.targets.size)
+        (old, fresh), weights = self.recovery[:, 0][:, kept], self.recovery[0, 1][kept]
+        bands = []
+        for start, end in itertools.pairwise(edges):
+            counts = weights[:, start:end].sum(1)
+            if counts.min() <= 0:
+                continue
+            losses, afresh = (values[:, start:end].sum(1) / counts for values in (old, fresh))
+            apart = mean_interval(losses - afresh, len(edges) - 1, blocks)
+            numbers = map(plain, (losses.mean(), afresh.mean(), *apart.triple))
+            bands.append(RecoveryBand(start, end, *numbers, n=apart.n))
+        return bands
+
+    @torch.no_grad()
+    def carried(self) -> Sums:
+        """The whole streams from the zero state: the oldest band, the position curve and the states on the way."""
+        found = self._nothing()
+        rows = self.rows_at_once(self.chunk)
+        marks = self.edges[1:]
+        collected: dict[int, Any] = {}
+        for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
+            state, position = self.model.initial_state(len(group)), 0
+            while position < self.length:
+                stop = min(position + self.chunk, *(mark for mark in marks if mark > position))
+                batch = self._read(group, np.full(len(group), position), stop - position)
+                outputs, state = self.model(batch.inputs, state)
+                losses, lost = self._per_position(outputs, batch)
+                found = (*found[:2], found[2] + int(lost.sum()))
+                self._score_positions(group, position, losses[0], batch)
+                self._score_targets(found, group, position, losses, batch)
+                if self.slices.wanted:
+                    self.slices.add(group, losses[0], batch)
+                self._count((stop - position) * len(group))
+                position = stop
+                if stop in marks:
+                    collected[stop] = moments(state, self.model.state_parts(), collected.get(stop))
+            if self.recovering:
+                self._recover(group, state)
+        self.state_rows = self._state_rows(collected)
+        return found
+
+    def _recover(self, group: np.ndarray, state: Any) -> None:
+        """Let the states that these streams have left read target blocks of others, half of all streams away."""
+        others = (group + len(self.everyone) // 2) % len(self.everyone)
+        blocks = self.targets.first.shape[1]
+        for block in np.unique(np.linspace(0, blocks - 1, min(RECOVERIES, blocks)).astype(int)):
+            for kind, start in enumerate((state, self.model.initial_state(len(group)))):
+                now = start
+                for begin in range(0, self.targets.size, self.chunk):
+                    size = min(self.chunk, self.targets.size - begin)
+                    batch = self._read(others, self.targets.first[others, block] + begin, size)
+                    outputs, now = self.model(batch.inputs, now)
+                    weights, place = batch.weights.cpu().numpy(), slice(begin, begin + size)
+                    self.recovery[kind, 0, others, place] += self._per_position(outputs, batch)[0][0] * weights
+                    self.recovery[kind, 1, others, place] += weights
+
+    @torch.no_grad()
+    def restarted(self, readings: np.ndarray) -> Sums:
+        """Read these from the zero state, and score every stretch of targets as it is passed.
+
+        Args:
+            readings: numbers of readings, the longest first.
+        """
+        whole = self.readings
+        stretches, row = whole.stretches_of(readings)
+        first = whole.offset[stretches]
+        last = first + whole.size[stretches]
+        band, stream = whole.band[stretches], whole.stream[readings][row]
+        sums, counts, missing = self._nothing()
+        rows, length = readings, whole.length[readings]
+        state, position = self.model.initial_state(len(rows)), 0
+        while len(rows):
+            stop = min(position + self.chunk, int(length[0]))
+            batch = self._read(whole.stream[rows], whole.begin[rows] + position, stop - position)
+            outputs, state = self.model(batch.inputs, state)
+            scored = np.flatnonzero((first < stop) & (last > position))
+            if len(scored):
+                at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
+                losses, lost = self._per_position(outputs, batch)
+                weights = batch.weights.cpu().numpy()
+                place = band[scored], stream[scored]
+                for total, found in zip(sums, _between(losses * weights, *at), strict=True):
+                    np.add.at(total, place, found)
+                np.add.at(counts, place, _between(weights[None].astype(np.float64), *at)[0])
+                missing += int(_between(lost[None].astype(np.int64), *at).sum())
+            going = int((length > stop).sum())
+            self._count(int((np.minimum(length, stop) - position).sum()))
+            position = stop
+            if going < len(rows):  # the shortest are at the end
+                state = select(state, torch.arange(going))
+                rows, length = rows[:going], length[:going]
+        return sums, counts, missing
+
+    def _nothing(self) -> Sums:
+        return np.zeros(self.shape), np.zeros(self.shape[1:]), 0
+
+    @torch.no_grad()
+    def _worst(self) -> torch.Tensor:
+        """(measures, 1, 1) the largest loss of a position, from the loss at the streams' first target block."""
+        sums, counts = torch.zeros(len(self.measures), dtype=torch.float64), 0.0
+        rows = self.rows_at_once(min(self.chunk, self.targets.size))
+        for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
+            state = self.model.initial_state(len(group))
+            for begin in range(0, self.targets.size, self.chunk):
+                size = min(self.chunk, self.targets.size - begin)
+                batch = self._read(group, self.targets.first[group, 0] + begin, size)
+                outputs, state = self.model(batch.inputs, state)
+                losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+                finite = torch.isfinite(losses).all(0) * batch.weights
+                sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
+                counts += float(finite.sum())
+        level = (sums / max(counts, 1e-12)).abs()
+        worst = WORST_SHARE * torch.where(level > 0, level, 1.0)
+        for number, measure in enumerate(self.measures):
+            if measure.worst is not None:
+                worst[number] = measure.worst
+        return worst.view(-1, 1, 1).to(self.device)
+
+    def _per_position(self, outputs: Any, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite; and (B, T) whether
+        a position that counts is such a one."""
+        stacked = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+        finite = torch.isfinite(stacked)
+        for tensor in leaves(outputs):
+            if tensor.shape[:2] == stacked.shape[1:]:
+                finite = finite & torch.isfinite(tensor).view(*stacked.shape[1:], -1).all(-1)
+        lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
+        return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
+
+    def _read(self, streams: np.ndarray, position: np.ndarray, length: int) -> Batch:
+        return self.streams.window(streams, position, length).to(self.device)
+
+    def _count(self, work: int) -> None:
+        with self.counting:
+            self.done += work
+            if self.progress:
+                self.progress(min(self.done / self.total, 1.0))
+
+    def _score_positions(self, group: np.ndarray, position: int, losses: np.ndarray, batch: Batch) -> None:
+        bin_number = int(np.searchsorted(self.edges, position, side="right")) - 1
+        weights = batch.weights.cpu().numpy()
+        self.position_sums[bin_number, group] += (losses * weights).sum(1)
+        self.position_counts[bin_number, group] += weights.sum(1)
+
+    def _score_targets(self, found: Sums, group: np.ndarray, position: int, losses: np.ndarray, batch: Batch) -> None:
+        offsets = position + np.arange(losses.shape[-1])
+        begin, size = self.targets.begin, self.targets.size
+        if offsets[-1] < begin:
+            return
+        block = (offsets - begin) // size * size + begin
+        chosen = (block[None, :, None] == self.targets.first[group][:, None, :]).any(-1) & (offsets >= begin)
+        weights = batch.weights.cpu().numpy() * chosen
+        found[0][:, -1, group] += (losses * weights).sum(-1)
+        found[1][-1, group] += weights.sum(-1)
+
+    def _state_rows(self, collected: dict[int, Any]) -> list[StateRow]:
+        paths, found = [part.path for part in self.model.state_parts()], []
+        for mark in sorted(collected):
+            for path, part in zip(paths, collected[mark], strict=True):
+                norm = float((part.mean**2 + part.std**2).mean().sqrt())
+                row = (norm, float(part.std.mean()))
+                if all(np.isfinite(row)):
+                    found.append(StateRow(mark, path, *row))
+        return found
+
+
+class _InOrder:
+    """Adds up what jobs side by side return in the order of their numbers, whichever ends first."""
+
+    def __init__(self, add: Callable[[Sums], None]) -> None:
+        self.add, self.waiting, self.next, self.lock = add, dict[int, Sums](), 0, threading.Lock()
+
+    def run(self, number: int, job: Callable[[], Sums]) -> None:
+        found = job()
+        with self.lock:
+            self.waiting[number] = found
+            while self.next in self.waiting:
+                self.add(self.waiting.pop(self.next))
+                self.next += 1
+
+
+def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """(K, B, T) numbers -> (K, N) their sums over [first, last) of N rows."""
+    running = np.zeros((*values.shape[:2], values.shape[2] + 1), values.dtype)
+    np.cumsum(values, axis=2, out=running[:, :, 1:])
+    return running[:, row, last] - running[:, row, first]
+
+
+def _doublings(first: int, length: int) -> list[int]:
+    edges, edge = [0], first
+    while edge < length:
+        edges.append(edge)
+        edge *= 2
+    return [*edges, length]

@@ -1,0 +1,122 @@
+"""The whole loop once on a built-in task: train, measure, compare repairs, verify. Also over several seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from outlast import checkpoints
+from outlast.interventions import Zero
+from outlast.model import Recurrent
+from outlast.repairs import Progress, compare
+from outlast.reporting import write_report
+from outlast.results import Comparison, load_as, save_result
+from outlast.tasks import Task, task
+from outlast.tasks.pages import named_marks, put_figures
+from outlast.tasks.seeds_page import seeds_figures
+from outlast.training import fit
+from outlast.training.objectives import objective
+
+
+def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None, name: str = "power") -> Comparison:
+    """Train the task's model as one usually does, compare its repairs, write everything to `out`.
+
+    A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the repair that was
+    picked (``model/``, or ``refused/``, and ``control/`` where that passes in its place), ``result.json`` and
+    ``report.html``, and ``healthy/result.json`` where the task has a healthy model to set beside its own. Stopped
+    half-way, the same call goes on where it was.
+
+    Args:
+        out: folder.
+        seed: of the model, of its training and of the repairs.
+        jobs: repairs trained side by side.
+        progress: told what is going on.
+        name: of the task.
+    """
+    chosen = task(name)
+    data = chosen.streams()
+    base = trained_base(chosen, out, seed, progress)
+    done = compare(
+        base,
+        data,
+        train_context=chosen.train_context,
+        interventions=chosen.interventions,
+        objective=chosen.objective(base) if chosen.objective else None,
+        measures=chosen.measures(base) if chosen.measures else None,
+        training=replace(chosen.repairing, seed=seed),
+        measuring=chosen.measuring,
+        repairing=chosen.method,
+        checkpoint=out / "checkpoint" / f"repairs-{seed}",
+        resume=True,
+        jobs=min(jobs, len(chosen.interventions) + chosen.method.control),
+        progress=progress,
+    )
+    made = {"verb": "quickstart", "repair_of": str(out / "base"), "task": name, "seed": seed}
+    done.save(out, made)
+    command = {"command": {"verb": "quickstart", "model": str(out / "base"), "out": str(out)}}
+    result = replace(done.result, base=replace(done.result.base, settings={**done.result.base.settings, **command}))
+    save_result(result, out / "result.json")
+    beside = [chosen.healthy()] if chosen.healthy else []
+    for healthy in beside:
+        save_result(healthy, out / "healthy" / "result.json")
+    write_report([result, *beside], out / "report.html")
+    for part in ("base", "repairs"):
+        shutil.rmtree(out / "checkpoint" / f"{part}-{seed}", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (out / "checkpoint").rmdir()  # which only an empty folder lets happen
+    return result
+
+
+def trained_base(chosen: Task, out: Path, seed: int, progress: Progress | None = None) -> Recurrent:
+    """The task's model, trained as one usually does, and saved to ``out/base``."""
+    model = chosen.model(seed)
+    if not chosen.pretrained:
+        data = chosen.streams()
+        fit(
+            model,
+            data.train,
+            objective(None, copy.deepcopy(model), data.train),
+            Zero(),
+            chosen.train_context,
+            replace(chosen.training, seed=seed),
+            checkpoint=out / "checkpoint" / f"base-{seed}",
+            resume=True,
+            progress=lambda step, steps, loss, left: (
+                progress("train the base", step / steps, loss) if progress else None
+            ),
+        )
+    checkpoints.save(model, out / "base", provenance={"verb": "quickstart", "task": chosen.name, "seed": seed})
+    return model
+
+
+def quickstart_seeds(
+    out: Path,
+    seeds: Iterable[int],
+    page: Path | None,
+    jobs: int,
+    progress: Progress | None = None,
+    name: str = "power",
+) -> str:
+    """`quickstart` for every seed (finished ones are read, not run again), and the figures as Markdown.
+
+    Args:
+        page: a Markdown file that gets the figures between the marks that are named like the folder `out`.
+    """
+    results: dict[int, Comparison] = {}
+    took: list[float] = []
+    for seed in seeds:
+        folder = out / f"seed-{seed}"
+        if not (folder / "result.json").exists():
+            began = time.monotonic()
+            quickstart(folder, seed, jobs, progress, name)
+            took.append(time.monotonic() - began)
+        results[seed] = load_as(folder, Comparison)
+    sections = seeds_figures(results, took)
+    if page:
+        put_figures(page, "The quickstart over seeds", sections, *named_marks(out.name))
+    return "\n\n".join(sections)
