@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from outlast import checkpoints
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import divergence
-from outlast.evaluation.verdicts import curve_of
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, Intervention, Zero, control_of, state_passing, tbtt
 from outlast.model import Recurrent
@@ -248,7 +247,7 @@ def run_method(method: Method, seed: int, base: Recurrent, data: Split, folder: 
 
 def short(evaluation: Evaluation) -> np.ndarray:
     """(streams,) loss within the training context, every age alike."""
-    curve = curve_of(evaluation)
+    curve = evaluation.curve
     weights = age_weights(curve, (0, POWER.train_context))
     return weights @ curve.losses
 
@@ -261,8 +260,8 @@ def compared(out: Path, where: str) -> tuple[list[float], list[float], list[floa
         base = load_as(folder / "measured-base" / "whole", Evaluation)
         repaired = load_as(folder / where, Evaluation)
         changes.append(float(short(repaired).mean() / short(base).mean() - 1))
-        resets.append(repaired.oldest.loss - base.controls["periodic_reset"].loss)
-        copies.append(repaired.oldest.loss - base.controls["overlapping_reset"].loss)
+        resets.append(repaired.oldest.loss - base.resets["periodic_reset"].loss)
+        copies.append(repaired.oldest.loss - base.resets["overlapping_reset"].loss)
     return changes, resets, copies
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.evaluation.verdicts import Curve, cross_fitted_best, judge, overlap_losses, reset_losses
+from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.intervals import crossed_interval, every_other, mean_interval, streams_to_decide, trimmed_interval
+from outlast.results.curve import Curve, cross_fitted_best
 
 T = 4
 BANDS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (32, 64))

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from outlast.results import Estimate
-
 LEVEL = 0.95
 
 
@@ -132,11 +130,9 @@ def blocks_of(recording: np.ndarray, least: int) -> np.ndarray:
     return blocks
 
 
-def estimate_of(values: np.ndarray) -> Estimate:
-    """`mean_interval` of the streams that have a value, ready for a result; needs at least two of them."""
-    known = values[np.isfinite(values)]
-    interval = mean_interval(known)
-    return Estimate(*interval.triple, interval.n)
+def known_interval(values: np.ndarray) -> Interval:
+    """`mean_interval` of the streams that have a value; needs at least two of them."""
+    return mean_interval(values[np.isfinite(values)])
 
 
 def known_means(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The age curve, the position curve and the controls against computations that are written out."""
+"""The age curve, the position curve and the resets against computations that are written out."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from outlast.adapters.resetting import with_reset
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
 from outlast.evaluation.measures import SQUARED_ERROR
 from outlast.evaluation.schedule import age_bands, draw_targets, target_region
-from outlast.evaluation.verdicts import Curve, curve_of, overlap_losses, reset_losses
+from outlast.evaluation.verdicts import overlap_losses, reset_losses
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.randomness import hash_uniform
+from outlast.results.curve import Curve
 from outlast.streams import Streams
 
 ALL = EvalSettings(targets=10**6)
@@ -226,7 +227,7 @@ def phases(model: Recurrent, streams: Streams, every: int, overlap: bool, first:
 @pytest.mark.parametrize("every", [2, 8, 16, 32])
 def test_resetting_meets_every_age_of_its_bands_equally_often(every, overlap):
     """The model that is deployed with resets, over all phases, has the mean loss over ages [0, P), or [P/2, P) with
-    two copies, at the very same targets: what the controls are about."""
+    two copies, at the very same targets: what the resets are about."""
     model, streams, losses, weights = written_out("gru", 16, 150, True)
     ages = slice(every // 2, every) if overlap else slice(0, every)
     expected = (losses[:, 86:, ages].mean(-1) * weights[:, 86:]).sum(1) / weights[:, 86:].sum(1)
@@ -234,32 +235,32 @@ def test_resetting_meets_every_age_of_its_bands_equally_often(every, overlap):
 
 
 @pytest.mark.parametrize("every", [2, 4, 8, 16, 32, 64])
-def test_controls_read_off_the_curve_are_what_resetting_gives(every):
+def test_resets_read_off_the_curve_are_what_resetting_gives(every):
     """Where a stream does not change along its way, losses depend on age alone, and both are equal by stream."""
     model, streams = gru(), wavy(9, 256, still=True)
     result = under(evaluate(model, streams, train_context=16, settings=ALL), Periods(every, every))
     for name, overlap in (("periodic_reset", False), ("overlapping_reset", True)):
-        control = result.controls[name]
-        assert control.every == every
+        reset = result.resets[name]
+        assert reset.every == every
         np.testing.assert_allclose(
-            control.per_stream, phases(model, streams, every, overlap, 128, 256), rtol=1e-5, atol=1e-7
+            reset.per_stream, phases(model, streams, every, overlap, 128, 256), rtol=1e-5, atol=1e-7
         )
-        assert control.loss == pytest.approx(np.mean(control.per_stream))
+        assert reset.loss == pytest.approx(np.mean(reset.per_stream))
 
 
-def test_controls_read_off_the_curve_are_close_on_changing_streams():
+def test_resets_read_off_the_curve_are_close_on_changing_streams():
     """Elsewhere each target meets one age a band, not all of them: equal but for that sampling."""
     model, streams = gru(), wavy(24, 512)
     result = under(evaluate(model, streams, train_context=16, settings=ALL), Periods(16, 32))
     for name, every, overlap in (("periodic_reset", 16, False), ("overlapping_reset", 32, True)):
         deployed = phases(model, streams, every, overlap, 256, 512).mean()
-        assert result.controls[name].loss == pytest.approx(deployed, rel=0.005)
+        assert result.resets[name].loss == pytest.approx(deployed, rel=0.005)
 
 
 def test_periods_that_were_not_measured_give_way_to_the_nearest():
     """And the result says which was taken."""
     result = evaluate(gru(), wavy(9, 128), train_context=16)
-    assert {name: control.every for name, control in under(result, Periods(1000, 3)).controls.items()} == {
+    assert {name: each.every for name, each in under(result, Periods(1000, 3)).resets.items()} == {
         "periodic_reset": 128,
         "overlapping_reset": 2,
     }
@@ -268,7 +269,7 @@ def test_periods_that_were_not_measured_give_way_to_the_nearest():
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 300), st.integers(0, 5000), st.booleans())
 def test_bands_have_no_gap_up_to_the_training_context_and_no_overlap(train_context, more, ends_only):
-    """And always allow both controls, a band within the training context and one past it."""
+    """And always allow both resets, a band within the training context and one past it."""
     length = 2 * train_context + more
     bands, region = age_bands(train_context, length, ends_only=ends_only), target_region(train_context, length)
     assert train_context <= region <= length // 2 < 2 * region
@@ -330,7 +331,7 @@ def test_streams_of_unequal_length_are_read_up_to_a_common_one():
     kept = streams.take(np.flatnonzero(streams.lengths >= length))
     cut = evaluate(gru(), replace(kept, lengths=np.full(len(kept), length)), train_context=16)
     assert result.oldest.n == len(kept) >= 9
-    assert curve_of(result).losses.tolist() == curve_of(cut).losses.tolist()
+    assert result.curve.losses.tolist() == cut.curve.losses.tolist()
     shorter = evaluate(gru(), streams, train_context=16, settings=EvalSettings(max_length=100))
     assert (shorter.data["length_used"], shorter.oldest.n) == (100, 12)
 

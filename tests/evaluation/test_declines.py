@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.evaluation.verdicts import Curve, judge
+from outlast.evaluation.verdicts import judge
 from outlast.results import Verdict
+from outlast.results.curve import Curve
 
 T = 4
 BANDS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (64, 128))

@@ -12,7 +12,6 @@ import torch
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
-from outlast.evaluation.verdicts import curve_of
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.results import from_json, to_json
@@ -160,7 +159,7 @@ def test_streams_without_targets_that_count_are_left_out():
     without = evaluate(model, streams.take(np.arange(9)), train_context=T)
     assert result.data["without_counted_targets"] == 1
     assert result.oldest.n == 9
-    assert curve_of(result).losses.tolist() == curve_of(without).losses.tolist()
+    assert result.curve.losses.tolist() == without.curve.losses.tolist()
     assert result.position_curve == without.position_curve
     weights[7:, 100:] = 0
     with pytest.raises(InputError, match="7 of 10 test streams"):
@@ -218,7 +217,7 @@ def test_without_targets_outputs_are_compared_between_ages(features, train_conte
     assert (result.measure, result.unit) == (
         ("divergence_squared", "squared difference") if features else ("divergence_kl", "nats")
     )
-    assert (result.verdict, result.short, result.position_curve, result.controls) == (None, None, [], {})
+    assert (result.verdict, result.short, result.position_curve, result.resets) == (None, None, [], {})
     young = next(band for band in result.age_curve if band.age[1] == train_context)
     assert young.loss == pytest.approx(0.0, abs=1e-10)
     assert result.age_curve[0].loss > 1e-4
@@ -249,5 +248,5 @@ def test_sampled_targets_without_targets():
     again = evaluate(model, streams, train_context=16, settings=replace(settings, memory_mib=0.01, chunk=9))
     young = next(band for band in result.age_curve if band.age[1] == 16)
     assert young.loss == pytest.approx(0.0, abs=1e-10)
-    np.testing.assert_allclose(curve_of(result).losses, curve_of(again).losses, rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(result.curve.losses, again.curve.losses, rtol=1e-3, atol=1e-9)
     assert len(leaves(model.initial_state(1))) == 1

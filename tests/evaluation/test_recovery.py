@@ -146,5 +146,5 @@ def test_segments_of_one_recording_are_counted_as_blocks():
     ]
     assert all(wide > 1.2 * narrow for wide, narrow in zip(*widths, strict=True))
     assert [band.loss for band in result.recovery] == [band.loss for band in apart.recovery]
-    assert result.controls["periodic_reset"].low < apart.controls["periodic_reset"].low
+    assert result.resets["periodic_reset"].low < apart.resets["periodic_reset"].low
     assert result.guesses["constant"].loss == pytest.approx(apart.guesses["constant"].loss, rel=1e-3)

@@ -12,10 +12,11 @@ import pytest
 from outlast.errors import InputError
 from outlast.evaluation import Periods, under
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE, Measure
-from outlast.evaluation.verdicts import Curve, judge
+from outlast.evaluation.verdicts import judge
 from outlast.intervals import mean_interval
 from outlast.repairs.acceptance import age_weights, benefit, best_reset, nothing_to_repair, refusal, short_context
 from outlast.results import AgeBand, Benefit, Evaluation, Guess, Refusal, ShortContext
+from outlast.results.curve import Curve
 
 T = 8
 BANDS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (256, 512))
@@ -57,7 +58,7 @@ def evaluation(
         **plain,
         **about,
         age_curve=curve,
-        controls={},
+        resets={},
         short=short,
         verdict=verdict,
         guesses=told,
@@ -244,10 +245,10 @@ def test_the_rivals_of_a_repair():
     assert set(gain.rivals) == {"base", "periodic_reset", "overlapping_reset", "control", "control_reset"}
     for name, losses in {
         "base": BASE.oldest.per_stream,
-        "periodic_reset": BASE.controls["periodic_reset"].per_stream,
-        "overlapping_reset": BASE.controls["overlapping_reset"].per_stream,
+        "periodic_reset": BASE.resets["periodic_reset"].per_stream,
+        "overlapping_reset": BASE.resets["overlapping_reset"].per_stream,
         "control": control.oldest.per_stream,
-        "control_reset": control.controls["periodic_reset"].per_stream,
+        "control_reset": control.resets["periodic_reset"].per_stream,
     }.items():
         expected = mean_interval(np.array(after.oldest.per_stream) - np.array(losses))
         assert gain.rivals[name] == pytest.approx(expected.triple)
@@ -457,5 +458,5 @@ def test_a_refusal_without_a_verdict_is_about_what_can_be_asked():
     gain = Benefit("base", -1.0, -1.1, -0.9, rivals={"base": (-1.0, -1.1, -0.9)})
     held = short_context(*curves(0.0, 0.0, 0.0, 0.0), ERROR_RATE)
     after = evaluation(GOOD)
-    bare = Evaluation(**{**vars(after), "verdict": None, "short": None, "controls": {}})
+    bare = Evaluation(**{**vars(after), "verdict": None, "short": None, "resets": {}})
     assert refusal(held, gain, bare, ERROR_RATE) is None

@@ -165,7 +165,7 @@ def test_it_is_measured_as_the_repair_is(alone):
     assert control.data["hash"] == done.after.data["hash"]
     assert control.model["name"] == "control of carry(expected_run=80)"
     assert done.result.benefit.rivals["control_reset"][0] == pytest.approx(
-        done.after.oldest.loss - control.controls["periodic_reset"].loss, abs=1e-9
+        done.after.oldest.loss - control.resets["periodic_reset"].loss, abs=1e-9
     )
     assert done.control is not None
     again = evaluate(done.control, SPLIT, train_context=T, settings=EvalSettings(targets=64))

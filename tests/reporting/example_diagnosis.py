@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from outlast.intervals import Interval
 from outlast.results import (
     Attribution,
     AttributionRow,
@@ -13,7 +14,6 @@ from outlast.results import (
     Coverage,
     CoverageRow,
     Diagnosis,
-    Estimate,
     Evaluation,
     Forecast,
     ForecastCheck,
@@ -30,8 +30,8 @@ from outlast.results import (
 from reporting.example_results import STREAMS, evaluation
 
 
-def _estimate(mean: float) -> Estimate:
-    return Estimate(mean, mean - 0.02, mean + 0.02, STREAMS)
+def _estimate(mean: float) -> Interval:
+    return Interval(mean, mean - 0.02, mean + 0.02, STREAMS)
 
 
 TIMES = [
@@ -117,7 +117,7 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
             [Moment(k, 9000, 9032, 1.4, each, (8360, 8680), 1.1, 0.8) for k, each in zip((3, 19), resets, strict=True)],
             STREAMS, 4000,
         ),
-        gap=Gap(Estimate(-0.002, -0.01, 0.01, STREAMS), 0.04, ["whole state"], 900, False),
+        gap=Gap(Interval(-0.002, -0.01, 0.01, STREAMS), 0.04, ["whole state"], 900, False),
         forecast=Forecast(1_000_000, 2048, 0.21, 0.0, 0.3, ForecastCheck(8192, 512, 0.17, 0.19)),
         settings={"seed": 0},
         seconds=47.1,

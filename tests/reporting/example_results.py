@@ -14,7 +14,7 @@ import numpy as np
 
 from outlast.evaluation import Periods, under
 from outlast.evaluation.measures import CROSS_ENTROPY
-from outlast.evaluation.verdicts import Curve, curve_of, judge
+from outlast.evaluation.verdicts import judge
 from outlast.intervals import blocks_of
 from outlast.repairs import acceptance
 from outlast.results import (
@@ -36,6 +36,7 @@ from outlast.results import (
     Training,
     Verdict,
 )
+from outlast.results.curve import Curve
 
 AGES = [(0, 1), *((2**k, 2 ** (k + 1)) for k in range(10)), (2048, 4096), (8192, 16384)]
 BASE = [2.72, 2.717, 2.702, 2.68, 2.66, 2.645, 2.638, 2.645, 2.689, 2.72, 2.742, 2.802, 2.83]
@@ -144,7 +145,7 @@ def evaluation(
         unit="nats",
         age_curve=bands,
         position_curve=positions if judged else [],
-        controls={},
+        resets={},
         state=state,
         short=short,
         verdict=verdict,
@@ -193,13 +194,13 @@ def repair(
     """A repair, accepted or refused by the rules."""
     base = base or evaluation()
     after = evaluation(losses, name=label, growth=0.3, costs=0.02)
-    after = under(after, Periods(acceptance.best_reset(curve_of(after)), 128))
-    short = acceptance.short_context(curve_of(base), curve_of(after), CROSS_ENTROPY)
+    after = under(after, Periods(acceptance.best_reset(after.curve), 128))
+    short = acceptance.short_context(base.curve, after.curve, CROSS_ENTROPY)
     gain = acceptance.benefit(base, after, control)
     because = acceptance.refusal(short, gain, after, CROSS_ENTROPY, guards)
     passes = None
     if control is not None:
-        alone = acceptance.short_context(curve_of(base), curve_of(control), CROSS_ENTROPY)
+        alone = acceptance.short_context(base.curve, control.curve, CROSS_ENTROPY)
         passes = acceptance.refusal(alone, acceptance.benefit(base, control), control, CROSS_ENTROPY) is None
     run = {"expected_run": 1280.0} if name == "carry" else {}
     return Repair(
@@ -223,13 +224,13 @@ def repair(
 
 def guard(losses: Sequence[float]) -> ShortContext:
     """Short contexts on another set of streams."""
-    return acceptance.short_context(curve_of(evaluation()), curve_of(evaluation(losses)), CROSS_ENTROPY)
+    return acceptance.short_context(evaluation().curve, evaluation(losses).curve, CROSS_ENTROPY)
 
 
 def untouched(base: Evaluation | None = None) -> Repair:
     """What is recorded where there was nothing to repair."""
     base = base or evaluation(HEALTHY, name="base")
-    same = acceptance.short_context(curve_of(base), curve_of(base), CROSS_ENTROPY)
+    same = acceptance.short_context(base.curve, base.curve, CROSS_ENTROPY)
     return Repair(
         intervention={"name": "carry", "label": "carry(expected_run=1280)", "zero_share": 0.25},
         steps=0,

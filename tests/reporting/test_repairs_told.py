@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from outlast.reporting import captions, labels, refusals, sentences, summary, terms
-from outlast.reporting.advice import next_steps
+from outlast.reporting import captions, kinds, labels, refusals, summary
+from outlast.reporting.kinds import next_steps
 from outlast.results import Comparison, Repair
 from reporting import example_results as example
 
@@ -28,7 +28,7 @@ def codes(result: Repair | Comparison) -> list[str]:
 
 def test_an_accepted_repair() -> None:
     repair = example.repair(control=example.control())
-    headline = sentences.headline(repair)
+    headline = kinds.headline(repair)
     assert headline.startswith(
         "carry(expected_run=1280) repairs it: at the oldest age tested (8,192 to 16,383 positions)"
     )
@@ -37,33 +37,33 @@ def test_an_accepted_repair() -> None:
         in (headline)
     )
     assert "short contexts changed by +0.12\u00a0%, at most +0.28\u00a0% (allowed 0.5\u00a0%)" in headline
-    lead = sentences.lead(repair)
+    lead = kinds.lead(repair)
     assert "Equal training from zero states (the control) gives 2.810\u00a0nats" in lead
     assert "what the starts gained over it is −0.178\u00a0nats (interval −0.199 to −0.157)" in lead
     assert "over the control under its best periodic reset −0.015" in lead
-    assert sentences.badge(repair) == ("good", "Repair accepted")
+    assert kinds.badge(repair) == ("good", "Repair accepted")
 
 
 def test_an_age_that_only_may_have_got_worse_is_told_so() -> None:
     lost = REFUSED["one age lost"]
-    assert "short contexts got worse at one age" in sentences.headline(lost)
+    assert "short contexts got worse at one age" in kinds.headline(lost)
     unclear = replace(lost.short_context, worst_difference=-0.02)
-    assert "short contexts may have got worse at one age: age 0 changed by −" in sentences.headline(
+    assert "short contexts may have got worse at one age: age 0 changed by −" in kinds.headline(
         replace(lost, short_context=unclear)
     )
 
 
 def test_without_a_control_it_is_said_what_is_not_known() -> None:
     repair = example.repair()
-    assert "its starts gained" not in sentences.headline(repair)
+    assert "its starts gained" not in kinds.headline(repair)
     unknown = "It is not known whether its starts gained this or the training alone"
-    assert sentences.lead(repair).startswith(unknown)
+    assert kinds.lead(repair).startswith(unknown)
     assert captions.no_control_note() in summary(repair).replace("\n", " ")
     assert f"  {labels.COLUMN_STARTS_BRIEF}  " not in summary(repair)
     assert f"  {labels.COLUMN_STARTS_BRIEF}  " in summary(example.repair(control=example.control()))
-    assert unknown not in sentences.lead(example.repair(control=example.control()))
+    assert unknown not in kinds.lead(example.repair(control=example.control()))
     rows = [replace(row, repair=replace(row.repair, control=None)) for row in example.comparison().rows]
-    assert unknown in sentences.lead(replace(example.comparison(), rows=rows))
+    assert unknown in kinds.lead(replace(example.comparison(), rows=rows))
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -135,7 +135,7 @@ def test_every_refusal_has_its_words() -> None:
     ],
 )
 def test_a_refusal_says_why_with_its_figures(case: str, words: str) -> None:
-    assert words in sentences.headline(REFUSED[case])
+    assert words in kinds.headline(REFUSED[case])
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_where_there_is_nothing_to_repair_it_is_left_as_it_is(result: Repair | C
     assert steps[0].text.startswith("Leave the model as it is")
     assert (steps[-1].code or "").endswith("--anyway")
     assert "train" not in " ".join(step.text for step in steps)
-    assert sentences.badge(result) == ("plain", "Nothing to repair")
+    assert kinds.badge(result) == ("plain", "Nothing to repair")
     text = summary(result)
     assert text.startswith("NOTHING TO REPAIR: ")
     assert "intervention" not in text
@@ -204,7 +204,7 @@ def test_test_streams_that_do_not_say_the_same_are_heard() -> None:
     """Validation sees nothing to repair, and the model fails on the test streams."""
     failing = example.evaluation(name="base")
     for result in (example.untouched(failing), example.untouched_comparison(failing)):
-        assert "the model fails on them" in sentences.lead(result)
+        assert "the model fails on them" in kinds.lead(result)
         assert "Leave the model" not in next_steps(result)[0].text
 
 
@@ -212,7 +212,7 @@ def test_further_faults_are_named() -> None:
     repair = REFUSED["no_benefit"]
     assert repair.refused_because is not None
     assert repair.refused_because.also == ["still_fails", "reset_it_instead", "plain_training_suffices"]
-    assert sentences.lead(repair) == (
+    assert kinds.lead(repair) == (
         "Apart from that, it is itself too far above its own best within the training context, it is better when it is "
         "reset and plain training does as well."
     )
@@ -224,14 +224,14 @@ def test_further_faults_are_named() -> None:
 
 
 def test_a_passing_control_is_told() -> None:
-    assert "The control, equal training from zero states, passes every rule" in sentences.lead(
+    assert "The control, equal training from zero states, passes every rule" in kinds.lead(
         REFUSED["plain_training_suffices"]
     )
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_only_what_is_accepted_is_good(case: str) -> None:
-    assert sentences.badge(REFUSED[case])[0] != "good"
+    assert kinds.badge(REFUSED[case])[0] != "good"
     assert captions.outcome(REFUSED[case])[2] == "bad"
 
 
@@ -251,24 +251,24 @@ def test_short_contexts_are_shares_of_the_base_with_the_same_weights() -> None:
 
 def test_an_error_rate_is_compared_in_its_own_unit() -> None:
     base = replace(example.evaluation(), measure="error_rate", unit="error rate")
-    headline = sentences.headline(replace(example.repair(), before=base))
+    headline = kinds.headline(replace(example.repair(), before=base))
     assert "short contexts changed by +0.003, at most" in headline
 
 
 def test_a_comparison_without_a_winner_names_what_was_picked() -> None:
     comparison = example.comparison(winner=None)
-    assert sentences.headline(comparison).startswith(
+    assert kinds.headline(comparison).startswith(
         "No repair was accepted, because of carry(expected_run=1280), the best of 5 on validation: short contexts got "
         "worse: ages 0 to 63"
     )
     assert "--anchor 16" in codes(comparison)[0]
-    assert "none was tried" in sentences.headline(replace(comparison, rows=[], picked=None))
-    assert "fitted_noise(source=carried) would pass" in sentences.lead(comparison)
-    assert "choosing by luck" in sentences.lead(comparison)
+    assert "none was tried" in kinds.headline(replace(comparison, rows=[], picked=None))
+    assert "fitted_noise(source=carried) would pass" in kinds.lead(comparison)
+    assert "choosing by luck" in kinds.lead(comparison)
 
 
 def test_a_winner_was_picked_among_others() -> None:
-    lead = sentences.lead(example.comparison())
+    lead = kinds.lead(example.comparison())
     assert lead.startswith("It was picked among 5 interventions on validation streams. Equal training from zero states")
 
 
@@ -278,7 +278,10 @@ def test_the_terminal_table_tells_what_the_starts_gained() -> None:
 
 
 def test_a_model_that_a_repair_calls_base_goes_by_its_class() -> None:
+    def eyebrow(repair: Repair) -> str:
+        return kinds.telling_of(repair).eyebrow(repair)
+
     base = example.evaluation(name="base")
-    assert terms.model_name(example.repair(base=base)) == "GLA"
+    assert eyebrow(example.repair(base=base)) == "Repair · GLA"
     family = replace(base, model={**base.model, "class": "Shell", "recipe": {"family": "gla"}})
-    assert terms.model_name(example.repair(base=family)) == "gla"
+    assert eyebrow(example.repair(base=family)) == "Repair · gla"

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from outlast.errors import InputError
-from outlast.reporting import Language, diagnosis_en, diagnosis_ja, write_figures, write_report
+from outlast.reporting import Language, write_figures, write_report
 from outlast.reporting.clock import clock_span
+from outlast.reporting.kinds.diagnosis import en, ja
 from outlast.results import from_json, to_json
 from reporting import example_diagnosis
 from reporting import example_results as example
@@ -102,11 +103,11 @@ def test_no_results_is_an_error(tmp_path: Path) -> None:
         write_report([], tmp_path / "report.html")
 
 
-@pytest.mark.parametrize("cause", diagnosis_en.CAUSE_NAMES)
+@pytest.mark.parametrize("cause", en.CAUSE_NAMES)
 def test_the_cause_is_told_in_both_languages(cause: str, tmp_path: Path) -> None:
     result = example_diagnosis.diagnosis(cause)
-    for words in (diagnosis_en, diagnosis_ja):
-        tongue = "ja" if words is diagnosis_ja else "en"
+    for words in (en, ja):
+        tongue = "ja" if words is ja else "en"
         page = write_report([result], tmp_path / "report.html", language=tongue).read_text()
         assert f'<html lang="{tongue}">' in page
         assert words.CAUSE_SENTENCES[cause] in page
@@ -126,10 +127,10 @@ def test_it_is_told_in_which_measure_causes_were_asked(tmp_path: Path) -> None:
 
 def test_the_languages_have_the_same_words() -> None:
     """Every name of the one is a name of the other, and their tables have the same keys."""
-    names = [{name for name in vars(words) if not name.startswith("_")} for words in (diagnosis_en, diagnosis_ja)]
+    names = [{name for name in vars(words) if not name.startswith("_")} for words in (en, ja)]
     assert names[0] ^ names[1] == {"labels"}
     for name in names[0] & names[1]:
-        first, second = getattr(diagnosis_en, name), getattr(diagnosis_ja, name)
+        first, second = getattr(en, name), getattr(ja, name)
         if isinstance(first, dict) and name not in ("UNITS", "BADGES", "MEASURES"):
             assert first.keys() == second.keys(), name
         if isinstance(first, tuple) and name != "GLOSSARY_ENTRIES":

@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from outlast.reporting import numbers, sentences, summary, terms
-from outlast.reporting.advice import next_steps
+from outlast.reporting import kinds, numbers, summary, terms
+from outlast.reporting.kinds import next_steps
 from outlast.results import Evaluation, Result
 from reporting import example_results as example
 
 
 def test_a_failing_model() -> None:
-    assert sentences.headline(example.evaluation()) == (
+    assert kinds.headline(example.evaluation()) == (
         "This model fails past its training context of 64 positions: it gets worse from age 128 on, and at the oldest "
         "age tested (8,192 to 16,383 positions) its cross-entropy is 0.192\u00a0nats worse (interval 0.165 to 0.219) "
         "than it is within the training context."
     )
-    assert sentences.badge(example.evaluation()) == ("bad", "Fails")
+    assert kinds.badge(example.evaluation()) == ("bad", "Fails")
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_a_failing_model() -> None:
     ],
 )
 def test_other_verdicts(result: Evaluation, badge: tuple[str, str], words: str) -> None:
-    headline = sentences.headline(result)
+    headline = kinds.headline(result)
     assert words in headline
     assert "8,192 to 16,383" in headline
-    assert sentences.badge(result) == badge
+    assert kinds.badge(result) == badge
 
 
 def test_a_negative_excess_has_a_true_minus_sign() -> None:
-    assert "differs by −0.0020\u00a0nats" in sentences.headline(example.evaluation(example.HEALTHY))
+    assert "differs by −0.0020\u00a0nats" in kinds.headline(example.evaluation(example.HEALTHY))
 
 
 def test_what_declines_is_reset_or_repaired() -> None:
@@ -65,7 +65,7 @@ def test_what_declines_is_reset_or_repaired() -> None:
 
 def test_an_error_rate_does_not_repeat_its_unit() -> None:
     base = replace(example.evaluation(), measure="error_rate", unit="error rate")
-    assert "error rate error rate" not in sentences.headline(base)
+    assert "error rate error rate" not in kinds.headline(base)
 
 
 def test_blocks_are_the_units_where_there_are_any() -> None:
@@ -92,7 +92,7 @@ def test_advice_repeats_the_command_and_quotes_it() -> None:
     )
     assert "--model MODEL --data DATA" in (next_steps(result)[0].code or "")
     assert next_steps(result)[-1].code == "model = outlast.with_reset(model, every=128, overlap=True)"
-    assert all(step.code != next_steps(result)[-1].code for step in next_steps(replace(result, controls={})))
+    assert all(step.code != next_steps(result)[-1].code for step in next_steps(replace(result, resets={})))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_terminal_summary_fits(result: Result) -> None:
     # The command to copy is the one line that may not be broken.
     lines = [line for line in text.splitlines() if not line.startswith("Next: ")]
     assert max(map(len, lines)) <= 100
-    assert sentences.badge(result)[1].upper() in text
+    assert kinds.badge(result)[1].upper() in text
 
 
 def test_the_terminal_table_marks_the_winner() -> None:

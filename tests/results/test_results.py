@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 
 from outlast.errors import InputError
 from outlast.results import (
+    KINDS,
+    SCHEMA,
     CheckReport,
     Comparison,
-    Control,
     Diagnosis,
     Evaluation,
     Repair,
+    Reset,
     Training,
     from_json,
     load_result,
@@ -32,9 +34,8 @@ from outlast.results import (
     to_json,
     write_atomically,
 )
-from outlast.results import records as results
 
-KINDS = {
+RECORDS = {
     "evaluate": Evaluation,
     "repair": Repair,
     "compare": Comparison,
@@ -94,7 +95,7 @@ def one(kind: str) -> dict[str, Any]:
 
 
 def test_every_kind_is_tested():
-    assert set(KINDS) == set(results._KINDS)
+    assert RECORDS == KINDS
     assert all(from_json(json.dumps(one(kind))).kind == kind for kind in KINDS)
 
 
@@ -116,20 +117,40 @@ def test_what_is_no_number_is_refused_both_ways(number):
     """JSON knows neither NaN nor infinity; other programs could not read them."""
     result = from_json(json.dumps(one("evaluate")))
     assert isinstance(result, Evaluation)
-    control = Control(1, number, 0.0, 0.0, [])
+    reset = Reset(1, number, 0.0, 0.0, [])
     with pytest.raises(ValueError, match="JSON"):
-        to_json(dataclasses.replace(result, controls={"periodic_reset": control}))
+        to_json(dataclasses.replace(result, resets={"periodic_reset": reset}))
     with pytest.raises(InputError, match="not a number"):
         from_json(json.dumps({**one("evaluate"), "seconds": number}))
     with pytest.raises(OverflowError, match="not finite"):
         plain(number)
 
 
+def test_files_of_the_first_schema_are_read():
+    """They have no schema number, and call resets controls; a comparison holds evaluations deep inside."""
+    result = from_json(json.dumps(one("compare")))
+    assert isinstance(result, Comparison)
+    reset = Reset(64, 1.5, 1.25, 1.75, [1.5, 1.5])
+    result = dataclasses.replace(result, base=dataclasses.replace(result.base, resets={"periodic_reset": reset}))
+    text = to_json(result)
+    assert json.loads(text)["schema"] == SCHEMA
+    record = json.loads(text)
+    del record["schema"]
+    record["base"]["controls"] = record["base"].pop("resets")
+    assert from_json(json.dumps(record)) == result
+
+
+@pytest.mark.parametrize("schema", [SCHEMA + 1, 0, -1, "2", None, [], 1.5])
+def test_files_of_another_schema_are_one_clear_error(schema):
+    with pytest.raises(InputError, match="schema"):
+        from_json(json.dumps({**one("check"), "schema": schema}))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_document_without_a_field_is_one_clear_error(kind):
     """It names what is missing, whichever field it is; fields with a default may be missing."""
     whole = one(kind)
-    for field in dataclasses.fields(KINDS[kind]):
+    for field in dataclasses.fields(RECORDS[kind]):
         cut = {key: value for key, value in whole.items() if key != field.name}
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required:

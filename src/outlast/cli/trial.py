@@ -15,12 +15,12 @@ from outlast.errors import InputError, OutlastError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measures import Measure, default_measures
 from outlast.evaluation.schedule import age_bands
-from outlast.evaluation.verdicts import Curve
 from outlast.interventions import Intervention
 from outlast.model import Recurrent, device_of
 from outlast.repairs import RepairSettings
 from outlast.repairs.acceptance import age_weights
 from outlast.repairs.plan import plan
+from outlast.results.curve import Curve
 from outlast.state import named_leaves
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs

@@ -22,7 +22,7 @@ from torch import Tensor
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.reading import in_pieces, losses, window
 from outlast.errors import InputError
-from outlast.intervals import estimate_of
+from outlast.intervals import known_interval
 from outlast.results import Attribution, AttributionRow
 from outlast.state import State, StatePart, leaves, rebuild, select
 
@@ -105,7 +105,7 @@ def attribute(
     def row(part: str, kind: str, head: int | None, group: list[int]) -> AttributionRow:
         removed, added = swapped([units[i] for i in group])
         values = (each[:, group].sum(1), removed, added)
-        return AttributionRow(part, kind, head, *(estimate_of(by_stream(value)) for value in values))
+        return AttributionRow(part, kind, head, *(known_interval(by_stream(value)) for value in values))
 
     excess = by_stream(after - before)
     kind_of = [parts[unit.number].kind for unit in units]
@@ -124,7 +124,7 @@ def attribute(
         n=len(excess),
         dropped=int((~kept).sum()),
         nodes=count,
-        excess=estimate_of(excess),
+        excess=known_interval(excess),
         total=float(contributions.sum()),
         error=_size(by_stream(error)),
         spread=_size(excess),

@@ -20,7 +20,7 @@ from outlast.diagnosis.pairs import Pairs, Scene
 from outlast.diagnosis.reading import read_to
 from outlast.errors import InputError
 from outlast.evaluation.measures import Outputs, outputs_of
-from outlast.intervals import estimate_of, share_interval
+from outlast.intervals import known_interval, share_interval
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator, hash_integers
 from outlast.results import Coverage, CoverageRow, MapPoint, Space, StateMap
@@ -297,7 +297,7 @@ def _space(name: str, views: Views, region: Support, outside_young: np.ndarray) 
     view = next((view for view in views.views if view.name == name), None)
     part = views.parts[view.part] if view else None
     sizes = {WHOLE: sum(len(v.projection) for v in views.views if v.head is None), BEHAVIOUR: 0}
-    young = estimate_of(outside_young.mean(1))
+    young = known_interval(outside_young.mean(1))
     return Space(
         name=name,
         kind=part.kind if part else name,

@@ -27,7 +27,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
-from outlast.intervals import estimate_of, known_means
+from outlast.intervals import known_interval, known_means
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.results import VERSION, Attribution, Cause, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
@@ -291,7 +291,7 @@ def _age_to_ask(asked: _Asked, seen: Pairs, length: int) -> int:
             known = known_means(seen.excess[:, columns])
             if start < 2 * T or np.isfinite(known).sum() < 2:
                 continue
-            each = estimate_of(known)
+            each = known_interval(known)
             if each.mean > verdict.tolerance and each.low > 0:
                 bad.append(end)
     return min(max([4 * T, *bad[:1]]), length // 2)

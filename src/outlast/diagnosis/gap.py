@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeCV
 
 from outlast.diagnosis.coverage import BEHAVIOUR, WHOLE, Support, doubling_bands
 from outlast.diagnosis.pairs import Pairs
-from outlast.intervals import estimate_of, known_means
+from outlast.intervals import known_interval, known_means
 from outlast.results import Gap
 
 _ALPHAS = 10.0 ** np.arange(-1, 6)
@@ -53,7 +53,7 @@ def gap_to_error(regions: dict[str, Support], seen: Pairs, train_context: int) -
             errors[i, score] = np.nansum(np.square(losses[score] - guess), 1)
     if errors[0].mean() <= 0:
         return None
-    explained = estimate_of((errors[0] - errors[1]) / errors[0].mean())
+    explained = known_interval((errors[0] - errors[1]) / errors[0].mean())
     by_age = 1 - float(errors[0].mean() / max(errors[2].mean(), 1e-300))
     return Gap(explained, by_age, names, int(np.isfinite(losses).sum()), explained.low > 0)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from outlast.diagnosis.reading import read_to, window
 from outlast.errors import InputError
 from outlast.evaluation.measures import Outputs, outputs_of
-from outlast.intervals import estimate_of, mean_interval
+from outlast.intervals import known_interval, mean_interval
 from outlast.model import Recurrent
 from outlast.results import Remembrance, RemembranceRow
 from outlast.streams import Streams
@@ -95,7 +95,7 @@ def effective_remembrance(
         n=len(number),
         rows=[RemembranceRow(each, *interval.triple) for each, interval in zip(kept, found, strict=True)],
         far_from=2 * train_context,
-        plateau=estimate_of(distances[far].mean(0)) if far else None,
+        plateau=known_interval(distances[far].mean(0)) if far else None,
         enough=enough,
         negligible=NEGLIGIBLE,
     )

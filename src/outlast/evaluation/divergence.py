@@ -13,8 +13,8 @@ from torch import Tensor
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure, divergence
 from outlast.evaluation.schedule import Targets
-from outlast.evaluation.verdicts import Band
 from outlast.model import Recurrent, device_of
+from outlast.results.curve import Band
 from outlast.streams import Batch, Streams
 
 

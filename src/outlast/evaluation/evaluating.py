@@ -1,4 +1,4 @@
-"""Measure a model: age curve, position curve, controls, states by position; memory flat in the length of the streams.
+"""Measure a model: age curve, position curve, resets, states by position; memory flat in the length of the streams.
 
 The age curve scores the *same* targets from states of different ages. Because the targets are the same, what the data
 itself does along a stream drops out.
@@ -23,9 +23,10 @@ from outlast.evaluation.measures import Measure, default_measures
 from outlast.evaluation.memory import memory_needed
 from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets
-from outlast.evaluation.verdicts import Curve, curve_of, judge, overlap_losses, reset_losses
+from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.model import Recurrent, device_of
-from outlast.results import VERSION, AgeBand, Control, Evaluation, Guess, plain
+from outlast.results import VERSION, AgeBand, Evaluation, Guess, Reset, plain
+from outlast.results.curve import Curve
 from outlast.streams import MIN_STREAMS, Split, Streams
 from outlast.streams.fits import check_inputs
 
@@ -69,7 +70,7 @@ class EvalSettings:
 
 @dataclass(frozen=True)
 class Periods:
-    """Reset periods chosen elsewhere (on validation streams), for the two controls.
+    """Reset periods chosen elsewhere (on validation streams), for the two kinds of reset.
 
     Where the test streams do not allow a period, the nearest that they allow is taken, and the result says which.
     """
@@ -147,7 +148,7 @@ def evaluate(
         unit=main.unit,
         age_curve=rows[main.name],
         position_curve=run.position_bins(kept, blocks) if judged else [],
-        controls=_controls(curves[main.name], periods) if judged else {},
+        resets=_resets(curves[main.name], periods) if judged else {},
         state=run.state_rows,
         short=short,
         verdict=verdict,
@@ -222,9 +223,9 @@ def _guesses(streams: Streams, targets: Targets, measure: Measure, curve: Curve)
     return found
 
 
-def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
+def _resets(curve: Curve, periods: Periods | None) -> dict[str, Reset]:
     """The loss under the best periodic reset and under the best two overlapping copies, read off the curve."""
-    controls = {}
+    found = {}
     for name, (every, losses) in {
         "periodic_reset": reset_losses(curve),
         "overlapping_reset": overlap_losses(curve),
@@ -237,18 +238,18 @@ def _controls(curve: Curve, periods: Periods | None) -> dict[str, Control]:
             period = min(every, key=lambda value: abs(value - wanted))
             per_stream = losses[every.index(period)]
         interval = curve.interval(per_stream)
-        controls[name] = Control(period, *interval.triple, per_stream=per_stream.tolist())
-    return controls
+        found[name] = Reset(period, *interval.triple, per_stream=per_stream.tolist())
+    return found
 
 
 def under(evaluation: Evaluation, periods: Periods) -> Evaluation:
-    """The same evaluation with the controls at reset periods that were chosen elsewhere."""
-    return replace(evaluation, controls=_controls(curve_of(evaluation), periods))
+    """The same evaluation with resets at periods that were chosen elsewhere."""
+    return replace(evaluation, resets=_resets(evaluation.curve, periods))
 
 
 def best_periods(evaluation: Evaluation) -> Periods:
     """The reset periods with the lowest mean loss in an evaluation (of validation streams)."""
-    curve = curve_of(evaluation)
+    curve = evaluation.curve
     (periodic, resets), (overlapping, overlaps) = reset_losses(curve), overlap_losses(curve)
     return Periods(periodic[int(resets.mean(1).argmin())], overlapping[int(overlaps.mean(1).argmin())])
 

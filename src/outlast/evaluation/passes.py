@@ -15,11 +15,11 @@ from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import Targets, plan
 from outlast.evaluation.slices import SliceSums
-from outlast.evaluation.verdicts import Band
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
 from outlast.results import PositionBin, RecoveryBand, StateRow, plain
+from outlast.results.curve import Band
 from outlast.state import leaves, moments, select
 from outlast.streams import MIN_STREAMS, Batch, Streams
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.evaluation.verdicts import Band
 from outlast.randomness import hash_uniform
+from outlast.results.curve import Band
 
 Windows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Stream, first position read, first target and number of targets of each window."""

@@ -13,8 +13,9 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import RESETS
-from outlast.evaluation.verdicts import Band, Curve, curve_of, reset_losses
+from outlast.evaluation.verdicts import reset_losses
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
+from outlast.results.curve import Band, Curve
 
 BAND_MARGINS = 3
 """One band within the training context may lose this many times what their mean may."""
@@ -72,12 +73,12 @@ def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | No
 def benefit(before: Evaluation, after: Evaluation, control: Evaluation | None = None) -> Benefit:
     """The repaired model at its oldest age against the base and the control, as they are and under resets."""
     rivals = {"base": before.oldest.per_stream}
-    rivals |= {name: each.per_stream for name, each in before.controls.items()}
+    rivals |= {name: each.per_stream for name, each in before.resets.items()}
     if control is not None:
         rivals["control"] = control.oldest.per_stream
-        if "periodic_reset" in control.controls:
-            rivals["control_reset"] = control.controls["periodic_reset"].per_stream
-    curve = curve_of(after)
+        if "periodic_reset" in control.resets:
+            rivals["control_reset"] = control.resets["periodic_reset"].per_stream
+    curve = after.curve
     intervals = {name: curve.interval(curve.losses[-1] - np.array(losses)).triple for name, losses in rivals.items()}
     deciding = [name for name in ("base", "periodic_reset") if name in intervals]
     against = max(deciding, key=lambda name: intervals[name][0])
@@ -162,7 +163,7 @@ def _still_fails(after: Evaluation, measure: Measure) -> list[Refusal]:
 
 
 def _stopped_reading(after: Evaluation, measure: Measure) -> list[Refusal]:
-    curve = curve_of(after)
+    curve = after.curve
     rivals = {"its own answer before it has read anything": curve.losses[0]} if curve.bands[0] == (0, 1) else {}
     names = {"constant": "the best constant", "persistence": "repeating the newest known value"}
     rivals |= {names[name]: np.array(guess.per_stream) for name, guess in after.guesses.items()}
@@ -177,10 +178,10 @@ def _stopped_reading(after: Evaluation, measure: Measure) -> list[Refusal]:
 
 
 def _reset_it_instead(after: Evaluation, measure: Measure) -> list[Refusal]:
-    reset = after.controls.get("periodic_reset")
+    reset = after.resets.get("periodic_reset")
     if reset is None or after.short is None:
         return []
-    curve = curve_of(after)
+    curve = after.curve
     apart = curve.interval(curve.losses[-1] - np.array(reset.per_stream))
     if apart.mean <= measure.tolerated(after.short.loss) or apart.low <= 0:
         return []

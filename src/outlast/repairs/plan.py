@@ -16,7 +16,6 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
-from outlast.evaluation.verdicts import curve_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
 from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal, short_context
@@ -124,9 +123,9 @@ class Plan:
 
     def held_against(self, base: Evaluation) -> Validation:
         """What candidates are held against, from the base on validation streams."""
-        curve = curve_of(base)
+        curve = base.curve
         weights = age_weights(curve, self.repairing.short_ages or (0, self.train_context))
-        rivals = [base.oldest.per_stream, base.controls["periodic_reset"].per_stream]
+        rivals = [base.oldest.per_stream, base.resets["periodic_reset"].per_stream]
         rival = min((np.array(each) for each in rivals), key=np.mean)
         return Validation(self.main.allowed(float(weights @ curve.losses.mean(1))), rival, curve.blocks)
 
@@ -136,14 +135,14 @@ class Plan:
 
     def doses(self, trained: Trained, base: Evaluation) -> list[Dosed]:
         """Every dose of a trained model on validation streams, at the ages that a choice needs."""
-        curve, found = curve_of(base), []
+        curve, found = base.curve, []
         weights = age_weights(curve, self.repairing.short_ages or (0, self.train_context))
         used = np.flatnonzero(weights)
         for dose in self.repairing.doses:
             model = self.at(dose, trained)
             name = f"{trained.label}, dose {dose:g}, on validation"
             seen = self.evaluate(model, self.validation, name, None, ends_only=True)
-            after = curve_of(seen)
+            after = seen.curve
             short = weights[used] @ (after.losses[used] - curve.losses[used])
             found.append(Dosed(trained, dose, seen, Candidate(dose, short, after.losses[-1], trained.handed_on_after)))
         return found
@@ -152,7 +151,7 @@ class Plan:
         """The model at this dose, on test streams, with its own best resets by validation."""
         model, label = self.at(dosed.dose, dosed.trained), dosed.trained.label
         seen = dosed.seen if ends_only else self.evaluate(model, self.validation, f"{label} on validation", None)
-        periods = replace(best_periods(seen), periodic=best_reset(curve_of(seen)))
+        periods = replace(best_periods(seen), periodic=best_reset(seen.curve))
         return model, self.evaluate(model, self.data, label, periods, ends_only=ends_only)
 
     def judge(
@@ -171,18 +170,18 @@ class Plan:
         def guarded(one: Recurrent, name: str) -> dict[str, ShortContext]:
             return {
                 guard: change(
-                    curve_of(guards_before[guard]),
-                    curve_of(self.evaluate(one, streams, f"{name} on guard {guard}", None, ends_only=True)),
+                    guards_before[guard].curve,
+                    self.evaluate(one, streams, f"{name} on guard {guard}", None, ends_only=True).curve,
                 )
                 for guard, streams in self.guards.items()
             }
 
         guards, alone = guarded(model, after.model["name"]), control[1] if control else None
-        short, gain = change(curve_of(before), curve_of(after)), benefit(before, after, alone)
+        short, gain = change(before.curve, after.curve), benefit(before, after, alone)
         because = refusal(short, gain, after, self.main, guards)
         passes = None
         if control is not None and alone is not None:
-            its_short, its_gain = change(curve_of(before), curve_of(alone)), benefit(before, alone)
+            its_short, its_gain = change(before.curve, alone.curve), benefit(before, alone)
             passes = refusal(its_short, its_gain, alone, self.main) is None
             if passes and self.guards:
                 its_guards = guarded(control[0], alone.model["name"])
@@ -212,7 +211,7 @@ class Plan:
             steps=0,
             before=before,
             after=before,
-            short_context=short_context(curve_of(before), curve_of(before), self.main, self.repairing.short_ages),
+            short_context=short_context(before.curve, before.curve, self.main, self.repairing.short_ages),
             benefit=benefit(before, before),
             accepted=False,
             refused_because=because,
@@ -224,7 +223,7 @@ class Plan:
 
 def points_of(doses: Sequence[Dosed], validation: Validation) -> list[DosePoint]:
     """The dose curve of one repair, as validation sees it."""
-    base, candidates = curve_of(doses[0].seen), [each.candidate for each in doses]
+    base, candidates = doses[0].seen.curve, [each.candidate for each in doses]
     allowed = validation.margin - optimism(candidates, validation)
     return [
         DosePoint(

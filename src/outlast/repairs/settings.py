@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from outlast.errors import InputError
-from outlast.evaluation.verdicts import Band
+from outlast.results.curve import Band
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,8 @@ def _untrained(evaluation: Evaluation, over: float) -> list[Level]:
     """Resets and guesses as levels, their losses over `over`."""
     dashes = {"periodic_reset": PERIODIC, "overlapping_reset": OVERLAPPING}
     found = [
-        Level(terms.reset(name, control.every), control.loss - over, labels.RESETS[name], dashes[name])
-        for name, control in evaluation.controls.items()
+        Level(terms.reset(name, each.every), each.loss - over, labels.RESETS[name], dashes[name])
+        for name, each in evaluation.resets.items()
         if name in dashes
     ]
     guesses = evaluation.guesses.items()

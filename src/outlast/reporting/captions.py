@@ -62,7 +62,7 @@ def excess_hint(evaluation: Evaluation, lines: int, left_out: int, far: int) -> 
     whose, own = ("the loss", "the") if lines == 1 else ("each model's loss", "its own")
     guesses = "What is simpler and far off is in the table only." if far else ""
     levels = "Horizontal lines: the tolerance"
-    if lines == 1 and (evaluation.controls or evaluation.guesses):
+    if lines == 1 and (evaluation.resets or evaluation.guesses):
         levels += ", and what needs no training (resets of the model; guesses that read nothing)"
     return _joined(
         f"Excess: {whose} at an age minus {own} loss within the training context (short), on the same targets, stream "
@@ -84,7 +84,7 @@ def loss_hint(evaluation: Evaluation, lines: int, left_out: int) -> str:
         f"curve falls and then stays down; one that climbs to the right of the line fails.",
         "Horizontal lines: the base model when its state is reset, which needs no training, and guesses that read "
         "nothing, where they are not far off."
-        if evaluation.controls
+        if evaluation.resets
         else "",
         _intervals(evaluation, lines),
         "They are as wide as these differ from one another; differences between ages and between models are paired, "

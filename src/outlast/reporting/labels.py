@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-KINDS = {
-    "evaluate": "Evaluation",
-    "repair": "Repair",
-    "compare": "Comparison of repairs",
-    "check": "Check of the contract",
-    "train": "Training",
-    "diagnose": "Diagnosis",
-}
+DIAGNOSIS = "Diagnosis"
 
 CAUSE_NAMES = {
     "numerics": "numerics",

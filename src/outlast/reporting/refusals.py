@@ -138,7 +138,7 @@ def _stopped_reading(repair: Repair) -> str:
 
 
 def _reset_it_instead(repair: Repair) -> str:
-    reset = repair.after.controls.get("periodic_reset")
+    reset = repair.after.resets.get("periodic_reset")
     if reset is None:
         return ""
     value, interval = estimate(*beside(repair.after, reset.per_stream))

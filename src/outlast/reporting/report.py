@@ -11,11 +11,11 @@ import jinja2
 from markupsafe import Markup, escape
 
 from outlast.errors import InputError, unknown_name
-from outlast.reporting import diagnosis_ja, figures, labels, terms
-from outlast.reporting.articles import article
+from outlast.reporting import figures, labels
 from outlast.reporting.clock import CLOCK_TIME
-from outlast.reporting.diagnosis_article import WORDS
-from outlast.results import CheckReport, Diagnosis, Result, write_atomically
+from outlast.reporting.kinds import article, telling_of
+from outlast.reporting.kinds.diagnosis.page import WORDS
+from outlast.results import Result, write_atomically
 
 Language = Literal["en", "ja"]
 
@@ -50,7 +50,7 @@ def write_report(
     environment.filters |= {"breakable": _breakable, "unbroken": _unbroken}
     articles = [article(result, f"r{index}", language) for index, result in enumerate(results, start=1)]
     page = environment.get_template("template.html.j2").render(
-        title=title or (articles[0].eyebrow if len(articles) == 1 else terms.default_title(results)),
+        title=title or (articles[0].eyebrow if len(articles) == 1 else labels.DEFAULT_TITLE),
         css=(_HERE / "report.css").read_text(encoding="utf-8"),
         articles=articles,
         glossary=_glossary(results, language),
@@ -78,25 +78,20 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
 def _check_language(results: Sequence[Result], language: str) -> None:
     if language not in WORDS:
         raise unknown_name("language", language, WORDS)
-    other = [result.kind for result in results if not isinstance(result, Diagnosis)]
-    if language == "ja" and other:
+    untold = [result.kind for result in results if language not in telling_of(result).glossary]
+    if untold:
         raise InputError(
-            f"a report in Japanese of results of kind {', '.join(dict.fromkeys(other))}",
-            "diagnoses: the other kinds are told in English only",
+            f"a report in {language} of results of kind {', '.join(dict.fromkeys(untold))}",
+            "kinds that are told in this language: the others are told in English only",
             "leave --language out, or run outlast diagnose",
         )
 
 
 def _glossary(results: Sequence[Result], language: str) -> Sequence[tuple[str, str]]:
-    if all(isinstance(result, CheckReport) for result in results):
-        return labels.CHECK_ENTRIES
-    if language == "ja":
-        return diagnosis_ja.GLOSSARY_ENTRIES
-    told = {entry for result in results if isinstance(result, Diagnosis) for entry in WORDS["en"].GLOSSARY_ENTRIES}
-    if len(told) and all(isinstance(result, Diagnosis) for result in results):
-        return WORDS["en"].GLOSSARY_ENTRIES
-    more = [entry for entry in WORDS["en"].GLOSSARY_ENTRIES if entry in told and entry not in labels.GLOSSARY_ENTRIES]
-    return [*labels.GLOSSARY_ENTRIES, *more]
+    """The terms of every kind on the page, each once; those that are explained for most kinds come first."""
+    told = [entry for result in results for entry in telling_of(result).glossary[language]]
+    usual = [entry for entry in labels.GLOSSARY_ENTRIES if entry in told]
+    return list(dict.fromkeys([*usual, *told]))
 
 
 def _breakable(name: str) -> Markup:

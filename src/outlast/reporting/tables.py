@@ -8,7 +8,7 @@ from outlast.reporting import captions, labels, refusals, terms
 from outlast.reporting.blocks import Block, Cell, Fold, Paragraph, Row, Section, Table
 from outlast.reporting.numbers import estimate, estimates, integer, number, span
 from outlast.reporting.pairing import Triple, beside, paired, without_reading
-from outlast.results import CompareRow, Control, Evaluation, Repair, ShortContext
+from outlast.results import CompareRow, Evaluation, Repair, ShortContext
 
 
 def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) -> Table:
@@ -138,8 +138,7 @@ def simpler(repair: Repair) -> list[Section]:
 
 
 def _resets(evaluation: Evaluation, form: str) -> list[tuple[str, list[float]]]:
-    controls: dict[str, Control] = evaluation.controls
-    return [(form.format(terms.reset(name, each.every)), each.per_stream) for name, each in controls.items()]
+    return [(form.format(terms.reset(name, each.every)), each.per_stream) for name, each in evaluation.resets.items()]
 
 
 def _guesses(evaluation: Evaluation) -> list[tuple[str, list[float]]]:

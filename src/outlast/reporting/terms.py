@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from outlast.reporting import labels
 from outlast.reporting.numbers import MINUS, NO_BREAK, integer, number, span
-from outlast.results import AgeBand, CompareRow, Comparison, Evaluation, Repair, Result
+from outlast.results import AgeBand, CompareRow, Comparison, Evaluation, Repair
 
 
 def measure_name(measure: str) -> str:
@@ -80,27 +81,13 @@ def untouched(result: Repair | Comparison) -> bool:
     return result.refused_because is not None and result.refused_because.name == "nothing_to_repair"
 
 
-def model_name(result: Result) -> str:
-    match result:
-        case Repair():
-            model = result.before.model
-        case Comparison():
-            model = result.base.model
-        case _:
-            model = result.model
+def model_name(model: dict[str, Any]) -> str:
+    """What to call a model, from what a result says of it."""
     recipe = model.get("recipe")
     family = recipe.get("family") if isinstance(recipe, dict) else None
     names = [model.get("name"), family, model.get("class")]
     # A repair calls its models by what they are to it, which says nothing about which model it was.
     return str(next((name for name in names if name and name not in ("base", "model")), names[0] or "model"))
-
-
-def eyebrow(result: Result) -> str:
-    return f"{labels.KINDS[result.kind]} · {model_name(result)}"
-
-
-def default_title(results: list[Result]) -> str:
-    return eyebrow(results[0]) if len(results) == 1 else labels.DEFAULT_TITLE
 
 
 def oldest_age(band: AgeBand) -> str:

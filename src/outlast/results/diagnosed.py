@@ -1,4 +1,4 @@
-"""What a diagnosis finds, as frozen records of plain numbers: `outlast.results.records.Diagnosis` is made of these.
+"""What a diagnosis finds, as frozen records of plain numbers; the whole of it is the last, `Diagnosis`.
 
 Where nothing else is said, ``low`` and ``high`` are the ends of a 95 % interval over `n` streams.
 """
@@ -6,16 +6,11 @@ Where nothing else is said, ``low`` and ``high`` are the ends of a 95 % interval
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over `n` streams and its interval."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
+from outlast.intervals import Interval
+from outlast.results.kinds import Result, result_kind
+from outlast.results.measured import Evaluation
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Remembrance:
     n: int
     rows: list[RemembranceRow]
     far_from: int
-    plateau: Estimate | None
+    plateau: Interval | None
     enough: int | None
     negligible: float
 
@@ -87,7 +82,7 @@ class Space:
     dimensions: int
     radius: float
     held_out: float
-    young: Estimate
+    young: Interval
 
 
 @dataclass(frozen=True)
@@ -142,9 +137,9 @@ class AttributionRow:
     part: str
     kind: str
     head: int | None
-    contribution: Estimate
-    removed: Estimate
-    added: Estimate
+    contribution: Interval
+    removed: Interval
+    added: Interval
 
 
 @dataclass(frozen=True)
@@ -164,7 +159,7 @@ class Attribution:
     n: int
     dropped: int
     nodes: int
-    excess: Estimate
+    excess: Interval
     total: float
     error: float
     spread: float
@@ -219,7 +214,7 @@ class Gap:
     explains none of it by construction. `explains` is whether its interval lies above zero.
     """
 
-    explained: Estimate
+    explained: Interval
     by_age: float
     features: list[str]
     moments: int
@@ -263,3 +258,38 @@ class Cause:
     weight: float
     facts: dict[str, float | int | str]
     because: list[str] = field(default_factory=list)
+
+
+@result_kind
+@dataclass(frozen=True)
+class Diagnosis(Result):
+    """Why a model does past its training context what it does; `causes` begins with those found, the weightiest first.
+
+    What could not be asked of the model is None, and `left_out` says why. `asked_measure` and `asked_unit` are those
+    by which old and young states are compared, where these are not the evaluation's.
+    """
+
+    evaluation: Evaluation
+    causes: list[Cause]
+    remembrance: Remembrance | None
+    coverage: Coverage | None
+    attribution: Attribution | None
+    trace: Trace | None
+    gap: Gap | None
+    forecast: Forecast | None
+    settings: dict[str, Any]
+    seconds: float
+    left_out: dict[str, str] = field(default_factory=dict)
+    asked_measure: str = ""
+    asked_unit: str = ""
+    kind: str = "diagnose"
+    outlast: str = ""
+
+    @property
+    def main(self) -> Cause | None:
+        """The weightiest cause that was found."""
+        return next((cause for cause in self.causes if cause.found), None)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        return self.evaluation.model

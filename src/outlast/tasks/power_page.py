@@ -84,7 +84,7 @@ def _bases(runs: dict[str, Comparison]) -> str:
         base = result.base
         assert base.verdict is not None
         assert base.short is not None
-        reset = base.controls["periodic_reset"]
+        reset = base.resets["periodic_reset"]
         lines.append(
             [
                 name,

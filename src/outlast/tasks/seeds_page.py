@@ -53,7 +53,7 @@ def _bases(results: dict[int, Comparison]) -> str:
         base, verdict, short = result.base, result.base.verdict, result.base.short
         assert verdict is not None
         assert short is not None
-        resets = [base.controls[name] for name in ("periodic_reset", "overlapping_reset")]
+        resets = [base.resets[name] for name in ("periodic_reset", "overlapping_reset")]
         lines.append(
             [
                 str(seed),
@@ -139,10 +139,10 @@ def _crossed(repairs: Sequence[Repair], rival: str) -> Interval | None:
         base, alone = repair.before, repair.control
         losses = {
             "base": base.oldest,
-            "periodic_reset": base.controls["periodic_reset"],
-            "overlapping_reset": base.controls["overlapping_reset"],
+            "periodic_reset": base.resets["periodic_reset"],
+            "overlapping_reset": base.resets["overlapping_reset"],
             "control": alone.oldest if alone else None,
-            "control_reset": alone.controls["periodic_reset"] if alone else None,
+            "control_reset": alone.resets["periodic_reset"] if alone else None,
         }[rival]
         assert losses is not None
         apart = np.array(repair.after.oldest.per_stream) - np.array(losses.per_stream)

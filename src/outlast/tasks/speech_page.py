@@ -120,8 +120,8 @@ def _table(base: Evaluation, rows: Sequence[tuple[dict[str, Any], Evaluation]]) 
 def _resets(base: Evaluation, partials: dict[str, Any]) -> list[str]:
     window = base.train_context
     curves = {"every": base.age_curve, "last": base.other_measures[WINDOW_ENDS]}
-    reset = base.controls["periodic_reset"]
-    overlapping = base.controls["overlapping_reset"]
+    reset = base.resets["periodic_reset"]
+    overlapping = base.resets["overlapping_reset"]
     two = next(band for band in base.age_curve if band.age[1] == window)
     rows = [
         ("reset every 160, read at the last frame", _interval(curves["last"], window), "1", "up to 159"),

@@ -16,9 +16,8 @@ import numpy as np
 
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.reading import read_to
-from outlast.intervals import estimate_of, known_means
+from outlast.intervals import Interval, known_interval, known_means
 from outlast.randomness import hash_integers
-from outlast.results import Estimate
 from outlast.streams import Streams
 
 _BUCKETS = 16
@@ -36,9 +35,9 @@ class Changed:
 
     age: int
     places: int
-    alike: Estimate
-    changed: Estimate
-    difference: Estimate
+    alike: Interval
+    changed: Interval
+    difference: Interval
 
 
 def changed(scene: Scene, age: int) -> Changed | None:
@@ -60,7 +59,7 @@ def changed(scene: Scene, age: int) -> Changed | None:
     both = by_stream[1] - by_stream[0]
     if any(np.isfinite(values).sum() < 4 for values in (*by_stream, both)):
         return None
-    return Changed(age, len(excess) // 3, *(estimate_of(values) for values in (*by_stream, both)))
+    return Changed(age, len(excess) // 3, *(known_interval(values) for values in (*by_stream, both)))
 
 
 def dissimilarity(streams: Streams, stream: np.ndarray, where: np.ndarray, age: int, half: int) -> np.ndarray:

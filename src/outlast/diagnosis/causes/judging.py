@@ -12,9 +12,8 @@ from outlast.diagnosis.causes.changed import Changed
 from outlast.diagnosis.causes.missed import Missed
 from outlast.diagnosis.causes.numerics import Numerics
 from outlast.diagnosis.pairs import Pairs
-from outlast.evaluation.verdicts import curve_of
-from outlast.intervals import estimate_of, known_means
-from outlast.results import Attribution, Cause, Coverage, Estimate, Evaluation, Remembrance, Verdict
+from outlast.intervals import Interval, known_interval, known_means
+from outlast.results import Attribution, Cause, Coverage, Evaluation, Remembrance, Verdict
 
 ORDER = (
     "numerics",
@@ -37,11 +36,11 @@ def _written(value: float) -> str:
     return f"{value:+.4f}"
 
 
-def _estimate(each: Estimate) -> str:
+def _estimate(each: Interval) -> str:
     return f"{_written(each.mean)} ({_written(each.low)} to {_written(each.high)}, n = {each.n})"
 
 
-def _numbers(prefix: str, each: Estimate) -> dict[str, float | int | str]:
+def _numbers(prefix: str, each: Interval) -> dict[str, float | int | str]:
     return {prefix: each.mean, f"{prefix}_low": each.low, f"{prefix}_high": each.high, f"{prefix}_n": each.n}
 
 
@@ -76,7 +75,7 @@ def numerics(measured: Numerics, verdict: Verdict) -> Cause:
             "numerics", None, 0.0, {**facts, "why": measured.failed}, [*narrow, f"Not asked: {measured.failed}."]
         )
     level, each = measured.young.mean, measured.difference
-    worse = Estimate(each.mean - level, each.low - level, each.high - level, each.n)
+    worse = Interval(each.mean - level, each.low - level, each.high - level, each.n)
     share = worse.mean / verdict.excess if verdict.excess > 0 else 0.0
     found = worse.mean > verdict.tolerance and worse.low > 0 and share >= LEAST_SHARE
     said = "the loss at old ages falls by" if found else "at old ages the loss as it is differs by only"
@@ -115,7 +114,7 @@ def attention_window(split: Attribution | None, verdict: Verdict) -> Cause:
 
 def train_context(evaluation: Evaluation) -> Cause:
     """Whether the age curve turns elsewhere than at the training context that was named."""
-    curve, T, verdict = curve_of(evaluation), evaluation.train_context, evaluation.verdict
+    curve, T, verdict = evaluation.curve, evaluation.train_context, evaluation.verdict
     assert verdict is not None
     within = curve.within()
     best, chosen = curve.best(curve.losses[within])
@@ -123,7 +122,7 @@ def train_context(evaluation: Evaluation) -> Cause:
     at_end = curve.interval(curve.losses[within[-1]] - best)
     facts: dict[str, float | int | str] = {"named": T, "turns": max(ends), "side": "none"}
     if max(ends) * 4 <= T and at_end.mean > verdict.tolerance and at_end.low > 0:
-        facts |= {"side": "shorter", **_numbers("rise", Estimate(*at_end.triple, at_end.n))}
+        facts |= {"side": "shorter", **_numbers("rise", Interval(*at_end.triple, at_end.n))}
         return _cause("train_context", True, facts, [
             f"The loss is lowest at ages below {max(ends):,} and rises from there to the named training context of "
             f"{T:,} "
@@ -144,7 +143,7 @@ def train_context(evaluation: Evaluation) -> Cause:
         and turn.mean > verdict.tolerance
         and turn.low > 0
     ):
-        facts |= {"side": "longer", "turns": end, **_numbers("rise", Estimate(*turn.triple, turn.n))}
+        facts |= {"side": "longer", "turns": end, **_numbers("rise", Interval(*turn.triple, turn.n))}
         return _cause("train_context", True, facts, [
             f"Past the named training context of {T:,} the loss goes on falling (by {_written(gain.mean)}), up to age "
             f"{end:,}, and rises only after that, by {_written(turn.mean)} ({_written(turn.low)} to "
@@ -269,7 +268,7 @@ def harder_data(seen: Pairs | None, verdict: Verdict) -> Cause:
     rise = known_means(seen.young[:, -quarter:]) - known_means(seen.young[:, :quarter])
     if np.isfinite(rise).sum() < 2:
         return unasked(name, "too few streams have targets that count both early and late")
-    each = estimate_of(rise)
+    each = known_interval(rise)
     found = each.mean > verdict.tolerance and each.low > 0 and verdict.name not in ("fails", "declines")
     facts = {**_numbers("rise", each), "early": int(seen.marks[quarter - 1]), "late": int(seen.marks[-quarter])}
     sentence = (

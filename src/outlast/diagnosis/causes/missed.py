@@ -18,9 +18,8 @@ from torch import Tensor
 
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.reading import window
-from outlast.intervals import estimate_of
+from outlast.intervals import Interval, known_interval
 from outlast.randomness import generator
-from outlast.results import Estimate
 from outlast.state import State
 from outlast.streams import Streams
 
@@ -37,7 +36,7 @@ class Missed:
     `reach`: positions back that were looked at.
     """
 
-    gain: Estimate
+    gain: Interval
     reach: int
     samples: int
 
@@ -71,7 +70,7 @@ def missed(scene: Scene) -> Missed | None:
     if total <= 0:
         return None
     gain = (by_stream[0] - by_stream[1]) / total
-    return Missed(estimate_of(gain), edges[-1], int(known.sum()))
+    return Missed(known_interval(gain), edges[-1], int(known.sum()))
 
 
 def _residuals(scene: Scene, positions: np.ndarray) -> np.ndarray:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
-from outlast.intervals import estimate_of, known_means
+from outlast.intervals import Interval, known_interval, known_means
 from outlast.model import Recurrent
-from outlast.results import Estimate
 from outlast.state import State, StatePart, leaves, map_state
 
 _STREAMS, _LEAST_STREAMS = 16, 8
@@ -31,8 +30,8 @@ class Numerics:
 
     narrow: list[str]
     positions: int
-    difference: Estimate | None
-    young: Estimate | None
+    difference: Interval | None
+    young: Interval | None
     failed: str
 
 
@@ -84,4 +83,4 @@ def numerics(scene: Scene, positions: np.ndarray, seen: Pairs | None = None) -> 
     both = [apart("carried"), apart("young")]
     if min(np.isfinite(each).sum() for each in both) < 2:
         return Numerics(narrow, len(positions), None, None, "too few streams have targets that count late")
-    return Numerics(narrow, len(positions), estimate_of(both[0]), estimate_of(both[1]), "")
+    return Numerics(narrow, len(positions), known_interval(both[0]), known_interval(both[1]), "")

@@ -7,10 +7,11 @@ from types import ModuleType
 
 import numpy as np
 
-from outlast.reporting import diagnosis_terms as called
-from outlast.reporting import maps, plots, terms
+from outlast.reporting import plots, terms
 from outlast.reporting.age_figures import GUESS, OVERLAPPING, PERIODIC, TOLERANCE, centre, near, zero_at
 from outlast.reporting.blocks import Block, Cell, FigureBlock, Fold, LegendItem, Paragraph, Row, Table
+from outlast.reporting.kinds.diagnosis import maps
+from outlast.reporting.kinds.diagnosis import terms as called
 from outlast.reporting.looks import Level, Line, Look, swatch
 from outlast.reporting.numbers import differences, estimate, estimates, fixed, integer, number, percent, span
 from outlast.results import Attribution, Coverage, Diagnosis, Evaluation, Remembrance
@@ -63,8 +64,8 @@ def _untrained(evaluation: Evaluation, over: float, words: ModuleType) -> list[L
     """Resets and guesses as levels, their losses over `over`."""
     dashes = {"periodic_reset": PERIODIC, "overlapping_reset": OVERLAPPING}
     found = [
-        (called.reset(evaluation, name, words), words.RESET_NAMES[name], control.loss, dashes[name])
-        for name, control in evaluation.controls.items()
+        (called.reset(evaluation, name, words), words.RESET_NAMES[name], each.loss, dashes[name])
+        for name, each in evaluation.resets.items()
     ]
     found += [
         (words.GUESSES.get(name, name), words.GUESS_NAMES.get(name, name), guess.loss, GUESS)

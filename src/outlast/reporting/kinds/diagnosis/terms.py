@@ -35,7 +35,7 @@ def axis(evaluation: Evaluation, words: ModuleType) -> str:
 
 
 def reset(evaluation: Evaluation, name: str, words: ModuleType) -> str:
-    return words.RESETS[name].format(every=integer(evaluation.controls[name].every))
+    return words.RESETS[name].format(every=integer(evaluation.resets[name].every))
 
 
 def part(path: str, head: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from outlast.reporting import labels
 from outlast.results import Cause
 
-KIND = labels.KINDS["diagnose"]
+KIND = labels.DIAGNOSIS
 BADGES = labels.BADGES
 MEASURES = labels.MEASURES
 UNITS: dict[str, str] = {

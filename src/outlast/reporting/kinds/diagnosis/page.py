@@ -1,4 +1,4 @@
-"""The page of a diagnosis: what is shown, and in which order. The words are in `diagnosis_en` and `diagnosis_ja`."""
+"""The page of a diagnosis: what is shown, and in which order. The words are in `en` and `ja`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from outlast.reporting import advice, diagnosis_en, diagnosis_ja, terms
-from outlast.reporting import diagnosis_figures as draw
-from outlast.reporting import diagnosis_terms as called
+from outlast.reporting import terms
 from outlast.reporting.blocks import Article, Block, Bullets, Cell, Code, Facts, Paragraph, Row, Section, Table
+from outlast.reporting.commands import command
+from outlast.reporting.kinds import evaluation as measured
+from outlast.reporting.kinds.diagnosis import en, ja
+from outlast.reporting.kinds.diagnosis import figures as draw
+from outlast.reporting.kinds.diagnosis import terms as called
+from outlast.reporting.kinds.diagnosis.trace import trace_blocks
 from outlast.reporting.numbers import duration, estimate, estimates, fixed, integer, number, span
-from outlast.reporting.sentences import TONES
-from outlast.reporting.trace_section import trace_blocks
 from outlast.results import Diagnosis, Evaluation
 
-WORDS: dict[str, ModuleType] = {"en": diagnosis_en, "ja": diagnosis_ja}
+WORDS: dict[str, ModuleType] = {"en": en, "ja": ja}
 _HELPED = ("fails", "declines", "undecided")
 """Verdicts where a reset that does better is what to try first."""
 
 
-def article(result: Diagnosis, key: str, language: str, method: list[tuple[str, str]]) -> Article:
-    """One diagnosis as an article.
-
-    Args:
-        method: facts on how the evaluation was measured.
-    """
+def article(result: Diagnosis, key: str, language: str) -> Article:
+    """One diagnosis as an article."""
     words, evaluation = WORDS[language], result.evaluation
     verdict = evaluation.verdict
     name = verdict.name if verdict else "none"
@@ -50,7 +48,7 @@ def article(result: Diagnosis, key: str, language: str, method: list[tuple[str, 
     outlook = _outlook(result, words)
     if outlook:
         sections.append(Section(words.OUTLOOK, outlook))
-    facts = [*method, (words.WHOLE_TIME, duration(result.seconds))]
+    facts = [*measured.facts(evaluation), (words.WHOLE_TIME, duration(result.seconds))]
     missing: list[Block] = [Bullets([words.left_out(what, why) for what, why in result.left_out.items()])]
     sections.append(Section(words.METHOD, [*(missing if result.left_out else []), Facts(facts)]))
     headline = words.no_verdict()
@@ -71,8 +69,8 @@ def article(result: Diagnosis, key: str, language: str, method: list[tuple[str, 
         )
     made = Article(
         key,
-        f"{words.KIND} · {terms.model_name(result)}",
-        TONES.get(name, "open" if verdict else "plain"),
+        f"{words.KIND} · {terms.model_name(result.model)}",
+        measured.TONES.get(name, "open" if verdict else "plain"),
         words.BADGES[name],
         headline,
         _lead(evaluation, words),
@@ -103,7 +101,7 @@ def _finished(made: Any, finish: Callable[[str], str]) -> Any:
 
 def _helping(evaluation: Evaluation) -> list[str]:
     """Names of the resets that are better than the model as it is, the best last."""
-    better = {name: each for name, each in evaluation.controls.items() if each.loss < evaluation.oldest.loss}
+    better = {name: each for name, each in evaluation.resets.items() if each.loss < evaluation.oldest.loss}
     return sorted(better, key=lambda name: -better[name].loss)
 
 
@@ -112,7 +110,7 @@ def _lead(evaluation: Evaluation, words: ModuleType) -> str:
     if evaluation.verdict is None or evaluation.verdict.name not in _HELPED or not helping:
         return ""
     best, unit = helping[-1], called.unit(evaluation, words)
-    loss, own = evaluation.controls[best].loss, evaluation.oldest.loss
+    loss, own = evaluation.resets[best].loss, evaluation.oldest.loss
     return words.lead(called.reset(evaluation, best, words), terms.level(loss, unit), terms.level(own, unit))
 
 
@@ -159,13 +157,11 @@ def _causes(result: Diagnosis, words: ModuleType) -> Section:
 def _help(result: Diagnosis, words: ModuleType) -> Section:
     evaluation, verdict = result.evaluation, result.evaluation.verdict
     blocks: list[Block] = []
-    if evaluation.controls:
+    if evaluation.resets:
         oldest = evaluation.oldest
         entries = [(words.AS_IT_IS, (oldest.loss, oldest.low, oldest.high), "–")]
-        for name, control in evaluation.controls.items():
-            entries.append(
-                (called.reset(evaluation, name, words), (control.loss, control.low, control.high), words.COSTS[name])
-            )
+        for name, each in evaluation.resets.items():
+            entries.append((called.reset(evaluation, name, words), (each.loss, each.low, each.high), words.COSTS[name]))
         entries += [
             (words.GUESSES.get(name, name), (guess.loss, guess.low, guess.high), words.GUESS_COST)
             for name, guess in evaluation.guesses.items()
@@ -177,7 +173,7 @@ def _help(result: Diagnosis, words: ModuleType) -> Section:
         blocks.append(Table(words.HELP, words.COLUMNS_HELP, rows, cards=True))
         helping = _helping(evaluation)
         if helping:
-            best = evaluation.controls[helping[-1]]
+            best = evaluation.resets[helping[-1]]
             overlap = ", overlap=True" if helping[-1] == "overlapping_reset" else ""
             blocks.append(Code(f"model = outlast.with_reset(model, every={best.every}{overlap})"))
         else:
@@ -193,16 +189,16 @@ def _command(evaluation: Evaluation, cause: str | None) -> str:
     context = f"--train-context {evaluation.train_context}"
     assert verdict is not None
     if cause == "numerics":
-        return advice.command("diagnose", settings, context, model="MODEL_IN_FLOAT32")
+        return command("diagnose", settings, context, model="MODEL_IN_FLOAT32")
     if cause == "train_context":
-        return advice.command("diagnose", settings, "--train-context TRAINED_ON")
+        return command("diagnose", settings, "--train-context TRAINED_ON")
     if cause == "memory_limited":
-        return advice.command("compare", settings, context, "--expected-runs inf")
+        return command("compare", settings, context, "--expected-runs inf")
     if verdict.name in ("fails", "declines"):
         run = "POSITIONS_A_SITUATION_LASTS" if cause == "stale_context" else str(20 * evaluation.train_context)
-        return advice.command("repair", settings, context, f"--intervention carry --expected-run {run}")
+        return command("repair", settings, context, f"--intervention carry --expected-run {run}")
     further = 4 * evaluation.oldest.age[1]
-    return advice.command("evaluate", settings, context, f"--max-length {further}", data="LONGER_DATA")
+    return command("evaluate", settings, context, f"--max-length {further}", data="LONGER_DATA")
 
 
 def _outlook(result: Diagnosis, words: ModuleType) -> Sequence[Block]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from outlast.repairs import RepairSettings
 from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context, saved
+from outlast.reporting.kinds.resets import without_training
 from outlast.reporting.numbers import integer
 from outlast.reporting.terms import level, unit
 from outlast.results import Comparison, Evaluation, Refusal, Repair
@@ -167,9 +168,9 @@ def _stopped_reading(refused: _Refused) -> list[Step]:
 
 
 def _reset_it_instead(refused: _Refused) -> list[Step]:
-    reset = refused.repair.after.controls.get("periodic_reset")
+    reset = refused.repair.after.resets.get("periodic_reset")
     every = refused.because.every or (reset.every if reset else refused.base.train_context)
-    own, folder = refused.base.controls.get("periodic_reset"), saved(refused.base.settings, "refused")
+    own, folder = refused.base.resets.get("periodic_reset"), saved(refused.base.settings, "refused")
     gives = f"; so it gives {level(reset.loss, unit(refused.base))}" if reset else ""
     if gives and own:
         gives += f", the base reset every {integer(own.every)} positions {level(own.loss, unit(refused.base))}"
@@ -228,29 +229,3 @@ def _intervention(repair: Repair) -> str:
         return "INTERVENTION"
     run = _expected_run(repair) if name == "carry" else None
     return name if run is None else f"{name} --expected-run {run:g}"
-
-
-def without_training(evaluation: Evaluation) -> list[Step]:
-    """Resets that help now, with what they give."""
-    oldest = evaluation.oldest.loss
-    found = []
-    for key, cost in (("periodic_reset", "at no extra cost"), ("overlapping_reset", "at twice the cost of running")):
-        control = evaluation.controls.get(key)
-        if control is not None and control.loss < oldest:
-            found.append((key, control, f"{level(control.loss, unit(evaluation))} {cost}"))
-    if not found:
-        return []
-    texts = {
-        "periodic_reset": "resetting the state every {} positions gives {}",
-        "overlapping_reset": "two overlapping copies, each reset every {} positions, give {}",
-    }
-    gains = "; ".join(texts[key].format(integer(control.every), gives) for key, control, gives in found)
-    key, control, _ = min(found, key=lambda each: each[1].loss)
-    overlap = ", overlap=True" if key == "overlapping_reset" else ""
-    return [
-        Step(
-            f"What helps now, without training: on the same targets, against "
-            f"{level(oldest, unit(evaluation))} at the oldest age, {gains}.",
-            f"model = outlast.with_reset(model, every={control.every}{overlap})",
-        )
-    ]

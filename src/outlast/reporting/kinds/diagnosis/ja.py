@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.reporting.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
+from outlast.reporting.kinds.diagnosis.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
 from outlast.results import Cause
 
 KIND = "診断"

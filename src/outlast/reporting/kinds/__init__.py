@@ -1,0 +1,64 @@
+"""How every kind of result is told. A new kind is one file here and one line in `TELLINGS`."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from outlast.reporting import labels
+from outlast.reporting.blocks import Article
+from outlast.reporting.commands import Step
+from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, repair, training
+from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.text_table import WIDTH
+from outlast.results import Result
+
+TELLINGS: dict[type[Result], Telling[Any]] = {
+    each.record: each
+    for each in (
+        check.TELLING,
+        comparison.TELLING,
+        diagnosis.TELLING,
+        evaluation.TELLING,
+        repair.TELLING,
+        training.TELLING,
+    )
+}
+
+
+def telling_of(result: Result) -> Telling[Any]:
+    """How results of this kind are told."""
+    return TELLINGS[type(result)]
+
+
+def badge(result: Result) -> tuple[str, str]:
+    return telling_of(result).badge(result)
+
+
+def headline(result: Result) -> str:
+    return telling_of(result).headline(result)
+
+
+def lead(result: Result) -> str:
+    return telling_of(result).lead(result)
+
+
+def next_steps(result: Result) -> list[Step]:
+    return telling_of(result).next_steps(result)
+
+
+def article(result: Result, key: str, language: str = "en") -> Article:
+    """A result as an article; `key` tells it from others on the page."""
+    return telling_of(result).article(result, key, language)
+
+
+def summary(result: Result) -> str:
+    """The result in plain text: what was found, the figures it rests on, the next thing to type."""
+    parts = [textwrap.fill(f"{badge(result)[1].upper()}: {headline(result)}", WIDTH)]
+    if text := lead(result):
+        parts.append(textwrap.fill(text, WIDTH))
+    parts += telling_of(result).terminal(result)
+    commands = [step.code for step in next_steps(result) if step.code and step.code.startswith("outlast ")]
+    if commands:
+        parts.append(f"{labels.NEXT_SHORT}: {commands[0]}")
+    return "\n\n".join(parts)

@@ -1,0 +1,140 @@
+"""How a repair is told."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from outlast.reporting import age_figures as ages
+from outlast.reporting import captions, labels, refusals, tables, terms
+from outlast.reporting.age_figures import Curve
+from outlast.reporting.blocks import Bullets, Section
+from outlast.reporting.doses import dose_blocks
+from outlast.reporting.facts import Facts, flat
+from outlast.reporting.kinds import evaluation
+from outlast.reporting.kinds.repair_advice import after_repair
+from outlast.reporting.kinds.repair_sentences import benefit_triple, repair_headline, repair_lead
+from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.numbers import estimate, integer, number, shortened
+from outlast.reporting.recovery import recovery_blocks
+from outlast.reporting.text_table import WIDTH, aligned
+from outlast.results import Evaluation, Refusal, Repair, ShortContext
+
+
+def badge(accepted: bool) -> tuple[str, str]:
+    """A refused repair never wears the tone of a verdict."""
+    return ("good", labels.BADGES["accepted"]) if accepted else ("bad", labels.BADGES["refused"])
+
+
+UNTOUCHED = "plain", labels.BADGES["nothing_to_repair"]
+
+
+def _figures(repair: Repair) -> list[tuple[str, str]]:
+    found = evaluation.figures(repair.after)
+    if terms.untouched(repair):
+        return found
+    return [*found, ("Training steps", f"{integer(repair.steps)}, at dose {repair.dose:g}")]
+
+
+def refused(because: Refusal | None) -> list[Section]:
+    """The reasons of a refusal as the record has them, and the names of what else would have refused it."""
+    if because is None:
+        return []
+    title = labels.UNTOUCHED_WHY if because.name == "nothing_to_repair" else labels.REFUSED_WHY
+    reasons = [terms.reason(each) for each in because.because]
+    if because.also:
+        reasons.append(captions.also(because.also))
+    return [Section(title, [Bullets(reasons)] if reasons else [])]
+
+
+def by_age(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Section]:
+    """What repairs changed, losses on one axis, and the excess that verdicts rest on."""
+    return [
+        Section(ages.change_title(curves), ages.change_curve(curves, short, key)),
+        Section(labels.AGE_CURVE, [ages.loss_curve(curves, key), ages.loss_numbers(curves)]),
+        Section(labels.EXCESS_CURVE, [ages.excess_curve(curves, key), ages.excess_numbers(curves)])
+        if curves[0].evaluation.short is not None
+        else Section(labels.EXCESS_CURVE, []),
+    ]
+
+
+def control_curve(repair: Repair) -> list[Curve]:
+    return [] if repair.control is None else [Curve(labels.CONTROL, repair.control, "control")]
+
+
+def _sections(repair: Repair, key: str) -> list[Section]:
+    if terms.untouched(repair):
+        return [*refused(repair.refused_because), *evaluation.sections(repair.before, key)]
+    name = terms.repair_label(repair)
+    made = Curve(name, repair.after, "picked", refused=not repair.accepted)
+    curves = [Curve(labels.BASE, repair.before), made, *control_curve(repair)]
+    table = tables.interventions([(name, repair, "")], repair.before)
+    return [
+        Section(labels.ONE_REPAIR, [table, *tables.notes([repair])]),
+        *refused(repair.refused_because),
+        *tables.guards(repair.guards, repair.before, accepted=repair.accepted),
+        *by_age(curves, repair.short_context, key),
+        *tables.simpler(repair),
+        Section(labels.RECOVERY, recovery_blocks(curves, key)),
+        Section(labels.DOSES, dose_blocks(repair, key)),
+        *evaluation.by_position(curves, key),
+    ]
+
+
+def terminal_table(named: Sequence[tuple[str, Repair]], base: Evaluation) -> list[str]:
+    controlled = any(repair.benefit.starts is not None for _, repair in named)
+    rows = []
+    for name, repair in named:
+        change, _, _ = refusals.short_change(repair.short_context, repair.before)
+        value, interval = estimate(*benefit_triple(repair), signed=True)
+        starts = repair.benefit.starts
+        gained = [estimate(*starts, signed=True)[0] if starts else "–"] if controlled else []
+        loss = number(repair.after.oldest.loss)
+        rows.append([name, change, loss, f"{value} ({interval})", *gained, captions.outcome_brief(repair)])
+    head = [labels.COLUMN_INTERVENTION, labels.COLUMN_SHORT_BRIEF, labels.COLUMN_OLDEST, labels.COLUMN_BENEFIT]
+    head += [labels.COLUMN_STARTS_BRIEF] if controlled else []
+    head.append(labels.COLUMN_OUTCOME)
+    own = [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", number(base.oldest.loss)]
+    rows.insert(0, [*own, *[""] * (len(head) - len(own))])
+    # Names give way where a line would get too long.
+    others = sum(2 + max(len(row[index]) for row in [head, *rows]) for index in range(1, len(head)))
+    rows = [[shortened(row[0], WIDTH - others), *row[1:]] for row in rows]
+    return [aligned(head, rows), textwrap.fill(captions.table_legend(base, controlled), WIDTH)]
+
+
+def _terminal(repair: Repair) -> list[str]:
+    if terms.untouched(repair):
+        return evaluation.terminal(repair.before)
+    return terminal_table([(terms.repair_label(repair), repair)], repair.before)
+
+
+def facts(repair: Repair) -> Facts:
+    short = repair.short_context
+    return [
+        *flat(labels.FACT_INTERVENTION, repair.intervention),
+        *flat(labels.FACT_TRAINING, repair.training),
+        (labels.FACT_DOSE, f"{repair.dose:g}"),
+        (labels.FACT_SHORT_AGES, captions.ages_weighed(short.ages)),
+        (labels.FACT_WORST, refusals.worst_band(short, repair.before)),
+        (labels.FACT_BY_BANDS, captions.by_bands(*refusals.by_bands_change(short, repair.before))),
+    ]
+
+
+def _facts(repair: Repair) -> Facts:
+    measured = evaluation.facts(repair.before)
+    return measured if terms.untouched(repair) else [*measured, *facts(repair)]
+
+
+TELLING = Telling(
+    record=Repair,
+    name="Repair",
+    model=lambda repair: repair.before.model,
+    badge=lambda repair: UNTOUCHED if terms.untouched(repair) else badge(repair.accepted),
+    headline=lambda repair: repair_headline(repair, terms.repair_label(repair)),
+    lead=repair_lead,
+    figures=_figures,
+    sections=_sections,
+    terminal=_terminal,
+    next_steps=after_repair,
+    facts=_facts,
+)

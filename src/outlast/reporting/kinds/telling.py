@@ -1,0 +1,84 @@
+"""What it takes to tell results of one kind: in a report, in the terminal, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from outlast.reporting import labels
+from outlast.reporting.blocks import Article, Block, Code, Facts, Paragraph, Section
+from outlast.reporting.commands import Step
+from outlast.reporting.terms import model_name
+from outlast.results import Result
+
+R = TypeVar("R", bound=Result)
+
+Entries = Sequence[tuple[str, str]]
+"""Terms, and what they are."""
+
+
+def _nothing(result: Any) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Telling(Generic[R]):
+    """How results of one kind are told. A new kind is one file with one of these, and one line in `TELLINGS`.
+
+    Args:
+        record: the kind of result.
+        name: what the kind is called.
+        model: what the result says about the model.
+        badge: tone (bad, warn, good, open, plain) and word of the verdict.
+        headline: what was found, in one sentence that someone who does not know the method can act on.
+        figures: three to six figures that everything else is read against.
+        sections: (result, key) -> figures and tables, in their order.
+        terminal: paragraphs and tables of the terminal summary, at most `WIDTH` columns wide.
+        next_steps: what to do next.
+        facts: everything that says how the figures came about.
+        lead: what qualifies the headline; empty where nothing does.
+        glossary: the terms to explain, by every language that results of this kind are told in.
+        page: (result, key, language) -> the article, where a kind does not take the usual one, which is in English.
+    """
+
+    record: type[R]
+    name: str
+    model: Callable[[R], dict[str, Any]]
+    badge: Callable[[R], tuple[str, str]]
+    headline: Callable[[R], str]
+    figures: Callable[[R], list[tuple[str, str]]]
+    sections: Callable[[R, str], list[Section]]
+    terminal: Callable[[R], list[str]]
+    next_steps: Callable[[R], list[Step]]
+    facts: Callable[[R], list[tuple[str, str]]]
+    lead: Callable[[R], str] = _nothing
+    glossary: Mapping[str, Entries] = field(default_factory=lambda: {"en": labels.GLOSSARY_ENTRIES})
+    page: Callable[[R, str, str], Article] | None = None
+
+    def eyebrow(self, result: R) -> str:
+        return f"{self.name} · {model_name(self.model(result))}"
+
+    def article(self, result: R, key: str, language: str) -> Article:
+        """A result as an article; `key` tells it from others on the page."""
+        if self.page is not None:
+            return self.page(result, key, language)
+        advice: list[Block] = []
+        for step in self.next_steps(result):
+            advice.append(Paragraph(step.text))
+            if step.code:
+                advice.append(Code(step.code))
+        sections = [
+            *self.sections(result, key),
+            Section(labels.NEXT, advice),
+            Section(labels.METHOD, [Facts(self.facts(result))]),
+        ]
+        return Article(
+            key,
+            self.eyebrow(result),
+            *self.badge(result),
+            self.headline(result),
+            self.lead(result),
+            self.figures(result),
+            [section for section in sections if section.blocks],
+        )

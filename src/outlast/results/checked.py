@@ -1,0 +1,34 @@
+"""What a check of the contract finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from outlast.results.kinds import Result, result_kind
+
+
+@dataclass(frozen=True)
+class Check:
+    """One point of the contract; `passed` is None where it cannot be asked of this model."""
+
+    name: str
+    passed: bool | None
+    worst: float | None
+    tolerance: float | None
+    detail: str
+
+
+@result_kind
+@dataclass(frozen=True)
+class CheckReport(Result):
+    """What `outlast check` found."""
+
+    model: dict[str, Any]
+    checks: list[Check]
+    kind: str = "check"
+    outlast: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed is not False for check in self.checks)

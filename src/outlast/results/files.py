@@ -1,0 +1,143 @@
+"""Results as files: JSON with a schema number, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
+from cattrs.strategies import configure_union_passthrough
+
+from outlast.errors import InputError
+from outlast.results.diagnosed import Moment
+from outlast.results.kinds import KINDS, VERSION, Kind, Result
+
+SCHEMA = 2
+"""Of result.json. 1: resets were called controls; files without a number are of it, and are read."""
+
+_converter = cattrs.Converter()
+configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
+_converter.register_unstructure_hook(  # streams without a clock leave no trace of one
+    Moment, make_dict_unstructure_fn(Moment, _converter, times=override(omit_if_default=True))
+)
+
+
+def to_json(result: Result) -> str:
+    """The result as JSON text. Raises ValueError if it holds a number that JSON cannot (NaN or infinity)."""
+    return json.dumps({"schema": SCHEMA, **_converter.unstructure(result)}, indent=1, allow_nan=False)
+
+
+def from_json(text: str) -> Result:
+    """The result that `to_json` wrote.
+
+    Raises:
+        InputError: not JSON, of another kind, or without what a result of its kind holds.
+    """
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"text that is not JSON ({error})", "a result.json", "point at the file outlast wrote"
+        ) from None
+    kind = record.get("kind") if isinstance(record, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(
+            f"a JSON document of kind {kind!r}",
+            f"a result.json of kind {', '.join(KINDS)}",
+            "point at a result.json that outlast wrote",
+        )
+    schema = record.pop("schema", 1)
+    if schema not in range(1, SCHEMA + 1):
+        raise InputError(
+            f"a result.json of schema {schema!r}",
+            f"schema 1 to {SCHEMA}, which outlast {VERSION} reads",
+            "read it with the outlast that wrote it, or a later one",
+        )
+    try:
+        return _converter.structure(_renamed(record) if schema == 1 else record, KINDS[kind])
+    except (cattrs.BaseValidationError, ValueError, TypeError, LookupError) as error:
+        faults = cattrs.transform_error(error, path=kind)
+        raise InputError(
+            f"a JSON document of kind {kind!r} that does not hold what one does: {'; '.join(faults[:3])}",
+            f"a result.json that outlast {VERSION} reads",
+            "point at a result.json that outlast wrote, unchanged",
+        ) from None
+
+
+def _renamed(record: Any) -> Any:
+    """A record of schema 1 with the names of schema 2."""
+    if isinstance(record, list):
+        return [_renamed(each) for each in record]
+    if not isinstance(record, dict):
+        return record
+    measured = "age_curve" in record
+    return {"resets" if measured and key == "controls" else key: _renamed(each) for key, each in record.items()}
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"it holds {name}, which is not a number")
+
+
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write a file so that it either has all of `content` or is as it was before.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())  # some file systems tell only now that they are full
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
+        raise InputError(
+            f"{path} could not be written: {error.strerror or error}",
+            "a folder with room that may be written to",
+            "free some space or choose another --out; nothing half-written was left behind",
+        ) from error
+
+
+def save_result(result: Result, path: str | Path) -> None:
+    """Write result.json."""
+    write_atomically(path, to_json(result) + "\n")
+
+
+def load_result(path: str | Path) -> Result:
+    """Read a result.json; a folder means the one inside it."""
+    path = Path(path)
+    path = path / "result.json" if path.is_dir() else path
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"no file {path}", "a result.json or a folder with one", "run a measuring verb first"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error})", "a result.json", "point at the file outlast wrote"
+        ) from None
+    try:
+        return from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error.given}", error.expected, error.do) from None
+
+
+def load_as(path: str | Path, kind: type[Kind]) -> Kind:
+    """`load_result` where only one kind will do. Raises InputError for a result of another."""
+    result = load_result(path)
+    if not isinstance(result, kind):
+        raise InputError(f"{path} of kind {result.kind}", f"a {kind.__name__}", f"delete {path} and run the same again")
+    return result

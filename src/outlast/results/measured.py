@@ -1,0 +1,172 @@
+"""What an evaluation finds.
+
+Losses are in the unit the result names. ``low`` and ``high`` are the ends of 95 % intervals over streams, simultaneous
+over the rows of a curve; ``n`` is the number of streams. Per-stream values are kept so that two results on the same
+streams can be compared pair by pair later.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from outlast.results.curve import Curve
+from outlast.results.kinds import Result, result_kind
+
+
+def plain(value: float) -> float:
+    """A float for a result; refuses NaN and infinity at the place where they arise."""
+    value = float(value)
+    if not math.isfinite(value):
+        raise OverflowError("a measured value is not finite")
+    return value
+
+
+@dataclass(frozen=True)
+class AgeBand:
+    """The loss of the same targets predicted from states of age [age[0], age[1]); excess is over `short`."""
+
+    age: tuple[int, int]
+    loss: float
+    low: float
+    high: float
+    excess: float
+    excess_low: float
+    excess_high: float
+    n: int
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class PositionBin:
+    """The loss at stream positions [start, end), reading from the zero state at position 0."""
+
+    start: int
+    end: int
+    loss: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The loss of the same targets under a reset policy that needs no training."""
+
+    every: int
+    loss: float
+    low: float
+    high: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The loss of the same targets by a predictor that does not read: the best constant, or persistence."""
+
+    loss: float
+    low: float
+    high: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class RecoveryBand:
+    """Positions [start, end) of a new stream, read from a state that another stream has aged, and read afresh.
+
+    `difference` is the first minus the second, paired by the new stream.
+    """
+
+    start: int
+    end: int
+    loss: float
+    fresh: float
+    difference: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """Root mean square (`norm`) and standard deviation of one part of the state, over rows, at one position."""
+
+    position: int
+    part: str
+    norm: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Short:
+    """The best band within the training context, cross-fitted over two halves of the streams."""
+
+    bands: list[tuple[int, int]]
+    loss: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age tested.
+
+    `streams_needed`: for ``undecided``, about how many streams would decide. `best_age`: for ``declines``, where past
+    the training context the model is best.
+    """
+
+    name: str
+    from_age: int | None
+    oldest_age: tuple[int, int]
+    excess: float
+    low: float
+    high: float
+    tolerance: float
+    because: list[str]
+    streams_needed: int | None = None
+    best_age: tuple[int, int] | None = None
+
+
+@result_kind
+@dataclass(frozen=True)
+class Evaluation(Result):
+    """One model measured on one set of streams.
+
+    `blocks` says of each stream which unit of the intervals it belongs to; empty: each is one of its own. `guesses` are
+    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    train_context: int
+    measure: str
+    unit: str
+    age_curve: list[AgeBand]
+    position_curve: list[PositionBin]
+    resets: dict[str, Reset]
+    state: list[StateRow]
+    short: Short | None
+    verdict: Verdict | None
+    slices: dict[str, Any] = field(default_factory=dict)
+    other_measures: dict[str, list[AgeBand]] = field(default_factory=dict)
+    guesses: dict[str, Guess] = field(default_factory=dict)
+    recovery: list[RecoveryBand] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
+    kind: str = "evaluate"
+    outlast: str = ""
+
+    @functools.cached_property
+    def curve(self) -> Curve:
+        """The age curve as one value, losses by stream."""
+        bands = tuple(band.age for band in self.age_curve)
+        losses = np.array([band.per_stream for band in self.age_curve])
+        return Curve(bands, losses, self.train_context, np.array(self.blocks) if self.blocks else None)
+
+    @property
+    def oldest(self) -> AgeBand:
+        return self.age_curve[-1]

@@ -1,0 +1,145 @@
+"""What a repair and a comparison of repairs find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from outlast.results.kinds import Result, result_kind
+from outlast.results.measured import Evaluation
+
+
+@dataclass(frozen=True)
+class ShortContext:
+    """Repaired minus base at short ages; positive is worse.
+
+    The mean over `ages` (from, to), every age alike; `reference` is the base's loss there, and `margin` what may be
+    lost. `worst_high` is the upper end, simultaneous over the bands, of the band where it is highest, and
+    `worst_margin` what one band may lose. `by_bands`: the mean over bands instead, every band alike (three of ten bands
+    may be the first four positions).
+    """
+
+    difference: float
+    low: float
+    high: float
+    margin: float
+    worst_band: tuple[int, int]
+    worst_difference: float
+    worst_high: float
+    worst_margin: float
+    reference: float
+    ages: tuple[int, int]
+    by_bands: tuple[float, float, float]
+
+    @property
+    def held(self) -> bool:
+        return self.high <= self.margin and self.worst_high <= self.worst_margin
+
+
+@dataclass(frozen=True)
+class Benefit:
+    """Repaired at its oldest age minus a rival: negative is better.
+
+    `rivals` holds every one of them: ``base``, ``periodic_reset`` and ``overlapping_reset`` (of the base), and where
+    there is a control, ``control`` and ``control_reset``. `against` names the stronger of the base and the base under
+    its best periodic reset.
+    """
+
+    against: str
+    difference: float
+    low: float
+    high: float
+    rivals: dict[str, tuple[float, float, float]]
+
+    @property
+    def overlapping(self) -> tuple[float, float, float] | None:
+        """Against the strongest rival that needs no training: two copies of the base, at twice the cost."""
+        return self.rivals.get("overlapping_reset")
+
+    @property
+    def starts(self) -> tuple[float, float, float] | None:
+        """What the starts gained: against the control, which differs in nothing else."""
+        return self.rivals.get("control")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a repair is refused.
+
+    Args:
+        name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``reset_it_instead``,
+            ``plain_training_suffices`` or ``nothing_to_repair``.
+        because: what was seen, with its figures.
+        also: names of what else would have refused it.
+        every: the reset period that helps, where one does.
+        guard: the guard set on which short contexts were lost.
+    """
+
+    name: str
+    because: list[str]
+    also: list[str] = field(default_factory=list)
+    every: int | None = None
+    guard: str | None = None
+
+
+@dataclass(frozen=True)
+class DosePoint:
+    """What validation says of one dose: the change of short contexts, and the loss at the oldest age."""
+
+    dose: float
+    short: tuple[float, float, float]
+    oldest: tuple[float, float, float]
+    kept: bool
+
+
+@result_kind
+@dataclass(frozen=True)
+class Repair(Result):
+    """A base model, a repair of it, and whether the repair is accepted.
+
+    `control` is the same training from zero states, at its own dose; None: it was left out, and what the starts gained
+    is not known. `doses` are those that validation chose from.
+    """
+
+    intervention: dict[str, Any]
+    steps: int
+    before: Evaluation
+    after: Evaluation
+    short_context: ShortContext
+    benefit: Benefit
+    accepted: bool
+    refused_because: Refusal | None
+    training: dict[str, Any]
+    dose: float = 1.0
+    doses: list[DosePoint] = field(default_factory=list)
+    control: Evaluation | None = None
+    control_passes: bool | None = None
+    guards: dict[str, ShortContext] = field(default_factory=dict)
+    kind: str = "repair"
+    outlast: str = ""
+
+
+@dataclass(frozen=True)
+class CompareRow:
+    """One intervention of a comparison: what validation said, and the repair measured on test streams."""
+
+    name: str
+    validation: dict[str, float]
+    repair: Repair
+
+
+@result_kind
+@dataclass(frozen=True)
+class Comparison(Result):
+    """Several interventions given equal steps and data; the winner was picked on validation.
+
+    Where validation says that there is nothing to repair, there are no rows, and `refused_because` says so.
+    """
+
+    base: Evaluation
+    rows: list[CompareRow]
+    winner: str | None
+    picked: str | None
+    refused_because: Refusal | None = None
+    kind: str = "compare"
+    outlast: str = ""
