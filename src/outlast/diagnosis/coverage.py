@@ -26,6 +26,7 @@ from outlast.randomness import generator, hash_integers
 from outlast.results import Coverage, CoverageRow, MapPoint, Space, StateMap
 from outlast.state import State, StatePart, leaves, select
 from outlast.streams import Streams
+from outlast.streams.reading import groups
 
 NULL_RATE = 0.05
 NEIGHBOURS = 5
@@ -34,6 +35,7 @@ BEHAVIOUR, WHOLE = "behaviour", "whole state"
 _DIMENSIONS = 16
 _WINDOWS = 1536
 _AGES = 8
+_ROWS = 256
 _BATTERY, _CONTINUATION = 6, 8
 _DIRECTIONS = 24
 _MAP_TRAINING = 300
@@ -114,7 +116,7 @@ class Views:
         """(B, d) the predictions at the end of every continuation of the battery."""
         count, rows = len(self.battery), leaves(state)[0].shape[0]
         found = []
-        for group in np.split(np.arange(rows), np.arange(256, rows, 256)):
+        for group in groups(rows, _ROWS):
             repeated = select(state, torch.from_numpy(np.repeat(group, count)))
             inputs = self.battery.repeat(len(group), *([1] * (self.battery.dim() - 1)))
             outputs, _ = self.model(inputs.to(device_of(self.model)), repeated)

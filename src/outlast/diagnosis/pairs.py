@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from outlast.diagnosis.reading import read_to, scored, window
+from outlast.diagnosis.reading import read_to, scored
 from outlast.evaluation.measures import Measure
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, select
 from outlast.streams import Streams
+from outlast.streams.reading import read
 
 MOST_MARKS = 64
-
-_CHUNK = 256
 
 Look = Callable[[State], dict[str, np.ndarray]]
 """What to note of the states of B rows: (B, d) arrays by name."""
@@ -117,21 +116,17 @@ def pair_up(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Se
         places: the marks, ascending; None: `marks`.
         keep: marks whose carried states are kept.
     """
-    model, streams = scene.model, scene.streams
     places = marks(scene.train_context, scene.length) if places is None else places
     everyone = scene.everyone
     losses, notes, kept = [], [], {}
-    state, position = model.initial_state(len(everyone)), 0
-    for stop in places:
-        for begin in range(position, int(stop), _CHUNK):
-            size = min(_CHUNK, int(stop) - begin)
-            _, state = model(window(model, streams, everyone, np.full(len(everyone), begin), size).inputs, state)
-        position = int(stop)
-        notes.append(look(state))
-        if position in keep:
-            kept[position] = state
+    for piece in read(scene.model, scene.streams, everyone, np.zeros_like(everyone), int(places[-1]), marks=places):
+        if piece.end not in places:
+            continue
+        notes.append(look(piece.state))
+        if piece.end in keep:
+            kept[piece.end] = piece.state
         # The targets are read again by the next stretch; reading them once would need their losses to be split.
-        losses.append(scene.scored(everyone, np.full(len(everyone), stop), state))
+        losses.append(scene.scored(everyone, np.full(len(everyone), piece.end), piece.state))
     stream, before = np.repeat(everyone, len(places)), np.tile(places, len(everyone))
     young = scene.young(stream, before)
     shape = (len(everyone), len(places))

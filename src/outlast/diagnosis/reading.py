@@ -12,11 +12,10 @@ from outlast.evaluation.measures import Measure
 from outlast.model import Recurrent, device_of
 from outlast.state import State, concatenate, rows_of, select
 from outlast.streams import Batch, Streams
+from outlast.streams.reading import CHUNK, groups
 
 POSITIONS_AT_ONCE = 16384
 """Rows × positions read in one step."""
-
-_CHUNK = 256
 
 
 @torch.no_grad()
@@ -27,17 +26,17 @@ def read_to(model: Recurrent, streams: Streams, stream_id: np.ndarray, begin: np
     longest of them.
     """
     length = np.asarray(end) - np.asarray(begin)
-    chunk = int(min(_CHUNK, max(1, length.max(initial=1))))
+    chunk = int(min(CHUNK, max(1, length.max(initial=1))))
     # Whole chunks at the end of every stretch, so that rows which end together are read together.
     order = np.lexsort((length % chunk, -(length // chunk)))
     stream_id, end, length = stream_id[order], np.asarray(end)[order], length[order]
-    groups = []
+    found = []
     at_once = max(1, POSITIONS_AT_ONCE // chunk)
-    for rows in np.split(np.arange(len(order)), np.arange(at_once, len(order), at_once)):
-        groups.append(_read_group(model, streams, stream_id[rows], end[rows], length[rows], chunk))
+    for rows in groups(len(order), at_once):
+        found.append(_read_group(model, streams, stream_id[rows], end[rows], length[rows], chunk))
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
-    return select(concatenate(groups), torch.from_numpy(back))
+    return select(concatenate(found), torch.from_numpy(back))
 
 
 def _read_group(
@@ -88,8 +87,7 @@ def row_means(outputs: Any, batch: Batch, measure: Measure) -> Tensor:
 
 def in_pieces(rows: int, length: int) -> list[np.ndarray]:
     """Numbers of rows, in groups of as many as are read at once in windows of `length`."""
-    at_once = max(1, POSITIONS_AT_ONCE // max(length, 1))
-    return np.split(np.arange(rows), np.arange(at_once, rows, at_once))
+    return groups(rows, max(1, POSITIONS_AT_ONCE // max(length, 1)))
 
 
 @torch.no_grad()

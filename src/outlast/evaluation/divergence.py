@@ -13,9 +13,10 @@ from torch import Tensor
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure, divergence
 from outlast.evaluation.schedule import Targets
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.results.curve import Band
 from outlast.streams import Batch, Streams
+from outlast.streams.reading import groups, read
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def agreement(
     Raises:
         InputError: outputs that are not one tensor (B, T, outputs).
     """
-    device, references = device_of(model), torch.empty(0)
+    references = torch.empty(0)
     windows, blocks, block = targets.windows(band), targets.first, targets.size
     order = np.argsort(windows[3], kind="stable")
     # Windows of as many targets as each other are read together.
@@ -48,16 +49,12 @@ def agreement(
         length = int(target[0] - begin[0] + size[0])
         slot = (blocks[stream] <= target[:, None]).sum(1) - 1
         at_once = rows_at_once(min(chunk, length))
-        for rows in np.split(np.arange(len(same)), np.arange(at_once, len(same), at_once)):
-            state = model.initial_state(len(rows))
-            for first in range(0, length, chunk):
-                count = min(chunk, length - first)
-                batch = streams.window(stream[rows], begin[rows] + first, count).to(device)
-                outputs, state = model(batch.inputs, state)
+        for rows in groups(len(same), at_once):
+            for first, last, _, outputs, _ in read(model, streams, stream[rows], begin[rows], length, chunk=chunk):
                 outputs = _one_tensor(outputs)
                 if not len(references):
                     references = torch.zeros(*blocks.shape, block, outputs.shape[-1])
-                kept = np.arange(max(first, length - size[0]), first + count)
+                kept = np.arange(max(first, length - size[0]), last)
                 if len(kept):
                     where = (begin[rows] - blocks[stream[rows], slot[rows]])[:, None] + kept
                     found = outputs[:, kept[0] - first :].float().cpu()

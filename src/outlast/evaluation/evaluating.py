@@ -29,6 +29,7 @@ from outlast.results import VERSION, AgeBand, Evaluation, Guess, Reset, plain
 from outlast.results.curve import Curve
 from outlast.streams import MIN_STREAMS, Split, Streams
 from outlast.streams.fits import check_inputs
+from outlast.streams.reading import CHUNK
 
 Progress = Callable[[float], None]
 """Called with the share of the work that is done."""
@@ -52,7 +53,7 @@ class EvalSettings:
 
     max_length: int | None = None
     targets: int = 2048
-    chunk: int = 256
+    chunk: int = CHUNK
     memory_mib: float | None = None
     ends_only: bool = False
     seed: int = 0

@@ -15,6 +15,7 @@ from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import Targets
 from outlast.intervals import every_other
 from outlast.streams import Streams
+from outlast.streams.reading import groups, pieces
 
 AT_ONCE = 2**22
 """Numbers of outputs that are written out at a time: one answer for every token of a vocabulary is large."""
@@ -66,10 +67,10 @@ def _score(streams: Streams, targets: Targets, measure: Measure, answer: Answer,
     total, count = np.zeros(len(streams)), np.zeros(len(streams))
     length = min(targets.size, max(1, AT_ONCE // width))
     rows_at_once = max(1, AT_ONCE // (width * length))
-    for rows in np.split(np.arange(len(streams)), np.arange(rows_at_once, len(streams), rows_at_once)):
+    for rows in groups(len(streams), rows_at_once):
         for block in targets.first[rows].T:
-            for begin in range(0, targets.size, length):
-                first, size = block + begin, min(length, targets.size - begin)
+            for begin, end in pieces(targets.size, length):
+                first, size = block + begin, end - begin
                 batch = streams.window(rows, first, size)
                 losses = measure.per_position(answer(rows, first, size), batch).double() * batch.weights
                 total[rows] += losses.sum(1).numpy()

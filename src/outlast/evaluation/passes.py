@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
 from outlast.results import PositionBin, RecoveryBand, StateRow, plain
 from outlast.results.curve import Band
-from outlast.state import leaves, moments, select
+from outlast.state import State, leaves, moments
 from outlast.streams import MIN_STREAMS, Batch, Streams
+from outlast.streams.reading import Piece, groups, read
 
 WORST_SHARE = 1e4
 """A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
@@ -144,20 +145,17 @@ class Passes:
         rows = self.rows_at_once(self.chunk)
         marks = self.edges[1:]
         collected: dict[int, Any] = {}
-        for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
-            state, position = self.model.initial_state(len(group)), 0
-            while position < self.length:
-                stop = min(position + self.chunk, *(mark for mark in marks if mark > position))
-                batch = self._read(group, np.full(len(group), position), stop - position)
-                outputs, state = self.model(batch.inputs, state)
-                losses, lost = self._per_position(outputs, batch)
+        for group in groups(len(self.everyone), rows):
+            state = self.model.initial_state(len(group))
+            for piece in self._read(group, np.zeros_like(group), self.length, state, marks):
+                position, stop, batch, state = piece.begin, piece.end, piece.batch, piece.state
+                losses, lost = self._per_position(piece.outputs, batch)
                 found = (*found[:2], found[2] + int(lost.sum()))
                 self._score_positions(group, position, losses[0], batch)
                 self._score_targets(found, group, position, losses, batch)
                 if self.slices.wanted:
                     self.slices.add(group, losses[0], batch)
                 self._count((stop - position) * len(group))
-                position = stop
                 if stop in marks:
                     collected[stop] = moments(state, self.model.state_parts(), collected.get(stop))
             if self.recovering:
@@ -171,13 +169,10 @@ class Passes:
         blocks = self.targets.first.shape[1]
         for block in np.unique(np.linspace(0, blocks - 1, min(RECOVERIES, blocks)).astype(int)):
             for kind, start in enumerate((state, self.model.initial_state(len(group)))):
-                now = start
-                for begin in range(0, self.targets.size, self.chunk):
-                    size = min(self.chunk, self.targets.size - begin)
-                    batch = self._read(others, self.targets.first[others, block] + begin, size)
-                    outputs, now = self.model(batch.inputs, now)
-                    weights, place = batch.weights.cpu().numpy(), slice(begin, begin + size)
-                    self.recovery[kind, 0, others, place] += self._per_position(outputs, batch)[0][0] * weights
+                for piece in self._read(others, self.targets.first[others, block], self.targets.size, start):
+                    weights, place = piece.batch.weights.cpu().numpy(), slice(piece.begin, piece.end)
+                    losses = self._per_position(piece.outputs, piece.batch)[0][0]
+                    self.recovery[kind, 0, others, place] += losses * weights
                     self.recovery[kind, 1, others, place] += weights
 
     @torch.no_grad()
@@ -193,12 +188,8 @@ class Passes:
         last = first + whole.size[stretches]
         band, stream = whole.band[stretches], whole.stream[readings][row]
         sums, counts, missing = self._nothing()
-        rows, length = readings, whole.length[readings]
-        state, position = self.model.initial_state(len(rows)), 0
-        while len(rows):
-            stop = min(position + self.chunk, int(length[0]))
-            batch = self._read(whole.stream[rows], whole.begin[rows] + position, stop - position)
-            outputs, state = self.model(batch.inputs, state)
+        length = whole.length[readings]
+        for position, stop, batch, outputs, _ in self._read(whole.stream[readings], whole.begin[readings], length):
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
                 at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
@@ -209,12 +200,7 @@ class Passes:
                     np.add.at(total, place, found)
                 np.add.at(counts, place, _between(weights[None].astype(np.float64), *at)[0])
                 missing += int(_between(lost[None].astype(np.int64), *at).sum())
-            going = int((length > stop).sum())
-            self._count(int((np.minimum(length, stop) - position).sum()))
-            position = stop
-            if going < len(rows):  # the shortest are at the end
-                state = select(state, torch.arange(going))
-                rows, length = rows[:going], length[:going]
+            self._count(int((np.clip(length, position, stop) - position).sum()))
         return sums, counts, missing
 
     def _nothing(self) -> Sums:
@@ -225,12 +211,8 @@ class Passes:
         """(measures, 1, 1) the largest loss of a position, from the loss at the streams' first target block."""
         sums, counts = torch.zeros(len(self.measures), dtype=torch.float64), 0.0
         rows = self.rows_at_once(min(self.chunk, self.targets.size))
-        for group in np.split(self.everyone, np.arange(rows, len(self.everyone), rows)):
-            state = self.model.initial_state(len(group))
-            for begin in range(0, self.targets.size, self.chunk):
-                size = min(self.chunk, self.targets.size - begin)
-                batch = self._read(group, self.targets.first[group, 0] + begin, size)
-                outputs, state = self.model(batch.inputs, state)
+        for group in groups(len(self.everyone), rows):
+            for _, _, batch, outputs, _ in self._read(group, self.targets.first[group, 0], self.targets.size):
                 losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
                 finite = torch.isfinite(losses).all(0) * batch.weights
                 sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
@@ -253,8 +235,15 @@ class Passes:
         lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
         return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
 
-    def _read(self, streams: np.ndarray, position: np.ndarray, length: int) -> Batch:
-        return self.streams.window(streams, position, length).to(self.device)
+    def _read(
+        self,
+        stream: np.ndarray,
+        begin: np.ndarray,
+        length: int | np.ndarray,
+        state: State | None = None,
+        marks: Sequence[int] = (),
+    ) -> Iterator[Piece]:
+        return read(self.model, self.streams, stream, begin, length, state, chunk=self.chunk, marks=marks)
 
     def _count(self, work: int) -> None:
         with self.counting:

@@ -16,13 +16,15 @@ import torch
 
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.randomness import hash_integers
 from outlast.state import PartMoments, State, StatePart, leaves, moments, rebuild
 from outlast.streams import Batch, Streams
+from outlast.streams.reading import CHUNK, read
 
 _FIT_ROWS = 256
-_FIT_CHUNK = 512
+_FIT_CHUNK = 2 * CHUNK
+"""Of a scan that works in pieces of its own, the last bits of a state depend on where reading is cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +125,12 @@ def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int
     drawn = (hash_integers(seed, "fit", 0, np.arange(rows)) % np.uint64(total[-1])).astype(np.int64)
     stream_id = np.searchsorted(total, drawn, side="right")
     position = drawn - (total[stream_id] - room[stream_id])
-    training, device = model.training, device_of(model)
+    training = model.training
     model.eval()
     try:
         state = model.initial_state(rows)
-        for begin in range(0, length, _FIT_CHUNK):
-            batch = streams.window(stream_id, position + begin, min(_FIT_CHUNK, length - begin))
-            _, state = model(batch.inputs.to(device), state)
+        for piece in read(model, streams, stream_id, position, length, state, chunk=_FIT_CHUNK):
+            state = piece.state
     finally:
         model.train(training)
     fitted = moments(state, parts)

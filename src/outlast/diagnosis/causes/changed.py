@@ -19,9 +19,11 @@ from outlast.diagnosis.reading import read_to
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.randomness import hash_integers
 from outlast.streams import Streams
+from outlast.streams.reading import groups
 
 _BUCKETS = 16
 _PLACES, _LEAST_PLACES = 24, 4
+_ROWS = 256
 _POSITIONS = 2**21
 """Read, over all streams and places, before fewer places are taken."""
 
@@ -69,7 +71,7 @@ def dissimilarity(streams: Streams, stream: np.ndarray, where: np.ndarray, age: 
     far means, spreads and changes from one position to the next moved, in standard deviations over all places.
     """
     total = np.zeros(len(stream))
-    for rows in np.split(np.arange(len(stream)), np.arange(256, len(stream), 256)):
+    for rows in groups(len(stream), _ROWS):
         batch = streams.window(stream[rows], where[rows] - age, age + half)
         recent = np.arange(age + half) >= age - half
         inside = batch.weights.numpy() > 0
@@ -80,7 +82,7 @@ def dissimilarity(streams: Streams, stream: np.ndarray, where: np.ndarray, age: 
     if streams.tokens:
         return total
     moved = []
-    for rows in np.split(np.arange(len(stream)), np.arange(256, len(stream), 256)):
+    for rows in groups(len(stream), _ROWS):
         batch = streams.window(stream[rows], where[rows] - age, age + half)
         values = batch.inputs.double().numpy()
         if batch.targets is not None and batch.targets.is_floating_point():

@@ -17,11 +17,10 @@ from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from outlast.diagnosis.pairs import Scene
-from outlast.diagnosis.reading import window
 from outlast.intervals import Interval, known_interval
 from outlast.randomness import generator
-from outlast.state import State
 from outlast.streams import Streams
+from outlast.streams.reading import read
 
 _PLACES = 24
 _BUCKETS = 16
@@ -76,17 +75,12 @@ def missed(scene: Scene) -> Missed | None:
 def _residuals(scene: Scene, positions: np.ndarray) -> np.ndarray:
     """(S·P, K) target minus prediction of the carried model; of classes, at most 8 random sums of their shares."""
     found = []
-    state: State = scene.model.initial_state(len(scene.streams))
-    begin = 0
-    for stop in (positions + 1).tolist():
-        batch, outputs = None, None
-        while begin < stop:
-            size = min(256, stop - begin)
-            batch = window(scene.model, scene.streams, scene.everyone, np.full(len(scene.streams), begin), size)
-            outputs, state = scene.model(batch.inputs, state)
-            begin += size
-        assert batch is not None
-        assert outputs is not None
+    ends, everyone = positions + 1, scene.everyone
+    for _, end, batch, outputs, _ in read(
+        scene.model, scene.streams, everyone, np.zeros_like(everyone), int(ends[-1]), marks=ends
+    ):
+        if end not in ends:
+            continue
         assert batch.targets is not None
         last, target = outputs[:, -1].double().cpu(), batch.targets[:, -1].cpu()
         if not target.is_floating_point():
