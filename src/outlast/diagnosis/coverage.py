@@ -26,6 +26,7 @@ from outlast.randomness import generator, hash_integers
 from outlast.results import Coverage, CoverageRow, MapPoint, Space, StateMap
 from outlast.state import State, StatePart, leaves, select
 from outlast.streams import Streams
+from outlast.streams.places import draw_places
 from outlast.streams.reading import groups
 
 NULL_RATE = 0.05
@@ -145,23 +146,8 @@ def _view(name: str, part: int, head: int | None, size: int, seed: int) -> _View
 def _battery(streams: Streams, seed: int) -> Tensor:
     """(battery, T, …) inputs of short windows at random places of the streams."""
     length = int(min(_CONTINUATION, streams.lengths.min()))
-    stream, position = _places(streams, _BATTERY, length, seed, "battery")
+    stream, position = draw_places(streams.lengths, length, seed, "battery", np.arange(_BATTERY), ordered=True)
     return streams.window(stream, position, length).inputs
-
-
-def _places(streams: Streams, rows: int, length: int, seed: int, salt: str) -> tuple[np.ndarray, np.ndarray]:
-    """Stream and position of random windows, in the order in which they lie."""
-    room = np.maximum(streams.lengths - length + 1, 0)
-    total = np.cumsum(room)
-    if total[-1] == 0:
-        raise InputError(
-            f"training streams of at most {int(streams.lengths.max())} positions",
-            f"at least one of {length}",
-            "shorten --train-context or give longer streams",
-        )
-    drawn = np.sort((hash_integers(seed, salt, 0, np.arange(rows)) % np.uint64(total[-1])).astype(np.int64))
-    stream = np.searchsorted(total, drawn, side="right")
-    return stream, drawn - (total[stream] - room[stream])
 
 
 @torch.no_grad()
@@ -171,9 +157,10 @@ def training_states(views: Views, streams: Streams, train_context: int, seed: in
     Windows lie at random places of the training streams, in their order. The initial state itself is not among them:
     it is one point, and every window starts from it.
     """
-    stream, position = _places(streams, _WINDOWS, train_context, seed, "coverage")
+    rows = np.arange(_WINDOWS)
+    stream, position = draw_places(streams.lengths, train_context, seed, "coverage", rows, ordered=True)
     steps = min(_AGES, train_context)
-    turn = (hash_integers(seed, "age", 0, np.arange(_WINDOWS)) % np.uint64(steps)).astype(np.int64) + 1
+    turn = (hash_integers(seed, "age", 0, rows) % np.uint64(steps)).astype(np.int64) + 1
     age = np.maximum(1, turn * train_context // steps)
     return views.look(read_to(views.model, streams, stream, position, position + age))
 

@@ -17,9 +17,9 @@ import torch
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention
 from outlast.model import Recurrent
-from outlast.randomness import hash_integers
 from outlast.state import PartMoments, State, StatePart, leaves, moments, rebuild
 from outlast.streams import Batch, Streams
+from outlast.streams.places import draw_places
 from outlast.streams.reading import CHUNK, read
 
 _FIT_ROWS = 256
@@ -113,18 +113,8 @@ class FittedNoise(Intervention):
 def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int) -> list[PartMoments]:
     """Moments of the states after reading `length` positions from zero, over random places of the streams."""
     parts: tuple[StatePart, ...] = model.state_parts()
-    room = np.maximum(streams.lengths - length + 1, 0)
-    total = np.cumsum(room)
-    if total[-1] == 0:
-        raise InputError(
-            f"states after {length} positions, and training streams of at most {int(streams.lengths.max())}",
-            "at least one stream as long as that",
-            "shorten --train-context or give longer streams",
-        )
     rows = _FIT_ROWS if length <= window else _FIT_ROWS // 4
-    drawn = (hash_integers(seed, "fit", 0, np.arange(rows)) % np.uint64(total[-1])).astype(np.int64)
-    stream_id = np.searchsorted(total, drawn, side="right")
-    position = drawn - (total[stream_id] - room[stream_id])
+    stream_id, position = draw_places(streams.lengths, length, seed, "fit", np.arange(rows))
     training = model.training
     model.eval()
     try:

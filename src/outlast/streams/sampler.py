@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.randomness import hash_integers
 from outlast.streams.batch import Batch
+from outlast.streams.places import draw_places, room_for
 from outlast.streams.streams import Streams
 
 Continues = Callable[[int, int, np.ndarray], np.ndarray]
@@ -48,13 +48,7 @@ class Sampler:
                 "at least 1 position, 1 row, and a rank below the number of ranks",
                 "check the training context, the batch size and how the ranks were started",
             )
-        if int(self.streams.lengths.max()) < self.window:
-            raise InputError(
-                f"a training context of {self.window} and training streams of at most "
-                f"{int(self.streams.lengths.max())} positions",
-                "at least one stream as long as the training context",
-                "shorten --train-context or give longer streams",
-            )
+        room_for(self.streams.lengths, self.window)  # said now rather than at the first step
 
     @property
     def rows(self) -> np.ndarray:
@@ -63,11 +57,7 @@ class Sampler:
 
     def places(self, step: int, before: Places | None) -> Places:
         """Where each row stands at `step`, given where it stood at the step before (None at step 0)."""
-        room = np.maximum(self.streams.lengths - self.window + 1, 0)
-        total = np.cumsum(room)
-        drawn = (hash_integers(self.seed, "place", step, self.rows) % np.uint64(total[-1])).astype(np.int64)
-        stream_id = np.searchsorted(total, drawn, side="right")
-        position = drawn - (total[stream_id] - room[stream_id])
+        stream_id, position = draw_places(self.streams.lengths, self.window, self.seed, "place", self.rows, step=step)
         if before is None:
             return Places(stream_id, position, np.zeros(self.batch_size, bool))
         follow = before.position + self.window

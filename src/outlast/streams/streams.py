@@ -14,6 +14,7 @@ from outlast.intervals import blocks_of
 from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
 from outlast.streams.clock import Clock
+from outlast.streams.places import located
 from outlast.streams.shares import (
     DEFAULT_SHARES,
     MIN_STREAMS,
@@ -208,10 +209,10 @@ class Streams:
         digest = hashlib.sha256()
         for array in (self.starts, self.lengths, np.array([self.shift, self.horizon])):
             digest.update(np.ascontiguousarray(array, np.int64).tobytes())
-        total = np.cumsum(self.lengths)
-        chosen = np.linspace(0, total[-1] - 1, min(65536, int(total[-1]))).astype(np.int64)
-        stream = np.searchsorted(total, chosen, side="right")
-        index = self.starts[stream] + chosen - (total[stream] - self.lengths[stream])
+        total = int(self.lengths.sum())
+        chosen = np.linspace(0, total - 1, min(65536, total)).astype(np.int64)
+        stream, position = located(self.lengths, chosen)
+        index = self.starts[stream] + position
         for array in (self.inputs, self.targets, self.weights):
             if array is not None:
                 digest.update(np.ascontiguousarray(array[index]).tobytes())
