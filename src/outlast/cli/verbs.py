@@ -149,7 +149,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
                 ),
                 stationary=stationary,
                 name=options.model,
-                progress=lambda what, share: say(what, share),
+                progress=say,
             )
         measured = replace(result.evaluation, settings={**result.evaluation.settings, **inputs.command(options)})
         result = replace(result, evaluation=measured)

@@ -30,11 +30,9 @@ from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
+from outlast.progress import WorkDone
 from outlast.results import VERSION, Attribution, Cause, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
 from outlast.streams import Split, Streams, split
-
-Progress = Callable[[str, float], None]
-"""(what is being done, share done of it)"""
 
 Found = TypeVar("Found")
 
@@ -64,7 +62,7 @@ def diagnose(
     settings: DiagnoseSettings | None = None,
     stationary: Streams | None = None,
     name: str = "model",
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
 ) -> Diagnosis:
     """Measure `model` and say why it fails past its training context, or what else holds it back.
 
@@ -151,12 +149,12 @@ class _Asked:
 class _Work:
     """Does one experiment after the other, says so, and keeps what could not be asked of this model."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: WorkDone | None) -> None:
         self.progress, self.left_out = progress, {}
 
     def say(self, what: str, share: float) -> None:
         if self.progress:
-            self.progress(what, share)
+            self.progress(what, share, None)
 
     def do(self, what: str, experiment: Callable[..., Found]) -> Found:
         found = experiment(progress=lambda share: self.say(what, min(share, 0.99)))

@@ -3,7 +3,6 @@
 from outlast.evaluation.evaluating import (
     EvalSettings,
     Periods,
-    Progress,
     best_periods,
     describe_model,
     evaluate,
@@ -14,7 +13,6 @@ from outlast.evaluation.evaluating import (
 __all__ = [
     "EvalSettings",
     "Periods",
-    "Progress",
     "best_periods",
     "describe_model",
     "evaluate",

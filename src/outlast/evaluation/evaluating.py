@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from outlast.evaluation.divergence import agreement, apart_from_itself
 from outlast.evaluation.guesses import guesses
 from outlast.evaluation.measures import Measure, default_measures
 from outlast.evaluation.memory import memory_needed
-from outlast.evaluation.passes import Passes
+from outlast.evaluation.passes import Passes, ShareDone
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.model import Recurrent, device_of
@@ -30,9 +30,6 @@ from outlast.results.curve import Curve
 from outlast.streams import MIN_STREAMS, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.streams.reading import CHUNK
-
-Progress = Callable[[float], None]
-"""Called with the share of the work that is done."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def evaluate(
     settings: EvalSettings | None = None,
     periods: Periods | None = None,
     name: str = "model",
-    progress: Progress | None = None,
+    progress: ShareDone | None = None,
 ) -> Evaluation:
     """Measure `model` on test streams.
 

@@ -32,6 +32,9 @@ age, and so is any worse one: a model that blows up is judged by how often, not 
 RECOVERIES = 8
 """Blocks of targets of every stream that are read again, from the old state of another stream."""
 
+ShareDone = Callable[[float], None]
+"""Called with the share of the work that is done."""
+
 Sums = tuple[np.ndarray, np.ndarray, int]
 """(measures, bands, streams) losses, (bands, streams) weights, and how many scored predictions were not finite."""
 
@@ -61,7 +64,7 @@ class Passes:
         measures: tuple[Measure, ...],
         chunk: int,
         rows_at_once: Callable[[int], int],
-        progress: Callable[[float], None] | None = None,
+        progress: ShareDone | None = None,
         recovering: bool = False,
     ) -> None:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets

@@ -2,8 +2,7 @@
 
 from outlast.repairs.comparing import Compared, compare
 from outlast.repairs.dose import with_dose
-from outlast.repairs.plan import Progress
 from outlast.repairs.repairing import Repaired, judge, repair
 from outlast.repairs.settings import RepairSettings
 
-__all__ = ["Compared", "Progress", "RepairSettings", "Repaired", "compare", "judge", "repair", "with_dose"]
+__all__ = ["Compared", "RepairSettings", "Repaired", "compare", "judge", "repair", "with_dose"]

@@ -16,8 +16,9 @@ from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
+from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
-from outlast.repairs.plan import Dosed, Progress, picked, plan, points_of
+from outlast.repairs.plan import Dosed, picked, plan, points_of
 from outlast.repairs.repairing import both, nothing_to_do, workers
 from outlast.repairs.saving import NOTHING, save_models
 from outlast.repairs.settings import RepairSettings
@@ -63,7 +64,7 @@ def compare(
     checkpoint: Path | None = None,
     resume: bool = False,
     jobs: int = 1,
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
 ) -> Compared:
     """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
 

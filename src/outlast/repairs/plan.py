@@ -6,7 +6,7 @@ import copy
 import functools
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, us
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
+from outlast.progress import WorkDone
 from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal, short_context
 from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
@@ -27,9 +28,6 @@ from outlast.streams import Split, Streams, split
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
-
-Progress = Callable[[str, float, float | None], None]
-"""(what is being done, share done of it, loss where there is one)"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Plan:
     measuring: EvalSettings
     repairing: RepairSettings
     guards: Mapping[str, Streams] = field(default_factory=dict)
-    progress: Progress | None = None
+    progress: WorkDone | None = None
 
     @property
     def main(self) -> Measure:
@@ -252,7 +250,7 @@ def plan(
     measuring: EvalSettings | None,
     repairing: RepairSettings | None,
     guards: Mapping[str, Streams] | None,
-    progress: Progress | None,
+    progress: WorkDone | None,
 ) -> Plan:
     """The plan of a repair or a comparison, from what its caller was given."""
     parts = data if isinstance(data, Split) else split(data)

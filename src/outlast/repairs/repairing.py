@@ -17,8 +17,9 @@ from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
+from outlast.progress import WorkDone
 from outlast.repairs.acceptance import nothing_to_repair
-from outlast.repairs.plan import Plan, Progress, Trained, picked, plan, points_of
+from outlast.repairs.plan import Plan, Trained, picked, plan, points_of
 from outlast.repairs.settings import RepairSettings
 from outlast.results import Evaluation, Refusal, Repair
 from outlast.streams import Split, Streams
@@ -67,7 +68,7 @@ def repair(
     checkpoint: Path | None = None,
     resume: bool = False,
     jobs: int = 1,
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
 ) -> Repaired:
     """Post-train a copy of `model` with other starts and judge the result against the untouched model.
 
@@ -113,7 +114,7 @@ def judge(
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
     guards: Mapping[str, Streams] | None = None,
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
 ) -> Repaired:
     """Hold a model that was repaired elsewhere to the same rules as `repair`.
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from outlast import checkpoints
 from outlast.interventions import Zero
 from outlast.model import Recurrent
-from outlast.repairs import Progress, compare
+from outlast.progress import WorkDone
+from outlast.repairs import compare
 from outlast.reporting import write_report
 from outlast.results import Comparison, load_as, save_result
 from outlast.tasks import Task, task
@@ -23,7 +24,7 @@ from outlast.training import fit
 from outlast.training.objectives import objective
 
 
-def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None, name: str = "power") -> Comparison:
+def quickstart(out: Path, seed: int, jobs: int, progress: WorkDone | None = None, name: str = "power") -> Comparison:
     """Train the task's model as one usually does, compare its repairs, write everything to `out`.
 
     A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the repair that was
@@ -72,7 +73,7 @@ def quickstart(out: Path, seed: int, jobs: int, progress: Progress | None = None
     return result
 
 
-def trained_base(chosen: Task, out: Path, seed: int, progress: Progress | None = None) -> Recurrent:
+def trained_base(chosen: Task, out: Path, seed: int, progress: WorkDone | None = None) -> Recurrent:
     """The task's model, trained as one usually does, and saved to ``out/base``."""
     model = chosen.model(seed)
     if not chosen.pretrained:
@@ -99,7 +100,7 @@ def quickstart_seeds(
     seeds: Iterable[int],
     page: Path | None,
     jobs: int,
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
     name: str = "power",
 ) -> str:
     """`quickstart` for every seed (finished ones are read, not run again), and the figures as Markdown.

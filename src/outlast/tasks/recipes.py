@@ -26,7 +26,8 @@ from outlast.families import build
 from outlast.interventions import Intervention, Zero, intervention
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
-from outlast.repairs import Progress, RepairSettings, compare
+from outlast.progress import WorkDone
+from outlast.repairs import RepairSettings, compare
 from outlast.reporting import write_report
 from outlast.results import Comparison, load_as, load_result, save_result
 from outlast.streams import Split, Streams
@@ -126,7 +127,7 @@ def read_recipe(path: str | Path) -> Recipe:
         raise InputError(f"{path}: {wrong}", "the keys of outlast.tasks.recipes.Recipe", "correct the file") from None
 
 
-def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: Progress | None = None) -> list[Comparison]:
+def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone | None = None) -> list[Comparison]:
     """Train, compare and measure all that is missing in ``recipe.out``; then draw the report and the page.
 
     Every model and seed gets a folder with its base (``base/``), the repaired models (``models/``), the comparison
@@ -197,7 +198,7 @@ class _Unit:
     task: Task
     entry: ModelEntry
     seed: int
-    progress: Progress | None
+    progress: WorkDone | None
     stop: threading.Event
 
     @property
