@@ -14,7 +14,16 @@ from outlast.evaluation import Periods, under
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE, Measure
 from outlast.evaluation.verdicts import judge
 from outlast.intervals import mean_interval
-from outlast.repairs.acceptance import age_weights, benefit, best_reset, nothing_to_repair, refusal, short_context
+from outlast.repairs.acceptance import (
+    age_weights,
+    benefit,
+    best_reset,
+    nothing_to_repair,
+    refusal,
+    short_context,
+    short_differences,
+    short_level,
+)
 from outlast.results import AgeBand, Benefit, Evaluation, Guess, Refusal, ShortContext
 from outlast.results.curve import Curve
 
@@ -298,8 +307,11 @@ def curves(*change: float, noise: float = 0.0) -> tuple[Curve, Curve]:
 
 def test_every_age_within_the_training_context_counts_alike():
     """Bands of 1, 1, 2 and 4 positions, weighted by that; bands past it do not enter, and may differ."""
-    found = short_context(*curves(0.08, -0.04, 0.02, 0.01), CROSS_ENTROPY)
+    before, after = curves(0.08, -0.04, 0.02, 0.01)
+    found = short_context(before, after, CROSS_ENTROPY)
     assert found.difference == pytest.approx((0.08 - 0.04 + 2 * 0.02 + 4 * 0.01) / 8)
+    np.testing.assert_allclose(short_differences(before, after, None), found.difference)
+    assert short_level(before, None) == found.reference
     assert found.low == pytest.approx(found.high) == pytest.approx(found.difference)
     assert found.reference == pytest.approx((0.8 + 0.5 + 2 * 0.4 + 4 * 0.3) / 8)
     assert found.margin == pytest.approx(0.005 * found.reference)

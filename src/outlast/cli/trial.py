@@ -116,8 +116,7 @@ def try_repair(
     for streams, longest in (*chosen_from, *((each, None) for each in guards.values())):
         chosen, length = usable(streams, train_context, longest)
         bands = age_bands(train_context, length, chosen.warm_up)
-        ages = repairing.short_ages or (0, train_context)
-        age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), ages)
+        age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), repairing.short_ages)
     try_training(model, parts.train, rules, train_context, training)
 
 

@@ -23,13 +23,16 @@ BAND_MARGINS = 3
 Triple = tuple[float, float, float]
 
 
-def age_weights(curve: Curve, ages: Band) -> np.ndarray:
+def age_weights(curve: Curve, ages: Band | None) -> np.ndarray:
     """(bands,) shares of the ages `ages` [from, to) that lie in each band: every age alike.
+
+    Args:
+        ages: over which short contexts must hold; None: 0 up to the training context.
 
     Raises:
         InputError: no ages, or ages that the curve does not have.
     """
-    low, high = ages
+    low, high = ages or (0, curve.train_context)
     shared = np.array([max(0, min(end, high) - max(start, low)) for start, end in curve.bands], float)
     if not 0 <= low < high <= 2 * curve.train_context or shared.sum() < high - low:
         raise InputError(
@@ -40,22 +43,31 @@ def age_weights(curve: Curve, ages: Band) -> np.ndarray:
     return shared / shared.sum()
 
 
-def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | None = None) -> ShortContext:
-    """How short contexts changed, repaired − base, paired by stream.
+def short_level(curve: Curve, ages: Band | None) -> float:
+    """The mean loss at `ages`, as `age_weights` has them."""
+    weights = age_weights(curve, ages)
+    used = np.flatnonzero(weights)
+    return float(weights[used] @ curve.losses[used].mean(1))
+
+
+def short_differences(before: Curve, after: Curve, ages: Band | None) -> np.ndarray:
+    """(S,) after − before: the mean loss of each stream at `ages`, as `age_weights` has them.
 
     The two curves must agree in the bands that `ages` touch; past them they may differ.
-
-    Args:
-        ages: [from, to) over which short contexts are used, every age alike; None: 0 up to the training context.
     """
-    ages = ages or (0, before.train_context)
     weights = age_weights(before, ages)
     used = np.flatnonzero(weights)
+    return weights[used] @ (after.losses[used] - before.losses[used])
+
+
+def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | None = None) -> ShortContext:
+    """How short contexts changed, repaired − base, paired by stream; arguments as of `short_differences`."""
+    used = np.flatnonzero(age_weights(before, ages))
     differences = after.losses[used] - before.losses[used]
-    change = before.interval(weights[used] @ differences)
+    change = before.interval(short_differences(before, after, ages))
     by_band = [before.interval(each, len(used)) for each in differences]
     worst = int(np.argmax([each.high for each in by_band]))
-    reference = float(weights[used] @ before.losses[used].mean(1))
+    reference = short_level(before, ages)
     margin = measure.allowed(reference)
     return ShortContext(
         *change.triple,
@@ -65,7 +77,7 @@ def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | No
         worst_high=by_band[worst].high,
         worst_margin=BAND_MARGINS * margin,
         reference=reference,
-        ages=ages,
+        ages=ages or (0, before.train_context),
         by_bands=before.interval(differences.mean(0)).triple,
     )
 

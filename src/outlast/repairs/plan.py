@@ -19,7 +19,7 @@ from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
 from outlast.progress import WorkDone
-from outlast.repairs.acceptance import age_weights, benefit, best_reset, refusal, short_context
+from outlast.repairs.acceptance import benefit, best_reset, refusal, short_context, short_differences, short_level
 from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
@@ -122,10 +122,9 @@ class Plan:
     def held_against(self, base: Evaluation) -> Validation:
         """What candidates are held against, from the base on validation streams."""
         curve = base.curve
-        weights = age_weights(curve, self.repairing.short_ages or (0, self.train_context))
         rivals = [base.oldest.per_stream, base.resets["periodic_reset"].per_stream]
         rival = min((np.array(each) for each in rivals), key=np.mean)
-        return Validation(self.main.allowed(float(weights @ curve.losses.mean(1))), rival, curve.blocks)
+        return Validation(self.main.allowed(short_level(curve, self.repairing.short_ages)), rival, curve.blocks)
 
     def at(self, dose: float, trained: Trained) -> Recurrent:
         """A trained model at this dose; at the whole one it may have other parameters than the base."""
@@ -134,14 +133,12 @@ class Plan:
     def doses(self, trained: Trained, base: Evaluation) -> list[Dosed]:
         """Every dose of a trained model on validation streams, at the ages that a choice needs."""
         curve, found = base.curve, []
-        weights = age_weights(curve, self.repairing.short_ages or (0, self.train_context))
-        used = np.flatnonzero(weights)
         for dose in self.repairing.doses:
             model = self.at(dose, trained)
             name = f"{trained.label}, dose {dose:g}, on validation"
             seen = self.evaluate(model, self.validation, name, None, ends_only=True)
             after = seen.curve
-            short = weights[used] @ (after.losses[used] - curve.losses[used])
+            short = short_differences(curve, after, self.repairing.short_ages)
             found.append(Dosed(trained, dose, seen, Candidate(dose, short, after.losses[-1], trained.handed_on_after)))
         return found
 
