@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.layout import kernel, prefetch
+from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.layout import prefetch
 from outlast.scan.kernels.simd import (
     LANES,
     exponential,

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.layout import clear, gather, kernel, locate, padded, scatter, tiled
+from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.layout import clear, gather, locate, padded, scatter, tiled
 from outlast.scan.kernels.matrices import FROM_ROW, UP_TO_ROW, WHOLE, multiply, transpose
 from outlast.scan.kernels.simd import (
     LANES,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.compiling import kernel
 from outlast.scan.kernels.convolution import sigmoid
-from outlast.scan.kernels.layout import clear, kernel, padded, prefetch
+from outlast.scan.kernels.layout import clear, padded, prefetch
 from outlast.scan.kernels.simd import LANES, fill_lanes, hold, load_lanes, load_some, scratch, store, store_some, total
 
 PIECE = 64

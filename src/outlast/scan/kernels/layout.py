@@ -2,23 +2,17 @@
 
 An operand is (address, bytes from row to row, from position to position, from head to head); its last axis is dense.
 Widths that are no multiple of a tile are filled with zeros in scratch memory.
-
-Numba caches a kernel by the file it stands in, not by this one: after a change here remove the __pycache__ folders.
 """
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 
+from outlast.scan.kernels.compiling import kernel
 from outlast.scan.kernels.simd import LANES, ROWS, TILE, fill_lanes, intrinsic, load_lanes, load_some, store, store_some
-
-kernel: Any = functools.partial(njit, nogil=True, cache=True, error_model="numpy")
 
 VECTOR, BLOCK = 4 * LANES, 4 * TILE
 """Bytes of lanes, and of a tile."""

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.compiling import kernel
 from outlast.scan.kernels.layout import (
     BLOCK,
     VECTOR,
     clear,
     gather,
-    kernel,
     locate,
     padded,
     scatter,

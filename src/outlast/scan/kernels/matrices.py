@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from outlast.scan.kernels.layout import kernel
+from outlast.scan.kernels.compiling import kernel
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,

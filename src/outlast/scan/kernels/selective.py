@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.compiling import kernel
 from outlast.scan.kernels.convolution import sigmoid
-from outlast.scan.kernels.layout import kernel, prefetch
+from outlast.scan.kernels.layout import prefetch
 from outlast.scan.kernels.simd import (
     LANES,
     LOG2_E,

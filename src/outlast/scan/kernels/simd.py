@@ -3,8 +3,6 @@
 Three shapes: `Rows` (8 numbers), `Lanes` (32 numbers), `Tile` (8 rows × 32 lanes, on AVX-512 sixteen registers). They
 have +, −, * and /, and any product may be fused with a sum. No other liberty is taken with floating point: an infinity
 stays an infinity, and what is not a number stays so.
-
-Numba caches a kernel by the file it stands in, not by this one: after a change here remove the __pycache__ folders.
 """
 
 from __future__ import annotations
