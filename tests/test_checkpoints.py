@@ -19,6 +19,7 @@ from outlast.checkpoints import load, model_fingerprint, read_record, save
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.state import leaves
+from outlast.tasks.resemblyzer import SpeakerEncoder
 
 CODE = '''
 import torch
@@ -58,6 +59,15 @@ def needs(argument):
 def number():
     return 7
 
+def leaves():
+    raise SystemExit("no licence")
+
+class Odd(BaseException):
+    pass
+
+def is_odd():
+    raise Odd("neither an exception nor an exit")
+
 def family():
     return outlast.families.build("lstm", inputs=InputSpec("tokens", 9), outputs=9)
 
@@ -80,6 +90,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "code" / "saved_code.py").write_text(CODE)
     (tmp_path / "code" / "imports_nothing.py").write_text("import a_missing_package\n")
     (tmp_path / "code" / "raises_at_once.py").write_text("raise OSError('no such disk')\n")
+    (tmp_path / "code" / "leaves_at_once.py").write_text("import sys\nsys.exit(0)\n")
     monkeypatch.chdir(tmp_path / "code")
     monkeypatch.delitem(sys.modules, "saved_code", raising=False)
     # The current directory joins the path by itself, wherever that is now.
@@ -136,12 +147,47 @@ def test_families_come_back(family: str, tmp_path: Path) -> None:
 def test_factories_come_back(code: str, tmp_path: Path) -> None:
     model = from_factory(f"{code}:build")
     save(model, tmp_path / "model")
-    loaded: Any = load(tmp_path / "model")
+    loaded: Any = load(tmp_path / "model", allow_code=True)
     assert_same(model, loaded)
     assert loaded.recipe == {"kind": "factory", "factory": f"{code}:build"}
     assert loaded.module.head.weight is loaded.module.embed.weight
     names = set(safetensors.torch.load_file(tmp_path / "model" / "model.safetensors"))
     assert len([name for name in names if name.endswith(("head.weight", "embed.weight"))]) == 1
+
+
+def test_code_that_a_directory_names_runs_only_where_it_may(code: str, tmp_path: Path) -> None:
+    save(from_factory(f"{code}:build"), tmp_path / "model")
+    del sys.modules[code]
+    with pytest.raises(InputError, match=f"running the function '{code}:build'") as caught:
+        load(tmp_path / "model")
+    assert code not in sys.modules  # importing it would have run it
+    assert "allow_code=True" in caught.value.do
+    assert "--allow-code" in caught.value.do
+    load(tmp_path / "model", allow_code=True)
+    assert code in sys.modules
+
+
+def test_models_of_outlasts_own_need_no_word(tmp_path: Path) -> None:
+    model = SpeakerEncoder()
+    save(model, tmp_path)
+    assert_same(model, load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "outlast.cli:main",
+        "outlast.tasks.resemblyzer:TorchRNN",
+        "outlast.tasks.resemblyzer:load_encoder",
+        "outlast:no",
+        7,
+    ],
+)
+def test_not_everything_in_outlast_is_a_model_of_its_own(tmp_path: Path, factory: object) -> None:
+    save(SpeakerEncoder(), tmp_path)
+    rewrite(tmp_path, lambda r: r["recipe"].update(factory=factory))
+    with pytest.raises(InputError, match="running the function"):
+        load(tmp_path)
 
 
 def test_a_familys_recipe_needs_no_factory(code: str) -> None:
@@ -155,7 +201,7 @@ def test_saving_again_replaces_and_leaves_other_files(code: str, tmp_path: Path)
     first, second = from_factory(f"{code}:build"), from_factory(f"{code}:build")
     save(first, tmp_path / "model")
     save(second, tmp_path / "model")
-    assert_same(second, load(tmp_path / "model"))
+    assert_same(second, load(tmp_path / "model", allow_code=True))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
         "model.safetensors",
         "outlast.json",
@@ -198,7 +244,7 @@ def test_a_recipe_that_no_longer_fits(code: str, tmp_path: Path, factory: str, w
     save(from_factory(f"{code}:build"), tmp_path / "model")
     rewrite(tmp_path / "model", lambda r: r["recipe"].update(factory=f"{code}:{factory}"))
     with pytest.raises(InputError) as caught:
-        load(tmp_path / "model")
+        load(tmp_path / "model", allow_code=True)
     for word in words:
         assert word in str(caught.value)
 
@@ -308,6 +354,12 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
         ("saved_code.deeper:build", "saved_code"),
         ("imports_nothing:build", "install 'a_missing_package'"),
         ("raises_at_once:build", "OSError: no such disk"),
+        (
+            "leaves_at_once:build",
+            "importing leaves_at_once for the factory 'leaves_at_once:build' raised SystemExit: 0",
+        ),
+        ("saved_code:leaves", "calling leaves() for the factory 'saved_code:leaves' raised SystemExit: no licence"),
+        ("saved_code:is_odd", "Odd: neither an exception nor an exit"),
         ("saved_code:biuld", "did you mean 'build'"),
         ("saved_code:constant", "type int"),
         ("saved_code:fails", "ZeroDivisionError: no data"),

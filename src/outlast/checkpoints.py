@@ -2,8 +2,8 @@
 
 A model that came from another library's directory is written as that library writes it, with outlast.json beside it.
 No code is ever unpickled. Loading a family, one of torch's own modules or another library's directory runs no code but
-outlast's and torch's; a model saved from a factory names a function of the user's, and loading it imports and runs that
-function.
+outlast's and torch's. A model saved from a factory names a function, which loading it imports and runs: `load` does so
+only where it is told that it may.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from outlast import foreign
-from outlast.adapters.factory import from_recipe
+from outlast.adapters.factory import code_of, from_recipe
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.errors import InputError
 from outlast.model import Recurrent
@@ -85,15 +85,17 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load(directory: str | Path, device: torch.device | str = "cpu") -> Recurrent:
+def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
     """The model that `save` or another library wrote, in eval mode, with its `recipe`.
 
-    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file. A model
-    saved from a factory is built by that function: this imports and runs the user's code.
+    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file.
+
+    Args:
+        allow_code: import and run the function that the directory names, where its model was saved from a factory.
 
     Raises:
-        InputError: the directory holds no model, a damaged one, or one that its recipe no longer fits; or there is
-            no such device.
+        InputError: the directory holds no model, a damaged one, or one that its recipe no longer fits; it names a
+            function that was not allowed to run; or there is no such device.
     """
     directory = Path(directory)
     if foreign.is_directory_of(directory) and not (directory / RECORD).exists():
@@ -107,6 +109,13 @@ def load(directory: str | Path, device: torch.device | str = "cpu") -> Recurrent
             raise _damaged(path, error.strerror or str(error)) from error
         if found != record["weights_sha256"]:
             raise _damaged(path, f"its SHA-256 is {found[:12]}…, not the {record['weights_sha256'][:12]}… of {RECORD}")
+        if not allow_code and (factory := code_of(record["recipe"])) is not None:
+            raise InputError(
+                f"{directory}, whose model is built by running the function {factory!r}",
+                "a model that needs nobody's code, or your word that this code may run",
+                "if you trust the folder and that code: outlast.load(directory, allow_code=True), or --allow-code on "
+                "the command line",
+            )
         theirs = record["recipe"].get("kind") in list(foreign.FORMATS)
         model = foreign.read_directory(directory) if theirs else _rebuilt(record["recipe"], path)
     try:

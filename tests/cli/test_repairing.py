@@ -127,7 +127,7 @@ def test_a_control_that_suffices_is_saved(run: Run, here: Path, verb: str) -> No
     provenance = json.loads((here / "out" / "control" / "outlast.json").read_text())["provenance"]
     assert provenance["control_of"]["name"] == "zero"
     assert found.control is not None
-    again = run("evaluate", "--model", "out/control", *LEVELS, "--out", "again")
+    again = run("evaluate", "--model", "out/control", "--allow-code", *LEVELS, "--out", "again")
     assert again.status == 0
     measured = outlast.load_result("again")
     assert [band.per_stream for band in measured.age_curve] == [  # pyright: ignore[reportAttributeAccessIssue]
@@ -178,7 +178,7 @@ def test_where_models_go(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, 
         assert {path.name for path in (here / verb).iterdir() if path.is_dir()} == saved
         for place in saved:
             assert f": {verb}/{place}" in outcome.out
-            outlast.load(here / verb / place)
+            outlast.load(here / verb / place, allow_code=True)
 
 
 def _refused(done: Repair, name: str, passes: bool | None) -> Repair:

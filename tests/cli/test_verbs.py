@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,10 +106,10 @@ def test_an_accepted_repair_is_saved_and_measures_the_same_again(run: Run, here:
     assert outcome.status == 0, outcome.out
     assert "repaired model: out/model" in outcome.out
     assert files(here / "out") == {"result.json", "report.html", "model/outlast.json", "model/model.safetensors"}
-    again = run("evaluate", "--model", "out/model", *LEVELS, "--out", "again")
+    again = run("evaluate", "--model", "out/model", "--allow-code", *LEVELS, "--out", "again")
     assert again.status == 0
     assert figures(here / "again")["age_curve"] == figures(here / "out")["after"]["age_curve"]
-    model = outlast.load(here / "out" / "model")
+    model = outlast.load(here / "out" / "model", allow_code=True)
     with torch.no_grad():
         outputs, _ = model(torch.zeros(1, 3, 1), model.initial_state(1))
     assert outputs.shape == (1, 3, 1)
@@ -138,7 +139,7 @@ def test_compare_saves_the_winner(run: Run, here: Path) -> None:
     assert [row["name"] for row in result["rows"]] == ["zero", "carry(expected_run=80)", "tbtt"]
     assert run(*words, "--jobs", "2", "--out", "together").status == 0
     assert figures(here / "alone") == figures(here / "together")
-    outlast.load(here / "alone" / "model")
+    outlast.load(here / "alone" / "model", allow_code=True)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +165,28 @@ def test_train_and_evaluate_what_it_saved(run: Run, here: Path, words: tuple[str
     if "texts/01.txt" not in words:  # a text of that length is too short to measure on
         for command in commands(trained, here / "out"):
             assert "--model out/model" in command
+            assert ("--allow-code" in command) == ("mymod:build" in words)
             measured = run(*shlex.split(command)[1:], "--targets", "16", "--out", "measured")
             assert measured.status == 0, measured.err
+
+
+def test_code_that_a_directory_names_runs_only_where_it_may(run: Run, here: Path) -> None:
+    assert run("train", *READ, "--model", "mymod:build", "--steps", "2", *QUICK, "--out", "base").status == 0
+    (here / "mymod.py").unlink()
+    (here / "mymod.py").write_text("raise SystemExit(0)")
+    sys.modules.pop("mymod")
+    for words in (
+        ("check", "--model", "base/model"),
+        ("train", *READ, "--model", "base/model"),
+        *((verb, "--model", "base/model", *MEASURE) for verb in ("evaluate", "diagnose", "repair", "compare")),
+        ("dose", "--base", "base/model", "--repaired", "base/model", "--dose", "0.5"),
+        ("generate", "--model", "base/model", "--tokens", "1"),
+    ):
+        message = run(*words).refused()
+        assert "base/model, whose model is built by running the function 'mymod:build'" in message
+        assert "--allow-code" in message
+        assert "raised SystemExit: 0" in run(*words, "--allow-code").refused()
+    assert files(here / "runs") == set()
 
 
 def test_train_names_every_family_and_reads_nested_settings(run: Run, here: Path) -> None:
@@ -237,7 +258,7 @@ def test_the_printed_command_after_acceptance_measures_the_saved_model(run: Run,
     outcome = run("repair", *AVERAGING, "--horizon", "2", "--out", "out here")
     assert outcome.status == 0
     [command, *_] = commands(outcome, here / "out here")
-    assert command.startswith("outlast evaluate --model 'out here/model' --data OTHER_DATA --horizon 2")
+    assert command.startswith("outlast evaluate --model 'out here/model' --allow-code --data OTHER_DATA --horizon 2")
     words = shlex.split(command.replace("OTHER_DATA", "levels.npy"))[1:]
     assert run(*words, "--out", "after").status == 0
 

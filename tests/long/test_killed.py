@@ -39,7 +39,7 @@ def command(*words: str, cwd: Path) -> subprocess.Popen[bytes]:
 
 
 def test_a_killed_repair_ends_as_if_nothing_had_happened(folder: Path) -> None:
-    whole = ["repair", "--model", "lstm/model", *READ, *LEARN]
+    whole = ["repair", "--model", "lstm/model", "--allow-code", *READ, *LEARN]
     began = time.monotonic()
     assert command(*whole, "--out", "whole", cwd=folder).wait() in (0, 1)
     took = time.monotonic() - began

@@ -32,10 +32,10 @@ def test_the_wheel_trains_measures_and_repairs(tmp_path: Path) -> None:
     done(python, "write_readings.py", "--rows", "40000", cwd=tmp_path)
     outlast = tmp_path / "venv" / "bin" / "outlast"
     done(outlast, "train", "--model", "my_lstm:build", *READ, "--steps", "100", "--out", "lstm", cwd=tmp_path)
-    done(outlast, "check", "--model", "lstm/model", cwd=tmp_path)
-    done(outlast, "evaluate", "--model", "lstm/model", *READ, "--out", "seen", cwd=tmp_path)
+    done(outlast, "check", "--model", "lstm/model", "--allow-code", cwd=tmp_path)
+    done(outlast, "evaluate", "--model", "lstm/model", "--allow-code", *READ, "--out", "seen", cwd=tmp_path)
     learn = ["--intervention", "carry", "--expected-run", "1280", "--steps", "20", "--anyway", "--out", "repair"]
-    status = subprocess.run([outlast, "repair", "--model", "lstm/model", *READ, *learn], cwd=tmp_path).returncode
+    status = subprocess.run([outlast, "repair", "--model", "lstm/model", "--allow-code", *READ, *learn], cwd=tmp_path).returncode
     assert status in (0, 1)
     record = json.loads((tmp_path / "repair" / "result.json").read_text())
     assert record["kind"] == "repair"

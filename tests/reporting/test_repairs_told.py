@@ -165,6 +165,22 @@ def test_what_to_do_next_follows_from_the_refusal(case: str, first: str) -> None
     assert codes(from_the_command_line(REFUSED[case]))[0] == first
 
 
+def test_models_that_name_code_are_told_with_the_word_for_it() -> None:
+    def told(case: Repair) -> list[str]:
+        given = from_the_command_line(case)
+        named = given.before.settings["command"]
+        settings = {"command": {**named, "model": "mine:build", "allow_code": True}}
+        return codes(replace(given, before=replace(given.before, settings=settings)))
+
+    assert told(REFUSED["plain_training_suffices"])[0] == "model = outlast.load('runs/r/control', allow_code=True)"
+    assert "outlast.load('runs/r/refused', allow_code=True)" in told(REFUSED["reset_it_instead"])[0]
+    again = told(REFUSED["still_fails"])[0]
+    assert again.startswith("outlast repair --model mine:build --data")  # the function's own name is the word
+    first, second = told(example.repair(control=example.control()))[:2]
+    assert first == "model = outlast.load('runs/r/model', allow_code=True)"
+    assert second.startswith("outlast evaluate --model runs/r/model --allow-code --data")
+
+
 def test_what_needs_no_training_is_told_with_its_period() -> None:
     step = next_steps(REFUSED["no_benefit"])[1]
     assert "resetting the state every 64 positions gives 2.650\u00a0nats" in step.text

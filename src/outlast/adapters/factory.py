@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -30,7 +30,8 @@ def from_factory(spec: str) -> Recurrent:
         A family of outlast's own keeps its family recipe, which needs nobody's code.
 
     Raises:
-        InputError: the name is malformed or leads nowhere, or the function raises or returns something else.
+        InputError: the name is malformed or leads nowhere, or the function raises, ends the program or returns
+            something else.
     """
     module = _build(spec, _find(spec))
     model = adapt(module)
@@ -38,6 +39,29 @@ def from_factory(spec: str) -> Recurrent:
     if not type(model).__module__.startswith("outlast.families."):
         model.recipe = {"kind": "factory", "factory": spec}  # pyright: ignore[reportArgumentType]
     return model
+
+
+def code_of(recipe: Mapping[str, Any]) -> str | None:
+    """The factory that building this recipe runs; None: nobody's code but outlast's and torch's.
+
+    A factory may be a model class of outlast's own, which is no one else's code.
+    """
+    spec = recipe.get("factory")
+    if recipe.get("kind") != "factory" or (isinstance(spec, str) and _is_own(spec)):
+        return None
+    return str(spec)
+
+
+def _is_own(spec: str) -> bool:
+    name, _, attribute = spec.partition(":")
+    if not name.startswith("outlast.") or not _well_formed(spec):
+        return False
+    try:
+        found = getattr(importlib.import_module(name), attribute, None)
+    except ImportError:
+        return False
+    # Defined there: a module also holds what it imports.
+    return isinstance(found, type) and issubclass(found, Recurrent) and found.__module__ == name
 
 
 def from_recipe(recipe: dict[str, Any]) -> Recurrent:
@@ -64,10 +88,14 @@ def from_recipe(recipe: dict[str, Any]) -> Recurrent:
         ) from error
 
 
-def _find(spec: str) -> Callable[[], Any]:
+def _well_formed(spec: str) -> bool:
     module_name, colon, attribute = spec.partition(":")
-    parts = [*module_name.split("."), attribute]
-    if not colon or not all(part.isidentifier() for part in parts):
+    return bool(colon) and all(part.isidentifier() for part in (*module_name.split("."), attribute))
+
+
+def _find(spec: str) -> Callable[[], Any]:
+    module_name, _, attribute = spec.partition(":")
+    if not _well_formed(spec):
         raise InputError(
             f"the factory {spec!r}",
             "package.module:build",
@@ -86,7 +114,9 @@ def _find(spec: str) -> Callable[[], Any]:
             else f"install {error.name!r}, which {module_name} imports"
         )
         raise InputError(given, "a module that can be imported", do) from error
-    except Exception as error:  # the user's module runs when imported; whatever it raises is what they need to read
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's module runs when imported: whatever it raises, sys.exit() among it
         raise _raised(spec, f"importing {module_name}", error) from error
     found = getattr(module, attribute, None)
     if found is None:
@@ -100,7 +130,9 @@ def _find(spec: str) -> Callable[[], Any]:
 def _build(spec: str, function: Callable[[], Any]) -> nn.Module:
     try:
         module = function()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _raised(spec, f"calling {spec.partition(':')[2]}()", error) from error
     if not isinstance(module, nn.Module):
         raise InputError(
@@ -111,7 +143,7 @@ def _build(spec: str, function: Callable[[], Any]) -> nn.Module:
     return module
 
 
-def _raised(spec: str, doing: str, error: Exception) -> InputError:
+def _raised(spec: str, doing: str, error: BaseException) -> InputError:
     return InputError(
         f"{doing} for the factory {spec!r} raised {type(error).__name__}: {error}",
         "a function without arguments that returns a torch.nn.Module",

@@ -15,6 +15,7 @@ import torch
 
 from outlast import checkpoints
 from outlast.adapters import from_factory
+from outlast.adapters.factory import code_of
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
@@ -63,12 +64,12 @@ def device(options: Machine) -> torch.device:
 
 def model(name: str, options: Machine) -> Recurrent:
     """The model in a directory, or of a factory, on the device that was asked for."""
-    return model_on(name, device(options))
+    return model_on(name, device(options), allow_code=options.allow_code)
 
 
-def model_on(name: str, place: torch.device | str) -> Recurrent:
+def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recurrent:
     if Path(name).is_dir():
-        return checkpoints.load(name, place)
+        return checkpoints.load(name, place, allow_code=allow_code)
     if ":" in name:
         return from_factory(name).to(place)
     raise InputError(
@@ -190,9 +191,13 @@ def rules_of(options: CompareVerb) -> list[Intervention]:
     ]
 
 
-def command(options: ReadingVerb) -> dict[str, Any]:
-    """What a report needs to write the next command: model, data, how the data are read, and where results are."""
-    given = {"out": str(options.out), "options": words(options)}
+def command(options: ReadingVerb, model: Recurrent) -> dict[str, Any]:
+    """What a report needs to write the next command: model, data, how the data are read, where results are, and whether
+    directories of this model name code.
+    """
+    given: dict[str, Any] = {"out": str(options.out), "options": words(options)}
+    if code_of(getattr(model, "recipe", None) or {}) is not None:
+        given["allow_code"] = True
     if options.model:
         given["model"] = options.model
     if options.data:

@@ -28,6 +28,15 @@ class Model:
 
 
 @dataclass(kw_only=True)
+class Trust:
+    """Whose code may run."""
+
+    allow_code: bool = False
+    """Import and run the function that a model's directory names. A directory of a model that was built by a function
+    of yours (package.module:build) needs it; naming the function itself as the model says it already."""
+
+
+@dataclass(kw_only=True)
 class Source:
     """What to read, and how much of it at a time."""
 
@@ -143,7 +152,7 @@ class Repairing:
 
 
 @dataclass(kw_only=True)
-class Machine:
+class Machine(Trust):
     """What to run on."""
 
     device: str = "auto"
@@ -263,7 +272,7 @@ class CompareVerb(Running, Learning, Repairing, Measuring, Reading, Source, Mode
 
 
 @dataclass(kw_only=True)
-class DoseVerb:
+class DoseVerb(Trust):
     """Write the model that lies part of the way from a base to its repair: base + dose · (repaired − base).
 
     The model is written to OUT/model. It is not measured: outlast evaluate does that.

@@ -66,7 +66,7 @@ def run_check(options: CheckVerb) -> int:
         )
     with outputs.output(options.out):
         report = check(model, example, seed=options.seed)
-        outputs.finish(replace(report, model={**report.model, **inputs.command(options)}), options)
+        outputs.finish(replace(report, model={**report.model, **inputs.command(options, model)}), options)
     return 0 if report.passed else 1
 
 
@@ -101,7 +101,7 @@ def run_train(options: TrainVerb) -> int:
                 **asdict(settings),
                 "objective": goal.name,
                 "train_context": options.train_context,
-                **inputs.command(options),
+                **inputs.command(options, model),
             },
             seconds=round(seconds, 3),
             losses=losses,
@@ -125,7 +125,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
                 name=options.model,
                 progress=lambda share: say("measure", share),
             )
-        outputs.finish(replace(result, settings={**result.settings, **inputs.command(options)}), options)
+        outputs.finish(replace(result, settings={**result.settings, **inputs.command(options, model)}), options)
     outputs.warn(result)
     return 0
 
@@ -151,7 +151,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
                 name=options.model,
                 progress=say,
             )
-        measured = replace(result.evaluation, settings={**result.evaluation.settings, **inputs.command(options)})
+        measured = replace(result.evaluation, settings={**result.evaluation.settings, **inputs.command(options, model)})
         result = replace(result, evaluation=measured)
         outputs.finish(result, options, options.language)
         if options.figures:
@@ -214,7 +214,7 @@ def run_repair(options: RepairVerb) -> int:
             )
         made = {"verb": "repair", "repair_of": options.model}
         said = save_models(options.out, done.result, done.model, done.control, made)
-        before = replace(done.before, settings={**done.before.settings, **inputs.command(options)})
+        before = replace(done.before, settings={**done.before.settings, **inputs.command(options, model)})
         outputs.finish(replace(done.result, before=before), options)
     outputs.tell(options, said)
     outputs.warn(done.before)
@@ -240,7 +240,7 @@ def run_compare(options: CompareVerb) -> int:
                 **how,
             )
         said = done.save(options.out, {"verb": "compare", "repair_of": options.model})
-        base = replace(done.result.base, settings={**done.result.base.settings, **inputs.command(options)})
+        base = replace(done.result.base, settings={**done.result.base.settings, **inputs.command(options, model)})
         outputs.finish(replace(done.result, base=base), options)
     outputs.tell(options, said)
     outputs.warn(base)
@@ -262,7 +262,7 @@ def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
 def run_dose(options: DoseVerb) -> int:
     reads = {"--base": options.base, "--repaired": options.repaired}
     outputs.claim_for_models(options.out, "dose", replace=options.replace, reads=reads)
-    base, repaired = (inputs.model_on(name, "cpu") for name in reads.values())
+    base, repaired = (inputs.model_on(name, "cpu", allow_code=options.allow_code) for name in reads.values())
     model = with_dose(base, repaired, options.dose)
     folder = options.out / "model"
     with outputs.output(options.out, fresh=True):

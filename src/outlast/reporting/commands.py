@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -32,11 +33,24 @@ def command(verb: str, record: dict[str, Any], *options: str, model: str | None 
         data: instead of its data; None: the verb takes none.
     """
     given = noted(record)
-    words = ["outlast", verb, "--model", shlex.quote(str(model or given.get("model", "MODEL")))]
+    named = str(model or given.get("model", "MODEL"))
+    words = ["outlast", verb, "--model", shlex.quote(named)]
+    if needs_code(record) and not re.fullmatch(r"[\w.]+:\w+", named):  # a factory's name is the user's word already
+        words.append("--allow-code")
     if data is not None:
         words += ["--data", shlex.quote(data or str(given.get("data", "DATA")))]
         words += [str(given["options"])] if given.get("options") else []
     return " ".join([*words, *options])
+
+
+def needs_code(record: dict[str, Any]) -> bool:
+    """Whether directories of the model name a function that has to run when they are loaded."""
+    return noted(record).get("allow_code") is True
+
+
+def loading(folder: str, record: dict[str, Any]) -> str:
+    """Python that loads what the command line saved."""
+    return f"outlast.load({folder!r}{', allow_code=True' if needs_code(record) else ''})"
 
 
 def saved(record: dict[str, Any], folder: str = "model") -> str | None:

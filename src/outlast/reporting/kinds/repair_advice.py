@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from outlast.repairs import RepairSettings
 from outlast.reporting import terms
-from outlast.reporting.commands import Step, command, context, saved
+from outlast.reporting.commands import Step, command, context, loading, saved
 from outlast.reporting.kinds.resets import without_training
 from outlast.reporting.numbers import integer
 from outlast.reporting.terms import level, unit
@@ -73,12 +73,14 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
     if folder is None:
         first = Step(f"{keep} (from Python):", 'outlast.save(done.model, "repaired")')
     else:
-        first = Step(f"{keep}: it is in {folder}. From Python:", f"model = outlast.load({folder!r})")
+        first = Step(f"{keep}: it is in {folder}. From Python:", f"model = {loading(folder, before.settings)}")
+    recipe = before.model.get("recipe") or {}
+    code = ["--allow-code"] if folder is None and recipe.get("kind") == "factory" else []
     return [
         first,
         Step(
             "Measure it once more on data that no choice was made on, before it replaces the base model:",
-            command("evaluate", before.settings, context(before), model=folder or "repaired", data="OTHER_DATA"),
+            command("evaluate", before.settings, *code, context(before), model=folder or "repaired", data="OTHER_DATA"),
         ),
     ]
 
@@ -175,7 +177,7 @@ def _reset_it_instead(refused: _Refused) -> list[Step]:
     if gives and own:
         gives += f", the base reset every {integer(own.every)} positions {level(own.loss, unit(refused.base))}"
     made = "done.model" if refused.one else "done.models[NAME]"
-    model = f"outlast.load({folder!r})" if folder else made
+    model = loading(folder, refused.base.settings) if folder else made
     return [
         Step(
             f"Use the repaired model, and reset it every {integer(every)} positions{gives}:",
@@ -189,7 +191,9 @@ def _plain_training_suffices(refused: _Refused) -> list[Step]:
     if refused.repair.control_passes:
         folder = saved(refused.base.settings, "control")
         where = f": it is in {folder}" if folder else ""
-        code = f"model = outlast.load({folder!r})" if folder else 'outlast.save(done.control, "repaired")'
+        code = 'outlast.save(done.control, "repaired")'
+        if folder:
+            code = f"model = {loading(folder, refused.base.settings)}"
         return [
             Step(
                 f"Take the control, the same training from zero states: it passes every rule, and its starts are the "

@@ -18,16 +18,16 @@ from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, Use
 
 
 @functools.cache
-def _stamp() -> str:
+def _stamp() -> bytes:
     """SHA-256 of the names and texts of this folder's files."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 class _Stamped:
-    def get_source_stamp(self) -> str:
+    def get_source_stamp(self) -> bytes:
         return _stamp()
 
 
