@@ -1,17 +1,36 @@
 # Two commands for a fresh machine: `make quickstart` and `make test`. Everything else is a convenience.
 PYTHON ?= python3
 BIN := .venv/bin
+VERSIONS := constraints.txt
+# A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
+UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air bench browser clean diagnosis-study families forecast-study install lint quickstart quickstart-arithmetic \
-	quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all
+.PHONY: air audit bench browser clean diagnosis-study families forecast-study install lint quickstart \
+	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml $(VERSIONS)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[dev]'
+	touch $@
+
+# The newest versions that pyproject.toml allows, written down for everyone; `make test` then says whether they will do.
+versions:
+	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	$(BIN)/python -m pip freeze --exclude-editable > $(VERSIONS)
+	$(UNLABELLED) $(VERSIONS)
+	touch .venv/installed
+
+# Known weaknesses of the versions that are installed. What the service does not know fails as well: it was not audited.
+audit: install
+	$(BIN)/python -m pip freeze --exclude-editable > .venv/audited.txt
+	$(UNLABELLED) .venv/audited.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt
 
 quickstart: install
 	$(BIN)/outlast quickstart --out runs/quickstart
@@ -59,7 +78,7 @@ forecast-study: install
 
 # Some ten minutes; on a machine that does nothing else.
 bench: install
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
 
 lint: install

@@ -35,7 +35,8 @@ def test_the_wheel_trains_measures_and_repairs(tmp_path: Path) -> None:
     done(outlast, "check", "--model", "lstm/model", "--allow-code", cwd=tmp_path)
     done(outlast, "evaluate", "--model", "lstm/model", "--allow-code", *READ, "--out", "seen", cwd=tmp_path)
     learn = ["--intervention", "carry", "--expected-run", "1280", "--steps", "20", "--anyway", "--out", "repair"]
-    status = subprocess.run([outlast, "repair", "--model", "lstm/model", "--allow-code", *READ, *learn], cwd=tmp_path).returncode
+    repair = [outlast, "repair", "--model", "lstm/model", "--allow-code", *READ, *learn]
+    status = subprocess.run(repair, cwd=tmp_path).returncode
     assert status in (0, 1)
     record = json.loads((tmp_path / "repair" / "result.json").read_text())
     assert record["kind"] == "repair"
