@@ -11,6 +11,7 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.streams import Streams, open_streams
+from outlast.streams import files as files_module
 from outlast.streams import readers as readers_module
 
 
@@ -162,7 +163,8 @@ def test_files_that_are_no_array_are_refused(tmp_path: Path) -> None:
             open_streams(tmp_path / f"{name}.npy")
 
 
-def test_large_files_stay_on_disk(tmp_path: Path) -> None:
+def test_large_files_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "IN_MEMORY", 1 << 20)
     rows, width = 100, 1_000_000  # 400 MB of int32, sparse on disk
     np.lib.format.open_memmap(tmp_path / "large.npy", mode="w+", dtype=np.int32, shape=(rows, width))
     process = psutil.Process(os.getpid())
@@ -174,6 +176,119 @@ def test_large_files_stay_on_disk(tmp_path: Path) -> None:
     assert isinstance(streams.inputs, np.memmap)
     assert opened - before < 60e6  # one piece of the check at a time
     assert after - opened < 10e6
+
+
+def change(path: Path, how: str) -> None:
+    if how == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    elif how == "removed":
+        path.unlink()
+    else:
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("how", ["cut", "removed", "written to"])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_file_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool, how: str
+) -> None:
+    """Touching a page of a mapped file that is no longer there would end the process (SIGBUS)."""
+    monkeypatch.setattr(files_module, "IN_MEMORY", 1 << 10 if large else 1 << 30)
+    array = np.random.default_rng(0).normal(size=(16, 4096, 3)).astype(np.float32)
+    path, targets = saved(tmp_path, array), saved(tmp_path, array[..., 0], "targets.npy")
+    streams, part = Streams.from_arrays(path), Streams.from_arrays(array, targets=targets).take(np.arange(8, 16))
+    change(path, how)
+    change(targets, how)
+    rows, last = np.array([7]), np.array([4000])
+    if not large:
+        assert streams.window(rows, last, 8).inputs.tolist() == array[7:8, 4000:4008].tolist()
+        assert part.window(rows, last, 8).inputs.tolist() == array[15:, 4000:4008].tolist()
+        return
+    for asked, name in ((streams, "data.npy"), (part, "targets.npy")):
+        with pytest.raises(InputError, match=f"{name}, which changed while it was read"):
+            asked.window(rows, last, 8)
+        with pytest.raises(InputError, match=f"{name}, which changed while it was read"):
+            asked.fingerprint()
+
+
+def test_a_mapped_file_that_is_cut_between_two_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "IN_MEMORY", 1 << 10)
+    monkeypatch.setattr(readers_module, "_PIECE", 1 << 14)
+    path = saved(tmp_path, np.zeros((16, 65536), np.int32))
+    seen = files_module.open_array(path)
+    monkeypatch.setattr(readers_module, "open_array", lambda path: seen)
+    change(path, "cut")
+    with pytest.raises(InputError, match="which changed while it was read"):
+        Streams.from_tokens(path)
+
+
+def headed(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 5), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999999,), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 5), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000, 10000, 100), }",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (2,), }",
+        b"{'descr': '|V0', 'fortran_order': False, 'shape': (2,), }",
+        b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }",
+        b"{'descr': '|b1', 'fortran_order': False, 'shape': (8, 8), }",
+        b"{'descr': '<f4', 'fortran_order': 3, 'shape': (2,), }",
+        b"{'descr': '<f4', 'shape': (2,), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (",
+        b"(" * 3000,
+        b"[" * 60000,
+        b"\xff\xfe",
+        b"",
+    ],
+    ids=lambda header: header[:90].decode("latin-1"),
+)
+def test_headers_that_no_array_follows(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "wrong.npy").write_bytes(headed(header) + b"\x00" * 64)
+    with pytest.raises(InputError, match=r"wrong\.npy"):
+        open_streams(tmp_path / "wrong.npy")
+
+
+def test_an_object_is_never_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    np.save(tmp_path / "trap.npy", np.array([Trap()], object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"trap\.npy"):
+        open_streams(tmp_path / "trap.npy")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.int64, 1 << 40), (np.uint64, (1 << 64) - 1), (np.int64, 1 << 31)])
+def test_numbers_that_are_too_large_for_tokens(dtype: type, value: int) -> None:
+    array = np.zeros((2, 8), dtype)
+    array[1, 3] = value
+    for vocabulary in (None, 1 << 50):
+        with pytest.raises(InputError, match=rf"token {value} in .*, stream 1, position 3 [^$]*to 2147483647"):
+            Streams.from_tokens(array, vocabulary)
+
+
+def test_numbers_beyond_float32_are_named() -> None:
+    array = np.zeros((3, 8, 2))
+    array[2, 5, 1] = 1e200
+    with pytest.raises(InputError, match=r"1e\+200 in .*, stream 2, position 5, feature 1[^$]*float32"):
+        Streams.from_arrays(array)
+
+
+@pytest.mark.parametrize("name", ["data.npy", "data.csv", "data.parquet", "data.txt", "data"])
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        open_streams(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        open_streams(tmp_path / name)
 
 
 def test_text_is_read_as_bytes(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from outlast.errors import InputError, unknown_name
-from outlast.streams.readers import existing, open_array, text_files
+from outlast.streams.files import dtype_of, existing
+from outlast.streams.readers import text_files
 from outlast.streams.streams import Streams
 
 _READERS = {
@@ -48,7 +49,7 @@ def _kind(path: Path) -> str:
         raise InputError(f"folder {path} without a .txt file", _ACCEPTED, "give one of these files or such a folder")
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return "tokens" if open_array(path).dtype.kind in "iu" else "arrays"
+        return "tokens" if dtype_of(path).kind in "iu" else "arrays"
     kinds = {".csv": "table", ".tsv": "table", ".parquet": "table", ".txt": "text"}
     if suffix not in kinds:
         raise InputError(f"{path}, a file ending in {suffix!r}", _ACCEPTED, "convert it to one of these")

@@ -1,12 +1,12 @@
 """Streams from text, token arrays and feature arrays.
 
 The functions here are class methods of `Streams`, written in a file of their own: `Streams.from_tokens(...)`.
-Large files stay on disk: arrays are memory-mapped, and checked through short-lived maps of one piece at a time.
+Large files stay on disk: arrays are memory-mapped (`outlast.streams.files`), and checked through short-lived maps of
+one piece at a time.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from outlast.errors import InputError
+from outlast.streams.files import check_intact, existing, open_array
 
 if TYPE_CHECKING:
     from outlast.streams.streams import Streams
 
 _PIECE = 1 << 22
 """Elements checked at a time."""
+MOST_TOKENS = 1 << 31
+"""Token numbers lie below: no model has so many, and a wrong file (hashes, times) should not ask for such a one."""
 
 
 def from_tokens(cls: type[Streams], source: str | Path | np.ndarray, vocabulary: int | None = None) -> Streams:
     """Streams of tokens; the target is the next token.
 
     Args:
-        source: a ``.npy`` file (memory-mapped) or an array of integers, (streams, positions) or (positions,).
+        source: a ``.npy`` file (memory-mapped where it is large) or an array of integers, (streams, positions) or
+            (positions,).
         vocabulary: number of different tokens; None: the largest token found plus 1.
 
     Raises:
@@ -67,8 +71,8 @@ def from_arrays(
     """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
 
     Args:
-        source: a ``.npy`` file (memory-mapped) or an array of floats, (streams, positions, features), or
-            (positions, features) for one recording.
+        source: a ``.npy`` file (memory-mapped where it is large) or an array of floats, (streams, positions,
+            features), or (positions, features) for one recording.
         horizon: positions ahead that a target looks.
         targets: already aligned with the positions (they may look up to `horizon` positions ahead): integers
             (streams, positions) are classes, floats (streams, positions) or (streams, positions, K) are values;
@@ -126,7 +130,12 @@ def from_text(cls: type[Streams], path: str | Path) -> Streams:
     files = text_files(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"folder {path} without a .txt file", "text files", "name the files .txt")
-    documents = [np.fromfile(file, np.uint8) for file in files]
+    try:
+        documents = [np.fromfile(file, np.uint8) for file in files]
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or path} ({error.strerror})", "text files that can be read", "check the files"
+        ) from None
     long_enough = [document for document in documents if len(document) >= 2]
     if not long_enough:
         raise InputError(
@@ -154,36 +163,6 @@ def from_text(cls: type[Streams], path: str | Path) -> Streams:
 def text_files(folder: Path) -> list[Path]:
     """The ``.txt`` files in a folder and in those below it, sorted by path."""
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
-
-
-def existing(path: str | Path) -> Path:
-    """The path if something is there; otherwise an InputError with the nearest name in the same folder."""
-    path = Path(path)
-    if path.exists():
-        return path
-    names = [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
-    raise InputError(
-        f"{path}, where there is nothing",
-        "a file or folder that exists",
-        f"did you mean {path.parent / near[0]}?" if near else "check the path",
-    )
-
-
-def open_array(path: str | Path) -> np.ndarray:
-    """A ``.npy`` file, memory-mapped for reading."""
-    path = existing(path)
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(
-            f"{path}, which cannot be read as .npy ({error})",
-            "an array of numbers written by numpy.save",
-            "write it again with numpy.save, as integers or float32",
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}, an archive of arrays", "one array in .npy form", "save the one array by numpy.save")
-    return array
 
 
 def _load(source: str | Path | np.ndarray) -> np.ndarray:
@@ -214,6 +193,7 @@ def _pieces(flat: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for first in range(0, len(flat), rows):
         piece = flat[first : first + rows]
         if isinstance(flat, np.memmap) and flat.filename is not None:
+            check_intact(flat)
             offset = flat.offset + first * flat.strides[0]
             piece = np.memmap(flat.filename, flat.dtype, "r", offset=offset, shape=piece.shape)
         yield first, piece
@@ -225,22 +205,32 @@ def _highest_token(flat: np.ndarray, length: int, vocabulary: int | None, source
     highest = 0
     for first, piece in _pieces(flat):
         low, high = int(piece.min()), int(piece.max())
-        if low < 0 or (vocabulary is not None and high >= vocabulary):
-            wrong = piece < 0 if low < 0 else piece >= vocabulary
+        limit = MOST_TOKENS if vocabulary is None else min(vocabulary, MOST_TOKENS)
+        if low < 0 or high >= limit:
+            wrong = piece < 0 if low < 0 else piece >= limit
             at = int(np.argmax(wrong))
             stream, position = divmod(first + at, length)
             raise InputError(
                 f"token {int(piece[at])} in {_named(source)}, stream {stream}, position {position} (counted from 0)",
-                "tokens from 0" + ("" if vocabulary is None else f" to {vocabulary - 1}"),
-                "remove padding and marks that are not tokens" if low < 0 else "give the vocabulary the model has",
+                "tokens from 0" + ("" if vocabulary is None and low < 0 else f" to {limit - 1}"),
+                _what_to_do(low, limit),
             )
         highest = max(highest, high)
     return highest
 
 
+def _what_to_do(lowest: int, limit: int) -> str:
+    if lowest < 0:
+        return "remove padding and marks that are not tokens"
+    if limit == MOST_TOKENS:
+        return "number the tokens from 0: numpy.unique(array, return_inverse=True)"
+    return "give the vocabulary the model has"
+
+
 def _check_finite(values: np.ndarray, length: int, source: Any) -> None:
     for first, piece in _pieces(values):
-        finite = np.isfinite(piece).reshape(len(piece), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(piece.astype(np.float32, copy=False)).reshape(len(piece), -1)
         if not finite.all():
             row, feature = (int(i) for i in np.argwhere(~finite)[0])
             stream, position = divmod(first + row, length)
@@ -248,8 +238,10 @@ def _check_finite(values: np.ndarray, length: int, source: Any) -> None:
             raise InputError(
                 f"{value} in {_named(source)}, stream {stream}, position {position}, feature {feature} "
                 "(counted from 0)",
-                "finite numbers everywhere",
-                "drop or fill missing values first; Streams.from_table does either for CSV and Parquet",
+                "numbers that float32 holds, up to 3.4e38" if np.isfinite(value) else "finite numbers everywhere",
+                "correct the value, or choose a larger unit"
+                if np.isfinite(value)
+                else "drop or fill missing values first; Streams.from_table does either for CSV and Parquet",
             )
 
 

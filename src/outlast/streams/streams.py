@@ -14,6 +14,7 @@ from outlast.intervals import blocks_of
 from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
 from outlast.streams.clock import Clock
+from outlast.streams.files import check_intact
 from outlast.streams.places import located
 from outlast.streams.shares import (
     DEFAULT_SHARES,
@@ -109,7 +110,12 @@ class Streams:
         Positions past a stream's end get weight 0 and repeat its last position, so that rows stay equally long; those
         that only warm a state up get weight 0 too. Labels and references go into the extras, (B, length) each, as
         ``label.NAME`` and ``reference.NAME``.
+
+        Raises:
+            InputError: a file that is mapped has changed.
         """
+        for array in (self.inputs, self.targets):
+            check_intact(array)
         stream_id, position = np.asarray(stream_id, np.int64), np.asarray(position, np.int64)
         offset = position[:, None] + np.arange(length)
         last = self.lengths[stream_id][:, None] - 1
@@ -206,6 +212,8 @@ class Streams:
 
     def fingerprint(self) -> str:
         """A hash of where the streams lie and of what is in them (a fixed sample of 65,536 positions)."""
+        for array in (self.inputs, self.targets):
+            check_intact(array)
         digest = hashlib.sha256()
         for array in (self.starts, self.lengths, np.array([self.shift, self.horizon])):
             digest.update(np.ascontiguousarray(array, np.int64).tobytes())

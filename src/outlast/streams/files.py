@@ -1,0 +1,128 @@
+"""Files of arrays: read into memory where they are small, memory-mapped and watched where they are large.
+
+A page of a mapped file that is no longer there ends the process without a word (SIGBUS). So what is mapped carries the
+size and the time that its file had, and is asked for them before its pages are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outlast.errors import InputError
+
+IN_MEMORY = 1 << 30
+"""Bytes up to which a file is read into memory (1 GiB); larger ones stay on disk."""
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in ns."""
+
+
+class Mapped(np.memmap):
+    """A memory-mapped file, read-only, that knows its file's `stamp`; so do its slices."""
+
+    stamp: Stamp | None = None
+
+    def __array_finalize__(self, obj: Any) -> None:
+        super().__array_finalize__(obj)
+        self.stamp = getattr(obj, "stamp", None)
+
+
+def existing(path: str | Path) -> Path:
+    """The path if a file or folder is there; otherwise an InputError, with the nearest name in the same folder.
+
+    Pipes, sockets and devices are refused: they cannot be read twice, and reading one may wait for ever.
+    """
+    path = Path(path)
+    try:
+        if path.is_file() or path.is_dir():
+            return path
+        there = path.exists()
+        names = [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{path} ({error.strerror})", "a file or folder that can be read", "check the path") from None
+    if there:
+        raise InputError(
+            f"{path}, which is neither a file nor a folder", "a regular file, or a folder", "write the data to a file"
+        )
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
+    raise InputError(
+        f"{path}, where there is nothing",
+        "a file or folder that exists",
+        f"did you mean {path.parent / near[0]}?" if near else "check the path",
+    )
+
+
+def dtype_of(path: str | Path) -> np.dtype[Any]:
+    """What a ``.npy`` file holds, by its header. Raises InputError where it is not one whole array."""
+    return _map(existing(path)).dtype
+
+
+def open_array(path: str | Path) -> np.ndarray:
+    """A ``.npy`` file: up to `IN_MEMORY` bytes in memory, larger as `Mapped`. Objects are never unpickled.
+
+    Raises:
+        InputError: not one whole array.
+    """
+    path = existing(path)
+    before = _stamp(path.stat())
+    array = _map(path)
+    if before[0] > IN_MEMORY:
+        mapped = array.view(Mapped)
+        mapped.stamp = before
+        return mapped
+    # The header was held against the file's length just now, so that no more is allocated than there is.
+    read = np.fromfile(path, array.dtype, array.size, offset=array.offset)
+    if read.size != array.size:
+        raise _unreadable(path, "it became shorter while it was read")
+    return read.reshape(array.shape, order="C" if array.flags.c_contiguous else "F")
+
+
+def _map(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+    try:
+        with np.errstate(over="ignore"):  # of a shape that no array has
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy evaluates the header, and raises whatever comes of a damaged one
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    if not isinstance(array, np.memmap):
+        raise InputError(f"{path}, an archive of arrays", "one array in .npy form", "save the one array by numpy.save")
+    return array
+
+
+def check_intact(array: np.ndarray | None) -> None:
+    """Raise InputError where an array's file is no longer the one that was mapped; others pass."""
+    if not isinstance(array, Mapped) or array.stamp is None or array.filename is None:
+        return
+    path = Path(array.filename)
+    try:
+        now = _stamp(path.stat())
+    except OSError as error:
+        raise _changed(path, error.strerror or str(error)) from error
+    if now != array.stamp:
+        shrunk = now[0] != array.stamp[0]
+        what = f"from {array.stamp[0]:,} bytes to {now[0]:,}" if shrunk else "its time says so"
+        raise _changed(path, what)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_size, found.st_mtime_ns
+
+
+def _changed(path: Path, how: str) -> InputError:
+    return InputError(
+        f"{path}, which changed while it was read ({how})",
+        "data that stay as they are during a run",
+        "write new data to a file of another name, and run the same command again",
+    )
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path}, which cannot be read as .npy ({why})",
+        "an array of numbers written by numpy.save",
+        "write it again with numpy.save, as integers or float32",
+    )
