@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -307,7 +309,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, 
         (b"a,b\n", "number"),
         (b"a,b\nx,y\nx,y\n", "at least one column of numbers"),
         ("größe,b\n1,2\n".encode("latin-1"), "UTF-8"),
-        (b"a,b\n1e300,1\n2,2\n3,3\n", "beyond"),
+        (b"a,b\n1e300,1\n2,2\n3,3\n", r"1e\+300 in column 'a', line 2 .*\n.*float32"),
         (b"a,b\n1,1\ninf,2\n3,3\n", "inf in column 'a', line 3"),
     ],
 )
@@ -323,3 +325,99 @@ def test_files_that_are_no_table_are_refused(tmp_path: Path, content: bytes, mes
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("\ufeff" + table(RAMP))
     assert Streams.from_table(tmp_path / "table.csv", inputs=["a"]).about["inputs"] == ["a"]
+
+
+def parquet(folder: Path, **columns: Any) -> Path:
+    pyarrow.parquet.write_table(pa.table(columns), folder / "table.parquet")
+    return folder / "table.parquet"
+
+
+@pytest.mark.parametrize("value", [1e200, -1e39, 1e30])
+@pytest.mark.parametrize("row", [3, 17])
+@pytest.mark.parametrize("target", [None, "a", "b"])
+def test_one_value_out_of_all_proportion_is_named(tmp_path: Path, value: float, row: int, target: str | None) -> None:
+    """Scaled by the spread it makes, all others would read as one constant, or the spread itself would be infinite."""
+    columns = {name: list(column) for name, column in RAMP.items()}
+    columns["a"][row] = value
+    path = written(tmp_path, table(columns))
+    if abs(value) < 1e38 and row == 17:  # float32 holds it, and no figure of the training part comes from it
+        assert np.isfinite(Streams.from_table(path, target=target).inputs).all()
+        return
+    with pytest.raises(InputError, match=rf"{re.escape(f'{value}')} in column 'a', line {row + 2} "):
+        Streams.from_table(path, target=target)
+
+
+def test_a_value_that_only_scaling_makes_too_large_is_named(tmp_path: Path) -> None:
+    tiny = [1e-20 * (i % 5) for i in range(40)]
+    tiny[37] = 1e30
+    with pytest.raises(InputError, match=r"scaled, for column 'a', line 39 "):
+        Streams.from_table(written(tmp_path, table({"a": tiny})))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    column=st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), min_size=40, max_size=40),
+    scale=st.sampled_from(["standard", "none"]),
+    aggregate=st.sampled_from(["value", "mean"]),
+)
+def test_any_numbers_become_finite_streams_or_one_message(
+    tmp_path_factory: pytest.TempPathFactory, column: list[float], scale: str, aggregate: str
+) -> None:
+    path = parquet(tmp_path_factory.mktemp("table"), a=column)
+    try:
+        streams = Streams.from_table(path, target="a", scale=scale, aggregate=aggregate)
+    except InputError:
+        return
+    inputs, targets = read(streams)
+    assert np.isfinite(inputs).all()
+    assert np.isfinite(targets).all()
+    json.dumps(streams.describe(), allow_nan=False)
+
+
+def test_wide_integers_matter_only_where_they_are_used(tmp_path: Path) -> None:
+    """Identifiers and times in ns: beyond 2^53 neighbours are one float64."""
+    wide, rows = 1 << 60, 40
+    path = parquet(
+        tmp_path,
+        a=[float(i * i % 7) for i in range(rows)],
+        id=[wide + i for i in range(rows)],
+        machine=[wide + i // 20 for i in range(rows)],
+        state=pa.array([wide + i % 3 for i in range(rows)], pa.uint64()),
+    )
+    streams = Streams.from_table(path, target="a")
+    assert streams.about["inputs"] == ["a"]
+    assert streams.about["left_out"] == dict.fromkeys(["id", "machine", "state"], "wide integer")
+    assert len(Streams.from_table(path, target="a", stream="machine")) == 2
+    classes = Streams.from_table(path, inputs=["a"], target="state", target_kind="class")
+    assert classes.about["target"]["labels"] == [wide, wide + 1, wide + 2]
+    assert read(classes)[1].tolist() == [(i + 1) % 3 for i in range(rows - 1)]
+    for asked in ({"inputs": ["a", "id"]}, {"target": "id"}):
+        with pytest.raises(InputError, match=rf"{wide} in column 'id', row 1 .*\n.*2\^53"):
+            Streams.from_table(path, **asked)
+    with pytest.raises(InputError, match=rf"{wide} seconds since 1970 in time column 'id', row 1 .*[^$]*nanoseconds"):
+        Streams.from_table(path, target="a", time="id")
+
+
+ODD = {
+    "lists": pa.array([[1.0, 2.0]] * 40),
+    "records": pa.array([{"x": 1}] * 40),
+    "maps": pa.array([[("x", 1)]] * 40, pa.map_(pa.string(), pa.int64())),
+    "bytes": pa.array([b"x"] * 40),
+    "fixed": pa.array([b"xy"] * 40, pa.binary(2)),
+    "wide_bytes": pa.array([b"x"] * 40, pa.large_binary()),
+    "views": pa.array(["x", "y"] * 20, pa.string_view()),
+    "durations": pa.array([7] * 40, pa.duration("ns")),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_parquet_columns_of_other_kinds_matter_only_where_they_are_used(tmp_path: Path, name: str) -> None:
+    path = parquet(tmp_path, a=[float(i * i % 7) for i in range(40)], odd=ODD[name])
+    assert Streams.from_table(path, target="a").about["inputs"] == ["a"]
+    for asked in ({"inputs": ["a", "odd"]}, {"target": "odd"}, {"time": "odd"}):
+        with pytest.raises(InputError, match="column 'odd'"):
+            Streams.from_table(path, **asked)
+    refused = {"stream": name in ("lists", "records", "maps"), "target": name != "views"}
+    for asked in ({"stream": "odd"}, {"target": "odd", "target_kind": "class"}):
+        with pytest.raises(InputError, match="column 'odd'") if refused[next(iter(asked))] else nullcontext():
+            Streams.from_table(path, inputs=["a"], **asked)

@@ -14,6 +14,7 @@ from outlast.streams.columns import MISSING, TableFile
 
 _YEARS = np.array(["0001-01-01", "10000-01-01"], "datetime64[s]").astype(np.float64)
 """First and end of what ISO 8601 writes with four digits, in seconds since 1970."""
+_UNITS = "divide milliseconds by 1,000, nanoseconds by 1,000,000,000"
 _FORMS = "times such as 2010-03-04 03:12:00, or seconds since 1970"
 
 
@@ -49,6 +50,10 @@ def read_clock(table: TableFile, name: str, column: pa.Array) -> Clock:
         zone = getattr(column.type, "tz", None)
         _check_zone(table, name, zone)
         times = column.cast(pa.timestamp("us", zone), safe=False).to_numpy(zero_copy_only=False)
+    elif kind == "wide integer":
+        row = columns.too_wide(column)
+        assert row is not None
+        raise _wrong(table, name, row, f"{column[row].as_py()} seconds since 1970", _UNITS)
     elif kind == "number":
         seconds = columns.numbers(table, name, column)
         _refuse_far(table, name, seconds)
@@ -117,7 +122,7 @@ def _refuse_far(table: TableFile, name: str, seconds: np.ndarray) -> None:
     far = (seconds < _YEARS[0]) | (seconds >= _YEARS[1])
     if far.any():
         row = int(np.argmax(far))
-        raise _wrong(table, name, row, f"{seconds[row]:.0f} seconds since 1970", "divide milliseconds by 1,000")
+        raise _wrong(table, name, row, f"{seconds[row]:.0f} seconds since 1970", _UNITS)
 
 
 def _wrong(table: TableFile, name: str, row: int, what: str, do: str = "") -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections import Counter
@@ -19,6 +20,10 @@ MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 """Spellings of a missing value in CSV."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+EXACT = 1 << 53
+"""Whole numbers beyond it have no float64 of their own."""
+LARGEST = float(np.finfo(np.float32).max)
+"""In size, that features can have."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class TableFile:
                 raise unknown_name(f"in {self.path}: column", name, self.names)
         try:
             table = self._parse(names)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            return {name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise _unreadable(self.path, error) from error
-        return {name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)}
 
     def _parse(self, names: list[str] | None) -> pa.Table:
         if self.delimiter is None:
@@ -57,14 +62,16 @@ class TableFile:
 
     def place(self, row: int) -> str:
         """Where data row `row` (from 0) stands in the file: the line of a CSV file, the row of Parquet, from 1."""
-        if self.delimiter is None:
-            return f"row {row + 1}"
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
-            for seen, _ in enumerate(cells for cells in reader if cells):
-                if seen == row + 1:  # the header comes first
-                    return f"line {reader.line_num}"
-        raise ValueError(f"{self.path} has no data row {row}")
+        if self.delimiter is not None:
+            with (
+                contextlib.suppress(csv.Error, UnicodeDecodeError),  # what only Arrow reads has rows, if not lines
+                self.path.open(newline="", encoding="utf-8-sig") as file,
+            ):
+                reader = csv.reader(file, delimiter=self.delimiter)
+                for seen, _ in enumerate(cells for cells in reader if cells):
+                    if seen == row + 1:  # the header comes first
+                        return f"line {reader.line_num}"
+        return f"row {row + 1}"
 
 
 def open_table(path: Path) -> TableFile:
@@ -78,7 +85,7 @@ def open_table(path: Path) -> TableFile:
             table = TableFile(path, pyarrow.parquet.read_schema(path).names, None)
         else:
             table = TableFile(path, *_sniff(path))
-    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         raise _unreadable(path, error) from error
     twice = [name for name, times in Counter(table.names).items() if times > 1]
     if twice:
@@ -93,17 +100,17 @@ def open_table(path: Path) -> TableFile:
 
 
 def kind(column: pa.Array) -> str:
-    """``number``, ``time``, ``text`` or ``empty``.
+    """``number``, ``time``, ``text``, ``empty``, ``wide integer`` or ``other``.
 
     Text most of which looks like numbers counts as number, so that one wrong cell is reported rather than the
-    column left out.
+    column left out. Whole numbers beyond 2^53 are identifiers or times in ns more often than measurements.
     """
     if pa.types.is_null(column.type) or column.null_count == len(column):
         return "empty"
     if pa.types.is_temporal(column.type):
         return "time"
     if not _is_text(column):
-        return "number"
+        return "other" if not _is_number(column) else "number" if too_wide(column) is None else "wide integer"
     counts = column.value_counts()
     alike = sum(
         number.as_py()
@@ -117,7 +124,8 @@ def numbers(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
     """A column as (rows,) float64, NaN where a value is missing; booleans are 0 and 1.
 
     Raises:
-        InputError: text, a time or an infinite value in it; says on which line.
+        InputError: text, a time, lists or bytes in it, an infinite value or one that float32 does not hold, or a whole
+            number beyond 2^53; says on which line.
     """
     if pa.types.is_temporal(column.type):
         raise InputError(
@@ -125,8 +133,21 @@ def numbers(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
             "a column of numbers",
             "leave it out, or write it as a number (the hour of the day, say)",
         )
+    wide = too_wide(column)
+    if wide is not None:
+        raise InputError(
+            f"{column[wide].as_py()} in column {name!r}, {table.place(wide)} of {table.path}",
+            f"whole numbers of at most 2^53 ({EXACT:,}) in size, which a float64 can tell apart",
+            "leave the column out (inputs), or write it in a larger unit, such as seconds for nanoseconds",
+        )
     if _is_text(column):
         values = _parsed(table, name, column)
+    elif not _is_number(column):
+        raise InputError(
+            f"column {name!r} of {table.path}, which holds {column.type}",
+            "a column of numbers",
+            "leave it out (inputs), or write its numbers as columns of their own",
+        )
     else:
         values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     infinite = np.isinf(values)
@@ -137,7 +158,24 @@ def numbers(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
             "finite numbers",
             "correct the value, or empty the cell to mark it as missing",
         )
+    large = np.abs(values) > LARGEST
+    if large.any():
+        row = int(np.argmax(large))
+        raise InputError(
+            f"{values[row]} in column {name!r}, {table.place(row)} of {table.path}",
+            "numbers that float32 holds, up to 3.4e38",
+            "correct the value, empty the cell to mark it as missing, or choose a larger unit",
+        )
     return values
+
+
+def too_wide(column: pa.Array) -> int | None:
+    """The first row with a whole number beyond 2^53 in size; None: there is none."""
+    if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
+        return None
+    present = np.asarray(column.fill_null(0))
+    wide = (present > EXACT) | (present < -EXACT)
+    return int(np.argmax(wide)) if wide.any() else None
 
 
 def labels(table: TableFile, name: str, column: pa.Array) -> tuple[np.ndarray, list[str] | list[int]]:
@@ -153,8 +191,12 @@ def labels(table: TableFile, name: str, column: pa.Array) -> tuple[np.ndarray, l
         rank = {text: i for i, text in enumerate(known)}
         number = np.array([rank[text] for text in texts] + [-1], np.int64)
         return number[np.array(coded.indices.fill_null(len(texts)), np.int64)], known
-    values = numbers(table, name, column)
-    present = ~np.isnan(values)
+    if pa.types.is_integer(column.type):  # as they are, for class numbers may be wider than a float64 holds
+        values = np.asarray(column.fill_null(0))
+        present = np.array(column.is_valid())
+    else:
+        values = numbers(table, name, column)
+        present = ~np.isnan(values)
     fraction = present & (values != np.round(values))
     if fraction.any():
         row = int(np.argmax(fraction))
@@ -210,11 +252,18 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = pa.concat_arrays(whole.chunks)
-    return whole.dictionary_decode() if isinstance(whole, pa.DictionaryArray) else whole
+    if isinstance(whole, pa.DictionaryArray):
+        whole = whole.dictionary_decode()
+    return whole.cast(pa.large_string()) if pa.types.is_string_view(whole.type) else whole
 
 
 def _is_text(column: pa.Array) -> bool:
     return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+
+
+def _is_number(column: pa.Array) -> bool:
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    return any(of_kind(column.type) for of_kind in kinds)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -17,7 +17,7 @@ from outlast.errors import InputError, unknown_name
 from outlast.streams import columns
 from outlast.streams.clock import Clock, check_ascending, read_clock
 from outlast.streams.columns import TableFile
-from outlast.streams.readers import existing
+from outlast.streams.files import existing
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 
 if TYPE_CHECKING:
@@ -101,18 +101,24 @@ def from_table(
         about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
     features = rows.features
     if scale == "standard":
+        for i, name in enumerate(names):
+            _refuse_hidden(table, name, features[:, i], training, rows.origin[name])
         features, figures = _standardised(features, training)
         about["scaling"] = dict(zip(names, figures, strict=True))
         about["constant_columns"] = [name for name, figure in about["scaling"].items() if figure["constant"]]
     goal = _Goal(None, None, {"column": "all inputs", "horizon": horizon})
-    if rows.target is not None:
+    if rows.target is not None and target is not None:
+        if scale == "standard" and rows.labels is None:
+            _refuse_hidden(table, target, rows.target, training, rows.origin[target])
         goal = _goal(rows, horizon, aggregate, bins, scale, training)
         goal.about.update(column=target, kind=target_kind, aggregate=aggregate, horizon=horizon)
     return cls(
-        inputs=_float32(features, path),
+        inputs=_float32(features, table, names, rows),
         starts=starts,
         lengths=lengths,
-        targets=goal.values if goal.values is None or goal.classes is not None else _float32(goal.values, path),
+        targets=goal.values
+        if goal.values is None or goal.classes is not None
+        else _float32(goal.values[:, None], table, [target or ""], rows)[:, 0],
         shift=horizon if goal.values is None else 0,
         horizon=horizon,
         classes=goal.classes,
@@ -123,13 +129,17 @@ def from_table(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows that are kept, stream after stream: features (N, F), target (N,), rows of each stream (S,)."""
+    """Rows that are kept, stream after stream: features (N, F), target (N,), rows of each stream (S,).
+
+    `origin` says by column in which row of the table each of the N values stands.
+    """
 
     features: np.ndarray
     target: np.ndarray | None
     labels: list[str] | list[int] | None
     clock: Clock | None
     sizes: np.ndarray
+    origin: dict[str, np.ndarray]
     missing: dict[str, Any]
 
 
@@ -253,6 +263,7 @@ def _read(
         labels=labels,
         clock=clock,
         sizes=np.bincount(group, minlength=1).astype(np.int64),
+        origin=taken,
         missing=about,
     )
 
@@ -266,7 +277,14 @@ def _groups(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
             "every row to say which stream it belongs to",
             "fill in the cell or remove the row",
         )
-    return np.array(column.dictionary_encode().indices, np.int64)
+    try:
+        return np.array(column.dictionary_encode().indices, np.int64)
+    except pa.ArrowException:
+        raise InputError(
+            f"stream column {name!r} of {table.path}, which holds {column.type}",
+            "names or numbers of streams",
+            "write the streams' names as text",
+        ) from None
 
 
 def _last_present(present: np.ndarray, first_row: np.ndarray) -> np.ndarray:
@@ -330,11 +348,31 @@ def _standardised(values: np.ndarray, training: np.ndarray) -> tuple[np.ndarray,
     return (values - mean) / std, figures
 
 
-def _float32(values: np.ndarray, path: str | Path) -> np.ndarray:
+def _refuse_hidden(table: TableFile, name: str, values: np.ndarray, training: np.ndarray, origin: np.ndarray) -> None:
+    """Refuse a column (N,) with values so large that, scaled by its spread, half of the others read as constant."""
+    part = values[training]
+    low, middle, high = np.quantile(part, [0.25, 0.5, 0.75])
+    if high > low and high - low < np.finfo(np.float32).eps * part.std():
+        row = int(training[np.argmax(np.abs(part - middle))])
+        raise InputError(
+            f"{values[row]} in column {name!r}, {table.place(int(origin[row]))} of {table.path}, where half of the "
+            f"training values lie between {low:g} and {high:g}",
+            "values of one scale: beside this one, float32 cannot tell the others apart",
+            "correct the value, empty the cell to mark it as missing, or take logarithms",
+        )
+
+
+def _float32(values: np.ndarray, table: TableFile, names: list[str], rows: _Rows) -> np.ndarray:
+    """(N, F) in float32."""
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
-    if np.isinf(narrow).any():
+    infinite = np.isinf(narrow)
+    if infinite.any():
+        row, column = (int(i) for i in np.argwhere(infinite)[0])
+        place = table.place(int(rows.origin[names[column]][row]))
         raise InputError(
-            f"{path} with values beyond ±3.4e38", "numbers that fit float32", "choose a larger unit or correct them"
+            f"{values[row, column]:g}, scaled, for column {names[column]!r}, {place} of {table.path}",
+            "numbers that float32 holds, up to 3.4e38",
+            "correct the value, or choose a larger unit (or scale='none')",
         )
     return narrow
