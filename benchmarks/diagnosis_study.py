@@ -24,6 +24,7 @@ from outlast import checkpoints
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings
 from outlast.families import build
+from outlast.folders import locked
 from outlast.interventions import Carry, Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Diagnosis, load_result, save_result
@@ -250,6 +251,12 @@ def main() -> None:
     parser.add_argument("--at-most", type=int, help="new diagnoses to make before stopping")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    with locked(options.out, "diagnosis_study"):
+        study(options)
+
+
+def study(options: argparse.Namespace) -> None:
+    """Make what is missing, and the tables."""
     cases = [*planted(), *trained(), *short_lived(), *power(options.power)]
     found, made = [], 0
     for case in cases:

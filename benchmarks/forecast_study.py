@@ -21,6 +21,7 @@ from outlast import checkpoints
 from outlast.diagnosis.forecast import SEEN, forecast, noise_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.folders import locked
 from outlast.model import Recurrent
 from outlast.results import Evaluation, write_atomically
 from outlast.streams import Streams
@@ -96,6 +97,12 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    with locked(options.out, "forecast_study"):
+        study(options)
+
+
+def study(options: argparse.Namespace) -> None:
+    """Make what is missing, and the tables."""
     folders = [
         (family / repair, f"{family.name}, {Path(repair).name}")
         for family in sorted(options.models.glob("*-0"))

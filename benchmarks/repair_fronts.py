@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from outlast import checkpoints
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import divergence
+from outlast.folders import locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, Intervention, Zero, control_of, state_passing, tbtt
 from outlast.model import Recurrent
@@ -326,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with locked(options.out, "repair_fronts"), ProcessPoolExecutor(options.jobs) as pool:
         for _ in pool.map(functools.partial(run_seed, options.out), SEEDS):
             pass
     sections = figures(options.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -334,6 +335,31 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("could not be written") == 2
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_save_that_is_cut_short_passes_for_no_model_and_says_whose_it_is(
+    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that is there already, whose files are replaced one after the other."""
+    (tmp_path / "notes.txt").write_text("mine")
+    replace, left = os.replace, written
+
+    def cut(*arguments: Any) -> None:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        replace(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", cut)
+        with pytest.raises(KeyboardInterrupt):
+            save(adapt(nn.LSTM(3, 4)), tmp_path, provenance={"verb": "train"})
+    with pytest.raises(InputError, match="cannot be used" if written else "no file"):
+        load(tmp_path)
+    if written:
+        assert read_record(tmp_path)["provenance"] == {"verb": "train"}
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:

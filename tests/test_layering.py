@@ -17,7 +17,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
         "errors",
-        "randomness parallel progress",
+        "folders randomness parallel progress",
         "state",
         "model",
         "intervals",

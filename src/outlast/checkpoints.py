@@ -24,6 +24,7 @@ from outlast import foreign
 from outlast.adapters.factory import code_of, from_recipe
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.errors import InputError
+from outlast.folders import aside
 from outlast.model import Recurrent
 from outlast.results import VERSION
 
@@ -51,7 +52,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             "put the code that builds it into a function and use outlast.from_factory('package.module:build')",
         )
     directory = Path(directory).resolve()
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.part")
+    temporary = aside(directory)
     try:
         if temporary.exists():
             shutil.rmtree(temporary)
@@ -71,7 +72,8 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         }
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
         if directory.exists():
-            for name in (*files, WEIGHTS, RECORD):
+            # Record first: until the weights follow, `load` sees that they are not the record's.
+            for name in (RECORD, *files, WEIGHTS):
                 os.replace(temporary / name, directory / name)
         else:
             os.rename(temporary, directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from outlast import checkpoints
 from outlast.cli import outputs
 from outlast.cli.options import VERBS
 from outlast.families import build
+from outlast.folders import locked
 from outlast.model import InputSpec
 from outlast.tasks import recipes
 
@@ -73,6 +75,44 @@ def test_another_verbs_result_is_not_written_over(run: Run, here: Path, verb: st
     assert f"given: --out out, where result.json {said}" in message
     assert "choose another --out, or --replace" in message
     assert contents(out) == before
+
+
+@pytest.mark.parametrize("verb", EVERY_VERB)
+def test_a_folder_where_another_run_is_at_work(run: Run, here: Path, verb: str) -> None:
+    """Also with --replace: what it writes would be mixed with the other's."""
+    write_recipe(here)
+    out = here / "out"
+    checkpoints.save(build("gru", inputs=InputSpec("features", 3), outputs=1, width=4, layers=1), out / "model")
+    with locked(out, "outlast quickstart"):
+        before = contents(out)
+        message = run(*EVERY_VERB[verb], "--out", "out", "--replace").refused()
+        assert f"given: --out out, where outlast quickstart (process {os.getpid()} on " in message
+        assert "wait until it is done, stop it, or choose another --out" in message
+        assert contents(out) == before
+
+
+def test_seeds_of_a_quickstart_are_folders_of_their_own(run: Run, here: Path) -> None:
+    with locked(here / "out" / "seed-7", "outlast quickstart"):
+        message = run("quickstart", "--seed", "7", "--seeds", "2", "--out", "out").refused()
+    assert "--out out/seed-7, where outlast quickstart" in message
+
+
+@pytest.mark.parametrize("verb", ["train", "recipe"])
+def test_what_killed_runs_left_goes_with_the_next(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    write_recipe(here)
+
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes, "side_by_side", stopped)
+    left = here / "out" / ("gru-0" if verb == "recipe" else ".")
+    (left / ".model.77.part").mkdir(parents=True)
+    (left / ".model.77.part" / "model.safetensors").write_bytes(b"")
+    (left / ".report.html.77.5.part").write_text("")
+    run(*EVERY_VERB[verb], "--out", "out")
+    assert not [name for name in files(here / "out") if ".part" in name]
 
 
 def test_a_folder_in_the_place_of_a_result(run: Run, here: Path) -> None:
@@ -246,6 +286,30 @@ def test_a_model_without_its_result_goes_where_the_verb_wrote_it(run: Run, here:
     (here / "out" / "result.json").unlink()
     assert run(*TRAIN, "--out", "out").status == 0
     assert files(here / "out") == MADE
+
+
+def test_a_removal_that_is_cut_short_blocks_no_later_run(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it was cut, the folder is still seen to be that of the verb which wrote it."""
+    unlink, moment = Path.unlink, 0
+    while True:
+        assert run(*TRAIN, "--out", "out").status == 0
+        moment, left = moment + 1, moment
+
+        def cut(path: Path, missing_ok: bool = False) -> None:
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            unlink(path, missing_ok)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", cut)
+            try:
+                outputs.clear(here / "out")
+                break
+            except KeyboardInterrupt:
+                pass
+    assert moment > 4
 
 
 def test_only_what_outlast_writes_is_removed(tmp_path: Path) -> None:

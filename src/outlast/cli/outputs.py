@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from outlast.checkpoints import RECORD, WEIGHTS, read_record
 from outlast.cli.guessing import no_better_than_guessing
-from outlast.cli.options import CompareVerb, RepairVerb, Running, TrainVerb
+from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, Running, TrainVerb
 from outlast.errors import InputError, Interrupted
+from outlast.folders import discard, locked
 from outlast.foreign import CONFIG, KEPT, is_directory_of
 from outlast.repairs.saving import MODELS
 from outlast.reporting import Language, summary, write_report
@@ -23,6 +24,18 @@ RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
 _CHECKPOINT = "checkpoint"
 _UNREADABLE = ""
 _HEAD = 4096
+Writing = TypeVar("Writing", bound=Running | DoseVerb | QuickstartVerb)
+
+
+def alone(verb: Callable[[Writing], int]) -> Callable[[Writing], int]:
+    """The verb, for one run at a time in its folder: from the look at what lies there until all is written."""
+
+    @functools.wraps(verb)
+    def run(options: Writing) -> int:
+        with locked(options.out, f"outlast {verb.__name__.removeprefix('run_')}"):
+            return verb(options)
+
+    return run
 
 
 def claim(folder: Path, kind: str, *, replace: bool) -> None:
@@ -94,8 +107,9 @@ def remove_model(folder: Path) -> None:
         InputError: they cannot be removed.
     """
     if (folder / RECORD).is_file():
-        theirs = (CONFIG, *KEPT) if is_directory_of(folder) else ()
-        _remove(*(folder / name for name in (RECORD, WEIGHTS, *theirs)))
+        theirs = (*KEPT, CONFIG) if is_directory_of(folder) else ()
+        # The record last: without it nobody knows, after a kill, that the rest is outlast's.
+        _remove(*(folder / name for name in (WEIGHTS, *theirs, RECORD)))
         _remove_empty(folder)
 
 
@@ -151,14 +165,13 @@ def _drawn(path: Path) -> bool:
 
 @contextlib.contextmanager
 def output(folder: Path, *, fresh: bool = False, trains: bool = False) -> Iterator[None]:
-    """Before the work: can the folder be written to? Where it failed, no folder that holds nothing is left.
+    """What is around the work: before it, what an earlier run left is removed; stopped, it says how to go on.
 
     Args:
         fresh: what an earlier run left goes before the work begins, so that none of it passes for this run's. Its
             checkpoints stay, for this run may go on from them.
         trains: the work keeps checkpoints there, which go when it is done. Stopped, it says how to go on.
     """
-    writable(folder)
     if fresh:
         clear(folder)
     checkpoint = folder / _CHECKPOINT
@@ -168,21 +181,8 @@ def output(folder: Path, *, fresh: bool = False, trains: bool = False) -> Iterat
         kept = trains and any(checkpoint.rglob("training-*.json"))
         how = f"kept in {checkpoint}; run the same command with --resume" if kept else "run the same command again"
         raise Interrupted(f"stopped: {how}") from None
-    except BaseException:
-        _remove_empty(folder)
-        raise
     if trains:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise InputError(
-            f"--out {folder} ({error.strerror or error})", "a folder that may be written to", "choose another --out"
-        ) from None
+        discard(checkpoint)
 
 
 def checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:

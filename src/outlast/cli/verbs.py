@@ -36,6 +36,7 @@ from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
+from outlast.folders import locked
 from outlast.generation import generate, load_place, save_place
 from outlast.interventions import Zero
 from outlast.model import Recurrent
@@ -51,6 +52,7 @@ from outlast.training import fit
 from outlast.training.objectives import objective
 
 
+@outputs.alone
 def run_check(options: CheckVerb) -> int:
     outputs.claim(options.out, "check", replace=options.replace)
     model = inputs.model(options.model, options)
@@ -70,6 +72,7 @@ def run_check(options: CheckVerb) -> int:
     return 0 if report.passed else 1
 
 
+@outputs.alone
 def run_train(options: TrainVerb) -> int:
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
     settings, parts = inputs.training(options), inputs.split_of(options)
@@ -111,6 +114,7 @@ def run_train(options: TrainVerb) -> int:
     return 0
 
 
+@outputs.alone
 def run_evaluate(options: EvaluateVerb) -> int:
     outputs.claim(options.out, "evaluate", replace=options.replace)
     parts, model = inputs.split_and_model(options)
@@ -130,6 +134,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
     return 0
 
 
+@outputs.alone
 def run_diagnose(options: DiagnoseVerb) -> int:
     outputs.claim(options.out, "diagnose", replace=options.replace)
     parts, model, context, measures = _to_diagnose(options)
@@ -190,6 +195,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Me
     return parts, model, context, measures
 
 
+@outputs.alone
 def run_repair(options: RepairVerb) -> int:
     outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
     rule, how = inputs.rule_of(options), _how(options)
@@ -221,6 +227,7 @@ def run_repair(options: RepairVerb) -> int:
     return 0 if done.accepted else 1
 
 
+@outputs.alone
 def run_compare(options: CompareVerb) -> int:
     outputs.claim_for_models(options.out, "compare", replace=options.replace, reads={"--model": options.model})
     rules, how = inputs.rules_of(options), _how(options)
@@ -259,6 +266,7 @@ def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
     }
 
 
+@outputs.alone
 def run_dose(options: DoseVerb) -> int:
     reads = {"--base": options.base, "--repaired": options.repaired}
     outputs.claim_for_models(options.out, "dose", replace=options.replace, reads=reads)
@@ -315,11 +323,11 @@ def run_env(options: EnvVerb) -> int:
     return 0
 
 
+@outputs.alone
 def run_quickstart(options: QuickstartVerb) -> int:
     if options.seeds == 1:
         outputs.claim_for_models(options.out, "quickstart", replace=options.replace, reads={})
-    outputs.writable(options.out)
-    if options.seeds == 1:  # what a finished run left must not pass for this one's; a stopped one left no result
+        # What a finished run left must not pass for this one's; a stopped one left no result.
         outputs.clear(options.out)
     # On two cores, two jobs of one thread each are faster than one job of two threads; so is training the base alone.
     torch.set_num_threads(1)
@@ -344,13 +352,13 @@ def run_recipe(options: RecipeVerb) -> int:
         raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
     recipe = recipes.read_recipe(options.recipe)
     recipe = replace(recipe, out=options.out) if options.out else recipe
-    outputs.claim(recipe.out, "recipe", replace=options.replace)
-    outputs.writable(recipe.out)
-    try:
-        with Reporter() as say:
-            comparisons = recipes.run_recipe(recipe, progress=say)
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted("stopped: the same command goes on from here") from None
+    with locked(recipe.out, f"outlast recipe {options.recipe}"):
+        outputs.claim(recipe.out, "recipe", replace=options.replace)
+        try:
+            with Reporter() as say:
+                comparisons = recipes.run_recipe(recipe, progress=say)
+        except (Interrupted, KeyboardInterrupt):
+            raise Interrupted("stopped: the same command goes on from here") from None
     print("\n\n".join(summary(result) for result in comparisons))
     print(f"\nreport: {recipe.out / outputs.REPORT}")
     return 0

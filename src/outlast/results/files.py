@@ -14,6 +14,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
 from outlast.errors import InputError
+from outlast.folders import aside
 from outlast.results.diagnosed import Moment
 from outlast.results.kinds import KINDS, VERSION, Kind, Result
 
@@ -90,7 +91,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         InputError: it cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    temporary = aside(path, threading.get_ident())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from outlast import checkpoints
+from outlast.folders import discard, locked
 from outlast.interventions import Zero
 from outlast.model import Recurrent
 from outlast.progress import WorkDone
@@ -67,7 +67,7 @@ def quickstart(out: Path, seed: int, jobs: int, progress: WorkDone | None = None
         save_result(healthy, out / "healthy" / "result.json")
     write_report([result, *beside], out / "report.html")
     for part in ("base", "repairs"):
-        shutil.rmtree(out / "checkpoint" / f"{part}-{seed}", ignore_errors=True)
+        discard(out / "checkpoint" / f"{part}-{seed}")
     with contextlib.suppress(OSError):
         (out / "checkpoint").rmdir()  # which only an empty folder lets happen
     return result
@@ -114,7 +114,8 @@ def quickstart_seeds(
         folder = out / f"seed-{seed}"
         if not (folder / "result.json").exists():
             began = time.monotonic()
-            quickstart(folder, seed, jobs, progress, name)
+            with locked(folder, f"outlast quickstart --seed {seed}"):
+                quickstart(folder, seed, jobs, progress, name)
             took.append(time.monotonic() - began)
         results[seed] = load_as(folder, Comparison)
     sections = seeds_figures(results, took)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import shutil
 import threading
 import tomllib
 from collections import Counter
@@ -23,6 +22,7 @@ from outlast import checkpoints
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
+from outlast.folders import discard, sweep
 from outlast.interventions import Intervention, Zero, intervention
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
@@ -135,6 +135,8 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone
     (``trained/NAME/``). The folder itself gets ``report.html``, where comparisons that another recipe left there follow
     this one's, and the first comparison made in it as ``result.json``.
 
+    No other run may be at work in the folder: `outlast recipe` sees to that, as `outlast.folders.locked` does.
+
     Args:
         recipe: what to run.
         chosen: the task itself, where it is not a built-in one.
@@ -151,11 +153,13 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone
         raise InputError(f"two models called {', '.join(twice)}", "one name a model", "give one of them a name")
     for unit in units:
         unit.check()
+    for unit in units:
+        sweep(unit.folder)
     side_by_side(recipe.jobs, [unit.base for unit in units], stop)
     comparisons = [unit.compare() for unit in units]
     side_by_side(recipe.jobs, [job for unit in units for job in unit.measuring()], stop)
     for unit in units:
-        shutil.rmtree(unit.folder / "checkpoint", ignore_errors=True)
+        discard(unit.folder / "checkpoint")
     whole = recipe.out / "result.json"
     first = load_result(whole) if whole.exists() else None
     if not isinstance(first, Comparison) or first.base.model.get("name") in [unit.name for unit in units]:
@@ -369,4 +373,4 @@ class _Unit:
         return self.folder / "checkpoint" / slug(name)
 
     def _forget(self, name: str) -> None:
-        shutil.rmtree(self._checkpoint(name), ignore_errors=True)
+        discard(self._checkpoint(name))

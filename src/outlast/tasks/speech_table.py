@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 
 from outlast import checkpoints
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.folders import discard, locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, FittedNoise, Intervention, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
@@ -97,7 +97,7 @@ def run(out: Path, rows: Sequence[TableRow]) -> None:
             seconds = time.monotonic() - began
             about = {"name": row.name, "intervention": row.rule.describe(), "steps": row.steps, "seconds": seconds}
             checkpoints.save(model, folder / "model", provenance=json.loads(json.dumps(about)))
-            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+            discard(folder / "checkpoint")
         measured(
             checkpoints.load(folder / "model"),
             row.name,
@@ -195,7 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/speech-table"))
     parser.add_argument("--page", type=Path)
     options = parser.parse_args(arguments)
-    run(options.out, ROWS)
+    with locked(options.out, "speech_table"):
+        run(options.out, ROWS)
     text = page(**read(options.out))
     if options.page:
         put_figures(options.page, "Speech: a shipped encoder past its training context", [text])
