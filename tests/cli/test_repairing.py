@@ -16,7 +16,7 @@ import outlast
 from cli.workshop import AVERAGING, LEARN, LEVELS, MEASURE, Outcome, Run, files
 from outlast.cli.options import CompareVerb, Repairing, RepairVerb
 from outlast.repairs import RepairSettings
-from outlast.results import Comparison, Refusal, Repair, load_as, save_result
+from outlast.results import Command, Comparison, Refusal, Repair, load_as, save_result
 
 REFUSED = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")
 SUFFICES = ("--model", "mymod:averaging_wrong_from_the_start", *LEVELS, *LEARN, "--anchor", "0")
@@ -234,7 +234,7 @@ def test_a_dose_lies_between_base_and_repair(run: Run, here: Path) -> None:
 
 def test_a_dose_of_a_module_of_ones_own(run: Run, here: Path) -> None:
     assert run("repair", *AVERAGING, "--doses", "1", "--out", "out").status == 0
-    words = ("dose", "--base", "mymod:averaging", "--repaired", "out/model", "--dose", "0.5")
+    words = ("dose", "--base", "mymod:averaging", "--repaired", "out/model", "--dose", "0.5", "--allow-code")
     assert run(*words).status == 0
     [(name, last)] = weights("out/model").items()
     torch.testing.assert_close(weights("runs/dose/model")[name], (1 + last) / 2)
@@ -259,7 +259,7 @@ def test_the_quickstart_that_ran_to_its_end_is_done(run: Run, here: Path, monkey
     assert "of kind 'compare'" in mixed.err
     assert (here / "won" / "result.json").read_bytes() == before
     base = results["won"].base
-    stamped = replace(base, settings={**base.settings, "command": {"verb": "quickstart"}})
+    stamped = replace(base, command=Command(verb="quickstart"))
     save_result(replace(results["won"], base=stamped), here / "won" / "result.json")
     assert run("compare", *AVERAGING, *COMPARED, "--out", "won").status == 2
     for name in results:

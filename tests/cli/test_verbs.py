@@ -221,7 +221,7 @@ def test_a_config_stands_for_the_command_line_which_wins(run: Run, here: Path) -
     result = json.loads(outcome.out)
     assert result["measure"] == "absolute_error"
     assert result["data"]["length_used"] == 32
-    assert result["settings"]["command"]["options"] == (
+    assert result["command"]["options"] == (
         "--inputs power phase noise --target power --horizon 2 --shares 0.5 0.2 0.3"
     )
     assert (here / "from-file" / "result.json").exists()

@@ -9,17 +9,17 @@ import pytest
 
 from outlast.reporting import captions, kinds, labels, refusals, summary
 from outlast.reporting.kinds import next_steps
-from outlast.results import Comparison, Repair
+from outlast.results import Command, Comparison, Repair
 from reporting import example_results as example
 
 REFUSED = example.refused()
 FAULTS = {"one age lost": "short_context_lost", "guard lost": "short_context_lost"}
-COMMAND = {"command": {"model": "runs/base", "data": "power.csv", "out": "runs/r"}}
+COMMAND = Command(model="runs/base", data="power.csv", out="runs/r")
 
 
 def from_the_command_line(repair: Repair) -> Repair:
     before = repair.before
-    return replace(repair, before=replace(before, settings={**before.settings, **COMMAND}))
+    return replace(repair, before=replace(before, command=COMMAND))
 
 
 def codes(result: Repair | Comparison) -> list[str]:
@@ -168,9 +168,8 @@ def test_what_to_do_next_follows_from_the_refusal(case: str, first: str) -> None
 def test_models_that_name_code_are_told_with_the_word_for_it() -> None:
     def told(case: Repair) -> list[str]:
         given = from_the_command_line(case)
-        named = given.before.settings["command"]
-        settings = {"command": {**named, "model": "mine:build", "allow_code": True}}
-        return codes(replace(given, before=replace(given.before, settings=settings)))
+        coded = replace(given.before.command, model="mine:build", allow_code=True)
+        return codes(replace(given, before=replace(given.before, command=coded)))
 
     assert told(REFUSED["plain_training_suffices"])[0] == "model = outlast.load('runs/r/control', allow_code=True)"
     assert "outlast.load('runs/r/refused', allow_code=True)" in told(REFUSED["reset_it_instead"])[0]

@@ -8,7 +8,7 @@ import pytest
 
 from outlast.reporting import kinds, numbers, summary, terms
 from outlast.reporting.kinds import next_steps
-from outlast.results import Evaluation, Result
+from outlast.results import Command, Evaluation, Result
 from reporting import example_results as example
 
 
@@ -86,7 +86,7 @@ def test_guesses_stand_beside_resets_in_the_terminal() -> None:
 
 def test_advice_repeats_the_command_and_quotes_it() -> None:
     result = example.evaluation()
-    known = replace(result, settings={**result.settings, "command": {"model": "my model", "data": "power.csv"}})
+    known = replace(result, command=Command(model="my model", data="power.csv"))
     assert next_steps(known)[0].code == (
         "outlast repair --model 'my model' --data power.csv --train-context 64 --intervention carry --expected-run 1280"
     )

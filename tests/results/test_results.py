@@ -21,6 +21,7 @@ from outlast.results import (
     KINDS,
     SCHEMA,
     CheckReport,
+    Command,
     Comparison,
     Diagnosis,
     Evaluation,
@@ -130,13 +131,17 @@ def test_files_of_the_first_schema_are_read():
     """They have no schema number, and call resets controls; a comparison holds evaluations deep inside."""
     result = from_json(json.dumps(one("compare")))
     assert isinstance(result, Comparison)
+    command = Command(verb="quickstart", model="runs/base", out="runs")
     reset = Reset(64, 1.5, 1.25, 1.75, [1.5, 1.5])
-    result = dataclasses.replace(result, base=dataclasses.replace(result.base, resets={"periodic_reset": reset}))
+    result = dataclasses.replace(
+        result, base=dataclasses.replace(result.base, resets={"periodic_reset": reset}, settings={}, command=command)
+    )
     text = to_json(result)
     assert json.loads(text)["schema"] == SCHEMA
     record = json.loads(text)
     del record["schema"]
     record["base"]["controls"] = record["base"].pop("resets")
+    record["base"]["settings"] = {"command": record["base"].pop("command")}
     assert from_json(json.dumps(record)) == result
 
 

@@ -35,6 +35,7 @@ from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
+from outlast.results import Command
 from outlast.streams import Split, Streams, open_streams, split
 from outlast.training import TrainSettings
 
@@ -191,18 +192,15 @@ def rules_of(options: CompareVerb) -> list[Intervention]:
     ]
 
 
-def command(options: ReadingVerb, model: Recurrent) -> dict[str, Any]:
-    """What a report needs to write the next command: model, data, how the data are read, where results are, and whether
-    directories of this model name code.
-    """
-    given: dict[str, Any] = {"out": str(options.out), "options": words(options)}
-    if code_of(getattr(model, "recipe", None) or {}) is not None:
-        given["allow_code"] = True
-    if options.model:
-        given["model"] = options.model
-    if options.data:
-        given["data"] = str(options.data)
-    return {"command": given}
+def command(options: ReadingVerb, model: Recurrent) -> Command:
+    """What a result keeps of the command that made it."""
+    return Command(
+        model=options.model or None,
+        data=str(options.data) if options.data else None,
+        options=words(options),
+        out=str(options.out),
+        allow_code=code_of(getattr(model, "recipe", None) or {}) is not None,
+    )
 
 
 def words(options: ReadingVerb) -> str:

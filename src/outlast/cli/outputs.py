@@ -141,7 +141,7 @@ def _writer_in(folder: Path) -> str | None:
     kind = record.get("kind") if isinstance(record, dict) else None
     if kind == "compare":
         with contextlib.suppress(AttributeError, KeyError, TypeError):
-            kind = record["base"]["settings"]["command"].get("verb", kind)
+            kind = record["base"]["command"]["verb"] or kind
     return kind if isinstance(kind, str) else _UNREADABLE
 
 

@@ -68,7 +68,7 @@ def run_check(options: CheckVerb) -> int:
         )
     with outputs.output(options.out):
         report = check(model, example, seed=options.seed)
-        outputs.finish(replace(report, model={**report.model, **inputs.command(options, model)}), options)
+        outputs.finish(replace(report, command=inputs.command(options, model)), options)
     return 0 if report.passed else 1
 
 
@@ -104,10 +104,10 @@ def run_train(options: TrainVerb) -> int:
                 **asdict(settings),
                 "objective": goal.name,
                 "train_context": options.train_context,
-                **inputs.command(options, model),
             },
             seconds=round(seconds, 3),
             losses=losses,
+            command=inputs.command(options, model),
             outlast=VERSION,
         )
         outputs.finish(result, options)
@@ -129,7 +129,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
                 name=options.model,
                 progress=lambda share: say("measure", share),
             )
-        outputs.finish(replace(result, settings={**result.settings, **inputs.command(options, model)}), options)
+        outputs.finish(replace(result, command=inputs.command(options, model)), options)
     outputs.warn(result)
     return 0
 
@@ -156,7 +156,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
                 name=options.model,
                 progress=say,
             )
-        measured = replace(result.evaluation, settings={**result.evaluation.settings, **inputs.command(options, model)})
+        measured = replace(result.evaluation, command=inputs.command(options, model))
         result = replace(result, evaluation=measured)
         outputs.finish(result, options, options.language)
         if options.figures:
@@ -220,7 +220,7 @@ def run_repair(options: RepairVerb) -> int:
             )
         made = {"verb": "repair", "repair_of": options.model}
         said = save_models(options.out, done.result, done.model, done.control, made)
-        before = replace(done.before, settings={**done.before.settings, **inputs.command(options, model)})
+        before = replace(done.before, command=inputs.command(options, model))
         outputs.finish(replace(done.result, before=before), options)
     outputs.tell(options, said)
     outputs.warn(done.before)
@@ -247,7 +247,7 @@ def run_compare(options: CompareVerb) -> int:
                 **how,
             )
         said = done.save(options.out, {"verb": "compare", "repair_of": options.model})
-        base = replace(done.result.base, settings={**done.result.base.settings, **inputs.command(options, model)})
+        base = replace(done.result.base, command=inputs.command(options, model))
         outputs.finish(replace(done.result, base=base), options)
     outputs.tell(options, said)
     outputs.warn(base)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from outlast.results import Evaluation
+from outlast.results import Command, Evaluation
 
 
 class Step(NamedTuple):
@@ -17,46 +17,33 @@ class Step(NamedTuple):
     code: str | None = None
 
 
-def noted(record: dict[str, Any]) -> dict[str, Any]:
-    """What the command line noted about the command that made the result; empty for a result made from Python."""
-    found = record.get("command")
-    return found if isinstance(found, dict) else {}
-
-
-def command(verb: str, record: dict[str, Any], *options: str, model: str | None = None, data: str | None = "") -> str:
+def command(verb: str, given: Command, *options: str, model: str | None = None, data: str | None = "") -> str:
     """A command line that runs as it is printed; MODEL and DATA stand for what the result does not say.
 
     Args:
-        record: with what `noted` finds.
+        given: the command that made the result.
         options: ready to print.
         model: instead of the model that the result is about.
         data: instead of its data; None: the verb takes none.
     """
-    given = noted(record)
-    named = str(model or given.get("model", "MODEL"))
+    named = model or given.model or "MODEL"
     words = ["outlast", verb, "--model", shlex.quote(named)]
-    if needs_code(record) and not re.fullmatch(r"[\w.]+:\w+", named):  # a factory's name is the user's word already
+    if given.allow_code and not re.fullmatch(r"[\w.]+:\w+", named):  # a factory's name is the user's word already
         words.append("--allow-code")
     if data is not None:
-        words += ["--data", shlex.quote(data or str(given.get("data", "DATA")))]
-        words += [str(given["options"])] if given.get("options") else []
+        words += ["--data", shlex.quote(data or given.data or "DATA")]
+        words += [given.options] if given.options else []
     return " ".join([*words, *options])
 
 
-def needs_code(record: dict[str, Any]) -> bool:
-    """Whether directories of the model name a function that has to run when they are loaded."""
-    return noted(record).get("allow_code") is True
-
-
-def loading(folder: str, record: dict[str, Any]) -> str:
+def loading(folder: str, given: Command) -> str:
     """Python that loads what the command line saved."""
-    return f"outlast.load({folder!r}{', allow_code=True' if needs_code(record) else ''})"
+    return f"outlast.load({folder!r}{', allow_code=True' if given.allow_code else ''})"
 
 
-def saved(record: dict[str, Any], folder: str = "model") -> str | None:
+def saved(given: Command, folder: str = "model") -> str | None:
     """Where the command line saved a model it made: the repair, a refused one, or its control."""
-    out = noted(record).get("out")
-    return None if out is None else str(PurePath(str(out), folder))
+    return None if given.out is None else str(PurePath(given.out, folder))
 
 
 def context(evaluation: Evaluation) -> str:

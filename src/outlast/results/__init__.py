@@ -22,7 +22,7 @@ from outlast.results.diagnosed import (
     Trace,
 )
 from outlast.results.files import SCHEMA, from_json, load_as, load_result, save_result, to_json, write_atomically
-from outlast.results.kinds import KINDS, VERSION, Kind, Result, result_kind
+from outlast.results.kinds import KINDS, VERSION, Command, Kind, Result, result_kind
 from outlast.results.measured import (
     AgeBand,
     Evaluation,
@@ -50,6 +50,7 @@ __all__ = [
     "Cause",
     "Check",
     "CheckReport",
+    "Command",
     "CompareRow",
     "Comparison",
     "Coverage",

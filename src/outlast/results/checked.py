@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from outlast.results.kinds import Result, result_kind
+from outlast.results.kinds import Command, Result, result_kind
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class CheckReport(Result):
 
     model: dict[str, Any]
     checks: list[Check]
+    command: Command = field(default_factory=Command)
     kind: str = "check"
     outlast: str = ""
 

@@ -19,7 +19,7 @@ from outlast.results.diagnosed import Moment
 from outlast.results.kinds import KINDS, VERSION, Kind, Result
 
 SCHEMA = 2
-"""Of result.json. 1: resets were called controls; files without a number are of it, and are read."""
+"""Of result.json. 1: resets were called controls, and commands stood among settings; such files have no number."""
 
 _converter = cattrs.Converter()
 configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
@@ -76,8 +76,15 @@ def _renamed(record: Any) -> Any:
         return [_renamed(each) for each in record]
     if not isinstance(record, dict):
         return record
-    measured = "age_curve" in record
-    return {"resets" if measured and key == "controls" else key: _renamed(each) for key, each in record.items()}
+    record = {key: _renamed(each) for key, each in record.items()}
+    if "age_curve" in record and "controls" in record:
+        record["resets"] = record.pop("controls")
+    for place in ("settings", "model"):
+        inner = record.get(place)
+        if "outlast" in record and isinstance(inner, dict) and isinstance(inner.get("command"), dict):
+            record["command"] = inner["command"]
+            record[place] = {key: each for key, each in inner.items() if key != "command"}
+    return record
 
 
 def _refuse_constant(name: str) -> float:

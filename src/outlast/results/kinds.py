@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import dataclass
 from typing import TypeVar
 
 VERSION = importlib.metadata.version("outlast")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What was typed to make a result, as far as the next command needs it; nothing where it was made from Python.
+
+    Args:
+        verb: where it does not follow from the kind of result.
+        model, data: as they were named.
+        options: how the data are read, ready to print.
+        out: the folder of the results.
+        allow_code: whether directories of the model name a function that has to run when they are loaded.
+    """
+
+    verb: str | None = None
+    model: str | None = None
+    data: str | None = None
+    options: str = ""
+    out: str | None = None
+    allow_code: bool = False
 
 
 class Result:

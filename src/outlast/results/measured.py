@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from outlast.results.curve import Curve
-from outlast.results.kinds import Result, result_kind
+from outlast.results.kinds import Command, Result, result_kind
 
 
 def plain(value: float) -> float:
@@ -157,6 +157,7 @@ class Evaluation(Result):
     guesses: dict[str, Guess] = field(default_factory=dict)
     recovery: list[RecoveryBand] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
+    command: Command = field(default_factory=Command)
     kind: str = "evaluate"
     outlast: str = ""
 

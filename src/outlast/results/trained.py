@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from outlast.results.kinds import Result, result_kind
+from outlast.results.kinds import Command, Result, result_kind
 
 
 @result_kind
@@ -18,5 +18,6 @@ class Training(Result):
     settings: dict[str, Any]
     seconds: float
     losses: list[tuple[int, float]]
+    command: Command = field(default_factory=Command)
     kind: str = "train"
     outlast: str = ""

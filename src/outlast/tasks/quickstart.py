@@ -16,7 +16,7 @@ from outlast.model import Recurrent
 from outlast.progress import WorkDone
 from outlast.repairs import compare
 from outlast.reporting import write_report
-from outlast.results import Comparison, load_as, save_result
+from outlast.results import Command, Comparison, load_as, save_result
 from outlast.tasks import Task, task
 from outlast.tasks.pages import named_marks, put_figures
 from outlast.tasks.seeds_page import seeds_figures
@@ -59,8 +59,8 @@ def quickstart(out: Path, seed: int, jobs: int, progress: WorkDone | None = None
     )
     made = {"verb": "quickstart", "repair_of": str(out / "base"), "task": name, "seed": seed}
     done.save(out, made)
-    command = {"command": {"verb": "quickstart", "model": str(out / "base"), "out": str(out)}}
-    result = replace(done.result, base=replace(done.result.base, settings={**done.result.base.settings, **command}))
+    command = Command(verb="quickstart", model=str(out / "base"), out=str(out))
+    result = replace(done.result, base=replace(done.result.base, command=command))
     save_result(result, out / "result.json")
     beside = [chosen.healthy()] if chosen.healthy else []
     for healthy in beside:

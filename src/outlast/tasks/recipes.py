@@ -29,7 +29,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, compare
 from outlast.reporting import write_report
-from outlast.results import Comparison, load_as, load_result, save_result
+from outlast.results import Command, Comparison, load_as, load_result, save_result
 from outlast.streams import Split, Streams
 from outlast.tasks import Task, task
 from outlast.tasks.pages import comparisons_in
@@ -293,11 +293,10 @@ class _Unit:
             checkpoints.save(
                 model, self.folder / "models" / slug(name), provenance={"repair_of": str(self.folder / "base")}
             )
-        command = {"command": {"verb": "recipe", "model": str(self.folder / "base")}}
         base = replace(
             done.result.base,
             model={**done.result.base.model, "name": self.name},
-            settings={**done.result.base.settings, **command},
+            command=Command(verb="recipe", model=str(self.folder / "base")),
         )
         result = replace(done.result, base=base)
         write_report([result], self.folder / "report.html")

@@ -71,13 +71,13 @@ def _next_steps(report: CheckReport) -> list[Step]:
         return [
             Step(
                 "Measure how the model does past its training context:",
-                command("evaluate", report.model, "--train-context TRAIN_CONTEXT"),
+                command("evaluate", report.command, "--train-context TRAIN_CONTEXT"),
             )
         ]
     return [
         Step(
             "Mend the points that fail before anything is measured or repaired, then check again:",
-            command("check", report.model, data=None),
+            command("check", report.command, data=None),
         )
     ]
 

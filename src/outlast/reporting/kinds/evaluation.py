@@ -198,7 +198,7 @@ def facts(evaluation: Evaluation) -> Facts:
 
 
 def next_steps(evaluation: Evaluation) -> list[Step]:
-    settings, verdict = evaluation.settings, evaluation.verdict
+    given, verdict = evaluation.command, evaluation.verdict
     if verdict is None:
         return [
             Step(
@@ -212,11 +212,11 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
             Step(
                 "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
                 f"{integer(run)}, twenty training contexts, is a start:",
-                command("repair", settings, context(evaluation), f"--intervention carry --expected-run {run}"),
+                command("repair", given, context(evaluation), f"--intervention carry --expected-run {run}"),
             ),
             Step(
                 "Or let several interventions compete on equal terms:",
-                command("compare", settings, context(evaluation)),
+                command("compare", given, context(evaluation)),
             ),
             *without_training(evaluation),
         ]
@@ -227,7 +227,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
             *without_training(evaluation),
             Step(
                 f"Or repair the model, so that what it gains up to {best} lasts:",
-                command("repair", settings, context(evaluation), f"--intervention carry --expected-run {run}"),
+                command("repair", given, context(evaluation), f"--intervention carry --expected-run {run}"),
             ),
         ]
     if verdict.name == "undecided":
@@ -249,7 +249,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
 
 
 def _evaluate(evaluation: Evaluation, *options: str, data: str = "") -> str:
-    return command("evaluate", evaluation.settings, context(evaluation), *options, data=data)
+    return command("evaluate", evaluation.command, context(evaluation), *options, data=data)
 
 
 TELLING = Telling(

@@ -39,7 +39,7 @@ class _Refused:
             told.append(f"--learning-rate {rate:g}")
         if self.repair.guards:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
-        return command("repair", self.base.settings, context(self.base), *told)
+        return command("repair", self.base.command, context(self.base), *told)
 
     def longer(self) -> str:
         """Carry, with a longer expected run than it had."""
@@ -63,31 +63,31 @@ def after_comparison(comparison: Comparison) -> list[Step]:
         keep = f"Keep the model that {terms.repair_label(row.repair)} made, and leave the base model in reach"
         return _after_acceptance(base, keep)
     if row is None or row.repair.refused_because is None:
-        return [Step("Try the usual interventions:", command("compare", base.settings, context(base)))]
+        return [Step("Try the usual interventions:", command("compare", base.command, context(base)))]
     return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False))
 
 
 def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
     """Steps once a repair is accepted; `before` is the evaluation that carries the command."""
-    folder = saved(before.settings)
+    folder = saved(before.command)
     if folder is None:
         first = Step(f"{keep} (from Python):", 'outlast.save(done.model, "repaired")')
     else:
-        first = Step(f"{keep}: it is in {folder}. From Python:", f"model = {loading(folder, before.settings)}")
+        first = Step(f"{keep}: it is in {folder}. From Python:", f"model = {loading(folder, before.command)}")
     recipe = before.model.get("recipe") or {}
     code = ["--allow-code"] if folder is None and recipe.get("kind") == "factory" else []
     return [
         first,
         Step(
             "Measure it once more on data that no choice was made on, before it replaces the base model:",
-            command("evaluate", before.settings, *code, context(before), model=folder or "repaired", data="OTHER_DATA"),
+            command("evaluate", before.command, *code, context(before), model=folder or "repaired", data="OTHER_DATA"),
         ),
     ]
 
 
 def _leave_it(base: Evaluation, verb: str) -> list[Step]:
     verdict = base.verdict
-    again = command(verb, base.settings, context(base), "--anyway")
+    again = command(verb, base.command, context(base), "--anyway")
     if verdict is not None and verdict.name in ("fails", "declines"):
         return [
             Step(
@@ -102,7 +102,7 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
         Step("Leave the model as it is: up to the oldest age tested there is nothing that a repair could win back."),
         Step(
             "If it will run for longer than that without a reset, test older states, on streams that are long enough:",
-            command("evaluate", base.settings, context(base), f"--max-length {further}", data="LONGER_DATA"),
+            command("evaluate", base.command, context(base), f"--max-length {further}", data="LONGER_DATA"),
         ),
         Step("To go on all the same, for instance to make it better than it is:", again),
     ]
@@ -113,7 +113,7 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     base, name = refused.base, refused.because.name
     steps = _NEXT[name](refused) if name in _NEXT else []
     helps = [] if name in ("no_benefit", "reset_it_instead") else without_training(base)
-    others = [Step("Or let other interventions compete:", command("compare", base.settings, context(base)))]
+    others = [Step("Or let other interventions compete:", command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one else [])]
 
 
@@ -172,12 +172,12 @@ def _stopped_reading(refused: _Refused) -> list[Step]:
 def _reset_it_instead(refused: _Refused) -> list[Step]:
     reset = refused.repair.after.resets.get("periodic_reset")
     every = refused.because.every or (reset.every if reset else refused.base.train_context)
-    own, folder = refused.base.resets.get("periodic_reset"), saved(refused.base.settings, "refused")
+    own, folder = refused.base.resets.get("periodic_reset"), saved(refused.base.command, "refused")
     gives = f"; so it gives {level(reset.loss, unit(refused.base))}" if reset else ""
     if gives and own:
         gives += f", the base reset every {integer(own.every)} positions {level(own.loss, unit(refused.base))}"
     made = "done.model" if refused.one else "done.models[NAME]"
-    model = loading(folder, refused.base.settings) if folder else made
+    model = loading(folder, refused.base.command) if folder else made
     return [
         Step(
             f"Use the repaired model, and reset it every {integer(every)} positions{gives}:",
@@ -189,11 +189,11 @@ def _reset_it_instead(refused: _Refused) -> list[Step]:
 
 def _plain_training_suffices(refused: _Refused) -> list[Step]:
     if refused.repair.control_passes:
-        folder = saved(refused.base.settings, "control")
+        folder = saved(refused.base.command, "control")
         where = f": it is in {folder}" if folder else ""
         code = 'outlast.save(done.control, "repaired")'
         if folder:
-            code = f"model = {loading(folder, refused.base.settings)}"
+            code = f"model = {loading(folder, refused.base.command)}"
         return [
             Step(
                 f"Take the control, the same training from zero states: it passes every rule, and its starts are the "

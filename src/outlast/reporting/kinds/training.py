@@ -35,12 +35,12 @@ def _sections(training: Training, key: str) -> list[Section]:
 
 
 def _next_steps(training: Training) -> list[Step]:
-    settings = training.settings
-    context = f"--train-context {settings.get('train_context', 'TRAIN_CONTEXT')}"
+    given = training.command
+    context = f"--train-context {training.settings.get('train_context', 'TRAIN_CONTEXT')}"
     return [
         Step(
             "Measure how the model does past its training context:",
-            command("evaluate", settings, context, model=saved(settings)),
+            command("evaluate", given, context, model=saved(given)),
         )
     ]
 

@@ -43,10 +43,10 @@ def _next_steps(diagnosis: Diagnosis) -> list[Step]:
     """What the evaluation inside would advise; where arithmetic or the named length is wrong, that comes first."""
     main, measured = diagnosis.main, diagnosis.evaluation
     if main is not None and main.name == "numerics":
-        again = command("diagnose", measured.settings, context(measured), model="MODEL_IN_FLOAT32")
+        again = command("diagnose", measured.command, context(measured), model="MODEL_IN_FLOAT32")
         return [Step("Keep the state in float32 and diagnose the model again:", again)]
     if main is not None and main.name == "train_context":
-        again = command("diagnose", measured.settings, "--train-context TRAINED_ON")
+        again = command("diagnose", measured.command, "--train-context TRAINED_ON")
         return [Step("Name the length that the model was trained on, and diagnose it again:", again)]
     return evaluation.next_steps(measured)
 

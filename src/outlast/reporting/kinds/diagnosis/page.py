@@ -185,20 +185,20 @@ def _help(result: Diagnosis, words: ModuleType) -> Section:
 
 
 def _command(evaluation: Evaluation, cause: str | None) -> str:
-    verdict, settings = evaluation.verdict, evaluation.settings
+    verdict, given = evaluation.verdict, evaluation.command
     context = f"--train-context {evaluation.train_context}"
     assert verdict is not None
     if cause == "numerics":
-        return command("diagnose", settings, context, model="MODEL_IN_FLOAT32")
+        return command("diagnose", given, context, model="MODEL_IN_FLOAT32")
     if cause == "train_context":
-        return command("diagnose", settings, "--train-context TRAINED_ON")
+        return command("diagnose", given, "--train-context TRAINED_ON")
     if cause == "memory_limited":
-        return command("compare", settings, context, "--expected-runs inf")
+        return command("compare", given, context, "--expected-runs inf")
     if verdict.name in ("fails", "declines"):
         run = "POSITIONS_A_SITUATION_LASTS" if cause == "stale_context" else str(20 * evaluation.train_context)
-        return command("repair", settings, context, f"--intervention carry --expected-run {run}")
+        return command("repair", given, context, f"--intervention carry --expected-run {run}")
     further = 4 * evaluation.oldest.age[1]
-    return command("evaluate", settings, context, f"--max-length {further}", data="LONGER_DATA")
+    return command("evaluate", given, context, f"--max-length {further}", data="LONGER_DATA")
 
 
 def _outlook(result: Diagnosis, words: ModuleType) -> Sequence[Block]:
