@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from torch import nn
 
-from outlast.randomness import generator, hash_integers, hash_uniform
+from outlast import foreign
+from outlast.adapters.factory import from_recipe
+from outlast.adapters.rnn import TorchRNN
+from outlast.checkpoints import model_fingerprint
+from outlast.families import FAMILIES, build
+from outlast.model import InputSpec
+from outlast.randomness import DrawingFrom, generator, hash_integers, hash_uniform
 
 seeds = st.integers(-(2**63), 2**64 - 1)
 salts = st.text(max_size=20)
@@ -71,3 +82,77 @@ def test_generators_are_pure_and_leave_global_randomness_alone(seed, salt, step,
     assert torch.equal(first, torch.rand(4, generator=two))
     assert not torch.equal(first, torch.rand(4, generator=other))
     assert torch.equal(before, torch.get_rng_state())
+
+
+INITS = {
+    name: lambda name=name, more=more: getattr(nn.init, name)(torch.empty(6, 5), *more)
+    for name, more in {
+        "uniform_": (),
+        "normal_": (),
+        "trunc_normal_": (),
+        "xavier_uniform_": (),
+        "xavier_normal_": (),
+        "kaiming_uniform_": (),
+        "kaiming_normal_": (),
+        "orthogonal_": (),
+        "sparse_": (0.3,),
+    }.items()
+}
+DRAWS = {
+    **INITS,
+    "rand": lambda: torch.rand(5),
+    "randn": lambda: torch.randn(2, 3),
+    "randint": lambda: torch.randint(9, (4,)),
+    "randperm": lambda: torch.randperm(9),
+    "Tensor.uniform_": lambda: torch.empty(5).uniform_(1, 16),
+    "Tensor.normal_": lambda: torch.empty(5).normal_(std=0.1),
+    "Tensor.exponential_": lambda: torch.empty(5).exponential_(),
+    "layers": lambda: torch.cat([p.flatten() for p in (*nn.Linear(3, 4).parameters(), *nn.LSTM(3, 4).parameters())]),
+    "embedding": lambda: nn.Embedding(5, 3).weight.detach(),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_drawing_from_a_seed_gives_what_the_global_generator_would_and_leaves_it_alone(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        expected = DRAWS[name]()
+        before = torch.get_rng_state()
+        with DrawingFrom(3):
+            assert torch.equal(DRAWS[name](), expected)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def family(name, seed):
+    return build(name, inputs=InputSpec("tokens", 7), outputs=7, seed=seed, width=16, layers=2)
+
+
+def test_models_built_in_threads_are_those_built_alone():
+    """Beside threads that seed the global generator and draw from it all the time, as dropout in training does."""
+    recipe = TorchRNN(nn.LSTM(3, 4)).recipe
+    config = {"model_type": "mamba", "vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 1, "state_size": 4}
+    jobs = [
+        *(functools.partial(family, name, seed) for name in FAMILIES for seed in range(3)),
+        *[functools.partial(from_recipe, recipe)] * 5,
+        *[functools.partial(foreign.from_recipe, {"kind": "transformers.mamba", "config": config})] * 5,
+    ]
+    alone = [model_fingerprint(job()) for job in jobs]
+    over = threading.Event()
+
+    def disturb():
+        while not over.is_set():
+            torch.manual_seed(5)
+            torch.rand(3)
+
+    disturbing = [threading.Thread(target=disturb) for _ in range(2)]
+    with torch.random.fork_rng(devices=[]):
+        for thread in disturbing:
+            thread.start()
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                together = list(pool.map(lambda job: model_fingerprint(job()), jobs))
+        finally:
+            over.set()
+            for thread in disturbing:
+                thread.join()
+    assert together == alone

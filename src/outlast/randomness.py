@@ -5,8 +5,11 @@ A resumed run, and every rank of a distributed one, gets the numbers that the un
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -38,3 +41,29 @@ def generator(seed: int, salt: str, step: int = 0, rank: int = 0) -> torch.Gener
     """A fresh CPU generator, a pure function of (seed, salt, step, rank)."""
     number = hash_integers(seed, salt, step, np.array([rank]))[0] >> np.uint64(1)
     return torch.Generator().manual_seed(int(number))
+
+
+_DRAWING = frozenset(
+    {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli, torch.multinomial}
+    | {getattr(torch.Tensor, name) for name in ("uniform_", "normal_", "random_", "bernoulli_", "exponential_")}
+    | {getattr(torch.Tensor, name) for name in ("cauchy_", "geometric_", "log_normal_")}
+)
+
+
+class DrawingFrom(TorchFunctionMode):
+    """Inside ``with DrawingFrom(seed):`` whatever this thread draws on the CPU comes from a generator of its own.
+
+    Modules draw their first weights from torch's global generator, which is one for all threads: a thread that seeds it
+    changes what another is building. The numbers are those that the global generator would give after this seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        # torch.nn.init says that it takes one; what does the drawing may not.
+        if given.get("generator", self) is None or (func in _DRAWING and "generator" not in given):
+            given["generator"] = self.generator
+        return func(*args, **given)

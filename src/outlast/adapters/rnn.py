@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
+from outlast.randomness import DrawingFrom
 
 
 class LSTMState(NamedTuple):
@@ -101,5 +102,6 @@ def recipe_of(module: nn.RNNBase) -> dict[str, Any] | None:
 
 
 def rebuild_rnn(recipe: dict[str, Any]) -> TorchRNN:
-    """The module that `recipe_of` described, with fresh weights."""
-    return TorchRNN(TORCH_RNNS[recipe["kind"]](**recipe["settings"]))
+    """The module that `recipe_of` described, with fresh weights that are a function of the recipe alone."""
+    with torch.device("cpu"), DrawingFrom(0):
+        return TorchRNN(TORCH_RNNS[recipe["kind"]](**recipe["settings"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -23,8 +22,7 @@ from outlast.families.rglru import RGLRUSettings
 from outlast.families.rwkv6 import RWKV6Settings
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
-
-_BUILDING = threading.Lock()
+from outlast.randomness import DrawingFrom
 
 FAMILIES: dict[str, type[Settings]] = {
     "gated_deltanet": GatedDeltaNetSettings,
@@ -44,7 +42,7 @@ FAMILIES: dict[str, type[Settings]] = {
 def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **settings: Any) -> Shell:
     """A model of `family` with freshly drawn weights, on the CPU in torch's default dtype.
 
-    The weights are a function of the arguments alone; global random state is left as it was.
+    The weights are a function of the arguments alone, also in a thread beside others; global random state is not used.
 
     Args:
         family: a name in `FAMILIES`.
@@ -77,10 +75,7 @@ def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **sett
         "outputs": outputs,
         "seed": seed,
     }
-    # Only the CPU's generator is used and put back: torch.manual_seed would reseed every device as well. Threads share
-    # that generator, so they build one after the other.
-    with _BUILDING, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)
+    with torch.device("cpu"), DrawingFrom(seed):
         return Shell(chosen, inputs, outputs, recipe)
 
 

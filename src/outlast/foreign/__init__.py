@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma,
 from outlast.foreign.config import parse, refused
 from outlast.foreign.files import damaged, read_tensors
 from outlast.foreign.model import Foreign
+from outlast.randomness import DrawingFrom
 
 CONFIG = "config.json"
 
@@ -68,8 +68,6 @@ FORMATS: dict[str, Format] = {
 }
 """By kind, the formats that are read. Of two with one model_type the first whose mark is there is meant."""
 
-_BUILDING = threading.Lock()
-
 
 def kind_of(record: Mapping[str, Any]) -> str:
     """The kind, in `FORMATS`, of what a config.json holds.
@@ -91,8 +89,7 @@ def from_recipe(recipe: Mapping[str, Any]) -> Foreign:
         InputError: config holds what outlast does not read.
         KeyError: an unknown kind or no config.
     """
-    with _BUILDING, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(0)
+    with torch.device("cpu"), DrawingFrom(0):
         return _build(recipe["kind"], recipe["config"])
 
 
