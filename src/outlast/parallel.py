@@ -1,13 +1,18 @@
-"""Work side by side in threads of one torch thread each: on two cores faster than one job with two threads."""
+"""Work side by side: in threads of one torch thread each, which on two cores are faster than one job with two threads,
+and on the ranks that torchrun or Accelerate started.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+
+from outlast.errors import OutlastError
 
 Outcome = TypeVar("Outcome")
 
@@ -36,3 +41,36 @@ def side_by_side(
             torch.set_num_threads(threads)
             # Trainings that overlap put the global generator back in no particular order.
             torch.set_rng_state(drawn)
+
+
+def ranks() -> int:
+    """How many processes train together, as torchrun and Accelerate say it to each."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this process among them; the first one measures, writes and speaks."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def on_first_rank(work: Callable[[], Outcome]) -> Outcome:
+    """What `work` returns on the first rank, for all of them; the others wait. All have to call this together.
+
+    Raises:
+        OutlastError: on the others, what was wrong on the first.
+    """
+    if ranks() == 1:
+        return work()
+    told: list[Any] = [None, None]  # what is returned, and what was wrong
+    failed: BaseException | None = None
+    if rank() == 0:
+        try:
+            told[0] = work()
+        except BaseException as error:
+            failed, told[1] = error, str(error) or type(error).__name__
+    torch.distributed.broadcast_object_list(told, src=0)
+    if failed is not None:
+        raise failed
+    if told[1] is not None:
+        raise OutlastError(f"the first rank stopped: {told[1]}")
+    return told[0]

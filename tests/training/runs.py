@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -9,16 +10,20 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 torch.set_num_threads(1)
 
-from outlast.errors import InputError, Interrupted  # noqa: E402
-from outlast.interventions import Carry, FittedNoise, Intervention  # noqa: E402
+from outlast.errors import InputError, Interrupted, OutlastError  # noqa: E402  # noqa: E402
+from outlast.interventions import Carry, FittedNoise, Intervention, Zero  # noqa: E402  # noqa: E402
+from outlast.parallel import on_first_rank  # noqa: E402
+from outlast.streams import Streams  # noqa: E402
 from outlast.training import TrainSettings, fit  # noqa: E402
-from outlast.training.objectives import Regression  # noqa: E402
+from outlast.training.objectives import Regression  # noqa: E402  # noqa: E402
 from toys import Dropping, small_gru, wave_streams  # noqa: E402
 
 T = 8
@@ -69,6 +74,14 @@ class Recording(Regression):
 rows: list[list[list[int]]] = []
 
 
+def uneven_streams() -> Streams:
+    """A few positions count a hundred times what the others do, and many not at all."""
+    streams = wave_streams()
+    random = np.random.default_rng(0)
+    weights = random.choice([0.0, 1.0, 100.0], len(streams.inputs), p=[0.5, 0.45, 0.05]).astype(np.float32)
+    return replace(streams, targets=np.roll(streams.inputs, -1, 0), shift=0, weights=weights)
+
+
 def ranks(folder: Path) -> int:
     """Under torchrun: whole runs, then one that only the first rank was asked to stop, then its continuation."""
     rank = int(os.environ["RANK"])
@@ -93,6 +106,15 @@ def ranks(folder: Path) -> int:
     model = small_gru(seed=rank)
     fit(model, wave_streams(), Recording(), RULE, T, SETTINGS, checkpoint=folder / "stopped", resume=True)
     found["resumed"] = _numbers(model)
+    model = small_gru(seed=rank)
+    losses = fit(model, uneven_streams(), Regression(), Zero(), T, SETTINGS)
+    found["uneven"] = {"losses": losses, "weights": _numbers(model)}
+    measured = [on_first_rank(lambda: rank + 5)]
+    try:
+        on_first_rank(functools.partial(int, "seven"))
+    except (ValueError, OutlastError) as error:
+        measured.append(f"{type(error).__name__}: {error}")
+    found["measured"] = measured
     (folder / f"rank{rank}.json").write_text(json.dumps(found))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -293,3 +293,16 @@ def test_two_ranks(tmp_path):
     assert first["stopped"].startswith("stopped at step 7 of 40")
     assert second["stopped"].startswith("stopped at step 7 of 40")
     assert first["resumed"] == second["resumed"] == first["carry"]["weights"]
+
+    # One rank with all rows weighs every position alike, and so do two.
+    assert first["uneven"] == second["uneven"]
+    model = small_gru()
+    losses = fit(model, runs.uneven_streams(), Regression(), Zero(), T, replace(runs.SETTINGS, batch_size=8))
+    assert [loss for _, loss in losses] == pytest.approx([loss for _, loss in first["uneven"]["losses"]], rel=1e-4)
+    for name, value in model.state_dict().items():
+        assert value.flatten().tolist() == pytest.approx(first["uneven"]["weights"][name], rel=1e-2, abs=1e-4)
+
+    assert first["measured"] == [5, "ValueError: invalid literal for int() with base 10: 'seven'"]
+    assert second["measured"] == [
+        5, "OutlastError: the first rank stopped: invalid literal for int() with base 10: 'seven'",
+    ]  # fmt: skip

@@ -31,16 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
             raise unknown_name("verb", name, VERBS)
         options = parse(VERBS[name], rest)
         tune_allocator()
-        from outlast.cli import verbs  # loads torch, which no help and no misspelt option has to wait for
+        from outlast.cli import several, verbs  # loads torch, which no help and no misspelt option has to wait for
 
         flush_denormals()
 
-        return getattr(verbs, f"run_{name}")(options)
+        return several.on_ranks(name, getattr(verbs, f"run_{name}"), options)
     except (Interrupted, KeyboardInterrupt) as stop:
         print(str(stop) or "stopped", file=sys.stderr)
         return 130
     except OutlastError as error:
-        print(error, file=sys.stderr)
+        beside = int(
+            os.environ.get("RANK", "0")
+        )  # the first of several ranks speaks for all, but not of others' faults
+        print(f"rank {beside}: {error}" if beside else error, file=sys.stderr)
         return 2
     except Exception:
         traceback.print_exc()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 import typing
@@ -34,6 +35,7 @@ from outlast.evaluation.measures import Measure, measure
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention
 from outlast.model import InputSpec, Recurrent
+from outlast.parallel import ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command
 from outlast.streams import Split, Streams, open_streams, split
@@ -50,6 +52,8 @@ def device(options: Machine) -> torch.device:
     name = options.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and ranks() > 1:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each rank has a card of its own
     kind = name.partition(":")[0]
     if kind not in ("cpu", "cuda", "mps", "xpu"):
         raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps", "xpu"))

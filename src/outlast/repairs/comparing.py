@@ -19,7 +19,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.plan import Dosed, picked, plan, points_of
-from outlast.repairs.repairing import both, nothing_to_do, workers
+from outlast.repairs.repairing import both, nothing_to_do, with_ranks, workers
 from outlast.repairs.saving import NOTHING, save_models
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, CompareRow, Comparison
@@ -85,6 +85,7 @@ def compare(
     todo = plan(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
+    todo = with_ranks(todo)
     jobs = workers(todo, jobs)
     names = _distinct([rule.label for rule in interventions])
     seen, before = both(todo, jobs)

@@ -18,6 +18,7 @@ from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, us
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
+from outlast.parallel import on_first_rank, ranks
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import benefit, best_reset, refusal, short_context, short_differences, short_level
 from outlast.repairs.dose import with_dose
@@ -53,7 +54,10 @@ class Dosed:
 
 @dataclass(frozen=True)
 class Plan:
-    """See the module; `validation` holds the streams that choices are made on, warmed up to the ages of the test."""
+    """See the module; `validation` holds the streams that choices are made on, warmed up to the ages of the test.
+
+    `together`: all ranks follow this plan, so the first one measures for all of them.
+    """
 
     base: Recurrent
     data: Split
@@ -66,6 +70,7 @@ class Plan:
     repairing: RepairSettings
     guards: Mapping[str, Streams] = field(default_factory=dict)
     progress: WorkDone | None = None
+    together: bool = False
 
     @property
     def main(self) -> Measure:
@@ -82,7 +87,8 @@ class Plan:
         settings = replace(self.measuring, ends_only=ends_only)
         if isinstance(streams, Streams) and streams is not self.validation:
             settings = replace(settings, max_length=None)
-        return evaluate(
+        measure = functools.partial(
+            evaluate,
             model,
             streams,
             train_context=self.train_context,
@@ -92,6 +98,7 @@ class Plan:
             name=name,
             progress=lambda share: self.say(f"measure {name}", share),
         )
+        return on_first_rank(measure) if self.together else measure()
 
     def guards_before(self) -> dict[str, Evaluation]:
         """The base on every guard."""
@@ -116,7 +123,7 @@ class Plan:
             progress=lambda step, steps, loss, left: self.say(f"train {rule.label}", step / steps, loss),
             stop=stop,
         )
-        record = {"objective": self.objective.name, "losses": losses, **asdict(self.training)}
+        record = {"objective": self.objective.name, "losses": losses, "ranks": ranks(), **asdict(self.training)}
         return Trained(model, rule.label, rule.describe(), json.loads(json.dumps(record)), rule.handed_on_after)
 
     def held_against(self, base: Evaluation) -> Validation:

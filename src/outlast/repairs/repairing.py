@@ -6,7 +6,7 @@ import copy
 import functools
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
 from outlast.model import Recurrent, device_of
-from outlast.parallel import side_by_side
+from outlast.parallel import ranks, side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import nothing_to_repair
 from outlast.repairs.plan import Plan, Trained, picked, plan, points_of
 from outlast.repairs.settings import RepairSettings
 from outlast.results import Evaluation, Refusal, Repair
 from outlast.streams import Split, Streams
-from outlast.training import TrainSettings
+from outlast.training import TrainSettings, join_ranks
 from outlast.training.objectives import Objective
 
 
@@ -90,6 +90,7 @@ def repair(
     todo = plan(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
+    todo = with_ranks(todo)
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen):
         return Repaired(todo.base, todo.untouched(intervention.describe(), before, nothing))
@@ -159,6 +160,11 @@ def _concluded(
     return Repaired(model, judged, control[0] if control else None)
 
 
+def with_ranks(todo: Plan) -> Plan:
+    """The plan that all ranks follow together, where there are several."""
+    return replace(todo, together=join_ranks(todo.base) is not None)
+
+
 def both(todo: Plan, jobs: int) -> tuple[Evaluation, Evaluation]:
     """The base on validation streams, and on test streams under the reset periods that are best on validation."""
     streams = {"base on validation": todo.validation, "base": todo.data}
@@ -178,8 +184,10 @@ def nothing_to_do(todo: Plan, seen: Evaluation) -> Refusal | None:
 
 
 def workers(todo: Plan, jobs: int) -> int:
-    """How many trainings may go side by side: dropout draws from the one global generator."""
-    return jobs if jobs > 1 and not draws(todo.base, todo.data.train) else 1
+    """How many trainings may go side by side: dropout draws from the one global generator, and ranks have to meet in
+    one order.
+    """
+    return jobs if jobs > 1 and ranks() == 1 and not draws(todo.base, todo.data.train) else 1
 
 
 def draws(model: Recurrent, streams: Streams) -> bool:

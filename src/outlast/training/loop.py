@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import InitProcessGroupKwargs
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -30,9 +31,11 @@ from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
 from outlast.interventions import Carried, Intervention
 from outlast.model import Recurrent, device_of
+from outlast.parallel import rank as this_rank
+from outlast.parallel import ranks
 from outlast.randomness import generator, hash_integers
 from outlast.results import write_atomically
-from outlast.state import leaves, rebuild
+from outlast.state import State, leaves, rebuild
 from outlast.streams import Places, Sampler, Streams, weighted_mean
 from outlast.training.objectives import Objective
 
@@ -41,7 +44,8 @@ Progress = Callable[[int, int, float, float], None]
 
 PRECISIONS = ("no", "bf16")
 
-_SETTING_UP = threading.Lock()
+_PATIENCE = timedelta(days=7)
+"""How long ranks wait for the first one, which measures alone."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class TrainSettings:
         clip: the largest gradient norm; infinite: never clipped.
         seed: of everything random.
         checkpoint_every: steps between checkpoints where a folder is given.
-        precision: ``no`` or ``bf16`` (autocast through Accelerate).
+        precision: ``no`` or ``bf16`` (autocast).
     """
 
     steps: int = 400
@@ -127,9 +131,8 @@ def fit(
         Interrupted: Ctrl-C; the checkpoint holds everything.
         InputError: a checkpoint that does not fit.
     """
-    accelerator = _accelerator(model, settings.precision)
-    rank, world = accelerator.process_index, accelerator.num_processes
-    device = device_of(model) if world == 1 else accelerator.device
+    accelerator, rank, world = join_ranks(model), this_rank(), ranks()
+    device = accelerator.device if accelerator else device_of(model)
     rule = intervention.prepared(model, streams, train_context, seed=settings.seed)
     sampler = Sampler(streams, train_context, settings.batch_size, settings.seed, rule.continues, rank, world)
     optimizer = torch.optim.AdamW(
@@ -154,14 +157,17 @@ def fit(
 
     first, places, losses, recent = 0, None, [], []
     with (
-        _wrapped(accelerator, model, optimizer, placed=world > 1) as (wrapped, optimizer),
+        _ending_in_evaluation(model),
         _asked_to_stop(stop or threading.Event()) as asked,
         torch.random.fork_rng([device] if device.type == "cuda" else []),
     ):
+        wrapped = model
+        if accelerator:
+            wrapped, optimizer = accelerator.prepare(model, optimizer)
         carried = rule.initial(model, settings.batch_size)
         if resume and checkpoint is not None and _pointer(checkpoint, rank).exists():
             first, places, carried, losses, recent = _restore(checkpoint, rank, made_of, model, optimizer, carried)
-        if world > 1:
+        if accelerator:
             _same_step(accelerator, first)
         model.train()
         aside = torch.from_numpy(rule.set_aside(settings.batch_size))
@@ -173,13 +179,17 @@ def fit(
             # Anew each step, because a model may learn where it starts.
             carried = Carried(model.initial_state(settings.batch_size), carried.last)
             start = rule.start(carried, batch, generator(settings.seed, "start", step, rank))
-            outputs, final = wrapped(batch.inputs, start)
-            loss = weighted_mean(objective.per_position(outputs, batch), batch.weights)
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(wrapped.parameters(), settings.clip)
-            if not math.isfinite(value := loss.item()) or (norm is not None and not math.isfinite(float(norm))):
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                outputs, final = wrapped(batch.inputs, start)
+            if settings.precision == "bf16":
+                outputs, final = _in_float32(outputs), _in_float32(final)
+            losses_here = objective.per_position(outputs, batch)
+            loss, value = _mean_over_ranks(accelerator, losses_here, batch.weights)
+            loss.backward()
+            norm = float(torch.nn.utils.clip_grad_norm_(wrapped.parameters(), settings.clip))
+            if not math.isfinite(value) or not math.isfinite(norm):
                 raise TrainingDiverged(
-                    f"given: loss {value} and gradient norm {float(norm or 0.0)} at step {step}\n"
+                    f"given: loss {value} and gradient norm {norm} at step {step}\n"
                     "expected: finite numbers\n"
                     "what to do: lower --learning-rate, or check the inputs for extreme values"
                 )
@@ -209,48 +219,53 @@ def fit(
     return losses
 
 
-def _accelerator(model: Recurrent, precision: str) -> Accelerator:
-    """An Accelerator for the model's device.
+def join_ranks(model: Recurrent) -> Accelerator | None:
+    """What ranks talk through, on the model's kind of device; None where this process is alone.
 
-    Accelerate keeps one state for the whole process and refuses another precision or device afterwards, so it is told
-    to forget where they differ. Threads that train side by side must not fill that state at the same time.
+    Alone there is nothing for Accelerate to do, and it would hold the whole process to one device.
     """
+    if ranks() == 1:
+        return None
+    waiting = InitProcessGroupKwargs(timeout=_PATIENCE)
     on_cpu = device_of(model).type == "cpu"
-    with _SETTING_UP:
-        now = (AcceleratorState._shared_state.get("_mixed_precision"), PartialState._shared_state.get("_cpu"))
-        if now[0] not in (None, precision) or now[1] not in (None, on_cpu):
-            AcceleratorState._reset_state(reset_partial_state=True)
-        return Accelerator(cpu=on_cpu, mixed_precision=precision)
+    return Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
 
 
 @contextlib.contextmanager
-def _wrapped(
-    accelerator: Accelerator, model: Recurrent, optimizer: torch.optim.Optimizer, *, placed: bool
-) -> Iterator[tuple[Any, Any]]:
-    """Model and optimiser as Accelerate wraps them; afterwards the model is as it was, in evaluation mode.
-
-    Accelerate leaves its mark on the model itself: a forward under autocast, and a note that keeps it from being
-    wrapped again. Copies of the model, and measurements of it, would inherit both.
-
-    Args:
-        placed: whether Accelerate chooses the device (one for each rank).
-    """
-    names = ("forward", "_original_forward", "_is_accelerate_prepared")
-    before = {name: vars(model).pop(name) for name in names if name in vars(model)}
-    if "forward" in before:
-        vars(model)["forward"] = before["forward"]
+def _ending_in_evaluation(model: Recurrent) -> Iterator[None]:
     try:
-        yield accelerator.prepare(model, optimizer, device_placement=[placed, placed])
+        yield
     finally:
-        for name in names:
-            vars(model).pop(name, None)
-        vars(model).update(before)
         model.eval()
 
 
-def _any_rank(accelerator: Accelerator, asked: bool) -> bool:
+def _mean_over_ranks(
+    accelerator: Accelerator | None, losses: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, float]:
+    """What to minimise here so that all ranks minimise the weighted mean over all their positions, and that mean.
+
+    Gradients are averaged over ranks. A mean of the ranks' own means would give a position the more say the fewer count
+    beside it.
+
+    Args:
+        losses, weights: (B, T) of this rank.
+    """
+    if accelerator is None:
+        loss = weighted_mean(losses, weights)
+        return loss, loss.item()
+    total: Any = accelerator.reduce(weights.sum(), "sum")
+    loss = (losses * weights).sum() * (accelerator.num_processes / total.clamp_min(1e-12))
+    mean: Any = accelerator.reduce(loss.detach(), "mean")
+    return loss, mean.item()
+
+
+def _in_float32(tree: State) -> State:
+    return rebuild(tree, [each.float() if each.dtype == torch.bfloat16 else each for each in leaves(tree)])
+
+
+def _any_rank(accelerator: Accelerator | None, asked: bool) -> bool:
     """Whether any rank was asked to stop: all stop after the same step, or those that go on would wait for ever."""
-    if accelerator.num_processes == 1:
+    if accelerator is None:
         return asked
     if asked:
         accelerator.set_trigger()

@@ -1,0 +1,58 @@
+"""One command on several ranks (torchrun, Accelerate): all of them train, the first one measures, writes and speaks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from outlast.errors import InputError
+from outlast.parallel import rank, ranks
+
+TRAINING = ("train", "repair", "compare")
+_ONE_AFTER_ANOTHER = ("quickstart", "recipe")
+
+
+def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
+    """Run a verb as it is meant for this rank; alone, just run it.
+
+    Raises:
+        InputError: a verb that goes by what lies in its folder, which ranks would see at different moments.
+    """
+    if ranks() == 1:
+        return verb(options)
+    if name in _ONE_AFTER_ANOTHER:
+        raise InputError(
+            f"outlast {name} on {ranks()} ranks",
+            f"{', '.join(TRAINING)} on several ranks, all else on one",
+            f"run outlast {name} without torchrun; it has jobs that run side by side",
+        )
+    try:
+        if rank() == 0:
+            return verb(options)
+        return _beside_the_first(verb, options) if name in TRAINING else 0
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _beside_the_first(verb: Callable[[Any], int], options: Any) -> int:
+    """Run a verb without a word, in a folder that goes away; only checkpoints go to where the first rank has its own."""
+    kept = options.out.resolve() / "checkpoint"
+    made = not kept.exists()
+    with tempfile.TemporaryDirectory() as aside:
+        kept.mkdir(parents=True, exist_ok=True)
+        (Path(aside) / "checkpoint").symlink_to(kept)
+        options.out = Path(aside)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                return verb(options)
+        finally:
+            for folder in (kept, kept.parent) if made else ():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # which only an empty folder lets happen
