@@ -26,7 +26,9 @@ def example(title: str) -> dict[str, Any]:
 
 
 def test_the_family_keeps_the_contract(monkeypatch):
-    monkeypatch.setitem(families.FAMILIES, "diagonal", example("A family")["DiagonalSettings"])
+    settings = example("A family")["DiagonalSettings"]
+    for table in (families.RECURRENT, families.FAMILIES):  # the second is made from the first
+        monkeypatch.setitem(table, "diagonal", settings)
     model = families.build("diagonal", inputs=InputSpec("features", 3), outputs=2, width=8)
     report = check(model)
     assert report.passed, [point for point in report.checks if point.passed is False]

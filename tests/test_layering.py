@@ -52,12 +52,11 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imported(tree: ast.Module, inside: tuple[str, ...], modules: set[str]) -> Iterator[tuple[int, str]]:
-    """Line and room of every import of the package, wherever in the file it stands.
+def dotted(tree: ast.Module, inside: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything of the package that is imported, wherever in the file that stands.
 
     Args:
         inside: the package that the file lies in, below `outlast`, for relative imports.
-        modules: names of modules and packages directly below `outlast`.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -68,12 +67,20 @@ def imported(tree: ast.Module, inside: tuple[str, ...], modules: set[str]) -> It
             above = ["outlast", *inside][: len(inside) + 2 - node.level] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
             names = [f"{base}.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "outlast":
-                # A public name taken from the package itself brings the whole package in.
-                known = len(parts) > 1 and parts[1] in modules
-                yield node.lineno, parts[1] if known else "__init__"
+        yield from ((node.lineno, name) for name in names if name.split(".")[0] == "outlast")
+
+
+def imported(tree: ast.Module, inside: tuple[str, ...], modules: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and room of every import of the package.
+
+    Args:
+        inside: the package that the file lies in, below `outlast`, for relative imports.
+        modules: names of modules and packages directly below `outlast`.
+    """
+    for line, name in dotted(tree, inside):
+        # A public name taken from the package itself brings the whole package in.
+        parts = name.split(".")
+        yield line, parts[1] if len(parts) > 1 and parts[1] in modules else "__init__"
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -105,6 +112,106 @@ def test_rooms_that_are_side_by_side_do_not_import_each_other_in_circles():
         if room_of(path) != name and LEVELS[room_of(path)] == LEVELS[name]
     }
     assert not [pair for pair in itertools.combinations(sorted(edges), 2) if pair[0] == pair[1][::-1]]
+
+
+def name_of(path: Path) -> str:
+    """A module by its name below the package: ``streams.tables``; a package by its own: ``streams``, the top ``""``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules_imported(tree: ast.Module, inside: tuple[str, ...], names: set[str]) -> set[str]:
+    """Every module that is imported, wherever in the file that stands, as `name_of` names it.
+
+    A package that is only on the way to a module of its own does not count.
+
+    Args:
+        inside: the package that the file lies in, below `outlast`, for relative imports.
+        names: of all modules.
+    """
+    found = set()
+    for _, name in dotted(tree, inside):
+        parts = name.split(".")[1:]
+        while ".".join(parts) not in names:
+            parts = parts[:-1]
+        found.add(".".join(parts))
+    return found
+
+
+def circle(edges: dict[str, set[str]]) -> list[str]:
+    """One circle of modules that import each other, if there is any: the first is named again at its end."""
+    done: set[str] = set()
+
+    def follow(way: list[str]) -> list[str]:
+        for name in sorted(edges[way[-1]]):
+            if name in way:
+                return [*way[way.index(name) :], name]
+            if name not in done and (found := follow([*way, name])):
+                return found
+        done.add(way[-1])
+        return []
+
+    return next((found for name in sorted(edges) if name not in done and (found := follow([name]))), [])
+
+
+def test_no_module_imports_in_a_circle():
+    """Also not inside functions, and not for type checking: each of two modules could not be read without the other.
+
+    A package imports its modules; a module that imports its own package closes a circle.
+    """
+    names = {name_of(path) for path in FILES}
+    edges = {}
+    for path in FILES:
+        inside = path.relative_to(PACKAGE).parent.parts
+        edges[name_of(path)] = modules_imported(ast.parse(path.read_text(encoding="utf-8")), inside, names)
+    assert circle(edges) == []
+    own = [name for name, found in edges.items() if "." in name and name.rpartition(".")[0] in found]
+    assert own == []
+
+
+@pytest.mark.parametrize(
+    ("edges", "found"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"a"}}, ["a", "b", "a"]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}, ["b", "c", "d", "b"]),
+        ({"a": {"a"}}, ["a", "a"]),
+    ],
+)
+def test_every_circle_is_found(edges, found):
+    """The test itself."""
+    assert circle(edges) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "found"),
+    [
+        ("from outlast.streams.tables import from_table", ("streams",), {"streams.tables"}),
+        ("from outlast.streams import tables", ("streams",), {"streams.tables"}),
+        ("from outlast.streams import Streams", ("streams",), {"streams"}),
+        ("from . import Streams, tables", ("streams",), {"streams", "streams.tables"}),
+        ("if TYPE_CHECKING:\n    from outlast import families", ("families",), {"families"}),
+        ("def f():\n    import outlast.streams.tables as t", (), {"streams.tables"}),
+        ("import outlast\nimport numpy", (), {""}),
+    ],
+)
+def test_what_a_file_imports_is_told_by_module(text, inside, found):
+    """The test itself."""
+    assert modules_imported(ast.parse(text), inside, {"", "families", "streams", "streams.tables"}) == found
+
+
+def test_modules_of_the_top_floor_serve_several_rooms():
+    """What a single room uses lies in that room. The surface itself (the public names, the command) has no users."""
+    users: dict[str, set[str]] = {path.stem: set() for path in FILES if path.parent == PACKAGE}
+    for path in FILES:
+        for _, name in imported(
+            ast.parse(path.read_text(encoding="utf-8")), path.relative_to(PACKAGE).parent.parts, MODULES
+        ):
+            if name in users and name != room_of(path):
+                users[name].add(room_of(path))
+    surface = {"public", "__init__", "__main__"}
+    assert {name: rooms for name, rooms in users.items() if len(rooms) < 2 and name not in surface} == {}
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
 
 
 def _beside_the_first(verb: Callable[[Any], int], options: Any) -> int:
-    """Run a verb without a word, in a folder that goes away; only checkpoints go to where the first rank has its own."""
+    """Run a verb without a word, in a folder that goes away; only checkpoints go where the first rank has its own."""
     kept = options.out.resolve() / "checkpoint"
     made = not kept.exists()
     with tempfile.TemporaryDirectory() as aside:

@@ -1,6 +1,6 @@
 """Measuring: the age curve, the position curve, resets, guesses and the verdict."""
 
-from outlast.evaluation import (
+from outlast.evaluation.evaluating import (
     EvalSettings,
     Periods,
     best_periods,

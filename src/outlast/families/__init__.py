@@ -1,4 +1,4 @@
-"""The built-in families of models, by name. A new family is one new file and one line here."""
+"""The built-in families of models, by name. A new family is one new file and one line in `recurrent`."""
 
 from __future__ import annotations
 
@@ -9,34 +9,13 @@ from typing import Any
 import torch
 
 from outlast.errors import InputError, unknown_name
-from outlast.families.gated_deltanet import GatedDeltaNetSettings
-from outlast.families.gla import GLASettings
-from outlast.families.gru import GRUSettings
 from outlast.families.hybrid import HybridSettings
-from outlast.families.lstm import LSTMSettings
-from outlast.families.mamba import MambaSettings
-from outlast.families.mamba2 import Mamba2Settings
-from outlast.families.mlstm import MLSTMSettings
-from outlast.families.retnet import RetNetSettings
-from outlast.families.rglru import RGLRUSettings
-from outlast.families.rwkv6 import RWKV6Settings
+from outlast.families.recurrent import RECURRENT
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
 from outlast.randomness import DrawingFrom
 
-FAMILIES: dict[str, type[Settings]] = {
-    "gated_deltanet": GatedDeltaNetSettings,
-    "gla": GLASettings,
-    "gru": GRUSettings,
-    "hybrid": HybridSettings,
-    "lstm": LSTMSettings,
-    "mamba": MambaSettings,
-    "mamba2": Mamba2Settings,
-    "mlstm": MLSTMSettings,
-    "retnet": RetNetSettings,
-    "rglru": RGLRUSettings,
-    "rwkv6": RWKV6Settings,
-}
+FAMILIES: dict[str, type[Settings]] = dict(sorted({**RECURRENT, "hybrid": HybridSettings}.items()))
 
 
 def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **settings: Any) -> Shell:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from outlast import families
 from outlast.errors import InputError, unknown_name
 from outlast.families.attention import SlidingAttention
+from outlast.families.recurrent import RECURRENT
 from outlast.families.shell import Mixer, Settings, require
 
 
@@ -48,11 +48,10 @@ class HybridSettings(Settings):
         Raises:
             InputError: an unknown family, hybrids in hybrids, or settings that the family does not have.
         """
-        known = {name for name in families.FAMILIES if name != "hybrid"}
-        if self.recurrent not in known:
-            raise unknown_name("family", self.recurrent, known)
+        if self.recurrent not in RECURRENT:
+            raise unknown_name("family", self.recurrent, RECURRENT)
         try:
-            return families.FAMILIES[self.recurrent](
+            return RECURRENT[self.recurrent](
                 width=self.width, layers=self.layers, residual=True, **self.recurrent_settings
             )
         except TypeError as error:

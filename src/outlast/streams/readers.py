@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams.files import check_intact, existing, open_array
-
-if TYPE_CHECKING:
-    from outlast.streams.streams import Streams
+from outlast.streams.layout import Made
 
 _PIECE = 1 << 22
 """Elements checked at a time."""
@@ -25,7 +23,7 @@ MOST_TOKENS = 1 << 31
 """Token numbers lie below: no model has so many, and a wrong file (hashes, times) should not ask for such a one."""
 
 
-def from_tokens(cls: type[Streams], source: str | Path | np.ndarray, vocabulary: int | None = None) -> Streams:
+def from_tokens(cls: type[Made], source: str | Path | np.ndarray, vocabulary: int | None = None) -> Made:
     """Streams of tokens; the target is the next token.
 
     Args:
@@ -63,11 +61,11 @@ def from_tokens(cls: type[Streams], source: str | Path | np.ndarray, vocabulary:
 
 
 def from_arrays(
-    cls: type[Streams],
+    cls: type[Made],
     source: str | Path | np.ndarray,
     horizon: int = 1,
     targets: str | Path | np.ndarray | None = None,
-) -> Streams:
+) -> Made:
     """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
 
     Args:
@@ -117,7 +115,7 @@ def from_arrays(
     )
 
 
-def from_text(cls: type[Streams], path: str | Path) -> Streams:
+def from_text(cls: type[Made], path: str | Path) -> Made:
     """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
 
     Args:

@@ -1,9 +1,9 @@
-"""Streams: long independent sequences, kept as one flat array (often memory-mapped), and where each lies in it."""
+"""Streams: long independent sequences; what can be read from them, and how they are cut and split."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from outlast.errors import InputError
 from outlast.intervals import blocks_of
 from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
-from outlast.streams.clock import Clock
 from outlast.streams.files import check_intact
+from outlast.streams.layout import Layout
 from outlast.streams.places import located
 from outlast.streams.shares import (
     DEFAULT_SHARES,
@@ -33,60 +33,14 @@ _BY_STREAM = ("starts", "lengths", "before", "recording")
 """What has one value a stream."""
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no single truth value; `fingerprint` tells streams apart
-class Streams:
-    """S streams over a flat array of N positions.
-
-    Args:
-        inputs: (N,) integers (tokens) or (N, F) floats (features).
-        starts: (S,) int64, where each stream begins in `inputs`.
-        lengths: (S,) int64, its positions that have a target.
-        targets: (N,) integers (classes) or (N,)/(N, K) floats aligned with `inputs`; None with `shift` 0 means
-            there are none.
-        weights: (N,) floats, 0 where a position does not count; None: all count.
-        shift: where `targets` is None, the target at t is the input at t + shift.
-        horizon: positions ahead that a target looks; segments keep at least this gap.
-        classes: number of classes where targets are integers.
-        about: where the data came from and what was done to them; goes into every result.
-        labels: (N,) integers by name, by which losses are told apart (slices); below 0: in no slice. What the values
-            stand for is in ``about["label_names"][name]``, a list.
-        references: (N,) losses by name that some known predictor has at the same targets, in the unit of the first
-            measure; evaluations report the excess over them.
-        clock: when each of the N positions was; None: positions are told only.
-        before: (S,) int64, how many positions of the same recording lie before each stream and may be read to warm a
-            state up; None: none may.
-        recording: (S,) the number of the recording that each segment was cut from; None: nothing was cut.
-        warm_up: first positions of every stream that only warm the state up: evaluations read them and score none.
-    """
-
-    inputs: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
-    targets: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    shift: int = 0
-    horizon: int = 1
-    classes: int | None = None
-    about: dict[str, Any] = field(default_factory=dict)
-    labels: dict[str, np.ndarray] = field(default_factory=dict)
-    references: dict[str, np.ndarray] = field(default_factory=dict)
-    clock: Clock | None = None
-    before: np.ndarray | None = None
-    recording: np.ndarray | None = None
-    warm_up: int = 0
+@dataclass(frozen=True, eq=False)
+class Streams(Layout):
+    """S streams over flat arrays of N positions; the fields are those of `Layout`, and the class methods read files."""
 
     from_tokens = classmethod(readers.from_tokens)
     from_arrays = classmethod(readers.from_arrays)
     from_text = classmethod(readers.from_text)
     from_table = classmethod(tables.from_table)
-
-    def __post_init__(self) -> None:
-        if len(self.lengths) == 0 or int(np.min(self.lengths)) < 1:
-            raise InputError(
-                f"{len(self.lengths)} streams, the shortest of {min(self.lengths, default=0)} positions",
-                "at least one stream with at least one position that has a target",
-                "check that the file is not empty and that the horizon is shorter than the streams",
-            )
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +18,12 @@ from outlast.streams import columns
 from outlast.streams.clock import Clock, check_ascending, read_clock
 from outlast.streams.columns import TableFile
 from outlast.streams.files import existing
+from outlast.streams.layout import Made
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
-
-if TYPE_CHECKING:
-    from outlast.streams.streams import Streams
 
 
 def from_table(
-    cls: type[Streams],
+    cls: type[Made],
     path: str | Path,
     inputs: list[str] | None = None,
     target: str | None = None,
@@ -39,7 +37,7 @@ def from_table(
     missing: str = "drop",
     shares: Shares = DEFAULT_SHARES,
     seed: int = 0,
-) -> Streams:
+) -> Made:
     """Streams of features from a CSV or Parquet file; the target lies `horizon` rows ahead.
 
     Args:

@@ -17,9 +17,10 @@ from outlast.progress import WorkDone
 from outlast.repairs import compare
 from outlast.reporting import write_report
 from outlast.results import Command, Comparison, load_as, save_result
-from outlast.tasks import Task, task
+from outlast.tasks.builtin import task
 from outlast.tasks.pages import named_marks, put_figures
 from outlast.tasks.seeds_page import seeds_figures
+from outlast.tasks.task import Task
 from outlast.training import fit
 from outlast.training.objectives import objective
 

@@ -31,8 +31,9 @@ from outlast.repairs import RepairSettings, compare
 from outlast.reporting import write_report
 from outlast.results import Command, Comparison, load_as, load_result, save_result
 from outlast.streams import Split, Streams
-from outlast.tasks import Task, task
+from outlast.tasks.builtin import task
 from outlast.tasks.pages import comparisons_in
+from outlast.tasks.task import Task
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 

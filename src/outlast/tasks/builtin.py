@@ -1,0 +1,20 @@
+"""The built-in tasks, by name. A new task is one new file and one line here."""
+
+from __future__ import annotations
+
+from outlast.errors import unknown_name
+from outlast.tasks.air import AIR
+from outlast.tasks.power import POWER
+from outlast.tasks.recall import RECALL
+from outlast.tasks.regimes import REGIMES
+from outlast.tasks.speech import SPEECH
+from outlast.tasks.task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (POWER, AIR, RECALL, REGIMES, SPEECH)}
+
+
+def task(name: str) -> Task:
+    """The task with this name."""
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name]
