@@ -17,12 +17,14 @@ from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
 from outlast.diagnosis.causes.missed import Missed, missed
 from outlast.diagnosis.causes.numerics import Numerics, numerics
-from outlast.diagnosis.coverage import Views, coverage, doubling_bands, supports, training_states
+from outlast.diagnosis.coverage import coverage
 from outlast.diagnosis.forecast import checked, forecast, noise_of
 from outlast.diagnosis.gap import gap_to_error
-from outlast.diagnosis.pairs import Pairs, Scene, marks, pair_up
+from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands, marks, pair_up
 from outlast.diagnosis.remembrance import effective_remembrance
+from outlast.diagnosis.support import supports, training_states
 from outlast.diagnosis.trace import trace
+from outlast.diagnosis.views import Views
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.measures import Measure, default_measures, outputs_of

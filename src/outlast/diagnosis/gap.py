@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 
 from outlast.diagnosis.coverage import BEHAVIOUR, WHOLE, Support, doubling_bands
-from outlast.diagnosis.pairs import Pairs
+from outlast.diagnosis.pairs import Pairs, doubling_bands
+from outlast.diagnosis.support import Support
+from outlast.diagnosis.views import BEHAVIOUR, WHOLE
 from outlast.intervals import known_interval, known_means
 from outlast.results import Gap
 

@@ -107,6 +107,17 @@ def marks(train_context: int, length: int, most: int = MOST_MARKS) -> np.ndarray
     return np.unique(np.concatenate([np.arange(stride, last + 1, stride), doubling]).astype(np.int64))
 
 
+def doubling_bands(marks: np.ndarray, train_context: int) -> list[tuple[tuple[int, int], np.ndarray]]:
+    """[T·2^k, T·2^(k+1)) with the numbers of the marks inside, where there are any."""
+    bands, start = [], train_context
+    while start <= marks[-1]:
+        inside = np.flatnonzero((marks >= start) & (marks < 2 * start))
+        if len(inside):
+            bands.append(((start, 2 * start), inside))
+        start *= 2
+    return bands
+
+
 @torch.no_grad()
 def pair_up(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Sequence[int] = ()) -> Pairs:
     """Read every stream once, and a half training context before every mark once more.

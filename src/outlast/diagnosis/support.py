@@ -1,0 +1,104 @@
+"""The states that training passes through, and the region that they fill."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.stats import wasserstein_distance
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
+
+from outlast.diagnosis.reading import read_to
+from outlast.diagnosis.views import Views
+from outlast.randomness import hash_integers
+from outlast.streams import Streams
+from outlast.streams.places import draw_places
+
+NULL_RATE = 0.05
+NEIGHBOURS = 5
+
+_WINDOWS = 1536
+_AGES = 8
+_DIRECTIONS = 24
+
+
+@torch.no_grad()
+def training_states(views: Views, streams: Streams, train_context: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """What training windows pass through: one state a window, of an age drawn evenly from (0, T], by space (N, d).
+
+    Windows lie at random places of the training streams, in their order. The initial state itself is not among them:
+    it is one point, and every window starts from it.
+    """
+    rows = np.arange(_WINDOWS)
+    stream, position = draw_places(streams.lengths, train_context, seed, "coverage", rows, ordered=True)
+    steps = min(_AGES, train_context)
+    turn = (hash_integers(seed, "age", 0, rows) % np.uint64(steps)).astype(np.int64) + 1
+    age = np.maximum(1, turn * train_context // steps)
+    return views.look(read_to(views.model, streams, stream, position, position + age))
+
+
+class Support:
+    """The region that a sample of states fills: within a radius of its k-th nearest neighbour.
+
+    States are whitened with the sample's Ledoit–Wolf covariance first. The radius is the one that leaves the share
+    `NULL_RATE` of further states of the same kind outside.
+
+    Args:
+        states: (N, d) in the order in which they lie in the streams: of every six stretches one sets the radius, and
+            one is held out to see whether that holds.
+    """
+
+    def __init__(self, states: np.ndarray) -> None:
+        finite = np.isfinite(states).all(1)
+        stretch = np.arange(len(states)) * 24 // len(states) % 6
+        reference = states[finite & (stretch < 4)]
+        fit = LedoitWolf().fit(reference)
+        values, vectors = np.linalg.eigh(fit.covariance_)
+        keep = values > max(values[-1] * 1e-10, 1e-300)
+        self.whiten = vectors[:, keep] / np.sqrt(np.maximum(values[keep], 1e-300)) if keep.any() else vectors * 0
+        self.centre = fit.location_
+        self.size = len(reference)
+        self.neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(self.white(reference))
+        calibration = self.distance(states[stretch == 4])
+        self.calibration = len(calibration)
+        self.radius = float(np.quantile(calibration, 1 - NULL_RATE, method="higher"))
+        self.held_out = float(self.outside(states[stretch == 5]).mean())
+        self.spare = states[finite & (stretch >= 4)]
+        self.reference = reference
+        self.scale = np.where(reference.std(0) > 0, reference.std(0), 1.0)
+
+    def white(self, states: np.ndarray) -> np.ndarray:
+        return np.clip((states - self.centre) @ self.whiten, -1e12, 1e12)
+
+    def distance(self, states: np.ndarray) -> np.ndarray:
+        """(N,) distance to the k-th nearest training state; infinite for a state that is not finite."""
+        finite = np.isfinite(states).all(1)
+        found = np.full(len(states), np.inf)
+        if finite.any():
+            found[finite] = self.neighbours.kneighbors(self.white(states[finite]))[0][:, -1]
+        return found
+
+    def outside(self, states: np.ndarray) -> np.ndarray:
+        """(N,) whether each state lies where training has none."""
+        return self.distance(states) > self.radius
+
+    def wasserstein(self, states: np.ndarray, seed: int = 0) -> tuple[float, float]:
+        """Sliced Wasserstein distance to the training sample, in its standard deviations; and the same for held-out
+        training states, in a sample as large: what chance alone gives."""
+        states = states[np.isfinite(states).all(1)]
+        random = np.random.default_rng(seed)
+        slices = random.normal(size=(self.reference.shape[1], _DIRECTIONS))
+        slices /= np.linalg.norm(slices, axis=0)
+        known = (self.reference - self.centre) / self.scale @ slices
+        spare = self.spare[random.integers(0, len(self.spare), max(len(states), 2))]
+
+        def far(sample: np.ndarray) -> float:
+            moved = (sample - self.centre) / self.scale @ slices
+            return float(np.mean([wasserstein_distance(moved[:, j], known[:, j]) for j in range(_DIRECTIONS)]))
+
+        return (far(states) if len(states) else float("inf")), far(spare)
+
+
+def supports(trained: dict[str, np.ndarray], names: list[str]) -> dict[str, Support]:
+    """The training states' region in every space."""
+    return {name: Support(trained[name]) for name in names}
