@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from outlast.diagnosis.coverage import BEHAVIOUR, WHOLE, Support, doubling_bands
 from outlast.diagnosis.pairs import Pairs, doubling_bands
 from outlast.diagnosis.support import Support
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE

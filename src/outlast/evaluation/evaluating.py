@@ -18,18 +18,29 @@ import torch
 
 from outlast.errors import InputError
 from outlast.evaluation.divergence import agreement, apart_from_itself
-from outlast.evaluation.guesses import guesses
+from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure, default_measures
 from outlast.evaluation.memory import memory_needed
+from outlast.evaluation.oddities import (
+    constant_targets,
+    equal_losses,
+    identical_streams,
+    predictions,
+    uncounted_streams,
+    unequal_lengths,
+)
 from outlast.evaluation.passes import Passes, ShareDone
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.model import Recurrent, device_of
-from outlast.results import VERSION, AgeBand, Evaluation, Guess, Reset, plain
+from outlast.results import VERSION, AgeBand, Evaluation, Guess, Note, Reset, plain
 from outlast.results.curve import Curve
-from outlast.streams import MIN_STREAMS, Split, Streams
+from outlast.streams import MIN_STREAMS, Split, Streams, copies, joined
 from outlast.streams.fits import check_inputs
 from outlast.streams.reading import CHUNK
+
+MUCH_LONGER = 4
+"""A few streams this many times as long as most are worth cutting into segments: older ages are tested then."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,8 @@ def evaluate(
     """
     began = time.monotonic()
     settings = settings or EvalSettings()
-    streams, length = usable(data.test if isinstance(data, Split) else data, train_context, settings.max_length)
+    given = data.test if isinstance(data, Split) else data
+    streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()
     check_inputs(model.input_spec, streams)
@@ -126,10 +138,14 @@ def evaluate(
     run = Passes(model, streams, length, bands, targets, chosen, chunk, rows_at_once, progress, recovering)
     run.make(settings.jobs)
     kept = run.counted()
-    blocks = streams.take(kept).blocks
+    blocks, notes = _units(streams.take(kept), length)
     curves = {m.name: Curve(bands, run.losses(k)[:, kept], train_context, blocks) for k, m in enumerate(chosen)}
     main = chosen[0]
-    verdict, short = judge(curves[main.name], main, run.non_finite) if judged else (None, None)
+    notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
+    notes += _unused(given, streams, kept, length, asked=settings.max_length is not None)
+    if judged:
+        notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
+    verdict, short = judge(curves[main.name], main, notes) if judged else (None, None)
     rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
     about = {**streams.describe(), "length_used": length}
     if len(kept) < len(streams):
@@ -155,6 +171,7 @@ def evaluate(
         guesses=_guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {},
         recovery=run.recovery_bands(kept, blocks) if recovering else [],
         blocks=[] if blocks is None else blocks.tolist(),
+        notes=notes,
         outlast=VERSION,
     )
 
@@ -163,7 +180,8 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
     """The test streams to use and how many positions of each.
 
     Fewer than 8 streams are cut into segments; of many, those too short for a common length are left out. Streams that
-    are longer than that are read from their beginning, but for what only warms a state up.
+    are longer than that are read from their beginning, but for what only warms a state up. Where some are so much
+    longer that segments of theirs reach `MUCH_LONGER` times the common length, those segments are used instead.
     """
     longest = max_length or int(streams.lengths.max())
     if len(streams) < MIN_STREAMS:
@@ -173,7 +191,11 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
     lengths = np.sort(streams.lengths)[::-1]
     if len(lengths) >= MIN_STREAMS:
         # The common length: what at least three quarters of the streams, and never fewer than 8 of them, have.
-        longest = min(longest, int(lengths[max(MIN_STREAMS, round(0.75 * len(lengths))) - 1]))
+        common = int(lengths[max(MIN_STREAMS, round(0.75 * len(lengths))) - 1])
+        segment = min(longest, _segment_length(streams, train_context))
+        if segment >= MUCH_LONGER * common and _segments(streams, segment) >= MIN_STREAMS:
+            return streams.cut(segment), segment
+        longest = min(longest, common)
         streams = streams.take(np.flatnonzero(streams.lengths >= longest))
         # Of a warm-up the beginning is left out: what is scored lies behind it.
         late = min(streams.warm_up, int(streams.lengths.min()) - longest)
@@ -202,6 +224,47 @@ def _segment_length(streams: Streams, train_context: int) -> int:
         if length > 2 * train_context:
             break
     return length
+
+
+def _units(streams: Streams, length: int) -> tuple[np.ndarray | None, list[Note]]:
+    """Which streams are one unit of an interval, copies together as long as enough units are left; None: each is."""
+    blocks, same = streams.blocks, copies(streams, length)
+    distinct = len(np.unique(same))
+    if distinct == len(streams):
+        return blocks, []
+    joint = same if blocks is None else joined(same, blocks)
+    units = len(np.unique(joint))
+    return (joint if units >= MIN_STREAMS else blocks), [identical_streams(len(streams), distinct, units)]
+
+
+def _unused(given: Streams, streams: Streams, kept: np.ndarray, length: int, *, asked: bool) -> list[Note]:
+    """What is odd about which of the given streams were used, and how much of them.
+
+    Args:
+        streams: those that were read, `length` positions of each.
+        kept: numbers of those that have targets that count.
+        asked: whether that length was asked for.
+    """
+    found = []
+    left_out = int((given.lengths < length).sum())
+    longer = 0 if asked else int((streams.lengths >= MUCH_LONGER * length).sum())
+    if left_out or longer:
+        found.append(unequal_lengths(left_out, longer, len(given), length, int(given.lengths.max())))
+    if len(kept) < len(streams):
+        found.append(uncounted_streams(len(streams) - len(kept)))
+    return found
+
+
+def _alike(streams: Streams, targets: Targets, curve: Curve) -> list[Note]:
+    """Where all targets, or the losses of all streams, are the same."""
+    found = []
+    if streams.target_kind is not None:
+        counted = counted_targets(streams, targets, np.ones(len(streams), bool))
+        if bool((counted == counted[0]).all()):
+            found.append(constant_targets(streams.target_kind))
+    if bool((curve.losses == curve.losses[:, :1]).all()):
+        found.append(equal_losses(len(streams)))
+    return found
 
 
 def _band_rows(curve: Curve) -> list[AgeBand]:

@@ -35,7 +35,7 @@ def guesses(streams: Streams, targets: Targets, measure: Measure) -> dict[str, n
     if measure.constant is None:
         return {}
     chosen = every_other(len(streams), streams.blocks)
-    seen = [_counted(streams, targets, half) for half in (~chosen, chosen)]
+    seen = [counted_targets(streams, targets, half) for half in (~chosen, chosen)]
     classes = streams.classes or (0 if seen[0].is_floating_point() else int(torch.cat(seen).max()) + 1)
     best = torch.stack([measure.constant(each, classes) for each in seen])
 
@@ -53,7 +53,7 @@ def guesses(streams: Streams, targets: Targets, measure: Measure) -> dict[str, n
     return {name: losses for name, losses in found.items() if np.isfinite(losses).all()}
 
 
-def _counted(streams: Streams, targets: Targets, half: np.ndarray) -> Tensor:
+def counted_targets(streams: Streams, targets: Targets, half: np.ndarray) -> Tensor:
     """The targets that count of these streams, (N,) classes or (N, K) values."""
     rows, found = np.flatnonzero(half), []
     for first in targets.first[rows].T:

@@ -6,13 +6,14 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.oddities import Variation
 from outlast.evaluation.schedule import Targets, plan
 from outlast.evaluation.slices import SliceSums
 from outlast.intervals import mean_interval
@@ -35,8 +36,16 @@ RECOVERIES = 8
 ShareDone = Callable[[float], None]
 """Called with the share of the work that is done."""
 
-Sums = tuple[np.ndarray, np.ndarray, int]
-"""(measures, bands, streams) losses, (bands, streams) weights, and how many scored predictions were not finite."""
+
+class Sums(NamedTuple):
+    """What a pass leaves: losses (measures, bands, streams), weights (bands, streams), the weights of predictions that
+    were not finite (bands, streams), and how many of those there were, the ones between the targets among them.
+    """
+
+    losses: np.ndarray
+    weights: np.ndarray
+    lost: np.ndarray
+    non_finite: int
 
 
 class Passes:
@@ -72,7 +81,8 @@ class Passes:
         self.device, self.everyone = device_of(model), np.arange(len(streams))
         self.readings = plan(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
-        self.sums, self.counts, self.non_finite = self._nothing()
+        self.found = self._nothing()
+        self.inputs, self.outputs = Variation("every channel"), Variation("any channel")
         self.edges = _doublings(targets.size, length)
         self.position_sums = np.zeros((len(self.edges) - 1, len(streams)))
         self.position_counts = np.zeros_like(self.position_sums)
@@ -95,13 +105,17 @@ class Passes:
         side_by_side(jobs, [functools.partial(adding.run, number, each) for number, each in numbered])
 
     def _add(self, found: Sums) -> None:
-        self.sums += found[0]
-        self.counts += found[1]
-        self.non_finite += found[2]
+        was = self.found
+        self.found = Sums(
+            was.losses + found.losses,
+            was.weights + found.weights,
+            was.lost + found.lost,
+            was.non_finite + found.non_finite,
+        )
 
     def counted(self) -> np.ndarray:
         """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8."""
-        kept = np.flatnonzero(self.counts[-1] > 0)
+        kept = np.flatnonzero(self.found.weights[-1] > 0)
         if len(kept) < MIN_STREAMS:
             raise InputError(
                 f"{len(kept)} of {len(self.streams)} test streams with targets that count in their last "
@@ -113,7 +127,11 @@ class Passes:
 
     def losses(self, measure: int) -> np.ndarray:
         """(bands, streams) mean losses over the targets."""
-        return self.sums[measure] / np.maximum(self.counts, 1e-12)
+        return self.found.losses[measure] / np.maximum(self.found.weights, 1e-12)
+
+    def lost(self, kept: np.ndarray) -> np.ndarray:
+        """(bands,) share of the predictions of the streams `kept` that were not finite."""
+        return self.found.lost[:, kept].sum(1) / self.found.weights[:, kept].sum(1)
 
     def position_bins(self, kept: np.ndarray, blocks: np.ndarray | None) -> list[PositionBin]:
         """The position curve over the streams `kept`, where all of them have positions that count."""
@@ -153,9 +171,9 @@ class Passes:
             for piece in self._read(group, np.zeros_like(group), self.length, state, marks):
                 position, stop, batch, state = piece.begin, piece.end, piece.batch, piece.state
                 losses, lost = self._per_position(piece.outputs, batch)
-                found = (*found[:2], found[2] + int(lost.sum()))
+                found = found._replace(non_finite=found.non_finite + int(lost.sum()))
                 self._score_positions(group, position, losses[0], batch)
-                self._score_targets(found, group, position, losses, batch)
+                self._score_targets(found, group, position, losses, lost, batch)
                 if self.slices.wanted:
                     self.slices.add(group, losses[0], batch)
                 self._count((stop - position) * len(group))
@@ -190,7 +208,7 @@ class Passes:
         first = whole.offset[stretches]
         last = first + whole.size[stretches]
         band, stream = whole.band[stretches], whole.stream[readings][row]
-        sums, counts, missing = self._nothing()
+        sums, counts, not_finite, missing = self._nothing()
         length = whole.length[readings]
         for position, stop, batch, outputs, _ in self._read(whole.stream[readings], whole.begin[readings], length):
             scored = np.flatnonzero((first < stop) & (last > position))
@@ -201,13 +219,15 @@ class Passes:
                 place = band[scored], stream[scored]
                 for total, found in zip(sums, _between(losses * weights, *at), strict=True):
                     np.add.at(total, place, found)
-                np.add.at(counts, place, _between(weights[None].astype(np.float64), *at)[0])
+                weighed = np.stack([weights, weights * lost]).astype(np.float64)
+                for total, found in zip((counts, not_finite), _between(weighed, *at), strict=True):
+                    np.add.at(total, place, found)
                 missing += int(_between(lost[None].astype(np.int64), *at).sum())
             self._count(int((np.clip(length, position, stop) - position).sum()))
-        return sums, counts, missing
+        return Sums(sums, counts, not_finite, missing)
 
     def _nothing(self) -> Sums:
-        return np.zeros(self.shape), np.zeros(self.shape[1:]), 0
+        return Sums(np.zeros(self.shape), np.zeros(self.shape[1:]), np.zeros(self.shape[1:]), 0)
 
     @torch.no_grad()
     def _worst(self) -> torch.Tensor:
@@ -232,9 +252,10 @@ class Passes:
         a position that counts is such a one."""
         stacked = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
         finite = torch.isfinite(stacked)
-        for tensor in leaves(outputs):
-            if tensor.shape[:2] == stacked.shape[1:]:
-                finite = finite & torch.isfinite(tensor).view(*stacked.shape[1:], -1).all(-1)
+        predictions = [each for each in leaves(outputs) if each.shape[:2] == stacked.shape[1:]]
+        self.outputs.look(predictions)
+        for tensor in predictions:
+            finite = finite & torch.isfinite(tensor).view(*stacked.shape[1:], -1).all(-1)
         lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
         return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
 
@@ -246,7 +267,9 @@ class Passes:
         state: State | None = None,
         marks: Sequence[int] = (),
     ) -> Iterator[Piece]:
-        return read(self.model, self.streams, stream, begin, length, state, chunk=self.chunk, marks=marks)
+        for piece in read(self.model, self.streams, stream, begin, length, state, chunk=self.chunk, marks=marks):
+            self.inputs.look(leaves(piece.batch.inputs))
+            yield piece
 
     def _count(self, work: int) -> None:
         with self.counting:
@@ -260,7 +283,9 @@ class Passes:
         self.position_sums[bin_number, group] += (losses * weights).sum(1)
         self.position_counts[bin_number, group] += weights.sum(1)
 
-    def _score_targets(self, found: Sums, group: np.ndarray, position: int, losses: np.ndarray, batch: Batch) -> None:
+    def _score_targets(
+        self, found: Sums, group: np.ndarray, position: int, losses: np.ndarray, lost: np.ndarray, batch: Batch
+    ) -> None:
         offsets = position + np.arange(losses.shape[-1])
         begin, size = self.targets.begin, self.targets.size
         if offsets[-1] < begin:
@@ -268,8 +293,9 @@ class Passes:
         block = (offsets - begin) // size * size + begin
         chosen = (block[None, :, None] == self.targets.first[group][:, None, :]).any(-1) & (offsets >= begin)
         weights = batch.weights.cpu().numpy() * chosen
-        found[0][:, -1, group] += (losses * weights).sum(-1)
-        found[1][-1, group] += weights.sum(-1)
+        found.losses[:, -1, group] += (losses * weights).sum(-1)
+        found.weights[-1, group] += weights.sum(-1)
+        found.lost[-1, group] += (lost * weights).sum(-1)
 
     def _state_rows(self, collected: dict[int, Any]) -> list[StateRow]:
         paths, found = [part.path for part in self.model.state_parts()], []

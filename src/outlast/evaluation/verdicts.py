@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.oddities import breaking, withholding
 from outlast.intervals import Interval, streams_to_decide
-from outlast.results import Band, Curve, Short, Verdict
+from outlast.results import Band, Curve, Note, Short, Verdict
+from outlast.streams import MIN_STREAMS
 
 
 def short_of(curve: Curve) -> Short:
@@ -46,9 +50,10 @@ def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
     return [bands[i][1] for i in rows], curve.losses[rows]
 
 
-def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict, Short]:
+def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[Verdict, Short]:
     """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
+    - ``broken``: every prediction is the same, or most are no finite numbers at every age within the training context;
     - ``fails``: the excess is above the tolerance, and its interval above zero;
     - ``declines``: best at some age past the training context, and worse at the oldest than there by more than the
       tolerance, that interval above zero (the age is cross-fitted, and the interval simultaneous over the ages that
@@ -56,12 +61,12 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
     - ``generalises``: below the band just past the training context by more than the tolerance, that interval below
       zero, and the excess over short below zero too;
     - ``robust``: the upper end of the excess is within the tolerance;
-    - ``undecided``: none of these.
+    - ``undecided``: none of these, or what was odd does not allow the verdict that the figures alone would give.
 
     Args:
         curve: losses by age.
         measure: gives the tolerance.
-        non_finite: how many predictions were not a number; said in the reasons.
+        notes: what was odd.
     """
     short = short_of(curve)
     tolerance = measure.tolerated(short.loss)
@@ -74,9 +79,13 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
         f"{oldest.mean:+.4f} ({oldest.low:+.4f} to {oldest.high:+.4f}) against {short.loss:.4f} within the training "
         f"context; differences up to {tolerance:.4f} are tolerated"
     ]
-    if non_finite:
-        because.append(f"{non_finite} predictions were not finite numbers and were scored as very bad ones")
+    because += [note.said for note in notes if note.name == "not_finite"]
     from_age, best_age, needed = None, None, None
+    ends = oldest.mean, oldest.low, oldest.high
+    if broken := breaking(notes):
+        return Verdict(
+            "broken", None, curve.bands[-1], *ends, tolerance, [*(note.said for note in broken), because[0]]
+        ), short
     if oldest.mean > tolerance and oldest.low > 0:
         name = "fails"
         each = {i: curve.interval(excesses[i], len(old)) for i in old}
@@ -110,7 +119,9 @@ def judge(curve: Curve, measure: Measure, non_finite: int = 0) -> tuple[Verdict,
             f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "
             f"{oldest.n})"
         )
-    ends = oldest.mean, oldest.low, oldest.high
+    if name != "undecided" and (odd := withholding(notes, name, MIN_STREAMS)):
+        name, from_age, best_age = "undecided", None, None
+        because = list(dict.fromkeys([because[0], *(note.said for note in notes if note.name == "not_finite"), *odd]))
     return Verdict(name, from_age, curve.bands[-1], *ends, tolerance, because, needed, best_age), short
 
 

@@ -111,8 +111,20 @@ class Short:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something odd about the data or the predictions, which figures alone do not tell.
+
+    `said` is a clause in English; `facts` are the numbers in it, for another language.
+    """
+
+    name: str
+    said: str
+    facts: dict[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age tested.
+    """``broken``, ``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age.
 
     `streams_needed`: for ``undecided``, about how many streams would decide. `best_age`: for ``declines``, where past
     the training context the model is best.
@@ -136,7 +148,8 @@ class Evaluation(Result):
     """One model measured on one set of streams.
 
     `blocks` says of each stream which unit of the intervals it belongs to; empty: each is one of its own. `guesses` are
-    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs.
+    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs, and `notes`
+    what was odd.
     """
 
     model: dict[str, Any]
@@ -157,6 +170,7 @@ class Evaluation(Result):
     guesses: dict[str, Guess] = field(default_factory=dict)
     recovery: list[RecoveryBand] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     command: Command = field(default_factory=Command)
     kind: str = "evaluate"
     outlast: str = ""

@@ -68,7 +68,8 @@ class Refusal:
 
     Args:
         name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``reset_it_instead``,
-            ``plain_training_suffices`` or ``nothing_to_repair``.
+            ``plain_training_suffices`` or ``broken`` of a repaired model; ``nothing_to_repair`` or ``base_broken``
+            where nothing was done.
         because: what was seen, with its figures.
         also: names of what else would have refused it.
         every: the reset period that helps, where one does.
@@ -80,6 +81,11 @@ class Refusal:
     also: list[str] = field(default_factory=list)
     every: int | None = None
     guard: str | None = None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was done."""
+        return self.name in ("nothing_to_repair", "base_broken")
 
 
 @dataclass(frozen=True)

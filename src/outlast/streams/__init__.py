@@ -2,6 +2,7 @@
 
 from outlast.streams.batch import Batch, weighted_mean
 from outlast.streams.clock import Clock
+from outlast.streams.copies import copies, joined
 from outlast.streams.fetch import cache_folder, fetch_package_file
 from outlast.streams.opening import open_streams
 from outlast.streams.sampler import Places, Sampler
@@ -16,7 +17,9 @@ __all__ = [
     "Split",
     "Streams",
     "cache_folder",
+    "copies",
     "fetch_package_file",
+    "joined",
     "open_streams",
     "split",
     "weighted_mean",

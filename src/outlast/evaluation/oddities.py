@@ -1,0 +1,167 @@
+"""What is odd about data or predictions, so that figures say less than they seem to, and what verdicts make of it.
+
+Each note has a name, by which reports and verdicts know it:
+
+- ``constant_outputs``: every prediction is the same, though what is read is not;
+- ``not_finite``: predictions that are not finite numbers;
+- ``identical_streams``: streams that are copies of one another;
+- ``constant_targets``, ``constant_inputs``: there is nothing to predict, or nothing to read;
+- ``equal_losses``: the same loss on every stream, so that intervals have no width;
+- ``unequal_lengths``: streams too short to be used, or much longer than what could be used of them;
+- ``uncounted_streams``: streams without a target that counts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from outlast.results import Note
+
+MOST = 0.5
+"""A model is broken where at every age within its training context more of its predictions than this are not finite."""
+
+
+class Variation:
+    """Whether numbers differ anywhere in all that is looked at, by channel; what is not finite says nothing.
+
+    Args:
+        until: looking costs nothing once this has varied.
+    """
+
+    def __init__(self, until: Literal["every channel", "any channel"]) -> None:
+        self.until, self.seen, self.lock = until, False, threading.Lock()
+        self.first: list[torch.Tensor] = []
+        self.varied: list[torch.Tensor] = []
+
+    def look(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Tensors (B, T, …), as many and as wide each time."""
+        if self.seen:
+            return
+        rows = [tensor.detach().reshape(tensor.shape[0] * tensor.shape[1], -1) for tensor in tensors]
+        with self.lock:
+            if not self.first:
+                finite = torch.stack([torch.isfinite(each).all(1) for each in rows]).all(0)
+                if not bool(finite.any()):
+                    return
+                number = int(finite.int().argmax())
+                self.first = [each[number].clone() for each in rows]
+                self.varied = [torch.zeros_like(each, dtype=torch.bool) for each in self.first]
+            for each, first, varied in zip(rows, self.first, self.varied, strict=True):
+                varied |= ((each != first) & torch.isfinite(each)).any(0)
+            changed = torch.cat([each.cpu() for each in self.varied])
+            self.seen = bool(changed.all() if self.until == "every channel" else changed.any())
+
+    @property
+    def channels(self) -> int:
+        """How many there are; 0: nothing finite was seen."""
+        return sum(len(each) for each in self.varied)
+
+    @property
+    def constant(self) -> int:
+        """How many of them never varied."""
+        return sum(int((~each).sum()) for each in self.varied)
+
+
+def predictions(
+    inputs: Variation, outputs: Variation, non_finite: int, lost: np.ndarray, within: np.ndarray
+) -> list[Note]:
+    """What is odd about what was read and what was predicted.
+
+    Args:
+        non_finite: predictions that were not finite numbers, among all that were read.
+        lost: (bands,) their share, by age.
+        within: numbers of the bands within the training context.
+    """
+    found = []
+    if outputs.channels and outputs.constant == outputs.channels and inputs.constant < inputs.channels:
+        found.append(Note("constant_outputs", "every prediction is the same, whatever the model reads"))
+    if non_finite:
+        young = float(lost[within].min())
+        said = (
+            f"{non_finite} predictions were not finite numbers and were scored as very bad ones: {100 * young:.3g} % "
+            f"of those within the training context (at the ages with the fewest of them) and {100 * lost[-1]:.3g} % of "
+            "those at the oldest ages"
+        )
+        found.append(Note("not_finite", said, {"count": non_finite, "young": young, "oldest": float(lost[-1])}))
+    if inputs.constant:
+        all_of = inputs.constant == inputs.channels
+        what = (
+            "every input is the same: there is nothing to read"
+            if all_of
+            else (f"{inputs.constant} of {inputs.channels} inputs never vary")
+        )
+        found.append(Note("constant_inputs", what, {"constant": inputs.constant, "channels": inputs.channels}))
+    return found
+
+
+def identical_streams(streams: int, distinct: int, units: int) -> Note:
+    """Of `streams`, `distinct` differ; with copies taken together there are `units` of an interval."""
+    alike = f"only {distinct} of {streams} streams differ from one another"
+    said = f"{'the streams are identical' if distinct == 1 else alike}: a copy says nothing that the stream does not"
+    return Note("identical_streams", said, {"streams": streams, "distinct": distinct, "units": units})
+
+
+def constant_targets(kind: str) -> Note:
+    said = "every target is of one class" if kind == "classes" else "every target has the same value"
+    return Note("constant_targets", f"{said}: nothing has to be read to predict it", {"kind": kind})
+
+
+def equal_losses(streams: int) -> Note:
+    said = f"losses are the same on all {streams} streams: their intervals have no width"
+    return Note("equal_losses", said, {"streams": streams})
+
+
+def uncounted_streams(count: int) -> Note:
+    return Note("uncounted_streams", f"{count} streams have no target that counts, and were left out", {"count": count})
+
+
+def unequal_lengths(left_out: int, longer: int, streams: int, used: int, longest: int) -> Note:
+    """Of `streams`, `left_out` were too short for the `used` positions, and `longer` much longer than that."""
+    said = []
+    if left_out:
+        said.append(
+            f"{left_out} of {streams} streams are shorter than the {used} positions that were used, and left out"
+        )
+    if longer:
+        said.append(
+            f"{longer} of {streams} streams are much longer (up to {longest} positions) than the {used} that were "
+            "used, because an interval needs at least 8 streams or segments; older ages were not tested"
+        )
+    facts = {"left_out": left_out, "longer": longer, "streams": streams, "used": used, "longest": longest}
+    return Note("unequal_lengths", "; ".join(said), dict(facts))
+
+
+def breaking(notes: Sequence[Note]) -> list[Note]:
+    """Why a model is broken: it reads nothing, or most of its predictions are not finite at every trained age."""
+    return [
+        note
+        for note in notes
+        if note.name == "constant_outputs" or (note.name == "not_finite" and float(note.facts["young"]) > MOST)
+    ]
+
+
+def withholding(notes: Sequence[Note], verdict: str, least: int) -> list[str]:
+    """Why `verdict`, which the figures alone would give, is not given.
+
+    That age does harm may be seen where there is nothing to read or to predict; that it does none has then not been
+    shown.
+
+    Args:
+        least: units that an interval needs.
+    """
+    found, harmed = [], verdict in ("fails", "declines")
+    for note in notes:
+        few = note.name == "identical_streams" and int(note.facts["units"]) < least
+        empty = note.name == "constant_targets" or (
+            note.name == "constant_inputs" and note.facts["constant"] == note.facts["channels"]
+        )
+        # What was lost within the training context widens the tolerance, which is a share of the loss there.
+        lost = note.name == "not_finite" and float(note.facts["young"]) > 0
+        if few or (not harmed and (empty or lost)):
+            found.append(note.said)
+    return found
