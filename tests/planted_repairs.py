@@ -123,6 +123,47 @@ GUARDED: dict[str, Guarded] = {
 }
 
 
+def lost_at(skill: Skill, lost: int) -> Skill:
+    """The same, and no finite prediction at one age."""
+    return lambda age: torch.where(age == lost, float("nan"), skill(age))
+
+
+NEVER = always(float("nan"))
+"""No prediction is a finite number."""
+
+BROKEN: dict[str, More] = {
+    "no finite prediction before": More(NEVER, GOOD, NEVER, "base_broken", passes=None),
+    "always the same prediction before": More(always(0.0), GOOD, always(0.0), "base_broken", passes=None),
+    "no finite prediction afterwards": More(
+        FAILING,
+        NEVER,
+        FAILING,
+        "broken",
+        ("short_context_lost", "no_benefit", "stopped_reading", "plain_training_suffices"),
+    ),
+    "always the same prediction afterwards": More(
+        FAILING,
+        always(0.0),
+        FAILING,
+        "broken",
+        ("short_context_lost", "no_benefit", "stopped_reading", "plain_training_suffices"),
+    ),
+    # No age that decides sees it.
+    "one prediction that is not finite": More(FAILING, lost_at(GOOD, 300), FAILING, "broken"),
+    "not finite at old ages before, as a model that fails": More(
+        flat_from(FAILING, 16 * T, float("nan")), GOOD, FAILING, "accepted"
+    ),
+    "plain training breaks it": More(FAILING, GOOD, NEVER, "accepted"),
+}
+
+NOISY_AGE = More(FAILING, but(GOOD, 0, 1, 4.0), FAILING, "short_context_lost")
+"""Far surer of itself at age 0 than it can be: better there on average, by a tenth, and how much differs from
+stream to stream. Eight streams do not exclude that one age may have lost what it may not, so that the rules refuse it;
+64 exclude it.
+"""
+ENOUGH_FOR_NOISY_AGE = More(FAILING, NOISY_AGE.repaired, FAILING, "accepted")
+
+
 def forecast(age: Tensor) -> Tensor:
     """Worse than repeating the newest value, and the less so the more was read."""
     return -0.5 + 0.08 * torch.log2(age.clamp(1, T))

@@ -12,7 +12,7 @@ from frozen_repairs import Case, Skill, T
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import Recurrent
 from outlast.repairs import RepairSettings, judge
-from outlast.results import Repair
+from outlast.results import Repair, from_json, to_json
 from outlast.streams import Split, Streams
 from planted import Planted, coin_streams
 from planted_repairs import Elsewhere, Forecast, More, guard_streams, walking_streams
@@ -77,6 +77,29 @@ def check(case: More, result: Repair) -> None:
 @pytest.mark.parametrize("name", planted_repairs.REPAIRS)
 def test_planted_outcome(name):
     check(planted_repairs.REPAIRS[name], judged(planted_repairs.REPAIRS[name], planted_split()))
+
+
+@pytest.mark.parametrize("name", planted_repairs.BROKEN)
+def test_what_is_broken_is_neither_repaired_nor_accepted(name):
+    case = planted_repairs.BROKEN[name]
+    result = judged(case, planted_split())
+    check(case, result)
+    broken = case.outcome in ("broken", "base_broken")
+    assert (result.refused_because is not None) == broken
+    assert from_json(to_json(result)) == result
+
+
+@pytest.mark.parametrize(
+    ("case", "streams"), [(planted_repairs.NOISY_AGE, 8), (planted_repairs.ENOUGH_FOR_NOISY_AGE, 64)]
+)
+def test_an_age_that_is_better_on_average_but_noisy_needs_streams(case, streams):
+    result = judged(case, planted_split((8, 16, streams)))
+    check(case, result)
+    change = result.short_context
+    assert change.high < change.margin
+    if case.outcome != "accepted":
+        assert change.worst_band == (0, 1)
+        assert change.worst_difference < 0 < change.worst_margin < change.worst_high
 
 
 @pytest.mark.xfail(strict=True, reason="the rules say otherwise; see the cases")

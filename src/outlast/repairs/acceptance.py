@@ -110,6 +110,7 @@ def refusal(
         after: the repaired model on test streams, its resets at periods from validation.
     """
     found = [
+        *_broken(after),
         *_short_context_lost(short, measure, guards or {}),
         *_no_benefit(gain, measure),
         *_still_fails(after, measure),
@@ -130,6 +131,23 @@ def nothing_to_repair(validation: Evaluation) -> Refusal | None:
     if verdict is None or verdict.name not in ("robust", "generalises"):
         return None
     return Refusal("nothing_to_repair", [f"on validation streams the model is {verdict.name}", *verdict.because])
+
+
+def base_broken(*evaluations: Evaluation) -> Refusal | None:
+    """The refusal of a base that is broken on any of its streams: no other starts give it predictions."""
+    for each in evaluations:
+        if each.verdict is not None and each.verdict.name == "broken":
+            return Refusal("base_broken", each.verdict.because)
+    return None
+
+
+def _broken(after: Evaluation) -> list[Refusal]:
+    """One prediction that is not a finite number is one too many: those who deploy it cannot score it as a bad one."""
+    verdict = after.verdict
+    because = [note.said for note in after.notes if note.name == "not_finite"]
+    if verdict is not None and verdict.name == "broken":
+        because = verdict.because
+    return [Refusal("broken", because)] if because else []
 
 
 def _short_context_lost(short: ShortContext, measure: Measure, guards: Mapping[str, ShortContext]) -> list[Refusal]:

@@ -20,7 +20,7 @@ from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.plan import Dosed, picked, plan, points_of
 from outlast.repairs.repairing import both, nothing_to_do, with_ranks, workers
-from outlast.repairs.saving import NOTHING, save_models
+from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.streams import Split, Streams
@@ -45,7 +45,8 @@ class Compared:
         for row in self.result.rows:
             if row.name == self.result.picked:
                 return save_models(out, row.repair, self.models[row.name], self.control, made)
-        return NOTHING
+        nothing = self.result.refused_because
+        return UNTOUCHED[nothing.name if nothing else "nothing_to_repair"]
 
 
 def compare(
@@ -90,7 +91,7 @@ def compare(
     names = _distinct([rule.label for rule in interventions])
     seen, before = both(todo, jobs)
     before = replace(before, model={**before.model, "name": "base"})
-    if nothing := nothing_to_do(todo, seen):
+    if nothing := nothing_to_do(todo, seen, before):
         return Compared(None, Comparison(before, [], None, None, nothing, outlast=VERSION), {})
     guards_before, validation = todo.guards_before(), todo.held_against(seen)
 

@@ -25,7 +25,7 @@ from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair, ShortContext
-from outlast.streams import Split, Streams, split
+from outlast.streams import MIN_STREAMS, Split, Streams, copies, split
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
@@ -185,9 +185,8 @@ class Plan:
         if control is not None and alone is not None:
             its_short, its_gain = change(before.curve, alone.curve), benefit(before, alone)
             passes = refusal(its_short, its_gain, alone, self.main) is None
-            if passes and self.guards:
-                its_guards = guarded(control[0], alone.model["name"])
-                passes = refusal(its_short, its_gain, alone, self.main, its_guards) is None
+            # Guards are measured only where they decide, and can only be lost.
+            passes = passes and all(each.held for each in guarded(control[0], alone.model["name"]).values())
         return Repair(
             intervention=dosed.trained.described,
             steps=dosed.trained.record.get("steps", 0),
@@ -268,10 +267,14 @@ def plan(
         )
     training, repairing = training or TrainSettings(), repairing or RepairSettings()
     measuring = measuring or EvalSettings()
+    validation = _as_old_as(parts, train_context, measuring.max_length)
+    judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
+    for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in (guards or {}).items()}}.items():
+        _refuse_copies(name, *usable(streams, train_context, longest))
     return Plan(
         base=copy.deepcopy(model),
         data=parts,
-        validation=_as_old_as(parts, train_context, measuring.max_length),
+        validation=validation,
         train_context=train_context,
         objective=_anchored(wanted, model, parts.train, judged_by[0], repairing),
         measures=judged_by,
@@ -292,6 +295,21 @@ def _anchored(
         return goal
     kind = {"values": "squared", "embeddings": "cosine"}.get(outputs_of(train, main), "kl")
     return anchored(goal, model, kind, how.anchor, how.labels)
+
+
+def _refuse_copies(name: str, streams: Streams, length: int) -> None:
+    """Copies of a stream make intervals narrow that a repair is judged by.
+
+    Raises:
+        InputError: fewer than 8 of the streams differ from one another.
+    """
+    distinct = len(np.unique(copies(streams, length)))
+    if distinct < MIN_STREAMS:
+        raise InputError(
+            f"{len(streams)} {name} streams, of which {distinct if distinct > 1 else 'none'} differ from one another",
+            f"at least {MIN_STREAMS} that differ",
+            "give other recordings; a copy says nothing that the stream does not",
+        )
 
 
 def _as_old_as(parts: Split, train_context: int, max_length: int | None) -> Streams:

@@ -16,9 +16,10 @@ from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
 from outlast.model import Recurrent, device_of
+from outlast.objectives import Objective
 from outlast.parallel import ranks, side_by_side
 from outlast.progress import WorkDone
-from outlast.repairs.acceptance import nothing_to_repair
+from outlast.repairs.acceptance import base_broken, nothing_to_repair
 from outlast.repairs.plan import Plan, Trained, picked, plan, points_of
 from outlast.repairs.settings import RepairSettings
 from outlast.results import Evaluation, Refusal, Repair
@@ -31,8 +32,8 @@ from outlast.training.objectives import Objective
 class Repaired:
     """A repaired model and what was measured.
 
-    `control` is the same training from zero states, where it was made; where there was nothing to repair, `model` is a
-    copy of the base.
+    `control` is the same training from zero states, where it was made; where there was nothing to repair, or the base
+    is broken, `model` is a copy of the base.
     """
 
     model: Recurrent
@@ -92,7 +93,7 @@ def repair(
     )
     todo = with_ranks(todo)
     seen, before = both(todo, 1)
-    if nothing := nothing_to_do(todo, seen):
+    if nothing := nothing_to_do(todo, seen, before):
         return Repaired(todo.base, todo.untouched(intervention.describe(), before, nothing))
     guards_before = todo.guards_before()
     stop = threading.Event()
@@ -129,7 +130,7 @@ def judge(
     todo = plan(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
     seen, before = both(todo, 1)
     described = {"name": "given", "label": "given"}
-    if nothing := nothing_to_do(todo, seen):
+    if nothing := nothing_to_do(todo, seen, before):
         return Repaired(todo.base, todo.untouched(described, before, nothing))
     given = [Trained(model, label, described, {}) for model, label in ((repaired, "given"), (control, "control"))
              if model is not None]  # fmt: skip
@@ -178,9 +179,9 @@ def both(todo: Plan, jobs: int) -> tuple[Evaluation, Evaluation]:
     return seen, under(before, best_periods(seen))
 
 
-def nothing_to_do(todo: Plan, seen: Evaluation) -> Refusal | None:
-    """Why nothing is done, if so."""
-    return None if todo.repairing.anyway else nothing_to_repair(seen)
+def nothing_to_do(todo: Plan, seen: Evaluation, before: Evaluation) -> Refusal | None:
+    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail."""
+    return base_broken(before, seen) or (None if todo.repairing.anyway else nothing_to_repair(seen))
 
 
 def workers(todo: Plan, jobs: int) -> int:

@@ -11,7 +11,11 @@ from outlast.results import Repair
 
 MODELS = ("model", "refused", "control")
 """Folders that get models."""
-NOTHING = "no model was written: there is nothing to repair (--anyway goes on all the same)"
+UNTOUCHED = {
+    "nothing_to_repair": "no model was written: there is nothing to repair (--anyway goes on all the same)",
+    "base_broken": "no model was written: the base is broken, and other starts do not mend it",
+}
+"""What is said where nothing was done, by refusal."""
 
 
 def save_models(out: Path, result: Repair, model: Recurrent, control: Recurrent | None, made: dict[str, Any]) -> str:
@@ -25,8 +29,8 @@ def save_models(out: Path, result: Repair, model: Recurrent, control: Recurrent 
         what to say of it.
     """
     refusal = result.refused_because
-    if refusal is not None and refusal.name == "nothing_to_repair":
-        return NOTHING
+    if refusal is not None and refusal.untouched:
+        return UNTOUCHED[refusal.name]
     folder = out / ("model" if refusal is None else "refused")
     checkpoints.save(model, folder, provenance={**made, "by": result.intervention, "dose": result.dose})
     said = [f"{'repaired model' if refusal is None else 'refused model, kept for a look'}: {folder}"]
