@@ -24,6 +24,10 @@ class InputError(OutlastError):
         super().__init__(f"given: {given}\nexpected: {expected}\nwhat to do: {do}")
 
 
+class NotAskable(OutlastError):
+    """A question that cannot be asked of this model or these data: not a fault of anyone's. Says why, as a clause."""
+
+
 class TrainingDiverged(OutlastError):
     """The loss or the gradient stopped being a number; names the step."""
 

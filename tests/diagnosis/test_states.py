@@ -19,7 +19,7 @@ from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
 from outlast.diagnosis.support import NULL_RATE, Support, supports, training_states
 from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE, Views
-from outlast.errors import InputError
+from outlast.errors import NotAskable
 from outlast.evaluation.measures import ERROR_RATE, SQUARED_ERROR
 from outlast.intervals import share_interval
 from outlast.model import InputSpec, Recurrent
@@ -135,7 +135,7 @@ def test_a_trained_like_network_adds_up() -> None:
     scene = Scene(small_gru(InputSpec("tokens", 5), 5).eval(), streams, 256, 16, CROSS_ENTROPY, 1e4)
     found = attribute(scene, np.array([128, 240]))
     assert found.error <= 0.02 * found.spread
-    with pytest.raises(InputError, match="gradient"):
+    with pytest.raises(NotAskable, match="gradient"):
         attribute(Scene(scene.model, streams, 256, 16, ERROR_RATE, 1.0), np.array([128]))
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.reading import in_pieces, losses, window
-from outlast.errors import InputError
+from outlast.errors import NotAskable
 from outlast.intervals import known_interval
 from outlast.results import Attribution, AttributionRow
 from outlast.state import State, StatePart, leaves, rebuild, select
@@ -64,7 +64,7 @@ def attribute(
         nodes: on the path, as many as are needed.
 
     Raises:
-        InputError: a measure without gradients, such as an error rate.
+        NotAskable: a measure without gradients, such as an error rate, or too few losses that are finite numbers.
     """
     stream = np.repeat(scene.everyone, len(positions))
     where = np.tile(positions, len(scene.streams))
@@ -84,10 +84,8 @@ def attribute(
         count = nodes[-1]
         each = jumps + _path(scene, stream, where, young, old, units, count)
         error, kept = _error(each, after - before)
-    if not kept.any():
-        raise InputError(
-            "losses that are no finite numbers at every place", "finite losses", "find out where they come from"
-        )
+    if kept.reshape(len(scene.streams), -1).any(1).sum() < 2:
+        raise NotAskable("fewer than two streams have losses that are finite numbers where this is looked at")
 
     def swapped(group: Sequence[_Unit]) -> tuple[np.ndarray, np.ndarray]:
         """How far the loss falls with these units young in the old state, and rises with them old in the young one."""
@@ -185,10 +183,8 @@ def _path(
             with torch.backends.cudnn.flags(enabled=False):
                 loss = losses(scene.model, batch, rebuild(young, tensors), scene.measure)
             if not loss.requires_grad:
-                raise InputError(
-                    f"measure {scene.measure.name}, whose gradient to the state is zero or missing",
-                    "a measure with a gradient, such as a cross-entropy or a squared error",
-                    "name such a measure first",
+                raise NotAskable(
+                    f"the measure {scene.measure.name} has no gradient to the state, as a cross-entropy has"
                 )
             gradients = iter(torch.autograd.grad(loss.nansum(), walked, allow_unused=True))
             products = [

@@ -17,7 +17,7 @@ from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
 from outlast.diagnosis.causes.missed import Missed, missed
 from outlast.diagnosis.causes.numerics import Numerics, numerics
-from outlast.diagnosis.coverage import coverage
+from outlast.diagnosis.coverage import Views, coverage, doubling_bands, supports, training_states
 from outlast.diagnosis.forecast import checked, forecast, noise_of
 from outlast.diagnosis.gap import gap_to_error
 from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands, marks, pair_up
@@ -25,7 +25,7 @@ from outlast.diagnosis.remembrance import effective_remembrance
 from outlast.diagnosis.support import supports, training_states
 from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import Views
-from outlast.errors import InputError
+from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
@@ -113,6 +113,10 @@ def diagnose(
         remembered = work.ask("remembrance", remember)
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
+    if evaluation.verdict.name == "broken":
+        asked = ("causes", "remembrance", "coverage", "attribution", "trace")
+        left_out = dict.fromkeys(asked, "the model is broken")
+        return _result(evaluation, [], None, _Deep(), settings, left_out, began)
     asked = _Asked(evaluation, smooth or chosen[0])
     if control is not None and control.verdict is not None:
         control = replace(control, verdict=_Asked(control, asked.measure).verdict)
@@ -164,12 +168,12 @@ class _Work:
         return found
 
     def ask(self, what: str, experiment: Callable[[], Found]) -> Found | None:
-        """What the experiment finds; None, and a note why, where the model or the data do not allow it."""
+        """What the experiment finds; None, and a note why, where it cannot be asked. Faults and wrong input go on."""
         self.say(what, 0.0)
         try:
             return experiment()
-        except InputError as error:
-            self.left_out[what] = f"{error.given}; expected {error.expected}"
+        except NotAskable as error:
+            self.left_out[what] = str(error)
             return None
         finally:
             self.say(what, 1.0)
@@ -196,13 +200,18 @@ class _Deep:
 
 
 def _states(scene: Scene, train: Streams, seed: int, work: _Work) -> _States | None:
-    if scene.train_context < 2:
-        why = "the training context is a single position, so no state is young"
-        work.left_out |= dict.fromkeys(("coverage", "attribution", "trace", "changed places"), why)
+    try:
+        if scene.train_context < 2:
+            raise NotAskable("the training context is a single position, so no state is young")
+        if (longest := int(train.lengths.max())) < scene.train_context:
+            raise NotAskable(
+                f"training streams have at most {longest} positions, and a training window {scene.train_context}"
+            )
+        views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
+        regions = supports(training_states(views, train, scene.train_context, seed), views.names)
+    except NotAskable as error:
+        work.left_out |= dict.fromkeys(("coverage", "attribution", "trace", "changed places"), str(error))
         return None
-    views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
-    trained = training_states(views, train, scene.train_context, seed)
-    regions = supports(trained, views.names)
     work.say("states", 0.3)
     on_the_way = marks(scene.train_context, scene.length)
     places = on_the_way[np.unique(np.linspace(len(on_the_way) // 2, len(on_the_way) - 1, _ATTRIBUTED).astype(int))]
@@ -309,7 +318,8 @@ def _result(
     past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
     curve = [(band.age[0], band.excess) for band in past]
     known: dict[str, Any] = {"train_context": evaluation.train_context, "noise": noise_of(past)}
-    ahead = forecast(curve, **known) if evaluation.short else None
+    told = evaluation.verdict is not None and evaluation.verdict.name != "broken"
+    ahead = forecast(curve, **known) if told else None
     if ahead is not None:
         ahead = replace(ahead, checked=checked(curve, **known)) if math.isfinite(ahead.expected) else None
     return Diagnosis(

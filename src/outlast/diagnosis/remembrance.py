@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from outlast.diagnosis.reading import read_to, window
-from outlast.errors import InputError
+from outlast.errors import InputError, NotAskable
 from outlast.evaluation.measures import Outputs, outputs_of
 from outlast.intervals import known_interval, mean_interval
 from outlast.model import Recurrent
@@ -65,6 +65,7 @@ def effective_remembrance(
 
     Raises:
         InputError: fewer than two streams, or a context that they do not have.
+        NotAskable: outputs that are not one tensor.
     """
     shortest = int(streams.lengths.min())
     context = min(shortest, MOST_CONTEXTS * train_context) if context is None else context
@@ -82,7 +83,7 @@ def effective_remembrance(
     state = read_to(model, streams, rows, last - np.repeat(stretches, len(number)), last)
     predicted, _ = model(window(model, streams, rows, last, 1).inputs, state)
     if not isinstance(predicted, Tensor):
-        raise InputError("outputs that are not one tensor", "outputs (B, T, …)", "compare one of them at a time")
+        raise NotAskable("the model's outputs are not one tensor")
     final = predicted[:, -1].reshape(len(stretches), len(number), -1).double().cpu()
     unit, distances = _distances(final, streams, outputs or outputs_of(streams))
     found = [mean_interval(row, len(kept)) for row in distances]

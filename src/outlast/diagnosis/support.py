@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from outlast.diagnosis.reading import read_to
 from outlast.diagnosis.views import Views
+from outlast.errors import NotAskable
 from outlast.randomness import hash_integers
 from outlast.streams import Streams
 from outlast.streams.places import draw_places
@@ -52,6 +53,8 @@ class Support:
         finite = np.isfinite(states).all(1)
         stretch = np.arange(len(states)) * 24 // len(states) % 6
         reference = states[finite & (stretch < 4)]
+        if len(reference) <= NEIGHBOURS:
+            raise NotAskable("the states that training passes through are not finite numbers")
         fit = LedoitWolf().fit(reference)
         values, vectors = np.linalg.eigh(fit.covariance_)
         keep = values > max(values[-1] * 1e-10, 1e-300)

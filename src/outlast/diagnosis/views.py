@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.errors import InputError
+from outlast.errors import NotAskable
 from outlast.evaluation.measures import Outputs, outputs_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
@@ -71,11 +71,7 @@ class Views:
                     name = f"{part.path}, head {head}"
                     self.views.append(_view(name, number, head, tensor[0].numel() // heads, seed))
         if not self.views:
-            raise InputError(
-                f"a {type(model).__name__} whose state has no part of real numbers",
-                "a recurrent state",
-                "check its state_parts()",
-            )
+            raise NotAskable(f"the state of a {type(model).__name__} has no part of real numbers")
         self.battery = _battery(streams, seed)
         self.seed, self.outputs = seed, outputs or outputs_of(streams)
         self._behaviour: Tensor | None = None

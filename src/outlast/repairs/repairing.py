@@ -16,7 +16,6 @@ from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
 from outlast.model import Recurrent, device_of
-from outlast.objectives import Objective
 from outlast.parallel import ranks, side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import base_broken, nothing_to_repair
