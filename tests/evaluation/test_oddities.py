@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from outlast.oddities import Variation
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import ERROR_RATE
+from outlast.evaluation.oddities import Variation
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import repair
 from outlast.results import Evaluation, from_json, to_json

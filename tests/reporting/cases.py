@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from outlast.repairs import acceptance
 from outlast.reporting import Language, write_report
 from outlast.results import CompareRow, Comparison, Result
 from reporting import example_diagnosis
@@ -49,7 +50,14 @@ CASES: dict[str, list[Result]] = {
     "declines": [example.evaluation(example.DECLINING)],
     "generalises": [example.evaluation(example.IMPROVING)],
     "undecided": [example.evaluation(example.UNSURE, unsure=True)],
+    "odd": [example.evaluation(notes=example.ODD)],
+    "broken": [
+        example.broken(),
+        example.untouched_comparison(example.broken(), acceptance.base_broken(example.broken())),
+    ],
     "diagnosis": [example_diagnosis.diagnosis()],
+    "broken diagnosis": [example_diagnosis.broken()],
+    "壊れた診断": [example_diagnosis.broken()],
     "no cause": [example_diagnosis.diagnosis(None, example.evaluation(example.IMPROVING))],
     "declining": [example_diagnosis.diagnosis(None, example.evaluation(example.DECLINING))],
     "診断": [example_diagnosis.diagnosis("stale_context")],

@@ -27,6 +27,7 @@ from outlast.results import (
     StateMap,
     Trace,
 )
+from reporting import example_results
 from reporting.example_results import STREAMS, evaluation
 
 
@@ -45,6 +46,15 @@ def with_clock(result: Diagnosis) -> Diagnosis:
     assert result.trace is not None
     moments = [replace(moment, times=times) for moment, times in zip(result.trace.moments, TIMES, strict=True)]
     return replace(result, trace=replace(result.trace, moments=moments))
+
+
+def broken() -> Diagnosis:
+    """Of a model that gives no predictions to speak of, nothing is asked."""
+    return replace(
+        diagnosis(None, measured=example_results.broken()),
+        causes=[], remembrance=None, coverage=None, attribution=None, trace=None, gap=None, forecast=None,
+        left_out=dict.fromkeys(("causes", "remembrance", "coverage", "attribution", "trace"), "the model is broken"),
+    )  # fmt: skip
 
 
 def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | None = None) -> Diagnosis:

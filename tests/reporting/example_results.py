@@ -14,6 +14,13 @@ import numpy as np
 
 from outlast.evaluation import Periods, under
 from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.oddities import (
+    constant_targets,
+    equal_losses,
+    identical_streams,
+    uncounted_streams,
+    unequal_lengths,
+)
 from outlast.evaluation.verdicts import judge
 from outlast.intervals import blocks_of
 from outlast.repairs import acceptance
@@ -26,6 +33,7 @@ from outlast.results import (
     DosePoint,
     Evaluation,
     Guess,
+    Note,
     PositionBin,
     RecoveryBand,
     Refusal,
@@ -84,6 +92,7 @@ def evaluation(
     costs: float = 0.12,
     unsure: bool = False,
     measured: bool = True,
+    notes: Sequence[Note] = (),
 ) -> Evaluation:
     """One evaluation.
 
@@ -100,7 +109,7 @@ def evaluation(
     short: Short | None = None
     excesses = np.zeros_like(by_stream)
     if judged:
-        verdict, short = judge(curve, CROSS_ENTROPY)
+        verdict, short = judge(curve, CROSS_ENTROPY, notes)
         excesses = by_stream - np.array(short.per_stream)
     bands = []
     for age, values, excess in zip(ages, by_stream, excesses, strict=True):
@@ -152,9 +161,32 @@ def evaluation(
         guesses={"constant": guess} if judged else {},
         recovery=recovery(costs, scale) if judged and measured else [],
         blocks=BLOCKS.tolist(),
+        notes=list(notes),
         outlast="0.1.0",
     )
     return under(made, Periods(64, 128)) if judged and len(ages) > 1 else made
+
+
+LOST = Note(
+    "not_finite",
+    "9032 predictions were not finite numbers and were scored as very bad ones: 100 % of those within the training "
+    "context (at the ages with the fewest of them) and 100 % of those at the oldest ages",
+    {"count": 9032, "young": 1.0, "oldest": 1.0},
+)
+ODD = (
+    identical_streams(STREAMS, 40, 40),
+    equal_losses(STREAMS),
+    uncounted_streams(2),
+    unequal_lengths(3, 1, STREAMS, 16_384, 262_144),
+    constant_targets("classes"),
+    Note("constant_inputs", "1 of 3 inputs never vary", {"constant": 1, "channels": 3}),
+)
+"""All that can be odd about data."""
+
+
+def broken() -> Evaluation:
+    """A model without a finite prediction."""
+    return evaluation(UNREADING, name="base", notes=[LOST])
 
 
 def recovery(costs: float, scale: float = 1.0) -> list[RecoveryBand]:
@@ -190,10 +222,11 @@ def repair(
     control: Evaluation | None = None,
     guards: dict[str, ShortContext] | None = None,
     doses: Sequence[DosePoint] = DOSES,
+    notes: Sequence[Note] = (),
 ) -> Repair:
     """A repair, accepted or refused by the rules."""
     base = base or evaluation()
-    after = evaluation(losses, name=label, growth=0.3, costs=0.02)
+    after = evaluation(losses, name=label, growth=0.3, costs=0.02, notes=notes)
     after = under(after, Periods(acceptance.best_reset(after.curve), 128))
     short = acceptance.short_context(base.curve, after.curve, CROSS_ENTROPY)
     gain = acceptance.benefit(base, after, control)
@@ -227,8 +260,8 @@ def guard(losses: Sequence[float]) -> ShortContext:
     return acceptance.short_context(evaluation().curve, evaluation(losses).curve, CROSS_ENTROPY)
 
 
-def untouched(base: Evaluation | None = None) -> Repair:
-    """What is recorded where there was nothing to repair."""
+def untouched(base: Evaluation | None = None, because: Refusal | None = None) -> Repair:
+    """What is recorded where there was nothing to repair, or nothing that could be."""
     base = base or evaluation(HEALTHY, name="base")
     same = acceptance.short_context(base.curve, base.curve, CROSS_ENTROPY)
     return Repair(
@@ -239,7 +272,7 @@ def untouched(base: Evaluation | None = None) -> Repair:
         short_context=same,
         benefit=acceptance.benefit(base, base),
         accepted=False,
-        refused_because=nothing(),
+        refused_because=because or nothing(),
         training={},
         dose=0.0,
         outlast="0.1.0",
@@ -265,6 +298,8 @@ def refused() -> dict[str, Repair]:
         "reset_it_instead": repair(BEST_WHEN_RESET, control=plain),
         "plain_training_suffices": repair(control=control(CARRY)),
         "nothing_to_repair": untouched(),
+        "broken": repair(CARRY, control=plain, notes=[replace(LOST, facts={**LOST.facts, "young": 0.0})]),
+        "base_broken": untouched(broken(), acceptance.base_broken(broken())),
     }
 
 
@@ -297,9 +332,10 @@ def comparison(*, winner: str | None = "carry") -> Comparison:
     )
 
 
-def untouched_comparison(base: Evaluation | None = None) -> Comparison:
-    """Where there was nothing to repair."""
-    return Comparison(base or evaluation(HEALTHY, name="base"), [], None, None, nothing(), outlast="0.1.0")
+def untouched_comparison(base: Evaluation | None = None, because: Refusal | None = None) -> Comparison:
+    """Where there was nothing to repair, or nothing that could be."""
+    base = base or evaluation(HEALTHY, name="base")
+    return Comparison(base, [], None, None, because or nothing(), outlast="0.1.0")
 
 
 def check_report(*, broken: bool = False) -> CheckReport:

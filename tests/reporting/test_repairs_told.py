@@ -6,10 +6,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from outlast.reporting.advice import next_steps
 
-from outlast.reporting import captions, kinds, labels, refusals, summary
+from outlast.repairs import acceptance
+from outlast.reporting import captions, kinds, labels, refusals, sentences, summary
 from outlast.reporting.kinds import next_steps
-from outlast.results import Command, Comparison, Repair
+from outlast.results import Command, Comparison, Evaluation, Repair, Result
 from reporting import example_results as example
 
 REFUSED = example.refused()
@@ -79,7 +81,7 @@ def test_every_refusal_has_its_words() -> None:
     assert names == labels.REFUSALS.keys() == labels.REFUSALS_BRIEF.keys()
     assert len(set(labels.REFUSALS_BRIEF.values())) == len(names)
     assert max(map(len, labels.REFUSALS_BRIEF.values())) <= 12
-    assert names - {"nothing_to_repair"} == labels.FAULTS.keys()
+    assert names - {"nothing_to_repair", "base_broken"} == labels.FAULTS.keys()
 
 
 @pytest.mark.parametrize(
@@ -213,6 +215,32 @@ def test_where_there_is_nothing_to_repair_it_is_left_as_it_is(result: Repair | C
     assert "intervention" not in text
     assert "excess" in text
     assert "refused" not in text
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        REFUSED["base_broken"],
+        example.untouched_comparison(example.broken(), acceptance.base_broken(example.broken())),
+        example.broken(),
+    ],
+)
+def test_what_is_broken_is_mended_first(result: Result) -> None:
+    assert sentences.badge(result) == ("bad", "Broken")
+    text = " ".join(summary(result).split())
+    assert text.startswith(
+        "BROKEN: This model is broken, whatever the age of its state: 9032 predictions were not finite"
+    )
+    assert ("Nothing was done" in text) == (not isinstance(result, Evaluation))
+    steps = next_steps(result)
+    assert [step.code for step in steps] == ["outlast check --model MODEL --data DATA"]
+    assert "reset" not in steps[0].text
+
+
+def test_a_broken_repair_is_refused_before_anything_else() -> None:
+    repair = REFUSED["broken"]
+    assert "because of the repaired model, 9032 predictions were not finite" in sentences.headline(repair)
+    assert "--learning-rate 0.0003" in (next_steps(repair)[0].code or "")
 
 
 def test_test_streams_that_do_not_say_the_same_are_heard() -> None:

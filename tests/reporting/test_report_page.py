@@ -137,6 +137,16 @@ def test_the_languages_have_the_same_words() -> None:
             assert len(first) == len(second), name
 
 
+def test_what_is_broken_and_odd_is_told_in_both_languages(pages: Pages) -> None:
+    assert "9,032" in pages["壊れた診断"]
+    assert "状態の年齢によらず壊れています" in pages["壊れた診断"]
+    assert "This model is broken" in pages["broken diagnosis"]
+    for odd in (*example.ODD, example.LOST):
+        assert diagnosis_ja.note(odd) != odd.name
+        assert not re.search(r"[A-Za-z]{4,}", diagnosis_ja.note(odd))
+        assert diagnosis_en.note(odd).endswith(".")
+
+
 def test_the_japanese_page_is_japanese(pages: Pages) -> None:
     """The article's own words, and no English sentence left in what is shown."""
     page = re.sub(

@@ -51,6 +51,23 @@ def test_other_verdicts(result: Evaluation, badge: tuple[str, str], words: str) 
     assert kinds.badge(result) == badge
 
 
+def test_what_was_odd_is_told() -> None:
+    result = example.evaluation(notes=example.ODD)
+    assert result.verdict is not None
+    assert result.verdict.name == "fails"
+    text = " ".join(summary(result).split())
+    for note in example.ODD:
+        assert terms.reason(note.said) in text, note.name
+
+
+def test_what_is_odd_takes_the_place_of_more_streams() -> None:
+    """More of the same would not decide it."""
+    held = example.evaluation(example.HEALTHY, notes=example.ODD)
+    assert sentences.badge(held) == ("open", "Undecided")
+    assert "would decide" not in sentences.headline(held)
+    assert "without what is odd" in next_steps(held)[0].text
+
+
 def test_a_negative_excess_has_a_true_minus_sign() -> None:
     assert "differs by −0.0020\u00a0nats" in kinds.headline(example.evaluation(example.HEALTHY))
 

@@ -57,7 +57,9 @@ REFUSALS = {
     "stopped_reading": "stopped reading",
     "reset_it_instead": "better when it is reset",
     "plain_training_suffices": "plain training suffices",
+    "broken": "broken",
     "nothing_to_repair": "nothing to repair",
+    "base_broken": "the base is broken",
 }
 REFUSALS_BRIEF = {
     "short_context_lost": "short lost",
@@ -66,9 +68,12 @@ REFUSALS_BRIEF = {
     "stopped_reading": "not reading",
     "reset_it_instead": "reset it",
     "plain_training_suffices": "plain does",
+    "broken": "broken",
     "nothing_to_repair": "not needed",
+    "base_broken": "base broken",
 }
 FAULTS = {
+    "broken": "some of its predictions are not finite numbers, or all of them are the same",
     "short_context_lost": "short contexts got worse",
     "no_benefit": "it is not clearly better than the base model used at its best",
     "still_fails": "it is itself too far above its own best within the training context",
@@ -78,6 +83,7 @@ FAULTS = {
 }
 
 BADGES = {
+    "broken": "Broken",
     "fails": "Fails",
     "declines": "Declines",
     "generalises": "Generalises",
@@ -89,7 +95,7 @@ BADGES = {
     "no_winner": "No repair accepted",
     "nothing_to_repair": "Nothing to repair",
     "kept": "Contract kept",
-    "broken": "Contract broken",
+    "contract_broken": "Contract broken",
     "trained": "Trained",
 }
 
@@ -148,6 +154,8 @@ NEXT = "What to do next"
 METHOD = "How it was measured"
 GLOSSARY = "Words used here"
 BECAUSE = "Why this verdict"
+NOTES = "What is odd"
+BROKEN = "This model is broken, whatever the age of its state: {}."
 CONTENTS = "Results in this report"
 SKIP = "Skip to the result"
 NUMBERS = "The numbers behind this figure"

@@ -160,7 +160,13 @@ def _plain_training_suffices(repair: Repair) -> str:
     )
 
 
+def _broken(repair: Repair) -> str:
+    because = repair.refused_because
+    return f"of the repaired model, {terms.typographic(because.because[0])}" if because else ""
+
+
 _CLAUSES: dict[str, Callable[[Repair], str]] = {
+    "broken": _broken,
     "short_context_lost": _short_context_lost,
     "no_benefit": _no_benefit,
     "still_fails": _still_fails,

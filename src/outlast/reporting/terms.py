@@ -77,8 +77,8 @@ def picked_row(comparison: Comparison) -> CompareRow | None:
 
 
 def untouched(result: Repair | Comparison) -> bool:
-    """Whether nothing was done, because validation said that there was nothing to repair."""
-    return result.refused_because is not None and result.refused_because.name == "nothing_to_repair"
+    """Whether nothing was done, because there was nothing to repair or the base is broken."""
+    return result.refused_because is not None and result.refused_because.untouched
 
 
 def model_name(model: dict[str, Any]) -> str:
@@ -110,6 +110,11 @@ def guess(name: str) -> str:
 def reset(name: str, every: int) -> str:
     """ "periodic reset, every 64"."""
     return f"{labels.RESETS.get(name, name.replace('_', ' '))}, every {integer(every)}"
+
+
+def broken(because: list[str]) -> str:
+    """The headline of a broken model, with the first of its reasons."""
+    return labels.BROKEN.format(typographic(because[0]))
 
 
 def typographic(text: str) -> str:

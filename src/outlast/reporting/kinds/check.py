@@ -16,7 +16,7 @@ from outlast.results import CheckReport
 
 
 def _badge(report: CheckReport) -> tuple[str, str]:
-    return ("good", labels.BADGES["kept"]) if report.passed else ("bad", labels.BADGES["broken"])
+    return ("good", labels.BADGES["kept"]) if report.passed else ("bad", labels.BADGES["contract_broken"])
 
 
 def _headline(report: CheckReport) -> str:

@@ -20,7 +20,7 @@ from outlast.results import CompareRow, Comparison
 
 def _badge(comparison: Comparison) -> tuple[str, str]:
     if terms.untouched(comparison):
-        return repair.UNTOUCHED
+        return repair.untouched_badge(comparison.refused_because)
     return repair.badge(True) if comparison.winner is not None else ("bad", labels.BADGES["no_winner"])
 
 
@@ -59,6 +59,7 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
         *repair.refused(because),
         *repair.by_age(curves, picked.repair.short_context if picked else None, key),
         *(tables.simpler(picked.repair) if picked else []),
+        *evaluation.odd(comparison.base),
         Section(labels.RECOVERY, recovery_blocks(main, key)),
         *_doses(ranked, comparison, key),
         *evaluation.by_position(curves, key),
@@ -88,7 +89,7 @@ def _terminal(comparison: Comparison) -> list[str]:
         (("* " if row.name == comparison.winner else "  ") + terms.row_label(row, comparison.rows), row.repair)
         for row in comparison.rows
     ]
-    return repair.terminal_table(named, comparison.base)
+    return [*repair.terminal_table(named, comparison.base), *evaluation.terminal_notes(comparison.base)]
 
 
 def _facts(comparison: Comparison) -> Facts:

@@ -12,7 +12,7 @@ from outlast.reporting.age_figures import Curve
 from outlast.reporting.blocks import Bullets, Section
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.facts import Facts, about_model, flat
-from outlast.reporting.kinds.resets import without_training
+from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import duration, estimate, estimates, integer, number, shortened, span
 from outlast.reporting.recovery import recovery_blocks
@@ -20,7 +20,14 @@ from outlast.reporting.terms import level, measure_name, oldest_age, unit, with_
 from outlast.reporting.text_table import WIDTH, aligned
 from outlast.results import Evaluation, Verdict
 
-TONES = {"fails": "bad", "declines": "warn", "robust": "good", "generalises": "good", "undecided": "open"}
+TONES = {
+    "broken": "bad",
+    "fails": "bad",
+    "declines": "warn",
+    "robust": "good",
+    "generalises": "good",
+    "undecided": "open",
+}
 """The tone of a verdict on a model that stands for itself; a refused repair never wears it."""
 
 
@@ -40,6 +47,8 @@ def headline(evaluation: Evaluation) -> str:
             f"with the age of the state was measured, up to age {span(*evaluation.oldest.age)}."
         )
     match verdict.name:
+        case "broken":
+            return terms.broken(verdict.because)
         case "fails":
             return _fails(evaluation, verdict)
         case "declines":
@@ -131,6 +140,7 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
     return [
         first,
         *_because(evaluation),
+        *odd(evaluation, told=evaluation.verdict.because if evaluation.verdict else []),
         *tables.untrained(evaluation),
         Section(labels.RECOVERY, recovery_blocks(curves, key)),
         *by_position(curves, key),
@@ -142,6 +152,12 @@ def _because(evaluation: Evaluation) -> list[Section]:
     if evaluation.verdict is None or not evaluation.verdict.because:
         return []
     return [Section(labels.BECAUSE, [Bullets([terms.reason(each) for each in evaluation.verdict.because])])]
+
+
+def odd(evaluation: Evaluation, told: Sequence[str] = ()) -> list[Section]:
+    """What was odd, where what is told elsewhere does not say it already."""
+    found = [terms.reason(note.said) for note in evaluation.notes if note.said not in told]
+    return [Section(labels.NOTES, [Bullets(found)] if found else [])]
 
 
 def by_position(curves: Sequence[Curve], key: str) -> list[Section]:
@@ -175,10 +191,17 @@ def terminal(evaluation: Evaluation) -> list[str]:
     untrained = [[name, *estimate(each.loss, each.low, each.high, fine=True)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
+    parts += terminal_notes(evaluation)
     if note := captions.blocks_note(evaluation):
         pieces = terms.streams(evaluation.oldest.n, terms.unit_of(evaluation))
         parts.append(textwrap.fill(captions.summary_units(pieces, note), WIDTH))
     return parts
+
+
+def terminal_notes(evaluation: Evaluation) -> list[str]:
+    """What was odd, for the terminal."""
+    found = [textwrap.fill(terms.reason(note.said), WIDTH) for note in evaluation.notes]
+    return ["\n".join([f"{labels.NOTES}:", *found])] if found else []
 
 
 def facts(evaluation: Evaluation) -> Facts:
@@ -206,6 +229,8 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
                 _evaluate(evaluation, data="DATA_WITH_TARGETS"),
             )
         ]
+    if verdict.name == "broken":
+        return mend(evaluation)
     if verdict.name == "fails":
         run = 20 * evaluation.train_context
         return [
@@ -233,7 +258,9 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
     if verdict.name == "undecided":
         return [
             Step(
-                "Measure again on more streams; the interval shrinks with their number:",
+                "Measure again on more streams; the interval shrinks with their number:"
+                if verdict.streams_needed is not None
+                else "Measure again on data without what is odd here:",
                 _evaluate(evaluation, data="MORE_DATA"),
             ),
             *without_training(evaluation),

@@ -26,7 +26,10 @@ def badge(accepted: bool) -> tuple[str, str]:
     return ("good", labels.BADGES["accepted"]) if accepted else ("bad", labels.BADGES["refused"])
 
 
-UNTOUCHED = "plain", labels.BADGES["nothing_to_repair"]
+def untouched_badge(because: Refusal | None) -> tuple[str, str]:
+    """Where nothing was done: because there was nothing to repair, or because the base is broken."""
+    broken = because is not None and because.name == "base_broken"
+    return ("bad", labels.BADGES["broken"]) if broken else ("plain", labels.BADGES["nothing_to_repair"])
 
 
 def _figures(repair: Repair) -> list[tuple[str, str]]:
@@ -40,7 +43,7 @@ def refused(because: Refusal | None) -> list[Section]:
     """The reasons of a refusal as the record has them, and the names of what else would have refused it."""
     if because is None:
         return []
-    title = labels.UNTOUCHED_WHY if because.name == "nothing_to_repair" else labels.REFUSED_WHY
+    title = labels.UNTOUCHED_WHY if because.untouched else labels.REFUSED_WHY
     reasons = [terms.reason(each) for each in because.because]
     if because.also:
         reasons.append(captions.also(because.also))
@@ -75,6 +78,7 @@ def _sections(repair: Repair, key: str) -> list[Section]:
         *tables.guards(repair.guards, repair.before, accepted=repair.accepted),
         *by_age(curves, repair.short_context, key),
         *tables.simpler(repair),
+        *evaluation.odd(repair.before),
         Section(labels.RECOVERY, recovery_blocks(curves, key)),
         Section(labels.DOSES, dose_blocks(repair, key)),
         *evaluation.by_position(curves, key),
@@ -105,7 +109,8 @@ def terminal_table(named: Sequence[tuple[str, Repair]], base: Evaluation) -> lis
 def _terminal(repair: Repair) -> list[str]:
     if terms.untouched(repair):
         return evaluation.terminal(repair.before)
-    return terminal_table([(terms.repair_label(repair), repair)], repair.before)
+    table = terminal_table([(terms.repair_label(repair), repair)], repair.before)
+    return [*table, *evaluation.terminal_notes(repair.before)]
 
 
 def facts(repair: Repair) -> Facts:
@@ -129,7 +134,7 @@ TELLING = Telling(
     record=Repair,
     name="Repair",
     model=lambda repair: repair.before.model,
-    badge=lambda repair: UNTOUCHED if terms.untouched(repair) else badge(repair.accepted),
+    badge=lambda repair: untouched_badge(repair.refused_because) if terms.untouched(repair) else badge(repair.accepted),
     headline=lambda repair: repair_headline(repair, terms.repair_label(repair)),
     lead=repair_lead,
     figures=_figures,

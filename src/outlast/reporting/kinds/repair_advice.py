@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from outlast.repairs import RepairSettings
 from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context, loading, saved
-from outlast.reporting.kinds.resets import without_training
+from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.numbers import integer
 from outlast.reporting.terms import level, unit
 from outlast.results import Comparison, Evaluation, Refusal, Repair
@@ -51,14 +51,16 @@ def after_repair(repair: Repair) -> list[Step]:
     if repair.refused_because is None:
         return _after_acceptance(repair.before, "Keep the repaired model")
     if terms.untouched(repair):
-        return _leave_it(repair.before, "repair")
+        broken = repair.refused_because.name == "base_broken"
+        return mend(repair.before) if broken else _leave_it(repair.before, "repair")
     return _after_refusal(_Refused(repair, repair.refused_because, repair.before, one=True))
 
 
 def after_comparison(comparison: Comparison) -> list[Step]:
     base, row = comparison.base, terms.picked_row(comparison)
     if terms.untouched(comparison):
-        return _leave_it(base, "compare")
+        because = comparison.refused_because
+        return mend(base) if because and because.name == "base_broken" else _leave_it(base, "compare")
     if row is not None and row.name == comparison.winner:
         keep = f"Keep the model that {terms.repair_label(row.repair)} made, and leave the base model in reach"
         return _after_acceptance(base, keep)
@@ -130,6 +132,21 @@ def _short_context_lost(refused: _Refused) -> list[Step]:
     ]
 
 
+def _broken(refused: _Refused) -> list[Step]:
+    return [
+        Step(
+            "The training has led to weights that do not hold. Change the model more gently, with a lower learning "
+            "rate:",
+            refused.again(f"--learning-rate {_slower(refused.repair):.2g}"),
+        )
+    ]
+
+
+def _slower(repair: Repair) -> float:
+    rate = repair.training.get("learning_rate")
+    return 0.3 * float(rate) if isinstance(rate, int | float) else 3e-4
+
+
 def _no_benefit(refused: _Refused) -> list[Step]:
     helps = without_training(refused.base)
     if helps:
@@ -151,14 +168,12 @@ def _still_fails(refused: _Refused) -> list[Step]:
 
 
 def _stopped_reading(refused: _Refused) -> list[Step]:
-    rate = refused.repair.training.get("learning_rate")
-    slower = 0.3 * float(rate) if isinstance(rate, int | float) else 3e-4
     return [
         Step(
             "The training seems to have taught it to answer without its inputs. Is the objective the one the model was "
             "made for, and are the inputs scaled as in its training? If so, change it more gently, with a lower "
             "learning rate:",
-            refused.again(f"--learning-rate {slower:.2g}"),
+            refused.again(f"--learning-rate {_slower(refused.repair):.2g}"),
         ),
         Step(
             "Or let states meet foreign streams less often, so that what they hold stays worth reading: a longer "
@@ -211,6 +226,7 @@ def _plain_training_suffices(refused: _Refused) -> list[Step]:
 
 
 _NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
+    "broken": _broken,
     "short_context_lost": _short_context_lost,
     "no_benefit": _no_benefit,
     "still_fails": _still_fails,

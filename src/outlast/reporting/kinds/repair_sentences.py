@@ -6,12 +6,12 @@ from outlast.reporting import terms
 from outlast.reporting.numbers import estimate, integer, number, span
 from outlast.reporting.pairing import Triple
 from outlast.reporting.refusals import further_faults, short_change, why
-from outlast.results import Comparison, Evaluation, Repair, Verdict
+from outlast.results import Comparison, Evaluation, Refusal, Repair, Verdict
 
 
 def repair_headline(repair: Repair, label: str) -> str:
     if terms.untouched(repair):
-        return _untouched_headline(repair.before)
+        return _untouched_headline(repair.before, repair.refused_because)
     if not repair.accepted:
         return f"{label} is refused, because {why(repair)}."
     before, after = repair.before, repair.after
@@ -30,8 +30,10 @@ def repair_headline(repair: Repair, label: str) -> str:
     )
 
 
-def _untouched_headline(before: Evaluation) -> str:
+def _untouched_headline(before: Evaluation, because: Refusal | None) -> str:
     verdict = before.verdict
+    if because is not None and because.name == "base_broken":
+        return f"{terms.broken(because.because)} Nothing was done, because other starts do not mend that."
     text = "There is nothing to repair, and nothing was done: on validation streams this model does not fail"
     if verdict is None:
         return f"{text}."
@@ -45,7 +47,7 @@ def _untouched_headline(before: Evaluation) -> str:
 
 def comparison_headline(comparison: Comparison) -> str:
     if terms.untouched(comparison):
-        return _untouched_headline(comparison.base)
+        return _untouched_headline(comparison.base, comparison.refused_because)
     row = terms.picked_row(comparison)
     if row is not None and row.name == comparison.winner:
         return repair_headline(row.repair, terms.row_label(row, comparison.rows))
@@ -84,7 +86,7 @@ def comparison_lead(comparison: Comparison) -> str:
 
 def _otherwise_on_test(verdict: Verdict | None) -> str:
     """Where validation says that a model does not fail, and the test streams do not say so."""
-    if verdict is None or verdict.name in ("robust", "generalises"):
+    if verdict is None or verdict.name in ("robust", "generalises", "broken"):
         return ""
     best = terms.ages(verdict.best_age or verdict.oldest_age)
     said = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outlast.reporting import labels
-from outlast.results import Cause
+from outlast.results import Cause, Note
 
 KIND = labels.DIAGNOSIS
 BADGES = labels.BADGES
@@ -25,6 +25,7 @@ PARTS = "Which layer and head carries the excess"
 TRACE = "Where harmful moments come from"
 OUTLOOK = "What the gap explains, and what lies ahead"
 METHOD = labels.METHOD
+NOTES = labels.NOTES
 NUMBERS = labels.NUMBERS
 WHOLE_TIME = "time of the whole diagnosis"
 
@@ -140,6 +141,15 @@ def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
     return f"{text}. Nothing else was found that holds it back."
 
 
+def broken(why: Note) -> str:
+    return labels.BROKEN.format(why.said)
+
+
+def note(odd: Note) -> str:
+    """What was odd, as the result says it."""
+    return f"{odd.said[:1].upper()}{odd.said[1:]}."
+
+
 def no_verdict() -> str:
     return "There is no verdict and no cause, because the data have no targets to judge by."
 
@@ -162,6 +172,8 @@ def no_help() -> str:
 
 
 def advice(cause: str | None, verdict: str) -> str:
+    if verdict == "broken":
+        return "Find out why before anything else; a check says which points of the contract hold:"
     if cause == "numerics":
         return "Keep the state in float32 (or run the model in float32) and diagnose it again:"
     if cause == "attention_window":
@@ -174,6 +186,8 @@ def advice(cause: str | None, verdict: str) -> str:
         return "No other start gives a longer memory at once; try carrying the state for long, and compare:"
     if verdict == "fails":
         return "Repair the model with other starts, the architecture as it is:"
+    if verdict == "undecided":
+        return "Measure again on more streams, and on data without what is odd here, if anything is:"
     if verdict == "declines":
         return (
             "Keep it near the ages where it is best: reset it before it gets worse, or repair it, so that what it "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from outlast.reporting.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
 from outlast.reporting.kinds.diagnosis.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
-from outlast.results import Cause
+from outlast.reporting.notes_ja import note as note
+from outlast.results import Cause, Note
 
 KIND = "診断"
 BADGES = {
+    "broken": "壊れている",
     "fails": "破綻する",
     "declines": "伸びて衰える",
     "generalises": "汎化する",
@@ -46,6 +49,7 @@ PARTS = "どの層とヘッドが超過を担うか"
 TRACE = "害のある瞬間はどこから来るか"
 OUTLOOK = "隔たりで説明できること、この先の見通し"
 METHOD = "測り方"
+NOTES = "注意すべき点"
 NUMBERS = "この図の数値"
 WHOLE_TIME = "診断全体の時間"
 
@@ -161,6 +165,10 @@ def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
     return f"{text}。ほかに妨げになるものは見つかりませんでした。"
 
 
+def broken(why: Note) -> str:
+    return f"このモデルは状態の年齢によらず壊れています。{note(why)}"
+
+
 def no_verdict() -> str:
     return "データに目標がないため、判定も原因もありません。"
 
@@ -246,7 +254,8 @@ def left_out(what: str, why: str) -> str:
         "changed places": "変化した所の比較",
         "memory": "記憶",
     }
-    return f"測っていないもの:{names.get(what, what)}。"
+    because = "(モデルが壊れているため)" if why == "the model is broken" else ""
+    return f"測っていないもの:{names.get(what, what)}{because}。"
 
 
 def no_help() -> str:
@@ -254,6 +263,8 @@ def no_help() -> str:
 
 
 def advice(cause: str | None, verdict: str) -> str:
+    if verdict == "broken":
+        return "何よりも先に原因を探します。契約のどの点が守られているかは次の検査でわかります:"
     if cause == "numerics":
         return "状態を float32 で保つか、モデルを float32 で動かして、もう一度診断します:"
     if cause == "attention_window":
@@ -266,6 +277,8 @@ def advice(cause: str | None, verdict: str) -> str:
         return "初期状態を変えるだけで記憶がすぐ長くなるわけではありません。長く持ち越す学習を試し、比べます:"
     if verdict == "fails":
         return "構造はそのままに、別の初期状態から追加学習して修復します:"
+    if verdict == "undecided":
+        return "もっと多くの系列で、また注意すべき点があればそれのないデータで、測り直します:"
     if verdict == "declines":
         return (
             "最も良い年齢の近くに保ちます。衰える前にリセットするか、学習文脈長を超えて得たものが続くように修復します:"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from outlast.evaluation.oddities import breaking
 from outlast.reporting import terms
 from outlast.reporting.blocks import Article, Block, Bullets, Cell, Code, Facts, Paragraph, Row, Section, Table
 from outlast.reporting.commands import command
@@ -48,11 +49,15 @@ def article(result: Diagnosis, key: str, language: str) -> Article:
     outlook = _outlook(result, words)
     if outlook:
         sections.append(Section(words.OUTLOOK, outlook))
+    if evaluation.notes:
+        sections.append(Section(words.NOTES, [Bullets(list(map(words.note, evaluation.notes)))]))
     facts = [*measured.facts(evaluation), (words.WHOLE_TIME, duration(result.seconds))]
     missing: list[Block] = [Bullets([words.left_out(what, why) for what, why in result.left_out.items()])]
     sections.append(Section(words.METHOD, [*(missing if result.left_out else []), Facts(facts)]))
     headline = words.no_verdict()
-    if verdict is not None:
+    if verdict is not None and verdict.name == "broken":
+        headline = words.broken(breaking(evaluation.notes)[0])
+    elif verdict is not None:
         value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=verdict.name != "fails")
         headline = words.headline(
             name,
@@ -157,7 +162,7 @@ def _causes(result: Diagnosis, words: ModuleType) -> Section:
 def _help(result: Diagnosis, words: ModuleType) -> Section:
     evaluation, verdict = result.evaluation, result.evaluation.verdict
     blocks: list[Block] = []
-    if evaluation.resets:
+    if evaluation.resets and not (verdict and verdict.name == "broken"):
         oldest = evaluation.oldest
         entries = [(words.AS_IT_IS, (oldest.loss, oldest.low, oldest.high), "–")]
         for name, each in evaluation.resets.items():
@@ -188,6 +193,8 @@ def _command(evaluation: Evaluation, cause: str | None) -> str:
     verdict, given = evaluation.verdict, evaluation.command
     context = f"--train-context {evaluation.train_context}"
     assert verdict is not None
+    if verdict.name == "broken":
+        return command("check", given)
     if cause == "numerics":
         return command("diagnose", given, context, model="MODEL_IN_FLOAT32")
     if cause == "train_context":
@@ -197,6 +204,8 @@ def _command(evaluation: Evaluation, cause: str | None) -> str:
     if verdict.name in ("fails", "declines"):
         run = "POSITIONS_A_SITUATION_LASTS" if cause == "stale_context" else str(20 * evaluation.train_context)
         return command("repair", given, context, f"--intervention carry --expected-run {run}")
+    if verdict.name == "undecided":
+        return command("evaluate", given, context, data="MORE_DATA")
     further = 4 * evaluation.oldest.age[1]
     return command("evaluate", given, context, f"--max-length {further}", data="LONGER_DATA")
 

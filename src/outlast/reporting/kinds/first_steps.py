@@ -1,8 +1,8 @@
-"""What resets would give now, without training."""
+"""Steps that need no training: resets, and what to look at where a model is broken."""
 
 from __future__ import annotations
 
-from outlast.reporting.commands import Step
+from outlast.reporting.commands import Step, command
 from outlast.reporting.numbers import integer
 from outlast.reporting.terms import level, unit
 from outlast.results import Evaluation
@@ -30,5 +30,17 @@ def without_training(evaluation: Evaluation) -> list[Step]:
             f"What helps now, without training: on the same targets, against "
             f"{level(oldest, unit(evaluation))} at the oldest age, {gains}.",
             f"model = outlast.with_reset(model, every={reset.every}{overlap})",
+        )
+    ]
+
+
+def mend(broken: Evaluation) -> list[Step]:
+    """Steps where a model gives no predictions to speak of."""
+    return [
+        Step(
+            "Find out why before anything else: do all weights hold finite numbers, and others than zero? Are the "
+            "inputs scaled as in training, and without numbers that are missing or huge? A check says which points of "
+            "the contract hold:",
+            command("check", broken.command),
         )
     ]

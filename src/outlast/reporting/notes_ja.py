@@ -1,0 +1,52 @@
+"""What was odd, told in Japanese; in English the result itself says it."""
+
+from __future__ import annotations
+
+from outlast.results import Note
+
+
+def note(odd: Note) -> str:
+    """A sentence from the numbers that the result carries."""
+    facts = odd.facts
+    match odd.name:
+        case "constant_outputs":
+            return "何を読んでも予測が常に同じです。"
+        case "not_finite":
+            young, oldest = (f"{100 * float(facts[key]):.3g}\u00a0%" for key in ("young", "oldest"))
+            return (
+                f"有限の数でない予測が {facts['count']:,} 個あり、非常に悪い予測として数えました。学習文脈長以内では"
+                f"(最も少ない年齢で){young}、最も古い年齢では {oldest} です。"
+            )
+        case "constant_inputs" if facts["constant"] == facts["channels"]:
+            return "入力がすべて同じで、読むべきものがありません。"
+        case "constant_inputs":
+            return f"{facts['channels']} 個の入力のうち {facts['constant']} 個は一度も変わりません。"
+        case "constant_targets":
+            kind = "一つの類だけ" if facts["kind"] == "classes" else "どれも同じ値"
+            return f"目標が{kind}なので、何も読まずに予測できます。"
+        case "identical_streams" if facts["distinct"] == 1:
+            return "系列がすべて同一です。写しからは、元の系列以上のことはわかりません。"
+        case "identical_streams":
+            return (
+                f"互いに異なる系列は {facts['streams']} 本中 {facts['distinct']} 本だけです。"
+                f"写しからは、元の系列以上のことはわかりません。"
+            )
+        case "equal_losses":
+            return f"損失が {facts['streams']} 系列すべてで同じです。区間に幅がありません。"
+        case "uncounted_streams":
+            return f"数えるべき目標のない {facts['count']} 系列を除きました。"
+        case "unequal_lengths":
+            said = ""
+            if facts["left_out"]:
+                said = (
+                    f"{facts['streams']} 系列のうち {facts['left_out']} は、用いた {facts['used']:,} 位置より短いため"
+                    f"除きました。"
+                )
+            if facts["longer"]:
+                said += (
+                    f"{facts['streams']} 系列のうち {facts['longer']} は、用いた {facts['used']:,} 位置よりはるかに長い"
+                    f"(最長 {facts['longest']:,} 位置)のですが、区間には 8 以上の系列か区切りが要るため、"
+                    f"もっと古い年齢は調べていません。"
+                )
+            return said
+    return odd.name
