@@ -37,6 +37,14 @@ def build():
     return Forecaster()
 
 
+def without_weights():
+    model = build()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.fill_(float("nan"))
+    return model
+
+
 def wide():
     return Forecaster(inputs=5)
 
@@ -101,6 +109,10 @@ def averaging():
 
 def averaging_well():
     return Averaging(wrong=0.0)
+
+
+def averaging_nothing():
+    return Averaging(wrong=float("nan"), begin=-8)
 
 
 def averaging_wrong_from_the_start():

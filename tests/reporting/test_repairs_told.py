@@ -6,10 +6,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from outlast.reporting.advice import next_steps
 
 from outlast.repairs import acceptance
-from outlast.reporting import captions, kinds, labels, refusals, sentences, summary
+from outlast.reporting import captions, kinds, labels, refusals, summary
 from outlast.reporting.kinds import next_steps
 from outlast.results import Command, Comparison, Evaluation, Repair, Result
 from reporting import example_results as example
@@ -226,7 +225,7 @@ def test_where_there_is_nothing_to_repair_it_is_left_as_it_is(result: Repair | C
     ],
 )
 def test_what_is_broken_is_mended_first(result: Result) -> None:
-    assert sentences.badge(result) == ("bad", "Broken")
+    assert kinds.badge(result) == ("bad", "Broken")
     text = " ".join(summary(result).split())
     assert text.startswith(
         "BROKEN: This model is broken, whatever the age of its state: 9032 predictions were not finite"
@@ -239,7 +238,7 @@ def test_what_is_broken_is_mended_first(result: Result) -> None:
 
 def test_a_broken_repair_is_refused_before_anything_else() -> None:
     repair = REFUSED["broken"]
-    assert "because of the repaired model, 9032 predictions were not finite" in sentences.headline(repair)
+    assert "because of the repaired model, 9032 predictions were not finite" in kinds.headline(repair)
     assert "--learning-rate 0.0003" in (next_steps(repair)[0].code or "")
 
 

@@ -142,9 +142,9 @@ def test_what_is_broken_and_odd_is_told_in_both_languages(pages: Pages) -> None:
     assert "状態の年齢によらず壊れています" in pages["壊れた診断"]
     assert "This model is broken" in pages["broken diagnosis"]
     for odd in (*example.ODD, example.LOST):
-        assert diagnosis_ja.note(odd) != odd.name
-        assert not re.search(r"[A-Za-z]{4,}", diagnosis_ja.note(odd))
-        assert diagnosis_en.note(odd).endswith(".")
+        assert ja.note(odd) != odd.name
+        assert not re.search(r"[A-Za-z]{4,}", ja.note(odd))
+        assert en.note(odd).endswith(".")
 
 
 def test_the_japanese_page_is_japanese(pages: Pages) -> None:

@@ -63,8 +63,8 @@ def test_what_was_odd_is_told() -> None:
 def test_what_is_odd_takes_the_place_of_more_streams() -> None:
     """More of the same would not decide it."""
     held = example.evaluation(example.HEALTHY, notes=example.ODD)
-    assert sentences.badge(held) == ("open", "Undecided")
-    assert "would decide" not in sentences.headline(held)
+    assert kinds.badge(held) == ("open", "Undecided")
+    assert "would decide" not in kinds.headline(held)
     assert "without what is odd" in next_steps(held)[0].text
 
 

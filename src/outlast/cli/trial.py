@@ -117,7 +117,9 @@ def try_repair(
         chosen, length = usable(streams, train_context, longest)
         bands = age_bands(train_context, length, chosen.warm_up)
         age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), repairing.short_ages)
-    try_training(model, parts.train, rules, train_context, training)
+    # Nothing can be fitted to the states of weights that are not finite; what the model does is for the measurement.
+    if all(bool(torch.isfinite(weights).all()) for weights in model.parameters()):
+        try_training(model, parts.train, rules, train_context, training)
 
 
 def _shapes(state: object) -> str:

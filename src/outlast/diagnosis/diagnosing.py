@@ -17,7 +17,7 @@ from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
 from outlast.diagnosis.causes.missed import Missed, missed
 from outlast.diagnosis.causes.numerics import Numerics, numerics
-from outlast.diagnosis.coverage import Views, coverage, doubling_bands, supports, training_states
+from outlast.diagnosis.coverage import coverage
 from outlast.diagnosis.forecast import checked, forecast, noise_of
 from outlast.diagnosis.gap import gap_to_error
 from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands, marks, pair_up

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from outlast.reporting.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
 from outlast.reporting.kinds.diagnosis.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
-from outlast.reporting.notes_ja import note as note
+from outlast.reporting.kinds.diagnosis.notes_ja import note as note
 from outlast.results import Cause, Note
 
 KIND = "診断"
