@@ -1,10 +1,11 @@
-"""Ctrl-C at any time: status 130, it says how to go on, and going on ends where an undisturbed run ends."""
+"""Ctrl-C or SIGTERM at any time: status 130 or 143, and going on, as it says, ends where an undisturbed run ends."""
 
 from __future__ import annotations
 
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,9 @@ COMMANDS = {
 PLACE = {"train": ".", "repair": ".", "repair, two jobs": "control", "compare": "carry-expected_run-160"}
 
 
+SIGNALS = dict(zip(COMMANDS, [signal.SIGTERM, signal.SIGINT] * 2, strict=True))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_stopped_and_resumed(run: Run, here: Path, command: str) -> None:
     words = COMMANDS[command]
@@ -29,9 +33,9 @@ def test_stopped_and_resumed(run: Run, here: Path, command: str) -> None:
     while not pointer.exists():
         assert process.poll() is None, finish(process)
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(SIGNALS[command])
     outcome = finish(process)
-    assert outcome.status == 130, outcome
+    assert outcome.status == 128 + SIGNALS[command], outcome
     assert "Traceback" not in outcome.err
     assert "run the same command with --resume" in outcome.err
     assert not (here / "stopped" / "result.json").exists()
@@ -45,6 +49,40 @@ def test_stopped_and_resumed(run: Run, here: Path, command: str) -> None:
     if (here / "stopped" / "model").exists():
         first, second = (outlast.load(here / out / "model").state_dict() for out in ("stopped", "undisturbed"))
         assert all(first[name].equal(second[name]) for name in first)
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN], ids=["heard", "ignored"])
+def test_sigterm_outside_of_training(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, ctrl_c: Any) -> None:
+    """Also where Ctrl-C is ignored, as in the background of a shell; afterwards all is as it was."""
+
+    def terminated(*arguments: object, **named: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("outlast.passes.Passes.carried", terminated)
+    before = signal.signal(signal.SIGINT, ctrl_c)
+    try:
+        outcome = run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (outcome.status, outcome.err) == (143, "stopped: run the same command again\n")
+    assert not (here / "out").exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_caller_that_handles_sigterm_itself_goes_on_doing_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = []
+
+    def terminated(*arguments: object, **named: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("outlast.passes.Passes.carried", terminated)
+    before = signal.signal(signal.SIGTERM, lambda *arguments: heard.append(True))
+    try:
+        assert run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out").status == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [True]
 
 
 def stopped(*arguments: object, **named: object) -> None:

@@ -1,11 +1,13 @@
 """The command line: ``outlast VERB``.
 
-Exit status 0: done; 1: the answer is no; 2: wrong input; 3: a fault, with its traceback; 130: stopped by Ctrl-C.
+Exit status 0: done; 1: the answer is no; 2: wrong input; 3: a fault, with its traceback; 130: stopped by Ctrl-C; 143:
+by SIGTERM.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 
@@ -16,7 +18,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
+from outlast.cli.stopping import sigterm_as_ctrl_c
+from outlast.environment import flush_denormals, tune_allocator
 from outlast.errors import Interrupted, OutlastError, unknown_name
+
+STOPPED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_usage(), file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
-    name, rest = words[0], words[1:]
+    with sigterm_as_ctrl_c() as terminated:
+        status = _run(words[0], words[1:])
+        return 128 + signal.SIGTERM if status == STOPPED and terminated.is_set() else status
+
+
+def _run(name: str, rest: list[str]) -> int:
+    """Run a verb; returns the exit status, `STOPPED` where it was stopped."""
     try:
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
@@ -38,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         return several.on_ranks(name, getattr(verbs, f"run_{name}"), options)
     except (Interrupted, KeyboardInterrupt) as stop:
         print(str(stop) or "stopped", file=sys.stderr)
-        return 130
+        return STOPPED
     except OutlastError as error:
         beside = int(
             os.environ.get("RANK", "0")
