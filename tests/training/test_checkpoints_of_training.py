@@ -167,6 +167,36 @@ def test_a_checkpoint_made_otherwise_is_refused_and_says_what_differs(change, na
     assert len(contents(tmp_path / "c")) > 0
 
 
+@pytest.mark.parametrize(
+    ("change", "named", "do"),
+    [
+        (lambda patch: torch.set_num_threads(2), "threads 1", "go on with 1 (--threads or OMP_NUM_THREADS;"),
+        (lambda patch: torch.set_flush_denormal(True), "denormals kept", "OUTLAST_DENORMALS as it was"),
+        (lambda patch: patch.setenv("OUTLAST_SCAN", "chunked"), "scan the fastest", "OUTLAST_SCAN as it was"),
+        (
+            lambda patch: patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "VSX"),
+            f"vector instructions {torch.backends.cpu.get_cpu_capability()}",
+            "ATEN_CPU_CAPABILITY as it was",
+        ),
+    ],
+    ids=["threads", "denormals", "scan", "vector instructions"],
+)
+def test_a_checkpoint_made_with_other_arithmetic_is_refused_and_says_how_to_go_on(change, named, do, tmp_path):
+    """Its bits would be those of no run: neither of the one that was stopped nor of the one that goes on."""
+    stopped_at(3, checkpoint=tmp_path / "c")
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            change(patch)
+            with pytest.raises(InputError) as caught:
+                run(checkpoint=tmp_path / "c", resume=True)
+        finally:
+            torch.set_num_threads(1)
+            torch.set_flush_denormal(False)
+    assert f"a checkpoint made with {named}" in caught.value.given
+    assert do in caught.value.do
+    assert run(checkpoint=tmp_path / "c", resume=True)[1] == run()[1]
+
+
 def test_a_checkpoint_of_other_streams_or_context_is_refused(tmp_path):
     stopped_at(3, checkpoint=tmp_path / "c")
     for streams, context, named in ((wave_streams(seed=1), T, "streams"), (wave_streams(), T + 1, "train_context")):

@@ -251,6 +251,22 @@ def test_ctrl_c_stops_after_the_step_and_the_handler_is_put_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_ctrl_c_during_the_last_step_is_heard(tmp_path):
+    """What comes after training, the control's say, would otherwise go on; what was trained is kept."""
+
+    def press(step, *rest):
+        if step == SHORT.steps:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match=f"stopped at step {SHORT.steps} of {SHORT.steps}: saved to"):
+        trained(small_gru(), progress=press, checkpoint=tmp_path)
+    steps = []
+    resumed, _ = trained(small_gru(), checkpoint=tmp_path, resume=True, progress=lambda *row: steps.append(row))
+    assert steps == []
+    whole, _ = trained(small_gru())
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
 def test_a_second_ctrl_c_stops_at_once():
     outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # test workers side by side ignore the signal
 

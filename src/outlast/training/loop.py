@@ -36,6 +36,8 @@ from outlast.parallel import ranks
 from outlast.randomness import generator, hash_integers
 from outlast.results import write_atomically
 from outlast.state import State, leaves, rebuild
+from outlast.scan import wanted
+from outlast.state import leaves, rebuild
 from outlast.streams import Places, Sampler, Streams, weighted_mean
 from outlast.training.objectives import Objective
 
@@ -152,6 +154,7 @@ def fit(
             "streams": streams.fingerprint(),
             "model": model_fingerprint(model)[:16],
             "ranks": world,
+            **_arithmetic(device),
         }
         made_of = json.loads(json.dumps(described))
 
@@ -211,7 +214,7 @@ def fit(
             due = done % settings.checkpoint_every == 0 or done == settings.steps or stopping
             if checkpoint is not None and due:
                 _store(checkpoint, rank, made_of, done, places, carried, losses, recent, model, optimizer)
-            if stopping and done < settings.steps:
+            if stopping:  # also after the last step: what called would otherwise never hear of it
                 kept = (
                     f"saved to {checkpoint}; run the same command with --resume" if checkpoint else "nothing was kept"
                 )
@@ -309,6 +312,26 @@ def _asked_to_stop(event: threading.Event) -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+def _arithmetic(device: torch.device) -> dict[str, Any]:
+    """What the bits of a run depend on beside what is computed."""
+    described: dict[str, Any] = {"device": device.type, "scan": wanted() or "the fastest"}
+    if device.type == "cpu":
+        described["vector instructions"] = torch.backends.cpu.get_cpu_capability()
+        described["denormals"] = "kept" if (torch.tensor([1e-40]) * 1).item() else "flushed"
+        described["threads"] = torch.get_num_threads()
+    return described
+
+
+_AGAIN = {
+    "device": "go on with --device {}",
+    "scan": "set the environment's OUTLAST_SCAN as it was ({})",
+    "vector instructions": "go on on a machine with {}, or with ATEN_CPU_CAPABILITY as it was",
+    "denormals": "set the environment's OUTLAST_DENORMALS as it was",
+    "threads": "go on with {} (--threads or OMP_NUM_THREADS; each of several --jobs has one)",
+}
+"""How to have the arithmetic that a checkpoint was made with."""
+
+
 def _pointer(folder: Path, rank: int) -> Path:
     return folder / f"training-rank{rank}.json"
 
@@ -371,7 +394,7 @@ def _restore(
             raise InputError(
                 f"a checkpoint made with {key} {was}",
                 f"the same as this run's {now}",
-                f"repeat the command that made it, or delete {folder} to start anew",
+                f"{_AGAIN.get(key, 'repeat the command that made it').format(was)}, or delete {folder} to start anew",
             )
     try:
         weights, moments, last = (load_file(target / f"{n}.safetensors") for n in ("model", "optimizer", "carried"))
