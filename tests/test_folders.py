@@ -103,7 +103,7 @@ def test_a_lock_file_that_its_holder_removes_meanwhile_is_not_taken_for_the_lock
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for place in (tmp_path / "file", tmp_path / "file" / "out"):
+    for place in (tmp_path / "file", tmp_path / "file" / "out", tmp_path / ("a" * 300), tmp_path / "nu\0l"):
         with pytest.raises(InputError, match="a folder that may be written to"), locked(place, "outlast train"):
             pytest.fail("no folder")
     assert names(tmp_path) == {"file"}

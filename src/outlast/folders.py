@@ -51,7 +51,8 @@ def locked(folder: Path, command: str) -> Iterator[None]:
     if os.environ.get("RANK", "0") != "0":
         yield
         return
-    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    # This `exists` also answers where it may not look.
+    made = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
     file = _taken(folder, command)
     try:
         sweep(folder)
@@ -87,9 +88,11 @@ def _taken(folder: Path, command: str) -> IO[str]:
         except OSError:
             path.unlink()
             raise
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"--out {folder} ({error.strerror or error})", "a folder that may be written to", "choose another --out"
+            f"--out {folder} ({getattr(error, 'strerror', None) or error})",
+            "a folder that may be written to",
+            "choose another --out",
         ) from None
     return file
 
