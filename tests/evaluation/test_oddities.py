@@ -54,7 +54,7 @@ def note(result: Evaluation, name: str) -> dict[str, float | int | str]:
     return next(each.facts for each in result.notes if each.name == name)
 
 
-def gru(change: Callable[[torch.nn.Parameter], None]) -> Recurrent:
+def gru(change: Callable[[torch.nn.Parameter], object]) -> Recurrent:
     model = small_gru(outputs=2).eval()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -19,7 +19,6 @@ from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.cli.stopping import sigterm_as_ctrl_c
-from outlast.environment import flush_denormals, tune_allocator
 from outlast.errors import Interrupted, OutlastError, unknown_name
 
 STOPPED = 128 + signal.SIGINT

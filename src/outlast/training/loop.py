@@ -35,9 +35,8 @@ from outlast.parallel import rank as this_rank
 from outlast.parallel import ranks
 from outlast.randomness import generator, hash_integers
 from outlast.results import write_atomically
-from outlast.state import State, leaves, rebuild
 from outlast.scan import wanted
-from outlast.state import leaves, rebuild
+from outlast.state import State, leaves, rebuild
 from outlast.streams import Places, Sampler, Streams, weighted_mean
 from outlast.training.objectives import Objective
 
