@@ -129,7 +129,7 @@ def family(name, seed):
 
 def test_models_built_in_threads_are_those_built_alone():
     """Beside threads that seed the global generator and draw from it all the time, as dropout in training does."""
-    recipe = TorchRNN(nn.LSTM(3, 4)).recipe
+    recipe = TorchRNN(nn.LSTM(3, 4)).recipe or {}
     config = {"model_type": "mamba", "vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 1, "state_size": 4}
     jobs = [
         *(functools.partial(family, name, seed) for name in FAMILIES for seed in range(3)),

@@ -109,7 +109,7 @@ def ranks(folder: Path) -> int:
     model = small_gru(seed=rank)
     losses = fit(model, uneven_streams(), Regression(), Zero(), T, SETTINGS)
     found["uneven"] = {"losses": losses, "weights": _numbers(model)}
-    measured = [on_first_rank(lambda: rank + 5)]
+    measured: list[object] = [on_first_rank(lambda: rank + 5)]
     try:
         on_first_rank(functools.partial(int, "seven"))
     except (ValueError, OutlastError) as error:

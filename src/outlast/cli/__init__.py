@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(name: str, rest: list[str]) -> int:
     """Run a verb; returns the exit status, `STOPPED` where it was stopped."""
+    beside = int(os.environ.get("RANK", "0"))  # the number of this process among several, of which the first speaks
     try:
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
@@ -48,12 +49,10 @@ def _run(name: str, rest: list[str]) -> int:
 
         return several.on_ranks(name, getattr(verbs, f"run_{name}"), options)
     except (Interrupted, KeyboardInterrupt) as stop:
-        print(str(stop) or "stopped", file=sys.stderr)
+        if not beside:
+            print(str(stop) or "stopped", file=sys.stderr)
         return STOPPED
     except OutlastError as error:
-        beside = int(
-            os.environ.get("RANK", "0")
-        )  # the first of several ranks speaks for all, but not of others' faults
         print(f"rank {beside}: {error}" if beside else error, file=sys.stderr)
         return 2
     except Exception:
