@@ -58,7 +58,7 @@ def test_sigterm_outside_of_training(run: Run, here: Path, monkeypatch: pytest.M
     def terminated(*arguments: object, **named: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("outlast.passes.Passes.carried", terminated)
+    monkeypatch.setattr("outlast.evaluation.passes.Passes.carried", terminated)
     before = signal.signal(signal.SIGINT, ctrl_c)
     try:
         outcome = run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out")
@@ -76,7 +76,7 @@ def test_a_caller_that_handles_sigterm_itself_goes_on_doing_so(run: Run, monkeyp
         signal.raise_signal(signal.SIGTERM)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("outlast.passes.Passes.carried", terminated)
+    monkeypatch.setattr("outlast.evaluation.passes.Passes.carried", terminated)
     before = signal.signal(signal.SIGTERM, lambda *arguments: heard.append(True))
     try:
         assert run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out").status == 130

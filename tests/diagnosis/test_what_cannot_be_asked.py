@@ -31,7 +31,7 @@ def test_only_what_cannot_be_asked_is_left_out(step: str, monkeypatch: pytest.Mo
         def experiment(*given: object, **named: object) -> None:
             raise error
 
-        monkeypatch.setattr(f"outlast.diagnosis.{step}", experiment)
+        monkeypatch.setattr(f"outlast.diagnosis.diagnosing.{step}", experiment)
 
     raising(InputError("a wrong option", "a right one", "mend it"))
     with pytest.raises(InputError, match="a wrong option"):

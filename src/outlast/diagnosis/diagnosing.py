@@ -114,9 +114,7 @@ def diagnose(
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
     if evaluation.verdict.name == "broken":
-        left_out = {
-            what: "the model is broken" for what in ("causes", "remembrance", "coverage", "attribution", "trace")
-        }
+        left_out = dict.fromkeys(("causes", "remembrance", "coverage", "attribution", "trace"), "the model is broken")
         return _result(evaluation, [], None, _Deep(), settings, left_out, began)
     asked = _Asked(evaluation, smooth or chosen[0])
     if control is not None and control.verdict is not None:
