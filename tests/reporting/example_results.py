@@ -297,8 +297,8 @@ def refused() -> dict[str, Repair]:
         "stopped_reading": repair(UNREADING, control=plain),
         "reset_it_instead": repair(BEST_WHEN_RESET, control=plain),
         "plain_training_suffices": repair(control=control(CARRY)),
-        "nothing_to_repair": untouched(),
         "broken": repair(CARRY, control=plain, notes=[replace(LOST, facts={**LOST.facts, "young": 0.0})]),
+        "nothing_to_repair": untouched(),
         "base_broken": untouched(broken(), acceptance.base_broken(broken())),
     }
 

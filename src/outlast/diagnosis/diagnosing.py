@@ -38,6 +38,7 @@ from outlast.streams import Split, Streams, split
 
 Found = TypeVar("Found")
 
+_ASKED: tuple[str, ...] = ("causes", "remembrance", "coverage", "attribution", "trace")
 _ATTRIBUTED = 2
 _FLOAT64_PLACES = 8
 
@@ -114,7 +115,7 @@ def diagnose(
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
     if evaluation.verdict.name == "broken":
-        left_out = dict.fromkeys(("causes", "remembrance", "coverage", "attribution", "trace"), "the model is broken")
+        left_out = dict.fromkeys(_ASKED, "the model is broken")
         return _result(evaluation, [], None, _Deep(), settings, left_out, began)
     asked = _Asked(evaluation, smooth or chosen[0])
     if control is not None and control.verdict is not None:
