@@ -359,3 +359,25 @@ def test_what_cannot_be_removed_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "unlink", denied)
     with pytest.raises(outlast.InputError, match=r"result\.json, which could not be removed \(Permission denied\)"):
         outputs.clear(tmp_path)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "diagnose", "repair"])
+def test_streams_that_are_shorter_than_was_asked_for(run: Run, here: Path, verb: str) -> None:
+    """One recording is cut into segments: the screen, the report and the result say how far they reach."""
+    more = {"repair": ("--steps", "2"), "diagnose": ("--language", "ja")}.get(verb, ())
+    words = (verb, "--model", "mymod:drifting", *MEASURE, *more, "--out", "out")
+    outcome = run(*words, "--max-length", "900")
+    assert outcome.status in (0, 1)
+    record = json.loads((here / "out" / "result.json").read_text())
+    data = {"repair": record.get("before"), "diagnose": record.get("evaluation")}.get(verb, record)["data"]
+    assert (data["length_asked"], data["length_used"]) == (900, 32)
+    assert data["unit"] == "segment of one recording"
+    said = "--max-length: 32 positions of each stream were read, not the 900 asked for"
+    assert sum(line.startswith(said) for line in outcome.err.splitlines()) == 1
+    page = (here / "out" / "report.html").read_text()
+    assert (
+        "各系列で読んだのは 32 位置です（指定は 900 位置）" if verb == "diagnose" else said.partition(": ")[2]
+    ) in page
+    outcome = run(*words, "--max-length", "32", "--replace")
+    assert "--max-length" not in outcome.err
+    assert "positions of each stream were read" not in (here / "out" / "report.html").read_text()

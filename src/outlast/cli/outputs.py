@@ -18,6 +18,7 @@ from outlast.folders import discard, locked
 from outlast.foreign import CONFIG, KEPT, is_directory_of
 from outlast.repairs.saving import MODELS
 from outlast.reporting import Language, summary, write_report
+from outlast.reporting.captions import shorter
 from outlast.results import Evaluation, Result, save_result, to_json
 
 RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
@@ -202,6 +203,8 @@ def finish(result: Result, options: Running, language: Language = "en") -> None:
 
 
 def warn(evaluation: Evaluation) -> None:
+    if said := shorter(evaluation):
+        print(f"--max-length: {said}", file=sys.stderr)
     if warning := no_better_than_guessing(evaluation):
         print(warning, file=sys.stderr)
 

@@ -48,7 +48,8 @@ class EvalSettings:
     """How to measure.
 
     Args:
-        max_length: positions of each test stream to use; None: as many as leave enough streams.
+        max_length: positions of each test stream to use, at most; None: as many as leave enough streams. What was used
+            is in the result, ``data["length_used"]``, beside ``data["length_asked"]``.
         targets: target positions a stream that every band is scored on, in random blocks of one training context
             from the last part of the streams.
         chunk: positions of a row that are read in one step.
@@ -147,7 +148,8 @@ def evaluate(
         notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
     verdict, short = judge(curves[main.name], main, notes) if judged else (None, None)
     rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
-    about = {**streams.describe(), "length_used": length}
+    asked = {} if settings.max_length is None else {"length_asked": settings.max_length}
+    about = {**streams.describe(), **asked, "length_used": length}
     if len(kept) < len(streams):
         about["without_counted_targets"] = len(streams) - len(kept)
     if isinstance(data, Split):

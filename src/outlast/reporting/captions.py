@@ -27,6 +27,16 @@ def blocks_note(evaluation: Evaluation) -> str:
     )
 
 
+def shorter(evaluation: Evaluation) -> str:
+    """That streams were read less far than --max-length asked for, where they were."""
+    lengths = terms.shorter(evaluation)
+    if lengths is None:
+        return ""
+    asked, used = map(integer, lengths)
+    pieces = streams(evaluation.oldest.n, unit_of(evaluation))
+    return f"{used} positions of each stream were read, not the {asked} asked for: {pieces} are no longer than that."
+
+
 def summary_units(pieces: str, note: str) -> str:
     return f"Intervals are over {pieces}. {note}"
 

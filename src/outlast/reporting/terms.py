@@ -47,6 +47,12 @@ def unit_of(evaluation: Evaluation) -> str:
     return str(evaluation.data.get("unit", "stream"))
 
 
+def shorter(evaluation: Evaluation) -> tuple[int, int] | None:
+    """Positions of a stream that were asked for and that were used, where these are fewer."""
+    asked, used = (evaluation.data.get(name) for name in ("length_asked", "length_used"))
+    return (asked, used) if isinstance(asked, int) and isinstance(used, int) and used < asked else None
+
+
 def blocks_in(evaluation: Evaluation) -> int:
     """How many units an interval rests on where neighbouring pieces are taken together; 0 where each is one."""
     count = len(set(evaluation.blocks))

@@ -167,6 +167,10 @@ def left_out(what: str, why: str) -> str:
     return f"Not measured: {what}, because {why}."
 
 
+def shorter(used: str, asked: str, pieces: str) -> str:
+    return f"{used} positions of each stream were read, not the {asked} asked for: {pieces} are no longer than that."
+
+
 def no_help() -> str:
     return "No reset is better than the model as it is."
 

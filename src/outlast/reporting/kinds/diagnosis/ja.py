@@ -257,6 +257,10 @@ def left_out(what: str, why: str) -> str:
     return f"測っていないもの:{names.get(what, what)}{because}。"
 
 
+def shorter(used: str, asked: str, pieces: str) -> str:
+    return f"各系列で読んだのは {used} 位置です(指定は {asked} 位置)。{pieces}はこれより長くありません。"
+
+
 def no_help() -> str:
     return "そのままより良いリセットはありません。"
 

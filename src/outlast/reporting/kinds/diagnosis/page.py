@@ -53,7 +53,10 @@ def article(result: Diagnosis, key: str, language: str) -> Article:
         sections.append(Section(words.NOTES, [Bullets(list(map(words.note, evaluation.notes)))]))
     facts = [*measured.facts(evaluation), (words.WHOLE_TIME, duration(result.seconds))]
     missing: list[Block] = [Bullets([words.left_out(what, why) for what, why in result.left_out.items()])]
-    sections.append(Section(words.METHOD, [*(missing if result.left_out else []), Facts(facts)]))
+    lengths = terms.shorter(evaluation)
+    shorter = words.shorter(*map(integer, reversed(lengths)), called.tested(evaluation, words)) if lengths else ""
+    said: list[Block] = [Paragraph(shorter)] if shorter else []
+    sections.append(Section(words.METHOD, [*said, *(missing if result.left_out else []), Facts(facts)]))
     headline = words.no_verdict()
     if verdict is not None and verdict.name == "broken":
         headline = words.broken(breaking(evaluation.notes)[0])
