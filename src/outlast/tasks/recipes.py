@@ -118,14 +118,53 @@ def read_recipe(path: str | Path) -> Recipe:
         record = tomllib.loads(Path(path).read_text())
     except FileNotFoundError:
         raise InputError(f"no file {path}", "a recipe in TOML", "look into recipes/") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} ({error.strerror})", "a recipe in TOML", "name the file, not its folder") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not TOML ({error})", "key = value lines", "correct the file") from None
     converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(int, _whole)  # int() cuts 1.5 to 1
     try:
-        return converter.structure(record, Recipe)
-    except cattrs.BaseValidationError as error:
+        recipe = converter.structure(record, Recipe)
+    except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         wrong = "; ".join(cattrs.transform_error(error))
         raise InputError(f"{path}: {wrong}", "the keys of outlast.tasks.recipes.Recipe", "correct the file") from None
+    _check(recipe, str(path))
+    return recipe
+
+
+def _whole(value: Any, _: type) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _check(recipe: Recipe, path: str) -> None:
+    """Refuse what no run can be made of. Names become folders below `out`: each must be a plain one, and its own.
+
+    Raises:
+        InputError: a name that leads elsewhere, two rows in one folder, seeds that are none, or nothing to run.
+    """
+    names = {"model": [entry.name for entry in recipe.models if entry.name is not None]}
+    names["trained row"] = [row.name for row in recipe.trained]
+    for what, given in names.items():
+        for name in given:
+            if not slug(name).strip(".") or name.startswith(".") or re.search(r"[/\\\x00-\x1f]", name):
+                raise InputError(
+                    f"{path}: a {what} called {name!r}",
+                    "letters or digits, no slashes, and no full stop in front: the name of a folder below `out`",
+                    "choose a plain name",
+                )
+    for name, times in Counter(slug(row.name) for row in recipe.trained).items():
+        if times > 1:
+            raise InputError(f"{path}: {times} trained rows called {name}", "one name a row", "give one another name")
+    seeds = [seed for entry in recipe.models for seed in entry.seeds]
+    if not seeds or not 0 <= min(seeds) <= max(seeds) < 2**63 or recipe.jobs < 1:
+        raise InputError(
+            f"{path}: {len(recipe.models)} models with the seeds {seeds}, jobs {recipe.jobs}",
+            "at least one model with one seed of 0 or more, and at least one job",
+            "correct the file",
+        )
 
 
 def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone | None = None) -> list[Comparison]:
@@ -232,17 +271,26 @@ class _Unit:
 
     def check(self) -> None:
         """Find what is wrong in the recipe before anything runs."""
-        self.settings("base")
-        self.measuring_settings()
-        self.method()
-        self.fresh()
-        for row in self.repairs():
-            row.rule()
-        for row in self.trained():
-            self.settings("repair", row.training)
-            intervention(row.intervention, **row.intervention_settings)
-            if row.training_set is not None and row.training_set not in self.task.training_sets:
-                raise unknown_name(f"training set of task {self.task.name}", row.training_set, self.task.training_sets)
+        try:
+            self.settings("base")
+            self.measuring_settings()
+            self.method()
+            self.fresh()
+            for row in self.repairs():
+                row.rule()
+            for row in self.trained():
+                self.settings("repair", row.training)
+                intervention(row.intervention, **row.intervention_settings)
+                if row.training_set is not None and row.training_set not in self.task.training_sets:
+                    raise unknown_name(
+                        f"training set of task {self.task.name}", row.training_set, self.task.training_sets
+                    )
+        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:  # a setting of another type
+            raise InputError(
+                f"settings of {self.name} that do not fit ({type(error).__name__}: {error})",
+                "settings of the types that their classes have",
+                "correct the recipe",
+            ) from error
 
     def repairs(self) -> list[RepairEntry]:
         return [row for row in self.recipe.repairs if row.seeds is None or self.seed in row.seeds]

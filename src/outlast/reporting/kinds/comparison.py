@@ -112,4 +112,5 @@ TELLING = Telling(
     terminal=_terminal,
     next_steps=after_comparison,
     facts=_facts,
+    measured_on=lambda comparison: captions.shorter(comparison.base),
 )

@@ -290,4 +290,5 @@ TELLING = Telling(
     terminal=terminal,
     next_steps=next_steps,
     facts=facts,
+    measured_on=captions.shorter,
 )

@@ -142,4 +142,5 @@ TELLING = Telling(
     terminal=_terminal,
     next_steps=after_repair,
     facts=_facts,
+    measured_on=lambda repair: captions.shorter(repair.before),
 )

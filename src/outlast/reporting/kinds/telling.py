@@ -38,6 +38,7 @@ class Telling(Generic[R]):
         next_steps: what to do next.
         facts: everything that says how the figures came about.
         lead: what qualifies the headline; empty where nothing does.
+        measured_on: how what was measured on differs from what was asked for; empty where it does not.
         glossary: the terms to explain, by every language that results of this kind are told in.
         page: (result, key, language) -> the article, where a kind does not take the usual one, which is in English.
     """
@@ -53,6 +54,7 @@ class Telling(Generic[R]):
     next_steps: Callable[[R], list[Step]]
     facts: Callable[[R], list[tuple[str, str]]]
     lead: Callable[[R], str] = _nothing
+    measured_on: Callable[[R], str] = _nothing
     glossary: Mapping[str, Entries] = field(default_factory=lambda: {"en": labels.GLOSSARY_ENTRIES})
     page: Callable[[R, str, str], Article] | None = None
 
@@ -68,10 +70,11 @@ class Telling(Generic[R]):
             advice.append(Paragraph(step.text))
             if step.code:
                 advice.append(Code(step.code))
+        said = self.measured_on(result)
         sections = [
             *self.sections(result, key),
             Section(labels.NEXT, advice),
-            Section(labels.METHOD, [Facts(self.facts(result))]),
+            Section(labels.METHOD, [*([Paragraph(said)] if said else []), Facts(self.facts(result))]),
         ]
         return Article(
             key,
