@@ -20,6 +20,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "folders randomness parallel progress",
         "state",
         "model",
+        "sizes",
         "intervals",
         "results",
         "scan",

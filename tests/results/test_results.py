@@ -151,6 +151,15 @@ def test_files_of_another_schema_are_one_clear_error(schema):
         from_json(json.dumps({**one("check"), "schema": schema}))
 
 
+def test_a_setting_that_is_no_number_does_not_cost_the_result():
+    """An infinite clip, a figure of odd data: null in the file, where a number that was measured is a fault."""
+    odd = {"clip": math.inf, "deep": [{"scale": (math.nan, 2.0)}]}
+    result = dataclasses.replace(from_json(json.dumps(one("train"))), settings=odd, data=odd)
+    again = from_json(to_json(result))
+    assert isinstance(again, Training)
+    assert again.settings == again.data == {"clip": None, "deep": [{"scale": [None, 2.0]}]}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_document_without_a_field_is_one_clear_error(kind):
     """It names what is missing, whichever field it is; fields with a default may be missing."""
@@ -182,6 +191,9 @@ def test_a_document_without_a_field_is_one_clear_error(kind):
         json.dumps({**one("evaluate"), "age_curve": [{"age": [1]}]}),
         json.dumps({**one("evaluate"), "seconds": "long"}),
         json.dumps({**one("repair"), "before": None}),
+        json.dumps({**one("check"), "outlast": "\ud800"}),
+        json.dumps({**one("check"), "model": {"a": 1}}).replace("1}", 90 * "[" + 90 * "]" + "}"),
+        json.dumps({**one("train"), "seconds": 0.5}).replace("0.5", "1e999"),
         json.dumps({**one("train"), "losses": [[1, 2.0, 3.0]]}),
     ],
 )

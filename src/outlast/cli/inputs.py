@@ -117,7 +117,7 @@ def _setting(name: str, text: str, kind: Any) -> Any:
     if typing.get_origin(kind) is dict:
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise InputError(f"--settings {name} {text}", f"{name} with a JSON object", f"{name} '{{\"heads\": 4}}'")

@@ -23,6 +23,8 @@ from outlast.errors import InputError, unknown_name
 Verb = TypeVar("Verb")
 _ALIASES = {"-T": "train_context"}
 _HELP = ("-h", "--help")
+MOST = 2**62
+"""The largest whole number that an option takes: what comes of it still fits 64 bits."""
 _KINDS = {
     "tuple[float, float, float]": "three numbers",
     "tuple[float, ...]": "numbers",
@@ -56,6 +58,10 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
         value = getattr(options, option, None)
         if value is not None and value < least:
             raise InputError(f"{_flag(option)} {value}", f"at least {least}", f"see outlast {name} --help")
+    for option in fields:
+        value = getattr(options, option)
+        if isinstance(value, int) and value > MOST:
+            raise InputError(f"{_flag(option)} {value}", f"at most {MOST:,}", f"see outlast {name} --help")
     return options
 
 
@@ -168,7 +174,7 @@ def _words(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, lis
     """The keys of a TOML file as words of the command line, by option; without those that are `given` there."""
     try:
         record = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(
             f"--config {path}, which cannot be read ({why})", "a TOML file of key = value lines", "check the file"

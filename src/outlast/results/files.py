@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 from pathlib import Path
@@ -17,19 +18,34 @@ from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.results.diagnosed import Moment
 from outlast.results.kinds import KINDS, VERSION, Kind, Result
+from outlast.results.plausible import impossible
 
 SCHEMA = 2
 """Of result.json. 1: resets were called controls, and commands stood among settings; such files have no number."""
 
 _converter = cattrs.Converter()
 configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
+_converter.register_unstructure_hook_func(lambda kind: kind == dict[str, Any], lambda record: finite_or_null(record))
 _converter.register_unstructure_hook(  # streams without a clock leave no trace of one
     Moment, make_dict_unstructure_fn(Moment, _converter, times=override(omit_if_default=True))
 )
 
 
+DEEPEST = 64
+"""Levels of lists and records in a result.json; what outlast writes has a dozen."""
+
+
+def finite_or_null(value: Any) -> Any:
+    """A free-form record as JSON can hold it: what is NaN or infinite (a setting, say) becomes null."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def to_json(result: Result) -> str:
-    """The result as JSON text. Raises ValueError if it holds a number that JSON cannot (NaN or infinity)."""
+    """The result as JSON text. Raises ValueError if a measured number is one that JSON cannot hold (NaN, infinity)."""
     return json.dumps({"schema": SCHEMA, **_converter.unstructure(result)}, indent=1, allow_nan=False)
 
 
@@ -40,7 +56,10 @@ def from_json(text: str) -> Result:
         InputError: not JSON, of another kind, or without what a result of its kind holds.
     """
     try:
-        record = json.loads(text, parse_constant=_refuse_constant)
+        record = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if _deeper(record, DEEPEST):
+            raise ValueError(f"lists and records nested more than {DEEPEST} deep")
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair is no text that can be written
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"text that is not JSON ({error})", "a result.json", "point at the file outlast wrote"
@@ -91,6 +110,19 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"it holds {name}, which is not a number")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"it holds {text[:20]}, which no float64 holds")
+    return value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and records are nested more than `levels` deep."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(inner) and (levels == 0 or any(_deeper(each, levels - 1) for each in inner))
+
+
 def write_atomically(path: str | Path, content: str | bytes) -> None:
     """Write a file so that it either has all of `content` or is as it was before.
 
@@ -124,9 +156,15 @@ def save_result(result: Result, path: str | Path) -> None:
 
 
 def load_result(path: str | Path) -> Result:
-    """Read a result.json; a folder means the one inside it."""
+    """Read a result.json; a folder means the one inside it.
+
+    Raises:
+        InputError: no such file, one that is no result, or one with ages, positions or counts that there cannot be.
+    """
     path = Path(path)
     path = path / "result.json" if path.is_dir() else path
+    if path.exists() and not path.is_file():  # reading a pipe may wait for ever
+        raise InputError(f"{path}, which is no file", "a result.json", "point at the file outlast wrote")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -138,9 +176,16 @@ def load_result(path: str | Path) -> Result:
             f"{path} cannot be read ({error})", "a result.json", "point at the file outlast wrote"
         ) from None
     try:
-        return from_json(text)
+        result = from_json(text)
     except InputError as error:
         raise InputError(f"{path}: {error.given}", error.expected, error.do) from None
+    if odd := impossible(result, type(result), result.kind):
+        raise InputError(
+            f"{path} with {odd}",
+            "ages, positions and counts of 0 or more, and spans that end after they begin",
+            "point at a result.json that outlast wrote, unchanged",
+        )
+    return result
 
 
 def load_as(path: str | Path, kind: type[Kind]) -> Kind:

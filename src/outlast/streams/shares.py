@@ -19,7 +19,7 @@ DEFAULT_SHARES: Shares = (0.6, 0.15, 0.25)
 
 def check_shares(shares: Shares) -> None:
     """Refuse shares that are not three positive numbers adding to 1."""
-    if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
+    if len(shares) != 3 or not abs(sum(shares) - 1) <= 1e-6 or not min(shares) > 0:  # NaN fails too
         raise InputError(f"split shares {shares}", "three positive shares that add to 1", "for example 0.6,0.15,0.25")
 
 

@@ -385,7 +385,7 @@ def _restore(
     try:
         record = json.loads(pointer.read_text())
         target, made = folder / record["tensors"], dict(record["made_of"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(pointer, error) from error
     for key, value in made_of.items():
         if made.get(key) != value:
