@@ -408,3 +408,9 @@ def test_fingerprints_differ_by_one_bit_and_by_dtype() -> None:
         weight.view(torch.int32)[0, 0] ^= 1
     after = model_fingerprint(model)
     assert len({before, after, model_fingerprint(model.double())}) == 3
+
+
+def test_what_is_no_number_in_the_provenance_does_not_cost_the_model(tmp_path: Path) -> None:
+    save(adapt(nn.LSTM(3, 4)), tmp_path / "saved", provenance={"scale": [float("inf"), 1.0], "clip": float("nan")})
+    assert read_record(tmp_path / "saved")["provenance"] == {"scale": [None, 1.0], "clip": None}
+    load(tmp_path / "saved")

@@ -21,12 +21,12 @@ import torch
 from torch import nn
 
 from outlast import foreign
-from outlast.adapters.factory import code_of, from_recipe
-from outlast.adapters.weights import put_tensors, tensors_of
+from outlast.adapters.factory import code_of, from_recipe, sketch_of
+from outlast.adapters.weights import fitting, put_tensors, tensors_of
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
-from outlast.results import VERSION
+from outlast.results import VERSION, finite_or_null
 
 RECORD, WEIGHTS = "outlast.json", "model.safetensors"
 
@@ -68,7 +68,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             "outlast": VERSION,
             "recipe": recipe,
             "weights_sha256": _sha256(temporary / WEIGHTS),
-            "provenance": provenance or {},
+            "provenance": finite_or_null(provenance or {}),
         }
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
         if directory.exists():
@@ -133,6 +133,9 @@ def _rebuilt(recipe: dict[str, Any], path: Path) -> Recurrent:
         tensors = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise _damaged(path, str(error)) from error
+    outline = sketch_of(recipe)
+    if outline is not None:  # a recipe of other sizes than the file's must not take memory first
+        fitting(outline, tensors, str(path))
     model = from_recipe(recipe)
     put_tensors(model, tensors, str(path))
     return model
@@ -153,7 +156,7 @@ def read_record(directory: str | Path) -> dict[str, Any]:
             "a folder that outlast.save, transformers or fla wrote",
             "check the folder's name",
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     fields = {"outlast": str, "recipe": dict, "weights_sha256": str, "provenance": dict}
     if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in fields.items()):

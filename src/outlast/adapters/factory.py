@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from outlast import families, foreign
@@ -15,6 +17,8 @@ from outlast.adapters.adapting import adapt
 from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
 from outlast.errors import InputError, unknown_name
 from outlast.model import Recurrent
+from outlast.randomness import DrawingFrom
+from outlast.sizes import sketch
 
 
 def from_factory(spec: str) -> Recurrent:
@@ -70,19 +74,47 @@ def from_recipe(recipe: dict[str, Any]) -> Recurrent:
     Raises:
         InputError: the recipe is of no known kind, or its settings do not build a model.
     """
-    kind = recipe.get("kind", "family" if "family" in recipe else None)
-    known = ("family", "factory", *TORCH_RNNS, *foreign.FORMATS)
-    if kind not in known:
-        raise unknown_name("kind of model", str(kind), known)
-    try:
+    kind = _kind(recipe)
+    with _readable(recipe):
         if kind == "factory":
             return from_factory(recipe["factory"])
         if kind in foreign.FORMATS:
             return foreign.from_recipe(recipe)
-        return families.from_recipe(recipe) if kind == "family" else rebuild_rnn(recipe)
-    except (TypeError, ValueError, KeyError) as error:
+        if kind == "family":
+            return families.from_recipe(recipe)
+        with torch.device("cpu"), DrawingFrom(0):  # fresh weights that are a function of the recipe alone
+            return rebuild_rnn(recipe)
+
+
+def sketch_of(recipe: dict[str, Any]) -> Recurrent | None:
+    """What `from_recipe` builds, without its weights and so without their memory; None where that is small, or where a
+    factory has to tell.
+
+    Raises:
+        InputError: as `from_recipe`.
+    """
+    kind = _kind(recipe)
+    with _readable(recipe):
+        if kind in TORCH_RNNS:
+            return sketch(lambda: rebuild_rnn(recipe), f"the recipe {recipe}")
+        return families.sketch_of(recipe) if kind == "family" else None
+
+
+def _kind(recipe: dict[str, Any]) -> str:
+    kind = recipe.get("kind", "family" if "family" in recipe else None)
+    known = ("family", "factory", *TORCH_RNNS, *foreign.FORMATS)
+    if kind not in known:
+        raise unknown_name("kind of model", str(kind), known)
+    return kind
+
+
+@contextlib.contextmanager
+def _readable(recipe: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(
-            f"the recipe {recipe} ({type(error).__name__}: {error})",
+            f"the recipe {str(recipe)[:500]} ({type(error).__name__}: {error})",
             "the kind and settings of a model",
             "restore outlast.json as it was saved",
         ) from error

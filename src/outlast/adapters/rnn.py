@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
-from outlast.randomness import DrawingFrom
+from outlast.sizes import MOST_LAYERS
 
 
 class LSTMState(NamedTuple):
@@ -102,6 +102,12 @@ def recipe_of(module: nn.RNNBase) -> dict[str, Any] | None:
 
 
 def rebuild_rnn(recipe: dict[str, Any]) -> TorchRNN:
-    """The module that `recipe_of` described, with fresh weights that are a function of the recipe alone."""
-    with torch.device("cpu"), DrawingFrom(0):
-        return TorchRNN(TORCH_RNNS[recipe["kind"]](**recipe["settings"]))
+    """The module that `recipe_of` described, with fresh weights.
+
+    Raises:
+        InputError: more layers than a model can have.
+    """
+    layers = recipe["settings"].get("num_layers", 1)
+    if layers > MOST_LAYERS:
+        raise InputError(f"a {recipe['kind']} of {layers} layers", f"at most {MOST_LAYERS}", "correct the recipe")
+    return TorchRNN(TORCH_RNNS[recipe["kind"]](**recipe["settings"]))

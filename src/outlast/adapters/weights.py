@@ -19,7 +19,8 @@ def _same_memory(module: nn.Module) -> list[list[str]]:
                 "tensors only",
                 "make it a buffer: other objects could only be saved by pickling, which outlast never reads back",
             )
-        place = (tensor.device, tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape)
+        storage = tensor.untyped_storage()
+        place = (tensor.device, storage.data_ptr() or storage._cdata, tensor.storage_offset(), tensor.shape)
         groups.setdefault((*place, tensor.stride(), tensor.dtype) if tensor.numel() else name, []).append(name)
     return list(groups.values())
 
@@ -45,6 +46,21 @@ def put_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     Raises:
         InputError: names are missing or unknown, or shapes differ; nothing was copied then.
     """
+    chosen = fitting(module, tensors, source)
+    # load_state_dict keeps the module's dtypes, and would round a model that was saved in another one.
+    objects = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    for name, given in chosen.items():
+        if name in objects and objects[name].dtype != tensors[given].dtype:
+            objects[name].data = objects[name].data.to(tensors[given].dtype)
+    module.load_state_dict({name: tensors[given] for name, given in chosen.items()})
+
+
+def fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> dict[str, str]:
+    """For every tensor of a module, which may be on the meta device, the name of the one in `tensors` that it gets.
+
+    Raises:
+        InputError: as `put_tensors`.
+    """
     state = module.state_dict()
     missing, chosen = [], {}
     for names in _same_memory(module):
@@ -67,9 +83,4 @@ def put_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
             f"the {len(state)} tensors of the model that its recipe builds",
             "load it with the code and settings it was saved with",
         )
-    # load_state_dict keeps the module's dtypes, and would round a model that was saved in another one.
-    objects = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
-    for name, given in chosen.items():
-        if name in objects and objects[name].dtype != tensors[given].dtype:
-            objects[name].data = objects[name].data.to(tensors[given].dtype)
-    module.load_state_dict({name: tensors[given] for name, given in chosen.items()})
+    return chosen

@@ -1,8 +1,9 @@
-"""The built-in families of models, by name. A new family is one new file and one line in `recurrent`."""
+"""The built-in families of models, by name. A new family is one new file and one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -14,6 +15,10 @@ from outlast.families.recurrent import RECURRENT
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
 from outlast.randomness import DrawingFrom
+from outlast.sizes import sketch
+
+MODEST = 1 << 30
+"""A model with layers · n³ of at most this, for each of its numbers n, is built without asking for its size first."""
 
 FAMILIES: dict[str, type[Settings]] = dict(sorted({**RECURRENT, "hybrid": HybridSettings}.items()))
 
@@ -36,6 +41,13 @@ def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **sett
     Raises:
         InputError: an unknown family or setting, or settings that do not fit together.
     """
+    make = _maker(family, inputs, outputs, seed, settings)
+    with torch.device("cpu"), DrawingFrom(seed):
+        return make()
+
+
+def _maker(family: str, inputs: InputSpec, outputs: int, seed: int, settings: Mapping[str, Any]) -> Callable[[], Shell]:
+    """What makes the model; whether it can be made, and held by this machine, was looked at."""
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
     known = [field.name for field in fields(FAMILIES[family])]
@@ -54,8 +66,24 @@ def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **sett
         "outputs": outputs,
         "seed": seed,
     }
-    with torch.device("cpu"), DrawingFrom(seed):
-        return Shell(chosen, inputs, outputs, recipe)
+    make = functools.partial(Shell, chosen, inputs, outputs, recipe)
+    if not _modest(recipe):
+        sketch(make, f"{chosen} with {inputs.size:,} {inputs.kind} as inputs and {outputs:,} outputs")
+    return make
+
+
+def _modest(recipe: Mapping[str, Any]) -> bool:
+    """Whether a model is small whatever its numbers mean: looking closer costs a second, in which torch loads."""
+
+    def numbers(value: Any) -> Iterator[float]:
+        if isinstance(value, Mapping):
+            for each in value.values():
+                yield from numbers(each)
+        elif isinstance(value, int | float):
+            yield value
+
+    sizes = {name: recipe[name] for name in ("settings", "inputs", "outputs")}
+    return all(recipe["settings"]["layers"] * abs(each) ** 3 <= MODEST for each in numbers(sizes))
 
 
 def from_recipe(recipe: Mapping[str, Any]) -> Shell:
@@ -64,15 +92,25 @@ def from_recipe(recipe: Mapping[str, Any]) -> Shell:
     Raises:
         InputError: an unknown family or setting, or a recipe with a missing entry.
     """
+    return build(**_arguments(recipe))
+
+
+def sketch_of(recipe: Mapping[str, Any]) -> Shell | None:
+    """The model of a recipe without its weights, on the meta device; None where it is small anyway.
+
+    Raises:
+        InputError: as `from_recipe`.
+    """
+    given = _arguments(recipe)
+    make = _maker(*(given.pop(name) for name in ("family", "inputs", "outputs", "seed")), given)
+    return None if _modest(recipe) else sketch(make, "the recipe")
+
+
+def _arguments(recipe: Mapping[str, Any]) -> dict[str, Any]:
     missing = {"family", "settings", "inputs", "outputs", "seed"} - set(recipe)
     if missing:
         raise InputError(
             f"a recipe without {', '.join(sorted(missing))}", "model.recipe of a built model", "save again"
         )
-    return build(
-        recipe["family"],
-        inputs=InputSpec(**recipe["inputs"]),
-        outputs=recipe["outputs"],
-        seed=recipe["seed"],
-        **recipe["settings"],
-    )
+    own = {name: recipe[name] for name in ("family", "outputs", "seed")}
+    return {**own, "inputs": InputSpec(**recipe["inputs"]), **recipe["settings"]}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
+from outlast.sizes import MOST_LAYERS
 from outlast.state import PartKind, State, StatePart
 
 
@@ -61,6 +62,7 @@ class Settings(ABC):
 
     def __post_init__(self) -> None:
         require(self.width >= 1 and self.layers >= 1, self, "width and layers of at least 1")
+        require(self.layers <= MOST_LAYERS, self, f"at most {MOST_LAYERS} layers")
         require(self.mlp >= 0, self, "mlp of at least 0")
         require(self.residual or self.mlp == 0, self, "mlp = 0 where residual is false")
 

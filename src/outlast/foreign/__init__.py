@@ -17,6 +17,7 @@ from outlast.foreign.config import parse, refused
 from outlast.foreign.files import damaged, read_tensors
 from outlast.foreign.model import Foreign
 from outlast.randomness import DrawingFrom
+from outlast.sizes import sketch
 
 CONFIG = "config.json"
 
@@ -112,11 +113,11 @@ def read_directory(directory: Path) -> Foreign:
     try:
         text = path.read_bytes()
         record = parse(text.decode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
     kind = kind_of(record)
-    with torch.device("meta"):  # no weights are drawn only to be replaced
-        model = _build(kind, record)
+    # No weights are drawn only to be replaced.
+    model = sketch(lambda: _build(kind, record), str(path))
     model.origin.files = {CONFIG: text, **_kept(directory)}
     model.take(read_tensors(directory), FORMATS[kind].aliases or {}, str(directory))
     return model

@@ -9,9 +9,15 @@ from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, TypeVar
 
+import torch
+
 from outlast.errors import InputError
+from outlast.sizes import MOST_LAYERS
 
 FLOATS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+
+LARGEST = torch.finfo(torch.float32).max
+"""In size, that a finite number can have."""
 
 SILU = ("silu", "swish")
 """The two names of x · sigmoid(x)."""
@@ -65,6 +71,7 @@ def read(kind: type[C], record: dict[str, Any]) -> C:
     for name, hint in hints.items():
         if hint is int and name not in kind.may_be_zero:
             expect(config, name, getattr(config, name) >= 1, "at least 1")
+    expect(config, "num_hidden_layers", config.num_hidden_layers <= MOST_LAYERS, f"at most {MOST_LAYERS}")
     return config
 
 
@@ -103,7 +110,8 @@ def _fits(value: Any, hint: Any) -> bool:
             return all(_fits(each, kinds[0]) for each in value)
         return len(kinds) == len(value) and all(map(_fits, value, kinds))
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (abs(value) <= LARGEST or abs(value) == math.inf)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint)

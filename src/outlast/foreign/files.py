@@ -44,7 +44,7 @@ def _shards(index: Path) -> dict[str, Tensor]:
         places = json.loads(index.read_text())["weight_map"]
         names = sorted(set(places.values()))
         inside = all(Path(name).name == name for name in names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(index, f"{type(error).__name__}: {error}") from error
     if not inside:
         raise damaged(index, "it names files outside its folder")
