@@ -132,19 +132,21 @@ def load_place(path: str | Path, model: Recurrent) -> Place:
     """The place that `save_place` wrote, on the model's device.
 
     Raises:
-        InputError: there is no such file, it is no place, or it belongs to another model.
+        InputError: there is no such file, it is no place, it is damaged, or it belongs to another model.
     """
+    if Path(path).exists() and not Path(path).is_file():  # reading a pipe may wait for ever
+        raise _no_place(path, "it is no file")
     try:
         with safetensors.safe_open(path, "pt") as file:
             record = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
         position, unread, of = int(record["position"]), tensors.pop(UNREAD), record["model"]
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as a state ({type(error).__name__}: {error})",
-            "a file that outlast.save_place or outlast generate wrote",
-            "start anew without it",
-        ) from error
+    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise _no_place(path, f"{type(error).__name__}: {error}") from error
+    if not 0 <= position < 2**63:
+        raise _no_place(path, f"a position of {position}")
+    if unread.is_floating_point() or unread.dim() != 2 or unread.shape[1] != 1 or len(unread) == 0:
+        raise _no_place(path, f"an unread token of shape {tuple(unread.shape)} and {unread.dtype}")
     if of != model_fingerprint(model):
         raise InputError(
             f"{path}, a state of the model {of[:12]}…", f"one of {model_fingerprint(model)[:12]}…", "use that model"
@@ -154,8 +156,20 @@ def load_place(path: str | Path, model: Recurrent) -> Place:
     shapes = {name: tensor.shape for name, tensor in named_leaves(state)}
     if set(names) != set(tensors) or any(tensors[name].shape != shape for name, shape in shapes.items()):
         raise InputError(f"{path}, a state of other parts", f"the parts {', '.join(names[:3])}, …", "start anew")
+    for name, like in named_leaves(state):
+        given = tensors[name]
+        if given.is_floating_point() != like.is_floating_point() or not torch.isfinite(given).all():
+            raise _no_place(path, f"{name} is of {given.dtype}, or holds what is no number")
     device = device_of(model)
     pairs = zip(names, leaves(state), strict=True)
     return Place(
         rebuild(state, [tensors[name].to(device, like.dtype) for name, like in pairs]), unread.to(device), position
+    )
+
+
+def _no_place(path: str | Path, why: str) -> InputError:
+    return InputError(
+        f"{path} cannot be read as a state ({why})",
+        "a file that outlast.save_place or outlast generate wrote",
+        "start anew without it",
     )

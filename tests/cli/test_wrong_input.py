@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.torch
+import torch
 
 from cli.workshop import MEASURE, QUICK, READ, Run, files, finish, start, write_table
+from foreign import theirs
 from outlast import checkpoints
 from outlast.families import build
 from outlast.model import InputSpec
+from outlast.results import to_json
+from reporting import example_results
 
 EVALUATE = ("evaluate", "--model", "mymod:build")
 REPAIR = ("repair", "--model", "mymod:build", *MEASURE)
@@ -29,6 +40,9 @@ DOSE = ("dose", "--base", "mymod:build", "--repaired")
         ((*EVALUATE, *READ, "--targets", "many"), ["--targets many", "a whole number"]),
         ((*EVALUATE, *READ, "--targets", "0"), ["--targets 0", "at least 1"]),
         ((*EVALUATE, *READ, "--seed", "-1"), ["--seed -1", "at least 0"]),
+        ((*EVALUATE, *READ, "--seed", "nan"), ["--seed nan", "a whole number"]),
+        ((*EVALUATE, *READ, "--seed", "1" + 30 * "0"), ["--seed 1000", "at most"]),
+        ((*EVALUATE, *READ, "--shares", "nan", "nan", "nan"), ["add to 1"]),
         ((*EVALUATE, *READ, "--threads", "0"), ["--threads 0", "at least 1"]),
         ((*EVALUATE, *READ, "--aggregate", "meen"), ["--aggregate meen", "value or mean"]),
         ((*EVALUATE, *READ, "--shares", "1", "2"), ["--shares 1 2", "three numbers"]),
@@ -252,6 +266,199 @@ def test_a_wrong_config_of_a_repair(run: Run, here: Path, content: str, parts: l
 def test_a_missing_config(run: Run) -> None:
     assert "--config gone.toml" in run(*EVALUATE, *READ, "--config=gone.toml").refused()
     assert "--config without a file" in run(*EVALUATE, *READ, "--config").refused()
+
+
+@pytest.mark.parametrize("name", ["result.json", "pipe.json"])
+def test_a_pipe_is_no_result(run: Run, here: Path, name: str) -> None:
+    os.mkfifo(here / name)
+    assert "which is no file" in run("report", name if name == "pipe.json" else ".").refused()
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda record: record["age_curve"][1].update(age=[-4, 8]), "age_curve[1].age[0] = -4"),
+        (lambda record: record["age_curve"][1].update(age=[8, 8]), "age_curve[1].age from 8 to 8"),
+        (lambda record: record["position_curve"][0].update(start=-1), "position_curve[0].start = -1"),
+        (lambda record: record["position_curve"][0].update(end=0), "position_curve[0] from 0 to 0"),
+        (lambda record: record["state"][0].update(position=-64), "state[0].position = -64"),
+        (lambda record: record["verdict"].update(oldest_age=[512, 256]), "verdict.oldest_age from 512 to 256"),
+        (lambda record: record["verdict"].update(from_age=-1), "verdict.from_age = -1"),
+        (lambda record: record.update(train_context=-64), "train_context = -64"),
+        (lambda record: record.update(blocks=[0, -1]), "blocks[1] = -1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_result_that_was_not_measured(run: Run, here: Path, change: Callable[[Any], object], part: str) -> None:
+    record = json.loads(to_json(example_results.evaluation()))
+    (here / "result.json").write_text(json.dumps(record))
+    assert run("report", here, "--out", here / "whole.html").status == 0
+    change(record)
+    (here / "result.json").write_text(json.dumps(record))
+    assert part in run("report", here, "--out", here / "report.html").refused()
+    assert not (here / "report.html").exists()
+
+
+def test_numbers_and_nesting_that_no_result_has(run: Run, here: Path) -> None:
+    text = to_json(example_results.evaluation())
+    nested = json.dumps({**json.loads(text), "settings": {"a": 0}}).replace(
+        '{"a": 0}', '{"a": ' * 200 + "0" + "}" * 200
+    )
+    for content, part in (
+        (nested, "nested more than"),
+        (text.replace('"seconds": ', '"seconds": 1e999, "x": '), "1e999"),
+    ):
+        (here / "result.json").write_text(content)
+        assert part in run("report", here, "--out", here / "report.html").refused()
+
+
+OWN = ("generate", "--model", "own", "--tokens", "1", "2", "--steps", "2")
+
+
+@pytest.fixture
+def own(here: Path) -> Path:
+    """A language model's folder."""
+    checkpoints.save(build("hybrid", inputs=InputSpec("tokens", 7), outputs=7, width=8, layers=2), here / "own")
+    return here / "own"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ('"width": 8', '"width": 6000', "of another shape"),
+        ('"width": 8', '"width": 1000000000', "sizes that tensors can have"),
+        ('"width": 8', f'"width": {10**30}', "sizes that tensors can have"),
+        ('"width": 8', '"width": NaN', "width"),
+        ('"layers": 2', '"layers": 1000000000', "at most 1024 layers"),
+        ('"window": 32', f'"window": {10**12}', "GiB of weights and state"),
+        ('"size": 7', f'"size": {2**40}', "GiB of weights and state"),
+        ('"seed": 0', '"seed": NaN', "recipe"),
+        ('"seed": 0', f'"seed": {10**30}', "recipe"),
+        ('"provenance": {}', '"provenance": ' + 3000 * '{"a":', "cannot be used"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_sizes_that_no_model_has(run: Run, own: Path, old: str, new: str, part: str) -> None:
+    """Refused before memory is taken: what the weights' file does not hold is not built."""
+    text = (own / "outlast.json").read_text()
+    assert old in text
+    (own / "outlast.json").write_text(text.replace(old, new))
+    with little_memory():
+        assert part in run(*OWN).refused()
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"hidden_size": 10**9, "head_dim": None, "lru_width": 10**9}, "GiB of weights and state"),
+        ({"intermediate_size": 10**30}, "sizes that tensors can have"),
+        ({"vocab_size": 2**40}, "GiB of weights and state"),
+        ({"num_hidden_layers": 10**9}, "at most 1024"),
+        ({"attention_window_size": 10**13}, "GiB of weights and state"),
+        ({"hidden_size": float("nan")}, "hidden_size"),
+    ],
+    ids=str,
+)
+def test_sizes_that_no_model_of_another_library_has(run: Run, here: Path, change: dict[str, Any], part: str) -> None:
+    drawn = theirs.drawn("recurrent_gemma", lambda *of: of[0])
+    theirs.saved("recurrent_gemma", drawn, here / "theirs")
+    record = json.loads((here / "theirs" / "config.json").read_text())
+    (here / "theirs" / "config.json").write_text(json.dumps({**record, **change}))
+    with little_memory():
+        assert part in run("generate", "--model", "theirs", "--tokens", "1", "--steps", "1").refused()
+
+
+def test_a_model_that_the_machine_cannot_hold(run: Run) -> None:
+    words = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "1000000")
+    assert "GiB of weights and state" in run(*words).refused()
+
+
+@contextlib.contextmanager
+def little_memory() -> Iterator[None]:
+    """Who asks for more than 1 GiB beyond what is taken is told that there is none."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def damaged_state(path: Path, **changes: Any) -> None:
+    """Another value in a state that `outlast generate` wrote."""
+    with safetensors.safe_open(path, "pt") as file:
+        record, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, value in changes.items():
+        (record if name in record else tensors)[name.replace("__", ".")] = value
+    safetensors.torch.save_file(tensors, path, metadata=record)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"position": "-3"}, "a position of -3"),
+        ({"position": str(10**30)}, "a position of"),
+        ({"position": "soon"}, "cannot be read as a state"),
+        ({"unread": torch.zeros(1, 1)}, "an unread token of shape (1, 1) and torch.float32"),
+        ({"unread": torch.zeros(3, dtype=torch.int64)}, "an unread token of shape (3,)"),
+        ({"unread": torch.zeros(0, 1, dtype=torch.int64)}, "an unread token of shape (0, 1)"),
+        ({"unread": torch.full((1, 1), 99)}, "tokens up to 99"),
+        ({"unread": torch.full((1, 1), -9)}, "at least one token, each from 0 to 6"),
+        ({"layers__0__state": torch.full((1, 2, 2, 4), torch.nan)}, "layers.0.state is of torch.float32, or holds"),
+        ({"layers__0__state": torch.zeros(1, 2, 2, 4, dtype=torch.int64)}, "layers.0.state is of torch.int64"),
+        ({"layers__0__state": torch.zeros(9)}, "a state of other parts"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_damaged_state(run: Run, own: Path, changes: dict[str, Any], part: str) -> None:
+    assert run(*OWN, "--state", "place").status == 0
+    damaged_state(Path("place"), **changes)
+    before = Path("place").read_bytes()
+    assert part in run(*OWN, "--state", "place").refused()
+    assert Path("place").read_bytes() == before
+
+
+def test_a_state_that_is_cut_off_or_no_file(run: Run, own: Path) -> None:
+    assert run(*OWN, "--state", "place").status == 0
+    whole = Path("place").read_bytes()
+    for size in (0, 4, 8, 40, len(whole) - 1):
+        Path("place").write_bytes(whole[:size])
+        assert "cannot be read as a state" in run(*OWN, "--state", "place").refused()
+    Path("place").unlink()
+    os.mkfifo("place")
+    assert "it is no file" in run(*OWN, "--state", "place").refused()
+
+
+@pytest.mark.parametrize("name", ["readings.csv", "tokens.npy", "text.txt", "table.parquet"])
+def test_a_pipe_is_no_data(run: Run, here: Path, name: str) -> None:
+    (here / name).unlink(missing_ok=True)
+    os.mkfifo(here / name)
+    words = ("evaluate", "--model", "mymod:build", "--data", name, "--train-context", "8")
+    assert "neither a file nor a folder" in run(*words).refused()
+
+
+def test_one_value_out_of_all_proportion(run: Run, here: Path) -> None:
+    """Named before anything is trained; until then it made its column a constant and the result unwritable."""
+    rows: list[list[object]] = [[0.1 * (number % 9), number % 7, 2.0] for number in range(2000)]
+    rows[7][1] = 1e200
+    write_table(here / "wrong.csv", rows)
+    words = (
+        "train",
+        *READ,
+        *QUICK,
+        "--family",
+        "gru",
+        "--settings",
+        "width",
+        "4",
+        "--steps",
+        "2",
+        "--data",
+        "wrong.csv",
+    )
+    assert "1e+200 in column 'phase', line 9 of wrong.csv" in run(*words, "--out", "out").refused()
+    assert not (here / "out").exists()
 
 
 @pytest.mark.parametrize("verb", ["check", "train", "evaluate", "repair", "compare", "dose", "report"])
