@@ -391,7 +391,8 @@ def test_wide_integers_matter_only_where_they_are_used(tmp_path: Path) -> None:
     classes = Streams.from_table(path, inputs=["a"], target="state", target_kind="class")
     assert classes.about["target"]["labels"] == [wide, wide + 1, wide + 2]
     assert read(classes)[1].tolist() == [(i + 1) % 3 for i in range(rows - 1)]
-    for asked in ({"inputs": ["a", "id"]}, {"target": "id"}):
+    used: list[dict[str, Any]] = [{"inputs": ["a", "id"]}, {"target": "id"}]
+    for asked in used:
         with pytest.raises(InputError, match=rf"{wide} in column 'id', row 1 .*\n.*2\^53"):
             Streams.from_table(path, **asked)
     with pytest.raises(InputError, match=rf"{wide} seconds since 1970 in time column 'id', row 1 .*[^$]*nanoseconds"):
@@ -414,10 +415,14 @@ ODD = {
 def test_parquet_columns_of_other_kinds_matter_only_where_they_are_used(tmp_path: Path, name: str) -> None:
     path = parquet(tmp_path, a=[float(i * i % 7) for i in range(40)], odd=ODD[name])
     assert Streams.from_table(path, target="a").about["inputs"] == ["a"]
-    for asked in ({"inputs": ["a", "odd"]}, {"target": "odd"}, {"time": "odd"}):
+    read_as: list[dict[str, Any]] = [{"inputs": ["a", "odd"]}, {"target": "odd"}, {"time": "odd"}]
+    for asked in read_as:
         with pytest.raises(InputError, match="column 'odd'"):
             Streams.from_table(path, **asked)
-    refused = {"stream": name in ("lists", "records", "maps"), "target": name != "views"}
-    for asked in ({"stream": "odd"}, {"target": "odd", "target_kind": "class"}):
-        with pytest.raises(InputError, match="column 'odd'") if refused[next(iter(asked))] else nullcontext():
-            Streams.from_table(path, inputs=["a"], **asked)
+    for refused, asked in (
+        (name in ("lists", "records", "maps"), {"stream": "odd"}),
+        (name != "views", {"target": "odd", "target_kind": "class"}),
+    ):
+        wanted: dict[str, Any] = asked
+        with pytest.raises(InputError, match="column 'odd'") if refused else nullcontext():
+            Streams.from_table(path, inputs=["a"], **wanted)

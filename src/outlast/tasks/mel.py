@@ -9,6 +9,7 @@ asks whether their energy lies within `SILENCE` decibels of the recording's loud
 from __future__ import annotations
 
 import functools
+import struct
 import wave
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def read_wav(path: str | Path) -> np.ndarray:
         with wave.open(str(path)) as file:
             kind = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
             content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, OSError) as error:
+    except (wave.Error, EOFError, OSError, ValueError, RuntimeError, ArithmeticError, struct.error) as error:
         raise InputError(f"{path} cannot be read: {error}", "a WAV file", "copy or fetch it again") from error
     if kind not in ((1, 16, 8000), (1, 16, RATE)):
         raise InputError(
@@ -51,7 +52,7 @@ def read_wav(path: str | Path) -> np.ndarray:
             f"one channel of 16 bits at 8000 or {RATE} Hz",
             "convert the file",
         )
-    samples = np.frombuffer(content, "<i2") / 32768
+    samples = np.frombuffer(content[: len(content) // 2 * 2], "<i2") / 32768  # half a sample is where a file was cut
     return samples if kind[2] == RATE or not len(samples) else resample_poly(samples, RATE // kind[2], 1)
 
 
