@@ -22,13 +22,13 @@ import torch
 from cli import workshop
 from foreign import theirs
 from long import mutations
-from outlast import recipes
 from outlast.checkpoints import save
 from outlast.cli import main
 from outlast.errors import InputError, Interrupted
 from outlast.families import build
 from outlast.model import InputSpec
 from outlast.results import to_json
+from outlast.tasks import recipes
 from outlast.tasks.mel import read_wav
 from reporting.cases import CASES
 

@@ -154,7 +154,9 @@ def test_files_of_another_schema_are_one_clear_error(schema):
 def test_a_setting_that_is_no_number_does_not_cost_the_result():
     """An infinite clip, a figure of odd data: null in the file, where a number that was measured is a fault."""
     odd = {"clip": math.inf, "deep": [{"scale": (math.nan, 2.0)}]}
-    result = dataclasses.replace(from_json(json.dumps(one("train"))), settings=odd, data=odd)
+    trained = from_json(json.dumps(one("train")))
+    assert isinstance(trained, Training)
+    result = dataclasses.replace(trained, settings=odd, data=odd)
     again = from_json(to_json(result))
     assert isinstance(again, Training)
     assert again.settings == again.data == {"clip": None, "deep": [{"scale": [None, 2.0]}]}

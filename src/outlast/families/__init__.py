@@ -102,7 +102,8 @@ def sketch_of(recipe: Mapping[str, Any]) -> Shell | None:
         InputError: as `from_recipe`.
     """
     given = _arguments(recipe)
-    make = _maker(*(given.pop(name) for name in ("family", "inputs", "outputs", "seed")), given)
+    family, inputs, outputs, seed = (given.pop(name) for name in ("family", "inputs", "outputs", "seed"))
+    make = _maker(family, inputs, outputs, seed, given)
     return None if _modest(recipe) else sketch(make, "the recipe")
 
 

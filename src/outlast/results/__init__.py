@@ -21,7 +21,16 @@ from outlast.results.diagnosed import (
     StateMap,
     Trace,
 )
-from outlast.results.files import SCHEMA, from_json, load_as, load_result, save_result, to_json, write_atomically
+from outlast.results.files import (
+    SCHEMA,
+    finite_or_null,
+    from_json,
+    load_as,
+    load_result,
+    save_result,
+    to_json,
+    write_atomically,
+)
 from outlast.results.kinds import KINDS, VERSION, Command, Kind, Result, result_kind
 from outlast.results.measured import (
     AgeBand,
@@ -86,6 +95,7 @@ __all__ = [
     "Training",
     "Verdict",
     "cross_fitted_best",
+    "finite_or_null",
     "from_json",
     "load_as",
     "load_result",

@@ -24,8 +24,8 @@ def impossible(value: Any, kind: Any, path: str) -> str | None:
         path: where it stands, for the answer.
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if kind is int and isinstance(value, int) and value < 0:
-        return f"{path} = {value}"
+    if kind is int:
+        return f"{path} = {value}" if value < 0 else None
     if isinstance(kind, types.UnionType):
         fitting = (each for each in inner if isinstance(value, typing.get_origin(each) or each))
         return next(filter(None, (impossible(value, each, path) for each in fitting)), None)
