@@ -227,7 +227,7 @@ def test_the_reasons_are_in_the_summary(run: Run, here: Path, verb: str) -> None
 
 
 def weights(folder: str | Path) -> dict[str, torch.Tensor]:
-    return outlast.load(folder).state_dict()
+    return outlast.load(folder, allow_code=True).state_dict()
 
 
 def test_a_dose_lies_between_base_and_repair(run: Run, here: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_dose_lies_between_base_and_repair(run: Run, here: Path) -> None:
 
 def test_a_dose_of_a_module_of_ones_own(run: Run, here: Path) -> None:
     assert run("repair", *AVERAGING, "--doses", "1", "--out", "out").status == 0
-    words = ("dose", "--base", "mymod:averaging", "--repaired", "out/model", "--dose", "0.5", "--allow-code")
+    words = ("dose", "--base", "mymod:averaging", "--repaired", "out/model", "--allow-code", "--dose", "0.5")
     assert run(*words).status == 0
     [(name, last)] = weights("out/model").items()
     torch.testing.assert_close(weights("runs/dose/model")[name], (1 + last) / 2)

@@ -47,7 +47,8 @@ def test_stopped_and_resumed(run: Run, here: Path, command: str) -> None:
     assert figures(here / "stopped") == figures(here / "undisturbed")
     assert not (here / "stopped" / "checkpoint").exists()
     if (here / "stopped" / "model").exists():
-        first, second = (outlast.load(here / out / "model").state_dict() for out in ("stopped", "undisturbed"))
+        models = (outlast.load(here / out / "model", allow_code=True) for out in ("stopped", "undisturbed"))
+        first, second = (model.state_dict() for model in models)
         assert all(first[name].equal(second[name]) for name in first)
 
 
