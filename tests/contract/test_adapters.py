@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from contract_sizes import sizes
 from outlast.adapters import adapt
 from outlast.adapters.check import check
 from outlast.adapters.contract import POINTS
+from outlast.adapters.subject import Sizes, subject_of
 from outlast.state import leaves
 
 
@@ -120,6 +124,17 @@ def test_adapter_keeps_the_contract(name: str) -> None:
     assert [c.name for c in report.checks] == list(POINTS)
     assert all(c.passed for c in report.checks)
     assert report.model["checked_in"] == "float64"
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+@pytest.mark.parametrize("name", [*TORCH, *USERS])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=sizes(), seed=st.integers(0, 1000))
+def test_adapter_keeps_the_contract_at_random_sizes(name: str, drawn: Sizes, seed: int) -> None:
+    torch.manual_seed(seed)
+    subject = subject_of((TORCH | USERS)[name](), seed=seed)
+    assert subject.double
+    assert [found for point in POINTS.values() if not (found := point.ask(subject, drawn)).passed] == []
 
 
 @pytest.mark.parametrize(

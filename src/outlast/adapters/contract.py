@@ -14,111 +14,34 @@ import torch
 from torch import Tensor
 
 from outlast.adapters.factory import from_recipe
+from outlast.adapters.subject import Sizes, Subject, cut, difference, read, result
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check
-from outlast.state import State, StatePart, leaves, map_state, named_leaves, rebuild
-
-LENGTH = 130
-SPLITS = ((1,), (63,), (64,), (65,), (127,), (129,), (7, 20, 21), (1, 64, 65, 128))
-FINAL_LENGTHS = (1, 2, 63, 64, 65, 127, 128, 130)
-"""Lengths beside the usual chunk sizes (16, 32, 64, 128), where a state taken on the chunk grid shows."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model under examination.
-
-    Args:
-        model: the copy to run, in float64 if `double`.
-        original: a copy in the dtypes the model came in.
-        draw: (rows, length, salt, dtype) -> inputs.
-        tolerance: relative difference up to which two ways of computing count as equal.
-    """
-
-    model: Recurrent
-    original: Recurrent
-    parts: Sequence[StatePart]
-    draw: Callable[[int, int, str, torch.dtype], Tensor]
-    double: bool
-    tolerance: float
-    seed: int
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return torch.float64 if self.double else torch.float32
-
-    def inputs(self, rows: int, length: int, salt: str) -> Tensor:
-        return self.draw(rows, length, salt, self.dtype)
-
-    def carried(self, rows: int, length: int = 9) -> State:
-        """A state that has read `length` positions."""
-        with torch.no_grad():
-            return self.model(self.inputs(rows, length, "before"), self.model.initial_state(rows))[1]
-
-    def result(self, name: str, worst: float, good: str, bad: str) -> Check:
-        return _result(name, worst, self.tolerance, good, bad)
-
-
-def _result(name: str, worst: float, tolerance: float, good: str, bad: str) -> Check:
-    passed = worst <= tolerance  # false for NaN too
-    return Check(name, passed, worst if math.isfinite(worst) else None, tolerance, good if passed else bad)
-
-
-def difference(found: Tensor, wanted: Tensor) -> float:
-    """The largest difference relative to the largest value wanted; infinite where they cannot be compared."""
-    if found.shape != wanted.shape:
-        return math.inf
-    if not wanted.is_floating_point():
-        return 0.0 if torch.equal(found, wanted) else 1.0
-    if wanted.numel() == 0:
-        return 0.0
-    gap, scale = float((found - wanted).abs().max()), float(wanted.abs().max())
-    value = gap / scale if scale > 0 else gap
-    return value if math.isfinite(value) else math.inf
-
-
-def furthest(found: Any, wanted: Any, prefix: str) -> tuple[float, str]:
-    """The largest `difference` between corresponding tensors, and where it is."""
-    pairs = list(zip(named_leaves(wanted, prefix), leaves(found), strict=True))
-    return max(((difference(b, a), path) for (path, a), b in pairs), key=lambda pair: pair[0])
-
-
-def _read(model: Recurrent, pieces: Sequence[Tensor], state: State) -> tuple[Any, State]:
-    """Read pieces (B, t, …) one after another; outputs joined over positions, and the final state."""
-    outputs = []
-    for piece in pieces:
-        output, state = model(piece, state)
-        outputs.append(output)
-    return map_state(lambda *tensors: torch.cat(tensors, 1), *outputs), state
-
-
-def _cut(inputs: Tensor, splits: Sequence[int]) -> list[Tensor]:
-    bounds = [0, *splits, inputs.shape[1]]
-    return [inputs[:, start:end] for start, end in itertools.pairwise(bounds)]
+from outlast.state import State, leaves, map_state, named_leaves, rebuild
 
 
 @torch.no_grad()
-def chunked_equals_whole(s: Subject) -> Check:
+def chunked_equals_whole(s: Subject, sizes: Sizes) -> Check:
     """Evaluation past the first window, and any repair, would silently be of another model than the one deployed."""
-    rows, worst, where = 3, 0.0, ""
-    inputs = s.inputs(rows, LENGTH, "whole")
+    rows, length, worst, where = sizes.rows, sizes.length, 0.0, ""
+    inputs = s.inputs(rows, length, "whole")
     for start, state in (("the initial state", s.model.initial_state(rows)), ("a carried state", s.carried(rows))):
         outputs, final = s.model(inputs, state)
-        for splits in SPLITS:
-            found_outputs, found_final = _read(s.model, _cut(inputs, splits), state)
+        for way in sizes.ways:
+            found_outputs, found_final = read(s.model, cut(inputs, way), state)
             for found, wanted, prefix in ((found_outputs, outputs, "outputs"), (found_final, final, "layers")):
-                gap, path = furthest(found, wanted, prefix)
+                gap, path = s.furthest(found, wanted, prefix)
                 if not gap <= worst:
                     worst = gap
                     kind = "outputs" if prefix == "outputs" else f"final state ({path})"
-                    where = f"the {kind} after splitting {LENGTH} positions at {splits}, from {start}"
+                    where = f"the {kind} after splitting {length} positions at {way[:-1]}, from {start}"
     return s.result(
         "chunked_equals_whole",
         worst,
-        f"{len(SPLITS)} ways of reading {LENGTH} positions in pieces, from the initial and from a carried state, give "
-        "the outputs and the final state of one pass.",
+        f"{len(sizes.ways)} ways of reading {length} positions in pieces, from the initial and from a carried state, "
+        "give the outputs and the final state of one pass.",
         _why_chunks_differ(s, where) if worst > s.tolerance else "",
     )
 
@@ -129,7 +52,7 @@ def _why_chunks_differ(s: Subject, where: str) -> str:
     ignored = [
         length
         for length in (1, 2, 65)
-        if furthest(s.model(inputs[:, :length], carried)[0], s.model(inputs[:, :length], zero)[0], "")[0] == 0.0
+        if s.furthest(s.model(inputs[:, :length], carried)[0], s.model(inputs[:, :length], zero)[0], "")[0] == 0.0
     ]
     if ignored == [2, 65]:
         return (
@@ -149,24 +72,25 @@ def _why_chunks_differ(s: Subject, where: str) -> str:
 
 
 @torch.no_grad()
-def step_equals_parallel(s: Subject) -> Check:
+def step_equals_parallel(s: Subject, sizes: Sizes) -> Check:
     """What is measured on windows would not be what a deployment that reads one position at a time does."""
-    rows = 2
-    inputs = s.inputs(rows, LENGTH, "steps")
+    rows, length = sizes.rows, sizes.length
+    lengths = sorted({end for way in sizes.ways for end in way})
+    inputs = s.inputs(rows, length, "steps")
     start = s.carried(rows)
     outputs, states, state = [], {}, start
-    for position in range(LENGTH):
+    for position in range(length):
         output, state = s.model(inputs[:, position : position + 1], state)
         outputs.append(output)
         states[position + 1] = state
     stepped = map_state(lambda *tensors: torch.cat(tensors, 1), *outputs)
-    worst_output, _ = furthest(s.model(inputs, start)[0], stepped, "outputs")
-    gaps = {n: furthest(s.model(inputs[:, :n], start)[1], states[n], "layers") for n in FINAL_LENGTHS}
-    wrong = [n for n in FINAL_LENGTHS if gaps[n][0] > s.tolerance]
-    right = [n for n in FINAL_LENGTHS if n not in wrong]
+    worst_output, _ = s.furthest(s.model(inputs, start)[0], stepped, "outputs")
+    gaps = {n: s.furthest(s.model(inputs[:, :n], start)[1], states[n], "layers") for n in lengths}
+    wrong = [n for n in lengths if gaps[n][0] > s.tolerance]
+    right = [n for n in lengths if n not in wrong]
     found = []
     if worst_output > s.tolerance:
-        found.append(f"the outputs of one pass over {LENGTH} positions are off by {worst_output:.1e} (relative)")
+        found.append(f"the outputs of one pass over {length} positions are off by {worst_output:.1e} (relative)")
     if wrong:
         paths = sorted({gaps[n][1] for n in wrong})
         agrees = f", though right after {_listed(right)}" if right else ""
@@ -180,14 +104,14 @@ def step_equals_parallel(s: Subject) -> Check:
     return s.result(
         "step_equals_parallel",
         max(worst_output, *(gap for gap, _ in gaps.values())),
-        f"{LENGTH} single positions give the outputs of one pass, and the final state of passes over "
-        f"{_listed(FINAL_LENGTHS)} positions.",
+        f"{length} single positions give the outputs of one pass, and the final state of passes over "
+        f"{_listed(lengths)} positions.",
         f"Against one position at a time, {' and '.join(found)}.{grid} What is measured on windows would not be what "
         "a deployment that reads one position at a time does.",
     )
 
 
-def gradient_through_state(s: Subject) -> Check:
+def gradient_through_state(s: Subject, sizes: Sizes) -> Check:
     """Training through a carried state (tbtt, or a learned start) would fail, or follow wrong gradients."""
     touched = [i for i, part in enumerate(s.parts) if part.touched]
     if not touched:
@@ -195,10 +119,10 @@ def gradient_through_state(s: Subject) -> Check:
     # cuDNN refuses the backward pass of an RNN in eval mode.
     with torch.backends.cudnn.flags(enabled=False):
         worst, where = max(
-            (_gradient_gap(s, touched, first, second) for first, second in ((5, 6), (1, 1), (67, 3))),
+            (_gradient_gap(s, touched, sizes.rows, first, end - first) for first, end in sizes.ways),
             key=lambda pair: pair[0],
         )
-    return _result(
+    return result(
         "gradient_through_state",
         worst,
         1e-6 if s.double else 2e-2,
@@ -209,9 +133,8 @@ def gradient_through_state(s: Subject) -> Check:
     )
 
 
-def _gradient_gap(s: Subject, touched: Sequence[int], first: int, second: int) -> tuple[float, str]:
+def _gradient_gap(s: Subject, touched: Sequence[int], rows: int, first: int, second: int) -> tuple[float, str]:
     """How far the gradient back through the state is from that of one pass, and from finite differences."""
-    rows = 2
     before, after = s.inputs(rows, first, "before loss"), s.inputs(rows, second, "loss")
     given = [tensor.detach().clone() for tensor in leaves(s.carried(rows))]
     names = [s.parts[i].path for i in touched]
@@ -282,10 +205,10 @@ def _row(state: State, row: int) -> State:
 
 
 @torch.no_grad()
-def rows_independent(s: Subject) -> Check:
+def rows_independent(s: Subject, sizes: Sizes) -> Check:
     """Figures would depend on which other streams happen to share the batch."""
-    rows, worst, where = 4, 0.0, ""
-    inputs, others = s.inputs(rows, 70, "rows"), s.inputs(rows, 70, "other rows")
+    rows, length, worst, where = sizes.rows, sizes.length, 0.0, ""
+    inputs, others = s.inputs(rows, length, "rows"), s.inputs(rows, length, "other rows")
     state, other_state = s.carried(rows), s.model.initial_state(rows)
     full = s.model(inputs, state)
     for row in range(rows):
@@ -298,7 +221,7 @@ def rows_independent(s: Subject) -> Check:
         alone = s.model(inputs[row : row + 1], _row(state, row))
         for way, found, at in (("the other rows change", changed, row), ("it is read alone", alone, 0)):
             one = _row(found, at)
-            gap, path = furthest(one, _row(full, row), "result")
+            gap, path = s.furthest(one, _row(full, row), "result")
             if not gap <= worst:
                 worst, where = gap, f"row {row} changes when {way} ({path.replace('result.0', 'outputs')})"
     return s.result(
@@ -311,25 +234,27 @@ def rows_independent(s: Subject) -> Check:
 
 
 @torch.no_grad()
-def state_matters(s: Subject) -> Check:
+def state_matters(s: Subject, sizes: Sizes) -> Check:
     """A state that does not change the outputs cannot fail with age, and cannot be repaired."""
     touched = [i for i, part in enumerate(s.parts) if part.touched]
     if not touched:
         return Check("state_matters", None, None, None, "No part of the state is recurrent.")
-    rows = 3
-    inputs = s.inputs(rows, 17, "matters")
-    carried, zero = s.carried(rows, 21), s.model.initial_state(rows)
+    rows, (before, end) = sizes.rows, sizes.ways[0]
+    inputs = s.inputs(rows, end - before, "matters")
+    carried = s.carried(rows, before)
+    other = s.far_from(carried) if s.noise else s.model.initial_state(rows)
     outputs, _ = s.model(inputs, carried)
-    effects = {"the whole state": furthest(s.model(inputs, zero)[0], outputs, "")[0]}
+    effects = {"the whole state": s.furthest(s.model(inputs, other)[0], outputs, "")[0]}
     for i in touched:
         tensors = leaves(carried)
-        tensors[i] = leaves(zero)[i]
-        effects[s.parts[i].path] = furthest(s.model(inputs, rebuild(carried, tensors))[0], outputs, "")[0]
+        tensors[i] = leaves(other)[i]
+        effects[s.parts[i].path] = s.furthest(s.model(inputs, rebuild(carried, tensors))[0], outputs, "")[0]
     threshold = 1e-13 if s.double else 1e-8
     without = [path for path, effect in effects.items() if not effect > threshold]
     if without:
         detail = (
-            f"Put back to its initial value, this changes no output: {', '.join(without)}. A part that does nothing "
+            f"{'Moved far' if s.noise else 'Put back to its initial value'}, this changes no output: "
+            f"{', '.join(without)}. A part that does nothing "
             "cannot be repaired, and if the whole state does nothing, the model starts from zero at every window."
         )
     else:
@@ -340,12 +265,12 @@ def state_matters(s: Subject) -> Check:
     return Check("state_matters", not without, worst if math.isfinite(worst) else None, threshold, detail)
 
 
-def nothing_edited_in_place(s: Subject) -> Check:
+def nothing_edited_in_place(s: Subject, sizes: Sizes) -> Check:
     """A state handed to two continuations, or kept for later, would have changed in between."""
-    rows, edited, noted = 2, [], []
+    rows, edited, noted = sizes.rows, [], []
     tensors = dict(s.model.named_parameters())
     buffers = dict(s.model.named_buffers())
-    for length, grad in itertools.product((1, 65), (False, True)):
+    for (*_, length), grad in itertools.product(sizes.ways, (False, True)):
         for start in (s.model.initial_state(rows), s.carried(rows)):
             inputs = s.inputs(rows, length, "edits").clone()
             state = map_state(lambda t: t.detach().clone(), start)
@@ -371,7 +296,7 @@ def nothing_edited_in_place(s: Subject) -> Check:
     edited, noted = list(dict.fromkeys(edited)), list(dict.fromkeys(noted))
     with torch.no_grad():
         inputs, start = s.inputs(rows, 5, "twice"), s.carried(rows)
-        again, _ = furthest(s.model(inputs, start), s.model(inputs, start), "")
+        again, _ = s.furthest(s.model(inputs, start), s.model(inputs, start), "")
     found = []
     if edited:
         found.append(
@@ -386,7 +311,7 @@ def nothing_edited_in_place(s: Subject) -> Check:
     buffer_note = f" Buffers that a call changes: {', '.join(noted)}." if noted else ""
     good = "Inputs, given states, parameters and states returned earlier stay as they were."
     count = float(len(edited) + (again > s.tolerance))
-    return _result("nothing_edited_in_place", count, 0.0, good + buffer_note, " ".join(found) + buffer_note)
+    return result("nothing_edited_in_place", count, 0.0, good + buffer_note, " ".join(found) + buffer_note)
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
@@ -394,7 +319,7 @@ def _same_bits(a: Tensor, b: Tensor) -> bool:
 
 
 @torch.no_grad()
-def save_load_exact(s: Subject) -> Check:
+def save_load_exact(s: Subject, sizes: Sizes) -> Check:
     """A saved model would not be the one that was measured."""
     model = s.original
     saved = safetensors.torch.load(safetensors.torch.save(tensors_of(model)))
@@ -407,8 +332,8 @@ def save_load_exact(s: Subject) -> Check:
     else:
         loaded = from_recipe(recipe).to(device_of(model)).eval()
     put_tensors(loaded, saved, "the saved file")
-    worst = _apart(s, model, loaded)
-    if worst == 0.0 and recipe is None and hidden and _buffers_matter(s, model, hidden):
+    worst = _apart(s, sizes, model, loaded)
+    if worst == 0.0 and recipe is None and hidden and _buffers_matter(s, sizes, model, hidden):
         return Check(
             "save_load_exact",
             None,
@@ -419,7 +344,7 @@ def save_load_exact(s: Subject) -> Check:
             "module passed as an object: name its factory (from_factory).",
         )
     suspects = f" It is not saved: {_listed(hidden)} (persistent=False)." if hidden else ""
-    return _result(
+    return result(
         "save_load_exact",
         worst,
         0.0,
@@ -429,21 +354,20 @@ def save_load_exact(s: Subject) -> Check:
     )
 
 
-def _apart(s: Subject, model: Recurrent, other: Recurrent) -> float:
+def _apart(s: Subject, sizes: Sizes, model: Recurrent, other: Recurrent) -> float:
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    inputs = s.draw(2, 11, "saved", dtype)
-    pairs = zip(
-        leaves(model(inputs, model.initial_state(2))), leaves(other(inputs, other.initial_state(2))), strict=True
-    )
+    inputs = s.draw(sizes.rows, sizes.length, "saved", dtype)
+    found, wanted = (leaves(each(inputs, each.initial_state(sizes.rows))) for each in (model, other))
+    pairs = zip(found, wanted, strict=True)
     return max(0.0 if _same_bits(a, b) else max(_finite(difference(b, a)), 1e-300) for a, b in pairs)
 
 
-def _buffers_matter(s: Subject, model: Recurrent, names: Sequence[str]) -> bool:
+def _buffers_matter(s: Subject, sizes: Sizes, model: Recurrent, names: Sequence[str]) -> bool:
     changed = copy.deepcopy(model)
     for name, buffer in changed.named_buffers():
         if name in names and buffer.is_floating_point():
             buffer.add_(1.0)
-    return _apart(s, model, changed) > 0.0
+    return _apart(s, sizes, model, changed) > 0.0
 
 
 def _listed(items: Sequence[Any]) -> str:
@@ -451,15 +375,35 @@ def _listed(items: Sequence[Any]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-POINTS: dict[str, Callable[[Subject], Check]] = {
-    point.__name__: point
+@dataclass(frozen=True)
+class Point:
+    """One promise of the contract.
+
+    Args:
+        ask: whether a model keeps it, asked with inputs of some sizes.
+        sizes: those of `outlast check`; the tests draw theirs.
+    """
+
+    ask: Callable[[Subject, Sizes], Check]
+    sizes: Sizes
+
+
+_AROUND = (1, 63, 64, 65, 127, 129)
+"""Lengths beside the usual chunk sizes (16, 32, 64, 128), where a state taken on the chunk grid shows."""
+
+POINTS: dict[str, Point] = {
+    point.ask.__name__: point
     for point in (
-        chunked_equals_whole,
-        step_equals_parallel,
-        gradient_through_state,
-        rows_independent,
-        state_matters,
-        nothing_edited_in_place,
-        save_load_exact,
+        Point(
+            chunked_equals_whole,
+            Sizes(3, (*((end, 130) for end in _AROUND), (7, 20, 21, 130), (1, 64, 65, 128, 130))),
+        ),
+        Point(step_equals_parallel, Sizes(2, ((1, 2, 63, 64, 65, 127, 128, 130),))),
+        Point(gradient_through_state, Sizes(2, ((5, 11), (1, 2), (67, 70)))),
+        Point(rows_independent, Sizes(4, ((70,),))),
+        Point(state_matters, Sizes(3, ((21, 38),))),
+        Point(nothing_edited_in_place, Sizes(2, ((1,), (65,)))),
+        Point(save_load_exact, Sizes(2, ((11,),))),
     )
 }
+"""The contract. `outlast check` asks every point, and the tests ask every point of every family and adapter."""
