@@ -11,7 +11,16 @@ import pytest
 import torch
 
 from outlast.errors import InputError
-from outlast.interventions import INTERVENTIONS, Carried, Carry, Intervention, RandomNoise, control_of, intervention
+from outlast.interventions import (
+    INTERVENTIONS,
+    Carried,
+    Carry,
+    Control,
+    Prepared,
+    RandomNoise,
+    control_of,
+    intervention,
+)
 from outlast.state import State, leaves, map_state, rebuild
 from outlast.streams import Batch
 from toys import EveryKind, wave_streams
@@ -34,7 +43,7 @@ each_intervention = pytest.mark.parametrize(
 )
 
 
-def prepared(name: str, chosen: dict[str, Any]) -> tuple[EveryKind, Intervention]:
+def prepared(name: str, chosen: dict[str, Any]) -> tuple[EveryKind, Prepared]:
     model = EveryKind()
     return model, intervention(name, **chosen).prepared(model, wave_streams(), WINDOW, seed=3)
 
@@ -57,7 +66,7 @@ def some_carried(model: EveryKind, rows: int = ROWS) -> Carried:
     return Carried(zero, rebuild(zero, last))
 
 
-def start(rule: Intervention, carried: Carried, batch: Batch, seed: int = 5) -> State:
+def start(rule: Prepared, carried: Carried, batch: Batch, seed: int = 5) -> State:
     return rule.start(carried, batch, torch.Generator().manual_seed(seed))
 
 
@@ -116,8 +125,11 @@ def test_zero_share_is_the_share_of_rows_that_start_from_exactly_the_zero_state(
     model, rule = prepared(name, chosen)
     carried, batch = some_carried(model, rows), a_batch(rows)
 
+    def sharing(value: float) -> Prepared:
+        return replace(rule, rule=replace(rule.rule, zero_share=value))
+
     def share(value: float) -> float:
-        return rows_at_zero(start(replace(rule, zero_share=value), carried, batch), carried).double().mean().item()
+        return rows_at_zero(start(sharing(value), carried, batch), carried).double().mean().item()
 
     assert share(1.0) == 1.0
     if name == "zero":
@@ -125,7 +137,7 @@ def test_zero_share_is_the_share_of_rows_that_start_from_exactly_the_zero_state(
     else:
         assert share(0.0) == 0.0
         assert share(0.3) == 0.3
-        aside = replace(rule, zero_share=0.3)
+        aside = sharing(0.3)
         assert not aside.continues(0, 1, np.arange(rows))[aside.set_aside(rows)].any()
 
 
@@ -170,11 +182,10 @@ def test_describe_goes_to_json_and_back_to_the_same_intervention(name, chosen):
 
 @each_intervention
 def test_its_control_reads_the_same_windows_and_always_starts_from_zero(name, chosen):
-    """Row by row: what continues, continues, and what is set aside is set aside; only the starts differ. Whether it
-    was prepared before the control was made or after."""
+    """Row by row: what continues, continues, and what is set aside is set aside; only the starts differ."""
     model, rule = prepared(name, chosen)
-    raw = control_of(intervention(name, **chosen)).prepared(model, wave_streams(), WINDOW, seed=3)
-    for control in (control_of(rule).prepared(model, wave_streams(), WINDOW, seed=3), raw):
+    for of in (intervention(name, **chosen), rule.rule):
+        control = control_of(of).prepared(model, wave_streams(), WINDOW, seed=3)
         for seed, step in ((1, 0), (1, 1), (2, 7)):
             for rows in (np.arange(ROWS), np.arange(ROWS, 2 * ROWS)):
                 assert np.array_equal(control.continues(seed, step, rows), rule.continues(seed, step, rows))
@@ -183,14 +194,15 @@ def test_its_control_reads_the_same_windows_and_always_starts_from_zero(name, ch
         carried, batch = some_carried(model), a_batch()
         assert batch.continues.any()
         assert rows_at_zero(start(control, carried, batch), carried).all()
-        assert control.handed_on_after == 0
+        assert control.rule.handed_on_after == 0
 
 
 @each_intervention
 def test_its_control_keeps_the_promises_of_an_intervention(name, chosen):
     """Nothing is edited, no gradient crosses, and what describes it is told apart from its rule and stays so."""
     model, rule = prepared(name, chosen)
-    control, carried, batch = control_of(rule), some_carried(model), a_batch()
+    control = control_of(intervention(name, **chosen)).prepared(model, wave_streams(), WINDOW, seed=3)
+    carried, batch = some_carried(model), a_batch()
     before = bits(carried.zero) + bits(carried.last)
     found = start(control, carried, batch)
     assert same(before, bits(carried.zero) + bits(carried.last))
@@ -201,8 +213,8 @@ def test_its_control_keeps_the_promises_of_an_intervention(name, chosen):
     described = control.describe()
     assert json.loads(json.dumps(described, allow_nan=False)) == described
     assert described["rule"] == rule.describe()
-    assert rule.label in control.label
-    assert control.label != rule.label
+    assert rule.rule.label in control.rule.label
+    assert control.rule.label != rule.rule.label
 
 
 @each_intervention
@@ -218,7 +230,15 @@ def test_rows_set_aside_start_from_zero_and_never_go_on(name, chosen):
     assert found[torch.from_numpy(aside)].all()
     assert not continues[torch.from_numpy(aside)].any()
     if name != "mix":
-        assert aside.sum() == ROWS * rule.zero_share
+        assert aside.sum() == ROWS * rule.rule.zero_share
+
+
+@pytest.mark.parametrize("kind", [*(type(intervention(name, **chosen)) for name, chosen in CASES), Control])
+def test_a_rule_that_was_not_prepared_cannot_start_anything(kind):
+    """A type checker says so before it runs: what training calls is not there."""
+    calls = {"initial", "set_aside", "continues", "goes_on", "start", "chosen", "keep", "touching", "window", "parts"}
+    assert calls <= set(dir(Prepared)) | set(Prepared.__dataclass_fields__)
+    assert not calls & (set(dir(kind)) | set(kind.__dataclass_fields__))
 
 
 @each_intervention

@@ -18,6 +18,10 @@ def prepared(rule):
     return rule.prepared(EveryKind(), wave_streams(), WINDOW)
 
 
+def aside_of(rule, rows: int) -> list[bool]:
+    return prepared(rule).set_aside(rows).tolist()
+
+
 def carried_rows(rows: int) -> Carried:
     """Row i's memory was 1000 + i at the end of its last window."""
     zero = EveryKind().initial_state(rows)
@@ -37,7 +41,7 @@ def memory_of(rule, rows, continues=None, seed=0):
     [(None, 30, [10, 10, 10]), ((1, 2, 1), 40, [10, 20, 10]), ((0.5, 0.25, 0.25), 32, [16, 8, 8])],
 )
 def test_shares_of_rows(shares, rows, counts):
-    rule = Mix(members=(Zero(), state_passing(), RandomNoise(std=1.0)), shares=shares)
+    rule = prepared(Mix(members=(Zero(), state_passing(), RandomNoise(std=1.0)), shares=shares))
     assert np.bincount(rule.serving(rows)).tolist() == counts
 
 
@@ -73,10 +77,10 @@ def test_rows_are_set_aside_by_the_member_that_serves_them_and_by_the_mix():
     members = (state_passing(0.0), state_passing(0.5), tbtt(0.25))
     rule = prepared(Mix(members=members))
     aside = rule.set_aside(24)
-    assert aside.tolist() == [False] * 8 + state_passing(0.5).set_aside(8).tolist() + tbtt(0.25).set_aside(8).tolist()
+    assert aside.tolist() == [False] * 8 + aside_of(state_passing(0.5), 8) + aside_of(tbtt(0.25), 8)
     assert (memory_of(rule, 24)[:, 0, 0] == 0.5).tolist() == aside.tolist()
     over = prepared(Mix(members=members, zero_share=0.5))
-    assert over.set_aside(24).tolist() == (aside | Zero(zero_share=0.5).set_aside(24)).tolist()
+    assert over.set_aside(24).tolist() == (aside | np.array(aside_of(Zero(zero_share=0.5), 24))).tolist()
     assert (memory_of(over, 24)[:, 0, 0] == 0.5).tolist() == over.set_aside(24).tolist()
     assert not (over.continues(0, 1, np.arange(24)) & over.set_aside(24)).any()
 
@@ -85,7 +89,7 @@ def test_a_mix_in_a_mix_sets_its_own_rows_aside():
     inner = Mix(members=(state_passing(0.5), state_passing(0.0)))
     rule = prepared(Mix(members=(state_passing(0.0), inner)))
     aside = rule.set_aside(32)
-    assert aside.tolist() == [False] * 16 + inner.set_aside(16).tolist()
+    assert aside.tolist() == [False] * 16 + aside_of(inner, 16)
     assert aside.sum() == 4
     assert (memory_of(rule, 32)[:, 0, 0] == 0.5).tolist() == aside.tolist()
 

@@ -169,7 +169,8 @@ noted: list[list[bool]] = []
 def test_training_says_which_rows_are_set_aside(rule: Intervention):
     noted.clear()
     fit(small_gru(), wave_streams(), Noting(), rule, T, TrainSettings(steps=3, batch_size=8))
-    assert noted == [rule.set_aside(8).tolist()] * 3
+    prepared = rule.prepared(small_gru(), wave_streams(), T)
+    assert noted == [prepared.set_aside(8).tolist()] * 3
 
 
 def flipped(streams: Streams) -> Streams:

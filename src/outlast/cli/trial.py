@@ -15,7 +15,8 @@ from outlast.errors import InputError, OutlastError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measures import Measure, default_measures
 from outlast.evaluation.schedule import age_bands
-from outlast.interventions import Intervention
+from outlast.evaluation.verdicts import Curve
+from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
 from outlast.repairs import RepairSettings
 from outlast.repairs.acceptance import age_weights
@@ -83,11 +84,12 @@ def try_training(
     """Prepare what training begins with.
 
     Raises:
-        InputError: streams shorter than a window, or states that a rule cannot be fitted to.
+        InputError: streams shorter than a window, states that a rule cannot be fitted to, or a batch too small for it.
     """
+    from_zero = Zero().prepared(model, streams, train_context)
+    Sampler(streams, train_context, settings.batch_size, settings.seed, from_zero.continues)
     for rule in rules:
-        Sampler(streams, train_context, settings.batch_size, settings.seed, rule.continues)
-        rule.prepared(model, streams, train_context, seed=settings.seed)
+        rule.prepared(model, streams, train_context, seed=settings.seed).initial(model, settings.batch_size)
 
 
 def try_repair(

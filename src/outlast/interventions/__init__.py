@@ -8,7 +8,7 @@ from typing import Any
 from outlast.errors import InputError, unknown_name
 from outlast.interventions.carry import Carry, state_passing, tbtt
 from outlast.interventions.control import Control, control_of
-from outlast.interventions.intervention import Carried, Intervention
+from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.interventions.mix import Mix
 from outlast.interventions.noise import FittedNoise, RandomNoise
 from outlast.interventions.zero import Zero
@@ -61,6 +61,7 @@ __all__ = [
     "FittedNoise",
     "Intervention",
     "Mix",
+    "Prepared",
     "RandomNoise",
     "Zero",
     "control_of",

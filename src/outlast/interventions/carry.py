@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from outlast.errors import InputError
-from outlast.interventions.intervention import Carried, Intervention
+from outlast.interventions.intervention import Carried, Intervention, Prepared
+from outlast.model import Recurrent
 from outlast.randomness import hash_uniform
 from outlast.state import State, select, where
-from outlast.streams import Batch
+from outlast.streams import Batch, Streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +41,8 @@ class Carry(Intervention):
         if not self.expected_run >= 0:
             raise InputError(f"expected_run {self.expected_run}", "positions, 0 or more", "for example 20 windows")
 
-    def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
-        assert self.window, "prepared() was not called"
-        goes_on = 1 - self.window / max(self.expected_run, self.window)
-        return hash_uniform(seed, "continue", step, rows) < goes_on
-
-    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        aside = torch.from_numpy(self.set_aside(len(batch.stream_id)))
-        fresh = torch.nonzero(~batch.continues.cpu() & ~aside).squeeze(1)
-        order = torch.arange(len(batch.stream_id))
-        order[fresh] = fresh[torch.randperm(len(fresh), generator=generator)]
-        foreign = self.touching(select(carried.last, order), carried.zero)
-        return where(batch.continues, carried.last, foreign)
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedCarry:
+        return PreparedCarry(self, window, model.state_parts())
 
     @property
     def label(self) -> str:
@@ -62,6 +53,25 @@ class Carry(Intervention):
     @property
     def handed_on_after(self) -> float:
         return 0.0 if math.isinf(self.expected_run) else self.expected_run
+
+
+@dataclass(frozen=True)
+class PreparedCarry(Prepared):
+    """Rows go on by a hash; those that do not get old states in a random order."""
+
+    rule: Carry
+
+    def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+        goes_on = 1 - self.window / max(self.rule.expected_run, self.window)
+        return hash_uniform(seed, "continue", step, rows) < goes_on
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        aside = torch.from_numpy(self.set_aside(len(batch.stream_id)))
+        fresh = torch.nonzero(~batch.continues.cpu() & ~aside).squeeze(1)
+        order = torch.arange(len(batch.stream_id))
+        order[fresh] = fresh[torch.randperm(len(fresh), generator=generator)]
+        foreign = self.touching(select(carried.last, order), carried.zero)
+        return where(batch.continues, carried.last, foreign)
 
 
 def state_passing(zero_share: float = 0.25) -> Carry:

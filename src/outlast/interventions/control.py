@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 
-from outlast.interventions.intervention import Carried, Intervention
+from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State
 from outlast.streams import Batch, Streams
@@ -27,18 +27,9 @@ class Control(Intervention):
     name = "control"
     rule: Intervention
 
-    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
-        rule = self.rule.prepared(model, streams, window, seed=seed)
-        return replace(super().prepared(model, streams, window, seed=seed), rule=rule)
-
-    def set_aside(self, rows: int) -> np.ndarray:
-        return self.rule.set_aside(rows)
-
-    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
-        return self.rule.continues(seed, step, rows)
-
-    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        return carried.zero
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedControl:
+        of = self.rule.prepared(model, streams, window, seed=seed)
+        return PreparedControl(replace(self, rule=of.rule), window, of.parts, of)
 
     def settings(self) -> dict[str, Any]:
         return {"rule": self.rule.describe()}
@@ -46,6 +37,22 @@ class Control(Intervention):
     @property
     def label(self) -> str:
         return f"control of {self.rule.label}"
+
+
+@dataclass(frozen=True)
+class PreparedControl(Prepared):
+    """Rows go on and are set aside as those of the prepared intervention `of` are."""
+
+    of: Prepared
+
+    def set_aside(self, rows: int) -> np.ndarray:
+        return self.of.set_aside(rows)
+
+    def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
+        return self.of.continues(seed, step, rows)
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        return carried.zero
 
 
 def control_of(rule: Intervention) -> Control:

@@ -1,7 +1,8 @@
 """What an intervention is: a rule for which state a training window starts from.
 
-Everything else about training stays as it was. An intervention is a frozen record of settings and pure functions;
-what changes from step to step is the `Carried` value that it hands from one step to the next.
+Everything else about training stays as it was. An `Intervention` is the rule as a person states it: frozen settings,
+which go to JSON and back. Told the model, the training context and the streams, it becomes a `Prepared` one, whose pure
+functions training calls; what changes from step to step is the `Carried` value that one step hands to the next.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -36,25 +37,60 @@ class Intervention(ABC):
         zero_share: share of rows set aside: they always start a new stream from the initial state, so that short
             contexts are not forgotten. The other rows are never interrupted: drawing the zero rows anew at each step
             would end every run after window/zero_share positions, whatever the rule says.
-        window: positions in a training window; filled in by `prepared`.
-        parts: the model's state parts; filled in by `prepared`.
     """
 
     name: ClassVar[str]
     zero_share: float = 0.25
-    window: int = 0
-    parts: tuple[StatePart, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.zero_share <= 1:
             raise InputError(f"zero_share {self.zero_share}", "a share between 0 and 1", "0.25 is the usual choice")
 
-    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
-        """The same rule, told the model's parts and the training context, and fitted where it has to be.
+    @abstractmethod
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Prepared:
+        """The rule for this model and training windows of `window` positions, fitted where it has to be.
 
         Call it on the untouched model: fitted noise is fitted on the states of the model before its repair.
         """
-        return replace(self, window=window, parts=model.state_parts())
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that a person chose, ready for JSON."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {
+            key: "inf" if isinstance(value, float) and math.isinf(value) else value for key, value in fields.items()
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Name, label and settings, as results record them."""
+        return {"name": self.name, "label": self.label, **self.settings()}
+
+    @property
+    def label(self) -> str:
+        """A short name that tells two settings of one rule apart."""
+        return self.name
+
+    @property
+    def handed_on_after(self) -> float:
+        """Positions that a state is carried on, on average, before another stream starts from it.
+
+        0 where none does, and where it is handed on after the window that made it (state passing).
+        """
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Prepared(ABC):
+    """An intervention for one model and one training context: what training calls.
+
+    Args:
+        rule: the intervention, with what was fitted in the place of settings that were left open.
+        window: positions in a training window.
+        parts: the model's state parts.
+    """
+
+    rule: Intervention
+    window: int
+    parts: tuple[StatePart, ...]
 
     def initial(self, model: Recurrent, batch_size: int) -> Carried:
         """What is carried before the first step."""
@@ -66,7 +102,7 @@ class Intervention(ABC):
 
         Where B·zero_share is a whole number, the rows of two ranks are those of one rank of twice the size.
         """
-        before = np.floor(np.arange(rows + 1) * self.zero_share + 0.5)
+        before = np.floor(np.arange(rows + 1) * self.rule.zero_share + 0.5)
         return np.diff(before) > 0
 
     def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
@@ -98,27 +134,6 @@ class Intervention(ABC):
         """`chosen` for recurrent and convolution parts; attention windows and counters start as they do at zero."""
         return choose_parts(self.parts, chosen, zero)
 
-    def settings(self) -> dict[str, Any]:
-        """The settings that a person chose, ready for JSON."""
-        hidden = {"window", "parts", "fitted"}
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in hidden}
-        return {
-            key: "inf" if isinstance(value, float) and math.isinf(value) else value for key, value in fields.items()
-        }
-
     def describe(self) -> dict[str, Any]:
-        """Name, label and settings, as results record them."""
-        return {"name": self.name, "label": self.label, **self.settings()}
-
-    @property
-    def label(self) -> str:
-        """A short name that tells two settings of one rule apart."""
-        return self.name
-
-    @property
-    def handed_on_after(self) -> float:
-        """Positions that a state is carried on, on average, before another stream starts from it.
-
-        0 where none does, and where it is handed on after the window that made it (state passing).
-        """
-        return 0.0
+        """That of the rule, as checkpoints record it: with what was fitted."""
+        return self.rule.describe()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 
 from outlast.errors import InputError
-from outlast.interventions.intervention import Carried, Intervention
+from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, select
 from outlast.streams import Batch, Streams
@@ -40,23 +40,45 @@ class Mix(Intervention):
                 "leave shares out for equal shares",
             )
 
-    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedMix:
         members = tuple(member.prepared(model, streams, window, seed=seed) for member in self.members)
-        return replace(super().prepared(model, streams, window, seed=seed), members=members)
+        rule = replace(self, members=tuple(member.rule for member in members))
+        return PreparedMix(rule, window, model.state_parts(), members)
+
+    def settings(self) -> dict[str, Any]:
+        shares = None if self.shares is None else list(self.shares)
+        members = [member.describe() for member in self.members]
+        return {"zero_share": self.zero_share, "members": members, "shares": shares}
+
+    @property
+    def label(self) -> str:
+        return "mix(" + " + ".join(member.label for member in self.members) + ")"
+
+    @property
+    def handed_on_after(self) -> float:
+        return max(member.handed_on_after for member in self.members)
+
+
+@dataclass(frozen=True)
+class PreparedMix(Prepared):
+    """Each of the prepared `members` serves its rows."""
+
+    rule: Mix
+    members: tuple[Prepared, ...]
 
     def initial(self, model: Recurrent, batch_size: int) -> Carried:
         idle = set(range(len(self.members))) - set(self.serving(batch_size).tolist())
         if idle:
             raise InputError(
-                f"{self.label} with a batch of {batch_size} rows",
-                f"at least one row for every member; {self.members[min(idle)].label} would get none",
+                f"{self.rule.label} with a batch of {batch_size} rows",
+                f"at least one row for every member; {self.members[min(idle)].rule.label} would get none",
                 "choose a larger batch, or leave that member out",
             )
         return super().initial(model, batch_size)
 
     def serving(self, rows: int) -> np.ndarray:
         """(B,) which member serves each of the rows of one rank: contiguous blocks in proportion to the shares."""
-        shares = np.array(self.shares or [1.0] * len(self.members))
+        shares = np.array(self.rule.shares or [1.0] * len(self.members))
         edges = np.round(np.cumsum(shares) / shares.sum() * rows)
         return np.searchsorted(edges, np.arange(rows), side="right")
 
@@ -79,19 +101,6 @@ class Mix(Intervention):
             own = Carried(select(carried.zero, rows), select(carried.last, rows))
             starts.append(member.start(own, _rows_of(batch, rows), generator))
         return concatenate(starts)
-
-    def settings(self) -> dict[str, Any]:
-        shares = None if self.shares is None else list(self.shares)
-        members = [member.describe() for member in self.members]
-        return {"zero_share": self.zero_share, "members": members, "shares": shares}
-
-    @property
-    def label(self) -> str:
-        return "mix(" + " + ".join(member.label for member in self.members) + ")"
-
-    @property
-    def handed_on_after(self) -> float:
-        return max(member.handed_on_after for member in self.members)
 
 
 def _rows_of(batch: Batch, rows: torch.Tensor) -> Batch:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
 
 from outlast.errors import InputError
-from outlast.interventions.intervention import Carried, Intervention
+from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import PartMoments, State, StatePart, leaves, moments, rebuild
 from outlast.streams import Batch, Streams
@@ -45,28 +45,35 @@ class RandomNoise(Intervention):
                 f"std {self.std}", "a standard deviation, 0 or more", "leave it out to take the states' own"
             )
 
-    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
-        bound = super().prepared(model, streams, window, seed=seed)
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedRandomNoise:
+        parts = model.state_parts()
         if self.std is not None:
-            return bound
+            return PreparedRandomNoise(self, window, parts, self.std)
         fitted = _fit(model, streams, window, window, seed)
-        squares = [(m.mean**2 + m.std**2).mean() for m, part in zip(fitted, bound.parts, strict=True) if part.touched]
+        squares = [(m.mean**2 + m.std**2).mean() for m, part in zip(fitted, parts, strict=True) if part.touched]
         if not squares:
             raise InputError(
                 f"a {type(model).__name__} whose state has no recurrent or convolution part",
                 "a part of the state that noise may replace",
                 "check its state_parts()",
             )
-        return replace(bound, std=math.sqrt(float(torch.stack(squares).mean())))
-
-    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        assert self.std is not None, "prepared() was not called"
-        noise = [torch.randn(t.shape, generator=generator).to(t) * self.std for t in leaves(carried.zero)]
-        return self.touching(rebuild(carried.zero, noise), carried.zero)
+        std = math.sqrt(float(torch.stack(squares).mean()))
+        return PreparedRandomNoise(replace(self, std=std), window, parts, std)
 
     @property
     def label(self) -> str:
         return self.name if self.std is None else f"{self.name}(std={self.std:g})"
+
+
+@dataclass(frozen=True)
+class PreparedRandomNoise(Prepared):
+    """Noise of a standard deviation that is known by now."""
+
+    std: float
+
+    def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
+        noise = [torch.randn(t.shape, generator=generator).to(t) * self.std for t in leaves(carried.zero)]
+        return self.touching(rebuild(carried.zero, noise), carried.zero)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +89,6 @@ class FittedNoise(Intervention):
     name = "fitted_noise"
     source: Literal["window", "carried"] = "window"
     carried_length: int = 4096
-    fitted: tuple[PartMoments, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,22 +97,28 @@ class FittedNoise(Intervention):
         if self.carried_length < 1:
             raise InputError(f"carried_length {self.carried_length}", "at least 1 position", "4096 is the usual choice")
 
-    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> Self:
-        bound = super().prepared(model, streams, window, seed=seed)
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedFittedNoise:
         length = window if self.source == "window" else _carried_length(streams, self.carried_length, window)
-        return replace(bound, fitted=tuple(_fit(model, streams, length, window, seed)))
+        fitted = tuple(_fit(model, streams, length, window, seed))
+        return PreparedFittedNoise(self, window, model.state_parts(), fitted)
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}({self.source})"
+
+
+@dataclass(frozen=True)
+class PreparedFittedNoise(Prepared):
+    """Noise with the moments `fitted` to each part of the state."""
+
+    fitted: tuple[PartMoments, ...]
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        assert self.fitted, "prepared() was not called"
         noise = [
             torch.randn(tensor.shape, generator=generator).to(tensor) * fit.std.to(tensor) + fit.mean.to(tensor)
             for tensor, fit in zip(leaves(carried.zero), self.fitted, strict=True)
         ]
         return self.touching(rebuild(carried.zero, noise), carried.zero)
-
-    @property
-    def label(self) -> str:
-        return f"{self.name}({self.source})"
 
 
 @torch.no_grad()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from outlast.interventions.intervention import Carried, Intervention
+from outlast.interventions.intervention import Carried, Intervention, Prepared
+from outlast.model import Recurrent
 from outlast.state import State
-from outlast.streams import Batch
+from outlast.streams import Batch, Streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,13 @@ class Zero(Intervention):
     """Plain training from the initial state."""
 
     name = "zero"
+
+    def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedZero:
+        return PreparedZero(self, window, model.state_parts())
+
+
+class PreparedZero(Prepared):
+    """Every row starts from the initial state."""
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         return carried.zero
