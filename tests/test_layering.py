@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import outlast
 
 PACKAGE = Path(outlast.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
@@ -92,6 +94,15 @@ def test_every_module_belongs_to_a_room():
     """A module without a place could be imported by anyone and import anything."""
     assert sorted(MODULES - set(LEVELS)) == []
     assert sum(map(len, ROOMS)) == len(LEVELS)
+
+
+def test_the_page_lists_every_room_from_the_bottom_to_the_top():
+    """docs/architecture.md: what lies in the tree and nothing else, each with a word on what it is for."""
+    table = PAGE.read_text(encoding="utf-8").partition("## Rooms")[2].partition("\n## ")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE))
+    assert sorted(listed) == sorted({*MODULES, "__init__"})
+    levels = [LEVELS[name] for name in listed]
+    assert levels == sorted(levels)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -7,6 +7,7 @@ The model's own methods are the model, not the way: the toy's class stands in th
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from outlast.training import TrainSettings
 from toys import Dropping, wave_streams
 
 PACKAGE = Path(outlast.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 T = 8
 MEASURING = EvalSettings(targets=16, max_length=64)
 
@@ -87,8 +89,16 @@ def repair(folder: Path) -> None:
     )
 
 
+def rooms_told(verb: str) -> set[str]:
+    """Rooms that docs/architecture.md names in bold on the way of a verb."""
+    way = PAGE.read_text(encoding="utf-8").partition("## The way of a value")[2]
+    told = next(each for each in re.split(r"\n(?=\S)", way) if each.startswith(f"- `{verb}`"))
+    return set(re.findall(r"\*\*(\w+)\*\*", told))
+
+
 @pytest.mark.parametrize(("work", "most"), [(evaluate, 4), (diagnose, 6), (repair, 10)])
 def test_a_model_passes_through_few_rooms(work, most, tmp_path):
     found = rooms_on_the_way(lambda: work(tmp_path))
     assert {"evaluation", "model", "streams"} <= found  # or nothing was looked at
     assert len(found) <= most, sorted(found)
+    assert found == rooms_told(work.__name__)
