@@ -15,7 +15,6 @@ from outlast.errors import InputError, OutlastError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measures import Measure, default_measures
 from outlast.evaluation.schedule import age_bands
-from outlast.evaluation.verdicts import Curve
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
 from outlast.repairs import RepairSettings
