@@ -28,7 +28,7 @@ def test_a_repair_on_two_ranks(here: Path) -> None:
     result = json.loads((here / "out" / "result.json").read_text())
     assert result["accepted"]
     assert result["training"]["ranks"] == 2
-    assert result["before"]["settings"]["command"]["out"] == "out"
+    assert result["before"]["command"]["out"] == "out"
     assert done.stdout.count("repaired model: out/model") == done.stdout.count("report: out/report.html") == 1
     assert files(here / "out") == {"result.json", "report.html", "model/outlast.json", "model/model.safetensors"}
     assert not (here / "out" / "checkpoint").exists()
