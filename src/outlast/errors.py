@@ -20,7 +20,9 @@ class InputError(OutlastError):
     """
 
     def __init__(self, given: str, expected: str, do: str) -> None:
-        self.given, self.expected, self.do = given, expected, do
+        self.given: str = given
+        self.expected: str = expected
+        self.do: str = do
         super().__init__(f"given: {given}\nexpected: {expected}\nwhat to do: {do}")
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def done(*words: str | Path, cwd: Path) -> str:
 def test_the_wheel_trains_measures_and_repairs(tmp_path: Path) -> None:
     done(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path / "dist", ROOT, cwd=tmp_path)
     (wheel,) = (tmp_path / "dist").glob("outlast-*.whl")
+    assert "outlast/py.typed" in zipfile.ZipFile(wheel).namelist()
     done(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
     done(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.model import Recurrent
+from outlast.model import InputSpec, Recurrent
 from outlast.state import State, StatePart, leaves, map_state, where
 
 
@@ -39,8 +39,10 @@ class WithReset(Recurrent):
                 "a whole number of positions, even with overlap",
                 f"for example every={max(2, every + every % 2)}",
             )
-        self.model, self.every, self.overlap = model, every, overlap
-        self.input_spec = model.input_spec
+        self.model: Recurrent = model
+        self.every: int = every
+        self.overlap: bool = overlap
+        self.input_spec: InputSpec | None = model.input_spec
 
     def initial_state(self, batch_size: int) -> ResetState:
         zero = self.model.initial_state(batch_size)

@@ -146,13 +146,15 @@ class Shell(Recurrent):
 
     def __init__(self, settings: Settings, inputs: InputSpec, outputs: int, recipe: dict[str, Any]) -> None:
         super().__init__()
-        self.input_spec = inputs
-        self.recipe = recipe
+        self.input_spec: InputSpec | None = inputs
+        self.recipe: dict[str, Any] = recipe
         embed = nn.Embedding if inputs.kind == "tokens" else nn.Linear
-        self.embed = embed(inputs.size, settings.width)
-        self.blocks = nn.ModuleList([Block(settings, settings.mixer_of(layer)) for layer in range(settings.layers)])
-        self.norm = RMSNorm(settings.width) if settings.residual else nn.Identity()
-        self.head = nn.Linear(settings.width, outputs)
+        self.embed: nn.Embedding | nn.Linear = embed(inputs.size, settings.width)
+        self.blocks: nn.ModuleList = nn.ModuleList(
+            [Block(settings, settings.mixer_of(layer)) for layer in range(settings.layers)]
+        )
+        self.norm: RMSNorm | nn.Identity = RMSNorm(settings.width) if settings.residual else nn.Identity()
+        self.head: nn.Linear = nn.Linear(settings.width, outputs)
 
     def _mixers(self) -> list[Mixer]:
         return [block.mixer for block in self.blocks if isinstance(block, Block)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +60,3 @@ class Layout:
                 "at least one stream with at least one position that has a target",
                 "check that the file is not empty and that the horizon is shorter than the streams",
             )
-
-
-Made = TypeVar("Made", bound=Layout)
-"""What a reader makes: `outlast.streams.Streams`, whose class methods the readers are."""

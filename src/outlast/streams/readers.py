@@ -1,6 +1,6 @@
 """Streams from text, token arrays and feature arrays.
 
-The functions here are class methods of `Streams`, written in a file of their own: `Streams.from_tokens(...)`.
+`Streams` inherits the class methods that stand here: `Streams.from_tokens(...)`.
 Large files stay on disk: arrays are memory-mapped (`outlast.streams.files`), and checked through short-lived maps of
 one piece at a time.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams.files import check_intact, existing, open_array
-from outlast.streams.layout import Made
+from outlast.streams.layout import Layout
 
 _PIECE = 1 << 22
 """Elements checked at a time."""
@@ -23,139 +23,145 @@ MOST_TOKENS = 1 << 31
 """Token numbers lie below: no model has so many, and a wrong file (hashes, times) should not ask for such a one."""
 
 
-def from_tokens(cls: type[Made], source: str | Path | np.ndarray, vocabulary: int | None = None) -> Made:
-    """Streams of tokens; the target is the next token.
+class FromFiles(Layout):
+    """Class methods of `Streams` that read tokens, features and text."""
 
-    Args:
-        source: a ``.npy`` file (memory-mapped where it is large) or an array of integers, (streams, positions) or
-            (positions,).
-        vocabulary: number of different tokens; None: the largest token found plus 1.
+    @classmethod
+    def from_tokens(cls, source: str | Path | np.ndarray, vocabulary: int | None = None) -> Self:
+        """Streams of tokens; the target is the next token.
 
-    Raises:
-        InputError: not integers, another shape, fewer than 2 positions, or a token outside 0 … vocabulary − 1.
-    """
-    array = _load(source)
-    if array.dtype.kind not in "iu":
-        raise InputError(
-            f"{_named(source)} of {array.dtype}",
-            "tokens as integers",
-            "read floats with Streams.from_arrays" if array.dtype.kind == "f" else "save the token numbers as int32",
+        Args:
+            source: a ``.npy`` file (memory-mapped where it is large) or an array of integers, (streams, positions) or
+                (positions,).
+            vocabulary: number of different tokens; None: the largest token found plus 1.
+
+        Raises:
+            InputError: not integers, another shape, fewer than 2 positions, or a token outside 0 … vocabulary − 1.
+        """
+        array = _load(source)
+        if array.dtype.kind not in "iu":
+            raise InputError(
+                f"{_named(source)} of {array.dtype}",
+                "tokens as integers",
+                "read floats with Streams.from_arrays"
+                if array.dtype.kind == "f"
+                else "save the token numbers as int32",
+            )
+        if array.ndim not in (1, 2) or array.shape[-1] < 2 or array.size == 0:
+            raise InputError(
+                f"{_named(source)} of shape {array.shape}",
+                "tokens of shape (streams, positions) or (positions,), at least 2 positions",
+                "put one stream in each row",
+            )
+        count, length = (1, array.shape[0]) if array.ndim == 1 else array.shape
+        flat = _in_order(array, source).reshape(-1)
+        highest = _highest_token(flat, length, vocabulary, source)
+        return cls(
+            inputs=flat,
+            starts=np.arange(count, dtype=np.int64) * length,
+            lengths=np.full(count, length - 1, np.int64),
+            shift=1,
+            classes=highest + 1 if vocabulary is None else int(vocabulary),
+            about={"source": _named(source), "reader": "tokens", "target": "next token"},
         )
-    if array.ndim not in (1, 2) or array.shape[-1] < 2 or array.size == 0:
-        raise InputError(
-            f"{_named(source)} of shape {array.shape}",
-            "tokens of shape (streams, positions) or (positions,), at least 2 positions",
-            "put one stream in each row",
+
+    @classmethod
+    def from_arrays(
+        cls,
+        source: str | Path | np.ndarray,
+        horizon: int = 1,
+        targets: str | Path | np.ndarray | None = None,
+    ) -> Self:
+        """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
+
+        Args:
+            source: a ``.npy`` file (memory-mapped where it is large) or an array of floats, (streams, positions,
+                features), or (positions, features) for one recording.
+            horizon: positions ahead that a target looks.
+            targets: already aligned with the positions (they may look up to `horizon` positions ahead): integers
+                (streams, positions) are classes, floats (streams, positions) or (streams, positions, K) are values;
+                without the first axis for one recording.
+
+        Raises:
+            InputError: not floats, another shape, a horizon that does not fit, NaN or infinity (says where).
+        """
+        array = _load(source)
+        if array.dtype.kind != "f":
+            raise InputError(
+                f"{_named(source)} of {array.dtype}",
+                "features as floating-point numbers",
+                "read tokens with Streams.from_tokens, or save measured integers as float32"
+                if array.dtype.kind in "iu"
+                else "save the features as float32",
+            )
+        if array.ndim not in (2, 3) or array.size == 0:
+            raise InputError(
+                f"{_named(source)} of shape {array.shape}",
+                "features of shape (streams, positions, features), or (positions, features) for one recording",
+                "add an axis of size 1 where there is one feature",
+            )
+        count, length = (1, array.shape[0]) if array.ndim == 2 else array.shape[:2]
+        _check_horizon(horizon, length, source, least=1 if targets is None else 0)
+        inputs = _in_order(array, source).reshape(count * length, array.shape[-1])
+        _check_finite(inputs, length, source)
+        about = {"source": _named(source), "reader": "arrays", "target": f"features {horizon} positions ahead"}
+        aligned, classes = None, None
+        if targets is not None:
+            aligned, classes = _aligned_targets(targets, array.shape[:-1], count, length)
+            about["target"] = _named(targets)
+        return cls(
+            inputs=inputs,
+            starts=np.arange(count, dtype=np.int64) * length,
+            lengths=np.full(count, length - (horizon if aligned is None else 0), np.int64),
+            targets=aligned,
+            shift=horizon if aligned is None else 0,
+            horizon=horizon,
+            classes=classes,
+            about=about,
         )
-    count, length = (1, array.shape[0]) if array.ndim == 1 else array.shape
-    flat = _in_order(array, source).reshape(-1)
-    highest = _highest_token(flat, length, vocabulary, source)
-    return cls(
-        inputs=flat,
-        starts=np.arange(count, dtype=np.int64) * length,
-        lengths=np.full(count, length - 1, np.int64),
-        shift=1,
-        classes=highest + 1 if vocabulary is None else int(vocabulary),
-        about={"source": _named(source), "reader": "tokens", "target": "next token"},
-    )
 
+    @classmethod
+    def from_text(cls, path: str | Path) -> Self:
+        """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
 
-def from_arrays(
-    cls: type[Made],
-    source: str | Path | np.ndarray,
-    horizon: int = 1,
-    targets: str | Path | np.ndarray | None = None,
-) -> Made:
-    """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
+        Args:
+            path: a text file, or a folder whose ``.txt`` files are read (those in folders below too), sorted by path.
 
-    Args:
-        source: a ``.npy`` file (memory-mapped where it is large) or an array of floats, (streams, positions,
-            features), or (positions, features) for one recording.
-        horizon: positions ahead that a target looks.
-        targets: already aligned with the positions (they may look up to `horizon` positions ahead): integers
-            (streams, positions) are classes, floats (streams, positions) or (streams, positions, K) are values;
-            without the first axis for one recording.
-
-    Raises:
-        InputError: not floats, another shape, a horizon that does not fit, NaN or infinity (says where).
-    """
-    array = _load(source)
-    if array.dtype.kind != "f":
-        raise InputError(
-            f"{_named(source)} of {array.dtype}",
-            "features as floating-point numbers",
-            "read tokens with Streams.from_tokens, or save measured integers as float32"
-            if array.dtype.kind in "iu"
-            else "save the features as float32",
+        Raises:
+            InputError: nothing there, no ``.txt`` file, or no document of at least 2 bytes.
+        """
+        path = existing(path)
+        files = text_files(path) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"folder {path} without a .txt file", "text files", "name the files .txt")
+        try:
+            documents = [np.fromfile(file, np.uint8) for file in files]
+        except OSError as error:
+            raise InputError(
+                f"{error.filename or path} ({error.strerror})", "text files that can be read", "check the files"
+            ) from None
+        long_enough = [document for document in documents if len(document) >= 2]
+        if not long_enough:
+            raise InputError(
+                f"{path}: {len(files)} documents, none of 2 bytes",
+                "at least one document with a next byte to predict",
+                "check that the files are not empty",
+            )
+        sizes = np.array([len(document) for document in long_enough], np.int64)
+        return cls(
+            inputs=np.concatenate(long_enough),
+            starts=np.cumsum(sizes) - sizes,
+            lengths=sizes - 1,
+            shift=1,
+            classes=256,
+            about={
+                "source": str(path),
+                "reader": "text",
+                "target": "next byte",
+                "documents": len(sizes),
+                "documents_too_short": len(documents) - len(sizes),
+            },
         )
-    if array.ndim not in (2, 3) or array.size == 0:
-        raise InputError(
-            f"{_named(source)} of shape {array.shape}",
-            "features of shape (streams, positions, features), or (positions, features) for one recording",
-            "add an axis of size 1 where there is one feature",
-        )
-    count, length = (1, array.shape[0]) if array.ndim == 2 else array.shape[:2]
-    _check_horizon(horizon, length, source, least=1 if targets is None else 0)
-    inputs = _in_order(array, source).reshape(count * length, array.shape[-1])
-    _check_finite(inputs, length, source)
-    about = {"source": _named(source), "reader": "arrays", "target": f"features {horizon} positions ahead"}
-    aligned, classes = None, None
-    if targets is not None:
-        aligned, classes = _aligned_targets(targets, array.shape[:-1], count, length)
-        about["target"] = _named(targets)
-    return cls(
-        inputs=inputs,
-        starts=np.arange(count, dtype=np.int64) * length,
-        lengths=np.full(count, length - (horizon if aligned is None else 0), np.int64),
-        targets=aligned,
-        shift=horizon if aligned is None else 0,
-        horizon=horizon,
-        classes=classes,
-        about=about,
-    )
-
-
-def from_text(cls: type[Made], path: str | Path) -> Made:
-    """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
-
-    Args:
-        path: a text file, or a folder whose ``.txt`` files are read (those in folders below too), sorted by path.
-
-    Raises:
-        InputError: nothing there, no ``.txt`` file, or no document of at least 2 bytes.
-    """
-    path = existing(path)
-    files = text_files(path) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"folder {path} without a .txt file", "text files", "name the files .txt")
-    try:
-        documents = [np.fromfile(file, np.uint8) for file in files]
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or path} ({error.strerror})", "text files that can be read", "check the files"
-        ) from None
-    long_enough = [document for document in documents if len(document) >= 2]
-    if not long_enough:
-        raise InputError(
-            f"{path}: {len(files)} documents, none of 2 bytes",
-            "at least one document with a next byte to predict",
-            "check that the files are not empty",
-        )
-    sizes = np.array([len(document) for document in long_enough], np.int64)
-    return cls(
-        inputs=np.concatenate(long_enough),
-        starts=np.cumsum(sizes) - sizes,
-        lengths=sizes - 1,
-        shift=1,
-        classes=256,
-        about={
-            "source": str(path),
-            "reader": "text",
-            "target": "next byte",
-            "documents": len(sizes),
-            "documents_too_short": len(documents) - len(sizes),
-        },
-    )
 
 
 def text_files(folder: Path) -> list[Path]:

@@ -11,11 +11,10 @@ import torch
 
 from outlast.errors import InputError
 from outlast.intervals import blocks_of
-from outlast.streams import readers, tables
 from outlast.streams.batch import Batch
 from outlast.streams.files import check_intact
-from outlast.streams.layout import Layout
 from outlast.streams.places import located
+from outlast.streams.readers import FromFiles
 from outlast.streams.shares import (
     DEFAULT_SHARES,
     MIN_STREAMS,
@@ -26,6 +25,7 @@ from outlast.streams.shares import (
     shuffled,
     whole_streams,
 )
+from outlast.streams.tables import FromTables
 
 __all__ = ["MIN_STREAMS", "Split", "Streams", "split"]
 
@@ -34,13 +34,8 @@ _BY_STREAM = ("starts", "lengths", "before", "recording")
 
 
 @dataclass(frozen=True, eq=False)
-class Streams(Layout):
+class Streams(FromFiles, FromTables):
     """S streams over flat arrays of N positions; the fields are those of `Layout`, and the class methods read files."""
-
-    from_tokens = classmethod(readers.from_tokens)
-    from_arrays = classmethod(readers.from_arrays)
-    from_text = classmethod(readers.from_text)
-    from_table = classmethod(tables.from_table)
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -1,6 +1,6 @@
 """Streams from tables: one row a position, columns as features, a column ahead as the target.
 
-`from_table` is a class method of `Streams`, written in a file of its own: `Streams.from_table(...)`. Whatever is
+`Streams` inherits the class method that stands here: `Streams.from_table(...)`. Whatever is
 estimated from the data (scaling, borders of bins) is estimated on the training part that `split` will cut.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,111 +18,115 @@ from outlast.streams import columns
 from outlast.streams.clock import Clock, check_ascending, read_clock
 from outlast.streams.columns import TableFile
 from outlast.streams.files import existing
-from outlast.streams.layout import Made
+from outlast.streams.layout import Layout
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 
 
-def from_table(
-    cls: type[Made],
-    path: str | Path,
-    inputs: list[str] | None = None,
-    target: str | None = None,
-    horizon: int = 1,
-    aggregate: str = "value",
-    target_kind: str = "value",
-    bins: int | None = None,
-    stream: str | None = None,
-    time: str | None = None,
-    scale: str = "standard",
-    missing: str = "drop",
-    shares: Shares = DEFAULT_SHARES,
-    seed: int = 0,
-) -> Made:
-    """Streams of features from a CSV or Parquet file; the target lies `horizon` rows ahead.
+class FromTables(Layout):
+    """The class method of `Streams` that reads a table."""
 
-    Args:
-        path: ``.parquet``, or CSV with a header line, separated by comma, semicolon or tab (found by looking).
-        inputs: columns to read as features. None: all columns of numbers except `stream`, `time` and a class target;
-            what was left out is listed in `about`.
-        target: column to predict. None: all inputs, `horizon` rows ahead.
-        horizon: rows ahead, at least 1 (0, the same row, where the target is not among the inputs).
-        aggregate: ``value``: the target `horizon` rows ahead; ``mean``: its mean over the next `horizon` rows.
-        target_kind: ``value``, or ``class``: labels (text or whole numbers), numbered in sorted order.
-        bins: turn a value target into this many classes, by its quantiles on the training part.
-        stream: column that says which stream a row belongs to; rows keep their order. None: one recording.
-        time: column that says when each row was, ascending within a stream, so that moments can be told by the clock:
-            times, dates, ISO 8601 text or seconds since 1970 (UTC). None: positions are told only.
-        scale: ``standard``: zero mean and unit standard deviation on the training part, inputs and value target;
-            ``none``: as they are.
-        missing: what happens to rows with a missing value in a column that is used. ``drop``: they are left out, and
-            steps across the gap are treated as neighbours; ``hold``: the last value of the stream is repeated (rows
-            before the first are left out); ``error``: refuse, naming the first.
-        shares, seed: of the split that will follow; `split` takes them over from here.
+    @classmethod
+    def from_table(
+        cls,
+        path: str | Path,
+        inputs: list[str] | None = None,
+        target: str | None = None,
+        horizon: int = 1,
+        aggregate: str = "value",
+        target_kind: str = "value",
+        bins: int | None = None,
+        stream: str | None = None,
+        time: str | None = None,
+        scale: str = "standard",
+        missing: str = "drop",
+        shares: Shares = DEFAULT_SHARES,
+        seed: int = 0,
+    ) -> Self:
+        """Streams of features from a CSV or Parquet file; the target lies `horizon` rows ahead.
 
-    Raises:
-        InputError: a column that is not there, text where a number or a time is due (with line and value), times that
-            go back, options that do not fit together, too few rows.
-    """
-    _check_options(target, horizon, aggregate, target_kind, bins, scale, missing)
-    check_shares(shares)
-    table = columns.open_table(existing(path))
-    named = list(filter(None, (target, stream, time)))
-    content = table.read(None if inputs is None else list(dict.fromkeys([*inputs, *named])))
-    for name in named:
-        if name not in content:
-            raise unknown_name(f"in {path}: column", name, table.names)
-    excluded = {stream} | ({target} if target_kind == "class" or horizon == 0 else set())
-    excluded |= {time} if inputs is None else set()
-    names, left_out = _inputs(content, inputs, excluded, table)
-    rows = _read(table, content, names, target, target_kind, stream, time, missing)
+        Args:
+            path: ``.parquet``, or CSV with a header line, separated by comma, semicolon or tab (found by looking).
+            inputs: columns to read as features. None: all columns of numbers except `stream`, `time` and a class
+                target; what was left out is listed in `about`.
+            target: column to predict. None: all inputs, `horizon` rows ahead.
+            horizon: rows ahead, at least 1 (0, the same row, where the target is not among the inputs).
+            aggregate: ``value``: the target `horizon` rows ahead; ``mean``: its mean over the next `horizon` rows.
+            target_kind: ``value``, or ``class``: labels (text or whole numbers), numbered in sorted order.
+            bins: turn a value target into this many classes, by its quantiles on the training part.
+            stream: column that says which stream a row belongs to; rows keep their order. None: one recording.
+            time: column that says when each row was, ascending within a stream, so that moments can be told by the
+                clock: times, dates, ISO 8601 text or seconds since 1970 (UTC). None: positions are told only.
+            scale: ``standard``: zero mean and unit standard deviation on the training part, inputs and value target;
+                ``none``: as they are.
+            missing: what happens to rows with a missing value in a column that is used. ``drop``: they are left out,
+                and steps across the gap are treated as neighbours; ``hold``: the last value of the stream is repeated
+                (rows before the first are left out); ``error``: refuse, naming the first.
+            shares, seed: of the split that will follow; `split` takes them over from here.
 
-    starts, lengths = np.cumsum(rows.sizes) - rows.sizes, rows.sizes - horizon
-    long_enough = lengths > 0
-    if not long_enough.any():
-        raise InputError(
-            f"{path}: streams of at most {int(rows.sizes.max(initial=0))} rows and a horizon of {horizon}",
-            "at least one stream longer than the horizon",
-            "choose a smaller horizon or give more rows; missing='hold' keeps rows that 'drop' leaves out",
+        Raises:
+            InputError: a column that is not there, text where a number or a time is due (with line and value), times
+                that go back, options that do not fit together, too few rows.
+        """
+        _check_options(target, horizon, aggregate, target_kind, bins, scale, missing)
+        check_shares(shares)
+        table = columns.open_table(existing(path))
+        named = list(filter(None, (target, stream, time)))
+        content = table.read(None if inputs is None else list(dict.fromkeys([*inputs, *named])))
+        for name in named:
+            if name not in content:
+                raise unknown_name(f"in {path}: column", name, table.names)
+        excluded = {stream} | ({target} if target_kind == "class" or horizon == 0 else set())
+        excluded |= {time} if inputs is None else set()
+        names, left_out = _inputs(content, inputs, excluded, table)
+        rows = _read(table, content, names, target, target_kind, stream, time, missing)
+
+        starts, lengths = np.cumsum(rows.sizes) - rows.sizes, rows.sizes - horizon
+        long_enough = lengths > 0
+        if not long_enough.any():
+            raise InputError(
+                f"{path}: streams of at most {int(rows.sizes.max(initial=0))} rows and a horizon of {horizon}",
+                "at least one stream longer than the horizon",
+                "choose a smaller horizon or give more rows; missing='hold' keeps rows that 'drop' leaves out",
+            )
+        starts, lengths = starts[long_enough], lengths[long_enough]
+        about: dict[str, Any] = {"source": str(path), "reader": "table", "rows": len(rows.features), "inputs": names}
+        about |= {"left_out": left_out, "missing": rows.missing}
+        if stream is not None:
+            about |= {"stream_column": stream, "streams_too_short": int((~long_enough).sum())}
+
+        if rows.clock is not None:
+            about |= {"time_column": time} | ({"time_zone": rows.clock.zone} if rows.clock.zone else {})
+
+        training = np.zeros(0, np.int64)
+        if scale == "standard" or bins is not None:
+            training = _training_rows(starts, lengths, horizon, shares, seed, path)
+            about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
+        features = rows.features
+        if scale == "standard":
+            for i, name in enumerate(names):
+                _refuse_hidden(table, name, features[:, i], training, rows.origin[name])
+            features, figures = _standardised(features, training)
+            about["scaling"] = dict(zip(names, figures, strict=True))
+            about["constant_columns"] = [name for name, figure in about["scaling"].items() if figure["constant"]]
+        goal = _Goal(None, None, {"column": "all inputs", "horizon": horizon})
+        if rows.target is not None and target is not None:
+            if scale == "standard" and rows.labels is None:
+                _refuse_hidden(table, target, rows.target, training, rows.origin[target])
+            goal = _goal(rows, horizon, aggregate, bins, scale, training)
+            goal.about.update(column=target, kind=target_kind, aggregate=aggregate, horizon=horizon)
+        return cls(
+            inputs=_float32(features, table, names, rows),
+            starts=starts,
+            lengths=lengths,
+            targets=goal.values
+            if goal.values is None or goal.classes is not None
+            else _float32(goal.values[:, None], table, [target or ""], rows)[:, 0],
+            shift=horizon if goal.values is None else 0,
+            horizon=horizon,
+            classes=goal.classes,
+            about={**about, "target": goal.about},
+            clock=rows.clock,
         )
-    starts, lengths = starts[long_enough], lengths[long_enough]
-    about: dict[str, Any] = {"source": str(path), "reader": "table", "rows": len(rows.features), "inputs": names}
-    about |= {"left_out": left_out, "missing": rows.missing}
-    if stream is not None:
-        about |= {"stream_column": stream, "streams_too_short": int((~long_enough).sum())}
-
-    if rows.clock is not None:
-        about |= {"time_column": time} | ({"time_zone": rows.clock.zone} if rows.clock.zone else {})
-
-    training = np.zeros(0, np.int64)
-    if scale == "standard" or bins is not None:
-        training = _training_rows(starts, lengths, horizon, shares, seed, path)
-        about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
-    features = rows.features
-    if scale == "standard":
-        for i, name in enumerate(names):
-            _refuse_hidden(table, name, features[:, i], training, rows.origin[name])
-        features, figures = _standardised(features, training)
-        about["scaling"] = dict(zip(names, figures, strict=True))
-        about["constant_columns"] = [name for name, figure in about["scaling"].items() if figure["constant"]]
-    goal = _Goal(None, None, {"column": "all inputs", "horizon": horizon})
-    if rows.target is not None and target is not None:
-        if scale == "standard" and rows.labels is None:
-            _refuse_hidden(table, target, rows.target, training, rows.origin[target])
-        goal = _goal(rows, horizon, aggregate, bins, scale, training)
-        goal.about.update(column=target, kind=target_kind, aggregate=aggregate, horizon=horizon)
-    return cls(
-        inputs=_float32(features, table, names, rows),
-        starts=starts,
-        lengths=lengths,
-        targets=goal.values
-        if goal.values is None or goal.classes is not None
-        else _float32(goal.values[:, None], table, [target or ""], rows)[:, 0],
-        shift=horizon if goal.values is None else 0,
-        horizon=horizon,
-        classes=goal.classes,
-        about={**about, "target": goal.about},
-        clock=rows.clock,
-    )
 
 
 @dataclass(frozen=True)
