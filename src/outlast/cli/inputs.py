@@ -31,7 +31,8 @@ from outlast.cli.options import (
 from outlast.cli.trial import try_out
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import Measure, measure
+from outlast.evaluation.builtin import measure
+from outlast.evaluation.measures import Measure
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention
 from outlast.model import InputSpec, Recurrent

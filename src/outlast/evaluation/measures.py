@@ -170,14 +170,6 @@ ABSOLUTE_ERROR = Measure(
     tolerance=0.01,
     constant=lambda targets, classes: targets.median(0).values,
 )
-MEASURES = {m.name: m for m in (CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, ABSOLUTE_ERROR)}
-
-
-def measure(name: str) -> Measure:
-    """The measure with this name."""
-    if name not in MEASURES:
-        raise unknown_name("measure", name, MEASURES)
-    return MEASURES[name]
 
 
 def default_measures(streams: Streams) -> tuple[Measure, ...]:

@@ -8,16 +8,33 @@ from typing import Any
 
 from outlast.errors import InputError, unknown_name
 from outlast.streams.files import dtype_of, existing
+from outlast.streams.format import Format
 from outlast.streams.readers import text_files
 from outlast.streams.streams import Streams
 
-_READERS = {
-    "tokens": Streams.from_tokens,
-    "arrays": Streams.from_arrays,
-    "text": Streams.from_text,
-    "table": Streams.from_table,
-}
-_ACCEPTED = ".npy (integers: tokens; floats: features), .csv, .tsv, .parquet, .txt, or a folder of .txt files"
+TOKENS = Format(
+    "tokens",
+    (".npy",),
+    Streams.from_tokens,
+    ".npy of integers (tokens)",
+    holds=lambda path: dtype_of(path).kind in "iu",
+)
+ARRAYS = Format("arrays", (".npy",), Streams.from_arrays, ".npy of floats (features)")
+TABLE = Format("table", (".csv", ".tsv", ".parquet"), Streams.from_table, ".csv, .tsv, .parquet")
+TEXT = Format(
+    "text",
+    (".txt",),
+    Streams.from_text,
+    ".txt or a folder of .txt files",
+    folder=lambda path: bool(text_files(path)),
+)
+FORMATS: tuple[Format, ...] = (
+    TOKENS,
+    ARRAYS,
+    TABLE,
+    TEXT,
+)
+"""Every format that streams are read from."""
 
 
 def open_streams(path: str | Path, **options: Any) -> Streams:
@@ -30,27 +47,31 @@ def open_streams(path: str | Path, **options: Any) -> Streams:
     Raises:
         InputError: nothing at the path, a suffix that is not accepted, or an option that this reader does not have.
     """
-    kind = _kind(existing(path))
-    read = _READERS[kind]
-    accepted = [name for name in inspect.signature(read).parameters if name not in ("source", "path")]
+    found = format_of(existing(path))
+    accepted = [name for name in inspect.signature(found.read).parameters if name not in ("source", "path")]
     for name in options:
         if name in accepted:
             continue
         if not accepted:
-            raise InputError(f"option {name!r} for {path}, read as {kind}", "no option", "leave it out")
-        raise unknown_name(f"for {path}, read as {kind}: option", name, accepted)
-    return read(path, **options)
+            raise InputError(f"option {name!r} for {path}, read as {found.name}", "no option", "leave it out")
+        raise unknown_name(f"for {path}, read as {found.name}: option", name, accepted)
+    return found.read(path, **options)
 
 
-def _kind(path: Path) -> str:
+def format_of(path: Path) -> Format:
+    """The format of what lies at a path.
+
+    Raises:
+        InputError: of none.
+    """
+    known = ", ".join(each.accepted for each in FORMATS)
     if path.is_dir():
-        if text_files(path):
-            return "text"
-        raise InputError(f"folder {path} without a .txt file", _ACCEPTED, "give one of these files or such a folder")
+        for each in FORMATS:
+            if each.folder(path):
+                return each
+        raise InputError(f"folder {path} without a .txt file", known, "give one of these files or such a folder")
     suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return "tokens" if dtype_of(path).kind in "iu" else "arrays"
-    kinds = {".csv": "table", ".tsv": "table", ".parquet": "table", ".txt": "text"}
-    if suffix not in kinds:
-        raise InputError(f"{path}, a file ending in {suffix!r}", _ACCEPTED, "convert it to one of these")
-    return kinds[suffix]
+    for each in FORMATS:
+        if suffix in each.suffixes and each.holds(path):
+            return each
+    raise InputError(f"{path}, a file ending in {suffix!r}", known, "convert it to one of these")

@@ -1,4 +1,4 @@
-"""The built-in tasks, by name. A new task is one new file and one line here."""
+"""The built-in tasks, by name. A new task is one new file and one entry here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from outlast.tasks.regimes import REGIMES
 from outlast.tasks.speech import SPEECH
 from outlast.tasks.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (POWER, AIR, RECALL, REGIMES, SPEECH)}
+TASKS: dict[str, Task] = {
+    each.name: each
+    for each in (
+        POWER,
+        AIR,
+        RECALL,
+        REGIMES,
+        SPEECH,
+    )
+}
 
 
 def task(name: str) -> Task:
