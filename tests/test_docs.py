@@ -6,10 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from outlast import families, interventions, tasks
 from outlast.adapters.check import check
 from outlast.model import InputSpec
-from outlast.results import load_result
+from outlast.reporting import kinds
+from outlast.results import KINDS, Result, from_json, load_result, to_json
+from outlast.streams import Batch, open_streams, opening
 from outlast.tasks import quickstart
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -48,3 +53,31 @@ def test_the_task_runs_the_whole_loop(monkeypatch, tmp_path):
     result = load_result(tmp_path)
     assert result.kind == "compare"
     assert (tmp_path / "report.html").stat().st_size > 1000
+
+
+def test_the_measure_is_the_loss_of_a_quantile():
+    measure = example("A measure")["PINBALL"]
+    zero = torch.zeros(1, 2, dtype=torch.int64)
+    batch = Batch(zero, torch.tensor([[[1.0], [-1.0]]]), torch.ones(1, 2), zero[0, :1], zero[0, :1], zero[0, :1] > 0)
+    lost = measure.per_position(torch.zeros(1, 2, 1), batch)
+    torch.testing.assert_close(lost, torch.tensor([[0.9, 0.1]]))
+    values = torch.arange(101.0)[:, None]
+    torch.testing.assert_close(measure.constant(values, 0), torch.tensor([90.0]))
+
+
+def test_the_format_is_read_by_its_suffix(monkeypatch, tmp_path):
+    monkeypatch.setattr(opening, "FORMATS", (*opening.FORMATS, example("A stream format")["LINES"]))
+    path = tmp_path / "readings.jsonl"
+    path.write_text("[1, 2, 3, 4]\n[5, 6, 7, 8]\n")
+    streams = open_streams(path, horizon=2)
+    assert streams.lengths.tolist() == [2, 2]
+    np.testing.assert_array_equal(streams.inputs[:, 0], np.arange(1, 9))
+
+
+def test_the_kind_of_result_is_told(monkeypatch):
+    monkeypatch.setitem(KINDS, "tally", Result)  # in whose place the example puts its own; it goes with the test
+    names = example("A kind of result")
+    monkeypatch.setitem(kinds.TELLINGS, names["Tally"], names["TELLING"])
+    tally = names["Tally"]({"name": "mine"}, 12345)
+    assert from_json(to_json(tally)) == tally
+    assert kinds.summary(tally) == "COUNTED: The model has read 12,345 positions."

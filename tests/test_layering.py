@@ -105,6 +105,16 @@ def test_the_page_lists_every_room_from_the_bottom_to_the_top():
     assert levels == sorted(levels)
 
 
+def test_the_page_names_tables_that_are_there():
+    """Where to add what: every table stands at the top of the file that the page names."""
+    added = PAGE.read_text(encoding="utf-8").partition("## Where to add what")[2]
+    named = re.findall(r"`(\w+)` in `(\S+\.py)`", added)
+    assert len(named) >= 8
+    for table, file in named:
+        path = PAGE.parents[1] / file if file.startswith("tests/") else PACKAGE / file
+        assert re.search(rf"^{table}\b", path.read_text(encoding="utf-8"), re.MULTILINE), f"{table} in {file}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_downwards_only(path):
     """Also imports inside functions and for type checking: what is below can be read without what is above."""

@@ -1,4 +1,4 @@
-"""The built-in families of models, by name. A new family is one new file and one line here."""
+"""The built-in families of models, by name. A new family is one new file and one entry in `recurrent`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every kind of result is told. A new kind is one file here and one line in `TELLINGS`."""
+"""How every kind of result is told. A new kind is one file here and one entry in `TELLINGS`."""
 
 from __future__ import annotations
 

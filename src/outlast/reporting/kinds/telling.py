@@ -24,7 +24,7 @@ def _nothing(result: Any) -> str:
 
 @dataclass(frozen=True)
 class Telling(Generic[R]):
-    """How results of one kind are told. A new kind is one file with one of these, and one line in `TELLINGS`.
+    """How results of one kind are told. A new kind is one file with one of these, and one entry in `TELLINGS`.
 
     Args:
         record: the kind of result.
