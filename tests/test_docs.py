@@ -45,6 +45,7 @@ def test_the_intervention_starts_from_weakened_states(monkeypatch):
     monkeypatch.setitem(interventions.INTERVENTIONS, "faded", example("An intervention")["Faded"])
     rule = interventions.intervention("faded", weight=0.25)
     assert rule.describe()["weight"] == 0.25
+    assert interventions.intervention("faded:weight=0.25") == rule
 
 
 def test_the_task_runs_the_whole_loop(monkeypatch, tmp_path):

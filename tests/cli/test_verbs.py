@@ -130,6 +130,47 @@ def test_every_intervention(run: Run, here: Path, rule: str) -> None:
     assert intervention["zero_share"] == 0.25
 
 
+MIXED = outlast.Mix(
+    members=(
+        outlast.Carry(expected_run=80.0),
+        outlast.FittedNoise(source="carried", carried_length=16, zero_share=0.5),
+    ),
+    shares=(2.0, 1.0),
+)
+CARRIED = "fitted_noise:source=carried,carried_length=16,zero_share=0.5"
+IN_TOML = f"""
+intervention = "mix"
+members = [{{ name = "carry", expected_run = 80.0 }}, "{CARRIED}"]
+member_shares = [2, 1]
+"""
+
+
+@pytest.mark.parametrize("words", ["options", "one word", "toml"])
+def test_a_mix_by_every_way_of_writing_it(run: Run, here: Path, words: str) -> None:
+    (here / "mix.toml").write_text(IN_TOML)
+    plain = {"name": "mix", "members": (members := ["carry:expected_run=80", CARRIED]), "shares": [2.0, 1.0]}
+    told = {
+        "options": ("--intervention", "mix", "--members", *members, "--member-shares", "2", "1"),
+        "one word": ("--intervention", json.dumps(plain)),
+        "toml": ("--config", "mix.toml"),
+    }[words]
+    assert run(*REPAIR[:-4], *told, "--steps", "2", "--out", "out").status in (0, 1)
+    assert json.loads((here / "out" / "result.json").read_text())["intervention"] == MIXED.describe()
+
+
+def test_a_comparison_of_interventions_with_settings(run: Run, here: Path) -> None:
+    mix = json.dumps({"name": "mix", "members": ["carry", "zero"]})
+    words = ("--interventions", "carry:expected_run=40,zero_share=0.5", "carry", mix, "--zero-share", "0.125")
+    assert run("compare", *REPAIR[1:-4], *words, "--steps", "2", "--no-control", "--out", "out").status in (0, 1)
+    rows = [row["repair"]["intervention"] for row in figures(here / "out")["rows"]]
+    assert [(row.get("expected_run"), row["zero_share"]) for row in rows] == [
+        (40.0, 0.5),
+        (160.0, 0.125),
+        (None, 0.125),
+    ]
+    assert rows[2]["members"][0]["expected_run"] == 160.0
+
+
 def test_compare_saves_the_winner(run: Run, here: Path) -> None:
     words = ("compare", *AVERAGING, "--interventions", "zero", "carry", "--expected-runs", "80", "inf")
     alone = run(*words, "--out", "alone")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,14 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.cli.options import Starting
 from outlast.errors import InputError
 from outlast.interventions import (
     INTERVENTIONS,
     Carried,
     Carry,
     Control,
+    FittedNoise,
+    Mix,
     Prepared,
     RandomNoise,
+    Zero,
     control_of,
     intervention,
 )
@@ -257,6 +263,68 @@ def test_unknown_names_and_settings_are_refused_with_what_to_do():
         intervention("zero", expected_run=3)
     with pytest.raises(InputError, match="soon"):
         intervention("carry", expected_run="soon")
+
+
+@each_intervention
+def test_settings_may_be_texts_or_json(name, chosen):
+    """As words of a command line bring them, and as one word brings them all."""
+    rule = intervention(name, **chosen)
+    said = {key: value for key, value in rule.describe().items() if key != "label"}
+    assert intervention(json.dumps(said)) == rule
+    assert intervention(said) == rule
+    if name != "mix":
+        texts = {key: str(value) for key, value in said.items() if key != "name" and value is not None}
+        assert intervention(said["name"], **texts) == rule
+        assert intervention(said["name"] + ":" + ",".join(f"{key}={value}" for key, value in texts.items())) == rule
+
+
+def test_a_mix_is_made_of_whatever_is_written():
+    members = (Carry(expected_run=1280), FittedNoise(source="carried", carried_length=64))
+    wanted = Mix(members=members, shares=(2.0, 1.0))
+    texts = ["carry:expected_run=1280", "fitted-noise:source=carried,carried-length=64"]
+    assert intervention("mix", members=texts, shares=["2", "1"]) == wanted
+    assert intervention({"name": "mix", "members": [members[0], members[1].describe()], "shares": [2, 1]}) == wanted
+    inner = {"name": "mix", "members": ["zero", json.dumps({"name": "mix", "members": texts, "shares": [2, 1]})]}
+    assert intervention(json.dumps(inner)) == Mix(members=(Zero(), wanted))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("carry:expected_rum=3", ["setting of intervention 'carry' 'expected_rum'", "did you mean 'expected_run'"]),
+        ("carry:expected_run", ["'carry:expected_run'", "after a colon"]),
+        ("carry:expected_run=3,expected_run=4", ["each once"]),
+        ("carry:expected_run=far", ["expected_run of intervention 'carry': 'far'", "a number, or inf"]),
+        ("carry:zero_share=0.5", ["'carry' without expected_run"]),
+        ("fitted_noise:source=windows", ["'windows'", "'window' or 'carried'"]),
+        ("fitted_noise:carried_length=4.5", ["carried_length", "a whole number"]),
+        ("mix:members=zero", ["members of intervention 'mix': 'zero'", "a list of interventions"]),
+        ("mix", ["without members"]),
+        ('{"name": "mix", "members": [3]}', ["intervention 3"]),
+        ('{"name": "mix", "members": ["zeo"]}', ["did you mean 'zero'"]),
+        ('{"expected_run": 3}', ["JSON with a name"]),
+        ('{"name": "carry"', ["JSON with a name"]),
+        ({"name": "carry", "expected_run": True}, ["True", "a number"]),
+        ({"name": "carry", "expected_run": [3]}, ["[3]", "a number"]),
+        (3, ["intervention 3"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_would(said, words):
+    with pytest.raises(InputError) as caught:
+        intervention(said)
+    for each in words:
+        assert each in str(caught.value)
+
+
+def test_a_setting_is_said_once():
+    with pytest.raises(InputError, match="expected_run of intervention 'carry' twice"):
+        intervention("carry:expected_run=3", expected_run=4)
+
+
+def test_the_command_line_has_an_option_for_every_setting():
+    options = {field.name for field in dataclasses.fields(Starting)} - {"intervention"}
+    options = options - {"member_shares"} | {"shares"}
+    assert options == {key for kind in INTERVENTIONS.values() for key in inspect.signature(kind).parameters}
 
 
 def test_names_may_be_written_with_dashes_and_none_means_the_default():

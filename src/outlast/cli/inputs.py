@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from outlast.cli.options import (
     Measuring,
     Repairing,
     RepairVerb,
+    Starting,
     TrainVerb,
 )
 from outlast.cli.trial import try_out
@@ -34,7 +36,7 @@ from outlast.evaluation import EvalSettings
 from outlast.evaluation.builtin import measure
 from outlast.evaluation.measures import Measure
 from outlast.families import FAMILIES, build
-from outlast.interventions import Intervention, intervention
+from outlast.interventions import Intervention, intervention, spoken
 from outlast.model import InputSpec, Recurrent
 from outlast.parallel import ranks
 from outlast.repairs import RepairSettings
@@ -174,11 +176,9 @@ def repairing(options: Repairing) -> RepairSettings:
 
 def rule_of(options: RepairVerb) -> Intervention:
     """The intervention that was asked for."""
-    run = options.expected_run
-    if options.intervention.replace("-", "_") == "carry" and run is None:
-        run = 20.0 * options.train_context
-    settings = {"expected_run": run, "zero_share": options.zero_share, "std": options.std, "source": options.source}
-    return intervention(options.intervention, **settings)
+    told = {name: getattr(options, name) for name in Starting.__dataclass_fields__ if name != "intervention"}
+    told["shares"] = told.pop("member_shares")  # --shares are those of training, validation and test
+    return _rule(options.intervention, options.train_context, told)
 
 
 def rules_of(options: CompareVerb) -> list[Intervention]:
@@ -189,12 +189,27 @@ def rules_of(options: CompareVerb) -> list[Intervention]:
     """
     if not options.interventions:
         raise InputError("no interventions", "at least one", "leave --interventions out, or name carry")
-    runs = options.expected_runs or (20.0 * options.train_context,)
-    return [
-        intervention(name, expected_run=run, zero_share=options.zero_share)
-        for name in options.interventions
-        for run in (runs if name == "carry" else (None,))
-    ]
+    rules = []
+    for said in options.interventions:
+        name, settings = spoken(said)
+        runs = options.expected_runs if name == "carry" and "expected_run" not in settings else ()
+        share = None if "zero_share" in settings else options.zero_share
+        rules += [
+            _rule(said, options.train_context, {"expected_run": run, "zero_share": share}) for run in runs or (None,)
+        ]
+    return rules
+
+
+def _rule(said: str | Mapping[str, Any], train_context: int, told: Mapping[str, Any]) -> Intervention:
+    """The intervention as it was written, with what options say; carry has a default that only data can give."""
+    name, settings = spoken(said)
+    told = {key: value for key, value in told.items() if value is not None}
+    if name == "carry" and "expected_run" not in settings:
+        told = {"expected_run": 20.0 * train_context, **told}
+    for where in (settings, told):
+        if isinstance(where.get("members"), list | tuple):
+            where["members"] = [_rule(each, train_context, {}) for each in where["members"]]
+    return intervention({"name": name, **settings}, **told)
 
 
 def command(options: ReadingVerb, model: Recurrent) -> Command:

@@ -120,15 +120,22 @@ class Starting:
     """Where repair windows start."""
 
     intervention: str = "carry"
-    """zero, random_noise, fitted_noise, state_passing, tbtt or carry."""
+    """zero, random_noise, fitted_noise, state_passing, tbtt, carry or mix; with settings also in one word, such as
+    carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
     expected_run: Given[float] = None
     """carry: positions after which the world may change, or inf. Default: 20 training contexts."""
     zero_share: Given[float] = None
-    """Share of rows that start from the initial state. Default: 0.25."""
+    """Share of rows that start from the initial state. Default: 0.25; of a mix, beside its members' own: 0."""
     std: Given[float] = None
     """random_noise: its standard deviation. Default: that of the model's own states."""
     source: Given[Literal["window", "carried"]] = None
     """fitted_noise: fitted on states at the training context (default), or on states carried far."""
+    carried_length: Given[int] = None
+    """fitted_noise of states carried far: positions they are carried. Default: 4096."""
+    members: Given[tuple[str, ...]] = None
+    """mix: its interventions, each written as --intervention is."""
+    member_shares: Given[tuple[float, ...]] = None
+    """mix: a share of the rows for each member. Default: equal shares."""
 
 
 @dataclass(kw_only=True)
@@ -262,7 +269,7 @@ class CompareVerb(Running, Learning, Repairing, Measuring, Reading, Source, Mode
     out: Path = Path("runs/compare")
     """Folder for result.json, report.html, and model/, or refused/ and control/."""
     interventions: tuple[str, ...] = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
-    """Which ones; carry once for each of --expected-runs."""
+    """Which ones, each written as --intervention is; carry once for each of --expected-runs."""
     expected_runs: Listed[float] = ()
     """Positions. Default: 20 training contexts."""
     zero_share: Given[float] = None

@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import io
 import itertools
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -211,4 +212,5 @@ def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, of
         return flag if (value != off) != item.default else []
     if isinstance(value, dict):
         return [*flag, *(str(word) for pair in value.items() for word in pair)]
-    return [*flag, *(str(each) for each in (value if isinstance(value, list) else [value]))]
+    items = value if isinstance(value, list) else [value]
+    return [*flag, *(json.dumps(each) if isinstance(each, dict) else str(each) for each in items)]

@@ -11,6 +11,7 @@ from outlast.interventions.control import Control, control_of
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.interventions.mix import Mix
 from outlast.interventions.noise import FittedNoise, RandomNoise
+from outlast.interventions.settings import settings_of, spoken
 from outlast.interventions.zero import Zero
 
 INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
@@ -24,33 +25,30 @@ INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
 }
 
 
-def intervention(name: str, **settings: Any) -> Intervention:
+def intervention(name: str | Mapping[str, Any], **settings: Any) -> Intervention:
     """The intervention with this slug and these settings (those that are None are left at their defaults).
 
-    What `Intervention.describe` gave makes the same intervention again: ``intervention(**rule.describe())``.
+    Values may be those of the fields, or plain ones: texts of numbers, lists, and for members of a mix whatever `name`
+    may be. What `Intervention.describe` gave makes the same intervention again: ``intervention(**rule.describe())``.
+
+    Args:
+        name: a slug, also with settings, ``carry:expected_run=1280``, or a mapping (or JSON) with a name and settings.
+
+    Raises:
+        InputError: an unknown name or setting, one that is missing, or a value that does not fit.
     """
-    slug = name.replace("-", "_")
+    slug, said = spoken(name)
     if slug not in INTERVENTIONS:
-        raise unknown_name("intervention", name, INTERVENTIONS)
-    chosen = {key: value for key, value in settings.items() if value is not None and key != "label"}
-    try:
-        if isinstance(chosen.get("expected_run"), str):
-            chosen["expected_run"] = float(chosen["expected_run"])
-        if "members" in chosen:
-            chosen["members"] = tuple(_member(each) for each in chosen["members"])
-        if "shares" in chosen:
-            chosen["shares"] = tuple(chosen["shares"])
-        return INTERVENTIONS[slug](**chosen)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"intervention {name!r} with settings {chosen}",
-            f"settings that it takes ({error})",
-            "carry needs an expected run and mix its members; the others run on their defaults",
-        ) from None
+        raise unknown_name("intervention", slug, INTERVENTIONS)
+    told = {key: value for key, value in settings.items() if value is not None and key != "label"}
+    twice = sorted(set(said) & set(told))
+    if twice:
+        raise InputError(f"{', '.join(twice)} of intervention {slug!r} twice", "every setting once", "drop one of them")
+    return INTERVENTIONS[slug](**settings_of(slug, INTERVENTIONS[slug], {**said, **told}, _member))
 
 
-def _member(described: Intervention | Mapping[str, Any]) -> Intervention:
-    return described if isinstance(described, Intervention) else intervention(**described)
+def _member(said: Any) -> Intervention:
+    return said if isinstance(said, Intervention) else intervention(said)
 
 
 __all__ = [
@@ -66,6 +64,7 @@ __all__ = [
     "Zero",
     "control_of",
     "intervention",
+    "spoken",
     "state_passing",
     "tbtt",
 ]
