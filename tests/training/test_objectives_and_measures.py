@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from outlast.errors import InputError
+from outlast.evaluation.builtin import measure
 from outlast.evaluation.measures import (
     ABSOLUTE_ERROR,
     CROSS_ENTROPY,
@@ -17,7 +18,6 @@ from outlast.evaluation.measures import (
     SQUARED_ERROR,
     default_measures,
     divergence,
-    measure,
 )
 from outlast.model import InputSpec
 from outlast.streams import Batch, Streams
