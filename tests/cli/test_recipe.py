@@ -57,7 +57,7 @@ def test_names_do_not_leave_the_folder(row, name, tmp_path, monkeypatch, capsys)
         (("repairs = []", "repairs = 3"), "repairs"),
         (("repairs = []", "repairs = []\njobs = 0"), "jobs 0"),
         (("repairs = []", 'repairs = []\nbase = { steps = "many" }'), "settings"),
-        (("repairs = []", 'repairs = [{ intervention = "carry", settings = { expected_run = "x" } }]'), "settings"),
+        (("repairs = []", 'repairs = [{ intervention = "carry", settings = { expected_run = "x" } }]'), "expected_run"),
         (("seeds = [0]", "seeds = [0], settings = { width = 1000000000 }"), "width=1000000000"),
         (("repairs = []", "repairs = " + 3000 * "["), "is not TOML"),
         (("repairs = []", "repairs = []\n" + 2 * ROW), "2 trained rows called name"),
