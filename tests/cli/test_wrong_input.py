@@ -318,6 +318,23 @@ def test_numbers_and_nesting_that_no_result_has(run: Run, here: Path) -> None:
         assert part in run("report", here, "--out", here / "report.html").refused()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["age_curve"][-1]["per_stream"].pop(),
+        lambda record: record.update(blocks=[0, 0, 1]),
+        lambda record: record.update(age_curve=[]),
+    ],
+    ids=["one stream less", "other blocks", "no ages"],
+)
+def test_a_result_that_does_not_fit_together(run: Run, here: Path, change: Callable[[Any], object]) -> None:
+    record = json.loads(to_json(example_results.evaluation()))
+    change(record)
+    (here / "result.json").write_text(json.dumps(record))
+    assert "of which no report can be drawn" in run("report", "result.json", "--out", here / "report.html").refused()
+    assert not (here / "report.html").exists()
+
+
 OWN = ("generate", "--model", "own", "--tokens", "1", "2", "--steps", "2")
 
 

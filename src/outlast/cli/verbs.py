@@ -301,11 +301,20 @@ def run_report(options: ReportVerb) -> int:
     if not options.results:
         raise InputError("no results", "result.json files or folders with one", "outlast report runs/quickstart")
     results = [load_result(path) for path in options.results]
-    if options.figures:
-        for number, result in enumerate(results, start=1):
-            folder = options.figures if len(results) == 1 else options.figures / str(number)
-            write_figures(result, folder, language=options.language)
-    print(write_report(results, options.out, language=options.language))
+    try:
+        if options.figures:
+            for number, result in enumerate(results, start=1):
+                folder = options.figures if len(results) == 1 else options.figures / str(number)
+                write_figures(result, folder, language=options.language)
+        print(write_report(results, options.out, language=options.language))
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        # A file can say what no measurement does in more ways than can be asked for one by one.
+        given = ", ".join(map(str, options.results))
+        raise InputError(
+            f"{given}, of which no report can be drawn ({type(error).__name__}: {error})",
+            "results as outlast wrote them",
+            "measure again; where outlast wrote these files as they are, it is a fault of outlast: report it with them",
+        ) from error
     return 0
 
 
