@@ -286,6 +286,10 @@ def test_the_quickstart_that_ran_to_its_end_is_done(run: Run, here: Path, monkey
     base = results["won"].base
     stamped = replace(base, command=Command(verb="quickstart"))
     save_result(replace(results["won"], base=stamped), here / "won" / "result.json")
+    record = json.loads((here / "won" / "result.json").read_text())
+    del record["schema"]
+    record["base"]["settings"] = {"command": record["base"].pop("command")}
+    (here / "won" / "result.json").write_text(json.dumps(record))  # as the first schema had it
     assert run("compare", *AVERAGING, *COMPARED, "--out", "won").status == 2
     for name in results:
         done = quick(name)

@@ -142,7 +142,9 @@ def _writer_in(folder: Path) -> str | None:
     kind = record.get("kind") if isinstance(record, dict) else None
     if kind == "compare":
         with contextlib.suppress(AttributeError, KeyError, TypeError):
-            kind = record["base"]["command"]["verb"] or kind
+            base = record["base"]
+            command = base["command"] if "command" in base else base["settings"]["command"]  # where schema 1 had it
+            kind = command.get("verb") or kind
     return kind if isinstance(kind, str) else _UNREADABLE
 
 
