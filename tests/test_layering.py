@@ -19,6 +19,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
         "errors",
+        "ranks",
         "folders randomness parallel progress",
         "state",
         "model",

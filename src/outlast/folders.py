@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from outlast.errors import InputError
+from outlast.ranks import rank
 
 LOCK = ".outlast.lock"
 _INSIDE = ("checkpoint", "controls", "figures", "healthy", "models", "trained")
@@ -48,7 +49,7 @@ def locked(folder: Path, command: str) -> Iterator[None]:
     Raises:
         InputError: another run is at work there (it says which), or the folder cannot be written to.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if rank() != 0:
         yield
         return
     # This `exists` also answers where it may not look.

@@ -4,7 +4,6 @@ and on the ranks that torchrun or Accelerate started.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from outlast.errors import OutlastError
+from outlast.ranks import rank, ranks
 
 Outcome = TypeVar("Outcome")
 
@@ -41,16 +41,6 @@ def side_by_side(
             torch.set_num_threads(threads)
             # Trainings that overlap put the global generator back in no particular order.
             torch.set_rng_state(drawn)
-
-
-def ranks() -> int:
-    """How many processes train together, as torchrun and Accelerate say it to each."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def rank() -> int:
-    """The number of this process among them; the first one measures, writes and speaks."""
-    return int(os.environ.get("RANK", "0"))
 
 
 def on_first_rank(work: Callable[[], Outcome]) -> Outcome:

@@ -59,11 +59,12 @@ def test_evaluate_repair_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert band.per_stream == pytest.approx(told["per_stream"], rel=1e-5)
 
 
-def test_help_is_there_at_once_and_torch_is_not_loaded(tmp_path: Path) -> None:
+def test_help_is_there_at_once_and_neither_torch_nor_numpy_is_loaded(tmp_path: Path) -> None:
     outcome = finish(start(["--help"], tmp_path))
     assert outcome.status == 0
     assert "usage: outlast VERB" in outcome.out
-    code = "import sys; from outlast.cli import main; status = main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    ran = "import sys; from outlast.cli import main; status = main(sys.argv[1:])"
+    code = f"{ran}; assert not {{'torch', 'numpy'}} & {{*sys.modules}}"
     for words in ("--help", "evalute", "evaluate --modl x", "evaluate --model a --data b --train-context many"):
         done = subprocess.run([sys.executable, "-c", code, *shlex.split(words)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

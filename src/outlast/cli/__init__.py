@@ -20,6 +20,7 @@ from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.cli.stopping import sigterm_as_ctrl_c
 from outlast.errors import Interrupted, OutlastError, unknown_name
+from outlast.ranks import rank
 
 STOPPED = 128 + signal.SIGINT
 
@@ -37,7 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(name: str, rest: list[str]) -> int:
     """Run a verb; returns the exit status, `STOPPED` where it was stopped."""
-    beside = int(os.environ.get("RANK", "0"))  # the number of this process among several, of which the first speaks
     try:
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
@@ -49,11 +49,11 @@ def _run(name: str, rest: list[str]) -> int:
 
         return several.on_ranks(name, getattr(verbs, f"run_{name}"), options)
     except (Interrupted, KeyboardInterrupt) as stop:
-        if not beside:
+        if rank() == 0:
             print(str(stop) or "stopped", file=sys.stderr)
         return STOPPED
     except OutlastError as error:
-        print(f"rank {beside}: {error}" if beside else error, file=sys.stderr)
+        print(f"rank {rank()}: {error}" if rank() else error, file=sys.stderr)
         return 2
     except Exception:
         traceback.print_exc()

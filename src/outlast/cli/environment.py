@@ -8,8 +8,6 @@ import os
 import platform
 from typing import Any
 
-from outlast.results import VERSION
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # from malloc.h
 _PACKAGES = (
     "torch",
@@ -68,7 +66,10 @@ def _scans() -> dict[str, str]:
 
 def environment() -> dict[str, Any]:
     """Names and values for `outlast env`, which tunes the allocator as every verb does."""
-    import torch  # not above: the command line tunes the allocator before it loads torch
+    # Not above: the command line tunes the allocator before it loads torch, and help waits for nothing.
+    import torch
+
+    from outlast.results import VERSION
 
     versions = {}
     for name in _PACKAGES:

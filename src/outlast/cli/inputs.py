@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
 import sys
 import typing
@@ -38,7 +37,7 @@ from outlast.evaluation.measures import Measure
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention, spoken
 from outlast.model import InputSpec, Recurrent
-from outlast.parallel import ranks
+from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command
 from outlast.streams import Split, Streams, open_streams, split
@@ -56,7 +55,7 @@ def device(options: Machine) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and ranks() > 1:
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each rank has a card of its own
+        name = f"cuda:{local_rank()}"  # each rank has a card of its own
     kind = name.partition(":")[0]
     if kind not in ("cpu", "cuda", "mps", "xpu"):
         raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps", "xpu"))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from outlast.errors import InputError
-from outlast.parallel import rank, ranks
+from outlast.ranks import rank, ranks
 
 TRAINING = ("train", "repair", "compare")
 _ONE_AFTER_ANOTHER = ("quickstart", "recipe")

@@ -40,7 +40,7 @@ from outlast.folders import locked
 from outlast.generation import generate, load_place, save_place
 from outlast.interventions import Zero
 from outlast.model import Recurrent
-from outlast.parallel import ranks
+from outlast.ranks import ranks
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
 from outlast.reporting import summary, write_figures, write_report

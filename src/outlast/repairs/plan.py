@@ -18,8 +18,9 @@ from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, us
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
-from outlast.parallel import on_first_rank, ranks
+from outlast.parallel import on_first_rank
 from outlast.progress import WorkDone
+from outlast.ranks import ranks
 from outlast.repairs.acceptance import benefit, best_reset, refusal, short_context, short_differences, short_level
 from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick

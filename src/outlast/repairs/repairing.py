@@ -16,8 +16,9 @@ from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of
 from outlast.model import Recurrent, device_of
-from outlast.parallel import ranks, side_by_side
+from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
+from outlast.ranks import ranks
 from outlast.repairs.acceptance import base_broken, nothing_to_repair
 from outlast.repairs.plan import Plan, Trained, picked, plan, points_of
 from outlast.repairs.settings import RepairSettings

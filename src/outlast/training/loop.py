@@ -31,9 +31,9 @@ from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
 from outlast.interventions import Carried, Intervention
 from outlast.model import Recurrent, device_of
-from outlast.parallel import rank as this_rank
-from outlast.parallel import ranks
 from outlast.randomness import generator, hash_integers
+from outlast.ranks import rank as this_rank
+from outlast.ranks import ranks
 from outlast.results import write_atomically
 from outlast.scan import wanted
 from outlast.state import State, leaves, rebuild
