@@ -295,7 +295,7 @@ def test_a_failing_run_that_starts_anew_leaves_the_checkpoint_of_the_one_before(
     def full(*arguments):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("outlast.training.loop.save_file", full)
+    monkeypatch.setattr("outlast.training.resume.save_file", full)
     with pytest.raises(InputError, match="no space left"):
         run(checkpoint=tmp_path / "c", settings=replace(SETTINGS, seed=1, checkpoint_every=12))
     assert_same(before, contents(tmp_path / "c"))

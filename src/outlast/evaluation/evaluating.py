@@ -29,10 +29,11 @@ from outlast.evaluation.oddities import (
     uncounted_streams,
     unequal_lengths,
 )
-from outlast.evaluation.passes import Passes, ShareDone
+from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.model import Recurrent, device_of
+from outlast.progress import ShareDone
 from outlast.results import VERSION, AgeBand, Evaluation, Guess, Note, Reset, plain
 from outlast.results.curve import Curve
 from outlast.streams import MIN_STREAMS, Split, Streams, copies, joined

@@ -19,6 +19,7 @@ from outlast.evaluation.slices import SliceSums
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
+from outlast.progress import ShareDone
 from outlast.results import PositionBin, RecoveryBand, StateRow, plain
 from outlast.results.curve import Band
 from outlast.state import State, leaves, moments
@@ -32,9 +33,6 @@ age, and so is any worse one: a model that blows up is judged by how often, not 
 
 RECOVERIES = 8
 """Blocks of targets of every stream that are read again, from the old state of another stream."""
-
-ShareDone = Callable[[float], None]
-"""Called with the share of the work that is done."""
 
 
 class Sums(NamedTuple):

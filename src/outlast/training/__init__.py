@@ -1,5 +1,6 @@
 """Training: one loop, whose windows start wherever an intervention says, and what it minimises."""
 
-from outlast.training.loop import PRECISIONS, Progress, TrainSettings, fit, join_ranks
+from outlast.training.loop import PRECISIONS, TrainSettings, fit
+from outlast.training.together import join_ranks
 
-__all__ = ["PRECISIONS", "Progress", "TrainSettings", "fit", "join_ranks"]
+__all__ = ["PRECISIONS", "TrainSettings", "fit", "join_ranks"]

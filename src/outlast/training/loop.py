@@ -7,46 +7,33 @@ resumed ends with the same bits as one that was not.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
 from outlast.interventions import Carried, Intervention
 from outlast.model import Recurrent, device_of
+from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
 from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
-from outlast.results import write_atomically
-from outlast.scan import wanted
 from outlast.state import State, leaves, rebuild
-from outlast.streams import Places, Sampler, Streams, weighted_mean
+from outlast.streams import Sampler, Streams
 from outlast.training.objectives import Objective
-
-Progress = Callable[[int, int, float, float], None]
-"""(step, steps, mean loss of late, seconds left)"""
+from outlast.training.resume import Checkpoint, Reached
+from outlast.training.together import any_rank, join_ranks, mean_over_ranks, same_step
 
 PRECISIONS = ("no", "bf16")
-
-_PATIENCE = timedelta(days=7)
-"""How long ranks wait for the first one, which measures alone."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +96,7 @@ def fit(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: StepDone | None = None,
     stop: threading.Event | None = None,
 ) -> list[tuple[int, float]]:
     """Train `model` in place and return (step, mean loss since the row before) pairs.
@@ -143,7 +130,7 @@ def fit(
         weight_decay=settings.weight_decay,
         fused=device.type in ("cpu", "cuda"),  # a dozen small operations a parameter otherwise
     )
-    made_of = {}
+    saving = None
     if checkpoint is not None:
         described = {
             "settings": asdict(settings),
@@ -153,11 +140,9 @@ def fit(
             "streams": streams.fingerprint(),
             "model": model_fingerprint(model)[:16],
             "ranks": world,
-            **_arithmetic(device),
         }
-        made_of = json.loads(json.dumps(described))
+        saving = Checkpoint(checkpoint, rank, described, device)
 
-    first, places, losses, recent = 0, None, [], []
     with (
         _ending_in_evaluation(model),
         _asked_to_stop(stop or threading.Event()) as asked,
@@ -166,11 +151,13 @@ def fit(
         wrapped = model
         if accelerator:
             wrapped, optimizer = accelerator.prepare(model, optimizer)
-        carried = rule.initial(model, settings.batch_size)
-        if resume and checkpoint is not None and _pointer(checkpoint, rank).exists():
-            first, places, carried, losses, recent = _restore(checkpoint, rank, made_of, model, optimizer, carried)
+        reached = Reached(0, None, rule.initial(model, settings.batch_size), [], [])
+        if resume and saving:
+            reached = saving.restore(reached, model, optimizer)
+        first, places, carried = reached.step, reached.places, reached.carried
+        losses, recent = reached.losses, reached.recent
         if accelerator:
-            _same_step(accelerator, first)
+            same_step(accelerator, first)
         model.train()
         aside = torch.from_numpy(rule.set_aside(settings.batch_size))
         began = time.monotonic()
@@ -186,7 +173,7 @@ def fit(
             if settings.precision == "bf16":
                 outputs, final = _in_float32(outputs), _in_float32(final)
             losses_here = objective.per_position(outputs, batch)
-            loss, value = _mean_over_ranks(accelerator, losses_here, batch.weights)
+            loss, value = mean_over_ranks(accelerator, losses_here, batch.weights)
             loss.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(wrapped.parameters(), settings.clip))
             if not math.isfinite(value) or not math.isfinite(norm):
@@ -209,28 +196,16 @@ def fit(
             if progress:
                 left = (time.monotonic() - began) / (done - first) * (settings.steps - done)
                 progress(done, settings.steps, float(np.mean(recent)) if recent else losses[-1][1], left)
-            stopping = _any_rank(accelerator, asked.is_set())
+            stopping = any_rank(accelerator, asked.is_set())
             due = done % settings.checkpoint_every == 0 or done == settings.steps or stopping
-            if checkpoint is not None and due:
-                _store(checkpoint, rank, made_of, done, places, carried, losses, recent, model, optimizer)
+            if saving and due:
+                saving.store(Reached(done, places, carried, losses, recent), model, optimizer)
             if stopping:  # also after the last step: what called would otherwise never hear of it
                 kept = (
                     f"saved to {checkpoint}; run the same command with --resume" if checkpoint else "nothing was kept"
                 )
                 raise Interrupted(f"stopped at step {done} of {settings.steps}: {kept}")
     return losses
-
-
-def join_ranks(model: Recurrent) -> Accelerator | None:
-    """What ranks talk through, on the model's kind of device; None where this process is alone.
-
-    Alone there is nothing for Accelerate to do, and it would hold the whole process to one device.
-    """
-    if ranks() == 1:
-        return None
-    waiting = InitProcessGroupKwargs(timeout=_PATIENCE)
-    on_cpu = device_of(model).type == "cpu"
-    return Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
 
 
 @contextlib.contextmanager
@@ -241,47 +216,8 @@ def _ending_in_evaluation(model: Recurrent) -> Iterator[None]:
         model.eval()
 
 
-def _mean_over_ranks(
-    accelerator: Accelerator | None, losses: torch.Tensor, weights: torch.Tensor
-) -> tuple[torch.Tensor, float]:
-    """What to minimise here so that all ranks minimise the weighted mean over all their positions, and that mean.
-
-    Gradients are averaged over ranks. A mean of the ranks' own means would give a position the more say the fewer count
-    beside it.
-
-    Args:
-        losses, weights: (B, T) of this rank.
-    """
-    if accelerator is None:
-        loss = weighted_mean(losses, weights)
-        return loss, loss.item()
-    total: Any = accelerator.reduce(weights.sum(), "sum")
-    loss = (losses * weights).sum() * (accelerator.num_processes / total.clamp_min(1e-12))
-    mean: Any = accelerator.reduce(loss.detach(), "mean")
-    return loss, mean.item()
-
-
 def _in_float32(tree: State) -> State:
     return rebuild(tree, [each.float() if each.dtype == torch.bfloat16 else each for each in leaves(tree)])
-
-
-def _any_rank(accelerator: Accelerator | None, asked: bool) -> bool:
-    """Whether any rank was asked to stop: all stop after the same step, or those that go on would wait for ever."""
-    if accelerator is None:
-        return asked
-    if asked:
-        accelerator.set_trigger()
-    return accelerator.check_trigger()
-
-
-def _same_step(accelerator: Accelerator, first: int) -> None:
-    steps = accelerator.gather(torch.tensor([first], device=accelerator.device))
-    if int(steps.min()) != int(steps.max()):  # pyright: ignore[reportAttributeAccessIssue]
-        raise InputError(
-            f"checkpoints of the ranks at steps {steps.tolist()}",  # pyright: ignore[reportAttributeAccessIssue]
-            "one step for all ranks",
-            "the run was killed between two of them: delete the checkpoint to start anew",
-        )
 
 
 def _seed(device: torch.device, number: int) -> None:
@@ -309,146 +245,3 @@ def _asked_to_stop(event: threading.Event) -> Iterator[threading.Event]:
         yield event
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _arithmetic(device: torch.device) -> dict[str, Any]:
-    """What the bits of a run depend on beside what is computed."""
-    described: dict[str, Any] = {"device": device.type, "scan": wanted() or "the fastest"}
-    if device.type == "cpu":
-        described["vector instructions"] = torch.backends.cpu.get_cpu_capability()
-        described["denormals"] = "kept" if (torch.tensor([1e-40]) * 1).item() else "flushed"
-        described["threads"] = torch.get_num_threads()
-    return described
-
-
-_AGAIN = {
-    "device": "go on with --device {}",
-    "scan": "set the environment's OUTLAST_SCAN as it was ({})",
-    "vector instructions": "go on on a machine with {}, or with ATEN_CPU_CAPABILITY as it was",
-    "denormals": "set the environment's OUTLAST_DENORMALS as it was",
-    "threads": "go on with {} (--threads or OMP_NUM_THREADS; each of several --jobs has one)",
-}
-"""How to have the arithmetic that a checkpoint was made with."""
-
-
-def _pointer(folder: Path, rank: int) -> Path:
-    return folder / f"training-rank{rank}.json"
-
-
-def _store(
-    folder: Path,
-    rank: int,
-    made_of: dict[str, Any],
-    done: int,
-    places: Places,
-    carried: Carried,
-    losses: list[tuple[int, float]],
-    recent: list[float],
-    model: Recurrent,
-    optimizer: Any,
-) -> None:
-    """Write a new folder of tensors, then replace the one file that points to it: one whole checkpoint at any time."""
-    # The time keeps a run that starts anew from writing into the folder that the last one's checkpoint lies in.
-    fresh = folder / f"step-{done:07d}-rank{rank}-{time.time_ns():x}"
-    record = {
-        "made_of": made_of,
-        "tensors": fresh.name,
-        "step": done,
-        "losses": losses,
-        "recent": recent,
-        "stream_id": places.stream_id.tolist(),
-        "position": places.position.tolist(),
-    }
-    try:
-        fresh.mkdir(parents=True)
-        save_file(tensors_of(model), fresh / "model.safetensors")
-        save_file(_optimizer_tensors(model, optimizer), fresh / "optimizer.safetensors")
-        save_file({f"last.{i}": _copy(t) for i, t in enumerate(leaves(carried.last))}, fresh / "carried.safetensors")
-        write_atomically(_pointer(folder, rank), json.dumps(record))
-    except (OSError, SafetensorError, InputError) as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        why = error.given if isinstance(error, InputError) else str(error)
-        raise InputError(
-            f"the checkpoint {fresh} could not be written: {why}",
-            "a folder with room that may be written to",
-            "free some space or choose another --out; the checkpoint before is untouched",
-        ) from error
-    for other in folder.glob(f"step-*-rank{rank}-*"):
-        if other != fresh:
-            shutil.rmtree(other, ignore_errors=True)
-
-
-def _restore(
-    folder: Path, rank: int, made_of: dict[str, Any], model: Recurrent, optimizer: Any, carried: Carried
-) -> tuple[int, Places, Carried, list[tuple[int, float]], list[float]]:
-    pointer = _pointer(folder, rank)
-    try:
-        record = json.loads(pointer.read_text())
-        target, made = folder / record["tensors"], dict(record["made_of"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(pointer, error) from error
-    for key, value in made_of.items():
-        if made.get(key) != value:
-            was, now = _differing(made.get(key), value)
-            raise InputError(
-                f"a checkpoint made with {key} {was}",
-                f"the same as this run's {now}",
-                f"{_AGAIN.get(key, 'repeat the command that made it').format(was)}, or delete {folder} to start anew",
-            )
-    try:
-        weights, moments, last = (load_file(target / f"{n}.safetensors") for n in ("model", "optimizer", "carried"))
-        tensors = [_fitting(last[f"last.{i}"], like) for i, like in enumerate(leaves(carried.last))]
-        state = {
-            parameter: {
-                "step": moments[f"{name}|step"].clone(),
-                **{key: _fitting(moments[f"{name}|{key}"], parameter) for key in ("exp_avg", "exp_avg_sq")},
-            }
-            for name, parameter in model.named_parameters()
-            if f"{name}|step" in moments
-        }
-        stream_id, position = (np.array(record[key], np.int64) for key in ("stream_id", "position"))
-        losses = [(int(step), float(loss)) for step, loss in record["losses"]]
-        done, recent = int(record["step"]), [float(loss) for loss in record["recent"]]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise _damaged(target, error) from error
-    put_tensors(model, weights, str(target / "model.safetensors"))
-    getattr(optimizer, "optimizer", optimizer).state.update(state)
-    places = Places(stream_id, position, np.zeros(len(stream_id), bool))
-    return done, places, Carried(carried.zero, rebuild(carried.last, tensors)), losses, recent
-
-
-def _fitting(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A copy of `tensor` on the device of `like`, whose shape it must have."""
-    if tensor.shape != like.shape:
-        raise ValueError(f"a tensor {tuple(tensor.shape)} where {tuple(like.shape)} is due")
-    return tensor.to(like.device, copy=True)
-
-
-def _differing(was: Any, now: Any) -> tuple[Any, Any]:
-    """What differs: of two dictionaries only the entries that do."""
-    if not isinstance(was, dict) or not isinstance(now, dict):
-        return was, now
-    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-    return {name: was.get(name) for name in names}, {name: now.get(name) for name in names}
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} cannot be used: {type(error).__name__}: {error}",
-        "a checkpoint as it was written",
-        "delete the checkpoint to start anew, or copy it again from where it is whole",
-    )
-
-
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    """On the CPU, sharing memory with no other: safetensors refuses to write two names for one memory."""
-    return tensor.detach().to("cpu", copy=True).contiguous()
-
-
-def _optimizer_tensors(model: Recurrent, optimizer: Any) -> dict[str, torch.Tensor]:
-    raw = getattr(optimizer, "optimizer", optimizer)
-    return {
-        f"{name}|{key}": _copy(value)
-        for name, parameter in model.named_parameters()
-        for key, value in raw.state.get(parameter, {}).items()
-    }

@@ -1,0 +1,69 @@
+"""What ranks that train together have to agree on: the loss, when to stop, and the step they go on from."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+
+from outlast.errors import InputError
+from outlast.model import Recurrent, device_of
+from outlast.ranks import ranks
+from outlast.streams import weighted_mean
+
+_PATIENCE = timedelta(days=7)
+"""How long ranks wait for the first one, which measures alone."""
+
+
+def join_ranks(model: Recurrent) -> Accelerator | None:
+    """What ranks talk through, on the model's kind of device; None where this process is alone.
+
+    Alone there is nothing for Accelerate to do, and it would hold the whole process to one device.
+    """
+    if ranks() == 1:
+        return None
+    waiting = InitProcessGroupKwargs(timeout=_PATIENCE)
+    on_cpu = device_of(model).type == "cpu"
+    return Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
+
+
+def mean_over_ranks(
+    accelerator: Accelerator | None, losses: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, float]:
+    """What to minimise here so that all ranks minimise the weighted mean over all their positions, and that mean.
+
+    Gradients are averaged over ranks. A mean of the ranks' own means would give a position the more say the fewer count
+    beside it.
+
+    Args:
+        losses, weights: (B, T) of this rank.
+    """
+    if accelerator is None:
+        loss = weighted_mean(losses, weights)
+        return loss, loss.item()
+    total: Any = accelerator.reduce(weights.sum(), "sum")
+    loss = (losses * weights).sum() * (accelerator.num_processes / total.clamp_min(1e-12))
+    mean: Any = accelerator.reduce(loss.detach(), "mean")
+    return loss, mean.item()
+
+
+def any_rank(accelerator: Accelerator | None, asked: bool) -> bool:
+    """Whether any rank was asked to stop: all stop after the same step, or those that go on would wait for ever."""
+    if accelerator is None:
+        return asked
+    if asked:
+        accelerator.set_trigger()
+    return accelerator.check_trigger()
+
+
+def same_step(accelerator: Accelerator, first: int) -> None:
+    steps = accelerator.gather(torch.tensor([first], device=accelerator.device))
+    if int(steps.min()) != int(steps.max()):  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError(
+            f"checkpoints of the ranks at steps {steps.tolist()}",  # pyright: ignore[reportAttributeAccessIssue]
+            "one step for all ranks",
+            "the run was killed between two of them: delete the checkpoint to start anew",
+        )
