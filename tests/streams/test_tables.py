@@ -108,6 +108,12 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert streams.about["left_out"] == {"when": "time", "machine": "text", "nothing": "empty"}
 
 
+def test_a_column_whose_squares_vanish_is_standardised(tmp_path: Path) -> None:
+    columns = RAMP | {"small": [1e-200, 2e-200] * 10}
+    streams = Streams.from_table(written(tmp_path, table(columns)))
+    assert np.allclose(streams.inputs[:, 2], [-1, 1] * 10)
+
+
 def test_constant_columns_are_centred_and_mentioned(tmp_path: Path) -> None:
     columns = RAMP | {"still": [0.1] * 15 + [0.3] * 5}
     streams = Streams.from_table(written(tmp_path, table(columns)))

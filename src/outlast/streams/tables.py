@@ -344,6 +344,9 @@ def _standardised(values: np.ndarray, training: np.ndarray) -> tuple[np.ndarray,
     part = values[training]
     constant = part.max(0) == part.min(0)
     mean, std = np.where(constant, part[0], part.mean(0)), np.where(constant, 1.0, part.std(0))
+    if not std.all():  # squares of values below 1e-162 are zero
+        largest = np.abs(part - mean).max(0)
+        std = np.where(std > 0, std, largest * ((part - mean) / np.where(constant, 1.0, largest)).std(0))
     figures = [
         {"mean": float(m), "std": float(s), "constant": bool(c)} for m, s, c in zip(mean, std, constant, strict=True)
     ]
