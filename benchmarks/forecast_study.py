@@ -92,7 +92,8 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", type=Path, default=Path("runs/regimes"))
+    left = [Path("runs/regimes"), Path("runs/regimes-families")]
+    parser.add_argument("--models", type=Path, nargs="+", default=left)
     parser.add_argument("--out", type=Path, default=Path("runs/forecast"))
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
@@ -105,12 +106,14 @@ def study(options: argparse.Namespace) -> None:
     """Make what is missing, and the tables."""
     folders = [
         (family / repair, f"{family.name}, {Path(repair).name}")
-        for family in sorted(options.models.glob("*-0"))
+        for family in sorted((each for models in options.models for each in models.glob("*-0")), key=lambda it: it.name)
         for repair in REPAIRS
         if (family / repair / "outlast.json").exists()
     ]
     if not folders:
-        raise InputError(f"{options.models} without models", "what `make regimes` leaves", "run it first")
+        raise InputError(
+            f"no models in {', '.join(map(str, options.models))}", "what `make regimes` leaves", "run it first"
+        )
     rows = []
     for folder, name in folders:
         kept = options.out / f"{name.replace(', ', '-')}.json"

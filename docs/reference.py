@@ -18,7 +18,7 @@ import outlast
 from outlast import public
 from outlast.reporting import labels
 from outlast.reporting.kinds import TELLINGS
-from outlast.reporting.kinds.diagnosis.page import WORDS
+from outlast.reporting.kinds.diagnosis.page import WORDINGS
 
 HERE = Path(__file__).parent
 WIDTH = 110
@@ -162,7 +162,7 @@ def glossary() -> str:
             if other or term not in told:
                 told[term] = (meaning, "：".join(other) if other else "")
     terms = [f"| {term} | {meaning} | {other} |" for term, (meaning, other) in sorted(told.items())]
-    names = WORDS["ja"].CAUSE_NAMES
+    names = WORDINGS["ja"].CAUSE_NAMES
     causes = [
         f"| `{key}` | {name} | {labels.CAUSE_SENTENCES[key]} | {names[key]} |"
         for key, name in labels.CAUSE_NAMES.items()

@@ -129,7 +129,7 @@ def test_torch_modules_come_back(module: nn.RNNBase, dtype: torch.dtype, tmp_pat
     save(model, tmp_path / "model", provenance={"from": "a test", "steps": 3})
     loaded = load(tmp_path / "model")
     assert_same(model, loaded)
-    assert loaded.recipe == model.recipe
+    assert loaded.blueprint == model.blueprint
     assert not loaded.training
     record = read_record(tmp_path / "model")
     assert record["provenance"] == {"from": "a test", "steps": 3}
@@ -150,7 +150,7 @@ def test_factories_come_back(code: str, tmp_path: Path) -> None:
     save(model, tmp_path / "model")
     loaded: Any = load(tmp_path / "model", allow_code=True)
     assert_same(model, loaded)
-    assert loaded.recipe == {"kind": "factory", "factory": f"{code}:build"}
+    assert loaded.blueprint == {"kind": "factory", "factory": f"{code}:build"}
     assert loaded.module.head.weight is loaded.module.embed.weight
     names = set(safetensors.torch.load_file(tmp_path / "model" / "model.safetensors"))
     assert len([name for name in names if name.endswith(("head.weight", "embed.weight"))]) == 1
@@ -186,14 +186,14 @@ def test_models_of_outlasts_own_need_no_word(tmp_path: Path) -> None:
 )
 def test_not_everything_in_outlast_is_a_model_of_its_own(tmp_path: Path, factory: object) -> None:
     save(SpeakerEncoder(), tmp_path)
-    rewrite(tmp_path, lambda r: r["recipe"].update(factory=factory))
+    rewrite(tmp_path, lambda r: r["blueprint"].update(factory=factory))
     with pytest.raises(InputError, match="running the function"):
         load(tmp_path)
 
 
-def test_a_familys_recipe_needs_no_factory(code: str) -> None:
-    recipe: Any = from_factory(f"{code}:family").recipe
-    assert recipe["family"] == "lstm"
+def test_a_familys_blueprint_needs_no_factory(code: str) -> None:
+    blueprint: Any = from_factory(f"{code}:family").blueprint
+    assert blueprint["family"] == "lstm"
 
 
 def test_saving_again_replaces_and_leaves_other_files(code: str, tmp_path: Path) -> None:
@@ -211,7 +211,14 @@ def test_saving_again_replaces_and_leaves_other_files(code: str, tmp_path: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["code", "model"]
 
 
-def test_a_model_without_a_recipe_is_refused(tmp_path: Path) -> None:
+def test_a_blueprint_under_its_first_name_is_read(tmp_path: Path) -> None:
+    model = families.build("gru", inputs=InputSpec("features", 2), outputs=1, width=4)
+    save(model, tmp_path)
+    rewrite(tmp_path, lambda r: r.update(recipe=r.pop("blueprint")))
+    assert load(tmp_path).blueprint == model.blueprint
+
+
+def test_a_model_without_a_blueprint_is_refused(tmp_path: Path) -> None:
     class Mine(nn.LSTM):
         pass
 
@@ -241,9 +248,9 @@ def rewrite(directory: Path, change: Any) -> None:
         ("untied", ["missing", "head.weight"]),
     ],
 )
-def test_a_recipe_that_no_longer_fits(code: str, tmp_path: Path, factory: str, words: list[str]) -> None:
+def test_a_blueprint_that_no_longer_fits(code: str, tmp_path: Path, factory: str, words: list[str]) -> None:
     save(from_factory(f"{code}:build"), tmp_path / "model")
-    rewrite(tmp_path / "model", lambda r: r["recipe"].update(factory=f"{code}:{factory}"))
+    rewrite(tmp_path / "model", lambda r: r["blueprint"].update(factory=f"{code}:{factory}"))
     with pytest.raises(InputError) as caught:
         load(tmp_path / "model", allow_code=True)
     for word in words:
@@ -252,10 +259,10 @@ def test_a_recipe_that_no_longer_fits(code: str, tmp_path: Path, factory: str, w
 
 def test_missing_and_unknown_tensors_are_named(tmp_path: Path) -> None:
     save(adapt(nn.LSTM(3, 4, 2)), tmp_path)
-    rewrite(tmp_path, lambda r: r["recipe"]["settings"].update(num_layers=1))
+    rewrite(tmp_path, lambda r: r["blueprint"]["settings"].update(num_layers=1))
     with pytest.raises(InputError, match=r"not in the model: .*weight_hh_l1"):
         load(tmp_path)
-    rewrite(tmp_path, lambda r: r["recipe"]["settings"].update(num_layers=3))
+    rewrite(tmp_path, lambda r: r["blueprint"]["settings"].update(num_layers=3))
     with pytest.raises(InputError, match=r"missing: .*weight_hh_l2"):
         load(tmp_path)
 
@@ -263,11 +270,11 @@ def test_missing_and_unknown_tensors_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda r: r["recipe"].update(kind="torch.nn.LTSM"), "did you mean 'torch.nn.LSTM'"),
-        (lambda r: r["recipe"].update(kind=["a", "list"]), "kind of model"),
-        (lambda r: r["recipe"]["settings"].update(colour="red"), "colour"),
-        (lambda r: r["recipe"].pop("settings"), "settings"),
-        (lambda r: r.pop("recipe"), "does not have the fields"),
+        (lambda r: r["blueprint"].update(kind="torch.nn.LTSM"), "did you mean 'torch.nn.LSTM'"),
+        (lambda r: r["blueprint"].update(kind=["a", "list"]), "kind of model"),
+        (lambda r: r["blueprint"]["settings"].update(colour="red"), "colour"),
+        (lambda r: r["blueprint"].pop("settings"), "settings"),
+        (lambda r: r.pop("blueprint"), "does not have the fields"),
         (lambda r: r.update(weights_sha256="0" * 64), "SHA-256"),
     ],
 )

@@ -130,7 +130,7 @@ def test_every_addition_of_the_page_is_made() -> None:
 
 
 def test_the_family_is_trained_and_keeps_the_contract(workshop: Workshop) -> None:
-    assert workshop.result("trained")["model"]["recipe"]["family"] == "diagonal"
+    assert workshop.result("trained")["model"]["blueprint"]["family"] == "diagonal"
     workshop.outlast("check", "--model", "trained/model", "--out", "checked")
     assert workshop.result("checked")["kind"] == "check"
 

@@ -15,7 +15,7 @@ from scipy import stats
 from torch import nn
 
 from outlast import foreign
-from outlast.adapters.factory import from_recipe
+from outlast.adapters.factory import from_blueprint
 from outlast.adapters.rnn import TorchRNN
 from outlast.checkpoints import model_fingerprint
 from outlast.families import FAMILIES, build
@@ -129,12 +129,12 @@ def family(name, seed):
 
 def test_models_built_in_threads_are_those_built_alone():
     """Beside threads that seed the global generator and draw from it all the time, as dropout in training does."""
-    recipe = TorchRNN(nn.LSTM(3, 4)).recipe or {}
+    blueprint = TorchRNN(nn.LSTM(3, 4)).blueprint or {}
     config = {"model_type": "mamba", "vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 1, "state_size": 4}
     jobs = [
         *(functools.partial(family, name, seed) for name in FAMILIES for seed in range(3)),
-        *[functools.partial(from_recipe, recipe)] * 5,
-        *[functools.partial(foreign.from_recipe, {"kind": "transformers.mamba", "config": config})] * 5,
+        *[functools.partial(from_blueprint, blueprint)] * 5,
+        *[functools.partial(foreign.from_blueprint, {"kind": "transformers.mamba", "config": config})] * 5,
     ]
     alone = [model_fingerprint(job()) for job in jobs]
     over = threading.Event()

@@ -22,11 +22,11 @@ from outlast.state import (
     interpolate,
     leaves,
     map_state,
-    moments,
     named_leaves,
     rebuild,
     rows_of,
     select,
+    statistics,
     to,
     where,
 )
@@ -221,7 +221,7 @@ def test_choose_parts_touches_only_what_interventions_may(state, seed, data):
     st.lists(st.integers(1, 3), min_size=1, max_size=3),
     st.data(),
 )
-def test_moments_of_batches_merge_to_the_moments_of_the_whole(batches, shape, data):
+def test_statistics_of_batches_merge_to_the_statistics_of_the_whole(batches, shape, data):
     """By head and over all heads; also far from zero, where sums of squares would cancel."""
     head_axis = data.draw(st.sampled_from([None, *range(1, len(shape) + 1)]))
     offset = data.draw(st.sampled_from([0.0, 1e6]))
@@ -229,7 +229,7 @@ def test_moments_of_batches_merge_to_the_moments_of_the_whole(batches, shape, da
     pieces = [offset + _tensor(rows, tuple(shape), torch.float64, i) for i, rows in enumerate(batches)]
     running = None
     for piece in pieces:
-        running = moments((piece,), [part], running)
+        running = statistics((piece,), [part], running)
     assert running is not None
     whole = torch.cat(pieces).numpy()
     axes = tuple(axis for axis in range(whole.ndim) if axis != head_axis)
@@ -239,10 +239,10 @@ def test_moments_of_batches_merge_to_the_moments_of_the_whole(batches, shape, da
     assert running[0].count == whole.size / heads
 
 
-def test_moments_take_integers_and_keep_parts_apart():
-    """Counters have moments too, and each part its own."""
+def test_statistics_take_integers_and_keep_parts_apart():
+    """Counters have statistics too, and each part its own."""
     state = (torch.tensor([1, 2, 3]), torch.ones(3, 2))
-    count, ones = moments(state, default_parts(state))
+    count, ones = statistics(state, default_parts(state))
     assert float(count.mean) == 2.0
     assert float(count.std) == pytest.approx((2 / 3) ** 0.5)
     assert float(ones.std) == 0.0

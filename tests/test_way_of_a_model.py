@@ -1,7 +1,7 @@
 """The way of a model: through how many rooms of the package it is handed.
 
 A room is a folder or a file directly below `outlast`. It is on the way of a model where one of its functions is called
-with a model among its arguments, or with something that holds one in a field (a plan, a scene, an objective's teacher).
+with a model among its arguments, or with something that holds one in a field (a setup, a scene, a teacher).
 The model's own methods are the model, not the way: the toy's class stands in the tests.
 """
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from outlast import foreign
-from outlast.adapters.factory import code_of, from_recipe, sketch_of
+from outlast.adapters.factory import code_of, from_blueprint, sketch_of
 from outlast.adapters.weights import fitting, put_tensors, tensors_of
 from outlast.errors import InputError
 from outlast.folders import aside
@@ -44,8 +44,8 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
     Raises:
         InputError: the model does not say how it is built, holds more than tensors, or cannot be written.
     """
-    recipe = getattr(model, "recipe", None)
-    if recipe is None:
+    blueprint = getattr(model, "blueprint", None)
+    if blueprint is None:
         raise InputError(
             f"a model of class {type(getattr(model, 'module', model)).__name__} that was passed as an object",
             "a model that can be built again: a family, a torch.nn.LSTM, GRU or RNN, or a factory's",
@@ -66,7 +66,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         safetensors.torch.save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         record = {
             "outlast": VERSION,
-            "recipe": recipe,
+            "blueprint": blueprint,
             "weights_sha256": _sha256(temporary / WEIGHTS),
             "provenance": finite_or_null(provenance or {}),
         }
@@ -88,7 +88,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
 
 
 def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
-    """The model that `save` or another library wrote, in eval mode, with its `recipe`.
+    """The model that `save` or another library wrote, in eval mode, with its `blueprint`.
 
     Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file.
 
@@ -96,7 +96,7 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
         allow_code: import and run the function that the directory names, where its model was saved from a factory.
 
     Raises:
-        InputError: the directory holds no model, a damaged one, or one that its recipe no longer fits; it names a
+        InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
             function that was not allowed to run; or there is no such device.
     """
     directory = Path(directory)
@@ -111,15 +111,15 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
             raise _damaged(path, error.strerror or str(error)) from error
         if found != record["weights_sha256"]:
             raise _damaged(path, f"its SHA-256 is {found[:12]}…, not the {record['weights_sha256'][:12]}… of {RECORD}")
-        if not allow_code and (factory := code_of(record["recipe"])) is not None:
+        if not allow_code and (factory := code_of(record["blueprint"])) is not None:
             raise InputError(
                 f"{directory}, whose model is built by running the function {factory!r}",
                 "a model that needs nobody's code, or your word that this code may run",
                 "if you trust the folder and that code: outlast.load(directory, allow_code=True), or --allow-code on "
                 "the command line",
             )
-        theirs = record["recipe"].get("kind") in list(foreign.FORMATS)
-        model = foreign.read_directory(directory) if theirs else _rebuilt(record["recipe"], path)
+        theirs = record["blueprint"].get("kind") in list(foreign.FORMATS)
+        model = foreign.read_directory(directory) if theirs else _rebuilt(record["blueprint"], path)
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
@@ -128,21 +128,21 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
         ) from error
 
 
-def _rebuilt(recipe: dict[str, Any], path: Path) -> Recurrent:
+def _rebuilt(blueprint: dict[str, Any], path: Path) -> Recurrent:
     try:
         tensors = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise _damaged(path, str(error)) from error
-    outline = sketch_of(recipe)
-    if outline is not None:  # a recipe of other sizes than the file's must not take memory first
+    outline = sketch_of(blueprint)
+    if outline is not None:  # a blueprint of other sizes than the file's must not take memory first
         fitting(outline, tensors, str(path))
-    model = from_recipe(recipe)
+    model = from_blueprint(blueprint)
     put_tensors(model, tensors, str(path))
     return model
 
 
 def read_record(directory: str | Path) -> dict[str, Any]:
-    """What outlast.json says: the version of outlast, `recipe`, `weights_sha256` and `provenance`. Runs no code.
+    """What outlast.json says: the version of outlast, `blueprint`, `weights_sha256` and `provenance`. Runs no code.
 
     Raises:
         InputError: there is no such file, or it is not one that `save` wrote.
@@ -158,7 +158,9 @@ def read_record(directory: str | Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
-    fields = {"outlast": str, "recipe": dict, "weights_sha256": str, "provenance": dict}
+    if isinstance(record, dict) and "recipe" in record:  # the name it had first
+        record["blueprint"] = record.pop("recipe")
+    fields = {"outlast": str, "blueprint": dict, "weights_sha256": str, "provenance": dict}
     if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in fields.items()):
         raise _damaged(path, f"it does not have the fields {', '.join(fields)}")
     return record

@@ -155,7 +155,7 @@ def choose_parts(parts: Sequence[StatePart], touched: State, untouched: State) -
 
 
 @dataclass(frozen=True)
-class PartMoments:
+class PartStatistics:
     """Running mean and variance of one part over rows and over all axes but the head axis.
 
     `mean` and `m2` broadcast against the part's tensor: shape (1, …, H, …, 1), float64.
@@ -170,23 +170,23 @@ class PartMoments:
         return (self.m2 / max(self.count, 1.0)).sqrt()
 
 
-def part_moments(tensor: Tensor, part: StatePart) -> PartMoments:
-    """Moments of one batch of one part (population variance, in float64)."""
+def part_statistics(tensor: Tensor, part: StatePart) -> PartStatistics:
+    """Statistics of one batch of one part (population variance, in float64)."""
     axes = [axis for axis in range(tensor.dim()) if axis != part.head_axis]
     values = tensor.detach().double()
     mean = values.mean(axes, keepdim=True)
-    return PartMoments(values.numel() / mean.numel(), mean, ((values - mean) ** 2).sum(axes, keepdim=True))
+    return PartStatistics(values.numel() / mean.numel(), mean, ((values - mean) ** 2).sum(axes, keepdim=True))
 
 
-def merge_moments(a: PartMoments, b: PartMoments) -> PartMoments:
-    """Moments of the union of two samples (Chan, Golub and LeVeque 1979)."""
+def merge_statistics(a: PartStatistics, b: PartStatistics) -> PartStatistics:
+    """Statistics of the union of two samples (Chan, Golub and LeVeque 1979)."""
     count = a.count + b.count
     delta = b.mean - a.mean
     mean = a.mean + delta * (b.count / count)
-    return PartMoments(count, mean, a.m2 + b.m2 + delta**2 * (a.count * b.count / count))
+    return PartStatistics(count, mean, a.m2 + b.m2 + delta**2 * (a.count * b.count / count))
 
 
-def moments(state: State, parts: Sequence[StatePart], before: Sequence[PartMoments] | None = None):
-    """Running moments of every part: of `state` alone, or of `state` joined with what came `before`."""
-    now = [part_moments(tensor, part) for tensor, part in zip(leaves(state), parts, strict=True)]
-    return now if before is None else [merge_moments(old, new) for old, new in zip(before, now, strict=True)]
+def statistics(state: State, parts: Sequence[StatePart], before: Sequence[PartStatistics] | None = None):
+    """Running statistics of every part: of `state` alone, or of `state` joined with what came `before`."""
+    now = [part_statistics(tensor, part) for tensor, part in zip(leaves(state), parts, strict=True)]
+    return now if before is None else [merge_statistics(old, new) for old, new in zip(before, now, strict=True)]

@@ -102,7 +102,7 @@ def test_stopped_while_measuring(run: Run, here: Path, monkeypatch: pytest.Monke
 def test_stopped_after_training_keeps_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     words = (*COMMANDS["repair"], "--steps", "3", "--out", "out")
     with monkeypatch.context() as patch:
-        patch.setattr("outlast.repairs.plan.Plan.judge", stopped)
+        patch.setattr("outlast.repairs.setup.Setup.judge", stopped)
         outcome = run(*words)
     assert outcome.status == 130
     assert "kept in out/checkpoint; run the same command with --resume" in outcome.err

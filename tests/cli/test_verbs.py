@@ -236,7 +236,7 @@ def test_train_names_every_family_and_reads_nested_settings(run: Run, here: Path
     nested = ("recurrent", "mamba2", "recurrent_settings", '{"heads": 2}', "width", "8")
     words = ("train", *READ, *QUICK, "--family", "hybrid", "--steps", "2", "--out", "out")
     assert run(*words, "--settings", *nested).status == 0
-    recipe = json.loads((here / "out" / "model" / "outlast.json").read_text())["recipe"]
+    recipe = json.loads((here / "out" / "model" / "outlast.json").read_text())["blueprint"]
     assert recipe["settings"]["recurrent_settings"] == {"heads": 2}
     wrong = run(*words, "--settings", "recurrent_settings", "heads")
     assert wrong.status == 2
@@ -269,7 +269,7 @@ def test_a_config_stands_for_the_command_line_which_wins(run: Run, here: Path) -
     (here / "train.toml").write_text("[settings]\nwidth = 6\nresidual = false\n")
     words = ("train", *READ, "--family", "gru", "--steps", "2", "--config=train.toml", "--out", "trained")
     assert run(*words).status == 0
-    assert json.loads((here / "trained" / "result.json").read_text())["model"]["recipe"]["settings"]["width"] == 6
+    assert json.loads((here / "trained" / "result.json").read_text())["model"]["blueprint"]["settings"]["width"] == 6
 
 
 @pytest.mark.parametrize("model", ["drifting", "build"])

@@ -202,9 +202,9 @@ def every_part_matters_to_every_row(s, sizes):
 
 
 def rebuilt_is_bit_exact(s, sizes):
-    """From a recipe that went through JSON: fresh, and with the parameters of training."""
+    """From a blueprint that went through JSON: fresh, and with the parameters of training."""
     model = copy.deepcopy(s.model)
-    other = families.from_recipe(json.loads(json.dumps(model.recipe))).double()
+    other = families.from_blueprint(json.loads(json.dumps(model.blueprint))).double()
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -218,7 +218,7 @@ def rebuilt_is_bit_exact(s, sizes):
 def shapes_and_names(s, sizes):
     start = s.model.initial_state(sizes.rows)
     outputs, final = s.model(s.inputs(sizes.rows, sizes.length, "whole"), start)
-    assert outputs.shape == (sizes.rows, sizes.length, s.model.recipe["outputs"])
+    assert outputs.shape == (sizes.rows, sizes.length, s.model.blueprint["outputs"])
     assert [part.path for part in s.parts] == [path for path, _ in named_leaves(final)]
     for part, before, after in zip(s.parts, leaves(start), leaves(final), strict=True):
         assert before.shape == after.shape

@@ -282,4 +282,4 @@ def test_inputs_that_do_not_fit():
     with pytest.raises(InputError, match="2 layers"):
         model(torch.zeros(2, 5, 7), state[:1])
     with pytest.raises(InputError, match="without"):
-        families.from_recipe({"family": "gru"})
+        families.from_blueprint({"family": "gru"})

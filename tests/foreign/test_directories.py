@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from foreign import theirs
 from foreign.theirs import assert_same_directories, worst
-from outlast.adapters.factory import from_recipe
+from outlast.adapters.factory import from_blueprint
 from outlast.checkpoints import load, read_record, save
 from outlast.errors import InputError
 from outlast.evaluation import describe_model
@@ -271,13 +271,13 @@ def test_what_lies_beside_the_weights_goes_along(tmp_path: Path) -> None:
     }
 
 
-def test_a_recipe_is_plain_json_and_builds_the_model(tmp_path: Path) -> None:
+def test_a_blueprint_is_plain_json_and_builds_the_model(tmp_path: Path) -> None:
     """Also with an infinite time-step limit, which JSON cannot say."""
     theirs.saved("mamba2", SETTINGS, tmp_path)
     model = load(tmp_path)
-    recipe = json.loads(json.dumps(describe_model(model)["recipe"], allow_nan=False))
-    assert recipe["kind"] in FORMATS
-    again = from_recipe(recipe)
+    blueprint = json.loads(json.dumps(describe_model(model)["blueprint"], allow_nan=False))
+    assert blueprint["kind"] in FORMATS
+    again = from_blueprint(blueprint)
     assert [(name, p.shape) for name, p in again.named_parameters()] == [
         (name, p.shape) for name, p in model.named_parameters()
     ]

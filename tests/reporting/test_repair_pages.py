@@ -12,7 +12,7 @@ import pytest
 from outlast.intervals import mean_interval
 from outlast.reporting import write_report
 from outlast.reporting.age_figures import Curve, change_curve, drawn
-from outlast.reporting.blocks import FigureBlock
+from outlast.reporting.elements import FigureElement
 from outlast.reporting.pairing import by_age
 from outlast.reporting.recovery import recovered_from
 from outlast.results import Result
@@ -142,7 +142,7 @@ def test_ages_that_only_one_was_measured_at_are_left_out() -> None:
     assert by_age(base, fewer) == []
     assert change_curve([Curve("base", base), Curve("after", fewer, "picked")], None, "r1") == []
     figure = change_curve([Curve("base", base), Curve("after", after, "picked")], None, "r1")[0]
-    assert isinstance(figure, FigureBlock)
+    assert isinstance(figure, FigureElement)
     assert "Along faint dotted stretches" in figure.caption
 
 

@@ -325,5 +325,5 @@ def test_a_model_that_a_repair_calls_base_goes_by_its_class() -> None:
 
     base = example.evaluation(name="base")
     assert eyebrow(example.repair(base=base)) == "Repair · GLA"
-    family = replace(base, model={**base.model, "class": "Shell", "recipe": {"family": "gla"}})
+    family = replace(base, model={**base.model, "class": "Shell", "blueprint": {"family": "gla"}})
     assert eyebrow(example.repair(base=family)) == "Repair · gla"

@@ -145,6 +145,15 @@ def test_files_of_the_first_schema_are_read():
     assert from_json(json.dumps(record)) == result
 
 
+def test_files_of_the_second_schema_are_read():
+    """They call a model's blueprint a recipe."""
+    result = from_json(json.dumps(one("evaluate")))
+    assert isinstance(result, Evaluation)
+    result = dataclasses.replace(result, model={"name": "base", "blueprint": {"family": "gla"}})
+    record = json.loads(to_json(result)) | {"schema": 2, "model": {"name": "base", "recipe": {"family": "gla"}}}
+    assert from_json(json.dumps(record)) == result
+
+
 @pytest.mark.parametrize("schema", [SCHEMA + 1, 0, -1, "2", None, [], 1.5])
 def test_files_of_another_schema_are_one_clear_error(schema):
     with pytest.raises(InputError, match="schema"):

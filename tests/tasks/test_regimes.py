@@ -15,7 +15,7 @@ from outlast import EvalSettings, InputError, Split, build
 from outlast.model import InputSpec
 from outlast.results import Evaluation, load_result, save_result
 from outlast.tasks import regimes
-from outlast.tasks.pages import BEGIN, END
+from outlast.tasks.pages import BEGIN, END, named_marks
 from outlast.tasks.recipes import ModelEntry, read_recipe, run_recipe
 from outlast.tasks.regimes_bayes import leaky, not_told, told
 from outlast.tasks.regimes_data import (
@@ -171,7 +171,8 @@ def toy_task():
 def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     recipe = read_recipe(RECIPES / "regimes.toml")
     page = tmp_path / "regimes.md"
-    page.write_text(f"found\n{BEGIN}\nyesterday\n{END}\nrest\n")
+    families = "\n".join(named_marks("families"))
+    page.write_text(f"found\n{BEGIN}\nyesterday\n{END}\nrest\n{families}\n")
     trained = [
         replace(row, training={"steps": 3, "batch_size": 4}, train_context=row.train_context and 128)
         for row in recipe.trained
@@ -193,7 +194,7 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     assert control.slices["all"]["excess"]["bayes_told"][0] > 0
     text = page.read_text()
     assert text.startswith("found\n")
-    assert text.endswith("rest\n")
+    assert text.endswith(f"rest\n{families}\n")
     assert "yesterday" not in text
     assert "windows of 1024 of the switching stream" in text
     assert (tmp_path / "regimes-front.svg").read_text().startswith("<?xml")
@@ -208,9 +209,14 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     # Another recipe in the same folder adds to its report and leaves the result that is there; so does what is none.
     save_result(control, tmp_path / "out" / "evaluated" / "result.json")
     whole = (tmp_path / "out" / "result.json").read_text()
+    # The page then compares the two, and keeps what it said of the first.
     other = replace(small, models=[replace(small.models[0], name="other")], trained=[], repairs=small.repairs[:1])
     run_recipe(other, chosen=toy_task())
     assert (tmp_path / "out" / "result.json").read_text() == whole
+    kept, _, compared = page.read_text().partition("rest\n")
+    assert kept == text.partition("rest\n")[0]
+    assert "| other | base |" in compared
+    assert "| gru | zero |" in compared
     report = (tmp_path / "out" / "report.html").read_text()
     assert "other-0" in report
     assert "gru-0" in report

@@ -61,7 +61,7 @@ def stopped_at(step: int, **options) -> None:
 
 
 def contents(folder: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of the one checkpoint in the folder: weights, optimiser moments, carried states."""
+    """Every tensor of the one checkpoint in the folder: weights, the optimiser's averages, carried states."""
     record = json.loads((folder / "training-rank0.json").read_text())
     assert [path.name for path in folder.iterdir() if path.is_dir()] == [record["tensors"]]
     files = sorted((folder / record["tensors"]).iterdir())
@@ -77,7 +77,7 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.label)
 def test_a_resumed_run_equals_one_that_was_not_stopped(kind, rule, tmp_path):
-    """Bit for bit: weights, optimiser moments, carried states and recorded losses, also across two stops."""
+    """Bit for bit: weights, the optimiser's averages, carried states and recorded losses, also across two stops."""
     whole, losses = run(kind, rule, checkpoint=tmp_path / "whole")
     stopped_at(3, kind=kind, rule=rule, checkpoint=tmp_path / "stopped")
     stopped_at(8, kind=kind, rule=rule, checkpoint=tmp_path / "stopped", resume=True)

@@ -17,7 +17,7 @@ from outlast.state import State, StatePart
 class Native(Recurrent):
     """A module that has `initial_state` and ``forward(inputs, state)`` without deriving from `Recurrent`."""
 
-    recipe: dict[str, Any] | None = None
+    blueprint: dict[str, Any] | None = None
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def adapt(module: nn.Module) -> Recurrent:
       three times on a few random positions (without gradients, in eval mode) to find the layout of its hidden state.
       A module that has time as its first axis is transposed at the boundary.
 
-    The adapted model shares the module's parameters. Its `recipe` is None where it cannot be built again from a
+    The adapted model shares the module's parameters. Its `blueprint` is None where it cannot be built again from a
     file; use `from_factory` for a model that is to be saved.
 
     Raises:

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from outlast.adapters.factory import from_recipe
+from outlast.adapters.factory import from_blueprint
 from outlast.adapters.subject import Sizes, Subject, cut, difference, read, result
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.model import Recurrent, device_of
@@ -324,16 +324,16 @@ def save_load_exact(s: Subject, sizes: Sizes) -> Check:
     model = s.original
     saved = safetensors.torch.load(safetensors.torch.save(tensors_of(model)))
     hidden = sorted({name for name, _ in model.named_buffers()} - set(model.state_dict()))
-    recipe = getattr(model, "recipe", None)
-    if recipe is None:
+    blueprint = getattr(model, "blueprint", None)
+    if blueprint is None:
         loaded = copy.deepcopy(model)
         for tensor in loaded.state_dict().values():
             tensor.zero_()
     else:
-        loaded = from_recipe(recipe).to(device_of(model)).eval()
+        loaded = from_blueprint(blueprint).to(device_of(model)).eval()
     put_tensors(loaded, saved, "the saved file")
     worst = _apart(s, sizes, model, loaded)
-    if worst == 0.0 and recipe is None and hidden and _buffers_matter(s, sizes, model, hidden):
+    if worst == 0.0 and blueprint is None and hidden and _buffers_matter(s, sizes, model, hidden):
         return Check(
             "save_load_exact",
             None,

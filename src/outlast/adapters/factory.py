@@ -30,8 +30,8 @@ def from_factory(spec: str) -> Recurrent:
         spec: ``package.module:build``; ``build()`` takes nothing and returns a torch.nn.Module.
 
     Returns:
-        The model of `adapt`, with ``recipe = {"kind": "factory", "factory": spec}``, so that it can be saved.
-        A family of outlast's own keeps its family recipe, which needs nobody's code.
+        The model of `adapt`, with ``blueprint = {"kind": "factory", "factory": spec}``, so that it can be saved.
+        A family of outlast's own keeps its family blueprint, which needs nobody's code.
 
     Raises:
         InputError: the name is malformed or leads nowhere, or the function raises, ends the program or returns
@@ -39,19 +39,19 @@ def from_factory(spec: str) -> Recurrent:
     """
     module = _build(spec, _find(spec))
     model = adapt(module)
-    # A class derived from a family outside outlast is not what the family's recipe builds, so it gets the factory's.
+    # A class derived from a family outside outlast is not what the family's blueprint builds, so it gets the factory's.
     if not type(model).__module__.startswith("outlast.families."):
-        model.recipe = {"kind": "factory", "factory": spec}  # pyright: ignore[reportArgumentType]
+        model.blueprint = {"kind": "factory", "factory": spec}  # pyright: ignore[reportArgumentType]
     return model
 
 
-def code_of(recipe: Mapping[str, Any]) -> str | None:
-    """The factory that building this recipe runs; None: nobody's code but outlast's and torch's.
+def code_of(blueprint: Mapping[str, Any]) -> str | None:
+    """The factory that building this blueprint runs; None: nobody's code but outlast's and torch's.
 
     A factory may be a model class of outlast's own, which is no one else's code.
     """
-    spec = recipe.get("factory")
-    if recipe.get("kind") != "factory" or (isinstance(spec, str) and _is_own(spec)):
+    spec = blueprint.get("factory")
+    if blueprint.get("kind") != "factory" or (isinstance(spec, str) and _is_own(spec)):
         return None
     return str(spec)
 
@@ -68,40 +68,40 @@ def _is_own(spec: str) -> bool:
     return isinstance(found, type) and issubclass(found, Recurrent) and found.__module__ == name
 
 
-def from_recipe(recipe: dict[str, Any]) -> Recurrent:
-    """Build a model, with fresh weights, from the `recipe` it had; a factory's recipe runs the user's code.
+def from_blueprint(blueprint: dict[str, Any]) -> Recurrent:
+    """Build a model, with fresh weights, from the `blueprint` it had; a factory's blueprint runs the user's code.
 
     Raises:
-        InputError: the recipe is of no known kind, or its settings do not build a model.
+        InputError: the blueprint is of no known kind, or its settings do not build a model.
     """
-    kind = _kind(recipe)
-    with _readable(recipe):
+    kind = _kind(blueprint)
+    with _readable(blueprint):
         if kind == "factory":
-            return from_factory(recipe["factory"])
+            return from_factory(blueprint["factory"])
         if kind in foreign.FORMATS:
-            return foreign.from_recipe(recipe)
+            return foreign.from_blueprint(blueprint)
         if kind == "family":
-            return families.from_recipe(recipe)
-        with torch.device("cpu"), DrawingFrom(0):  # fresh weights that are a function of the recipe alone
-            return rebuild_rnn(recipe)
+            return families.from_blueprint(blueprint)
+        with torch.device("cpu"), DrawingFrom(0):  # fresh weights that are a function of the blueprint alone
+            return rebuild_rnn(blueprint)
 
 
-def sketch_of(recipe: dict[str, Any]) -> Recurrent | None:
-    """What `from_recipe` builds, without its weights and so without their memory; None where that is small, or where a
+def sketch_of(blueprint: dict[str, Any]) -> Recurrent | None:
+    """What `from_blueprint` builds, without weights and so without their memory; None where that is small, or where a
     factory has to tell.
 
     Raises:
-        InputError: as `from_recipe`.
+        InputError: as `from_blueprint`.
     """
-    kind = _kind(recipe)
-    with _readable(recipe):
+    kind = _kind(blueprint)
+    with _readable(blueprint):
         if kind in TORCH_RNNS:
-            return sketch(lambda: rebuild_rnn(recipe), f"the recipe {recipe}")
-        return families.sketch_of(recipe) if kind == "family" else None
+            return sketch(lambda: rebuild_rnn(blueprint), f"the blueprint {blueprint}")
+        return families.sketch_of(blueprint) if kind == "family" else None
 
 
-def _kind(recipe: dict[str, Any]) -> str:
-    kind = recipe.get("kind", "family" if "family" in recipe else None)
+def _kind(blueprint: dict[str, Any]) -> str:
+    kind = blueprint.get("kind", "family" if "family" in blueprint else None)
     known = ("family", "factory", *TORCH_RNNS, *foreign.FORMATS)
     if kind not in known:
         raise unknown_name("kind of model", str(kind), known)
@@ -109,12 +109,12 @@ def _kind(recipe: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _readable(recipe: dict[str, Any]) -> Iterator[None]:
+def _readable(blueprint: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(
-            f"the recipe {str(recipe)[:500]} ({type(error).__name__}: {error})",
+            f"the blueprint {str(blueprint)[:500]} ({type(error).__name__}: {error})",
             "the kind and settings of a model",
             "restore outlast.json as it was saved",
         ) from error

@@ -58,7 +58,7 @@ class HiddenModule(Recurrent):
     Built by `read_hidden_module`. Besides the module's own work a call costs the stacking of the layers' states.
     """
 
-    recipe: dict[str, Any] | None = None
+    blueprint: dict[str, Any] | None = None
 
     def __init__(
         self, module: nn.Module, spec: InputSpec, structure: Any, slots: Sequence[_Slot], time_first: bool

@@ -57,7 +57,7 @@ class TorchRNN(Recurrent):
         refuse_bidirectional(module)
         self.module = module
         self.input_spec = InputSpec("features", module.input_size)
-        self.recipe = recipe_of(module)
+        self.blueprint = blueprint_of(module)
 
     def initial_state(self, batch_size: int) -> tuple[LSTMState | HiddenState, ...]:
         rnn = self.module
@@ -91,7 +91,7 @@ class TorchRNN(Recurrent):
 TORCH_RNNS: dict[str, type[nn.RNNBase]] = {"torch.nn.LSTM": nn.LSTM, "torch.nn.GRU": nn.GRU, "torch.nn.RNN": nn.RNN}
 
 
-def recipe_of(module: nn.RNNBase) -> dict[str, Any] | None:
+def blueprint_of(module: nn.RNNBase) -> dict[str, Any] | None:
     """What `rebuild_rnn` needs to build `module` again; None for a subclass, which torch's settings do not describe."""
     kind = next((kind for kind, cls in TORCH_RNNS.items() if type(module) is cls), None)
     if kind is None:
@@ -101,13 +101,13 @@ def recipe_of(module: nn.RNNBase) -> dict[str, Any] | None:
     return {"kind": kind, "settings": {name: getattr(module, name) for name in names}}
 
 
-def rebuild_rnn(recipe: dict[str, Any]) -> TorchRNN:
-    """The module that `recipe_of` described, with fresh weights.
+def rebuild_rnn(blueprint: dict[str, Any]) -> TorchRNN:
+    """The module that `blueprint_of` described, with fresh weights.
 
     Raises:
         InputError: more layers than a model can have.
     """
-    layers = recipe["settings"].get("num_layers", 1)
+    layers = blueprint["settings"].get("num_layers", 1)
     if layers > MOST_LAYERS:
-        raise InputError(f"a {recipe['kind']} of {layers} layers", f"at most {MOST_LAYERS}", "correct the recipe")
-    return TorchRNN(TORCH_RNNS[recipe["kind"]](**recipe["settings"]))
+        raise InputError(f"a {blueprint['kind']} of {layers} layers", f"at most {MOST_LAYERS}", "correct the blueprint")
+    return TorchRNN(TORCH_RNNS[blueprint["kind"]](**blueprint["settings"]))

@@ -80,7 +80,7 @@ def fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> di
     if found:
         raise InputError(
             f"{source} does not fit {type(module).__name__}: {'; '.join(found)}",
-            f"the {len(state)} tensors of the model that its recipe builds",
+            f"the {len(state)} tensors of the model that its blueprint builds",
             "load it with the code and settings it was saved with",
         )
     return chosen

@@ -27,12 +27,12 @@ STOPPED = 128 + signal.SIGINT
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
-    words = sys.argv[1:] if arguments is None else arguments
-    if not words or words[0] in ("-h", "--help"):
-        print(_usage(), file=sys.stdout if words else sys.stderr)
-        return 0 if words else 2
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
     with sigterm_as_ctrl_c() as terminated:
-        status = _run(words[0], words[1:])
+        status = _run(arguments[0], arguments[1:])
         return 128 + signal.SIGTERM if status == STOPPED and terminated.is_set() else status
 
 

@@ -1,4 +1,4 @@
-"""From words on the command line, and keys of a TOML file, to the options of a verb.
+"""From arguments on the command line, and keys of a TOML file, to the options of a verb.
 
 The parser is tyro. What it would say in boxes is said here as every other error is: given, expected, what to do.
 """
@@ -45,16 +45,16 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
         InputError: an option that is not there, a value that does not fit, a required option that is missing.
         SystemExit: after --help.
     """
-    words, config = _take_config(arguments)
+    arguments, config = _take_config(arguments)
     fields = {item.name: item for item in dataclasses.fields(verb)}  # pyright: ignore[reportArgumentType]
     name = next(name for name, kind in VERBS.items() if kind is verb)
-    asks_help = any(word in _HELP for word in words)
-    given = set() if asks_help else _names(name, words, fields)
-    from_file = _words(config, fields, given) if config and not asks_help else {}
+    asks_help = any(word in _HELP for word in arguments)
+    given = set() if asks_help else _names(name, arguments, fields)
+    from_file = _arguments(config, fields, given) if config and not asks_help else {}
     if not asks_help:
         _require(name, fields, given | set(from_file))
-    words = [*(word for each in from_file.values() for word in each), *words]
-    options = _cli(verb, name, words, f"{config}" if config else None, from_file)
+    arguments = [*(word for each in from_file.values() for word in each), *arguments]
+    options = _cli(verb, name, arguments, f"{config}" if config else None, from_file)
     for option, least in LEAST.items():
         value = getattr(options, option, None)
         if value is not None and value < least:
@@ -66,7 +66,9 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
     return options
 
 
-def _cli(verb: type[Verb], name: str, words: list[str], config: str | None, from_file: dict[str, list[str]]) -> Verb:
+def _cli(
+    verb: type[Verb], name: str, arguments: list[str], config: str | None, from_file: dict[str, list[str]]
+) -> Verb:
     description = (
         inspect.cleandoc(verb.__doc__ or "") + "\n\nEvery option may stand in a TOML file: --config FILE.toml."
     )
@@ -74,7 +76,7 @@ def _cli(verb: type[Verb], name: str, words: list[str], config: str | None, from
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(verb, prog=f"outlast {name}", args=words, description=description, config=markers)
+            return tyro.cli(verb, prog=f"outlast {name}", args=arguments, description=description, config=markers)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -83,7 +85,7 @@ def _cli(verb: type[Verb], name: str, words: list[str], config: str | None, from
         if re.search(rf"{re.escape(_spelt(item))}(?![\w-])", wrong):
             where = f" (key {item.name} in {config})" if from_file.get(item.name) else ""
             expected = f"{_spelt(item)} with {_kind(str(item.type))}"
-            raise InputError(_as_given(item, words) + where, expected, f"see outlast {name} --help")
+            raise InputError(_as_given(item, arguments) + where, expected, f"see outlast {name} --help")
     raise InputError(wrong, "options and values as its help lists them", f"see outlast {name} --help")
 
 
@@ -95,21 +97,21 @@ def _plain(drawn: str) -> str:
     return " ".join(line for line in first if line)
 
 
-def _as_given(option: dataclasses.Field[Any], words: list[str]) -> str:
+def _as_given(option: dataclasses.Field[Any], arguments: list[str]) -> str:
     """An option and its values as they stand among the words."""
     flags = [_spelt(option), *(alias for alias, name in _ALIASES.items() if name == option.name)]
-    start = max((i for i, word in enumerate(words) if word.partition("=")[0] in flags), default=None)
+    start = max((i for i, word in enumerate(arguments) if word.partition("=")[0] in flags), default=None)
     if start is None:
         return flags[0]
-    values = itertools.takewhile(lambda word: not _is_option(word), words[start + 1 :])
-    return " ".join([words[start], *values])
+    values = itertools.takewhile(lambda word: not _is_option(word), arguments[start + 1 :])
+    return " ".join([arguments[start], *values])
 
 
 def _kind(annotation: str) -> str:
     """What an option takes, in words."""
-    for pattern, words in _KINDS.items():
+    for pattern, taken in _KINDS.items():
         if pattern in annotation:
-            return words
+            return taken
     choices = re.search(r"Literal\[(.*?)\]", annotation)
     return re.sub("[\"']", "", choices[1]).replace(", ", " or ") if choices else "a value"
 
@@ -127,10 +129,10 @@ def _is_option(word: str) -> bool:
     return word in _ALIASES or re.match(r"--[A-Za-z]", word) is not None
 
 
-def _names(verb: str, words: list[str], fields: dict[str, Any]) -> set[str]:
+def _names(verb: str, arguments: list[str], fields: dict[str, Any]) -> set[str]:
     """Names of the options among the words; an InputError for one that the verb does not have."""
     names, known = set(), {_spelt(item): name for name, item in fields.items()}
-    for word in words:
+    for word in arguments:
         if word in _ALIASES:
             names.add(_ALIASES[word])
         elif _is_option(word):
@@ -171,8 +173,8 @@ def _take_config(arguments: list[str]) -> tuple[list[str], Path | None]:
     return rest, config
 
 
-def _words(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, list[str]]:
-    """The keys of a TOML file as words of the command line, by option; without those that are `given` there."""
+def _arguments(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, list[str]]:
+    """The keys of a TOML file as arguments of the command line, by option; without those that are `given` there."""
     try:
         record = tomllib.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -180,21 +182,21 @@ def _words(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, lis
         raise InputError(
             f"--config {path}, which cannot be read ({why})", "a TOML file of key = value lines", "check the file"
         ) from None
-    words: dict[str, list[str]] = {}
+    arguments: dict[str, list[str]] = {}
     off = {f"no_{name}": name for name, item in fields.items() if item.default is True}
     for key, value in record.items():
         name = key.replace("-", "_")
         if name not in fields and name not in off:
             raise unknown_name(f"key in {path}", key, fields)
         item = fields[off.get(name, name)]
-        if item.name in words:
+        if item.name in arguments:
             raise InputError(f"{key} twice in {path}", "every key once", "delete one of them")
-        words[item.name] = [] if item.name in given else _value(path, key, value, item, off=name in off)
-    return words
+        arguments[item.name] = [] if item.name in given else _value(path, key, value, item, off=name in off)
+    return arguments
 
 
 def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, off: bool) -> list[str]:
-    """One key as words; the parser then reads them as it reads those of the command line.
+    """One key as arguments; the parser then reads them as it reads those of the command line.
 
     Args:
         off: the key turns off what is on by itself, as no_control does.

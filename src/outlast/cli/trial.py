@@ -19,7 +19,7 @@ from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
 from outlast.repairs import RepairSettings
 from outlast.repairs.acceptance import age_weights
-from outlast.repairs.plan import plan
+from outlast.repairs.setup import set_up
 from outlast.results.curve import Curve
 from outlast.state import named_leaves
 from outlast.streams import Sampler, Split, Streams
@@ -104,13 +104,13 @@ def try_repair(
     repairing: RepairSettings,
     guards: Mapping[str, Streams],
 ) -> None:
-    """Plan a repair or a comparison and look whether all its streams can be measured and trained on.
+    """Set up a repair or a comparison and look whether all its streams can be measured and trained on.
 
     Raises:
         InputError: an objective that does not fit the targets, too few or too short streams, ages that are not
             measured, or what `try_training` finds.
     """
-    todo = plan(
+    todo = set_up(
         model, parts, train_context, objective, measures, training, None, measuring, repairing, guards, progress=None
     )
     chosen_from = [(parts.test, measuring.max_length), (todo.validation, measuring.max_length)]

@@ -31,7 +31,7 @@ from outlast.cli.options import (
 )
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out, try_repair, try_training
-from outlast.cli.words import Words
+from outlast.cli.vocabulary import Vocabulary
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted
 from outlast.evaluation import describe_model, evaluate
@@ -65,7 +65,7 @@ def run_check(options: CheckVerb) -> int:
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
     elif options.reading():
         raise InputError(
-            f"{inputs.words(options)} without --data", "data to which this applies", "name the data, or leave these out"
+            f"{inputs.typed(options)} without --data", "data to which this applies", "name the data, or leave these out"
         )
     with outputs.output(options.out):
         report = check(model, example, seed=options.seed)
@@ -284,15 +284,15 @@ def run_dose(options: DoseVerb) -> int:
 
 def run_generate(options: GenerateVerb) -> int:
     model = inputs.model(options.model, options)
-    words = Words(options.model, model.input_spec, as_numbers=bool(options.tokens))
+    vocabulary = Vocabulary(options.model, model.input_spec, as_numbers=bool(options.tokens))
     after = load_place(options.state, model) if options.state and options.state.exists() else None
-    prompt = words.read(options.prompt, options.tokens, first=after is None)
+    prompt = vocabulary.read(options.prompt, options.tokens, first=after is None)
     chosen, place = generate(
         model, prompt, options.steps, after=after, temperature=options.temperature, seed=options.seed
     )
     if options.state:
         save_place(place, options.state, model)
-    numbers, text = chosen[0].tolist(), words.written(chosen[0])
+    numbers, text = chosen[0].tolist(), vocabulary.written(chosen[0])
     print(json.dumps({"tokens": numbers, "text": text, "position": place.position}) if options.json else text)
     return 0
 

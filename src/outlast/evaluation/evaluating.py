@@ -323,5 +323,5 @@ def describe_model(model: Recurrent) -> dict[str, Any]:
     return {
         "class": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "recipe": getattr(model, "recipe", None),
+        "blueprint": getattr(model, "blueprint", None),
     }

@@ -14,7 +14,7 @@ import torch
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import Variation
-from outlast.evaluation.schedule import Targets, plan
+from outlast.evaluation.schedule import Targets, schedule
 from outlast.evaluation.slices import SliceSums
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
@@ -22,7 +22,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import ShareDone
 from outlast.results import PositionBin, RecoveryBand, StateRow, plain
 from outlast.results.curve import Band
-from outlast.state import State, leaves, moments
+from outlast.state import State, leaves, statistics
 from outlast.streams import MIN_STREAMS, Batch, Streams
 from outlast.streams.reading import Piece, groups, read
 
@@ -47,7 +47,7 @@ class Sums(NamedTuple):
 
 
 class Passes:
-    """One carried pass over whole streams, and readings from the zero state for every younger age.
+    """One carried pass over whole streams, and restarts from the zero state for every younger age.
 
     Args:
         model: on its device, in evaluation mode.
@@ -77,7 +77,7 @@ class Passes:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets
         self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
         self.device, self.everyone = device_of(model), np.arange(len(streams))
-        self.readings = plan(bands[:-1], targets, length)
+        self.restarts = schedule(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
         self.found = self._nothing()
         self.inputs, self.outputs = Variation("every channel"), Variation("any channel")
@@ -88,14 +88,14 @@ class Passes:
         self.slices = SliceSums(streams)
         self.recovering = recovering
         self.recovery = np.zeros((2, 2, len(streams), targets.size))
-        self.done, self.total = 0, length * len(streams) + self.readings.positions
+        self.done, self.total = 0, length * len(streams) + self.restarts.positions
         self.counting = threading.Lock()
         self.worst = torch.full((len(measures), 1, 1), torch.inf)
 
     def make(self, jobs: int) -> None:
         """Make all of them, `jobs` side by side. The sums do not depend on how many."""
         self.worst = self._worst()
-        groups = self.readings.groups(self.chunk, self.rows_at_once)
+        groups = self.restarts.groups(self.chunk, self.rows_at_once)
         restarts = [functools.partial(self.restarted, group) for group in groups]
         # The carried pass begins first and is added last, so that few sums wait for their turn.
         adding = _InOrder(self._add)
@@ -176,7 +176,7 @@ class Passes:
                     self.slices.add(group, losses[0], batch)
                 self._count((stop - position) * len(group))
                 if stop in marks:
-                    collected[stop] = moments(state, self.model.state_parts(), collected.get(stop))
+                    collected[stop] = statistics(state, self.model.state_parts(), collected.get(stop))
             if self.recovering:
                 self._recover(group, state)
         self.state_rows = self._state_rows(collected)
@@ -195,20 +195,20 @@ class Passes:
                     self.recovery[kind, 1, others, place] += weights
 
     @torch.no_grad()
-    def restarted(self, readings: np.ndarray) -> Sums:
+    def restarted(self, restarts: np.ndarray) -> Sums:
         """Read these from the zero state, and score every stretch of targets as it is passed.
 
         Args:
-            readings: numbers of readings, the longest first.
+            restarts: numbers of restarts, the longest first.
         """
-        whole = self.readings
-        stretches, row = whole.stretches_of(readings)
+        whole = self.restarts
+        stretches, row = whole.stretches_of(restarts)
         first = whole.offset[stretches]
         last = first + whole.size[stretches]
-        band, stream = whole.band[stretches], whole.stream[readings][row]
+        band, stream = whole.band[stretches], whole.stream[restarts][row]
         sums, counts, not_finite, missing = self._nothing()
-        length = whole.length[readings]
-        for position, stop, batch, outputs, _ in self._read(whole.stream[readings], whole.begin[readings], length):
+        length = whole.length[restarts]
+        for position, stop, batch, outputs, _ in self._read(whole.stream[restarts], whole.begin[restarts], length):
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
                 at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))

@@ -1,4 +1,4 @@
-"""Which targets are scored at which ages, and from where they are read: the plan of an age curve, in numbers only."""
+"""Which targets are scored at which ages, read from where: the schedule of an age curve, in numbers only."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def draw_targets(streams: int, train_context: int, length: int, wanted: int, see
 
 
 @dataclass(frozen=True)
-class Readings:
-    """R readings from the zero state, and N stretches of targets that are scored on the way.
+class Restarts:
+    """R restarts from the zero state, and N stretches of targets that are scored on the way.
 
     Bands share a reading wherever they restart at the same position: what is read for an old band is scored for the
     younger ones as it passes their ages.
@@ -134,7 +134,7 @@ class Readings:
         return int(self.length.sum())
 
     def groups(self, chunk: int, rows_at_once: Callable[[int], int]) -> list[np.ndarray]:
-        """Readings that are read together, those of like length, the longest first.
+        """Restarts that are read together, those of like length, the longest first.
 
         Args:
             chunk: positions of a reading that are read in one step, at most.
@@ -147,16 +147,16 @@ class Readings:
             start += rows
         return found
 
-    def stretches_of(self, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the stretches of these readings, and of each the number of its row among them."""
-        counts = self.stretches[readings + 1] - self.stretches[readings]
-        row = np.repeat(np.arange(len(readings)), counts)
+    def stretches_of(self, restarts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the stretches of these restarts, and of each the number of its row among them."""
+        counts = self.stretches[restarts + 1] - self.stretches[restarts]
+        row = np.repeat(np.arange(len(restarts)), counts)
         ahead = np.repeat(np.cumsum(counts) - counts, counts)
-        return np.repeat(self.stretches[readings], counts) + np.arange(len(row)) - ahead, row
+        return np.repeat(self.stretches[restarts], counts) + np.arange(len(row)) - ahead, row
 
 
-def plan(bands: tuple[Band, ...], targets: Targets, length: int) -> Readings:
-    """The readings that give every target one age in every band; streams have `length` positions."""
+def schedule(bands: tuple[Band, ...], targets: Targets, length: int) -> Restarts:
+    """The restarts that give every target one age in every band; streams have `length` positions."""
     found = [targets.windows(band) for band in bands]
     stream, begin, target, size = (np.concatenate(column) for column in zip(*found, strict=True))
     band = np.repeat(np.arange(len(bands)), [len(each[0]) for each in found])
@@ -164,7 +164,7 @@ def plan(bands: tuple[Band, ...], targets: Targets, length: int) -> Readings:
     longest = np.zeros(len(codes), np.int64)
     np.maximum.at(longest, reading, target - begin + size)
     order = np.argsort(reading, kind="stable")
-    return Readings(
+    return Restarts(
         *np.divmod(codes, length),
         length=longest,
         band=band[order],

@@ -36,7 +36,7 @@ def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **sett
         **settings: fields of the family's settings.
 
     Returns:
-        a model whose `recipe` (plain numbers and strings) makes `from_recipe` build it again.
+        a model whose `blueprint` (plain numbers and strings) makes `from_blueprint` build it again.
 
     Raises:
         InputError: an unknown family or setting, or settings that do not fit together.
@@ -59,20 +59,20 @@ def _maker(family: str, inputs: InputSpec, outputs: int, seed: int, settings: Ma
             f"{inputs}, outputs {outputs}", "tokens or features, sizes of at least 1", "give the data's sizes"
         )
     chosen = FAMILIES[family](**settings)
-    recipe = {
+    blueprint = {
         "family": family,
         "settings": asdict(chosen),
         "inputs": asdict(inputs),
         "outputs": outputs,
         "seed": seed,
     }
-    make = functools.partial(Shell, chosen, inputs, outputs, recipe)
-    if not _modest(recipe):
+    make = functools.partial(Shell, chosen, inputs, outputs, blueprint)
+    if not _modest(blueprint):
         sketch(make, f"{chosen} with {inputs.size:,} {inputs.kind} as inputs and {outputs:,} outputs")
     return make
 
 
-def _modest(recipe: Mapping[str, Any]) -> bool:
+def _modest(blueprint: Mapping[str, Any]) -> bool:
     """Whether a model is small whatever its numbers mean: looking closer costs a second, in which torch loads."""
 
     def numbers(value: Any) -> Iterator[float]:
@@ -82,36 +82,36 @@ def _modest(recipe: Mapping[str, Any]) -> bool:
         elif isinstance(value, int | float):
             yield value
 
-    sizes = {name: recipe[name] for name in ("settings", "inputs", "outputs")}
-    return all(recipe["settings"]["layers"] * abs(each) ** 3 <= MODEST for each in numbers(sizes))
+    sizes = {name: blueprint[name] for name in ("settings", "inputs", "outputs")}
+    return all(blueprint["settings"]["layers"] * abs(each) ** 3 <= MODEST for each in numbers(sizes))
 
 
-def from_recipe(recipe: Mapping[str, Any]) -> Shell:
-    """The model that `build` made when it wrote `recipe`, with the weights it had then.
-
-    Raises:
-        InputError: an unknown family or setting, or a recipe with a missing entry.
-    """
-    return build(**_arguments(recipe))
-
-
-def sketch_of(recipe: Mapping[str, Any]) -> Shell | None:
-    """The model of a recipe without its weights, on the meta device; None where it is small anyway.
+def from_blueprint(blueprint: Mapping[str, Any]) -> Shell:
+    """The model that `build` made when it wrote `blueprint`, with the weights it had then.
 
     Raises:
-        InputError: as `from_recipe`.
+        InputError: an unknown family or setting, or a blueprint with a missing entry.
     """
-    given = _arguments(recipe)
+    return build(**_arguments(blueprint))
+
+
+def sketch_of(blueprint: Mapping[str, Any]) -> Shell | None:
+    """The model of a blueprint without its weights, on the meta device; None where it is small anyway.
+
+    Raises:
+        InputError: as `from_blueprint`.
+    """
+    given = _arguments(blueprint)
     family, inputs, outputs, seed = (given.pop(name) for name in ("family", "inputs", "outputs", "seed"))
     make = _maker(family, inputs, outputs, seed, given)
-    return None if _modest(recipe) else sketch(make, "the recipe")
+    return None if _modest(blueprint) else sketch(make, "the blueprint")
 
 
-def _arguments(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    missing = {"family", "settings", "inputs", "outputs", "seed"} - set(recipe)
+def _arguments(blueprint: Mapping[str, Any]) -> dict[str, Any]:
+    missing = {"family", "settings", "inputs", "outputs", "seed"} - set(blueprint)
     if missing:
         raise InputError(
-            f"a recipe without {', '.join(sorted(missing))}", "model.recipe of a built model", "save again"
+            f"a blueprint without {', '.join(sorted(missing))}", "model.blueprint of a built model", "save again"
         )
-    own = {name: recipe[name] for name in ("family", "outputs", "seed")}
-    return {**own, "inputs": InputSpec(**recipe["inputs"]), **recipe["settings"]}
+    own = {name: blueprint[name] for name in ("family", "outputs", "seed")}
+    return {**own, "inputs": InputSpec(**blueprint["inputs"]), **blueprint["settings"]}

@@ -141,13 +141,13 @@ class Shell(Recurrent):
         settings: of the family.
         inputs: what the model reads.
         outputs: size of the head.
-        recipe: what `outlast.families.from_recipe` needs to build this model again.
+        blueprint: what `outlast.families.from_blueprint` needs to build this model again.
     """
 
-    def __init__(self, settings: Settings, inputs: InputSpec, outputs: int, recipe: dict[str, Any]) -> None:
+    def __init__(self, settings: Settings, inputs: InputSpec, outputs: int, blueprint: dict[str, Any]) -> None:
         super().__init__()
         self.input_spec: InputSpec | None = inputs
-        self.recipe: dict[str, Any] = recipe
+        self.blueprint: dict[str, Any] = blueprint
         embed = nn.Embedding if inputs.kind == "tokens" else nn.Linear
         self.embed: nn.Embedding | nn.Linear = embed(inputs.size, settings.width)
         self.blocks: nn.ModuleList = nn.ModuleList(

@@ -41,7 +41,7 @@ class Format:
     """One library's way of saving one type of model.
 
     Args:
-        build: (fields of config.json, recipe) -> the model with fresh weights.
+        build: (fields of config.json, blueprint) -> the model with fresh weights.
         model_type: config.json's.
         mark: a field that only this library's config.json has, where two libraries share a model_type.
         aliases: parts of tensors' names in older files, to what stands there now.
@@ -83,15 +83,15 @@ def kind_of(record: Mapping[str, Any]) -> str:
     raise refused("model_type", name, "one of " + ", ".join(sorted({each.model_type for each in FORMATS.values()})))
 
 
-def from_recipe(recipe: Mapping[str, Any]) -> Foreign:
-    """The model of a recipe, with fresh weights that are a function of the recipe alone.
+def from_blueprint(blueprint: Mapping[str, Any]) -> Foreign:
+    """The model of a blueprint, with fresh weights that are a function of the blueprint alone.
 
     Raises:
         InputError: config holds what outlast does not read.
         KeyError: an unknown kind or no config.
     """
     with torch.device("cpu"), DrawingFrom(0):
-        return _build(recipe["kind"], recipe["config"])
+        return _build(blueprint["kind"], blueprint["config"])
 
 
 def _build(kind: str, record: dict[str, Any]) -> Foreign:
@@ -139,7 +139,7 @@ def written(model: Foreign) -> tuple[dict[str, bytes], dict[str, Tensor]]:
     tensors = model.give()
     files = dict(model.origin.files)
     if CONFIG not in files:
-        files[CONFIG] = _text(model.recipe["config"])
+        files[CONFIG] = _text(model.blueprint["config"])
     dtypes = {tensor.dtype for tensor in tensors.values()}
     if model.origin.dtypes and len(dtypes) == 1 and dtypes != set(model.origin.dtypes.values()):
         record = parse(files[CONFIG].decode())

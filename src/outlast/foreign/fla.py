@@ -158,10 +158,10 @@ class FlaLayer(Layer):
         return x + self.mlp(self.mlp_norm(x)), state
 
 
-def model(recipe: dict[str, Any], config: FlaConfig, mixers: list[FlaMixer]) -> Foreign:
+def model(blueprint: dict[str, Any], config: FlaConfig, mixers: list[FlaMixer]) -> Foreign:
     """The blocks around the mixers, as a causal language model."""
     return Foreign(
-        recipe,
+        blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,

@@ -81,10 +81,10 @@ class Mixer(ConvolvedMixer):
         return self.o_proj(self.o_norm(y.to(x.dtype), gate).flatten(-2)), Memory(memory, *windows)
 
 
-def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(GatedDeltaNet, record)
     config.check()
     gates = ("swish", "silu", "sigmoid")
     expect(config, "output_gate_activation", config.output_gate_activation in gates, " or ".join(gates))
-    return model(recipe, config, [Mixer(config) for _ in range(config.num_hidden_layers)])
+    return model(blueprint, config, [Mixer(config) for _ in range(config.num_hidden_layers)])

@@ -75,9 +75,9 @@ class Mixer(ConvolvedMixer):
         return self.o_proj(y), Memory(memory, *windows)
 
 
-def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(Gla, record)
     config.check()
     expect(config, "feature_map", config.feature_map is None, "null")
-    return model(recipe, config, [Mixer(config) for _ in range(config.num_hidden_layers)])
+    return model(blueprint, config, [Mixer(config) for _ in range(config.num_hidden_layers)])

@@ -121,7 +121,7 @@ class MambaLayer(Layer):
 NAMES = Names(body="backbone", embedding="embeddings", norm="norm_f")
 
 
-def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of a transformers config.json, with fresh weights."""
     config = read(FalconMamba if record["model_type"] == "falcon_mamba" else Mamba, record)
     expect(config, "hidden_act", config.hidden_act in SILU, "silu")
@@ -130,7 +130,7 @@ def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign
     expect(config, "expand", config.inner >= 1, "at least one channel inside the mixer")
     expect(config, "time_step_rank", config.time_step_rank == "auto" or config.rank >= 1, "auto, or at least 1")
     return Foreign(
-        recipe,
+        blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,

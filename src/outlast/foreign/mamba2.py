@@ -184,7 +184,7 @@ class Mamba2Layer(Layer):
 NAMES = Names(body="backbone", embedding="embeddings", norm="norm_f")
 
 
-def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of a transformers config.json, with fresh weights."""
     config = read(TransformersMamba2, record)
     inner = config.expand * config.hidden_size
@@ -206,10 +206,10 @@ def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign
         step_limit=config.time_step_limit,
         float32_residual=config.residual_in_fp32,
     )
-    return _model(recipe, config, sizes)
+    return _model(blueprint, config, sizes)
 
 
-def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(FlaMamba2, record)
     inner = int(config.expand * config.hidden_size)
@@ -233,12 +233,12 @@ def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
         wide_skip=config.D_has_hdim,
         float32_residual=config.residual_in_fp32,
     )
-    return _model(recipe, config, sizes)
+    return _model(blueprint, config, sizes)
 
 
-def _model(recipe: dict[str, Any], config: Config, sizes: Sizes) -> Foreign:
+def _model(blueprint: dict[str, Any], config: Config, sizes: Sizes) -> Foreign:
     return Foreign(
-        recipe,
+        blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=sizes.width,

@@ -66,7 +66,7 @@ class Foreign(Recurrent):
     """Tokens (B, T) -> logits (B, T, vocabulary), at least float32; the state is a tuple over layers.
 
     Args:
-        recipe: kind and config, from which `outlast.foreign.from_recipe` builds the model again.
+        blueprint: kind and config, from which `outlast.foreign.from_blueprint` builds the model again.
         names: the library's.
         vocabulary, width: sizes of the embedding.
         layers: the layers.
@@ -78,7 +78,7 @@ class Foreign(Recurrent):
 
     def __init__(
         self,
-        recipe: dict[str, Any],
+        blueprint: dict[str, Any],
         names: Names,
         *,
         vocabulary: int,
@@ -90,7 +90,7 @@ class Foreign(Recurrent):
         soft_cap: float | None = None,
     ) -> None:
         super().__init__()
-        self.recipe, self.origin = recipe, Origin()
+        self.blueprint, self.origin = blueprint, Origin()
         self.input_spec = InputSpec("tokens", vocabulary)
         self._names, self._tied, self._scale, self._soft_cap = names, tied, embedding_scale, soft_cap
         body = nn.Module()
@@ -195,7 +195,7 @@ class Foreign(Recurrent):
         if found := [f"{what}: {_some(which)}" for what, which in problems.items() if which]:
             raise InputError(
                 f"{source} does not fit its config.json: {'; '.join(found)}",
-                f"the {len(needed)} tensors of {self.recipe['kind']}, as a causal language model saves them",
+                f"the {len(needed)} tensors of {self.blueprint['kind']}, as a causal language model saves them",
                 "check that config.json and the weights are of one model, and of one that outlast reads",
             )
         self.load_state_dict(chosen, strict=False, assign=True)  # strict is what was just asked, in words

@@ -210,7 +210,7 @@ class GemmaLayer(Layer):
 NAMES = Names(body="model", embedding="embed_tokens", norm="final_norm")
 
 
-def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of a transformers config.json, with fresh weights."""
     config = read(RecurrentGemma, record)
     width, heads = config.hidden_size, config.num_attention_heads
@@ -228,7 +228,7 @@ def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign
     expect(config, "rope_parameters", plain, "rope_type default and rope_theta 10000")
     kinds = [config.block_types[i % len(config.block_types)] for i in range(config.num_hidden_layers)]
     return Foreign(
-        recipe,
+        blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=width,

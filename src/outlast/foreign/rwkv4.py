@@ -147,13 +147,13 @@ class RwkvLayer(Layer):
 NAMES = Names(body="rwkv", embedding="embeddings", layers="blocks", norm="ln_out", head="head")
 
 
-def from_transformers(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of a transformers config.json, with fresh weights."""
     config = read(Rwkv, record)
     for name in ("attention_hidden_size", "intermediate_size"):
         expect(config, name, getattr(config, name) is None or getattr(config, name) >= 1, "null, or at least 1")
     return Foreign(
-        recipe,
+        blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,

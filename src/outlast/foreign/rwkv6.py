@@ -173,14 +173,14 @@ def norm(config: Rwkv6) -> nn.LayerNorm:
     return nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
 
 
-def from_fla(record: dict[str, Any], recipe: dict[str, Any]) -> Foreign:
+def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(Rwkv6, record)
     if config.attn is not None:
         raise refused("attn", config.attn, "null: layers of attention are not read")
     expect(config, "hidden_act", config.hidden_act == "sqrelu", "sqrelu")
     return Foreign(
-        recipe,
+        blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,

@@ -17,7 +17,7 @@ import torch
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
-from outlast.state import PartMoments, State, StatePart, leaves, moments, rebuild
+from outlast.state import PartStatistics, State, StatePart, leaves, rebuild, statistics
 from outlast.streams import Batch, Streams
 from outlast.streams.places import draw_places
 from outlast.streams.reading import CHUNK, read
@@ -109,9 +109,9 @@ class FittedNoise(Intervention):
 
 @dataclass(frozen=True)
 class PreparedFittedNoise(Prepared):
-    """Noise with the moments `fitted` to each part of the state."""
+    """Noise with the statistics `fitted` to each part of the state."""
 
-    fitted: tuple[PartMoments, ...]
+    fitted: tuple[PartStatistics, ...]
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         noise = [
@@ -122,8 +122,8 @@ class PreparedFittedNoise(Prepared):
 
 
 @torch.no_grad()
-def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int) -> list[PartMoments]:
-    """Moments of the states after reading `length` positions from zero, over random places of the streams."""
+def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int) -> list[PartStatistics]:
+    """Statistics of the states after reading `length` positions from zero, over random places of the streams."""
     parts: tuple[StatePart, ...] = model.state_parts()
     rows = _FIT_ROWS if length <= window else _FIT_ROWS // 4
     stream_id, position = draw_places(streams.lengths, length, seed, "fit", np.arange(rows))
@@ -135,7 +135,7 @@ def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int
             state = piece.state
     finally:
         model.train(training)
-    fitted = moments(state, parts)
+    fitted = statistics(state, parts)
     for part, found in zip(parts, fitted, strict=True):
         if part.touched and not bool(torch.isfinite(found.mean).all() and torch.isfinite(found.m2).all()):
             raise InputError(

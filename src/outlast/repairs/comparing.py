@@ -18,10 +18,10 @@ from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
-from outlast.repairs.plan import Dosed, picked, plan, points_of
 from outlast.repairs.repairing import both, nothing_to_do, with_ranks, workers
 from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
+from outlast.repairs.setup import Dosed, picked, points_of, set_up
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
@@ -83,7 +83,7 @@ def compare(
     """
     if not interventions:
         raise InputError("no interventions", "at least one", "for example carry with an expected run")
-    todo = plan(
+    todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
     todo = with_ranks(todo)

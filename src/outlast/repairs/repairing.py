@@ -20,8 +20,8 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs.acceptance import base_broken, nothing_to_repair
-from outlast.repairs.plan import Plan, Trained, picked, plan, points_of
 from outlast.repairs.settings import RepairSettings
+from outlast.repairs.setup import Setup, Trained, picked, points_of, set_up
 from outlast.results import Evaluation, Refusal, Repair
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings, join_ranks
@@ -88,7 +88,7 @@ def repair(
         jobs: 2: the repair and its control are trained side by side, in threads of one torch thread each.
         progress: told what is going on.
     """
-    todo = plan(
+    todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
     todo = with_ranks(todo)
@@ -127,7 +127,7 @@ def judge(
     The others are those of `repair`; of `repairing` anchor, labels and control are not used. Doses other than 1 need a
     repaired model with the parameters of the base.
     """
-    todo = plan(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
+    todo = set_up(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
     seen, before = both(todo, 1)
     described = {"name": "given", "label": "given"}
     if nothing := nothing_to_do(todo, seen, before):
@@ -138,7 +138,7 @@ def judge(
 
 
 def _concluded(
-    todo: Plan,
+    todo: Setup,
     seen: Evaluation,
     before: Evaluation,
     guards_before: Mapping[str, Evaluation],
@@ -161,12 +161,12 @@ def _concluded(
     return Repaired(model, judged, control[0] if control else None)
 
 
-def with_ranks(todo: Plan) -> Plan:
-    """The plan that all ranks follow together, where there are several."""
+def with_ranks(todo: Setup) -> Setup:
+    """What all ranks work with together, where there are several."""
     return replace(todo, together=join_ranks(todo.base) is not None)
 
 
-def both(todo: Plan, jobs: int) -> tuple[Evaluation, Evaluation]:
+def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
     """The base on validation streams, and on test streams under the reset periods that are best on validation."""
     streams = {"base on validation": todo.validation, "base": todo.data}
     seen, before = side_by_side(
@@ -179,12 +179,12 @@ def both(todo: Plan, jobs: int) -> tuple[Evaluation, Evaluation]:
     return seen, under(before, best_periods(seen))
 
 
-def nothing_to_do(todo: Plan, seen: Evaluation, before: Evaluation) -> Refusal | None:
+def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation) -> Refusal | None:
     """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail."""
     return base_broken(before, seen) or (None if todo.repairing.anyway else nothing_to_repair(seen))
 
 
-def workers(todo: Plan, jobs: int) -> int:
+def workers(todo: Setup, jobs: int) -> int:
     """How many trainings may go side by side: dropout draws from the one global generator, and ranks have to meet in
     one order.
     """

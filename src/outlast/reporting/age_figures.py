@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from outlast.reporting import captions, labels, plots, terms
-from outlast.reporting.blocks import Block, Cell, FigureBlock, Fold, LegendItem, Row, Table
+from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.looks import Level, Line, Look, swatch
 from outlast.reporting.numbers import differences, estimates, integer, number, span
 from outlast.reporting.pairing import Band, Triple, by_age
@@ -111,7 +111,7 @@ def _figure(
     caption: str,
     linear_within: float | None = None,
     ages: Iterable[Band] = (),
-) -> FigureBlock:
+) -> FigureElement:
     """Lines by age with their legend; the caption also says what marks, gaps and a logarithmic axis mean.
 
     Args:
@@ -154,7 +154,7 @@ def _figure(
         captions.HOLLOW if any(curve.refused for curve, _ in shown) else "",
         captions.logarithmic(linear_within) if drawing.logarithmic else "",
     ]
-    return FigureBlock(drawing.wide, drawing.narrow, legend, " ".join(filter(None, [caption, *notes])))
+    return FigureElement(drawing.wide, drawing.narrow, legend, " ".join(filter(None, [caption, *notes])))
 
 
 def _untrained(evaluation: Evaluation, over: float) -> list[Level]:
@@ -178,7 +178,7 @@ def near(levels: Sequence[Level], values: Sequence[Mapping[Any, Triple]]) -> lis
     return [level for level in levels if low - (high - low) <= level.value <= high + 0.5 * (high - low)]
 
 
-def excess_curve(curves: Sequence[Curve], key: str) -> FigureBlock:
+def excess_curve(curves: Sequence[Curve], key: str) -> FigureElement:
     """The excess by age, paired by stream: what verdicts rest on. Of one model with its resets and guesses."""
     shown = drawn(curves)
     base, alone = shown[0][0].evaluation, len(curves) == 1
@@ -203,7 +203,7 @@ def excess_curve(curves: Sequence[Curve], key: str) -> FigureBlock:
     )
 
 
-def loss_curve(curves: Sequence[Curve], key: str) -> FigureBlock:
+def loss_curve(curves: Sequence[Curve], key: str) -> FigureElement:
     """Loss by age of the state, several models on one axis, and the base with its resets."""
     shown = drawn(curves)
     base = shown[0][0].evaluation
@@ -224,7 +224,7 @@ def change_title(curves: Sequence[Curve]) -> str:
     return labels.CHANGES_CURVE if several else labels.CHANGE_CURVE
 
 
-def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Block]:
+def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Element]:
     """Every other model minus the base at each age, paired by stream, and the numbers; empty where none can be paired.
 
     Args:

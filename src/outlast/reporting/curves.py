@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outlast.reporting import captions, labels, plots, terms
 from outlast.reporting.age_figures import Curve, centre, drawn, mark, y_label
-from outlast.reporting.blocks import Cell, FigureBlock, Fold, LegendItem, Row, Table
+from outlast.reporting.elements import Cell, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.looks import Line, Look, swatch
 from outlast.reporting.numbers import estimate, integer, number, span
 from outlast.results import PositionBin, StateRow, Training
@@ -14,7 +14,7 @@ from outlast.results import PositionBin, StateRow, Training
 _MAX_PANELS = 9
 
 
-def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureBlock, Fold]:
+def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureElement, Fold]:
     """Loss by position from the zero state, for the lines of the age curve that have one."""
     base = curves[0].evaluation
     shown = [(curve, look) for curve, look in drawn(curves) if curve.evaluation.position_curve]
@@ -45,7 +45,7 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureBlock, Fold
         height=340,
     )
     legend = [LegendItem(swatch(look), curve.title) for curve, look in shown]
-    figure = FigureBlock(drawing.wide, drawing.narrow, legend, captions.position_hint(drawing.logarithmic))
+    figure = FigureElement(drawing.wide, drawing.narrow, legend, captions.position_hint(drawing.logarithmic))
     return figure, _position_numbers(shown, terms.unit(base))
 
 
@@ -66,7 +66,7 @@ def _position_numbers(shown: Sequence[tuple[Curve, Look]], unit: str) -> Fold:
     return Fold(labels.NUMBERS, [Table(labels.POSITION_CURVE, columns, rows)])
 
 
-def state_figure(curves: Sequence[Curve], key: str) -> FigureBlock:
+def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
     """Size and spread of each part of the state by position: the base and, where there is one, the picked repair."""
     base = curves[0].evaluation
     shown = [
@@ -111,7 +111,7 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureBlock:
         for dashed, word in ((False, labels.NORM), (True, labels.SPREAD))
     ]
     caption = captions.state_hint(len(parts) - len(names), shown[1][0].name if several else None)
-    return FigureBlock(drawing.wide, drawing.narrow, legend, caption)
+    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
 
 
 def _growth(rows: Sequence[StateRow]) -> float:
@@ -119,7 +119,7 @@ def _growth(rows: Sequence[StateRow]) -> float:
     return max(norms) / min(norms) if norms else 0.0
 
 
-def training_curve(training: Training, key: str) -> FigureBlock:
+def training_curve(training: Training, key: str) -> FigureElement:
     """The training loss by step."""
     points = [(float(step), loss, loss, loss) for step, loss in training.losses]
     name = labels.TRAINING_LOSS
@@ -137,4 +137,4 @@ def training_curve(training: Training, key: str) -> FigureBlock:
         log_x=False,
         markers=len(points) <= 40,
     )
-    return FigureBlock(drawing.wide, drawing.narrow, [], captions.training_hint())
+    return FigureElement(drawing.wide, drawing.narrow, [], captions.training_hint())

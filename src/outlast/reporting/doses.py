@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from outlast.reporting import captions, labels, terms
 from outlast.reporting.axes import blank, decimals_for, draw_mark, y_axis
-from outlast.reporting.blocks import Block, Cell, FigureBlock, LegendItem, Row, Table
+from outlast.reporting.elements import Cell, Element, FigureElement, LegendItem, Row, Table
 from outlast.reporting.numbers import estimates, number
 from outlast.reporting.plots import Drawing
 from outlast.reporting.refusals import as_share
@@ -22,7 +22,7 @@ _AROUND = ((9, 9, "left"), (9, -17, "left"), (-9, 9, "right"), (-9, -17, "right"
 """Where a dose may stand beside its point, in points, and how its text is set there."""
 
 
-def dose_blocks(repair: Repair, key: str) -> list[Block]:
+def dose_elements(repair: Repair, key: str) -> list[Element]:
     """The figure, where there is more than one dose, and the table; empty where no dose was looked at."""
     if not repair.doses:
         return []
@@ -73,7 +73,7 @@ def _factor(repair: Repair) -> float:
     return 100 / abs(short.reference) if as_share(short, repair.before) else 1.0
 
 
-def _figure(repair: Repair, key: str) -> FigureBlock:
+def _figure(repair: Repair, key: str) -> FigureElement:
     before, points = repair.before, sorted(repair.doses, key=lambda point: point.dose)
     unit = terms.unit(before)
     percent = as_share(repair.short_context, before)
@@ -95,7 +95,7 @@ def _figure(repair: Repair, key: str) -> FigureBlock:
             drawings.append(svg(figure, f"{key}-doses{'w' if wide else 'n'}", labels.DOSES, told))
     drawing = Drawing(*drawings)
     legend = [LegendItem(_swatch(kind), name) for kind, name in _LEGEND]
-    return FigureBlock(drawing.wide, drawing.narrow, legend, captions.dose_hint())
+    return FigureElement(drawing.wide, drawing.narrow, legend, captions.dose_hint())
 
 
 _LEGEND = (("taken", labels.TAKEN_DOSE), ("kept", labels.KEPT_DOSE), ("lost", labels.LOST_DOSE))

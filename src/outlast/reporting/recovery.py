@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outlast.reporting import captions, labels, plots, terms
 from outlast.reporting.age_figures import Curve, centre, drawn, y_label
-from outlast.reporting.blocks import Block, Bullets, Cell, FigureBlock, Fold, LegendItem, Row, Table
+from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.looks import Line, Look, swatch
 from outlast.reporting.numbers import differences, estimates, integer, number, span
 from outlast.results import RecoveryBand
@@ -14,7 +14,7 @@ from outlast.results import RecoveryBand
 Shown = Sequence[tuple[Curve, Look]]
 
 
-def recovery_blocks(curves: Sequence[Curve], key: str) -> list[Block]:
+def recovery_elements(curves: Sequence[Curve], key: str) -> list[Element]:
     """What is seen, the figure and the numbers; empty where it was not measured."""
     shown = [(curve, look) for curve, look in drawn(curves) if curve.evaluation.recovery]
     if not shown:
@@ -44,7 +44,7 @@ def _said(curve: Curve) -> str:
     return captions.recovered(curve.title, start, None if until is None else integer(until))
 
 
-def _figure(shown: Shown, key: str) -> FigureBlock:
+def _figure(shown: Shown, key: str) -> FigureElement:
     first = shown[0][0].evaluation
     unit, names = terms.unit(first), [curve.name for curve, _ in shown]
     write = differences([band.difference for curve, _ in shown for band in curve.evaluation.recovery])
@@ -78,7 +78,7 @@ def _figure(shown: Shown, key: str) -> FigureBlock:
         captions.HOLLOW if any(curve.refused for curve, _ in shown) else "",
         captions.logarithmic(tolerance or 1.0) if drawing.logarithmic else "",
     ]
-    return FigureBlock(drawing.wide, drawing.narrow, legend, " ".join(filter(None, [hint, *notes])))
+    return FigureElement(drawing.wide, drawing.narrow, legend, " ".join(filter(None, [hint, *notes])))
 
 
 def _numbers(curve: Curve) -> Table:

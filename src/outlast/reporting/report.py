@@ -14,7 +14,7 @@ from outlast.errors import InputError, unknown_name
 from outlast.reporting import figures, labels
 from outlast.reporting.clock import CLOCK_TIME
 from outlast.reporting.kinds import article, telling_of
-from outlast.reporting.kinds.diagnosis.page import WORDS
+from outlast.reporting.kinds.diagnosis.page import WORDINGS
 from outlast.results import Result, write_atomically
 
 Language = Literal["en", "ja"]
@@ -54,7 +54,7 @@ def write_report(
         css=(_HERE / "report.css").read_text(encoding="utf-8"),
         articles=articles,
         glossary=_glossary(results, language),
-        labels=WORDS[language],
+        labels=WORDINGS[language],
         language=language,
     )
     path = Path(path)
@@ -76,8 +76,8 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
 
 
 def _check_language(results: Sequence[Result], language: str) -> None:
-    if language not in WORDS:
-        raise unknown_name("language", language, WORDS)
+    if language not in WORDINGS:
+        raise unknown_name("language", language, WORDINGS)
     untold = [result.kind for result in results if language not in telling_of(result).glossary]
     if untold:
         raise InputError(

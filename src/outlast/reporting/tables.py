@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.reporting import captions, labels, refusals, terms
-from outlast.reporting.blocks import Block, Cell, Fold, Paragraph, Row, Section, Table
+from outlast.reporting.elements import Cell, Element, Fold, Paragraph, Row, Section, Table
 from outlast.reporting.numbers import estimate, estimates, integer, number, span
 from outlast.reporting.pairing import Triple, beside, paired, without_reading
 from outlast.results import CompareRow, Evaluation, Repair, ShortContext
@@ -58,15 +58,15 @@ def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) 
     return Table(labels.INTERVENTIONS, columns, rows, cards=True)
 
 
-def notes(repairs: Sequence[Repair]) -> list[Block]:
+def notes(repairs: Sequence[Repair]) -> list[Element]:
     """How the table of interventions is read, and what is not known without a control."""
-    blocks: list[Block] = [Paragraph(captions.repair_note())]
+    elements: list[Element] = [Paragraph(captions.repair_note())]
     if any(repair.control is None for repair in repairs):
-        blocks.append(Paragraph(captions.no_control_note()))
-    return blocks
+        elements.append(Paragraph(captions.no_control_note()))
+    return elements
 
 
-def validation(ranked: Sequence[CompareRow], rows: list[CompareRow]) -> list[Block]:
+def validation(ranked: Sequence[CompareRow], rows: list[CompareRow]) -> list[Element]:
     """What validation said of each row."""
     names = list(dict.fromkeys(name for row in ranked for name in row.validation))
     if not names:

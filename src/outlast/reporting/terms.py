@@ -89,8 +89,8 @@ def untouched(result: Repair | Comparison) -> bool:
 
 def model_name(model: dict[str, Any]) -> str:
     """What to call a model, from what a result says of it."""
-    recipe = model.get("recipe")
-    family = recipe.get("family") if isinstance(recipe, dict) else None
+    blueprint = model.get("blueprint")
+    family = blueprint.get("family") if isinstance(blueprint, dict) else None
     names = [model.get("name"), family, model.get("class")]
     # A repair calls its models by what they are to it, which says nothing about which model it was.
     return str(next((name for name in names if name and name not in ("base", "model")), names[0] or "model"))

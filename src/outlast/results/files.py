@@ -20,8 +20,9 @@ from outlast.results.diagnosed import Moment
 from outlast.results.kinds import KINDS, VERSION, Kind, Result
 from outlast.results.plausible import impossible
 
-SCHEMA = 2
-"""Of result.json. 1: resets were called controls, and commands stood among settings; such files have no number."""
+SCHEMA = 3
+"""Of result.json. 1: resets were called controls, and commands stood among settings; such files have no number. Up to
+2: a model's blueprint was called recipe."""
 
 _converter = cattrs.Converter()
 configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
@@ -79,7 +80,7 @@ def from_json(text: str) -> Result:
             "read it with the outlast that wrote it, or a later one",
         )
     try:
-        return _converter.structure(_renamed(record) if schema == 1 else record, KINDS[kind])
+        return _converter.structure(_renamed(record) if schema < SCHEMA else record, KINDS[kind])
     except (cattrs.BaseValidationError, ValueError, TypeError, LookupError) as error:
         faults = cattrs.transform_error(error, path=kind)
         raise InputError(
@@ -90,7 +91,7 @@ def from_json(text: str) -> Result:
 
 
 def _renamed(record: Any) -> Any:
-    """A record of schema 1 with the names of schema 2."""
+    """A record of an earlier schema with the names of this one."""
     if isinstance(record, list):
         return [_renamed(each) for each in record]
     if not isinstance(record, dict):
@@ -98,6 +99,8 @@ def _renamed(record: Any) -> Any:
     record = {key: _renamed(each) for key, each in record.items()}
     if "age_curve" in record and "controls" in record:
         record["resets"] = record.pop("controls")
+    if "outlast" in record and isinstance(model := record.get("model"), dict) and "recipe" in model:
+        model["blueprint"] = model.pop("recipe")
     for place in ("settings", "model"):
         inner = record.get(place)
         if "outlast" in record and isinstance(inner, dict) and isinstance(inner.get("command"), dict):

@@ -300,13 +300,13 @@ class _Unit:
 
     def fresh(self) -> Recurrent:
         like = self.task.model(self.seed)
-        recipe = getattr(like, "recipe", None)
+        blueprint = getattr(like, "blueprint", None)
         assert like.input_spec is not None
-        assert recipe is not None, "tasks of recipes build their models from families"
+        assert blueprint is not None, "tasks of recipes build their models from families"
         return build(
             self.entry.family,
             inputs=like.input_spec,
-            outputs=recipe["outputs"],
+            outputs=blueprint["outputs"],
             seed=self.seed,
             **self.entry.settings,
         )

@@ -14,12 +14,22 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.results import Comparison, Evaluation, Repair, load_as, write_atomically
-from outlast.tasks.pages import comparisons_in, put_figures, short_change, table, verdict_words, with_ends
+from outlast.tasks.pages import (
+    comparisons_in,
+    named_marks,
+    outcome,
+    put_figures,
+    short_change,
+    table,
+    verdict_words,
+    with_ends,
+)
 from outlast.tasks.regimes_bayes import leaky, told
 from outlast.tasks.regimes_data import CONCENTRATION, generate
 from outlast.tasks.regimes_plot import Front, front_plot
 
 _LEAKS = (1.0, 0.999, 0.998, 0.995, 0.993, 0.99, 0.98)
+_TITLE = "A stream whose rule changes"
 TOLD, NOT_TOLD = "bayes_told", "bayes_not_told"
 
 
@@ -67,26 +77,30 @@ def read_runs(folder: Path) -> list[Run]:
     runs = [run for run in found if run is not None]
     if not runs:
         raise InputError(f"no finished run in {folder}", "folders with a result.json", "run the recipe first")
-    return sorted(runs, key=lambda run: (run.family != "mamba2", run.family, run.seed))
+    return sorted(runs, key=lambda run: (run.family, run.seed))
 
 
 def write_page(folder: Path, page: Path) -> None:
-    """Replace what stands between the two marks of `page` by the figures in `folder`; draw the plot beside the page."""
+    """Put the figures in `folder` between two marks of `page`: those of one family, with a plot beside the page, or, in
+    marks of their own, how several compare.
+    """
     runs = read_runs(folder)
-    main = [run for run in runs if run.family == runs[0].family]
+    if len({run.family for run in runs}) > 1:
+        put_figures(page, _TITLE, [_intro_of_families(runs), *_verdicts_table(runs)], *named_marks("families"))
+        return
     picture = page.with_name(f"{page.stem}-front.svg")
-    write_atomically(picture, front_plot(_front(main)))
+    write_atomically(picture, front_plot(_front(runs)))
     sections = [
-        _intro(main),
-        *_rows_table(main),
+        _intro(runs),
+        *_rows_table(runs),
         f"![Excess against the expected run]({picture.name})",
-        *_slices_table(main),
-        *_regimes_table(main),
-        *_stationary_table(main),
-        *_leaks_table(main),
-        *_families_table(runs),
+        *_slices_table(runs),
+        *_regimes_table(runs),
+        *_stationary_table(runs),
+        *_leaks_table(runs),
+        *_verdicts_table(runs),
     ]
-    put_figures(page, "A stream whose rule changes", sections)
+    put_figures(page, _TITLE, sections)
 
 
 def _read_run(folder: Path, comparison: Comparison) -> Run | None:
@@ -172,6 +186,16 @@ def _intro(runs: Sequence[Run]) -> str:
         f"seed; rows of one seed are of seed {most.seed}. The predictor that is told of the switches loses "
         f"{told:.4f}; the one that has to notice them, the floor, {not_told:.4f}, that is {not_told - told:.4f} more. "
         f"On the stationary control the best possible loss is {stationary:.4f}."
+    )
+
+
+def _intro_of_families(runs: Sequence[Run]) -> str:
+    data = runs[0].base.switching
+    sizes = {run.family: f"{run.family} ({run.base.switching.model['parameters']:,} parameters)" for run in runs}
+    return (
+        f"{data.data['streams']} test streams of {data.data['length_used']:,} symbols, training context "
+        f"{data.train_context}, repairs of {_steps(runs)} steps: {', '.join(sizes.values())}. *Excess* is over the "
+        "predictor that is told, a mean over whole streams read once from the zero state, in nats."
     )
 
 
@@ -280,9 +304,9 @@ def _leaks_table(runs: Sequence[Run]) -> list[str]:
     return ["### Forgetting at a fixed rate", words, table(head, lines), of_best + "; ".join(shares) + "."]
 
 
-def _families_table(runs: Sequence[Run]) -> list[str]:
+def _verdicts_table(runs: Sequence[Run]) -> list[str]:
     head = ["model", "row", "verdict", "excess at the oldest age", "excess", "removed", "stationary: verdict"]
-    head += ["stationary: excess"]
+    head += ["stationary: excess", "short contexts", "accepted"]
     lines = []
     first_seeds = {run.family: run for run in reversed(runs)}
     for run in sorted(first_seeds.values(), key=lambda run: run.family != runs[0].family):
@@ -301,8 +325,10 @@ def _families_table(runs: Sequence[Run]) -> list[str]:
                     "" if name == "base" else _percent(run.removed(name, False)),
                     verdict_words(row.stationary.verdict),
                     f"{row.stationary_excess():.3f}",
+                    f"{100 * short_change(row.repair):+.2f} %" if row.repair else "",
+                    outcome(row.repair) if row.repair else "",
                 ]
             )
     words = "One seed each. Verdicts are on the raw loss: the oldest age against the best age within the training "
     words += "context, of the same model; the *excess at the oldest age* is that difference."
-    return ["### Family by family", words, table(head, lines)]
+    return ["### Verdicts", words, table(head, lines)]

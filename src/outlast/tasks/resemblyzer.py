@@ -35,7 +35,7 @@ class SpeakerEncoder(Recurrent):
         self.lstm = TorchRNN(nn.LSTM(BANDS, WIDTH, num_layers=3, batch_first=True))
         self.linear = nn.Linear(WIDTH, WIDTH)
         self.input_spec = InputSpec("features", BANDS)
-        self.recipe = {"kind": "factory", "factory": f"{__name__}:SpeakerEncoder"}
+        self.blueprint = {"kind": "factory", "factory": f"{__name__}:SpeakerEncoder"}
 
     def initial_state(self, batch_size: int) -> tuple[LSTMState, ...]:
         return self.lstm.initial_state(batch_size)  # pyright: ignore[reportReturnType]

@@ -61,7 +61,7 @@ class SileroVAD(Recurrent):
         self.lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
         self.final_conv = nn.Conv1d(WIDTH, 1, 1)
         self.input_spec = InputSpec("features", FRAME)
-        self.recipe = {"kind": "factory", "factory": f"{__name__}:SileroVAD"}
+        self.blueprint = {"kind": "factory", "factory": f"{__name__}:SileroVAD"}
 
     def initial_state(self, batch_size: int) -> tuple[SileroState]:
         like = self.final_conv.weight

@@ -114,15 +114,17 @@ class Checkpoint:
             raise _damaged(self.pointer, error) from error
         self._compare(made)
         try:
-            weights, moments, last = (load_file(target / f"{n}.safetensors") for n in ("model", "optimizer", "carried"))
+            weights, averages, last = (
+                load_file(target / f"{n}.safetensors") for n in ("model", "optimizer", "carried")
+            )
             tensors = [_fitting(last[f"last.{i}"], like) for i, like in enumerate(leaves(fresh.carried.last))]
             state = {
                 parameter: {
-                    "step": moments[f"{name}|step"].clone(),
-                    **{key: _fitting(moments[f"{name}|{key}"], parameter) for key in ("exp_avg", "exp_avg_sq")},
+                    "step": averages[f"{name}|step"].clone(),
+                    **{key: _fitting(averages[f"{name}|{key}"], parameter) for key in ("exp_avg", "exp_avg_sq")},
                 }
                 for name, parameter in model.named_parameters()
-                if f"{name}|step" in moments
+                if f"{name}|step" in averages
             }
             stream_id, position = (np.array(record[key], np.int64) for key in ("stream_id", "position"))
             reached = Reached(

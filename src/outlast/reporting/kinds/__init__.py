@@ -6,8 +6,8 @@ import textwrap
 from typing import Any
 
 from outlast.reporting import labels
-from outlast.reporting.blocks import Article
 from outlast.reporting.commands import Step
+from outlast.reporting.elements import Article
 from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, repair, training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import WIDTH

@@ -6,8 +6,8 @@ import textwrap
 from collections import Counter
 
 from outlast.reporting import captions, labels
-from outlast.reporting.blocks import Cell, Row, Section, Table
 from outlast.reporting.commands import Step, command
+from outlast.reporting.elements import Cell, Row, Section, Table
 from outlast.reporting.facts import about_model
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import integer, number, shortened

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from outlast.reporting import captions, labels, tables, terms
 from outlast.reporting.age_figures import Curve
-from outlast.reporting.blocks import Fold, Paragraph, Section
-from outlast.reporting.doses import dose_blocks, dose_table
+from outlast.reporting.doses import dose_elements, dose_table
+from outlast.reporting.elements import Fold, Paragraph, Section
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
 from outlast.reporting.kinds.repair_advice import after_comparison
 from outlast.reporting.kinds.repair_sentences import comparison_headline, comparison_lead
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import integer
-from outlast.reporting.recovery import recovery_blocks
+from outlast.reporting.recovery import recovery_elements
 from outlast.results import CompareRow, Comparison
 
 
@@ -60,7 +60,7 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
         *repair.by_age(curves, picked.repair.short_context if picked else None, key),
         *(tables.simpler(picked.repair) if picked else []),
         *evaluation.odd(comparison.base),
-        Section(labels.RECOVERY, recovery_blocks(main, key)),
+        Section(labels.RECOVERY, recovery_elements(main, key)),
         *_doses(ranked, comparison, key),
         *evaluation.by_position(curves, key),
     ]
@@ -69,11 +69,11 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
 def _doses(ranked: Sequence[CompareRow], comparison: Comparison, key: str) -> list[Section]:
     """The doses of the picked repair as a figure, those of all as a table."""
     picked = terms.picked_row(comparison)
-    blocks = dose_blocks(picked.repair, key) if picked else []
+    elements = dose_elements(picked.repair, key) if picked else []
     named = [(terms.row_label(row, comparison.rows), row.repair) for row in ranked if row.repair.doses]
     if len(named) > 1:
-        blocks.append(Fold(labels.ALL_DOSES, [dose_table(named)]))
-    return [Section(labels.DOSES, blocks)]
+        elements.append(Fold(labels.ALL_DOSES, [dose_table(named)]))
+    return [Section(labels.DOSES, elements)]
 
 
 def _marked(row: CompareRow, comparison: Comparison) -> str:

@@ -9,13 +9,13 @@ from outlast.reporting import age_figures as ages
 from outlast.reporting import captions, labels, tables, terms
 from outlast.reporting import curves as draw
 from outlast.reporting.age_figures import Curve
-from outlast.reporting.blocks import Bullets, Section
 from outlast.reporting.commands import Step, command, context
+from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, about_model, flat
 from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import duration, estimate, estimates, integer, number, shortened, span
-from outlast.reporting.recovery import recovery_blocks
+from outlast.reporting.recovery import recovery_elements
 from outlast.reporting.terms import level, measure_name, oldest_age, unit, with_unit
 from outlast.reporting.text_table import WIDTH, aligned
 from outlast.results import Evaluation, Verdict
@@ -142,7 +142,7 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
         *_because(evaluation),
         *odd(evaluation, told=evaluation.verdict.because if evaluation.verdict else []),
         *tables.untrained(evaluation),
-        Section(labels.RECOVERY, recovery_blocks(curves, key)),
+        Section(labels.RECOVERY, recovery_elements(curves, key)),
         *by_position(curves, key),
         *tables.other_measures(evaluation),
     ]

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from outlast.reporting import age_figures as ages
 from outlast.reporting import captions, labels, refusals, tables, terms
 from outlast.reporting.age_figures import Curve
-from outlast.reporting.blocks import Bullets, Section
-from outlast.reporting.doses import dose_blocks
+from outlast.reporting.doses import dose_elements
+from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, flat
 from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.repair_advice import after_repair
 from outlast.reporting.kinds.repair_sentences import benefit_triple, repair_headline, repair_lead
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import estimate, integer, number, shortened
-from outlast.reporting.recovery import recovery_blocks
+from outlast.reporting.recovery import recovery_elements
 from outlast.reporting.text_table import WIDTH, aligned
 from outlast.results import Evaluation, Refusal, Repair, ShortContext
 
@@ -79,8 +79,8 @@ def _sections(repair: Repair, key: str) -> list[Section]:
         *by_age(curves, repair.short_context, key),
         *tables.simpler(repair),
         *evaluation.odd(repair.before),
-        Section(labels.RECOVERY, recovery_blocks(curves, key)),
-        Section(labels.DOSES, dose_blocks(repair, key)),
+        Section(labels.RECOVERY, recovery_elements(curves, key)),
+        Section(labels.DOSES, dose_elements(repair, key)),
         *evaluation.by_position(curves, key),
     ]
 

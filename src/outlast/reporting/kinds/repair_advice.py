@@ -76,8 +76,8 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
         first = Step(f"{keep} (from Python):", 'outlast.save(done.model, "repaired")')
     else:
         first = Step(f"{keep}: it is in {folder}. From Python:", f"model = {loading(folder, before.command)}")
-    recipe = before.model.get("recipe") or {}
-    code = ["--allow-code"] if folder is None and recipe.get("kind") == "factory" else []
+    blueprint = before.model.get("blueprint") or {}
+    code = ["--allow-code"] if folder is None and blueprint.get("kind") == "factory" else []
     return [
         first,
         Step(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from outlast.reporting import labels
-from outlast.reporting.blocks import Article, Block, Code, Facts, Paragraph, Section
 from outlast.reporting.commands import Step
+from outlast.reporting.elements import Article, Code, Element, Facts, Paragraph, Section
 from outlast.reporting.terms import model_name
 from outlast.results import Result
 
@@ -65,7 +65,7 @@ class Telling(Generic[R]):
         """A result as an article; `key` tells it from others on the page."""
         if self.page is not None:
             return self.page(result, key, language)
-        advice: list[Block] = []
+        advice: list[Element] = []
         for step in self.next_steps(result):
             advice.append(Paragraph(step.text))
             if step.code:
@@ -83,5 +83,5 @@ class Telling(Generic[R]):
             self.headline(result),
             self.lead(result),
             self.figures(result),
-            [section for section in sections if section.blocks],
+            [section for section in sections if section.elements],
         )

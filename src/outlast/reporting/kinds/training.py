@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from outlast.reporting import curves as draw
 from outlast.reporting import labels
-from outlast.reporting.blocks import Section
 from outlast.reporting.commands import Step, command, saved
+from outlast.reporting.elements import Section
 from outlast.reporting.facts import Facts, about_model, flat
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import duration, integer, number

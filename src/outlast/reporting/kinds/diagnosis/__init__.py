@@ -7,7 +7,7 @@ import textwrap
 from outlast.reporting import labels
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.kinds import evaluation
-from outlast.reporting.kinds.diagnosis.page import WORDS, article
+from outlast.reporting.kinds.diagnosis.page import WORDINGS, article
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import WIDTH
 from outlast.results import Diagnosis
@@ -62,6 +62,6 @@ TELLING = Telling(
     terminal=_terminal,
     next_steps=_next_steps,
     facts=lambda diagnosis: evaluation.facts(diagnosis.evaluation),
-    glossary={language: words.GLOSSARY_ENTRIES for language, words in WORDS.items()},
+    glossary={language: wording.GLOSSARY_ENTRIES for language, wording in WORDINGS.items()},
     page=article,
 )

@@ -219,10 +219,10 @@ def evidence(cause: Cause) -> list[str]:
         )
     if "stationary" in facts:
         said.append(f"変化しない系列での判定:{BADGES.get(str(facts['stationary']), facts['stationary'])}。")
-    for key, words in (("whole", "状態全体"), ("behaviour", "ふるまい")):
+    for key, space in (("whole", "状態全体"), ("behaviour", "ふるまい")):
         if f"{key}_share" in facts:
             said.append(
-                f"最も古い状態のうち、{words}で見て学習が通らなかった場所にあるのは {_share(facts[f'{key}_share'])}"
+                f"最も古い状態のうち、{space}で見て学習が通らなかった場所にあるのは {_share(facts[f'{key}_share'])}"
                 f"({_share(facts[f'{key}_low'])} 〜 {_share(facts[f'{key}_high'])}、n = {facts[f'{key}_n']})です。"
                 f"同じ系列の若い状態では {_share(facts[f'{key}_young'])}、偶然なら {_share(facts['null'])} です。"
             )

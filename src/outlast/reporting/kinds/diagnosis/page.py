@@ -9,67 +9,67 @@ from typing import Any
 
 from outlast.evaluation.oddities import breaking
 from outlast.reporting import terms
-from outlast.reporting.blocks import Article, Block, Bullets, Cell, Code, Facts, Paragraph, Row, Section, Table
 from outlast.reporting.commands import command
+from outlast.reporting.elements import Article, Bullets, Cell, Code, Element, Facts, Paragraph, Row, Section, Table
 from outlast.reporting.kinds import evaluation as measured
 from outlast.reporting.kinds.diagnosis import en, ja
 from outlast.reporting.kinds.diagnosis import figures as draw
 from outlast.reporting.kinds.diagnosis import terms as called
-from outlast.reporting.kinds.diagnosis.trace import trace_blocks
+from outlast.reporting.kinds.diagnosis.trace import trace_elements
 from outlast.reporting.numbers import duration, estimate, estimates, fixed, integer, number, span
 from outlast.results import Diagnosis, Evaluation
 
-WORDS: dict[str, ModuleType] = {"en": en, "ja": ja}
+WORDINGS: dict[str, ModuleType] = {"en": en, "ja": ja}
 _HELPED = ("fails", "declines", "undecided")
 """Verdicts where a reset that does better is what to try first."""
 
 
 def article(result: Diagnosis, key: str, language: str) -> Article:
     """One diagnosis as an article."""
-    words, evaluation = WORDS[language], result.evaluation
+    wording, evaluation = WORDINGS[language], result.evaluation
     verdict = evaluation.verdict
     name = verdict.name if verdict else "none"
     cause = result.main.name if result.main else None
     sections = [
-        _causes(result, words),
-        _help(result, words),
-        Section(words.AGE_CURVE, [draw.age_curve(evaluation, words, key), draw.age_numbers(evaluation, words)]),
+        _causes(result, wording),
+        _help(result, wording),
+        Section(wording.AGE_CURVE, [draw.age_curve(evaluation, wording, key), draw.age_numbers(evaluation, wording)]),
     ]
     if result.remembrance:
-        sections.append(Section(words.REMEMBRANCE, draw.remembrance(result.remembrance, evaluation, words, key)))
+        sections.append(Section(wording.REMEMBRANCE, draw.remembrance(result.remembrance, evaluation, wording, key)))
     if result.coverage:
-        sections.append(Section(words.MAP, [draw.state_map(result, result.coverage, words, key)]))
-        sections.append(Section(words.COVERAGE, draw.coverage(result.coverage, words)))
+        sections.append(Section(wording.MAP, [draw.state_map(result, result.coverage, wording, key)]))
+        sections.append(Section(wording.COVERAGE, draw.coverage(result.coverage, wording)))
     if result.attribution:
-        sections.append(Section(words.PARTS, draw.parts(result.attribution, words, key)))
+        sections.append(Section(wording.PARTS, draw.parts(result.attribution, wording, key)))
     if result.trace:
-        asked, mark = called.asked(result, words), called.mark(evaluation, words)
-        traced = trace_blocks(result.trace, asked, mark, words, f"{key}-trace")
-        sections.append(Section(words.TRACE, traced))
-    outlook = _outlook(result, words)
+        asked, mark = called.asked(result, wording), called.mark(evaluation, wording)
+        traced = trace_elements(result.trace, asked, mark, wording, f"{key}-trace")
+        sections.append(Section(wording.TRACE, traced))
+    outlook = _outlook(result, wording)
     if outlook:
-        sections.append(Section(words.OUTLOOK, outlook))
+        sections.append(Section(wording.OUTLOOK, outlook))
     if evaluation.notes:
-        sections.append(Section(words.NOTES, [Bullets(list(map(words.note, evaluation.notes)))]))
-    facts = [*measured.facts(evaluation), (words.WHOLE_TIME, duration(result.seconds))]
-    missing: list[Block] = [Bullets([words.left_out(what, why) for what, why in result.left_out.items()])]
+        sections.append(Section(wording.NOTES, [Bullets(list(map(wording.note, evaluation.notes)))]))
+    facts = [*measured.facts(evaluation), (wording.WHOLE_TIME, duration(result.seconds))]
+    missing: list[Element] = [Bullets([wording.left_out(what, why) for what, why in result.left_out.items()])]
     lengths = terms.shorter(evaluation)
-    shorter = words.shorter(*map(integer, reversed(lengths)), called.tested(evaluation, words)) if lengths else ""
-    said: list[Block] = [Paragraph(shorter)] if shorter else []
-    sections.append(Section(words.METHOD, [*said, *(missing if result.left_out else []), Facts(facts)]))
-    headline = words.no_verdict()
+    shorter = wording.shorter(*map(integer, reversed(lengths)), called.tested(evaluation, wording)) if lengths else ""
+    said: list[Element] = [Paragraph(shorter)] if shorter else []
+    sections.append(Section(wording.METHOD, [*said, *(missing if result.left_out else []), Facts(facts)]))
+    headline = wording.no_verdict()
     if verdict is not None and verdict.name == "broken":
-        headline = words.broken(breaking(evaluation.notes)[0])
+        headline = wording.broken(breaking(evaluation.notes)[0])
     elif verdict is not None:
         value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=verdict.name != "fails")
-        headline = words.headline(
+        headline = wording.headline(
             name,
             {
                 "context": integer(evaluation.train_context),
                 "from": integer(verdict.from_age or verdict.oldest_age[0]),
                 "oldest": span(*verdict.oldest_age),
-                "measure": called.measure(evaluation, words),
-                "excess": terms.with_unit(value, called.unit(evaluation, words)),
+                "measure": called.measure(evaluation, wording),
+                "excess": terms.with_unit(value, called.unit(evaluation, wording)),
                 "interval": interval,
                 "best": span(*(verdict.best_age or verdict.oldest_age)),
             },
@@ -77,15 +77,15 @@ def article(result: Diagnosis, key: str, language: str) -> Article:
         )
     made = Article(
         key,
-        f"{words.KIND} · {terms.model_name(result.model)}",
+        f"{wording.KIND} · {terms.model_name(result.model)}",
         measured.TONES.get(name, "open" if verdict else "plain"),
-        words.BADGES[name],
+        wording.BADGES[name],
         headline,
-        _lead(evaluation, words),
-        _key_figures(result, words),
-        [section for section in sections if section.blocks],
+        _lead(evaluation, wording),
+        _key_figures(result, wording),
+        [section for section in sections if section.elements],
     )
-    return _finished(made, words.finished)
+    return _finished(made, wording.finished)
 
 
 def _finished(made: Any, finish: Callable[[str], str]) -> Any:
@@ -113,83 +113,85 @@ def _helping(evaluation: Evaluation) -> list[str]:
     return sorted(better, key=lambda name: -better[name].loss)
 
 
-def _lead(evaluation: Evaluation, words: ModuleType) -> str:
+def _lead(evaluation: Evaluation, wording: ModuleType) -> str:
     helping = _helping(evaluation)
     if evaluation.verdict is None or evaluation.verdict.name not in _HELPED or not helping:
         return ""
-    best, unit = helping[-1], called.unit(evaluation, words)
+    best, unit = helping[-1], called.unit(evaluation, wording)
     loss, own = evaluation.resets[best].loss, evaluation.oldest.loss
-    return words.lead(called.reset(evaluation, best, words), terms.level(loss, unit), terms.level(own, unit))
+    return wording.lead(called.reset(evaluation, best, wording), terms.level(loss, unit), terms.level(own, unit))
 
 
-def _key_figures(result: Diagnosis, words: ModuleType) -> list[tuple[str, str]]:
+def _key_figures(result: Diagnosis, wording: ModuleType) -> list[tuple[str, str]]:
     evaluation = result.evaluation
     figures = [
-        (words.FIGURES["train_context"], words.positions(integer(evaluation.train_context))),
-        (words.FIGURES["oldest"], words.positions(span(*evaluation.oldest.age))),
-        (words.FIGURES["tested"], called.tested(evaluation, words)),
+        (wording.FIGURES["train_context"], wording.positions(integer(evaluation.train_context))),
+        (wording.FIGURES["oldest"], wording.positions(span(*evaluation.oldest.age))),
+        (wording.FIGURES["tested"], called.tested(evaluation, wording)),
     ]
     if evaluation.verdict is not None:
-        cause = words.CAUSE_NAMES[result.main.name] if result.main else "–"
+        cause = wording.CAUSE_NAMES[result.main.name] if result.main else "–"
         if result.main is None and evaluation.verdict.name == "fails":
-            cause = words.UNKNOWN
-        figures.append((words.FIGURES["cause"], cause))
+            cause = wording.UNKNOWN
+        figures.append((wording.FIGURES["cause"], cause))
     split = result.attribution
     if split and result.evaluation.verdict and result.evaluation.verdict.name == "fails" and split.rows:
         top = max(split.rows, key=lambda row: row.contribution.mean)
-        figures.append((words.FIGURES["part"], called.part(top.part, top.head)))
+        figures.append((wording.FIGURES["part"], called.part(top.part, top.head)))
     return figures
 
 
-def _causes(result: Diagnosis, words: ModuleType) -> Section:
+def _causes(result: Diagnosis, wording: ModuleType) -> Section:
     tones = {True: "bad", False: "plain", None: "open"}
     rows = [
         Row(
             [
-                Cell(words.CAUSE_NAMES[cause.name]),
-                Cell(words.FOUND[cause.found], tone=tones[cause.found]),
-                Cell("\n".join(map(terms.typographic, words.evidence(cause)))),
+                Cell(wording.CAUSE_NAMES[cause.name]),
+                Cell(wording.FOUND[cause.found], tone=tones[cause.found]),
+                Cell("\n".join(map(terms.typographic, wording.evidence(cause)))),
             ]
         )
         for cause in result.causes
     ]
     if not rows:
-        return Section(words.CAUSES, [])
-    table = Table(words.CAUSES, words.COLUMNS_CAUSE, rows, cards=True, numeric=False)
+        return Section(wording.CAUSES, [])
+    table = Table(wording.CAUSES, wording.COLUMNS_CAUSE, rows, cards=True, numeric=False)
     if not result.asked_measure:
-        return Section(words.CAUSES, [table])
-    note = words.asked_in(called.asked(result, words), called.measure(result.evaluation, words))
-    return Section(words.CAUSES, [Paragraph(note), table])
+        return Section(wording.CAUSES, [table])
+    note = wording.asked_in(called.asked(result, wording), called.measure(result.evaluation, wording))
+    return Section(wording.CAUSES, [Paragraph(note), table])
 
 
-def _help(result: Diagnosis, words: ModuleType) -> Section:
+def _help(result: Diagnosis, wording: ModuleType) -> Section:
     evaluation, verdict = result.evaluation, result.evaluation.verdict
-    blocks: list[Block] = []
+    elements: list[Element] = []
     if evaluation.resets and not (verdict and verdict.name == "broken"):
         oldest = evaluation.oldest
-        entries = [(words.AS_IT_IS, (oldest.loss, oldest.low, oldest.high), "–")]
+        entries = [(wording.AS_IT_IS, (oldest.loss, oldest.low, oldest.high), "–")]
         for name, each in evaluation.resets.items():
-            entries.append((called.reset(evaluation, name, words), (each.loss, each.low, each.high), words.COSTS[name]))
+            entries.append(
+                (called.reset(evaluation, name, wording), (each.loss, each.low, each.high), wording.COSTS[name])
+            )
         entries += [
-            (words.GUESSES.get(name, name), (guess.loss, guess.low, guess.high), words.GUESS_COST)
+            (wording.GUESSES.get(name, name), (guess.loss, guess.low, guess.high), wording.GUESS_COST)
             for name, guess in evaluation.guesses.items()
         ]
         written = estimates([triple for _, triple, _ in entries], fine=True)
         rows = [
             Row([Cell(what), Cell(*text), Cell(cost)]) for (what, _, cost), text in zip(entries, written, strict=True)
         ]
-        blocks.append(Table(words.HELP, words.COLUMNS_HELP, rows, cards=True))
+        elements.append(Table(wording.HELP, wording.COLUMNS_HELP, rows, cards=True))
         helping = _helping(evaluation)
         if helping:
             best = evaluation.resets[helping[-1]]
             overlap = ", overlap=True" if helping[-1] == "overlapping_reset" else ""
-            blocks.append(Code(f"model = outlast.with_reset(model, every={best.every}{overlap})"))
+            elements.append(Code(f"model = outlast.with_reset(model, every={best.every}{overlap})"))
         else:
-            blocks.append(Paragraph(words.no_help()))
+            elements.append(Paragraph(wording.no_help()))
     cause = result.main.name if result.main else None
     if verdict is not None:
-        blocks += [Paragraph(words.advice(cause, verdict.name)), Code(_command(evaluation, cause))]
-    return Section(words.HELP, blocks)
+        elements += [Paragraph(wording.advice(cause, verdict.name)), Code(_command(evaluation, cause))]
+    return Section(wording.HELP, elements)
 
 
 def _command(evaluation: Evaluation, cause: str | None) -> str:
@@ -213,27 +215,27 @@ def _command(evaluation: Evaluation, cause: str | None) -> str:
     return command("evaluate", given, context, f"--max-length {further}", data="LONGER_DATA")
 
 
-def _outlook(result: Diagnosis, words: ModuleType) -> Sequence[Block]:
-    blocks: list[Block] = []
+def _outlook(result: Diagnosis, wording: ModuleType) -> Sequence[Element]:
+    elements: list[Element] = []
     if result.gap and result.evaluation.verdict and result.evaluation.verdict.name == "fails":
         each = result.gap.explained
         share, low, high = (
             f"{fixed(100 * value, 1, signed=True)}\u00a0%" for value in (each.mean, each.low, each.high)
         )
-        blocks.append(Paragraph(words.gap(result.gap.explains, share, f"{low} to {high}", integer(each.n))))
+        elements.append(Paragraph(wording.gap(result.gap.explains, share, f"{low} to {high}", integer(each.n))))
     if result.forecast:
         ahead: Any = result.forecast
-        unit = called.unit(result.evaluation, words)
+        unit = called.unit(result.evaluation, wording)
         guess, linear = (
             terms.with_unit(number(value, 2, signed=True), unit) for value in (ahead.expected, ahead.log_linear)
         )
-        blocks.append(Paragraph(words.forecast(integer(ahead.age), integer(ahead.seen), guess, linear)))
+        elements.append(Paragraph(wording.forecast(integer(ahead.age), integer(ahead.seen), guess, linear)))
         if ahead.checked:
             said, was = (
                 terms.with_unit(number(value, 2, signed=True), unit)
                 for value in (ahead.checked.expected, ahead.checked.measured)
             )
-            blocks.append(
-                Paragraph(words.forecast_check(integer(ahead.checked.age), integer(ahead.checked.seen), said, was))
+            elements.append(
+                Paragraph(wording.forecast_check(integer(ahead.checked.age), integer(ahead.checked.seen), said, was))
             )
-    return blocks
+    return elements

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from outlast.reporting import plots
-from outlast.reporting.blocks import Block, Bullets, Cell, FigureBlock, LegendItem, Row, Table
 from outlast.reporting.clock import clock_span
+from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, LegendItem, Row, Table
 from outlast.reporting.looks import Line, Look, swatch
 from outlast.reporting.numbers import integer, number, percent
 from outlast.results import Moment, Trace
@@ -39,15 +39,15 @@ class _Stretch:
     name: str
 
 
-def trace_blocks(found: Trace, y_label: str, mark: tuple[float, str], words: ModuleType, key: str) -> list[Block]:
-    """The section's blocks.
+def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], wording: ModuleType, key: str) -> list[Element]:
+    """The section's elements.
 
     Args:
         y_label: the measure with its unit.
         mark: the training context and its name.
         key: of the figure.
     """
-    told = [_told(moment, words) for moment in found.moments]
+    told = [_told(moment, wording) for moment in found.moments]
     lines = [
         Line(
             each.moment,
@@ -57,11 +57,11 @@ def trace_blocks(found: Trace, y_label: str, mark: tuple[float, str], words: Mod
         )
         for i, (moment, each) in enumerate(zip(found.moments, told, strict=True))
     ]
-    blocks: list[Block] = [
-        _figure(found, told, lines, y_label, mark, words, key),
+    elements: list[Element] = [
+        _figure(found, told, lines, y_label, mark, wording, key),
         Table(
-            words.TRACE,
-            words.COLUMNS_TRACE,
+            wording.TRACE,
+            wording.COLUMNS_TRACE,
             [
                 Row(
                     [
@@ -77,23 +77,23 @@ def trace_blocks(found: Trace, y_label: str, mark: tuple[float, str], words: Mod
         ),
     ]
     sentences = [
-        words.trace_sentence(each.moment, integer(moment.stream), each.source, percent(moment.share))
+        wording.trace_sentence(each.moment, integer(moment.stream), each.source, percent(moment.share))
         for each, moment in zip(told, found.moments, strict=True)
         if moment.times
     ]
-    return [Bullets(sentences), *blocks] if sentences else blocks
+    return [Bullets(sentences), *elements] if sentences else elements
 
 
-def _told(moment: Moment, words: ModuleType) -> _Told:
+def _told(moment: Moment, wording: ModuleType) -> _Told:
     stream, start = integer(moment.stream), integer(moment.start)
-    name = words.trace_moment(stream, start, integer(moment.end - 1))
-    source = words.trace_source(integer(moment.source[0]), integer(moment.source[1] - 1))
+    name = wording.trace_moment(stream, start, integer(moment.end - 1))
+    source = wording.trace_source(integer(moment.source[0]), integer(moment.source[1] - 1))
     if moment.times is None:
         return _Told(name, "", source, "", f"{stream}: {start}")
     first, last = moment.times.moment
     when = clock_span(first, last)
     told = (when, name, clock_span(*moment.times.source, after=last), source, when.partition(" to ")[0])
-    return _Told(*map(words.finished, told))
+    return _Told(*map(wording.finished, told))
 
 
 def _figure(
@@ -102,37 +102,37 @@ def _figure(
     lines: Sequence[Line],
     y_label: str,
     mark: tuple[float, str],
-    words: ModuleType,
+    wording: ModuleType,
     key: str,
-) -> FigureBlock:
+) -> FigureElement:
     stretches = [
         _Stretch(line, moment.start - moment.source[1], moment.start - moment.source[0], each.source)
         for line, moment, each in zip(lines, found.moments, told, strict=True)
     ]
     drawing = plots.curve(
         lines,
-        x_labels=words.RESET_AXIS,
+        x_labels=wording.RESET_AXIS,
         y_label=y_label,
         mark=mark,
         zero_at=None,
         key=key,
-        title=words.TRACE,
-        description=" ".join(map(functools.partial(_described, words), stretches)),
+        title=wording.TRACE,
+        description=" ".join(map(functools.partial(_described, wording), stretches)),
         height=360,
         log_y=False,
         more=functools.partial(_draw, stretches),
     )
     legend = [
-        LegendItem(swatch(line.look), line.name, words.trace_from(each.source) if moment.times else "")
+        LegendItem(swatch(line.look), line.name, wording.trace_from(each.source) if moment.times else "")
         for line, moment, each in zip(lines, found.moments, told, strict=True)
     ]
-    caption = words.trace_caption(integer(len(lines)), integer(found.considered))
-    return FigureBlock(drawing.wide, drawing.narrow, legend, caption)
+    caption = wording.trace_caption(integer(len(lines)), integer(found.considered))
+    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
 
 
-def _described(words: ModuleType, stretch: _Stretch) -> str:
+def _described(wording: ModuleType, stretch: _Stretch) -> str:
     losses = ", ".join(f"{integer(int(x))}: {number(y, 3)}" for x, y, _, _ in stretch.line.points)
-    return words.described(f"{stretch.line.name} ({words.trace_from(stretch.name)})", losses)
+    return wording.described(f"{stretch.line.name} ({wording.trace_from(stretch.name)})", losses)
 
 
 def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:

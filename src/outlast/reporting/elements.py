@@ -72,7 +72,7 @@ class LegendItem:
 
 
 @dataclass(frozen=True)
-class FigureBlock:
+class FigureElement:
     """A figure in two widths, its legend and how to read it."""
 
     wide: str
@@ -87,17 +87,17 @@ class Fold:
     """Blocks that are shown when asked for."""
 
     title: str
-    blocks: Sequence[object]
+    elements: Sequence[object]
     kind: str = "fold"
 
 
-Block = Paragraph | Bullets | Code | Facts | Table | FigureBlock | Fold
+Element = Paragraph | Bullets | Code | Facts | Table | FigureElement | Fold
 
 
 @dataclass(frozen=True)
 class Section:
     title: str
-    blocks: Sequence[Block]
+    elements: Sequence[Element]
 
 
 @dataclass(frozen=True)

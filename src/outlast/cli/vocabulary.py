@@ -14,7 +14,7 @@ from outlast.model import InputSpec
 FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 
 
-class Words:
+class Vocabulary:
     """How one model's tokens are written.
 
     Args:

@@ -54,10 +54,10 @@ class Dosed:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Setup:
     """See the module; `validation` holds the streams that choices are made on, warmed up to the ages of the test.
 
-    `together`: all ranks follow this plan, so the first one measures for all of them.
+    `together`: all ranks work on this together, so the first one measures for all of them.
     """
 
     base: Recurrent
@@ -243,7 +243,7 @@ def picked(doses: Sequence[Dosed], validation: Validation) -> int:
     return pick([each.candidate for each in doses], validation)
 
 
-def plan(
+def set_up(
     model: Recurrent,
     data: Split | Streams,
     train_context: int,
@@ -255,8 +255,8 @@ def plan(
     repairing: RepairSettings | None,
     guards: Mapping[str, Streams] | None,
     progress: WorkDone | None,
-) -> Plan:
-    """The plan of a repair or a comparison, from what its caller was given."""
+) -> Setup:
+    """What a repair or a comparison works with, from what its caller was given."""
     parts = data if isinstance(data, Split) else split(data)
     check_inputs(model.input_spec, parts.train)
     judged_by = tuple(measures or default_measures(parts.test))
@@ -272,7 +272,7 @@ def plan(
     judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
     for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in (guards or {}).items()}}.items():
         _refuse_copies(name, *usable(streams, train_context, longest))
-    return Plan(
+    return Setup(
         base=copy.deepcopy(model),
         data=parts,
         validation=validation,
