@@ -150,12 +150,12 @@ def test_a_refusal_says_why_with_its_figures(case: str, words: str) -> None:
         ("no_benefit", "model = outlast.with_reset(model, every=128, overlap=True)"),
         (
             "still_fails",
-            "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry --expected-run "
+            "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry:expected_run="
             "5120 --steps 800",
         ),
         (
             "stopped_reading",
-            "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry --expected-run "
+            "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry:expected_run="
             "1280 --steps 400 --learning-rate 0.0003",
         ),
         ("reset_it_instead", "model = outlast.with_reset(outlast.load('runs/r/refused'), every=1024)"),
@@ -188,7 +188,7 @@ def test_what_needs_no_training_is_told_with_its_period() -> None:
 
 def test_a_reading_that_stopped_is_read_on_by_longer_runs_and_tbtt() -> None:
     told = codes(REFUSED["stopped_reading"])
-    assert any("--expected-run 5120" in code for code in told)
+    assert any("expected_run=5120" in code for code in told)
     assert any("--intervention tbtt" in code for code in told)
 
 

@@ -105,7 +105,7 @@ def test_advice_repeats_the_command_and_quotes_it() -> None:
     result = example.evaluation()
     known = replace(result, command=Command(model="my model", data="power.csv"))
     assert next_steps(known)[0].code == (
-        "outlast repair --model 'my model' --data power.csv --train-context 64 --intervention carry --expected-run 1280"
+        "outlast repair --model 'my model' --data power.csv --train-context 64 --intervention carry:expected_run=1280"
     )
     assert "--model MODEL --data DATA" in (next_steps(result)[0].code or "")
     assert next_steps(result)[-1].code == "model = outlast.with_reset(model, every=128, overlap=True)"

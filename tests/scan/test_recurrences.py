@@ -104,8 +104,8 @@ def test_equals_the_definition(name, way, T, sizes, low, seed):
     expected = run(name, "reference", tensors, torch.float64)
     dtype, tolerance = (torch.float32, 5e-5) if way == "numba" else (torch.float64, 1e-9)
     got = run(name, way, tensors, dtype)
-    # Chunks sum decays before they are told apart: the tiny gradient of a strong decay is exact to the rounding of 1. In
-    # float32, what a norm leaves of a gradient through a decay of e^-35 is exact beside others, not by itself.
+    # Chunks sum decays before they are told apart: the tiny gradient of a strong decay is exact to the rounding of 1.
+    # In float32, what a norm leaves of a gradient through a decay of e^-35 is exact beside others, not by itself.
     least = 1e-5 if dtype == torch.float64 else 1e-10
     first_gradient = len(got) - len(tensors)
     summed = [first_gradient + number for number in _SUMMED.get(name, ())]

@@ -11,7 +11,7 @@ from outlast.interventions.control import Control, control_of
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.interventions.mix import Mix
 from outlast.interventions.noise import FittedNoise, RandomNoise
-from outlast.interventions.settings import settings_of, spoken
+from outlast.interventions.settings import settings_of, spoken, written
 from outlast.interventions.zero import Zero
 
 INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
@@ -47,6 +47,11 @@ def intervention(name: str | Mapping[str, Any], **settings: Any) -> Intervention
     return INTERVENTIONS[slug](**settings_of(slug, INTERVENTIONS[slug], {**said, **told}, _member))
 
 
+def typed(rule: Intervention) -> str:
+    """The intervention in one word, as the command line takes it and `intervention` reads it."""
+    return written(rule, INTERVENTIONS)
+
+
 def _member(said: Any) -> Intervention:
     return said if isinstance(said, Intervention) else intervention(said)
 
@@ -67,4 +72,5 @@ __all__ = [
     "spoken",
     "state_passing",
     "tbtt",
+    "typed",
 ]

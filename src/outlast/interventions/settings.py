@@ -46,6 +46,25 @@ def spoken(said: Any) -> tuple[str, dict[str, Any]]:
     return name.strip().replace("-", "_"), settings
 
 
+def written(rule: Intervention, factories: Mapping[str, Callable[..., Intervention]]) -> str:
+    """The intervention in one word of a command line, which `spoken` reads: ``carry:expected_run=1280``.
+
+    Settings that the factory would take anyway are left out. What holds interventions itself is written as JSON.
+    """
+    name = rule.label if rule.label in factories else rule.name
+    usual = {key: each.default for key, each in inspect.signature(factories[name]).parameters.items()}
+    own = {key: value for key, value in rule.settings().items() if key in usual and value not in (None, usual[key])}
+    if any(isinstance(value, list | tuple | dict) for value in own.values()):
+        return json.dumps({"name": name, **own})
+    settings = ",".join(f"{key}={_brief(value)}" for key, value in own.items())
+    return f"{name}:{settings}" if settings else name
+
+
+def _brief(value: Any) -> str:
+    """A number without digits that say nothing."""
+    return f"{value:g}" if isinstance(value, float) and value == float(f"{value:g}") else str(value)
+
+
 def _badly_said(said: Any) -> InputError:
     return InputError(
         f"intervention {said!r}",

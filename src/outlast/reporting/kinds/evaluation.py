@@ -237,7 +237,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
             Step(
                 "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
                 f"{integer(run)}, twenty training contexts, is a start:",
-                command("repair", given, context(evaluation), f"--intervention carry --expected-run {run}"),
+                command("repair", given, context(evaluation), f"--intervention carry:expected_run={run}"),
             ),
             Step(
                 "Or let several interventions compete on equal terms:",
@@ -252,7 +252,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
             *without_training(evaluation),
             Step(
                 f"Or repair the model, so that what it gains up to {best} lasts:",
-                command("repair", given, context(evaluation), f"--intervention carry --expected-run {run}"),
+                command("repair", given, context(evaluation), f"--intervention carry:expected_run={run}"),
             ),
         ]
     if verdict.name == "undecided":

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from outlast.errors import InputError
+from outlast.interventions import intervention, typed
 from outlast.repairs import RepairSettings
 from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context, loading, saved
@@ -15,9 +17,6 @@ from outlast.reporting.numbers import integer
 from outlast.reporting.terms import level, unit
 from outlast.results import Comparison, Evaluation, Refusal, Repair
 from outlast.training import TrainSettings
-
-_BY_NAME = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
-"""What the command line calls interventions."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class _Refused:
     def longer(self) -> str:
         """Carry, with a longer expected run than it had."""
         run = _expected_run(self.repair)
-        return f"carry --expected-run {20 * self.base.train_context if run is None else 4 * run:g}"
+        return f"carry:expected_run={20 * self.base.train_context if run is None else 4 * run:g}"
 
 
 def after_repair(repair: Repair) -> list[Step]:
@@ -244,8 +243,7 @@ def _expected_run(repair: Repair) -> float | None:
 
 def _intervention(repair: Repair) -> str:
     """The intervention as one types it."""
-    name = terms.repair_label(repair).partition("(")[0]
-    if name not in _BY_NAME:
+    try:
+        return shlex.quote(typed(intervention(repair.intervention)))
+    except InputError:  # one of somebody's own
         return "INTERVENTION"
-    run = _expected_run(repair) if name == "carry" else None
-    return name if run is None else f"{name} --expected-run {run:g}"

@@ -7,23 +7,11 @@ import textwrap
 from outlast.reporting import labels
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.kinds import evaluation
-from outlast.reporting.kinds.diagnosis.page import WORDINGS, article
+from outlast.reporting.kinds.diagnosis import en
+from outlast.reporting.kinds.diagnosis.page import WORDINGS, article, headline
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import WIDTH
 from outlast.results import Diagnosis
-
-
-def _headline(diagnosis: Diagnosis) -> str:
-    return f"{evaluation.headline(diagnosis.evaluation)} {_cause_sentence(diagnosis)}".strip()
-
-
-def _cause_sentence(diagnosis: Diagnosis) -> str:
-    if diagnosis.main is not None:
-        return f"The reason: {labels.CAUSE_SENTENCES[diagnosis.main.name]}."
-    verdict = diagnosis.evaluation.verdict
-    if verdict is not None and verdict.name == "fails":
-        return "None of the causes that were asked about explains it."
-    return ""
 
 
 def _terminal(diagnosis: Diagnosis) -> list[str]:
@@ -56,7 +44,7 @@ TELLING = Telling(
     name=labels.DIAGNOSIS,
     model=lambda diagnosis: diagnosis.model,
     badge=lambda diagnosis: evaluation.badge(diagnosis.evaluation),
-    headline=_headline,
+    headline=lambda diagnosis: headline(diagnosis, en),
     figures=lambda diagnosis: evaluation.figures(diagnosis.evaluation),
     sections=lambda diagnosis, key: [],
     terminal=_terminal,

@@ -29,7 +29,6 @@ def article(result: Diagnosis, key: str, language: str) -> Article:
     wording, evaluation = WORDINGS[language], result.evaluation
     verdict = evaluation.verdict
     name = verdict.name if verdict else "none"
-    cause = result.main.name if result.main else None
     sections = [
         _causes(result, wording),
         _help(result, wording),
@@ -57,35 +56,37 @@ def article(result: Diagnosis, key: str, language: str) -> Article:
     shorter = wording.shorter(*map(integer, reversed(lengths)), called.tested(evaluation, wording)) if lengths else ""
     said: list[Element] = [Paragraph(shorter)] if shorter else []
     sections.append(Section(wording.METHOD, [*said, *(missing if result.left_out else []), Facts(facts)]))
-    headline = wording.no_verdict()
-    if verdict is not None and verdict.name == "broken":
-        headline = wording.broken(breaking(evaluation.notes)[0])
-    elif verdict is not None:
-        value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=verdict.name != "fails")
-        headline = wording.headline(
-            name,
-            {
-                "context": integer(evaluation.train_context),
-                "from": integer(verdict.from_age or verdict.oldest_age[0]),
-                "oldest": span(*verdict.oldest_age),
-                "measure": called.measure(evaluation, wording),
-                "excess": terms.with_unit(value, called.unit(evaluation, wording)),
-                "interval": interval,
-                "best": span(*(verdict.best_age or verdict.oldest_age)),
-            },
-            cause,
-        )
     made = Article(
         key,
         f"{wording.KIND} · {terms.model_name(result.model)}",
         measured.TONES.get(name, "open" if verdict else "plain"),
         wording.BADGES[name],
-        headline,
+        headline(result, wording),
         _lead(evaluation, wording),
         _key_figures(result, wording),
         [section for section in sections if section.elements],
     )
     return _finished(made, wording.finished)
+
+
+def headline(result: Diagnosis, wording: ModuleType) -> str:
+    """What was found, and the reason, in one or two sentences."""
+    evaluation, verdict = result.evaluation, result.evaluation.verdict
+    if verdict is None:
+        return wording.no_verdict()
+    if verdict.name == "broken":
+        return wording.broken(breaking(evaluation.notes)[0])
+    value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=verdict.name != "fails")
+    facts = {
+        "context": integer(evaluation.train_context),
+        "from": integer(verdict.from_age or verdict.oldest_age[0]),
+        "oldest": span(*verdict.oldest_age),
+        "measure": called.measure(evaluation, wording),
+        "excess": terms.with_unit(value, called.unit(evaluation, wording)),
+        "interval": interval,
+        "best": span(*(verdict.best_age or verdict.oldest_age)),
+    }
+    return wording.headline(verdict.name, facts, result.main.name if result.main else None)
 
 
 def _finished(made: Any, finish: Callable[[str], str]) -> Any:
@@ -208,7 +209,7 @@ def _command(evaluation: Evaluation, cause: str | None) -> str:
         return command("compare", given, context, "--expected-runs inf")
     if verdict.name in ("fails", "declines"):
         run = "POSITIONS_A_SITUATION_LASTS" if cause == "stale_context" else str(20 * evaluation.train_context)
-        return command("repair", given, context, f"--intervention carry --expected-run {run}")
+        return command("repair", given, context, f"--intervention carry:expected_run={run}")
     if verdict.name == "undecided":
         return command("evaluate", given, context, data="MORE_DATA")
     further = 4 * evaluation.oldest.age[1]
