@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,12 @@ import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Outcome, Run, figures, files
 from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import VERBS
+from outlast.evaluation.builtin import MEASURES
 from outlast.families import FAMILIES
+from outlast.interventions import INTERVENTIONS
 from outlast.results import Diagnosis, Evaluation
+from outlast.streams.opening import FORMATS
+from outlast.training.objectives import OBJECTIVES
 
 REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "60", "--learning-rate", "0.01")
 
@@ -230,9 +235,26 @@ def test_code_that_a_directory_names_runs_only_where_it_may(run: Run, here: Path
     assert files(here / "runs") == set()
 
 
-def test_train_names_every_family_and_reads_nested_settings(run: Run, here: Path) -> None:
-    shown = run("train", "--help").out
-    assert [family for family in FAMILIES if family not in re.split(r"\W+", shown)] == []
+@pytest.mark.parametrize(
+    ("verb", "option", "registered"),
+    [
+        ("train", "--family", FAMILIES),
+        ("train", "--objective", OBJECTIVES),
+        ("evaluate", "--measure", MEASURES),
+        ("evaluate", "--data", [suffix for each in FORMATS for suffix in each.suffixes]),
+        ("repair", "--intervention", INTERVENTIONS),
+    ],
+)
+def test_help_lists_what_is_registered(run: Run, verb: str, option: str, registered: Iterable[str]) -> None:
+    """Help loads no torch, so the lists stand in its text."""
+    shown = run(verb, "--help").out
+    _, found, rest = shown.partition(f"{option} ")
+    assert found
+    told = [word.rstrip(".") for word in re.split(r"[^\w.]+", rest.partition(" --")[0])]
+    assert [name for name in registered if name not in told] == []
+
+
+def test_train_reads_nested_settings(run: Run, here: Path) -> None:
     nested = ("recurrent", "mamba2", "recurrent_settings", '{"heads": 2}', "width", "8")
     words = ("train", *READ, *QUICK, "--family", "hybrid", "--steps", "2", "--out", "out")
     assert run(*words, "--settings", *nested).status == 0
