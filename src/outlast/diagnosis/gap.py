@@ -34,6 +34,7 @@ def gap_to_error(regions: dict[str, Support], seen: Pairs, train_context: int) -
     for number, (_, columns) in enumerate(doubling_bands(seen.marks, train_context)):
         for group in np.array_split(columns, max(1, len(columns) // _SMOOTH)):
             excess.append(known_means(seen.excess[:, group]))
+            # Logarithms, since distances run up to `_FAR` and the fit is linear.
             logs = [np.log1p(_in_radii(regions[name], seen.noted[name][:, group])) for name in names]
             distance.append(np.stack([log.mean(1) for log in logs], -1))
             bands.append(number)
@@ -44,12 +45,14 @@ def gap_to_error(regions: dict[str, Support], seen: Pairs, train_context: int) -
     errors = np.zeros((3, streams))
     for half in (0, 1):
         learn, score = np.arange(streams) % 2 == half, np.arange(streams) % 2 != half
+        # The fit sees both less their mean in the band: what age alone explains is not to be explained by distance.
         level, middle = _by_band(losses[learn], bands), _by_band(features[learn], bands)
         known = np.isfinite(losses[learn])
         fit = RidgeCV(alphas=_ALPHAS).fit((features[learn] - middle)[known], (losses[learn] - level)[known])
         moved = (features[score] - middle).reshape(-1, features.shape[-1])
         predicted = level + fit.predict(moved).reshape(int(score.sum()), -1)
         overall = np.nanmean(losses[learn])
+        # By age alone, by age and distance, by neither.
         for i, guess in enumerate((level, predicted, overall)):
             errors[i, score] = np.nansum(np.square(losses[score] - guess), 1)
     if errors[0].mean() <= 0:

@@ -109,6 +109,7 @@ def _distances(final: Tensor, streams: Streams, outputs: Outputs) -> tuple[str, 
     if outputs == "embeddings":
         apart = (final[1:] - final[:1]).square().sum(-1)
         whole = final[0][final[0].isfinite().all(1)]
+        # The mean squared distance from their centre: `apart` in units of it is squared too.
         spread = whole.var(0).sum().nan_to_num(0.0).clamp_min(1e-24)
         return "spreads of the embeddings", (apart / spread).sqrt().nan_to_num(1e6, 1e6).numpy()
     return "spreads of the target", _in_spreads(final, streams).numpy()

@@ -51,12 +51,14 @@ class Support:
 
     def __init__(self, states: np.ndarray) -> None:
         finite = np.isfinite(states).all(1)
+        # Whole stretches, since neighbours in a stream are alike: dealt out one by one, each would find its like.
         stretch = np.arange(len(states)) * 24 // len(states) % 6
         reference = states[finite & (stretch < 4)]
         if len(reference) <= NEIGHBOURS:
             raise NotAskable("the states that training passes through are not finite numbers")
         fit = LedoitWolf().fit(reference)
         values, vectors = np.linalg.eigh(fit.covariance_)
+        # A direction in which the states do not vary has no unit; where none is left, every distance is 0.
         keep = values > max(values[-1] * 1e-10, 1e-300)
         self.whiten = vectors[:, keep] / np.sqrt(np.maximum(values[keep], 1e-300)) if keep.any() else vectors * 0
         self.centre = fit.location_
@@ -64,6 +66,7 @@ class Support:
         self.neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(self.white(reference))
         calibration = self.distance(states[stretch == 4])
         self.calibration = len(calibration)
+        # One of the distances themselves: between a finite one and an infinite one there is nothing.
         self.radius = float(np.quantile(calibration, 1 - NULL_RATE, method="higher"))
         self.held_out = float(self.outside(states[stretch == 5]).mean())
         self.spare = states[finite & (stretch >= 4)]
@@ -71,6 +74,7 @@ class Support:
         self.scale = np.where(reference.std(0) > 0, reference.std(0), 1.0)
 
     def white(self, states: np.ndarray) -> np.ndarray:
+        # Bounded, so that squares stay finite in the search for neighbours.
         return np.clip((states - self.centre) @ self.whiten, -1e12, 1e12)
 
     def distance(self, states: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ def trace(scene: Scene, seen: Pairs, count: int = MOMENTS) -> Trace | None:
 
 def _moment(scene: Scene, stream: int, start: int) -> Moment:
     latest = start - scene.half
+    # Both ends are met exactly: `latest` and 0 are among the resets.
     distances = np.geomspace(scene.half, start, STEPS)
     found = _resets(scene, stream, start, np.unique(start - np.round(distances).astype(np.int64)))
     harm = found[0] - found[latest]

@@ -87,6 +87,7 @@ class Targets:
         """
         start, width = band[0], band[1] - band[0]
         streams, blocks = np.repeat(np.arange(len(self.first)), self.first.shape[1]), self.first.reshape(-1)
+        # Width is then T·2^k and a block lies at a multiple of T from `begin`: no restart falls inside it.
         if width >= self.size:  # a block lies in one window
             restarts = (blocks - self.begin) // width * width + self.begin
             return streams, restarts - start, blocks, np.full(len(blocks), self.size)
@@ -102,6 +103,7 @@ def draw_targets(streams: int, train_context: int, length: int, wanted: int, see
     possible = region // train_context
     blocks = min(possible, max(1, round(wanted / train_context)))
     numbers = np.arange(streams)[:, None] * possible + np.arange(possible)
+    # Blocks with the smallest keys are a draw without repetition, and a stream's own, however many others there are.
     keys = hash_uniform(seed, "blocks", 0, numbers)
     order = np.sort(np.argsort(keys, axis=1)[:, :blocks], axis=1)
     return Targets(length - region + order * train_context, train_context, length - region)
@@ -142,6 +144,7 @@ class Restarts:
         """
         order, found, start = np.argsort(-self.length, kind="stable"), [], 0
         while start < len(order):
+            # The first of a group is its longest: as many rows as it allows, the others allow too.
             rows = rows_at_once(min(chunk, int(self.length[order[start]])))
             found.append(order[start : start + rows])
             start += rows
@@ -151,6 +154,7 @@ class Restarts:
         """Numbers of the stretches of these restarts, and of each the number of its row among them."""
         counts = self.stretches[restarts + 1] - self.stretches[restarts]
         row = np.repeat(np.arange(len(restarts)), counts)
+        # How many stretches stand before each row's first: a running number less this counts within the row.
         ahead = np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(self.stretches[restarts], counts) + np.arange(len(row)) - ahead, row
 
@@ -160,9 +164,11 @@ def schedule(bands: tuple[Band, ...], targets: Targets, length: int) -> Restarts
     found = [targets.windows(band) for band in bands]
     stream, begin, target, size = (np.concatenate(column) for column in zip(*found, strict=True))
     band = np.repeat(np.arange(len(bands)), [len(each[0]) for each in found])
+    # Stream and beginning as one number, which divmod takes apart again: equal ones are one reading.
     codes, reading = np.unique(stream * length + begin, return_inverse=True)
     longest = np.zeros(len(codes), np.int64)
     np.maximum.at(longest, reading, target - begin + size)
+    # Stretches of one reading stand together, so that a reading's are told by where they begin and end.
     order = np.argsort(reading, kind="stable")
     return Restarts(
         *np.divmod(codes, length),

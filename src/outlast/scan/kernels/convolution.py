@@ -1,4 +1,4 @@
-"""The short causal convolution with SiLU as numba kernels: `outlast.families.convolution` is what it computes.
+"""The short causal convolution with SiLU as numba kernels: they compute `outlast.scan.reference.short_convolution`.
 
 For 32 channels and `PIECE` positions at a time the inputs are brought into scratch memory, those before the piece in
 front of them. Backward computes the W − 1 positions after a piece once more instead of carrying anything along.
@@ -23,12 +23,15 @@ from outlast.scan.kernels.simd import (
 )
 
 PIECE = 64
+"""Positions that are brought into scratch memory together."""
+
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _VECTOR = 4 * LANES
 
 
 @kernel
 def sigmoid(x):
+    """1 / (1 + e^−x) of lanes."""
     return fill_lanes(_ONE) / (fill_lanes(_ONE) + exponential(fill_lanes(_ZERO) - x))
 
 
@@ -51,6 +54,7 @@ def _inputs(x, window, T, W, D, b, channel, start, count, target):
 
 @kernel
 def _before_silu(xs, weight, bias, W, D, channel, t):
+    """The convolution at position t of a piece: lanes. Row t + j of xs is the input that the j-th weight meets."""
     width = D - channel
     total = load_some(bias + 4 * channel, width)
     for j in range(W):
@@ -79,6 +83,7 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
                     total = _before_silu(xs, weight, bias, W, D, channel, t)
                     place = outputs + 4 * ((b * T + start + t) * D + channel)
                     store_some(place, D - channel, total * sigmoid(total))
+            # The last W − 1 inputs; where T is smaller, some are still of the window.
             _inputs(x, window, T, W, D, b, channel, T, W - 1, xs)
             for i in range(W - 1):
                 store_some(final + 4 * ((b * (W - 1) + i) * D + channel), D - channel, load_lanes(xs + i * _VECTOR))
@@ -100,6 +105,7 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                 store_some(at_weight + 4 * j * D, width, fill_lanes(_ZERO))
             for start in range(0, T, PIECE):
                 n = min(PIECE, T - start)
+                # Inputs of this piece are still read by the W − 1 outputs after it, as far as there are any.
                 ahead = min(n + W - 1, T - start)
                 _inputs(x, window, T, W, D, b, channel, start, n + 2 * (W - 1), xs)
                 for t in range(n + W - 1):
@@ -121,6 +127,7 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                             gradient = gradient * load_lanes(xs + (t + j) * _VECTOR)
                         total = total + gradient
                     store_some(at_weight + 4 * j * D, width, total)
+                # The window lies before the first position: its gradient goes with the first piece.
                 for t in range(-(W - 1) if start == 0 else 0, n):
                     total = fill_lanes(_ZERO)
                     for j in range(min(W, t + W)):

@@ -112,6 +112,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, strength, initial, ou
                 for i in range(0, 4 * size, BLOCK):
                     store(kept + i, load_tile(states + i))
             state = states
+            # Values do not act on each other: 32 of them go through the whole piece while their column is in the cache.
             for i in range(0, 4 * wide_v, VECTOR):
                 for t in range(n):
                     at_k, at_v = 4 * t * wide_k, 4 * t * wide_v + i
@@ -179,6 +180,7 @@ def backward(
                     decay, d_output = load_lanes(decays + t * VECTOR), load_lanes(dos + at_v)
                     error = load_lanes(vs + at_v) - decay * _read(before, ks + at_k, column)
                     store(errors + t * VECTOR, error)
+                    # The state after position t is that before t + 1: `states` has one column more than positions.
                     written = down(load_lanes(strengths + t * VECTOR) * error)
                     for j in range(0, column, BLOCK):
                         at = at_k + j // LANES

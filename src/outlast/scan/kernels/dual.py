@@ -55,11 +55,13 @@ def _identity(target):
 
 @kernel
 def _state_in(source, K, V, target):
+    """A dense (K, V) state into rows of whole lanes."""
     gather((_NONE, _NONE, 4 * V, _NONE), source, K, V, target, _ONE)
 
 
 @kernel
 def _state_out(target, K, V, source):
+    """The inverse of `_state_in`."""
     scatter((_NONE, _NONE, 4 * V, _NONE), target, K, V, source, _ONE)
 
 
@@ -81,18 +83,21 @@ def _gather_driven(v, step, b, start, count, head, V, target):
 
 @kernel
 def _scale(row, factor, width):
+    """A row times one number, in place."""
     for i in range(0, 4 * width, _VECTOR):
         store(row + i, load_lanes(row + i) * fill_lanes(factor))
 
 
 @kernel
 def _scale_rows(rows, factors, count, width):
+    """`count` rows, each times its own number, in place."""
     for t in range(count):
         _scale(rows + 4 * t * padded(width), load_float(factors + 4 * t), width)
 
 
 @kernel
 def _dot(a, b, width):
+    """The scalar product of two rows, whose numbers behind `width` are 0 up to whole lanes."""
     x = fill_lanes(_ZERO)
     for i in range(0, 4 * width, _VECTOR):
         x = x + load_lanes(a + i) * load_lanes(b + i)
@@ -112,6 +117,7 @@ def _decays(log_decay, b, start, count, head, K, decays, from_start, to_end, tot
     """The decays of a piece, their products up to each position and behind it, and that of all, K times."""
     for t in range(count):
         store_float(decays + 4 * t, load_float(locate(log_decay, b, start + t, head)))
+    # Lanes behind `count` hold what an earlier piece left; they stay finite, and nothing reads them.
     store(decays, exponential(load_lanes(decays)))
     product = _ONE
     for t in range(count):
@@ -150,6 +156,7 @@ def _fade(scores, d_faded, identity, decays, count, faded, pairs):
 
 @kernel
 def _add_skipped(v, skip, b, start, count, head, V, read):
+    """Values of a piece, undriven, times the weight of their head, added to what was read."""
     weight = fill_lanes(load_float(skip + 4 * head))
     for t in range(count):
         for i in range(0, V, LANES):
@@ -178,6 +185,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, step, skip, initial, 
     count = PIECE * 4 * wide_k + 2 * PIECE * wide_v + 3 * _SQUARE + 3 * LANES + wide_k + heads * size
     memory = scratch(count)
     qs = np.int64(memory.ctypes.data)
+    # Products take in whole tiles, also of rows and lanes that no piece fills: they must hold finite numbers.
     clear(qs, count)
     ks = qs + PIECE * row_k
     qT = ks + PIECE * row_k
@@ -216,6 +224,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, step, skip, initial, 
                 _fade_turned(scores, identity, decays, n, faded)
                 multiply(qT, _VECTOR, state, row_v, K, WHOLE, read, row_v, n, V, _NONE)
                 multiply(faded, _VECTOR, vs, row_v, n, UP_TO_ROW, read, row_v, n, V, from_start)
+                # Only now, since what is read within the piece needs the values as they are.
                 _scale_rows(vs, to_end, n, V)
                 multiply(ks, row_k, vs, row_v, n, WHOLE, state, row_v, K, V, totals)
                 if step is not None:
@@ -234,6 +243,7 @@ def _d_decays(d_decay, b, start, count, head, pairs, identity, reads, writes, ca
         this = load_float(writes + 4 * t)
         store_float(writes + 4 * t, before)
         before = before + this
+    # From the last position up, `later` has the sums of W over the rows from t on, and `past` is 1 in columns before t.
     later, past, read = fill_lanes(_ZERO), fill_lanes(_ONE), _ZERO
     for t in range(count - 1, -1, -1):
         later = later + load_lanes(pairs + t * _VECTOR)
@@ -280,7 +290,7 @@ def backward(
     count = PIECE * (7 * wide_k + 5 * wide_v) + 6 * _SQUARE + 6 * LANES + wide_k + heads * size + 2 * turned
     memory = scratch(count)
     qs = np.int64(memory.ctypes.data)
-    clear(qs, count)
+    clear(qs, count)  # as in `forward`
     ks = qs + PIECE * row_k
     qT = ks + PIECE * row_k
     kT = qT + PIECE * row_k
@@ -338,14 +348,17 @@ def backward(
                 multiply(doT, _VECTOR, vT, _VECTOR, V, WHOLE, d_faded, _VECTOR, n, _LANES, _NONE)
                 _fade(scores, d_faded, identity, decays, n, faded, pairs)
                 transpose(d_faded, _VECTOR, PIECE, _LANES, d_fadedT, _VECTOR)
+                # First what comes of the state behind the piece alone: the decays' gradient needs it on its own.
                 multiply(kT, _VECTOR, gradient, row_v, K, WHOLE, dvs, row_v, n, V, _NONE)
                 _dots(vs, dvs, to_end, n, V, writes)
                 multiply(faded, _VECTOR, dos, row_v, n, FROM_ROW, dvs, row_v, n, V, to_end)
+                # Likewise what comes of the state before it.
                 multiply(doT, _VECTOR, stateT, row_k, V, WHOLE, asked, row_k, n, K, _NONE)
                 _dots(qs, asked, from_start, n, K, reads)
                 multiply(d_fadedT, _VECTOR, ks, row_k, n, UP_TO_ROW, asked, row_k, n, K, from_start)
                 for i in range(0, n * row_k, _VECTOR):
                     store(dqs + i, load_lanes(dqs + i) + load_lanes(asked + i))
+                # `dks` adds up over the heads of a group, so that `to_end`, which is of one head, goes to the values.
                 for i in range(0, V * _VECTOR, _VECTOR):
                     store(vT + i, load_lanes(vT + i) * load_lanes(to_end))
                 multiply(vT, _VECTOR, gradientT, row_k, V, WHOLE, dks, row_k, n, K, ones)

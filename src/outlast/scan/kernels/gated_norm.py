@@ -32,6 +32,7 @@ def _gated(x, gate, D, target):
 
 @kernel
 def _at(operand, b, t):
+    """Address of position t of row b."""
     address, row, step = operand
     return address + b * row + t * step
 
@@ -86,6 +87,7 @@ def backward(first, last, sizes, eps, x, gate, weight, d_outputs, dx, d_gate, d_
                 d = d * load_some(weight + 4 * i, D - i)
                 store(aimed + 4 * i, d)
                 along = along + d * g
+            # What of the gradient points along the normed vector has no effect: the norm takes its length away.
             mean = fill_lanes(scale * total(along) / np.float32(D))
             for i in range(0, D, LANES):
                 z = load_some(at_gate + 4 * i, D - i)

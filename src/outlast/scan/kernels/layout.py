@@ -70,12 +70,14 @@ def scatter(target, place, count, width, source, factor):
 
 @kernel
 def clear(target, count):
+    """Zeros for `count` numbers, rounded up to whole lanes."""
     for i in range(0, count, LANES):
         store(target + 4 * i, fill_lanes(_ZERO))
 
 
 @kernel
 def locate(operand, b, t, h):
+    """Address of the last axis of an operand at row b, position t and head h."""
     address, row, step, head = operand
     return address + b * row + t * step + h * head
 
@@ -95,6 +97,7 @@ def state_in(source, K, V, target):
 
 @kernel
 def state_out(source, K, V, target):
+    """The inverse of `state_in`."""
     for i in range(0, V, LANES):
         for k in range(0, K, ROWS):
             for row in range(ROWS):

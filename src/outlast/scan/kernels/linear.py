@@ -53,6 +53,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 @kernel
 def _gather_decay(log_decay, b, start, count, h, K, target):
+    """Decays of a piece into dense lanes; 1 behind K, where keys are 0."""
     gather(log_decay, locate(log_decay, b, start, h), count, K, target, _ONE)
     for i in range(0, count * padded(K), LANES):
         store(target + 4 * i, exponential(load_lanes(target + 4 * i)))
@@ -97,6 +98,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, initial, outputs, fin
                     kept = between + 4 * ((task * heads + h) * pieces + piece) * size
                     for i in range(0, 4 * size, BLOCK):
                         store(kept + i, load_tile(state + i))
+                # The order of the tiles in memory, see `state_in`.
                 for i in range(0, 4 * wide_v, VECTOR):
                     for j in range(0, 4 * K, 4 * ROWS):
                         S = load_tile(state)

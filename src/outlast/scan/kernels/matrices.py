@@ -83,6 +83,7 @@ def _transpose_block(typing, source, source_step, target, target_step):
 
 @kernel
 def transpose(source, source_step, rows, columns, target, target_step):
+    """target[j, i] ← source[i, j]; rows and columns of the source are rounded up to whole blocks."""
     for i in range(0, rows, ROWS):
         for j in range(0, columns, ROWS):
             _transpose_block(

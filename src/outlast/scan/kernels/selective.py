@@ -58,6 +58,7 @@ def softplus(x):
 
 @kernel
 def _at(operand, b, t):
+    """Address of position t of row b."""
     address, row, step = operand
     return address + b * row + t * step
 
@@ -73,6 +74,7 @@ def _transposed(source, D, N, channel, target, factor):
 
 @kernel
 def _transposed_back(source, D, N, channel, target, factor):
+    """The inverse of `_transposed`: nothing is written behind D."""
     for i in range(min(LANES, D - channel)):
         for n in range(N):
             store_float(target + 4 * ((channel + i) * N + n), load_float(source + 4 * (n * LANES + i)) * factor)
@@ -80,6 +82,7 @@ def _transposed_back(source, D, N, channel, target, factor):
 
 @kernel
 def _blocks(D):
+    """How many blocks of 32 channels there are."""
     return (D + LANES - 1) // LANES
 
 
@@ -115,6 +118,7 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
             channel = block * LANES
             width = D - channel
             _transposed(initial + 4 * row * D * N, D, N, channel, state, _ONE)
+            # Times log₂ e, once for all positions, since decays are taken as powers of 2.
             _transposed(rate, D, N, channel, rates, LOG2_E)
             skips = load_some(skip + 4 * channel, width) if whole else fill_lanes(_ZERO)
             for t in range(T):
@@ -240,12 +244,14 @@ def backward(
                         store(shares_c + at_share, load_lanes(shares_c + at_share) + d_read * load_lanes(at + 4 * size))
                         store(shares_b + at_share, load_lanes(shares_b + at_share) + G * driven)
                         d_driven = d_driven + G * fill_lanes(load_float(at_b + 4 * n))
+                        # From here on G belongs to the state before this position.
                         G = G * load_lanes(decays + 4 * i * size + lane)
                         store(gradient + lane, G)
                         faded = G * load_lanes(at)
                         d_exponent = d_exponent + faded * load_lanes(rates + lane)
                         store(rate_share + lane, load_lanes(rate_share + lane) + faded * delta)
                     value = load_some(_at(x, row, t) + 4 * channel, width)
+                    # `rates` are rates times log₂ e: ln 2 undoes it.
                     d_delta = d_driven * value + d_exponent * fill_lanes(_LN2)
                     d_value = d_driven * delta
                     if whole:
