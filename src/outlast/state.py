@@ -1,7 +1,7 @@
 """The state of a recurrent model: what it is, and each operation on it once.
 
-A state is a tuple over layers of NamedTuples of tensors. Every tensor is batch-first, its shape does not depend on the
-position in the stream, and it is never edited in place. `StatePart` names the tensors in the order in which
+A state is a tuple over layers of NamedTuples of tensors. Every tensor is batch-first, (B, …), its shape does not depend
+on the position in the stream, and it is never edited in place. `StatePart` names the tensors in the order in which
 `leaves` returns them.
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 State = Any
-"""A nested tuple (or NamedTuple, list, dict) of tensors."""
+"""A nested tuple (or NamedTuple, list, dict) of tensors (B, …)."""
 
 PartKind = Literal["recurrent", "convolution", "attention", "counter"]
 
@@ -42,7 +42,7 @@ class StatePart:
 
 
 def named_leaves(state: State, prefix: str = "layers") -> Iterator[tuple[str, Tensor]]:
-    """Each tensor of the state with its path, depth first, in a fixed order."""
+    """Each tensor (B, …) of the state with its path, depth first, in a fixed order."""
     if isinstance(state, Tensor):
         yield prefix, state
     elif isinstance(state, dict):
@@ -57,12 +57,12 @@ def named_leaves(state: State, prefix: str = "layers") -> Iterator[tuple[str, Te
 
 
 def leaves(state: State) -> list[Tensor]:
-    """The tensors of the state, in the order of `named_leaves`."""
+    """The tensors (B, …) of the state, in the order of `named_leaves`."""
     return [tensor for _, tensor in named_leaves(state)]
 
 
 def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
-    """A state of the same structure holding `tensors` (in the order of `leaves`).
+    """A state of the same structure holding `tensors`, of any shape, in the order of `leaves`.
 
     Raises:
         ValueError: not as many tensors as the state holds.
@@ -73,6 +73,7 @@ def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
     queue = iter(tensors)
 
     def walk(node: State) -> State:
+        """`node` with its tensors replaced by the next ones of the queue, of any shape."""
         if isinstance(node, Tensor):
             return next(queue)
         if isinstance(node, dict):
@@ -86,13 +87,16 @@ def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
 
 
 def map_state(function: Callable[..., Tensor], first: State, *others: State) -> State:
-    """Apply `function` to corresponding tensors of one or more states of the same structure."""
+    """Apply `function` to corresponding tensors (B, …) of one or more states of the same structure.
+
+    What `function` returns may be of any shape.
+    """
     columns = [leaves(first), *(leaves(other) for other in others)]
     return rebuild(first, [function(*row) for row in zip(*columns, strict=True)])
 
 
 def default_parts(state: State) -> tuple[StatePart, ...]:
-    """Part names for a model that declares none: floating tensors are recurrent, others are counters."""
+    """Part names for a model that declares none: floating tensors (B, …) are recurrent, others are counters."""
     return tuple(
         StatePart(path, "recurrent" if tensor.is_floating_point() else "counter")
         for path, tensor in named_leaves(state)
@@ -100,45 +104,51 @@ def default_parts(state: State) -> tuple[StatePart, ...]:
 
 
 def rows_of(state: State) -> int:
-    """The number of rows B."""
+    """The number of rows B of tensors (B, …)."""
     return leaves(state)[0].shape[0]
 
 
 def _over_rows(mask: Tensor, like: Tensor) -> Tensor:
+    """A mask (B,) as (B, 1, …, 1), of as many axes as `like` (B, …) has."""
     return mask.to(like.device).view(-1, *([1] * (like.dim() - 1)))
 
 
 def select(state: State, rows: Tensor) -> State:
-    """The rows `rows` (int64 indices or a boolean mask, shape (B,)) of the state."""
+    """The rows `rows` of the state, tensors (B, …) -> (N, …).
+
+    Args:
+        rows: int64 indices (N,), or a boolean mask (B,) that is true N times.
+    """
     return map_state(lambda tensor: tensor[rows.to(tensor.device)], state)
 
 
 def where(mask: Tensor, chosen: State, otherwise: State) -> State:
-    """Row by row: `chosen` where `mask` (B, bool) is true, else `otherwise`."""
+    """Row by row of tensors (B, …): `chosen` where `mask`, (B,) bool, is true, else `otherwise`."""
     return map_state(lambda a, b: torch.where(_over_rows(mask, a), a, b), chosen, otherwise)
 
 
 def concatenate(states: Sequence[State]) -> State:
-    """Stack the rows of several states of one structure."""
+    """Stack the rows of several states of one structure, tensors (B, …) of each below one another."""
     return map_state(lambda *tensors: torch.cat(tensors), states[0], *states[1:])
 
 
 def interpolate(start: State, end: State, weight: float) -> State:
-    """(1 − weight)·start + weight·end on floating tensors; other tensors come from the nearer end."""
+    """(1 − weight)·start + weight·end on floating tensors (B, …); other tensors come from the nearer end."""
 
     def mix(a: Tensor, b: Tensor) -> Tensor:
+        """(B, …) and (B, …) -> (B, …)."""
         return torch.lerp(a, b, weight) if a.is_floating_point() else (b if weight >= 0.5 else a)
 
     return map_state(mix, start, end)
 
 
 def detach(state: State) -> State:
-    """The same values, cut from the graph."""
+    """The same values, tensors (B, …), cut from the graph."""
     return map_state(Tensor.detach, state)
 
 
 def to(state: State, device: torch.device | str) -> State:
-    """The state on another device."""
+    """The state, tensors (B, …), on another device."""
     return map_state(lambda tensor: tensor.to(device), state)
 
 
@@ -149,7 +159,7 @@ def flatten(state: State, parts: Sequence[StatePart]) -> dict[str, Tensor]:
 
 
 def choose_parts(parts: Sequence[StatePart], touched: State, untouched: State) -> State:
-    """`touched` for the parts that interventions may choose, `untouched` for the rest."""
+    """`touched` for the parts that interventions may choose, `untouched` for the rest; both of tensors (B, …)."""
     pairs = zip(parts, leaves(touched), leaves(untouched), strict=True)
     return rebuild(touched, [a if part.touched else b for part, a, b in pairs])
 
@@ -167,11 +177,12 @@ class PartStatistics:
 
     @property
     def std(self) -> Tensor:
+        """Standard deviation, (1, …, H, …, 1) as `mean`."""
         return (self.m2 / max(self.count, 1.0)).sqrt()
 
 
 def part_statistics(tensor: Tensor, part: StatePart) -> PartStatistics:
-    """Statistics of one batch of one part (population variance, in float64)."""
+    """Statistics of one batch (B, …) of one part (population variance, in float64)."""
     axes = [axis for axis in range(tensor.dim()) if axis != part.head_axis]
     values = tensor.detach().double()
     mean = values.mean(axes, keepdim=True)
@@ -187,6 +198,6 @@ def merge_statistics(a: PartStatistics, b: PartStatistics) -> PartStatistics:
 
 
 def statistics(state: State, parts: Sequence[StatePart], before: Sequence[PartStatistics] | None = None):
-    """Running statistics of every part: of `state` alone, or of `state` joined with what came `before`."""
+    """Running statistics of every part: of `state`, tensors (B, …), alone, or joined with what came `before`."""
     now = [part_statistics(tensor, part) for tensor, part in zip(leaves(state), parts, strict=True)]
     return now if before is None else [merge_statistics(old, new) for old, new in zip(before, now, strict=True)]

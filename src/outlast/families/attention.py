@@ -55,6 +55,7 @@ class SlidingAttention(Mixer):
         self.output = nn.Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> AttentionState:
+        """An `AttentionState` of zeros, B = `batch_size`."""
         weight = self.output.weight
         shape = (batch_size, self.heads, self.window - 1, weight.shape[0] // self.heads)
         keys, values = torch.zeros(2, *shape, dtype=compute_dtype(weight), device=weight.device)
@@ -62,6 +63,7 @@ class SlidingAttention(Mixer):
         return AttentionState(keys, values, valid, torch.zeros(batch_size, dtype=torch.int64, device=weight.device))
 
     def forward(self, x: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
+        """x (B, T, D) and `AttentionState` -> (B, T, D) and the state after them."""
         B, T, D = x.shape
         kept, dtype = self.window - 1, state.keys.dtype
         q, k, v = (

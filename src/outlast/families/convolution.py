@@ -32,6 +32,6 @@ class ShortConvolution(nn.Module):
         return torch.zeros(shape, dtype=compute_dtype(self.weight), device=self.weight.device)
 
     def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, T, D) and the W − 1 inputs before it -> outputs (B, T, D) and the last W − 1 inputs."""
+        """x (B, T, D) and the inputs before it (B, W − 1, D) -> outputs (B, T, D) and the last inputs (B, W − 1, D)."""
         convolution = scan.pick(recurrence="short_convolution") if self.activation else causal_convolution
         return convolution(x, self.weight, self.bias, window)

@@ -81,11 +81,13 @@ class GatedDeltaNet(Mixer):
             self.parts = (*self.parts, ("convolution", "convolution", None))
 
     def initial_state(self, batch_size: int) -> GatedDeltaNetState:
+        """A `GatedDeltaNetState` of zeros, B = `batch_size`."""
         weight = self.output.weight
         memory = torch.zeros(batch_size, *self.memory_shape, dtype=compute_dtype(weight), device=weight.device)
         return GatedDeltaNetState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:
+        """x (B, T, D) and `GatedDeltaNetState` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         mixed, window = self.queries_keys_values(x), state.convolution
         if self.convolution is None:
@@ -107,6 +109,6 @@ class GatedDeltaNet(Mixer):
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x over its length along the last axis, at least in float32."""
+    """x (…, K) over its length along the last axis, at least in float32."""
     x = x.to(compute_dtype(x))
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)

@@ -68,18 +68,23 @@ class GLA(Mixer):
             self.parts = (*self.parts, ("convolution", "convolution", None))
 
     def initial_state(self, batch_size: int) -> GLAState:
+        """A `GLAState` of zeros, B = `batch_size`."""
         weight = self.output.weight
         K, V = (size // self.heads for size in self.split[1:])
         memory = torch.zeros(batch_size, self.heads, K, V, dtype=compute_dtype(weight), device=weight.device)
         return GLAState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
+        """x (B, T, D) and `GLAState` -> (B, T, D) and the state after them."""
         y, after = self._recur(x, state)
         y = self.norm(y).reshape(x.shape) * F.silu(self.gate(x))
         return self.output(y), after
 
     def _recur(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
-        """x (B, T, D) -> (B, T, H, V). On its own, so that without gradients its tensors are freed before the rest."""
+        """x (B, T, D) and `GLAState` -> (B, T, H, V) and the state after them.
+
+        On its own, so that without gradients its tensors are freed before the rest.
+        """
         B, T, _ = x.shape
         mixed, window = self.queries_keys_values(x), state.convolution
         if self.convolution is not None:

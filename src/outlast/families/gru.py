@@ -51,11 +51,13 @@ class GRU(Mixer):
                 hidden_bias[update] = 0
 
     def initial_state(self, batch_size: int) -> GRUState:
+        """A `GRUState` of zeros, B = `batch_size`."""
         weight = next(self.parameters())
         shape = (batch_size, self.gru.hidden_size)
         return GRUState(torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device))
 
     def forward(self, x: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
+        """x (B, T, D) and `GRUState` -> (B, T, D) and the state after them."""
         weights = list(self.gru.parameters())
         dtype = compute_dtype(weights[0])
         before = state.hidden[None].to(dtype).contiguous()

@@ -51,11 +51,13 @@ class LSTM(Mixer):
                 hidden_bias[forget] = 0
 
     def initial_state(self, batch_size: int) -> LSTMState:
+        """An `LSTMState` of zeros, B = `batch_size`."""
         weight = next(self.parameters())
         zeros = torch.zeros(2, batch_size, self.lstm.hidden_size, dtype=compute_dtype(weight), device=weight.device)
         return LSTMState(zeros[0], zeros[1])
 
     def forward(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """x (B, T, D) and `LSTMState` -> (B, T, D) and the state after them."""
         weights = list(self.lstm.parameters())
         dtype = compute_dtype(weights[0])
         before = [part[None].to(dtype).contiguous() for part in state]

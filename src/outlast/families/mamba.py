@@ -87,12 +87,14 @@ class Mamba(Mixer):
         self.output = nn.Linear(inner, settings.width, bias=False)
 
     def initial_state(self, batch_size: int) -> MambaState:
+        """A `MambaState` of zeros, B = `batch_size`."""
         weight = self.output.weight
         shape = (batch_size, *self.log_rate.shape)
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return MambaState(memory, self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
+        """x (B, T, D) and `MambaState` -> (B, T, D) and the state after them."""
         values, gate = self.input(x).chunk(2, -1)
         values, window = self.convolution(values, state.convolution)
         low, b, c = self.selection(values).split(self.split, -1)

@@ -86,12 +86,14 @@ class Mamba2(Mixer):
         self.output = nn.Linear(inner, settings.width, bias=False)
 
     def initial_state(self, batch_size: int) -> Mamba2State:
+        """A `Mamba2State` of zeros, B = `batch_size`."""
         weight = self.output.weight
         shape = (batch_size, self.heads, self.state_size, self.split[0] // self.heads)
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return Mamba2State(memory, self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
+        """x (B, T, D) and `Mamba2State` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         gate, mixed, step = self.input(x).split([self.split[0], sum(self.split), self.heads], -1)
         mixed, window = self.convolution(mixed, state.convolution)

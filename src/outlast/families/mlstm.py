@@ -68,15 +68,18 @@ class MLSTM(Mixer):
         self.output = nn.Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> MLSTMState:
+        """An `MLSTMState` of zeros, B = `batch_size`."""
         weight = self.output.weight
         H, K, V = self.heads, self.split[0] // self.heads, self.split[2] // self.heads
 
         def zeros(*shape: int) -> Tensor:
+            """(B, …), with the axes `shape` behind the rows."""
             return torch.zeros(batch_size, *shape, dtype=compute_dtype(weight), device=weight.device)
 
         return MLSTMState(zeros(H, K, V), zeros(H, K), zeros(H))
 
     def forward(self, x: Tensor, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
+        """x (B, T, D) and `MLSTMState` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         q, k, v = (part.reshape(B, T, self.heads, -1) for part in self.queries_keys_values(x).split(self.split, -1))
         gates = self.gates(x)

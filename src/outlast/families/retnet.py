@@ -80,12 +80,14 @@ class RetNet(Mixer):
         self.output = nn.Linear(settings.values, settings.width, bias=False)
 
     def initial_state(self, batch_size: int) -> RetNetState:
+        """A `RetNetState` of zeros, B = `batch_size`."""
         weight = self.output.weight
         K, V = (size // self.heads for size in self.split[1:])
         memory = torch.zeros(batch_size, self.heads, K, V, dtype=compute_dtype(weight), device=weight.device)
         return RetNetState(memory)
 
     def forward(self, x: Tensor, state: RetNetState) -> tuple[Tensor, RetNetState]:
+        """x (B, T, D) and `RetNetState` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         q, k, v = (part.reshape(B, T, self.heads, -1) for part in self.queries_keys_values(x).split(self.split, -1))
         dtype = compute_dtype(q)

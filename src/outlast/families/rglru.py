@@ -76,10 +76,12 @@ class RGLRU(Mixer):
         self.output = nn.Linear(inner, settings.width)
 
     def initial_state(self, batch_size: int) -> RGLRUState:
+        """An `RGLRUState` of zeros, B = `batch_size`."""
         hidden = torch.zeros(batch_size, len(self.rate), dtype=compute_dtype(self.rate), device=self.rate.device)
         return RGLRUState(hidden, self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: RGLRUState) -> tuple[Tensor, RGLRUState]:
+        """x (B, T, D) and `RGLRUState` -> (B, T, D) and the state after them."""
         values, gate = self.input(x).chunk(2, -1)
         values, window = self.convolution(values, state.convolution)
         gates = self.gates(values)

@@ -11,8 +11,11 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 
     Args:
         x: (…, K), K even.
-        positions: broadcasts against all axes of x but the last. Angles are computed in float64: a position of many
+        positions: (…), broadcast against all axes of x but the last. Angles are computed in float64: a position of many
             millions is still exact.
+
+    Returns:
+        (…, K) in the dtype of x.
     """
     half = x.shape[-1] // 2
     rates = 10000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float64) / half)

@@ -79,6 +79,7 @@ class RWKV6(Mixer):
         self.output = nn.Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> RWKV6State:
+        """An `RWKV6State` of zeros, B = `batch_size`."""
         weight = self.output.weight
         width, dtype = weight.shape[0], compute_dtype(weight)
         memory = torch.zeros(batch_size, self.heads, self.keys // self.heads, width // self.heads, dtype=dtype)
@@ -87,6 +88,7 @@ class RWKV6(Mixer):
         )
 
     def forward(self, x: Tensor, state: RWKV6State) -> tuple[Tensor, RWKV6State]:
+        """x (B, T, D) and `RWKV6State` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         joined = torch.cat([state.shift, x.to(state.shift.dtype)], 1)
         change = (joined[:, :-1] - joined[:, 1:]).to(x.dtype)  # towards the position before

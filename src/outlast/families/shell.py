@@ -25,6 +25,7 @@ class RMSNorm(nn.RMSNorm):
         super().__init__(width, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, D) -> (…, D)."""
         return super().forward(x.to(self.weight.dtype)).to(x.dtype)
 
 
@@ -36,7 +37,7 @@ class Mixer(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
-        """A NamedTuple of zeros, `batch_size` rows, at least float32, on the parameters' device."""
+        """A NamedTuple of zeros (B, …), B = `batch_size`, at least float32, on the parameters' device."""
 
     @abstractmethod
     def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -123,7 +124,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """x (B, T, D) -> (B, T, D), and the mixer's state."""
+        """x (B, T, D) and the mixer's state -> (B, T, D) and the mixer's state after them."""
         if self.norm is None:
             return self.mixer(x, state)
         y, state = self.mixer(self.norm(x), state)
@@ -160,7 +161,7 @@ class Shell(Recurrent):
         return [block.mixer for block in self.blocks if isinstance(block, Block)]
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros: a tuple over layers."""
+        """Zeros (B, …), B = `batch_size`: a tuple over layers."""
         return tuple(mixer.initial_state(batch_size) for mixer in self._mixers())
 
     def state_parts(self) -> tuple[StatePart, ...]:
@@ -189,6 +190,7 @@ class Shell(Recurrent):
         return self.head(self.norm(x)), tuple(after)
 
     def _checked(self, inputs: Tensor) -> Tensor:
+        """Tokens (B, T) as they are, or features (B, T, F) in the dtype of the weights; InputError for others."""
         spec = self.input_spec
         assert spec is not None
         given = f"inputs {tuple(inputs.shape)} of {inputs.dtype}"

@@ -1,4 +1,11 @@
-"""Recurrences as functions, and the one place that picks an implementation."""
+"""Recurrences as functions, and the one place that picks an implementation.
+
+Axes, here and in `outlast.families`: B rows, T positions, H heads, G groups of heads that share queries and keys, K
+numbers of a key, V of a value, D channels, W positions that a convolution sees. What a channel remembers has N numbers;
+in the dual form of Mamba-2, N are those of a key and P those of a value. Chunks have n positions, and there are C of
+them; R = B·H. An ellipsis stands for any further axes. Results of a scan have the axes of its definition in
+`outlast.scan.reference`, whichever implementation computes them.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +37,7 @@ def _later(module: str, function: str) -> Scan:
 
     @functools.wraps(reference.linear_scan, assigned=())
     def scan(*arguments: Any) -> tuple[Any, Any]:
+        """Arguments and results as of the definition in `outlast.scan.reference` that `function` computes."""
         return getattr(importlib.import_module(module), function)(*arguments)
 
     return scan
@@ -183,6 +191,7 @@ _said: set[str] = set()
 
 
 def _chosen(recurrence: str, name: str | None, *arguments: Any) -> tuple[Any, Any]:
+    """Call the implementation that `choose` picks for the arguments, which are those of the definition."""
     tensors = list(_tensors(arguments))
     choice = choose(recurrence, tensors[0].device, compute_dtype(*tensors), name)
     if choice.name == "fla" and (refused := gpu.refuses(recurrence, arguments)) is not None:
@@ -194,6 +203,7 @@ def _chosen(recurrence: str, name: str | None, *arguments: Any) -> tuple[Any, An
 
 
 def _tensors(arguments: Iterable[Any]) -> Iterable[Tensor]:
+    """The tensors among the arguments, of any shape, and those in tuples among them."""
     for argument in arguments:
         if isinstance(argument, Tensor):
             yield argument

@@ -52,7 +52,7 @@ def linear_scan(
     V = v.shape[-1]
 
     def rows(tensor: Tensor) -> Tensor:
-        """(B, T, H, D) or (B, T, H) as contiguous (B·H, T, D), of which a chunk is a batch of matrices."""
+        """(B, T, H, D) or (B, T, H) as contiguous (R, T, D or 1), of which a chunk is a batch of matrices."""
         return tensor.to(dtype).transpose(1, 2).reshape(B * H, tensor.shape[1], -1)
 
     # Automatic mixed precision would run the matrix products, and so the state, in half precision.
@@ -102,7 +102,8 @@ def rwkv6_by(
     initial_state: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """`rwkv6` by any implementation of the linear recurrence."""
+    """`outlast.scan.reference.rwkv6` by any implementation of the linear recurrence, `linear`, which is called as
+    `outlast.scan.reference.linear_scan` is."""
     check_rwkv6(q, k, v, log_decay, bonus, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
     q, k, values, log_decay = (tensor.to(dtype) for tensor in (q, k, v, log_decay))
@@ -130,7 +131,8 @@ def gated_dual_scan(
 
 
 def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Chunk after chunk. Here and below R = B·H: q, k (R, T, K), v (R, T, V), log_decay (R, T, K or 1)."""
+    """Chunk after chunk. Here and below R = B·H: q, k (R, T, K), v (R, T, V), log_decay (R, T, K or 1), state
+    (R, K, V) -> outputs (R, T, V) and the state after them (R, K, V)."""
     decays = log_decay.split(CHUNK, 1)
     sums = [decay.cumsum(1) for decay in decays]
     mild = torch.stack([total[:, -1].detach().amin() for total in sums]).gt(MILD).tolist()
@@ -147,7 +149,8 @@ def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, s
 
 
 def _anchored(q: Tensor, k: Tensor, v: Tensor, total: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """One chunk of n positions; `total` is the running sum of its log decays."""
+    """One chunk of n positions; `total` is the running sum of its log decays, (R, n, K or 1). The others and the
+    results as in `_chunks`, with n in place of T."""
     decay = total.exp()
     q = q * decay
     k = (k * (-total).exp()).transpose(1, 2)
@@ -157,12 +160,13 @@ def _anchored(q: Tensor, k: Tensor, v: Tensor, total: Tensor, state: Tensor) -> 
 
 
 def _to_end(log_decay: Tensor) -> Tensor:
-    """Log decay from after each position to the end of its block (axis −2), summed from the end."""
+    """(…, n, K) -> (…, n, K): log decay from after each position to the end of its block (axis −2), summed from the
+    end."""
     return F.pad(log_decay[..., 1:, :], (0, 0, 0, 1)).flip(-2).cumsum(-2).flip(-2)
 
 
 def _pairwise(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """One chunk, log_decay (R, n, 1)."""
+    """One chunk, log_decay (R, n, 1); the others and the results as in `_chunks`, with n in place of T."""
     n = q.shape[1]
     ones = torch.ones(n, n, dtype=torch.bool, device=q.device)
     # Down column j the sum runs over the positions after j only.
@@ -176,7 +180,7 @@ def _pairwise(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor)
 
 
 def _halving(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """One chunk, log_decay (R, n, K)."""
+    """One chunk, log_decay (R, n, K); the others and the results as in `_chunks`, with n in place of T."""
     R, length, K = q.shape
     n = 1 << (length - 1).bit_length()
     if n > length:  # neutral positions: they add nothing and keep the state

@@ -43,7 +43,8 @@ def gated_delta(
 def _segment(
     state: Tensor, scale: float, q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """q, k (B, H, T, K), v (B, H, T, V), log_decay and strength (B, H, T, 1): chunks of CHUNK, then what is left."""
+    """Chunks of CHUNK, then what is left: state (B, H, K, V), q, k (B, H, T, K), v (B, H, T, V), log_decay and strength
+    (B, H, T, 1) -> outputs (B, H, T, V) and the state after them."""
     whole = q.shape[2] // CHUNK * CHUNK
     outputs = []
     for first, last, length in ((0, whole, CHUNK), (whole, q.shape[2], q.shape[2] - whole)):
@@ -57,7 +58,8 @@ def _segment(
 def _chunks(
     state: Tensor, scale: float, q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """C chunks of n positions: q, k (B, H, C, n, K), v (B, H, C, n, V), log_decay and strength (B, H, C, n, 1)."""
+    """C chunks of n positions: state (B, H, K, V), q, k (B, H, C, n, K), v (B, H, C, n, V), log_decay and strength
+    (B, H, C, n, 1) -> outputs (B, H, C·n, V) and the state after them."""
     n = q.shape[3]
     ones = torch.ones(n, n, dtype=torch.bool, device=q.device)
     # Down column j the sum runs over the positions after j only.

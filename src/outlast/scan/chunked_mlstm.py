@@ -57,7 +57,8 @@ def mlstm(
 def _chunk(
     state: Tensor, stabiliser: Tensor, q: Tensor, k: Tensor, v: Tensor, log_input: Tensor, log_forget: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One chunk of n positions: q, k (B, H, n, K), v (B, H, n, V), gates (B, H, n, 1), state (B, H, K, V + 1)."""
+    """One chunk of n positions: state (B, H, K, V + 1), stabiliser (B, H, 1, 1), q, k (B, H, n, K), v (B, H, n, V) and
+    gates (B, H, n, 1) -> outputs (B, H, n, V), and state and stabiliser after them."""
     n = q.shape[2]
     ones = torch.ones(n, n, dtype=torch.bool, device=q.device)
     # Down column j the sum runs over the positions after j only.

@@ -61,7 +61,7 @@ def gated_selective_scan(
 
 
 def _states(x: Tensor, step: Tensor, rate: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Decays and states (n, B, D, N) of one chunk: x and step (B, n, D), b (B, n, N)."""
+    """Decays and states (n, B, D, N) of one chunk: x and step (B, n, D), rate (D, N), b (B, n, N), state (B, D, N)."""
     decay = (step.transpose(0, 1)[..., None] * rate).exp_()
     # Written over position by position: first what is added, then the state after it.
     states = (x * step).transpose(0, 1)[..., None] * b.transpose(0, 1)[:, :, None]
@@ -75,6 +75,8 @@ class _SelectiveScan(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Shapes as in `outlast.scan.reference.selective_scan`. Kept beside the arguments: the states (B, D, N) before
+        each chunk."""
         befores, outputs = [], []
         with torch.autocast(x.device.type, enabled=False):
             for x_c, step_c, b_c, c_c in zip(*(given.split(CHUNK, 1) for given in (x, step, b, c)), strict=True):
@@ -88,6 +90,7 @@ class _SelectiveScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Gradients of outputs (B, T, D) and the final state (B, D, N) -> those of all arguments, in their shapes."""
         x, step, rate, b, c, *befores = ctx.saved_tensors
         grad_outputs, grad_state = grads
         grad_rate = torch.zeros_like(rate)

@@ -57,7 +57,12 @@ def rwkv6(
 def _linear_scan(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    """Outputs (B, T, H, V), the final state (B, H, K, V), and the states between pieces where they are to be kept for
+    the gradients.
+
+    Arguments as of `outlast.scan.reference.linear_scan`, with log_decay (B, T, H, K) and all but the state dense along
+    their last axis.
+    """
     initial_state = initial_state.contiguous()
     outputs = blank(v.shape)
     final, between = torch.empty_like(initial_state), states_between(q, v, linear.PIECE, keep)
@@ -81,6 +86,8 @@ def _linear_scan_backward(
     d_final: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of outputs (B, T, H, V) and the final state (B, H, K, V) -> those of q, k, v, log_decay and
+    initial_state, each in its shape; `between` is what `_linear_scan` kept."""
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     dq, dk, dv, d_decay = (blank(tensor.shape) for tensor in (q, k, v, log_decay))
     d_initial = torch.empty_like(d_final)
@@ -96,21 +103,26 @@ def _linear_scan_backward(
 
 @_linear_scan.register_fake
 def _(q, k, v, log_decay, initial_state, scale, keep):
+    """What `_linear_scan` gives, in shape alone."""
     return v.new_empty(v.shape), torch.empty_like(initial_state), states_between(q, v, linear.PIECE, keep)
 
 
 @_linear_scan_backward.register_fake
 def _(q, k, v, log_decay, between, d_outputs, d_final, scale):
+    """What `_linear_scan_backward` gives, in shape alone."""
     return *(tensor.new_empty(tensor.shape) for tensor in (q, k, v, log_decay)), torch.empty_like(d_final)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep for `_gradients` what `_linear_scan` was given, and the states between pieces."""
     q, k, v, log_decay, _, ctx.scale, _ = inputs
     ctx.save_for_backward(q, k, v, log_decay, output[2])
     ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    """d_outputs (B, T, H, V) and d_final (B, H, K, V), each None where nothing depends on it -> the gradients of all
+    arguments of `_linear_scan`, in their shapes; None for what is no tensor."""
     q, _k, v, *_others = ctx.saved_tensors
     return *_linear_scan_backward(*ctx.saved_tensors, *asked_of(q, v, d_outputs, d_final), ctx.scale), None, None
 

@@ -30,7 +30,8 @@ def gated_delta(
 
 
 def _sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
-    """The kernels' sizes, how many tasks there are, and the multiplications of one pass."""
+    """The kernels' sizes, how many tasks there are, and the multiplications of one pass over q (B, T, H, K) and v
+    (B, T, H, V)."""
     (B, T, H, K), V = q.shape, v.shape[-1]
     return (T, H, K, V), B * H, 4 * B * T * H * K * V
 
@@ -46,7 +47,11 @@ def _gated_delta(
     scale: float,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    """Outputs (B, T, H, V), the final state (B, H, K, V), and the states between pieces where they are to be kept for
+    the gradients.
+
+    Arguments as of `outlast.scan.reference.gated_delta`; q, k and v dense along their last axis.
+    """
     initial_state = initial_state.contiguous()
     outputs = blank(v.shape)
     final, between = torch.empty_like(initial_state), states_between(q, v, delta.PIECE, keep)
@@ -71,6 +76,8 @@ def _gated_delta_backward(
     d_final: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of outputs (B, T, H, V) and the final state (B, H, K, V) -> those of q, k, v, log_decay, strength and
+    initial_state, each in its shape; `between` is what `_gated_delta` kept."""
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     gradients = [blank(tensor.shape) for tensor in (q, k, v, log_decay, strength)]
     d_initial = torch.empty_like(d_final)
@@ -86,21 +93,26 @@ def _gated_delta_backward(
 
 @_gated_delta.register_fake
 def _(q, k, v, log_decay, strength, initial_state, scale, keep):
+    """What `_gated_delta` gives, in shape alone."""
     return v.new_empty(v.shape), torch.empty_like(initial_state), states_between(q, v, delta.PIECE, keep)
 
 
 @_gated_delta_backward.register_fake
 def _(q, k, v, log_decay, strength, between, d_outputs, d_final, scale):
+    """What `_gated_delta_backward` gives, in shape alone."""
     return *(x.new_empty(x.shape) for x in (q, k, v, log_decay, strength)), torch.empty_like(d_final)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep for `_gradients` what `_gated_delta` was given, and the states between pieces."""
     *given, _, ctx.scale, _ = inputs
     ctx.save_for_backward(*given, output[2])
     ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    """d_outputs (B, T, H, V) and d_final (B, H, K, V), each None where nothing depends on it -> the gradients of all
+    arguments of `_gated_delta`, in their shapes; None for what is no tensor."""
     q, _k, v, *_others = ctx.saved_tensors
     return *_gated_delta_backward(*ctx.saved_tensors, *asked_of(q, v, d_outputs, d_final), ctx.scale), None, None
 

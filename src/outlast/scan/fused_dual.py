@@ -76,7 +76,11 @@ def _dual_scan(
     step: Tensor | None = None,
     skip: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    """Outputs (B, T, H, V), the final state (B, H, K, V), and the states between pieces where they are to be kept for
+    the gradients.
+
+    Arguments as of `dual_scan`; q, k and v dense along their last axis.
+    """
     initial_state, skip = initial_state.contiguous(), None if skip is None else skip.contiguous()
     outputs, final = blank(v.shape), torch.empty_like(initial_state)
     between = states_between(q, v, dual.PIECE, keep)
@@ -102,6 +106,8 @@ def _dual_scan_backward(
     d_final: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of outputs (B, T, H, V) and the final state (B, H, K, V) -> those of q, k, v, log_decay, initial_state,
+    step and skip, each in its shape, the last two empty without them; `between` is what `_dual_scan` kept."""
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     skip = None if skip is None else skip.contiguous()
     dq, dk, dv, d_decay = (blank(tensor.shape) for tensor in (q, k, v, log_decay))
@@ -120,23 +126,28 @@ def _dual_scan_backward(
 
 @_dual_scan.register_fake
 def _(q, k, v, log_decay, initial_state, scale, keep, step=None, skip=None):
+    """What `_dual_scan` gives, in shape alone."""
     return v.new_empty(v.shape), torch.empty_like(initial_state), states_between(q, v, dual.PIECE, keep)
 
 
 @_dual_scan_backward.register_fake
 def _(q, k, v, log_decay, between, step, skip, d_outputs, d_final, scale):
+    """What `_dual_scan_backward` gives, in shape alone."""
     like = [tensor.new_empty(tensor.shape) for tensor in (q, k, v, log_decay)]
     around = [v.new_empty(shape if step is not None else 0) for shape in (v.shape[:3], v.shape[2])]
     return *like, torch.empty_like(d_final), *around
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep for `_gradients` what `_dual_scan` was given, and the states between pieces."""
     *given, _, ctx.scale, _, step, skip = inputs
     ctx.save_for_backward(*given, output[2], step, skip)
     ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    """d_outputs (B, T, H, V) and d_final (B, H, K, V), each None where nothing depends on it -> the gradients of all
+    arguments of `_dual_scan`, in their shapes; None for what is no tensor."""
     q, _k, v, *_others, step, _skip = ctx.saved_tensors
     *common, d_step, d_skip = _dual_scan_backward(*ctx.saved_tensors, *asked_of(q, v, d_outputs, d_final), ctx.scale)
     around = (None, None) if step is None else (d_step, d_skip)

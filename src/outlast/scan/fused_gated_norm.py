@@ -19,16 +19,18 @@ def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def _operand(tensor: Tensor) -> tuple[int, int, int]:
+    """Where a kernel finds a (B, T, D) tensor: address, and bytes from row to row and from position to position."""
     return tensor.data_ptr(), 4 * tensor.stride(0), 4 * tensor.stride(1)
 
 
 def _tasks(x: Tensor) -> tuple[int, int]:
-    """How many there are, and the multiplications of all, an exponential for a dozen."""
+    """How many there are for x (B, T, D), and the multiplications of all, an exponential for a dozen."""
     return len(x) * -(-x.shape[1] // kernels.PIECE), 20 * x.numel()
 
 
 @operator("gated_norm")
 def _gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x and gate (B, T, D), weight (D,) -> (B, T, D)."""
     x, gate, weight, outputs = dense(x), dense(gate), weight.contiguous(), blank(x.shape)
     given = (_operand(x), _operand(gate), weight.data_ptr(), _operand(outputs))
     spread(kernels.forward, *_tasks(x), tuple(x.shape[1:]), np.float32(eps), *given)
@@ -39,6 +41,7 @@ def _gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
 def _gated_norm_backward(
     x: Tensor, gate: Tensor, weight: Tensor, d_outputs: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradient of the outputs (B, T, D) -> those of x, gate and weight, each in its shape."""
     x, gate, weight, d_outputs = dense(x), dense(gate), weight.contiguous(), dense(d_outputs)
     tasks, work = _tasks(x)
     dx, d_gate, d_weight = blank(x.shape), blank(x.shape), blank(tasks, len(weight))
@@ -52,20 +55,24 @@ def _gated_norm_backward(
 
 @_gated_norm.register_fake
 def _(x, gate, weight, eps):
+    """What `_gated_norm` gives, in shape alone."""
     return x.new_empty(x.shape)
 
 
 @_gated_norm_backward.register_fake
 def _(x, gate, weight, d_outputs, eps):
+    """What `_gated_norm_backward` gives, in shape alone."""
     return x.new_empty(x.shape), x.new_empty(x.shape), weight.new_empty(weight.shape)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Keep for `_gradients` what `_gated_norm` was given."""
     ctx.save_for_backward(*inputs[:3])
     ctx.eps = inputs[3]
 
 
 def _gradients(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    """d_outputs (B, T, D) -> the gradients of all arguments of `_gated_norm`, in their shapes; None for eps."""
     return *_gated_norm_backward(*ctx.saved_tensors, d_outputs, ctx.eps), None
 
 

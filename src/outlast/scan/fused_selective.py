@@ -40,6 +40,7 @@ def gated_selective_scan(
 def _run(
     x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor | None, gate: Tensor | None, state: Tensor
 ) -> tuple[Tensor, Tensor]:
+    """Shapes as in `outlast.scan.reference.gated_selective_scan`; without skip and gate, step is Δ itself."""
     check_axes(
         x=(x, "BTD"),
         step=(step, "BTD"),
@@ -59,11 +60,13 @@ Operand = tuple[int, int, int]
 
 
 def _operand(tensor: Tensor | None) -> Operand:
+    """Where a kernel finds a (B, T, D) or (B, T, N) tensor."""
     return (0, 0, 0) if tensor is None else (tensor.data_ptr(), 4 * tensor.stride(0), 4 * tensor.stride(1))
 
 
 def _sizes(x: Tensor, rate: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
-    """The kernels' sizes, how many tasks there are, and the multiplications of one pass, an exponential for a dozen."""
+    """The kernels' sizes, how many tasks there are, and the multiplications of one pass over x (B, T, D) with rate
+    (D, N), an exponential for a dozen."""
     (B, T, D), N = x.shape, rate.shape[1]
     # Few rows alone would keep few threads busy. How many parts there are does not depend on the threads: nor do bits.
     parts = 1 if B >= 4 else min(4, -(-D // LANES))
@@ -71,6 +74,8 @@ def _sizes(x: Tensor, rate: Tensor) -> tuple[tuple[int, int, int, int], int, int
 
 
 def _between(x: Tensor, rate: Tensor, keep: bool) -> Tensor:
+    """Memory for the states before every piece, (B, blocks, pieces, N, LANES), of x (B, T, D) and rate (D, N); for none
+    unless `keep`."""
     (B, T, D), N = x.shape, rate.shape[1]
     return x.new_empty(B, -(-D // LANES), -(-T // selective.PIECE) if keep else 0, N, LANES)
 
@@ -87,7 +92,11 @@ def _selective_scan(
     initial_state: Tensor,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs, the final state, and the states between pieces where they are to be kept for the gradients."""
+    """Outputs (B, T, D), the final state (B, D, N), and the states between pieces where they are to be kept for the
+    gradients.
+
+    Arguments as of `outlast.scan.reference.gated_selective_scan`; without skip and gate, step is Δ itself.
+    """
     x, step, b, c = (dense(tensor) for tensor in (x, step, b, c))
     skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, initial_state = rate.contiguous(), initial_state.contiguous()
@@ -114,6 +123,9 @@ def _selective_scan_backward(
     d_outputs: Tensor,
     d_final: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of outputs (B, T, D) and the final state (B, D, N) -> those of x, step, rate, b, c, skip, gate and
+    initial_state, each in its shape, empty for skip and gate where they are None; `between` is what `_selective_scan`
+    kept."""
     x, step, b, c, d_outputs = (dense(tensor) for tensor in (x, step, b, c, d_outputs))
     skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, d_final = rate.contiguous(), d_final.contiguous()
@@ -135,22 +147,27 @@ def _selective_scan_backward(
 
 @_selective_scan.register_fake
 def _(x, step, rate, b, c, skip, gate, initial_state, keep):
+    """What `_selective_scan` gives, in shape alone."""
     return x.new_empty(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
 
 
 @_selective_scan_backward.register_fake
 def _(x, step, rate, b, c, skip, gate, between, d_outputs, d_final):
+    """What `_selective_scan_backward` gives, in shape alone."""
     like = [tensor.new_empty(tensor.shape) for tensor in (x, step, rate, b, c)]
     d_skip = x.new_empty(0 if skip is None else skip.shape)
     return *like, d_skip, x.new_empty(0 if gate is None else gate.shape), torch.empty_like(d_final)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep for `_gradients` what `_selective_scan` was given, and the states between pieces."""
     ctx.save_for_backward(*inputs[:7], output[2])
     ctx.set_materialize_grads(False)  # zeros for the states between pieces would be written for nothing
 
 
 def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    """d_outputs (B, T, D) and d_final (B, D, N), each None where nothing depends on it -> the gradients of all
+    arguments of `_selective_scan`, in their shapes; None for what is no tensor."""
     x, _step, rate, *_others = ctx.saved_tensors
     d_outputs = torch.zeros_like(x) if d_outputs is None else d_outputs
     d_final = x.new_zeros(len(x), *rate.shape) if d_final is None else d_final

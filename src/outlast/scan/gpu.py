@@ -167,14 +167,15 @@ def _kernel(operation: str, name: str) -> Any:
 
 
 def _from(initial_state: Tensor) -> dict[str, Any]:
-    """What every kernel is told of the state."""
+    """What every kernel is told of the state (B, H, K, V)."""
     return {"initial_state": initial_state.float(), "output_final_state": True}
 
 
 def _finite(log_decay: Tensor) -> Tensor:
+    """Log decays of any shape, at least `FLOOR`."""
     return log_decay.float().clamp(min=FLOOR)
 
 
 def _kept(*tensors: Tensor) -> bool:
-    """Whether a gradient may be asked of what is computed from `tensors`."""
+    """Whether a gradient may be asked of what is computed from `tensors`, of any shape."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

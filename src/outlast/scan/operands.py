@@ -53,6 +53,7 @@ def operator_once(name: str) -> Callable[[Callable[..., Any]], Operator]:
 
 
 def _refuse(ctx: Any, *gradients: Tensor | None) -> None:
+    """What stands for the gradients of gradients, of any shape."""
     raise RuntimeError("compiled scans are differentiable once; force OUTLAST_SCAN=chunked for second derivatives")
 
 
@@ -61,12 +62,13 @@ Operand = tuple[int, int, int, int]
 
 
 def blank(*shape: Any) -> Tensor:
-    """Memory for a kernel to fill: what torch's default device and dtype are does not matter to kernels."""
+    """Memory of any shape for a kernel to fill: what torch's default device and dtype are does not matter to
+    kernels."""
     return torch.empty(*shape, dtype=torch.float32, device="cpu")
 
 
 def dense(tensor: Tensor) -> Tensor:
-    """`tensor`, copied only where its last axis is not dense in memory."""
+    """`tensor`, of any shape, copied only where its last axis is not dense in memory."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
@@ -89,14 +91,18 @@ def sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int, int], int, in
 
 
 def states_between(q: Tensor, v: Tensor, piece: int, keep: bool) -> Tensor:
-    """Memory for the states before every `piece` positions, filled up to whole tiles; for none unless `keep`."""
+    """Memory for the states before every `piece` positions, filled up to whole tiles; for none unless `keep`.
+
+    q (B, T, G, K) and v (B, T, H, V) -> (B, H, pieces, tiled(K, V)).
+    """
     B, T, _, K = q.shape
     H, V = v.shape[2:]
     return q.new_empty(B, H, -(-T // piece) if keep else 0, tiled(K, V))
 
 
 def asked_of(q: Tensor, v: Tensor, d_outputs: Tensor | None, d_final: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The gradients (B, T, H, V) and (B, H, K, V) that a scan over q and v is asked for, zeros where there is none."""
+    """The gradients (B, T, H, V) and (B, H, K, V) that a scan over q (B, T, G, K) and v (B, T, H, V) is asked for,
+    zeros where there is none."""
     B, _, H, V = v.shape
     d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
     return d_outputs, v.new_zeros(B, H, q.shape[-1], V) if d_final is None else d_final

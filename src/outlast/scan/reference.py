@@ -1,4 +1,7 @@
-"""The recurrences, position by position: the definitions that every faster scan is held against."""
+"""The recurrences, position by position: the definitions that every faster scan is held against.
+
+`outlast.scan` says what the letters of the axes stand for.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from outlast.scan.shapes import check_axes, check_convolution, check_delta, chec
 
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
-    """The dtype in which a recurrence over `tensors` is computed: their common one, and never below float32."""
+    """The dtype in which a recurrence over `tensors`, of any shape, is computed: their common one, and never below
+    float32."""
     dtype = torch.float32
     for tensor in tensors:
         dtype = torch.promote_types(dtype, tensor.dtype)
@@ -276,7 +280,7 @@ def gated_dual_by(
     initial_state: Tensor,
     eps: float,
 ) -> tuple[Tensor, Tensor]:
-    """`gated_dual_scan` by any implementation of the linear recurrence."""
+    """`gated_dual_scan` by any implementation of the linear recurrence, called as `linear_scan` is."""
     check_dual(x, step, rate, skip, gate, weight)
     dtype = compute_dtype(x, step, rate, skip, initial_state)
     values, step, rate = (tensor.to(dtype) for tensor in (x, step, rate))
@@ -285,7 +289,7 @@ def gated_dual_by(
 
 
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,)."""
+    """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,) -> (B, T, D)."""
     gated = x * F.silu(gate.to(compute_dtype(gate)))
     return F.rms_norm(gated, weight.shape, weight.to(gated.dtype), eps)
 
@@ -316,7 +320,8 @@ def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) 
 
 
 def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-    """SiLU of `causal_convolution`, as before the scan of Mamba (Gu and Dao 2023, section 3.4)."""
+    """SiLU of `causal_convolution`, whose arguments these are, as before the scan of Mamba (Gu and Dao 2023, section
+    3.4): outputs (B, T, D), and the last W − 1 inputs (B, W − 1, D)."""
     outputs, final = causal_convolution(x.to(window.dtype), weight, bias, window)
     return F.silu(outputs).to(x.dtype), final
 

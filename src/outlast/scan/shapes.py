@@ -11,7 +11,7 @@ def check_axes(**given: tuple[Tensor, str]) -> None:
     """Raise InputError unless every tensor has the axes that its letters name, the same letter one size everywhere.
 
     Args:
-        given: by name, a tensor and its axis letters, such as ``q=(q, "BTHK")``. T is at least 1.
+        given: by name, a tensor of any shape and its axis letters, such as ``q=(q, "BTHK")``. T is at least 1.
     """
     sizes: dict[str, int] = {}
     for tensor, letters in given.values():
@@ -28,7 +28,7 @@ def check_axes(**given: tuple[Tensor, str]) -> None:
 
 
 def check_shapes(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor) -> None:
-    """Raise InputError unless the shapes are those of `linear_scan`."""
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.linear_scan`."""
     given = ", ".join(
         f"{name} {tuple(tensor.shape)}"
         for name, tensor in (("q", q), ("k", k), ("v", v), ("log_decay", log_decay), ("initial_state", initial_state))
@@ -50,13 +50,13 @@ def check_shapes(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_sta
 
 
 def check_dual(x: Tensor, step: Tensor, rate: Tensor, skip: Tensor, gate: Tensor, weight: Tensor) -> None:
-    """Raise InputError unless these arguments of `gated_dual_scan` fit together."""
+    """Raise InputError unless these arguments of `outlast.scan.reference.gated_dual_scan` fit together."""
     check_axes(x=(x, "BTHP"), step=(step, "BTH"), rate=(rate, "H"), skip=(skip, "H"))
     check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"), weight=(weight, "D"))
 
 
 def check_rwkv6(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor) -> None:
-    """Raise InputError unless the shapes are those of `rwkv6`."""
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.rwkv6`."""
     check_axes(
         q=(q, "BTHK"),
         k=(k, "BTHK"),
@@ -68,7 +68,7 @@ def check_rwkv6(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tenso
 
 
 def check_delta(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor, initial_state: Tensor) -> None:
-    """Raise InputError unless the shapes are those of `gated_delta`."""
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.gated_delta`."""
     check_axes(
         q=(q, "BTHK"),
         k=(k, "BTHK"),
@@ -80,6 +80,6 @@ def check_delta(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Te
 
 
 def check_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> None:
-    """Raise InputError unless the shapes are those of `causal_convolution`."""
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.causal_convolution`."""
     check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))
     check_axes(x=(x, "BTD"), window=(window, "BLD"), but_one=(weight[1:], "LD"))
