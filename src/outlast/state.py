@@ -197,7 +197,9 @@ def merge_statistics(a: PartStatistics, b: PartStatistics) -> PartStatistics:
     return PartStatistics(count, mean, a.m2 + b.m2 + delta**2 * (a.count * b.count / count))
 
 
-def statistics(state: State, parts: Sequence[StatePart], before: Sequence[PartStatistics] | None = None):
+def statistics(
+    state: State, parts: Sequence[StatePart], before: Sequence[PartStatistics] | None = None
+) -> list[PartStatistics]:
     """Running statistics of every part: of `state`, tensors (B, …), alone, or joined with what came `before`."""
     now = [part_statistics(tensor, part) for tensor, part in zip(leaves(state), parts, strict=True)]
     return now if before is None else [merge_statistics(old, new) for old, new in zip(before, now, strict=True)]

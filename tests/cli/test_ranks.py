@@ -13,6 +13,7 @@ import pytest
 from cli.workshop import AVERAGING, MEASURE, Run, files
 
 
+@pytest.mark.long
 def test_a_repair_on_two_ranks(here: Path) -> None:
     words = ["repair", *AVERAGING, "--checkpoint-every", "7", "--out", "out"]
     launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "-m", "outlast"]

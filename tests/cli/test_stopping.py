@@ -22,10 +22,13 @@ COMMANDS = {
 PLACE = {"train": ".", "repair": ".", "repair, two jobs": "control", "compare": "carry-expected_run-160"}
 
 
+QUICK_ONES = ("train", "repair, two jobs")
 SIGNALS = dict(zip(COMMANDS, [signal.SIGTERM, signal.SIGINT] * 2, strict=True))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [name if name in QUICK_ONES else pytest.param(name, marks=pytest.mark.long) for name in COMMANDS]
+)
 def test_stopped_and_resumed(run: Run, here: Path, command: str) -> None:
     words = COMMANDS[command]
     process = start([*words, "--out", "stopped"], here)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from outlast.diagnosis.reading import read_to
-from outlast.diagnosis.remembrance import effective_remembrance, kept_positions
+from outlast.diagnosis.remembrance import _in_spreads, effective_remembrance, kept_positions
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.state import leaves
@@ -93,6 +93,18 @@ def test_values_are_in_spreads_of_the_target() -> None:
     assert found.unit == "spreads of the target"
     for one, other in zip(found.rows, tenth.rows, strict=True):
         assert other.distance == pytest.approx(one.distance / 10, rel=0.02)
+
+
+def test_a_prediction_that_is_no_number_does_not_spoil_the_spread_of_others() -> None:
+    streams = wave_streams(streams=12)
+    unpaired = Streams(streams.inputs, streams.starts, streams.lengths)
+    outputs = torch.randn(3, 12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole = _in_spreads(outputs, unpaired)
+    outputs[0, 5] = torch.nan
+    found = _in_spreads(outputs, unpaired)
+    assert (found[:, 5] == 1e6).all()
+    others = [number for number in range(12) if number != 5]
+    assert torch.allclose(found[:, others], whole[:, others], rtol=0.5)
 
 
 def test_embeddings_are_in_their_own_spread() -> None:

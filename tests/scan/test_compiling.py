@@ -44,6 +44,7 @@ def widen(package: Path) -> None:
     path.write_text(text.replace("ROWS, LANES = 8, 32", "ROWS, LANES = 8, 64"))
 
 
+@pytest.mark.long
 def test_an_edit_of_an_imported_file_is_seen(package, tmp_path):
     assert shown(package, tmp_path).stdout.split() == ["32", "0"]
     assert shown(package, tmp_path).stdout.split() == ["32", "1"]
@@ -52,6 +53,7 @@ def test_an_edit_of_an_imported_file_is_seen(package, tmp_path):
     assert list((package / "__pycache__").glob("layout.padded*.nbc"))
 
 
+@pytest.mark.long
 def test_a_folder_that_may_not_be_written_to(package, tmp_path):
     """An installation of root's: kernels are kept in the user's folder, and that copy ages no less."""
     (package / "__pycache__").write_text("a file where the folder would be")

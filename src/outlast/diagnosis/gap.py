@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeCV
 
 from outlast.diagnosis.pairs import Pairs, doubling_bands
 from outlast.diagnosis.support import Support
-from outlast.diagnosis.views import BEHAVIOUR, WHOLE
+from outlast.diagnosis.views import HEAD
 from outlast.intervals import known_interval, known_means
 from outlast.results import Gap
 
@@ -29,7 +29,7 @@ def gap_to_error(regions: dict[str, Support], seen: Pairs, train_context: int) -
     Returns:
         None with fewer than 8 streams or where the excess does not vary.
     """
-    names = [name for name in regions if name in (WHOLE, BEHAVIOUR) or "head" not in name]
+    names = [name for name in regions if not HEAD.search(name)]
     excess, distance, bands = [], [], []
     for number, (_, columns) in enumerate(doubling_bands(seen.marks, train_context)):
         for group in np.array_split(columns, max(1, len(columns) // _SMOOTH)):

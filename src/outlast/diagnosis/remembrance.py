@@ -124,7 +124,8 @@ def _total_variation(logits: Tensor) -> Tensor:
 
 def _in_spreads(outputs: Tensor, streams: Streams) -> Tensor:
     """(1 + K, S, C) values -> (K, S), in standard deviations of the targets, or of the outputs where there are none."""
-    spread = outputs[0].std(0)
+    whole = outputs[0][outputs[0].isfinite().all(1)]
+    spread = whole.std(0).nan_to_num(0.0)
     if streams.target_kind == "values":
         each = max(1, _SPREAD_SAMPLE // len(streams))
         stream = np.repeat(np.arange(len(streams)), each)

@@ -6,6 +6,7 @@ beside the states stands their *behaviour*: how a fixed battery of short continu
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ from outlast.streams.places import draw_places
 from outlast.streams.reading import groups
 
 BEHAVIOUR, WHOLE = "behaviour", "whole state"
+HEAD = re.compile(r", head \d+$")
+"""Of a space that is one head of a part."""
 
 _DIMENSIONS = 16
 _ROWS = 256
@@ -68,7 +71,7 @@ class Views:
             if part.head_axis is not None and tensor.shape[part.head_axis] > 1:
                 heads = tensor.shape[part.head_axis]
                 for head in range(heads):
-                    name = f"{part.path}, head {head}"
+                    name = f"{part.path}, head {head}"  # see `HEAD`
                     self.views.append(_view(name, number, head, tensor[0].numel() // heads, seed))
         if not self.views:
             raise NotAskable(f"the state of a {type(model).__name__} has no part of real numbers")

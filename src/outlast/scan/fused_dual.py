@@ -134,8 +134,8 @@ def _(q, k, v, log_decay, initial_state, scale, keep, step=None, skip=None):
 def _(q, k, v, log_decay, between, step, skip, d_outputs, d_final, scale):
     """What `_dual_scan_backward` gives, in shape alone."""
     like = [tensor.new_empty(tensor.shape) for tensor in (q, k, v, log_decay)]
-    around = [v.new_empty(shape if step is not None else 0) for shape in (v.shape[:3], v.shape[2])]
-    return *like, torch.empty_like(d_final), *around
+    rows, length, heads, _ = v.shape if step is not None else (0, 0, 0, 0)
+    return *like, torch.empty_like(d_final), v.new_empty(rows, length, heads), v.new_empty(heads)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
