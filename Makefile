@@ -98,7 +98,7 @@ browser:
 test: lint browser
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Kills, wheels: what takes minutes.
 test-all: test

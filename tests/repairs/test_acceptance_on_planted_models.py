@@ -60,6 +60,7 @@ def outcome_of(result: Repair) -> tuple[str, tuple[str, ...]]:
     return (because.name, tuple(because.also)) if because else ("accepted", ())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", frozen_repairs.REPAIRS)
 def test_frozen_outcome(name):
     case = frozen_repairs.REPAIRS[name]
@@ -147,6 +148,7 @@ def check_verdict(skill: Skill, expected: str, sizes: tuple[int, ...], settings:
     assert (result.verdict.best_age is not None) == (expected == "declines")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", frozen_repairs.VERDICTS)
 def test_frozen_verdict(name):
     check_verdict(*frozen_repairs.VERDICTS[name], *FROZEN)

@@ -27,6 +27,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Split:
     return split
 
 
+@pytest.mark.long
 def test_what_is_there_is_not_run_again(short: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def control() -> Evaluation:
         result = load_result(tmp_path / "base")
