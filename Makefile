@@ -5,7 +5,7 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench browser clean diagnosis-study families forecast-study install lint quickstart \
+.PHONY: air api audit bench browser clean diagnosis-study families forecast-study install kernels lint quickstart \
 	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
@@ -95,7 +95,12 @@ browser:
 	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
 		|| { echo "the tests need a browser: install the package chromium"; exit 2; }
 
-test: lint browser
+# By one process, before two would each compile the same ones.
+kernels: install
+	$(BIN)/python -m pytest tests/scan/test_recurrences.py -k "equals_the_definition and numba"
+
+test: browser install
+	$(MAKE) -j 2 lint kernels
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
