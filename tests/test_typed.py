@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import outlast
 from outlast import public
 
@@ -50,6 +52,7 @@ def incomplete(report: dict[str, Any], names: list[str]) -> dict[str, list[str]]
     }
 
 
+@pytest.mark.long
 def test_every_public_name_is_typed() -> None:
     """Also through the way in which `outlast` loads them when they are asked for."""
     report = completeness()

@@ -22,7 +22,7 @@ COMMANDS = {
 PLACE = {"train": ".", "repair": ".", "repair, two jobs": "control", "compare": "carry-expected_run-160"}
 
 
-QUICK_ONES = ("train", "repair, two jobs")
+QUICK_ONES = ("train",)
 SIGNALS = dict(zip(COMMANDS, [signal.SIGTERM, signal.SIGINT] * 2, strict=True))
 
 

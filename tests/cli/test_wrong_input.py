@@ -525,8 +525,8 @@ def test_a_fault_of_the_model_later_on_is_no_answer(run: Run, here: Path) -> Non
     ("verb", "room", "part"),
     [
         ("evaluate", 1000, "report.html"),
-        ("train", 300, "checkpoint"),
-        ("repair", 6000, "report.html"),
+        pytest.param("train", 300, "checkpoint", marks=pytest.mark.long),
+        pytest.param("repair", 6000, "report.html", marks=pytest.mark.long),
     ],
 )
 def test_a_full_disk(run: Run, here: Path, verb: str, room: int, part: str) -> None:

@@ -218,6 +218,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
+@pytest.mark.long
 def test_a_large_vocabulary_takes_little_memory():
     """One answer to 8 windows of 512 among 50,000 tokens is 0.8 GB if written out for every position at once."""
     done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 MEASURE = """
 import sys, threading, time
@@ -36,6 +37,7 @@ done.set()
 """
 
 
+@pytest.mark.long
 def test_a_million_positions_need_no_more_memory_than_ten_thousand(tmp_path):
     """Streams are read piece by piece from their file, and nothing is kept of what was read. In MiB, anonymous."""
     lengths, paths = (10_000, 1_000_000), []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from outlast.repairs import acceptance
 from outlast.reporting import Language, write_report
 from outlast.results import CompareRow, Comparison, Result
@@ -68,6 +70,12 @@ CASES: dict[str, list[Result]] = {
     "diagnosis and others": [example_diagnosis.diagnosis("numerics"), example.evaluation()],
     "mix": [example.evaluation(), example.comparison(), example.check_report(), example.training()],
 }
+
+
+def looked_at(name: str) -> object:
+    """The case as a parameter of a test; refusals are told alike, so all but one are among the long tests."""
+    alike = name.startswith("refused, ") and name != "refused, reset_it_instead"
+    return pytest.param(name, marks=pytest.mark.long) if alike else name
 
 
 def language(name: str) -> Language:

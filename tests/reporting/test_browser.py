@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from reporting.cases import CASES, Pages
+from reporting.cases import CASES, Pages, looked_at
 
 READ = ["clock", "時計", "repair", "mix"]
 """Diagnoses in both languages, a repair, and a page of an evaluation, repairs, checks and a training."""
@@ -127,7 +127,7 @@ def opened(browser: Browser, pages: Pages) -> Iterator[Open]:
     assert complaints == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", map(looked_at, CASES))
 def test_layout(opened: Open, name: str) -> None:
     """At no width does the page scroll sideways, folded or not, nor a label of a figure overlap or get cut."""
     page = opened(name, unfolded=True)

@@ -18,7 +18,7 @@ from outlast.reporting.kinds.diagnosis import en, ja
 from outlast.results import from_json, to_json
 from reporting import example_diagnosis
 from reporting import example_results as example
-from reporting.cases import CASES, NASTY, Pages
+from reporting.cases import CASES, NASTY, Pages, looked_at
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 
@@ -52,7 +52,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", map(looked_at, CASES))
 def test_is_one_well_formed_offline_file(pages: Pages, name: str) -> None:
     page = pages[name]
     assert len(page.encode()) < 2_000_000

@@ -65,6 +65,7 @@ assert not wrong, wrong
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("recurrence", ["linear_scan", "gated_delta", "gated_dual_scan"])
 def test_scratch_memory_belongs_to_one_kernel_until_it_ends(recurrence: str) -> None:
     """A kernel whose scratch memory was given back too early wrote into the other thread's: the process was aborted."""

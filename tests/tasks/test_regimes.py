@@ -168,6 +168,7 @@ def toy_task():
     )
 
 
+@pytest.mark.long
 def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     recipe = read_recipe(RECIPES / "regimes.toml")
     page = tmp_path / "regimes.md"
