@@ -127,7 +127,7 @@ def opened(browser: Browser, pages: Pages) -> Iterator[Open]:
     assert complaints == []
 
 
-@pytest.mark.parametrize("name", map(looked_at, CASES))
+@pytest.mark.parametrize("name", [looked_at(name) for name in CASES])
 def test_layout(opened: Open, name: str) -> None:
     """At no width does the page scroll sideways, folded or not, nor a label of a figure overlap or get cut."""
     page = opened(name, unfolded=True)

@@ -52,7 +52,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("name", map(looked_at, CASES))
+@pytest.mark.parametrize("name", [looked_at(name) for name in CASES])
 def test_is_one_well_formed_offline_file(pages: Pages, name: str) -> None:
     page = pages[name]
     assert len(page.encode()) < 2_000_000
