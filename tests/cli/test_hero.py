@@ -59,12 +59,16 @@ def test_evaluate_repair_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert band.per_stream == pytest.approx(told["per_stream"], rel=1e-5)
 
 
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    assert finish(start(["--version"], tmp_path)).out == f"outlast {outlast.__version__}\n"
+
+
 def test_help_is_there_at_once_and_neither_torch_nor_numpy_is_loaded(tmp_path: Path) -> None:
     outcome = finish(start(["--help"], tmp_path))
     assert outcome.status == 0
     assert "usage: outlast VERB" in outcome.out
     ran = "import sys; from outlast.cli import main; status = main(sys.argv[1:])"
     code = f"{ran}; assert not {{'torch', 'numpy'}} & {{*sys.modules}}"
-    for words in ("--help", "evalute", "evaluate --modl x", "evaluate --model a --data b --train-context many"):
+    for words in ("--help", "--version", "evalute", "evaluate --modl x", "evaluate --model a --data b --train-context many"):
         done = subprocess.run([sys.executable, "-c", code, *shlex.split(words)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

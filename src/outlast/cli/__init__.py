@@ -6,6 +6,7 @@ by SIGTERM.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import sys
@@ -31,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage(), file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"outlast {importlib.metadata.version('outlast')}")
+        return 0
     with sigterm_as_ctrl_c() as terminated:
         status = _run(arguments[0], arguments[1:])
         return 128 + signal.SIGTERM if status == STOPPED and terminated.is_set() else status
@@ -67,7 +71,7 @@ def _usage() -> str:
         [
             "outlast: recurrent models that outlast their training context",
             "",
-            "usage: outlast VERB [options]     outlast VERB --help",
+            "usage: outlast VERB [options]     outlast VERB --help     outlast --version",
             "",
             *lines,
         ]
