@@ -69,6 +69,7 @@ def test_help_is_there_at_once_and_neither_torch_nor_numpy_is_loaded(tmp_path: P
     assert "usage: outlast VERB" in outcome.out
     ran = "import sys; from outlast.cli import main; status = main(sys.argv[1:])"
     code = f"{ran}; assert not {{'torch', 'numpy'}} & {{*sys.modules}}"
-    for words in ("--help", "--version", "evalute", "evaluate --modl x", "evaluate --model a --data b --train-context many"):
+    wrong = ("evalute", "evaluate --modl x", "evaluate --model a --data b --train-context many")
+    for words in ("--help", "--version", *wrong):
         done = subprocess.run([sys.executable, "-c", code, *shlex.split(words)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
