@@ -105,7 +105,7 @@ test: browser install
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# Kills, wheels: what takes minutes.
+# Kills, wheels, lowest versions: what takes long, or repeats what a quicker test holds.
 test-all: test
 	$(BIN)/python -m pytest -m long
 

@@ -158,7 +158,7 @@ def read_record(directory: str | Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
-    if isinstance(record, dict) and "recipe" in record:  # the name it had first
+    if isinstance(record, dict) and "recipe" in record and "blueprint" not in record:  # the name it had first
         record["blueprint"] = record.pop("recipe")
     fields = {"outlast": str, "blueprint": dict, "weights_sha256": str, "provenance": dict}
     if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in fields.items()):

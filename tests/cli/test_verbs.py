@@ -258,8 +258,8 @@ def test_train_reads_nested_settings(run: Run, here: Path) -> None:
     nested = ("recurrent", "mamba2", "recurrent_settings", '{"heads": 2}', "width", "8")
     words = ("train", *READ, *QUICK, "--family", "hybrid", "--steps", "2", "--out", "out")
     assert run(*words, "--settings", *nested).status == 0
-    recipe = json.loads((here / "out" / "model" / "outlast.json").read_text())["blueprint"]
-    assert recipe["settings"]["recurrent_settings"] == {"heads": 2}
+    blueprint = json.loads((here / "out" / "model" / "outlast.json").read_text())["blueprint"]
+    assert blueprint["settings"]["recurrent_settings"] == {"heads": 2}
     wrong = run(*words, "--settings", "recurrent_settings", "heads")
     assert wrong.status == 2
     assert "a JSON object" in wrong.err

@@ -152,6 +152,11 @@ def test_files_of_the_second_schema_are_read():
     result = dataclasses.replace(result, model={"name": "base", "blueprint": {"family": "gla"}})
     record = json.loads(to_json(result)) | {"schema": 2, "model": {"name": "base", "recipe": {"family": "gla"}}}
     assert from_json(json.dumps(record)) == result
+    whole = from_json(json.dumps(one("compare")))
+    assert isinstance(whole, Comparison)
+    whole = dataclasses.replace(whole, base=result)
+    outer = json.loads(to_json(whole)) | {"schema": 2, "base": record}
+    assert from_json(json.dumps(outer)) == whole
 
 
 @pytest.mark.parametrize("schema", [SCHEMA + 1, 0, -1, "2", None, [], 1.5])

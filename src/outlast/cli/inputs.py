@@ -216,13 +216,13 @@ def command(options: ReadingVerb, model: Recurrent) -> Command:
     return Command(
         model=options.model or None,
         data=str(options.data) if options.data else None,
-        options=typed(options),
+        options=typed_options(options),
         out=str(options.out),
         allow_code=code_of(getattr(model, "blueprint", None) or {}) is not None,
     )
 
 
-def typed(options: ReadingVerb) -> str:
+def typed_options(options: ReadingVerb) -> str:
     """The reading options as one types them."""
     found: list[str] = []
     for name, value in options.reading().items():

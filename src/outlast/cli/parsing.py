@@ -98,7 +98,7 @@ def _plain(drawn: str) -> str:
 
 
 def _as_given(option: dataclasses.Field[Any], arguments: list[str]) -> str:
-    """An option and its values as they stand among the words."""
+    """An option and its values as they stand among the arguments."""
     flags = [_spelt(option), *(alias for alias, name in _ALIASES.items() if name == option.name)]
     start = max((i for i, word in enumerate(arguments) if word.partition("=")[0] in flags), default=None)
     if start is None:
@@ -130,7 +130,7 @@ def _is_option(word: str) -> bool:
 
 
 def _names(verb: str, arguments: list[str], fields: dict[str, Any]) -> set[str]:
-    """Names of the options among the words; an InputError for one that the verb does not have."""
+    """Names of the options among the arguments; an InputError for one that the verb does not have."""
     names, known = set(), {_spelt(item): name for name, item in fields.items()}
     for word in arguments:
         if word in _ALIASES:

@@ -65,7 +65,9 @@ def run_check(options: CheckVerb) -> int:
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
     elif options.reading():
         raise InputError(
-            f"{inputs.typed(options)} without --data", "data to which this applies", "name the data, or leave these out"
+            f"{inputs.typed_options(options)} without --data",
+            "data to which this applies",
+            "name the data, or leave these out",
         )
     with outputs.output(options.out):
         report = check(model, example, seed=options.seed)

@@ -54,7 +54,7 @@ class Support:
         # Whole stretches, since neighbours in a stream are alike: dealt out one by one, each would find its like.
         stretch = np.arange(len(states)) * 24 // len(states) % 6
         reference = states[finite & (stretch < 4)]
-        if len(reference) <= NEIGHBOURS or not (finite & (stretch >= 4)).any():
+        if len(reference) <= NEIGHBOURS or not (finite & (stretch == 4)).any():
             raise NotAskable("the states that training passes through are not finite numbers")
         fit = LedoitWolf().fit(reference)
         values, vectors = np.linalg.eigh(fit.covariance_)

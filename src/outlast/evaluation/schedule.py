@@ -113,13 +113,13 @@ def draw_targets(streams: int, train_context: int, length: int, wanted: int, see
 class Restarts:
     """R restarts from the zero state, and N stretches of targets that are scored on the way.
 
-    Bands share a reading wherever they restart at the same position: what is read for an old band is scored for the
+    Bands share a restart wherever they begin at the same position: what is read for an old band is scored for the
     younger ones as it passes their ages.
 
     Args:
         stream, begin, length: (R,) what to read.
-        band, offset, size: (N,) of each stretch, which band it is scored for, and where in its reading it lies.
-        stretches: (R + 1,) the stretches of reading r are numbers stretches[r] to stretches[r + 1].
+        band, offset, size: (N,) of each stretch, which band it is scored for, and where behind its restart it lies.
+        stretches: (R + 1,) the stretches of restart r are numbers stretches[r] to stretches[r + 1].
     """
 
     stream: np.ndarray
@@ -139,7 +139,7 @@ class Restarts:
         """Restarts that are read together, those of like length, the longest first.
 
         Args:
-            chunk: positions of a reading that are read in one step, at most.
+            chunk: positions behind a restart that are read in one step, at most.
             rows_at_once: how many rows of so many positions are read side by side.
         """
         order, found, start = np.argsort(-self.length, kind="stable"), [], 0
@@ -164,17 +164,17 @@ def schedule(bands: tuple[Band, ...], targets: Targets, length: int) -> Restarts
     found = [targets.windows(band) for band in bands]
     stream, begin, target, size = (np.concatenate(column) for column in zip(*found, strict=True))
     band = np.repeat(np.arange(len(bands)), [len(each[0]) for each in found])
-    # Stream and beginning as one number, which divmod takes apart again: equal ones are one reading.
-    codes, reading = np.unique(stream * length + begin, return_inverse=True)
+    # Stream and beginning as one number, which divmod takes apart again: equal ones are one restart.
+    codes, restart = np.unique(stream * length + begin, return_inverse=True)
     longest = np.zeros(len(codes), np.int64)
-    np.maximum.at(longest, reading, target - begin + size)
-    # Stretches of one reading stand together, so that a reading's are told by where they begin and end.
-    order = np.argsort(reading, kind="stable")
+    np.maximum.at(longest, restart, target - begin + size)
+    # Stretches of one restart stand together, so that they are told by where they begin and end.
+    order = np.argsort(restart, kind="stable")
     return Restarts(
         *np.divmod(codes, length),
         length=longest,
         band=band[order],
         offset=(target - begin)[order],
         size=size[order],
-        stretches=np.searchsorted(reading[order], np.arange(len(codes) + 1)),
+        stretches=np.searchsorted(restart[order], np.arange(len(codes) + 1)),
     )

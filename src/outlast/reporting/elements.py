@@ -84,7 +84,7 @@ class FigureElement:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that are shown when asked for."""
+    """Elements that are shown when asked for."""
 
     title: str
     elements: Sequence[object]

@@ -86,7 +86,9 @@ def write_page(folder: Path, page: Path) -> None:
     """
     runs = read_runs(folder)
     if len({run.family for run in runs}) > 1:
-        put_figures(page, _TITLE, [_intro_of_families(runs), *_verdicts_table(runs)], *named_marks("families"))
+        put_figures(
+            page, _TITLE, [_intro_of_families(runs), *_verdicts_table(runs, outcomes=True)], *named_marks("families")
+        )
         return
     picture = page.with_name(f"{page.stem}-front.svg")
     write_atomically(picture, front_plot(_front(runs)))
@@ -98,7 +100,7 @@ def write_page(folder: Path, page: Path) -> None:
         *_regimes_table(runs),
         *_stationary_table(runs),
         *_leaks_table(runs),
-        *_verdicts_table(runs),
+        *_verdicts_table(runs, outcomes=False),
     ]
     put_figures(page, _TITLE, sections)
 
@@ -200,7 +202,7 @@ def _intro_of_families(runs: Sequence[Run]) -> str:
 
 
 def _steps(runs: Sequence[Run]) -> int:
-    return next(row.repair.steps for row in runs[0].rows.values() if row.repair)
+    return max((row.repair.steps for run in runs for row in run.rows.values() if row.repair), default=0)
 
 
 def _rows_table(runs: Sequence[Run]) -> list[str]:
@@ -304,17 +306,20 @@ def _leaks_table(runs: Sequence[Run]) -> list[str]:
     return ["### Forgetting at a fixed rate", words, table(head, lines), of_best + "; ".join(shares) + "."]
 
 
-def _verdicts_table(runs: Sequence[Run]) -> list[str]:
+def _verdicts_table(runs: Sequence[Run], *, outcomes: bool) -> list[str]:
+    """`outcomes`: also what became of each repair, which the page of one family says elsewhere."""
     head = ["model", "row", "verdict", "excess at the oldest age", "excess", "removed", "stationary: verdict"]
-    head += ["stationary: excess", "short contexts", "accepted"]
+    head += ["stationary: excess", *(["short contexts", "accepted"] if outcomes else [])]
     lines = []
     first_seeds = {run.family: run for run in reversed(runs)}
-    for run in sorted(first_seeds.values(), key=lambda run: run.family != runs[0].family):
+    for run in sorted(first_seeds.values(), key=lambda run: run.family):
         for name, row in run.rows.items():
             if name in run.trained:
                 continue
             verdict = row.switching.verdict
             assert verdict is not None
+            change = f"{100 * short_change(row.repair):+.2f} %" if row.repair else ""
+            told = [change, outcome(row.repair) if row.repair else ""]
             lines.append(
                 [
                     run.family,
@@ -325,10 +330,9 @@ def _verdicts_table(runs: Sequence[Run]) -> list[str]:
                     "" if name == "base" else _percent(run.removed(name, False)),
                     verdict_words(row.stationary.verdict),
                     f"{row.stationary_excess():.3f}",
-                    f"{100 * short_change(row.repair):+.2f} %" if row.repair else "",
-                    outcome(row.repair) if row.repair else "",
+                    *(told if outcomes else []),
                 ]
             )
-    words = "One seed each. Verdicts are on the raw loss: the oldest age against the best age within the training "
-    words += "context, of the same model; the *excess at the oldest age* is that difference."
+    words = "The first seed of each family. Verdicts are on the raw loss: the oldest age against the best age within "
+    words += "the training context, of the same model; the *excess at the oldest age* is that difference."
     return ["### Verdicts", words, table(head, lines)]

@@ -28,7 +28,7 @@ WIDTH = 256
 class SpeakerEncoder(Recurrent):
     """Mel frames (B, T, 40) -> embeddings (B, T, 256) of unit length, none negative."""
 
-    recipe: dict[str, Any]
+    blueprint: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class SileroState(NamedTuple):
 class SileroVAD(Recurrent):
     """Frames of samples (B, T, 512) -> probabilities of speech (B, T)."""
 
-    recipe: dict[str, Any]
+    blueprint: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from outlast.reporting import labels
-from outlast.results import Cause, Note
+from outlast.reporting.kinds import evaluation as _measured
+from outlast.reporting.kinds.diagnosis.terms import HOLDS
+from outlast.results import Cause, Evaluation, Note
 
 KIND = labels.DIAGNOSIS
 BADGES = labels.BADGES
@@ -108,37 +112,14 @@ def excess_axis(axis: str) -> str:
     return labels.EXCESS_OF.format(axis)
 
 
-def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
-    context = f"its training context of {numbers['context']} positions"
-    if verdict == "fails":
-        text = (
-            f"This model fails past {context}: from age {numbers['from']} on it gets worse, and at ages "
-            f"{numbers['oldest']} "
-            f"its {numbers['measure']} is {numbers['excess']} worse ({numbers['interval']})"
-        )
-    elif verdict == "declines":
-        text = (
-            f"This model is best at ages {numbers['best']}, past {context}, and worse at the oldest: at ages "
-            f"{numbers['oldest']} its {numbers['measure']} differs by {numbers['excess']} ({numbers['interval']}) from "
-            f"what it is within the training context, and what it gained in between is lost again"
-        )
-    elif verdict == "generalises":
-        text = f"This model keeps improving past {context}, up to the oldest age tested ({numbers['oldest']})"
-    elif verdict == "robust":
-        text = (
-            f"This model holds past {context}: at ages {numbers['oldest']} its {numbers['measure']} differs by "
-            f"{numbers['excess']} ({numbers['interval']}), within the tolerance"
-        )
-    else:
-        text = (
-            f"The measurement does not decide whether this model holds past {context}: at ages {numbers['oldest']} its "
-            f"{numbers['measure']} differs by {numbers['excess']} ({numbers['interval']})"
-        )
+def headline(evaluation: Evaluation, numbers: Mapping[str, str], cause: str | None) -> str:
+    """That of the evaluation, and the reason."""
+    text, verdict = _measured.headline(evaluation), evaluation.verdict
     if cause is not None:
-        return f"{text}. The reason: {CAUSE_SENTENCES[cause]}."
-    if verdict == "fails":
-        return f"{text}. None of the causes that were asked about explains it."
-    return f"{text}. Nothing else was found that holds it back."
+        return f"{text} The reason: {CAUSE_SENTENCES[cause]}."
+    if verdict is not None and verdict.name == "fails":
+        return f"{text} None of the causes that were asked about explains it."
+    return f"{text} Nothing was found that holds it back." if verdict is not None and verdict.name in HOLDS else text
 
 
 def broken(why: Note) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from outlast.reporting.kinds.diagnosis.glossary_ja import GLOSSARY_ENTRIES as GLOSSARY_ENTRIES
 from outlast.reporting.kinds.diagnosis.notes_ja import note as note
-from outlast.results import Cause, Note
+from outlast.reporting.kinds.diagnosis.terms import HOLDS
+from outlast.results import Cause, Evaluation, Note
 
 KIND = "診断"
 BADGES = {
@@ -139,7 +142,8 @@ def excess_axis(axis: str) -> str:
     return f"超過:{axis}"
 
 
-def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
+def headline(evaluation: Evaluation, numbers: Mapping[str, str], cause: str | None) -> str:
+    verdict = evaluation.verdict.name if evaluation.verdict else "none"
     context = f"学習文脈長({numbers['context']} 位置)"
     oldest, change = numbers["oldest"], f"{numbers['excess']}(区間 {numbers['interval']})"
     text = {
@@ -161,7 +165,7 @@ def headline(verdict: str, numbers: dict[str, str], cause: str | None) -> str:
         return f"{text}。理由:{CAUSE_SENTENCES[cause]}。"
     if verdict == "fails":
         return f"{text}。調べた原因のどれでも説明できません。"
-    return f"{text}。ほかに妨げになるものは見つかりませんでした。"
+    return f"{text}。妨げになるものは見つかりませんでした。" if verdict in HOLDS else f"{text}。"
 
 
 def broken(why: Note) -> str:

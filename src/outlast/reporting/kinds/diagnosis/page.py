@@ -86,7 +86,7 @@ def headline(result: Diagnosis, wording: ModuleType) -> str:
         "interval": interval,
         "best": span(*(verdict.best_age or verdict.oldest_age)),
     }
-    return wording.headline(verdict.name, facts, result.main.name if result.main else None)
+    return wording.headline(evaluation, facts, result.main.name if result.main else None)
 
 
 def _finished(made: Any, finish: Callable[[str], str]) -> Any:

@@ -8,6 +8,9 @@ from outlast.reporting import terms
 from outlast.reporting.numbers import integer
 from outlast.results import Diagnosis, Evaluation
 
+HOLDS = ("generalises", "robust")
+"""Verdicts that leave nothing to explain where no cause is found."""
+
 
 def called(measure: str, wording: ModuleType) -> str:
     return wording.MEASURES.get(measure, measure.replace("_", " "))
