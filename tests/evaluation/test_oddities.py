@@ -122,7 +122,7 @@ def test_identical_streams_get_no_certain_verdict(skill: Skill) -> None:
     assert verdict(result)[0] == "undecided"
     assert "the streams are identical" in verdict(result)[1]
     with pytest.raises(InputError, match="none differ"):
-        repair(Planted(skill), Split(eight, eight, eight, how="copies"), train_context=T, intervention=None)  # pyright: ignore
+        repair(Planted(skill), Split(eight, eight, eight, how="copies"), train_context=T, intervention="zero")
 
 
 def test_copies_are_one_unit() -> None:

@@ -305,7 +305,7 @@ def test_figures_of_a_row_are_what_validation_said(compared):
 
 
 def test_no_steps_and_no_interventions_are_refused():
-    with pytest.raises(InputError, match="steps 0"):
+    with pytest.raises(InputError, match="steps=0"):
         repair(small_gru(), data(), intervention=Zero(), steps=0, **COMMON)
     with pytest.raises(InputError, match="no interventions"):
         compare(small_gru(), data(), interventions=[], **COMMON)

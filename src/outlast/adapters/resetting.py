@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from outlast.adapters.adapting import adapt
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.state import State, StatePart, leaves, map_state, where
@@ -85,6 +86,6 @@ class WithReset(Recurrent):
         return where(first_speaks, outputs[0], outputs[1]), ResetState(read, tuple(copies))
 
 
-def with_reset(model: Recurrent, every: int, overlap: bool = False) -> WithReset:
-    """`model`, reset every `every` positions (two overlapping copies with `overlap`)."""
-    return WithReset(model, every, overlap)
+def with_reset(model: nn.Module, every: int, overlap: bool = False) -> WithReset:
+    """`model`, reset every `every` positions (two overlapping copies with `overlap`); a module is adapted first."""
+    return WithReset(adapt(model), every, overlap)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
@@ -27,14 +28,14 @@ from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, evaluate, usable
+from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_split
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
-from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.results import VERSION, Attribution, Cause, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
-from outlast.streams import Split, Streams, split
+from outlast.streams import Split, Streams
 
 Found = TypeVar("Found")
 
@@ -57,11 +58,11 @@ class DiagnoseSettings:
 
 
 def diagnose(
-    model: Recurrent,
+    model: nn.Module,
     data: Split | Streams,
     *,
     train_context: int,
-    measures: Sequence[Measure] | None = None,
+    measures: Sequence[Measure | str] | None = None,
     settings: DiagnoseSettings | None = None,
     stationary: Streams | None = None,
     name: str = "model",
@@ -70,7 +71,7 @@ def diagnose(
     """Measure `model` and say why it fails past its training context, or what else holds it back.
 
     Args:
-        model: on its device; left in evaluation mode.
+        model: a recurrent model, or a module that `outlast.adapt` takes, on its device; left in evaluation mode.
         data: a split, or streams to be split: training streams say what training passed through, test streams what
             deployment meets.
         train_context: positions a training window had. Windows are taken to have started from the initial state.
@@ -85,9 +86,9 @@ def diagnose(
         InputError: as `outlast.evaluate`.
     """
     began = time.monotonic()
-    settings = settings or DiagnoseSettings()
-    parts = data if isinstance(data, Split) else split(data)
-    chosen = tuple(measures or default_measures(parts.test))
+    model, parts, settings = the_model(model), the_split(data), the_settings(settings, DiagnoseSettings, "settings")
+    train_context = a_count(train_context, "train_context")
+    chosen = the_measures(measures) or tuple(default_measures(parts.test))
     # An error rate says little about one moment, and has no gradient; the measure beside it does.
     smooth = chosen[0].smooth if chosen else None
     if smooth is not None and smooth.name not in [measure.name for measure in chosen]:

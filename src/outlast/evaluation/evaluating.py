@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from outlast.errors import InputError
+from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_streams
 from outlast.evaluation.divergence import agreement, apart_from_itself
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure, default_measures
@@ -91,11 +93,11 @@ class Periods:
 
 
 def evaluate(
-    model: Recurrent,
+    model: nn.Module,
     data: Streams | Split,
     *,
     train_context: int,
-    measures: Sequence[Measure] | None = None,
+    measures: Sequence[Measure | str] | None = None,
     settings: EvalSettings | None = None,
     periods: Periods | None = None,
     name: str = "model",
@@ -107,10 +109,10 @@ def evaluate(
     no verdict.
 
     Args:
-        model: on its device; left in evaluation mode.
+        model: a recurrent model, or a module that `outlast.adapt` takes, on its device; left in evaluation mode.
         data: test streams (of a split, the test part). One long recording is cut into disjoint segments.
         train_context: positions that a training window had.
-        measures: the first one is what the verdict is about; None: what fits the targets.
+        measures: by themselves or by name; the first is what the verdict is about. None: what fits the targets.
         settings: how to measure.
         periods: reset periods chosen on validation streams; None: cross-fitted over two halves of the test streams.
         name: what to call the model in the result.
@@ -120,14 +122,14 @@ def evaluate(
         InputError: fewer than 8 streams, streams shorter than twice the training context, targets that do not fit.
     """
     began = time.monotonic()
-    settings = settings or EvalSettings()
-    given = data.test if isinstance(data, Split) else data
+    model, given, settings = the_model(model), the_streams(data), the_settings(settings, EvalSettings, "settings")
+    train_context, measures = a_count(train_context, "train_context"), the_measures(measures)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()
     check_inputs(model.input_spec, streams)
     targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed, streams.warm_up)
-    chosen = tuple(measures or default_measures(streams))
+    chosen = measures or tuple(default_measures(streams))
     judged = bool(chosen)
     chunk = min(settings.chunk, length)
     scores = [measure.per_position for measure in chosen] or [apart_from_itself(streams)]

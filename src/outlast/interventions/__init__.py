@@ -44,7 +44,7 @@ def intervention(name: str | Mapping[str, Any], **settings: Any) -> Intervention
     twice = sorted(set(said) & set(told))
     if twice:
         raise InputError(f"{', '.join(twice)} of intervention {slug!r} twice", "every setting once", "drop one of them")
-    return INTERVENTIONS[slug](**settings_of(slug, INTERVENTIONS[slug], {**said, **told}, _member))
+    return INTERVENTIONS[slug](**settings_of(slug, INTERVENTIONS[slug], {**said, **told}, rule_of))
 
 
 def typed(rule: Intervention) -> str:
@@ -52,7 +52,8 @@ def typed(rule: Intervention) -> str:
     return written(rule, INTERVENTIONS)
 
 
-def _member(said: Any) -> Intervention:
+def rule_of(said: Any) -> Intervention:
+    """An intervention: as it is, or what `intervention` makes of its name or settings."""
     return said if isinstance(said, Intervention) else intervention(said)
 
 
@@ -69,6 +70,7 @@ __all__ = [
     "Zero",
     "control_of",
     "intervention",
+    "rule_of",
     "spoken",
     "state_passing",
     "tbtt",

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
-from outlast.interventions import Intervention, control_of
+from outlast.interventions import Intervention, control_of, rule_of
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
@@ -50,13 +52,13 @@ class Compared:
 
 
 def compare(
-    model: Recurrent,
+    model: nn.Module,
     data: Split | Streams,
     *,
     train_context: int,
-    interventions: Sequence[Intervention],
+    interventions: Sequence[Intervention | str | Mapping[str, Any]],
     objective: Objective | str | None = None,
-    measures: Sequence[Measure] | None = None,
+    measures: Sequence[Measure | str] | None = None,
     training: TrainSettings | None = None,
     steps: int | None = None,
     measuring: EvalSettings | None = None,
@@ -81,14 +83,15 @@ def compare(
         jobs: how many to train and measure side by side, in threads of one torch thread each. Models with dropout go
             one after the other, because dropout draws from the one global generator.
     """
-    if not interventions:
+    rules = [rule_of(each) for each in ([interventions] if isinstance(interventions, str) else interventions)]
+    if not rules:
         raise InputError("no interventions", "at least one", "for example carry with an expected run")
     todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
     todo = with_ranks(todo)
     jobs = workers(todo, jobs)
-    names = _distinct([rule.label for rule in interventions])
+    names = _distinct([rule.label for rule in rules])
     seen, before = both(todo, jobs)
     before = replace(before, model={**before.model, "name": "base"})
     if nothing := nothing_to_do(todo, seen, before):
@@ -101,11 +104,11 @@ def compare(
         folder = checkpoint / re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if checkpoint else None
         return todo.doses(todo.train(rule, folder, resume, stop), seen)
 
-    work = [functools.partial(prepare, rule, name) for rule, name in zip(interventions, names, strict=True)]
+    work = [functools.partial(prepare, rule, name) for rule, name in zip(rules, names, strict=True)]
     # The control is that of the row to be picked. Ties go to the longest-carried states, so that row's is made at once.
-    likely = max(range(len(names)), key=lambda row: interventions[row].handed_on_after)
+    likely = max(range(len(names)), key=lambda row: rules[row].handed_on_after)
     controls = [functools.partial(prepare, control_of(rule), f"control {name}")
-                for rule, name in zip(interventions, names, strict=True)]  # fmt: skip
+                for rule, name in zip(rules, names, strict=True)]  # fmt: skip
     wanted = todo.repairing.control
     doses = side_by_side(jobs, [*work, controls[likely]] if wanted else work, stop)
     doses, alone = (doses[:-1], doses[-1]) if wanted else (doses, [])

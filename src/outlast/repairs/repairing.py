@@ -8,13 +8,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from outlast.evaluation import EvalSettings, best_periods, under
+from outlast.evaluation.asked import the_model
 from outlast.evaluation.measures import Measure
-from outlast.interventions import Intervention, control_of
+from outlast.interventions import Intervention, control_of, rule_of
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
@@ -54,13 +57,13 @@ class Repaired:
 
 
 def repair(
-    model: Recurrent,
+    model: nn.Module,
     data: Split | Streams,
     *,
     train_context: int,
-    intervention: Intervention,
+    intervention: Intervention | str | Mapping[str, Any],
     objective: Objective | str | None = None,
-    measures: Sequence[Measure] | None = None,
+    measures: Sequence[Measure | str] | None = None,
     training: TrainSettings | None = None,
     steps: int | None = None,
     measuring: EvalSettings | None = None,
@@ -74,12 +77,12 @@ def repair(
     """Post-train a copy of `model` with other starts and judge the result against the untouched model.
 
     Args:
-        model: the base; it is not changed.
+        model: the base, a recurrent model or a module that `outlast.adapt` takes; it is not changed.
         data: a split, or streams to be split.
         train_context: positions a training window had, and has in the repair.
-        intervention: where windows start.
+        intervention: where windows start; also as the command line has it, ``carry:expected_run=1280``.
         objective: a slug or an objective; None: what fits the targets.
-        measures: the first decides; None: what fits the targets.
+        measures: by themselves or by name; the first decides. None: what fits the targets.
         training: how to train; `steps` overrides its number of steps.
         measuring: how to measure.
         repairing: anchor, doses, control, and when to refuse.
@@ -88,31 +91,32 @@ def repair(
         jobs: 2: the repair and its control are trained side by side, in threads of one torch thread each.
         progress: told what is going on.
     """
+    rule = rule_of(intervention)
     todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
     todo = with_ranks(todo)
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
-        return Repaired(todo.base, todo.untouched(intervention.describe(), before, nothing))
+        return Repaired(todo.base, todo.untouched(rule.describe(), before, nothing))
     guards_before = todo.guards_before()
     stop = threading.Event()
-    work = [functools.partial(todo.train, intervention, checkpoint, resume, stop)]
+    work = [functools.partial(todo.train, rule, checkpoint, resume, stop)]
     if todo.repairing.control:
         apart = checkpoint / "control" if checkpoint else None
-        work.append(functools.partial(todo.train, control_of(intervention), apart, resume, stop))
+        work.append(functools.partial(todo.train, control_of(rule), apart, resume, stop))
     trained = side_by_side(workers(todo, jobs), work, stop)
     return _concluded(todo, seen, before, guards_before, trained)
 
 
 def judge(
-    base: Recurrent,
-    repaired: Recurrent,
+    base: nn.Module,
+    repaired: nn.Module,
     data: Split | Streams,
     *,
     train_context: int,
-    control: Recurrent | None = None,
-    measures: Sequence[Measure] | None = None,
+    control: nn.Module | None = None,
+    measures: Sequence[Measure | str] | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
     guards: Mapping[str, Streams] | None = None,
@@ -128,12 +132,12 @@ def judge(
     repaired model with the parameters of the base.
     """
     todo = set_up(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
-    seen, before = both(todo, 1)
     described = {"name": "given", "label": "given"}
+    models = {"given": repaired} if control is None else {"given": repaired, "control": control}
+    given = [Trained(the_model(model), label, described, {}) for label, model in models.items()]
+    seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return Repaired(todo.base, todo.untouched(described, before, nothing))
-    given = [Trained(model, label, described, {}) for model, label in ((repaired, "given"), (control, "control"))
-             if model is not None]  # fmt: skip
     return _concluded(todo, seen, before, todo.guards_before(), given)
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
+from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_split, the_streams
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
@@ -26,7 +28,7 @@ from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair, ShortContext
-from outlast.streams import MIN_STREAMS, Split, Streams, copies, split
+from outlast.streams import MIN_STREAMS, Split, Streams, copies
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
@@ -244,11 +246,11 @@ def picked(doses: Sequence[Dosed], validation: Validation) -> int:
 
 
 def set_up(
-    model: Recurrent,
+    model: nn.Module,
     data: Split | Streams,
     train_context: int,
     wanted: Objective | str | None,
-    measures: Sequence[Measure] | None,
+    measures: Sequence[Measure | str] | None,
     training: TrainSettings | None,
     steps: int | None,
     measuring: EvalSettings | None,
@@ -257,20 +259,23 @@ def set_up(
     progress: WorkDone | None,
 ) -> Setup:
     """What a repair or a comparison works with, from what its caller was given."""
-    parts = data if isinstance(data, Split) else split(data)
+    model, parts = the_model(model), the_split(data)
+    train_context = a_count(train_context, "train_context")
     check_inputs(model.input_spec, parts.train)
-    judged_by = tuple(measures or default_measures(parts.test))
+    judged_by = the_measures(measures) or tuple(default_measures(parts.test))
     if not judged_by:
         raise InputError(
             "streams without targets, and no measure",
             "something by which to judge a repair",
             "name a --target, or give measures of your own",
         )
-    training, repairing = training or TrainSettings(), repairing or RepairSettings()
-    measuring = measuring or EvalSettings()
+    training = the_settings(training, TrainSettings, "training")
+    repairing = the_settings(repairing, RepairSettings, "repairing")
+    measuring = the_settings(measuring, EvalSettings, "measuring")
     validation = _as_old_as(parts, train_context, measuring.max_length)
     judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
-    for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in (guards or {}).items()}}.items():
+    guards = {name: the_streams(each, f"guard {name}") for name, each in (guards or {}).items()}
+    for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in guards.items()}}.items():
         _refuse_copies(name, *usable(streams, train_context, longest))
     return Setup(
         base=copy.deepcopy(model),
@@ -279,10 +284,10 @@ def set_up(
         train_context=train_context,
         objective=_anchored(wanted, model, parts.train, judged_by[0], repairing),
         measures=judged_by,
-        training=training if steps is None else replace(training, steps=steps),
+        training=training if steps is None else replace(training, steps=a_count(steps, "steps")),
         measuring=measuring,
         repairing=repairing,
-        guards=guards or {},
+        guards=guards,
         progress=progress,
     )
 

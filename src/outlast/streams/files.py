@@ -37,6 +37,13 @@ def existing(path: str | Path) -> Path:
 
     Pipes, sockets and devices are refused: they cannot be read twice, and reading one may wait for ever.
     """
+    if not isinstance(path, str | os.PathLike):
+        kind = f"{type(path).__module__}.{type(path).__name__}".removeprefix("builtins.")
+        raise InputError(
+            f"a {kind} where a path is due",
+            "the path of a file or folder",
+            "write a frame to a file first (frame.to_parquet), or pass its numbers to Streams.from_arrays",
+        )
     path = Path(path)
     try:
         if path.is_file() or path.is_dir():

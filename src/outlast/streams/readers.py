@@ -7,15 +7,21 @@ one piece at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.streams.files import check_intact, existing, open_array
 from outlast.streams.layout import Layout
+
+Given = str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any]
+"""A path, or numbers in memory."""
 
 _PIECE = 1 << 22
 """Elements checked at a time."""
@@ -27,17 +33,18 @@ class FromFiles(Layout):
     """Class methods of `Streams` that read tokens, features and text."""
 
     @classmethod
-    def from_tokens(cls, source: str | Path | np.ndarray, vocabulary: int | None = None) -> Self:
+    def from_tokens(cls, source: Given, vocabulary: int | None = None) -> Self:
         """Streams of tokens; the target is the next token.
 
         Args:
-            source: a ``.npy`` file (memory-mapped where it is large) or an array of integers, (streams, positions) or
-                (positions,).
+            source: a ``.npy`` file (memory-mapped where it is large), or an array, tensor or list of integers,
+                (streams, positions) or (positions,).
             vocabulary: number of different tokens; None: the largest token found plus 1.
 
         Raises:
             InputError: not integers, another shape, fewer than 2 positions, or a token outside 0 … vocabulary − 1.
         """
+        source = _taken(source)
         array = _load(source)
         if array.dtype.kind not in "iu":
             raise InputError(
@@ -68,15 +75,15 @@ class FromFiles(Layout):
     @classmethod
     def from_arrays(
         cls,
-        source: str | Path | np.ndarray,
+        source: Given,
         horizon: int = 1,
-        targets: str | Path | np.ndarray | None = None,
+        targets: Given | None = None,
     ) -> Self:
         """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
 
         Args:
-            source: a ``.npy`` file (memory-mapped where it is large) or an array of floats, (streams, positions,
-                features), or (positions, features) for one recording.
+            source: a ``.npy`` file (memory-mapped where it is large), or an array, tensor or list of floats, (streams,
+                positions, features), or (positions, features) for one recording.
             horizon: positions ahead that a target looks.
             targets: already aligned with the positions (they may look up to `horizon` positions ahead): integers
                 (streams, positions) are classes, floats (streams, positions) or (streams, positions, K) are values;
@@ -85,6 +92,7 @@ class FromFiles(Layout):
         Raises:
             InputError: not floats, another shape, a horizon that does not fit, NaN or infinity (says where).
         """
+        source = _taken(source)
         array = _load(source)
         if array.dtype.kind != "f":
             raise InputError(
@@ -107,6 +115,7 @@ class FromFiles(Layout):
         about = {"source": _named(source), "reader": "arrays", "target": f"features {horizon} positions ahead"}
         aligned, classes = None, None
         if targets is not None:
+            targets = _taken(targets)
             aligned, classes = _aligned_targets(targets, array.shape[:-1], count, length)
             about["target"] = _named(targets)
         return cls(
@@ -167,6 +176,24 @@ class FromFiles(Layout):
 def text_files(folder: Path) -> list[Path]:
     """The ``.txt`` files in a folder and in those below it, sorted by path."""
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
+
+
+def _taken(given: Given) -> str | Path | np.ndarray:
+    """A path, or an array; tensors and lists become arrays."""
+    if isinstance(given, str | Path | np.ndarray):
+        return given
+    if isinstance(given, os.PathLike):
+        return Path(given)
+    if isinstance(given, Tensor):
+        return given.detach().cpu().numpy()
+    if isinstance(given, Sequence):
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            return np.asarray(given)
+    raise InputError(
+        f"a {type(given).__module__}.{type(given).__name__}".replace("builtins.", ""),
+        "a path, or an array, a tensor or lists of equal lengths",
+        "pass .to_numpy() of a frame; streams of different lengths go into a table with a column that names them",
+    )
 
 
 def _load(source: str | Path | np.ndarray) -> np.ndarray:
