@@ -5,7 +5,7 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench browser clean diagnosis-study families forecast-study install kernels lint quickstart \
+.PHONY: air api audit bench browser clean data diagnosis-study families forecast-study install kernels lint quickstart \
 	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
@@ -99,10 +99,12 @@ browser:
 kernels: install
 	$(BIN)/python -m pytest tests/scan/test_recurrences.py -k "equals_the_definition and numba"
 
-test: browser install
-	$(MAKE) -j 2 lint kernels
+data: install
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
+
+test: browser install
+	$(MAKE) -j 2 lint data kernels
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Kills, wheels, lowest versions: what takes long, or repeats what a quicker test holds.

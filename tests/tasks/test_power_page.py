@@ -55,6 +55,7 @@ def test_every_family_is_compared():
         build(entry.family, inputs=InputSpec("features", 1), outputs=2, **entry.settings)
 
 
+@pytest.mark.long
 def test_the_page_and_going_on(tmp_path):
     models = [
         ModelEntry(family="gru", seeds=[0], settings={"width": 8, "layers": 1}),
