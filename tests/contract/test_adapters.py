@@ -132,7 +132,11 @@ def test_adapter_keeps_the_contract(name: str) -> None:
 @given(drawn=sizes(), seed=st.integers(0, 1000))
 def test_adapter_keeps_the_contract_at_random_sizes(name: str, drawn: Sizes, seed: int) -> None:
     torch.manual_seed(seed)
-    subject = subject_of((TORCH | USERS)[name](), seed=seed)
+    module = (TORCH | USERS)[name]()
+    if "nonlinearity" in name:  # after a position or two all units of a ReLU may still be off: no state, and no fault
+        for bias in (each for kind, each in module.named_parameters() if "bias" in kind):
+            nn.init.ones_(bias)
+    subject = subject_of(module, seed=seed)
     assert subject.double
     assert [found for point in POINTS.values() if not (found := point.ask(subject, drawn)).passed] == []
 
