@@ -44,3 +44,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     do = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
     return InputError(f"{kind} {name!r}", f"one of {', '.join(known)}", do)
+
+
+def type_name(value: object) -> str:
+    """The type of a value with its module, for messages; what Python has built in goes by its name alone."""
+    return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from outlast.adapters.adapting import adapt
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
@@ -28,7 +29,7 @@ from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, evaluate, usable
-from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_split
+from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
@@ -86,7 +87,7 @@ def diagnose(
         InputError: as `outlast.evaluate`.
     """
     began = time.monotonic()
-    model, parts, settings = the_model(model), the_split(data), the_settings(settings, DiagnoseSettings, "settings")
+    model, parts, settings = adapt(model), the_split(data), the_settings(settings, DiagnoseSettings, "settings")
     train_context = a_count(train_context, "train_context")
     chosen = the_measures(measures) or tuple(default_measures(parts.test))
     # An error rate says little about one moment, and has no gradient; the measure beside it does.

@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from torch import nn
-
-from outlast.adapters.adapting import adapt
-from outlast.errors import InputError
+from outlast.errors import InputError, type_name
 from outlast.evaluation.builtin import measure
 from outlast.evaluation.measures import Measure
-from outlast.model import Recurrent
 from outlast.streams import Split, Streams, split
 
 Settings = TypeVar("Settings")
-
-
-def the_model(model: nn.Module) -> Recurrent:
-    """A recurrent model: as it is, or what `adapt` makes of a module of torch's or one's own."""
-    return adapt(model)
 
 
 def the_streams(data: Streams | Split, what: str = "data") -> Streams:
@@ -48,7 +39,7 @@ def the_settings(given: Settings | None, kind: type[Settings], what: str) -> Set
         return kind()
     if not isinstance(given, kind):
         raise InputError(
-            f"{what} of type {_of_type(given)}", f"outlast.{kind.__name__}(…)", f"pass {kind.__name__}, or nothing"
+            f"{what} of type {type_name(given)}", f"outlast.{kind.__name__}(…)", f"pass {kind.__name__}, or nothing"
         )
     return given
 
@@ -65,12 +56,8 @@ def _checked_streams(data: Any, what: str) -> Streams:
     if isinstance(data, Streams):
         return data
     raise InputError(
-        f"{what} of type {_of_type(data)}",
+        f"{what} of type {type_name(data)}",
         "outlast.Streams, or what outlast.split made of them",
         "read files with outlast.open_streams or Streams.from_table, arrays with Streams.from_arrays, tokens with "
         "Streams.from_tokens",
     )
-
-
-def _of_type(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from outlast.adapters.adapting import adapt
 from outlast.errors import InputError
-from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_streams
+from outlast.evaluation.asked import a_count, the_measures, the_settings, the_streams
 from outlast.evaluation.divergence import agreement, apart_from_itself
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure, default_measures
@@ -122,7 +123,7 @@ def evaluate(
         InputError: fewer than 8 streams, streams shorter than twice the training context, targets that do not fit.
     """
     began = time.monotonic()
-    model, given, settings = the_model(model), the_streams(data), the_settings(settings, EvalSettings, "settings")
+    model, given, settings = adapt(model), the_streams(data), the_settings(settings, EvalSettings, "settings")
     train_context, measures = a_count(train_context, "train_context"), the_measures(measures)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)

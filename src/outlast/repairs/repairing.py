@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from outlast.adapters.adapting import adapt
 from outlast.evaluation import EvalSettings, best_periods, under
-from outlast.evaluation.asked import the_model
 from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of, rule_of
 from outlast.model import Recurrent, device_of
@@ -134,7 +134,7 @@ def judge(
     todo = set_up(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
     described = {"name": "given", "label": "given"}
     models = {"given": repaired} if control is None else {"given": repaired, "control": control}
-    given = [Trained(the_model(model), label, described, {}) for label, model in models.items()]
+    given = [Trained(adapt(model), label, described, {}) for label, model in models.items()]
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return Repaired(todo.base, todo.untouched(described, before, nothing))

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from outlast.adapters.adapting import adapt
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
-from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_split, the_streams
+from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split, the_streams
 from outlast.evaluation.measures import Measure, default_measures, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
@@ -259,7 +260,7 @@ def set_up(
     progress: WorkDone | None,
 ) -> Setup:
     """What a repair or a comparison works with, from what its caller was given."""
-    model, parts = the_model(model), the_split(data)
+    model, parts = adapt(model), the_split(data)
     train_context = a_count(train_context, "train_context")
     check_inputs(model.input_spec, parts.train)
     judged_by = the_measures(measures) or tuple(default_measures(parts.test))

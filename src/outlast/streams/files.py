@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from outlast.errors import InputError
+from outlast.errors import InputError, type_name
 
 IN_MEMORY = 1 << 30
 """Bytes up to which a file is read into memory (1 GiB); larger ones stay on disk."""
@@ -38,9 +38,8 @@ def existing(path: str | Path) -> Path:
     Pipes, sockets and devices are refused: they cannot be read twice, and reading one may wait for ever.
     """
     if not isinstance(path, str | os.PathLike):
-        kind = f"{type(path).__module__}.{type(path).__name__}".removeprefix("builtins.")
         raise InputError(
-            f"a {kind} where a path is due",
+            f"a {type_name(path)} where a path is due",
             "the path of a file or folder",
             "write a frame to a file first (frame.to_parquet), or pass its numbers to Streams.from_arrays",
         )

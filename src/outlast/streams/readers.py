@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor
 
-from outlast.errors import InputError
+from outlast.errors import InputError, type_name
 from outlast.streams.files import check_intact, existing, open_array
 from outlast.streams.layout import Layout
 
@@ -190,7 +190,7 @@ def _taken(given: Given) -> str | Path | np.ndarray:
         with contextlib.suppress(ValueError, TypeError, OverflowError):
             return np.asarray(given)
     raise InputError(
-        f"a {type(given).__module__}.{type(given).__name__}".replace("builtins.", ""),
+        f"a {type_name(given)}",
         "a path, or an array, a tensor or lists of equal lengths",
         "pass .to_numpy() of a frame; streams of different lengths go into a table with a column that names them",
     )
