@@ -234,9 +234,9 @@ def test_a_damaged_result(run: Run, here: Path, content: str, part: str) -> None
     ("content", "parts"),
     [
         ("horizn = 2", ["key in wrong.toml 'horizn'", "did you mean 'horizon'?"]),
-        ('horizon = "far"', ["--horizon far (key horizon in wrong.toml)", "a whole number"]),
-        ("horizon = [1, 2]", ["horizon = [1, 2] in wrong.toml", "one value"]),
-        ('inputs = "power"', ["inputs = 'power'", "a list"]),
+        ('horizon = "far"', ["--horizon far", "whole numbers of positions"]),
+        ("max-length = [1, 2]", ["max-length = [1, 2] in wrong.toml", "one value"]),
+        ("inputs = true", ["inputs = True", "a list"]),
         ('json = "yes"', ["json = 'yes'", "true or false"]),
         ("no-control = true", ["key in wrong.toml 'no-control'"]),
         ("targets = true", ["targets = True", "one value"]),
@@ -257,7 +257,7 @@ def test_a_wrong_config(run: Run, here: Path, content: str, parts: list[str]) ->
     [
         ('control = "no"', ["control = 'no' in wrong.toml", "true or false"]),
         ("control = false\nno_control = true", ["no_control twice in wrong.toml"]),
-        ("doses = 0.5", ["doses = 0.5", "a list"]),
+        ("doses = true", ["doses = True", "a list"]),
         ("short-ages = [1]", ["--short-ages 1 (key short_ages in wrong.toml)", "two whole numbers"]),
         ("anchor = [1]", ["anchor = [1]", "one value"]),
     ],

@@ -282,7 +282,7 @@ def test_decimal_commas_are_not_guessed(tmp_path: Path) -> None:
         ({"target": "bb"}, "did you mean 'b'"),
         ({"stream": "c"}, "column 'c'"),
         ({"inputs": []}, "inputs"),
-        ({"inputs": ["a", "a"]}, "name each input once"),
+        ({"inputs": ["a", "a"]}, "name each once"),
         ({"inputs": ["a", "b"], "target": "a", "target_kind": "class"}, "leave out 'a'"),
         ({"inputs": ["a", "b"], "target": "a", "horizon": 0}, "leave out 'a'"),
         ({"aggregate": "median", "target": "a"}, "'median'"),

@@ -147,7 +147,25 @@ def streams_of(options: ReadingVerb, path: Path) -> Streams:
     given = options.reading()
     if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
         given.pop("shares", None)
-    return open_streams(path, **{name: list(value) if name == "inputs" else value for name, value in given.items()})
+    if "horizon" in given:
+        given["horizon"] = _horizons(given["horizon"])
+    if len(given.get("target", ())) == 1:
+        given["target"] = given["target"][0]
+    return open_streams(path, **given)
+
+
+def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:
+    """One horizon or several, typed as 60, 1,15,60 or 1 15 60."""
+    words = [word for each in typed for word in each.replace(",", " ").split()]
+    try:
+        found = tuple(int(word) for word in words)
+    except ValueError:
+        found = ()
+    if not found:
+        raise InputError(
+            f"--horizon {' '.join(typed)}", "whole numbers of positions ahead", "for example --horizon 60, or 1,15,60"
+        )
+    return found[0] if len(found) == 1 else found
 
 
 def measures(options: Measuring) -> tuple[Measure, ...] | None:
@@ -226,5 +244,6 @@ def typed_options(options: ReadingVerb) -> str:
     """The reading options as one types them."""
     found: list[str] = []
     for name, value in options.reading().items():
-        found += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
+        words = value if isinstance(value, tuple) else sum(value.items(), ()) if isinstance(value, dict) else [value]
+        found += [f"--{name.replace('_', '-')}", *map(str, words)]
     return shlex.join(found)

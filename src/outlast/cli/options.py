@@ -52,14 +52,18 @@ class Reading:
 
     inputs: Given[tuple[str, ...]] = None
     """Tables: input columns, in the order the model reads them. Default: all of numbers."""
-    target: Given[str] = None
-    """Tables: the column to forecast. Default: all inputs."""
-    horizon: Given[int] = None
-    """Tables and features: positions ahead. Default: 1."""
+    target: Given[tuple[str, ...]] = None
+    """Tables: the column to forecast, or several. Default: all inputs."""
+    horizon: Given[tuple[str, ...]] = None
+    """Tables and features: positions ahead; tables also several, such as 1,15,60. Default: 1."""
     aggregate: Given[Literal["value", "mean"]] = None
     """Tables: forecast the value `horizon` rows ahead (default), or the mean up to there."""
     bins: Given[int] = None
     """Tables: forecast classes, this many quantile bins of the target."""
+    quantiles: Given[tuple[float, ...]] = None
+    """Tables: forecast these quantiles of the target, such as 0.1 0.5 0.9, judged by the pinball loss."""
+    weight: Given[str] = None
+    """Tables: the column that says how much a row's target counts, 0 or more. Default: all count alike."""
     target_kind: Given[Literal["value", "class"]] = None
     """Tables: whether the target is a number (default) or a label."""
     stream: Given[str] = None
@@ -71,6 +75,8 @@ class Reading:
     """Tables: standardise with training figures (default), or leave numbers as they are."""
     missing: Given[Literal["drop", "hold", "error"]] = None
     """Tables: drop rows with missing values (default), hold the last value, or refuse."""
+    units: Annotated[Given[dict[str, str]], tyro.conf.arg(help_behavior_hint="")] = None
+    """Tables: units of columns, such as: power kW speed rpm. A column named power [kW] says its own."""
     vocabulary: Given[int] = None
     """Tokens: size of the vocabulary. Default: the largest token and one more."""
     shares: Given[tuple[float, float, float]] = None

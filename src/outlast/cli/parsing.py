@@ -204,7 +204,7 @@ def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, of
     kind, switch = str(item.type), isinstance(item.default, bool)
     flag = [] if "Positional" in kind else [_spelt(item)]
     several, table = "tuple[" in kind or "Listed[" in kind, "dict[" in kind
-    fits = {list: several, dict: table, bool: switch}.get(type(value), not several and not table)
+    fits = {list: several, dict: table, bool: switch}.get(type(value), not table)  # one value is a list of one
     if switch and not isinstance(value, bool):
         fits = False
     if not fits:

@@ -9,6 +9,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams.clock import Clock
+from outlast.streams.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value; `fingerprint` tells streams apart
@@ -35,6 +36,7 @@ class Layout:
             state up; None: none may.
         recording: (S,) the number of the recording that each segment was cut from; None: nothing was cut.
         warm_up: first positions of every stream that only warm the state up: evaluations read them and score none.
+        schema: what a table's columns and targets mean; None: the streams came from something else.
     """
 
     inputs: np.ndarray
@@ -52,6 +54,7 @@ class Layout:
     before: np.ndarray | None = None
     recording: np.ndarray | None = None
     warm_up: int = 0
+    schema: Schema | None = None
 
     def __post_init__(self) -> None:
         if len(self.lengths) == 0 or int(np.min(self.lengths)) < 1:

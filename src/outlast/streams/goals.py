@@ -1,0 +1,155 @@
+"""Targets of a table's rows: values or classes ahead, and what they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from outlast.streams.columns import TableFile
+from outlast.streams.rows import Rows
+from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
+from outlast.streams.schema import Target, unit_of
+from outlast.streams.table_options import TableOptions
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Targets aligned with the rows: (N,) classes or values, (N, K) values of several columns and horizons; None: they
+    are the inputs, further on. With what they stand for, and what a result records about them.
+    """
+
+    values: np.ndarray | None
+    classes: int | None
+    target: Target
+    about: dict[str, Any]
+
+
+def goal(rows: Rows, table: TableFile, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
+    """What is to be forecast at each row; figures and borders come from the training rows, or from the schema.
+
+    Args:
+        names: of the inputs.
+    """
+    if rows.labels is not None:
+        return _classes(rows, options)
+    if options.bins is not None:
+        return _bins(rows, options, training)
+    return _values(rows, table, names, options, training)
+
+
+def _classes(rows: Rows, options: TableOptions) -> Goal:
+    assert rows.targets is not None
+    assert rows.labels is not None
+    target = Target("class", options.target, options.horizons, labels=tuple(rows.labels))
+    ahead = _ahead(rows.targets[:, 0], options.horizons[0], "value")
+    return Goal(ahead, len(rows.labels), target, {**_described(options), "labels": rows.labels})
+
+
+def _bins(rows: Rows, options: TableOptions, training: np.ndarray) -> Goal:
+    assert rows.targets is not None
+    assert options.bins is not None
+    values = _ahead(rows.targets[:, 0], options.horizons[0], options.aggregate)
+    if options.schema is not None:
+        target = options.schema.target
+        return Goal(np.searchsorted(target.edges, values), len(target.values), target, _described(options, target))
+    edges = np.quantile(values[training], np.linspace(0, 1, options.bins + 1)[1:-1])
+    classes = np.searchsorted(edges, values)
+    part, chosen = values[training], classes[training]
+    counts = np.bincount(chosen, minlength=options.bins)
+    means = np.bincount(chosen, part, minlength=options.bins) / np.maximum(counts, 1)
+    # A bin that no training target fell into lies between two equal borders, or at an end: its border stands for it.
+    borders = edges[np.minimum(np.arange(options.bins), len(edges) - 1)]
+    target = Target(
+        "bins",
+        options.target,
+        options.horizons,
+        aggregate=options.aggregate,  # pyright: ignore[reportArgumentType]
+        units=_units(options.target, options),
+        edges=tuple(edges.tolist()),
+        values=tuple(np.where(counts > 0, means, borders).tolist()),
+    )
+    about = {**_described(options, target), "bins_without_training_positions": int((counts == 0).sum())}
+    return Goal(classes, options.bins, target, about)
+
+
+def _values(rows: Rows, table: TableFile, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
+    columns, several = options.target or tuple(names), len(options.target) > 1 or len(options.horizons) > 1
+    source = rows.targets if rows.targets is not None else rows.features
+    if options.schema is not None:
+        target = options.schema.target
+        figures = Figures(np.array(target.means), np.array(target.stds), np.zeros(len(target.means), bool))
+    else:
+        target, figures = Target("value", columns, options.horizons), None
+    shifted = not options.target and len(options.horizons) == 1
+    if shifted:  # the inputs themselves, further on: they are not stored twice
+        ahead = None
+        figures = figures or (estimated(source, training) if options.scale == "standard" else unscaled(len(columns)))
+    else:
+        ahead = np.column_stack(
+            [_ahead(source[:, columns.index(name)], far, options.aggregate) for name, far in target.pairs]
+        )
+        if figures is None and options.scale == "standard":
+            for i, name in enumerate(columns):
+                refuse_hidden(table, name, source[:, i], training, rows.origin[name])
+            figures = estimated(ahead, training)
+        figures = figures or unscaled(ahead.shape[1])
+    if options.schema is None:
+        target = Target(
+            "value",
+            columns,
+            options.horizons,
+            aggregate=options.aggregate,  # pyright: ignore[reportArgumentType]
+            means=tuple(figures.mean.tolist()),
+            stds=tuple(figures.std.tolist()),
+            units=_units(columns, options),
+            quantiles=options.quantiles,
+        )
+    if ahead is None:
+        return Goal(None, None, target, {"column": "all inputs", "horizon": max(options.horizons)})
+    about = _described(options, target, figures if options.scale == "standard" or options.schema else None)
+    values = in_float32(figures.scaled(ahead), table, [name for name, _ in target.pairs], rows.origin)
+    return Goal(values if several else values[:, 0], None, target, about)
+
+
+def _units(columns: tuple[str, ...], options: TableOptions) -> tuple[str | None, ...]:
+    return tuple(unit_of(name, options.units) for name in columns)
+
+
+def _described(options: TableOptions, target: Target | None = None, figures: Figures | None = None) -> dict[str, Any]:
+    """What a result records about the target."""
+    columns, horizons = list(options.target or ("all inputs",)), list(options.horizons)
+    about: dict[str, Any] = {
+        "column": columns[0] if len(columns) == 1 else columns,
+        "kind": options.target_kind,
+        "aggregate": options.aggregate,
+        "horizon": horizons[0] if len(horizons) == 1 else horizons,
+    }
+    if target is not None and target.kind == "bins":
+        about["bins"] = list(target.edges)
+    if options.quantiles:
+        about["quantiles"] = list(options.quantiles)
+    if target is not None and any(target.units):
+        about["units"] = {name: unit for name, unit in zip(target.columns, target.units, strict=True) if unit}
+    if figures is not None and target is not None:
+        each = [
+            {"mean": float(mean), "std": float(std), "constant": bool(still)}
+            for mean, std, still in zip(*figures, strict=True)
+        ]
+        about |= each[0] if len(each) == 1 else {"scaling": dict(zip(target.names, each, strict=True))}
+    return about
+
+
+def _ahead(values: np.ndarray, horizon: int, aggregate: str) -> np.ndarray:
+    """(N,) the value `horizon` rows on, or the mean over the next `horizon` rows.
+
+    The last `horizon` rows of a stream have none; what stands there (−1 for labels, NaN, another stream's value)
+    lies past the stream's positions and is never read.
+    """
+    unknown = np.full(horizon, -1 if values.dtype.kind == "i" else np.nan, values.dtype)
+    if aggregate == "value":
+        return np.concatenate([values[horizon:], unknown])
+    centre = values.mean()  # sums of small numbers lose less
+    total = np.concatenate([[0.0], np.cumsum(values - centre)])
+    return np.concatenate([(total[horizon + 1 :] - total[1:-horizon]) / horizon + centre, unknown])

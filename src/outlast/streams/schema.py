@@ -1,0 +1,192 @@
+"""What a model's inputs and outputs mean: columns in their order, scaling, and what is forecast in which unit.
+
+A table is read into such a schema (`Streams.from_table`), a model that is trained on the streams keeps it, and rows
+that come in later are read by it, with the figures of the training part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, Literal
+
+import cattrs
+import numpy as np
+
+from outlast.errors import InputError
+
+Gaps = Literal["join", "split", "error"]
+Missing = Literal["drop", "hold", "error"]
+_IN_BRACKETS = re.compile(r".+[\[(]([^\[\]()]{1,12})[\])]\s*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input column: the model reads (value − mean) / std.
+
+    Args:
+        constant: whether it had one value alone in the training part (std is then 1).
+        unit: of its values, for people.
+    """
+
+    name: str
+    mean: float = 0.0
+    std: float = 1.0
+    constant: bool = False
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the outputs stand for.
+
+    Args:
+        kind: ``value``: numbers, one for every column and horizon; ``class``: logits over `labels`; ``bins``: logits
+            over the bins that `edges` divide.
+        columns, horizons: what is forecast, and how many rows ahead; outputs are ordered by column, then horizon, then
+            quantile.
+        aggregate: ``value``: the value that many rows ahead; ``mean``: the mean over the rows up to there.
+        means, stds: of every column and horizon; an output is (value − mean) / std.
+        units: of every column.
+        quantiles: which quantiles the outputs are; empty: one output for each value, its mean.
+        labels: names of the classes.
+        edges, values: borders between the bins, and the mean of the training targets in each.
+    """
+
+    kind: Literal["value", "class", "bins"]
+    columns: tuple[str, ...]
+    horizons: tuple[int, ...]
+    aggregate: Literal["value", "mean"] = "value"
+    means: tuple[float, ...] = ()
+    stds: tuple[float, ...] = ()
+    units: tuple[str | None, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    labels: tuple[str | int, ...] = ()
+    edges: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of every column and horizon, in the order of the outputs: ``power``, or ``power@15`` of several horizons."""
+        several = len(self.horizons) > 1
+        return tuple(f"{column}@{ahead}" if several else column for column, ahead in self.pairs)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, int], ...]:
+        """(column, horizon) of every value, in the order of the outputs."""
+        return tuple(product(self.columns, self.horizons))
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives at every position."""
+        if self.kind == "value":
+            return len(self.pairs) * max(1, len(self.quantiles))
+        return len(self.labels) if self.kind == "class" else len(self.values)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a model of table rows reads and forecasts.
+
+    Args:
+        inputs: the columns, in the order that the model reads them.
+        target: what it forecasts.
+        missing: what becomes of a row with a missing value: left out (``drop``), the last value of its stream
+            repeated (``hold``), or refused (``error``).
+        stream, time: the columns that told streams and times apart; None: there were none.
+        step: seconds between rows, where they were regular.
+        max_gap: seconds between rows from which on there is a gap; None: there never is.
+        gaps: what a gap does: nothing (``join``), a stream begins anew (``split``), or it is refused (``error``).
+    """
+
+    inputs: tuple[Column, ...]
+    target: Target
+    missing: Missing = "drop"
+    stream: str | None = None
+    time: str | None = None
+    step: float | None = None
+    max_gap: float | None = None
+    gaps: Gaps = "join"
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.inputs]
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """(…, F) values of the inputs as the model reads them."""
+        return (rows - np.array([c.mean for c in self.inputs])) / np.array([c.std for c in self.inputs])
+
+    def record(self) -> dict[str, Any]:
+        """As JSON; `from_record` reads it."""
+        return asdict(self)
+
+
+def from_record(record: Any, where: str) -> Schema:
+    """The schema that `Schema.record` wrote.
+
+    Args:
+        where: it stands, for the message.
+
+    Raises:
+        InputError: it is none, or its figures do not belong together.
+    """
+    try:
+        schema = _CONVERTER.structure(record, Schema)
+    except Exception as error:  # cattrs raises groups of whatever the fields' types raise
+        raise _wrong(where, _reasons(error)) from None
+    target, values = schema.target, len(schema.target.pairs)
+    numbers = [*(c.mean for c in schema.inputs), *target.means, *target.edges, *target.values, *target.quantiles]
+    spreads = [*(c.std for c in schema.inputs), *target.stds]
+    if not schema.inputs or len(set(schema.names)) < len(schema.names) or not values:
+        raise _wrong(where, "inputs and target need columns of different names")
+    if not np.isfinite([*numbers, *spreads]).all() or not all(spread > 0 for spread in spreads):
+        raise _wrong(where, "a mean that is no number, or a standard deviation that is not above 0")
+    if target.kind == "value" and not len(target.means) == len(target.stds) == values:
+        raise _wrong(where, f"{values} values, {len(target.means)} means and {len(target.stds)} standard deviations")
+    if target.kind == "bins" and len(target.values) != len(target.edges) + 1:
+        raise _wrong(where, f"{len(target.edges)} borders and {len(target.values)} bins")
+    if target.kind == "class" and not target.labels:
+        raise _wrong(where, "no labels of classes")
+    return schema
+
+
+def unit_of(name: str, units: Mapping[str, str] | None) -> str | None:
+    """The unit of a column: what was said, or what stands in brackets behind its name, ``power [kW]``."""
+    if units and name in units:
+        return units[name]
+    found = _IN_BRACKETS.fullmatch(name)
+    return found[1] if found else None
+
+
+def _reasons(error: BaseException) -> str:
+    """What was wrong, without the groups that it came in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def _wrong(where: str, why: str) -> InputError:
+    return InputError(
+        f"{where}, whose schema of inputs and outputs cannot be used ({why})",
+        "a schema as outlast saved it",
+        "restore the file, or save the model again",
+    )
+
+
+def _label(value: Any, _: Any) -> str | int:
+    if not isinstance(value, str | int):
+        raise TypeError(f"a label {value!r}")
+    return value
+
+
+def _number(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} where a number is due")
+    return float(value)
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(str | int, _label)
+_CONVERTER.register_structure_hook(float, _number)

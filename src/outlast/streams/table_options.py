@@ -1,0 +1,180 @@
+"""What a table is to be read as: options that fit together, or what a model's schema says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from outlast.errors import InputError, unknown_name
+from outlast.streams.schema import Schema
+
+CHOICES = {
+    "aggregate": ("value", "mean"),
+    "target_kind": ("value", "class"),
+    "scale": ("standard", "none"),
+    "missing": ("drop", "hold", "error"),
+}
+DEFAULTS: dict[str, Any] = {
+    "horizon": (1,),
+    "aggregate": "value",
+    "target_kind": "value",
+    "scale": "standard",
+    "missing": "drop",
+    "quantiles": (),
+}
+
+_EXAMPLES: dict[str, list[float]] = {"horizon": [1, 15, 60], "quantiles": [0.1, 0.5, 0.9]}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a table is read; the arguments of `Streams.from_table` after all is said.
+
+    Args:
+        schema: what a model was trained on: inputs, target and figures are then its own.
+    """
+
+    inputs: tuple[str, ...] | None
+    target: tuple[str, ...]
+    horizons: tuple[int, ...]
+    aggregate: str
+    target_kind: str
+    bins: int | None
+    quantiles: tuple[float, ...]
+    stream: str | None
+    time: str | None
+    weight: str | None
+    scale: str
+    missing: str
+    units: Mapping[str, str] | None
+    schema: Schema | None
+
+    @property
+    def named(self) -> list[str]:
+        """Columns other than the inputs that are read."""
+        others = (self.stream, self.time, self.weight)
+        return list(dict.fromkeys([*self.target, *(name for name in others if name is not None)]))
+
+    @property
+    def no_inputs(self) -> set[str]:
+        """Columns that are never inputs: those that tell rows apart or weigh them, labels, and the target of now."""
+        found = {name for name in (self.stream, self.weight) if name is not None}
+        return found | (set(self.target) if self.target_kind == "class" or 0 in self.horizons else set())
+
+
+def table_options(schema: Schema | None, **given: Any) -> TableOptions:
+    """Options from those that were given (not None), with defaults for the others, or with what a schema says.
+
+    Raises:
+        InputError: options that are unknown, that do not fit together, or that a schema contradicts.
+    """
+    told = {name: value for name, value in given.items() if value is not None}
+    for name in ("target", "horizon", "quantiles", "inputs"):
+        if name in told:
+            told[name] = _several(name, told[name])
+    if schema is not None:
+        told = _by_schema(told, schema)
+    told = {**DEFAULTS, **told}
+    for option, known in CHOICES.items():
+        if told[option] not in known:
+            raise unknown_name(option, str(told[option]), known)
+    options = TableOptions(
+        inputs=told.get("inputs"),
+        target=told.get("target", ()),
+        horizons=told["horizon"],
+        aggregate=told["aggregate"],
+        target_kind=told["target_kind"],
+        bins=told.get("bins"),
+        quantiles=told["quantiles"],
+        stream=told.get("stream"),
+        time=told.get("time"),
+        weight=told.get("weight"),
+        scale=told["scale"],
+        missing=told["missing"],
+        units=told.get("units"),
+        schema=schema,
+    )
+    _fitting(options)
+    return options
+
+
+def _several(name: str, value: Any) -> tuple[Any, ...]:
+    """One value or several, as a tuple of them; 60.0 rows ahead are 60."""
+    wanted = {"horizon": "whole numbers of rows", "quantiles": "numbers between 0 and 1"}.get(name, "names of columns")
+    kind: Any = {"horizon": (int, float, np.integer), "quantiles": (int, float, np.floating)}.get(name, str)
+    several = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    good = all(isinstance(each, kind) and not isinstance(each, bool) for each in several)
+    if good and name == "horizon":
+        good = all(float(each).is_integer() for each in several)
+        several = tuple(int(each) for each in several) if good else several
+    if not good or len(set(several)) < len(several):
+        do = "name each once" if good else f"for example {name}={_EXAMPLES.get(name, ['power'])}"
+        raise InputError(f"{name} {value!r}", f"one or more different {wanted}", do)
+    return several
+
+
+def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    """What was told, with what the schema says; what contradicts it is refused by name."""
+    target = schema.target
+    everything = target.kind == "value" and target.columns == tuple(schema.names)
+    says = {
+        "inputs": tuple(schema.names),
+        "target": target.columns,
+        "horizon": target.horizons,
+        "aggregate": target.aggregate,
+        "target_kind": "class" if target.kind == "class" else "value",
+        "bins": len(target.values) if target.kind == "bins" else None,
+        "quantiles": target.quantiles,
+    }
+    for name, value in says.items():
+        if name in told and told[name] != value:
+            raise InputError(
+                f"{name} {_as_typed(told[name])} for a model that was trained with {name} {_as_typed(value)}",
+                "what the model was trained to read and to forecast",
+                f"leave {name} out: the model's directory says it",
+            )
+    if told.get("scale", "standard") != "standard":
+        raise InputError(
+            f"scale {told['scale']!r} for a model that carries its own scaling",
+            "the figures that it was trained with",
+            "leave scale out: the model's directory says it",
+        )
+    own = {name: value for name in ("stream", "time") if (value := getattr(schema, name)) is not None}
+    return {**own, "missing": schema.missing, **told, **says, "target": () if everything else target.columns}
+
+
+def _as_typed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _fitting(options: TableOptions) -> None:
+    """Refuse options that do not fit together."""
+    classes = options.target_kind == "class" or options.bins is not None
+    if not options.target and (options.aggregate != "value" or classes):
+        raise InputError("aggregate, target_kind or bins without a target", "a target column", "name it with target=")
+    if options.target_kind == "class" and (options.aggregate != "value" or options.bins is not None):
+        raise InputError(
+            "target_kind 'class' with aggregate 'mean' or bins", "class labels as they are", "leave the other out"
+        )
+    if classes and (len(options.target) > 1 or len(options.horizons) > 1 or options.quantiles):
+        raise InputError(
+            f"classes with {len(options.target)} targets, {len(options.horizons)} horizons and "
+            f"{len(options.quantiles)} quantiles",
+            "classes of one column at one horizon, or values of several",
+            "leave bins and target_kind out to forecast values, or choose one target and one horizon",
+        )
+    if options.bins is not None and options.bins < 2:
+        raise InputError(f"{options.bins} bins", "at least 2", "choose 32, for example")
+    if not all(0 < level < 1 for level in options.quantiles) or list(options.quantiles) != sorted(options.quantiles):
+        raise InputError(
+            f"quantiles {_as_typed(options.quantiles)}",
+            "numbers between 0 and 1, ascending",
+            "for example 0.1 0.5 0.9",
+        )
+    least = 1 if not options.target or options.aggregate == "mean" else 0
+    if not options.horizons or min(options.horizons) < least:
+        given = _as_typed(options.horizons)
+        raise InputError(f"a horizon of {given} rows", f"at least {least} here", "choose how far ahead to predict")
