@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from outlast.errors import InputError
-from outlast.evaluation.builtin import measure
 from outlast.evaluation.measures import (
     ABSOLUTE_ERROR,
     CROSS_ENTROPY,
     ERROR_RATE,
     SQUARED_ERROR,
-    default_measures,
     divergence,
 )
+from outlast.evaluation.of_targets import default_measures, measure
 from outlast.model import InputSpec
 from outlast.streams import Batch, Streams
 from outlast.training.objectives import CrossEntropy, Regression, SelfDistillation, objective, self_distillation
@@ -107,9 +106,15 @@ def test_what_does_not_fit_is_refused_with_shapes(per_position, outputs, batch, 
 
 
 def test_measures_by_name():
-    assert measure("error_rate") is ERROR_RATE
+    tokens = token_streams()
+    assert measure("error_rate", tokens) is ERROR_RATE
     with pytest.raises(InputError, match="did you mean 'cross_entropy'"):
-        measure("crossentropy")
+        measure("crossentropy", tokens)
+    for name in ("cross_entropy:power", "squared_error:power"):
+        with pytest.raises(InputError, match="of several values after the colon"):
+            measure(name, tokens)
+    with pytest.raises(InputError, match="targets without quantiles"):
+        measure("pinball", wave_streams())
 
 
 def without_targets(streams: Streams) -> Streams:

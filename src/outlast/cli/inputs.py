@@ -32,8 +32,6 @@ from outlast.cli.options import (
 from outlast.cli.trial import try_out
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.builtin import measure
-from outlast.evaluation.measures import Measure
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention, spoken
 from outlast.model import InputSpec, Recurrent
@@ -100,7 +98,8 @@ def fresh(options: TrainVerb, streams: Streams) -> Recurrent:
     inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
     inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
     targets = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 1).targets
-    outputs = streams.classes or (0 if targets is None else targets.shape[-1])
+    told = 0 if streams.schema is None else streams.schema.target.outputs
+    outputs = told or streams.classes or (0 if targets is None else targets.shape[-1])
     kinds = typing.get_type_hints(FAMILIES[options.family]) if options.family in FAMILIES else {}
     settings = {key: _setting(key, value, kinds.get(key, str)) for key, value in options.settings.items()}
     return build(options.family, inputs=inputs, outputs=outputs, seed=options.seed, **settings)
@@ -129,9 +128,8 @@ def _setting(name: str, text: str, kind: Any) -> Any:
 
 def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent]:
     """Both, after trying out the one on the other."""
-    parts, judged_by = split_of(options), measures(options)
-    found = model(options.model, options)
-    try_out(found, parts.test, judged_by)
+    parts, found = split_of(options), model(options.model, options)
+    try_out(found, parts.test, options.measure)
     return parts, found
 
 
@@ -166,10 +164,6 @@ def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:
             f"--horizon {' '.join(typed)}", "whole numbers of positions ahead", "for example --horizon 60, or 1,15,60"
         )
     return found[0] if len(found) == 1 else found
-
-
-def measures(options: Measuring) -> tuple[Measure, ...] | None:
-    return tuple(measure(name) for name in options.measure) if options.measure else None
 
 
 def measuring(options: Measuring, seed: int) -> EvalSettings:

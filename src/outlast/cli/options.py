@@ -95,8 +95,8 @@ class Measuring:
     max_length: Given[int] = None
     """Positions of each test stream to use. Default: as many as leave enough streams."""
     measure: Given[tuple[str, ...]] = None
-    """cross_entropy, error_rate, squared_error, absolute_error; the verdict is about the first. Default: what fits
-    the targets."""
+    """cross_entropy, error_rate, squared_error, absolute_error or pinball; of one of several targets, such as
+    squared_error:power@15. Verdict and acceptance go by the first. Default: what fits the targets."""
     targets: int = 2048
     """Target positions a stream that every age is scored on."""
 
@@ -106,7 +106,7 @@ class Learning:
     """How to train."""
 
     objective: Given[str] = None
-    """next_token, classification, regression or self_distillation. Default: what fits the targets."""
+    """next_token, classification, regression, quantiles or self_distillation. Default: what fits the targets."""
     steps: int = 400
     """Optimiser steps."""
     learning_rate: float = 1e-3

@@ -13,7 +13,8 @@ import torch
 
 from outlast.errors import InputError, OutlastError
 from outlast.evaluation import EvalSettings, usable
-from outlast.evaluation.measures import Measure, default_measures
+from outlast.evaluation.asked import the_measures
+from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
@@ -29,7 +30,7 @@ from outlast.training import TrainSettings
 _ROWS = 2
 
 
-def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure] | None) -> None:
+def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str] | None) -> None:
     """Run two short windows in a row and score them.
 
     Raises:
@@ -67,7 +68,7 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure] | No
     finally:
         model.train(was_training)
     with torch.no_grad():
-        for measure in measures or default_measures(streams):
+        for measure in the_measures(measures, streams):
             measure.per_position(outputs, batch)
     if streams.classes is not None and outputs.shape[-1] < streams.classes:
         raise InputError(
@@ -98,7 +99,7 @@ def try_repair(
     *,
     train_context: int,
     objective: str | None,
-    measures: Sequence[Measure] | None,
+    measures: Sequence[Measure | str] | None,
     training: TrainSettings,
     measuring: EvalSettings,
     repairing: RepairSettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -128,7 +129,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
                 model,
                 parts,
                 train_context=options.train_context,
-                measures=inputs.measures(options),
+                measures=options.measure,
                 settings=inputs.measuring(options, options.seed),
                 name=options.model,
                 progress=lambda share: say("measure", share),
@@ -169,7 +170,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
     return 0
 
 
-def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Measure, ...] | None]:
+def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence[Measure | str] | None]:
     """Streams, model, training context and measures, from the options or from a built-in task."""
     asked = {"--data": options.data, "--train-context": options.train_context}
     if not options.threads:
@@ -182,7 +183,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Me
                 "name both, or --task power",
             )
         parts = split(inputs.streams_of(options, options.data), options.shares)
-        model, measures = inputs.model(options.model, options), inputs.measures(options)
+        model, measures = inputs.model(options.model, options), options.measure
         context = options.train_context
     else:
         if options.data is not None or options.reading():
@@ -193,7 +194,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, tuple[Me
             )
         chosen = task(options.task)
         parts, model = chosen.streams(), inputs.model(options.model, options)
-        measures = inputs.measures(options) or (chosen.measures(model) if chosen.measures else None)
+        measures = options.measure or (chosen.measures(model) if chosen.measures else None)
         context = options.train_context or chosen.train_context
     try_out(model, parts.test, measures)
     return parts, model, context, measures
@@ -263,7 +264,7 @@ def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
     return {
         "train_context": options.train_context,
         "objective": options.objective,
-        "measures": inputs.measures(options),
+        "measures": options.measure,
         "training": inputs.training(options),
         "measuring": inputs.measuring(options, options.seed),
         "repairing": inputs.repairing(options),

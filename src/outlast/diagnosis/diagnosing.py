@@ -30,7 +30,7 @@ from outlast.diagnosis.views import Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split
-from outlast.evaluation.measures import Measure, default_measures, outputs_of
+from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
 from outlast.parallel import side_by_side
@@ -89,7 +89,7 @@ def diagnose(
     began = time.monotonic()
     model, parts, settings = adapt(model), the_split(data), the_settings(settings, DiagnoseSettings, "settings")
     train_context = a_count(train_context, "train_context")
-    chosen = the_measures(measures) or tuple(default_measures(parts.test))
+    chosen = the_measures(measures, parts.test)
     # An error rate says little about one moment, and has no gradient; the measure beside it does.
     smooth = chosen[0].smooth if chosen else None
     if smooth is not None and smooth.name not in [measure.name for measure in chosen]:

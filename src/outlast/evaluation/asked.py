@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from outlast.errors import InputError, type_name
-from outlast.evaluation.builtin import measure
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.of_targets import default_measures, measure
 from outlast.streams import Split, Streams, split
 
 Settings = TypeVar("Settings")
@@ -23,14 +23,14 @@ def the_split(data: Streams | Split) -> Split:
     return data if isinstance(data, Split) else split(_checked_streams(data, "data"))
 
 
-def the_measures(given: Sequence[Measure | str] | Measure | str | None) -> tuple[Measure, ...]:
-    """Measures, some of them by name; none where none was given."""
-    if given is None:
-        return ()
+def the_measures(given: Sequence[Measure | str] | Measure | str | None, streams: Streams) -> tuple[Measure, ...]:
+    """Measures for these targets, some of them by name; where none was given, what fits the targets."""
+    if given is None or given == ():
+        return default_measures(streams)
     several = (given,) if isinstance(given, str | Measure) else given
     if not isinstance(several, Sequence) or not all(isinstance(each, str | Measure) for each in several):
         raise InputError(f"measures {given!r}", "measures or their names", 'for example measures=["cross_entropy"]')
-    return tuple(measure(each) if isinstance(each, str) else each for each in several)
+    return tuple(measure(each, streams) if isinstance(each, str) else each for each in several)
 
 
 def the_settings(given: Settings | None, kind: type[Settings], what: str) -> Settings:

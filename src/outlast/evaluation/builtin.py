@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from outlast.errors import unknown_name
 from outlast.evaluation.measures import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, Measure
 
 MEASURES: dict[str, Measure] = {
@@ -14,10 +13,3 @@ MEASURES: dict[str, Measure] = {
         ABSOLUTE_ERROR,
     )
 }
-
-
-def measure(name: str) -> Measure:
-    """The measure with this name."""
-    if name not in MEASURES:
-        raise unknown_name("measure", name, MEASURES)
-    return MEASURES[name]

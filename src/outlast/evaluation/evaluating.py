@@ -22,7 +22,7 @@ from outlast.errors import InputError
 from outlast.evaluation.asked import a_count, the_measures, the_settings, the_streams
 from outlast.evaluation.divergence import agreement, apart_from_itself
 from outlast.evaluation.guesses import counted_targets, guesses
-from outlast.evaluation.measures import Measure, default_measures
+from outlast.evaluation.measures import Measure
 from outlast.evaluation.memory import memory_needed
 from outlast.evaluation.oddities import (
     constant_targets,
@@ -124,13 +124,12 @@ def evaluate(
     """
     began = time.monotonic()
     model, given, settings = adapt(model), the_streams(data), the_settings(settings, EvalSettings, "settings")
-    train_context, measures = a_count(train_context, "train_context"), the_measures(measures)
+    train_context, chosen = a_count(train_context, "train_context"), the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()
     check_inputs(model.input_spec, streams)
     targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed, streams.warm_up)
-    chosen = measures or tuple(default_measures(streams))
     judged = bool(chosen)
     chunk = min(settings.chunk, length)
     scores = [measure.per_position for measure in chosen] or [apart_from_itself(streams)]

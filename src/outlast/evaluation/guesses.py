@@ -42,15 +42,28 @@ def guesses(streams: Streams, targets: Targets, measure: Measure) -> dict[str, n
     def constant(rows: np.ndarray, first: np.ndarray, length: int) -> Tensor:
         return best[np.where(chosen[rows], 0, 1), None].expand(-1, length, -1)
 
+    ahead = _horizons(streams)
+
     def persistence(rows: np.ndarray, first: np.ndarray, length: int) -> Tensor | None:
-        return streams.window(rows, first - streams.horizon, length).targets
+        if len(set(ahead)) == 1:
+            return streams.window(rows, first - streams.horizon, length).targets
+        known = {far: streams.window(rows, first - far, length).targets for far in set(ahead)}
+        columns = [found[..., k] for k, far in enumerate(ahead) if (found := known[far]) is not None]
+        return torch.stack(columns, -1)
 
     width = best.shape[-1]
     found = {"constant": _score(streams, targets, measure, constant, width)}
     known = streams.target_kind == "values" and best[0].shape == seen[0].shape[1:]
-    if known and 1 <= streams.horizon <= int(targets.first.min()):
+    if known and min(ahead) >= 1 and streams.horizon <= int(targets.first.min()):
         found["persistence"] = _score(streams, targets, measure, persistence, width)
     return {name: losses for name, losses in found.items() if np.isfinite(losses).all()}
+
+
+def _horizons(streams: Streams) -> tuple[int, ...]:
+    """How many positions ahead each value of a target looks; one horizon for all where nothing else is known."""
+    if streams.schema is None or streams.schema.target.kind != "value":
+        return (streams.horizon,)
+    return tuple(far for _, far in streams.schema.target.pairs)
 
 
 def counted_targets(streams: Streams, targets: Targets, half: np.ndarray) -> Tensor:

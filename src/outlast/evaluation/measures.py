@@ -172,12 +172,6 @@ ABSOLUTE_ERROR = Measure(
 )
 
 
-def default_measures(streams: Streams) -> tuple[Measure, ...]:
-    """What fits the targets; the first is the one that verdicts are about."""
-    kinds = {"classes": (CROSS_ENTROPY, ERROR_RATE), "values": (SQUARED_ERROR, ABSOLUTE_ERROR), None: ()}
-    return kinds[streams.target_kind]
-
-
 def outputs_of(streams: Streams, measure: Measure | None = None) -> Outputs:
     """What a model's outputs are: what `measure` says; else classes for tokens and classes, and values otherwise."""
     if measure is not None and measure.outputs is not None:

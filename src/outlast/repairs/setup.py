@@ -18,7 +18,7 @@ from outlast.adapters.adapting import adapt
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split, the_streams
-from outlast.evaluation.measures import Measure, default_measures, outputs_of
+from outlast.evaluation.measures import Measure, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
 from outlast.parallel import on_first_rank
@@ -263,7 +263,7 @@ def set_up(
     model, parts = adapt(model), the_split(data)
     train_context = a_count(train_context, "train_context")
     check_inputs(model.input_spec, parts.train)
-    judged_by = the_measures(measures) or tuple(default_measures(parts.test))
+    judged_by = the_measures(measures, parts.test)
     if not judged_by:
         raise InputError(
             "streams without targets, and no measure",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation.measures import DIVERGENCES, cross_entropy_per_position, divergence, squared_error_per_position
+from outlast.evaluation.of_targets import pinball_per_position
 from outlast.model import Recurrent
 from outlast.streams import Batch, Streams
 
@@ -51,6 +52,20 @@ class Regression:
 
     def per_position(self, outputs: Any, batch: Batch) -> Tensor:
         return squared_error_per_position(outputs, batch)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Pinball loss of the quantiles `levels` of one or more values by position."""
+
+    levels: tuple[float, ...]
+    name: str = "quantiles"
+
+    def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+    def per_position(self, outputs: Any, batch: Batch) -> Tensor:
+        return pinball_per_position(self.levels, outputs, batch)
 
 
 @dataclass(frozen=True)
@@ -185,7 +200,7 @@ def self_distillation(model: Recurrent, kind: str = "kl", resets: int = 1, warm_
     return SelfDistillation(teacher, kind, resets, warm_up)
 
 
-OBJECTIVES = ("next_token", "classification", "regression", "self_distillation")
+OBJECTIVES = ("next_token", "classification", "regression", "quantiles", "self_distillation")
 
 
 def objective(name: str | None, model: Recurrent, streams: Streams) -> Objective:
@@ -196,20 +211,22 @@ def objective(name: str | None, model: Recurrent, streams: Streams) -> Objective
         model: the untouched model (the teacher of self-distillation).
         streams: whose targets decide where `name` is None.
     """
-    slug = (
-        name.replace("-", "_")
-        if name
-        else {"classes": "classification", "values": "regression"}.get(streams.target_kind or "", "self_distillation")
-    )
+    levels = () if streams.schema is None else streams.schema.target.quantiles
+    values = "quantiles" if levels else "regression"
+    fitting = {"classes": "classification", "values": values}.get(streams.target_kind or "", "self_distillation")
+    slug = name.replace("-", "_") if name else fitting
     if slug not in OBJECTIVES:
         raise unknown_name("objective", slug, OBJECTIVES)
     if slug == "self_distillation":
         return self_distillation(model, "squared" if streams.target_kind == "values" else "kl")
-    wanted = "values" if slug == "regression" else "classes"
-    if streams.target_kind != wanted:
+    wanted = "values" if slug in ("regression", "quantiles") else "classes"
+    if streams.target_kind != wanted or (slug == "quantiles") > bool(levels):
+        without = " without quantiles" if slug == "quantiles" else ""
         raise InputError(
-            f"objective {slug!r} for targets that are {streams.target_kind or 'missing'}",
-            f"targets that are {wanted}",
+            f"objective {slug!r} for targets that are {streams.target_kind or 'missing'}{without}",
+            f"targets that are {wanted}{' with quantiles' if without else ''}",
             "leave --objective out to take what fits the data",
         )
+    if slug == "quantiles":
+        return Quantiles(levels)
     return Regression() if slug == "regression" else CrossEntropy("cross_entropy")

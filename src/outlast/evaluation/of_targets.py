@@ -1,0 +1,141 @@
+"""Measures that depend on what is forecast: of one of several targets, of quantiles, and in which unit."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast.errors import InputError, unknown_name
+from outlast.evaluation.builtin import MEASURES
+from outlast.evaluation.measures import (
+    ABSOLUTE_ERROR,
+    CROSS_ENTROPY,
+    ERROR_RATE,
+    SQUARED_ERROR,
+    Measure,
+    values_and_targets,
+)
+from outlast.streams import Batch, Streams
+from outlast.streams.schema import Target
+
+PINBALL = "pinball"
+_OF_VALUES = (SQUARED_ERROR.name, ABSOLUTE_ERROR.name, PINBALL)
+_POWERS = {SQUARED_ERROR.name: ("variances", "²"), ABSOLUTE_ERROR.name: ("standard deviations", "")}
+
+
+def default_measures(streams: Streams) -> tuple[Measure, ...]:
+    """What fits the targets; the first is the one that verdicts are about. Of several values, each one's own follow."""
+    if streams.target_kind is None:
+        return ()
+    if streams.target_kind == "classes":
+        return (CROSS_ENTROPY, ERROR_RATE)
+    target = _values(streams)
+    names = (PINBALL,) if target is not None and target.quantiles else (SQUARED_ERROR.name, ABSOLUTE_ERROR.name)
+    several = target.names if target is not None and len(target.names) > 1 else ()
+    return tuple(measure(name, streams) for name in (*names, *(f"{names[0]}:{each}" for each in several)))
+
+
+def measure(name: str, streams: Streams) -> Measure:
+    """The measure with this name for these targets: ``squared_error``, ``squared_error:power@15``, ``pinball``, ….
+
+    Raises:
+        InputError: there is none, or it does not fit the targets.
+    """
+    base, colon, of = name.partition(":")
+    target = _values(streams)
+    if base == PINBALL:
+        if target is None or not target.quantiles:
+            raise InputError(
+                "the measure 'pinball' for targets without quantiles",
+                "quantiles",
+                "for example --quantiles 0.1 0.5 0.9",
+            )
+        found = pinball(target.quantiles)
+    elif base in MEASURES:
+        found = MEASURES[base]
+    else:
+        raise unknown_name("measure", base, [*MEASURES, PINBALL])
+    if target is None or base not in _OF_VALUES:
+        if colon:
+            raise InputError(f"the measure {name!r}", "a target of several values after the colon", f"write {base!r}")
+        return found
+    found = replace(found, unit=_unit(base, target, of or None) or found.unit)
+    if not colon:
+        return found
+    if of not in target.names:
+        raise unknown_name(f"target of the measure {base!r}", of, target.names)
+    return _of_one(found, name, target.names.index(of), len(target.names))
+
+
+def pinball(levels: Sequence[float]) -> Measure:
+    """The mean pinball loss of quantiles (Koenker and Bassett 1978); outputs are (B, T, K·Q), targets (B, T, K)."""
+    return Measure(
+        PINBALL,
+        "pinball loss",
+        functools.partial(pinball_per_position, tuple(levels)),
+        relative=True,
+        tolerance=0.01,
+        constant=lambda targets, classes: _quantiles(targets, levels),
+    )
+
+
+def _quantiles(targets: Tensor, levels: Sequence[float]) -> Tensor:
+    """(K·Q,) quantiles of targets (N, K), by value, then by level."""
+    found = np.quantile(targets.cpu().numpy(), levels, axis=0)  # torch's refuses more than 16 million numbers
+    return torch.from_numpy(np.ascontiguousarray(found.T, np.float32)).flatten().to(targets.device)
+
+
+def pinball_per_position(levels: Sequence[float], outputs: Any, batch: Batch) -> Tensor:
+    """Pinball loss of outputs (B, T, K·Q) at quantiles `levels` (Q), mean over all, (B, T)."""
+    targets, count = batch.targets, len(levels)
+    if targets is not None and isinstance(outputs, Tensor) and outputs.dim() == 2 and targets.shape[-1] * count == 1:
+        outputs = outputs[..., None]
+    if targets is None or not targets.is_floating_point():
+        values_and_targets(outputs, batch)  # it says what is wrong
+    assert targets is not None
+    wanted = (*targets.shape[:-1], targets.shape[-1] * count)
+    if not isinstance(outputs, Tensor) or outputs.shape != wanted:
+        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(
+            f"model outputs {shape} for {count} quantiles of targets {tuple(targets.shape)}",
+            f"outputs of shape {wanted}: a number for every quantile of every target",
+            "give the model's head so many outputs, or choose other --quantiles",
+        )
+    missed = targets.float()[..., None] - outputs.float().unflatten(-1, (-1, count))
+    level = torch.tensor(levels, device=missed.device)
+    return torch.maximum(level * missed, (level - 1) * missed).mean((-2, -1))
+
+
+def _of_one(whole: Measure, name: str, number: int, values: int) -> Measure:
+    """The measure of one value of K alone; outputs have one number or, of quantiles, Q for it."""
+
+    def per_position(outputs: Any, batch: Batch) -> Tensor:
+        targets = batch.targets
+        if not isinstance(outputs, Tensor) or targets is None or outputs.shape[-1] % values:
+            return whole.per_position(outputs, batch)  # it says what is wrong
+        chosen = outputs.unflatten(-1, (values, -1))[..., number, :]
+        return whole.per_position(chosen, replace(batch, targets=targets[..., number : number + 1]))
+
+    return replace(whole, name=name, per_position=per_position)
+
+
+def _values(streams: Streams) -> Target | None:
+    """What the targets are, where a table said so and they are numbers."""
+    known = streams.schema is not None and streams.schema.target.kind == "value"
+    return streams.schema.target if known and streams.schema is not None else None
+
+
+def _unit(base: str, target: Target, of: str | None) -> str | None:
+    """In which unit a loss is: standard deviations and variances of scaled targets, else the column's own."""
+    what, power = _POWERS.get(base, _POWERS[ABSOLUTE_ERROR.name])
+    columns = target.columns if of is None else (of.partition("@")[0],)
+    if any(std != 1 for std in target.stds) or any(target.means):
+        return f"{what} of {columns[0]}" if len(columns) == 1 else what
+    units = {unit for column, unit in zip(target.columns, target.units, strict=False) if column in columns}
+    return f"{units.pop()}{power}" if len(units) == 1 and None not in units else None
