@@ -18,9 +18,14 @@ from outlast import families
 from outlast.adapters import adapt, from_factory
 from outlast.checkpoints import load, model_fingerprint, read_record, save
 from outlast.errors import InputError
+from outlast.evaluation import evaluate
+from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.state import leaves
+from outlast.streams import Streams
 from outlast.tasks.resemblyzer import SpeakerEncoder
+from outlast.training import TrainSettings, fit
+from outlast.training.objectives import Regression
 
 CODE = '''
 import torch
@@ -204,6 +209,7 @@ def test_saving_again_replaces_and_leaves_other_files(code: str, tmp_path: Path)
     save(second, tmp_path / "model")
     assert_same(second, load(tmp_path / "model", allow_code=True))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+        "code",
         "model.safetensors",
         "outlast.json",
         "report.html",
@@ -421,3 +427,111 @@ def test_what_is_no_number_in_the_provenance_does_not_cost_the_model(tmp_path: P
     save(adapt(nn.LSTM(3, 4)), tmp_path / "saved", provenance={"scale": [float("inf"), 1.0], "clip": float("nan")})
     assert read_record(tmp_path / "saved")["provenance"] == {"scale": [None, 1.0], "clip": None}
     load(tmp_path / "saved")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that imports its neighbours, built into a saved model; then all of it is gone."""
+    home = tmp_path / "home"
+    (home / "parts" / "deep").mkdir(parents=True)
+    (home / "main_part.py").write_text(
+        "import json\nfrom torch import nn\nfrom parts.deep import cell\n\n\ndef build():\n    return cell.make()\n"
+    )
+    (home / "parts" / "__init__.py").write_text("")
+    (home / "parts" / "deep" / "__init__.py").write_text("from . import sizes\n")
+    (home / "parts" / "deep" / "sizes.py").write_text("WIDTH = 5\n")
+    (home / "parts" / "deep" / "cell.py").write_text(
+        "import safetensors\nfrom torch import nn\nfrom .sizes import WIDTH\n\n\n"
+        "def make():\n    return nn.GRU(WIDTH, WIDTH, batch_first=True, dropout=0.0, bias=True, num_layers=2)\n"
+    )
+    (home / "unused.py").write_text("raise RuntimeError\n")
+    _forget()
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "path", [str(home), *sys.path])
+    model = from_factory("main_part:build")
+    save(model, tmp_path / "model")
+    return home
+
+
+def _forget() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("main_part", "parts")]:
+        del sys.modules[name]
+
+
+def _gone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _forget()
+    (home.parent / "other").mkdir()
+    monkeypatch.chdir(home.parent / "other")
+    home.rename(home.parent / "moved")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(home)])
+
+
+def test_the_source_of_a_factory_goes_along(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what building it imports, and the packages around it are named."""
+    code = read_record(tmp_path / "model")["code"]
+    assert sorted(code["files"]) == [
+        "main_part.py",
+        "parts/__init__.py",
+        "parts/deep/__init__.py",
+        "parts/deep/cell.py",
+        "parts/deep/sizes.py",
+    ]
+    assert sorted(code["packages"]) == ["safetensors", "torch"]
+    before = load(tmp_path / "model", allow_code=True)
+    _gone(elsewhere, monkeypatch)
+    assert_same(before, load(tmp_path / "model", allow_code=True))
+    assert_same(before, load(tmp_path / "model", allow_code=True))
+
+
+def test_another_module_of_the_same_name_is_not_taken_for_it(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load(tmp_path / "model", allow_code=True)
+    _gone(elsewhere, monkeypatch)
+    (tmp_path / "other" / "main_part.py").write_text("def build():\n    raise RuntimeError('another one')\n")
+    with pytest.warns(UserWarning, match="is not as it was when the model"):
+        assert_same(before, load(tmp_path / "model", allow_code=True))
+    import main_part  # pyright: ignore[reportMissingImports]
+
+    with pytest.raises(RuntimeError, match="another one"):
+        main_part.build()
+
+
+def test_code_that_somebody_wrote_into_is_refused(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _gone(elsewhere, monkeypatch)
+    (tmp_path / "model" / "code" / "parts" / "deep" / "sizes.py").write_text("WIDTH = 6\n")
+    with pytest.raises(InputError, match=r"sizes\.py, which is not the code that the model was saved with"):
+        load(tmp_path / "model", allow_code=True)
+
+
+def test_what_is_missing_is_named_with_its_version(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _gone(elsewhere, monkeypatch)
+    record = json.loads((tmp_path / "model" / "outlast.json").read_text())
+    record["code"]["files"] = {}
+    (tmp_path / "model" / "outlast.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"directory that holds main_part.*the model was saved with safetensors=="):
+        load(tmp_path / "model", allow_code=True)
+
+
+def test_a_schema_is_saved_and_held_against_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(f"{i % 7},{i % 5}" for i in range(200)))
+    (tmp_path / "b.csv").write_text("x,y\n" + "\n".join(f"{i % 9},{i % 5}" for i in range(200)))
+    streams = Streams.from_table(tmp_path / "a.csv", target="y", horizon=3)
+    model = families.build("gru", inputs=InputSpec("features", 2), outputs=1, width=4, layers=1)
+    fit(model, streams, Regression(), Zero(), 8, TrainSettings(steps=2, batch_size=2))
+    save(model, tmp_path / "model")
+    back = load(tmp_path / "model")
+    assert back.schema == streams.schema
+    evaluate(back, Streams.from_table(tmp_path / "b.csv", schema=back.schema).cut(16), train_context=4)
+    for options, named in (
+        ({"target": "y", "horizon": 3}, "a table that was scaled with its own figures"),
+        ({"target": "x", "horizon": 3}, "the target x"),
+        ({"target": "y", "horizon": 2}, r"the target y \(value, 2 ahead\) for a model that forecasts y"),
+        ({"target": "y", "horizon": 3, "inputs": ["y", "x"]}, "inputs y, x for a model that was trained on x, y"),
+    ):
+        with pytest.raises(InputError, match=named):
+            evaluate(back, Streams.from_table(tmp_path / "b.csv", **options).cut(16), train_context=4)

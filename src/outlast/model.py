@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from outlast.schema import Schema
 from outlast.state import State, StatePart, default_parts
 
 
@@ -34,6 +35,8 @@ class Recurrent(nn.Module, ABC):
 
     input_spec: InputSpec | None = None
     """What the model reads, where it is known."""
+    schema: Schema | None = None
+    """What its inputs and outputs mean, where it was trained on a table; saved with it."""
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:

@@ -15,8 +15,8 @@ from outlast.evaluation.guesses import guesses
 from outlast.evaluation.measures import ABSOLUTE_ERROR, SQUARED_ERROR
 from outlast.evaluation.of_targets import default_measures, measure
 from outlast.evaluation.schedule import draw_targets
+from outlast.schema import Schema, from_record
 from outlast.streams import Streams
-from outlast.streams.schema import Schema, from_record
 from outlast.training.objectives import Quantiles, objective
 from toys import small_gru
 

@@ -44,6 +44,7 @@ class WithReset(Recurrent):
         self.every: int = every
         self.overlap: bool = overlap
         self.input_spec: InputSpec | None = model.input_spec
+        self.schema = model.schema
 
     def initial_state(self, batch_size: int) -> ResetState:
         zero = self.model.initial_state(batch_size)

@@ -39,6 +39,7 @@ from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command
 from outlast.streams import Split, Streams, open_streams, split
+from outlast.streams.opening import accepted
 from outlast.training import TrainSettings
 
 MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
@@ -128,23 +129,30 @@ def _setting(name: str, text: str, kind: Any) -> Any:
 
 def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent]:
     """Both, after trying out the one on the other."""
-    parts, found = split_of(options), model(options.model, options)
+    found = model(options.model, options)
+    parts = split_of(options, found)
     try_out(found, parts.test, options.measure)
     return parts, found
 
 
-def split_of(options: TrainVerb | MeasuringVerb) -> Split:
-    return split(streams_of(options, options.data), options.shares)
+def split_of(options: TrainVerb | MeasuringVerb, reader: Recurrent | None) -> Split:
+    return split(streams_of(options, options.data, reader), options.shares)
 
 
-def streams_of(options: ReadingVerb, path: Path) -> Streams:
+def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> Streams:
     """The streams of a file or folder, read as the options say.
 
-    Tables are scaled for the split to come, others are split afterwards.
+    Tables are read as the model that will read them was trained to, where it says so. Otherwise they are scaled for the
+    split to come. Other data are split afterwards.
+
+    Args:
+        reader: the model; None: there is none yet.
     """
-    given = options.reading()
-    if path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
+    given, takes = options.reading(), accepted(path)
+    if "shares" not in takes:
         given.pop("shares", None)
+    if reader is not None and reader.schema is not None and "schema" in takes:
+        given["schema"] = reader.schema
     if "horizon" in given:
         given["horizon"] = _horizons(given["horizon"])
     if len(given.get("target", ())) == 1:

@@ -37,7 +37,7 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
         InputError: the model raises, gives outputs that do not fit the targets, or returns another state than it was
             given.
     """
-    check_inputs(model.input_spec, streams)
+    check_inputs(model, streams)
     length = int(min(3, streams.lengths[0]))
     rows = np.zeros(_ROWS, np.int64)
     batch = streams.window(rows, rows, length).to(device_of(model))

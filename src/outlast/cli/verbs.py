@@ -60,8 +60,8 @@ def run_check(options: CheckVerb) -> int:
     model = inputs.model(options.model, options)
     example = None
     if options.data:
-        streams = inputs.streams_of(options, options.data)
-        check_inputs(model.input_spec, streams)
+        streams = inputs.streams_of(options, options.data, model)
+        check_inputs(model, streams)
         length = min(130, int(streams.lengths[0]))
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
     elif options.reading():
@@ -79,8 +79,9 @@ def run_check(options: CheckVerb) -> int:
 @outputs.alone
 def run_train(options: TrainVerb) -> int:
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
-    settings, parts = inputs.training(options), inputs.split_of(options)
+    settings = inputs.training(options)
     given = inputs.in_float32(inputs.model(options.model, options)) if options.model else None
+    parts = inputs.split_of(options, given)
     model = given or inputs.fresh(options, parts.train).to(inputs.device(options))
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
@@ -145,7 +146,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
     parts, model, context, measures = _to_diagnose(options)
     stationary = None
     if options.stationary:
-        stationary = inputs.streams_of(options, options.stationary)
+        stationary = inputs.streams_of(options, options.stationary, model)
         try_out(model, stationary, measures)
     with outputs.output(options.out):
         with Reporter() as say:
@@ -182,8 +183,8 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
                 "data and training context, or a built-in task",
                 "name both, or --task power",
             )
-        parts = split(inputs.streams_of(options, options.data), options.shares)
         model, measures = inputs.model(options.model, options), options.measure
+        parts = split(inputs.streams_of(options, options.data, model), options.shares)
         context = options.train_context
     else:
         if options.data is not None or options.reading():
@@ -206,7 +207,7 @@ def run_repair(options: RepairVerb) -> int:
     rule, how = inputs.rule_of(options), _how(options)
     parts, model = inputs.split_and_model(options)
     model = inputs.in_float32(model)
-    guards = {str(path): inputs.streams_of(options, path) for path in options.guard}
+    guards = {str(path): inputs.streams_of(options, path, model) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, how["measures"])
     try_repair(model, parts, [rule], guards=guards, **how)

@@ -128,7 +128,7 @@ def evaluate(
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()
-    check_inputs(model.input_spec, streams)
+    check_inputs(model, streams)
     targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed, streams.warm_up)
     judged = bool(chosen)
     chunk = min(settings.chunk, length)

@@ -21,8 +21,8 @@ from outlast.evaluation.measures import (
     Measure,
     values_and_targets,
 )
+from outlast.schema import Target
 from outlast.streams import Batch, Streams
-from outlast.streams.schema import Target
 
 PINBALL = "pinball"
 _OF_VALUES = (SQUARED_ERROR.name, ABSOLUTE_ERROR.name, PINBALL)

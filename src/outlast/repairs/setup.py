@@ -262,7 +262,7 @@ def set_up(
     """What a repair or a comparison works with, from what its caller was given."""
     model, parts = adapt(model), the_split(data)
     train_context = a_count(train_context, "train_context")
-    check_inputs(model.input_spec, parts.train)
+    check_inputs(model, parts.train)
     judged_by = the_measures(measures, parts.test)
     if not judged_by:
         raise InputError(
@@ -278,8 +278,10 @@ def set_up(
     guards = {name: the_streams(each, f"guard {name}") for name, each in (guards or {}).items()}
     for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in guards.items()}}.items():
         _refuse_copies(name, *usable(streams, train_context, longest))
+    base = copy.deepcopy(model)
+    base.schema = base.schema or parts.train.schema
     return Setup(
-        base=copy.deepcopy(model),
+        base=base,
         data=parts,
         validation=validation,
         train_context=train_context,

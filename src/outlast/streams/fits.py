@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from outlast.errors import InputError
-from outlast.model import InputSpec
+from outlast.model import Recurrent
+from outlast.schema import Schema
 from outlast.streams.streams import Streams
 
 
-def check_inputs(spec: InputSpec | None, streams: Streams) -> None:
+def check_inputs(model: Recurrent, streams: Streams) -> None:
     """Raise InputError where the streams' inputs are not what the model reads; a model of unknown inputs passes."""
+    if model.schema is not None and streams.schema is not None:
+        _check_schema(model.schema, streams.schema)
+    spec = model.input_spec
     if spec is None:
         return
     kind = "tokens" if streams.tokens else "features"
@@ -32,3 +36,32 @@ def check_inputs(spec: InputSpec | None, streams: Streams) -> None:
             f"{spec.size} columns",
             "name the columns with --inputs, in the order the model was trained with",
         )
+
+
+def _check_schema(trained: Schema, read: Schema) -> None:
+    """Refuse streams that were read or scaled otherwise than those that the model was trained on."""
+    if trained.names != read.names:
+        raise InputError(
+            f"inputs {', '.join(read.names)} for a model that was trained on {', '.join(trained.names)}",
+            "the same columns in the same order",
+            "read the table with schema=model.schema",
+        )
+    told, given = trained.target, read.target
+    if (told.kind, told.columns, told.horizons) != (given.kind, given.columns, given.horizons):
+        raise InputError(
+            f"the target {', '.join(given.names)} ({given.kind}, {_ahead(given.horizons)}) for a model that forecasts "
+            f"{', '.join(told.names)} ({told.kind}, {_ahead(told.horizons)})",
+            "what the model was trained to forecast",
+            "read the table with schema=model.schema",
+        )
+    figures = [[(c.mean, c.std) for c in each.inputs] for each in (trained, read)]
+    if figures[0] != figures[1] or (told.means, told.stds, told.edges) != (given.means, given.stds, given.edges):
+        raise InputError(
+            "a table that was scaled with its own figures, for a model that carries those of its training",
+            "the scaling that the model was trained with",
+            "read the table with schema=model.schema",
+        )
+
+
+def _ahead(horizons: tuple[int, ...]) -> str:
+    return f"{', '.join(map(str, horizons))} ahead"

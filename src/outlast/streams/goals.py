@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from outlast.schema import Target, unit_of
 from outlast.streams.columns import TableFile
 from outlast.streams.rows import Rows
 from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
-from outlast.streams.schema import Target, unit_of
 from outlast.streams.table_options import TableOptions
 
 

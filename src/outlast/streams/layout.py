@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from outlast.errors import InputError
+from outlast.schema import Schema
 from outlast.streams.clock import Clock
-from outlast.streams.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value; `fingerprint` tells streams apart

@@ -47,15 +47,24 @@ def open_streams(path: str | Path, **options: Any) -> Streams:
     Raises:
         InputError: nothing at the path, a suffix that is not accepted, or an option that this reader does not have.
     """
-    found = format_of(existing(path))
-    accepted = [name for name in inspect.signature(found.read).parameters if name not in ("source", "path")]
+    found, takes = format_of(existing(path)), accepted(path)
     for name in options:
-        if name in accepted:
+        if name in takes:
             continue
-        if not accepted:
+        if not takes:
             raise InputError(f"option {name!r} for {path}, read as {found.name}", "no option", "leave it out")
-        raise unknown_name(f"for {path}, read as {found.name}: option", name, accepted)
+        raise unknown_name(f"for {path}, read as {found.name}: option", name, takes)
     return found.read(path, **options)
+
+
+def accepted(path: str | Path) -> list[str]:
+    """Names of the options with which the data at a path can be read.
+
+    Raises:
+        InputError: of no format.
+    """
+    parameters = inspect.signature(format_of(existing(path)).read).parameters
+    return [name for name in parameters if name not in ("source", "path")]
 
 
 def format_of(path: Path) -> Format:

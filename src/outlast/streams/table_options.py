@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from outlast.errors import InputError, unknown_name
-from outlast.streams.schema import Schema
+from outlast.schema import Schema
 
 CHOICES = {
     "aggregate": ("value", "mean"),

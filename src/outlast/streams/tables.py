@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from outlast.errors import InputError, unknown_name
+from outlast.schema import Column, Schema, unit_of
 from outlast.streams import columns
 from outlast.streams.columns import TableFile
 from outlast.streams.files import existing
@@ -21,7 +22,6 @@ from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
 from outlast.streams.rows import Rows, read_rows
 from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
-from outlast.streams.schema import Column, Schema, unit_of
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 from outlast.streams.table_options import TableOptions, table_options
 

@@ -29,6 +29,7 @@ from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
 from outlast.state import State, leaves, rebuild
 from outlast.streams import Sampler, Streams
+from outlast.streams.fits import check_inputs
 from outlast.training.objectives import Objective
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, mean_over_ranks, same_step
@@ -101,6 +102,8 @@ def fit(
 ) -> list[tuple[int, float]]:
     """Train `model` in place and return (step, mean loss since the row before) pairs.
 
+    The model keeps the schema of the streams that it is trained on, where it has none (`model.schema`).
+
     Args:
         model: any recurrent model, on its device.
         streams: training streams.
@@ -119,6 +122,9 @@ def fit(
         Interrupted: Ctrl-C; the checkpoint holds everything.
         InputError: a checkpoint that does not fit.
     """
+    check_inputs(model, streams)
+    if model.schema is None and streams.schema is not None:
+        model.schema = streams.schema
     accelerator, rank, world = join_ranks(model), this_rank(), ranks()
     device = accelerator.device if accelerator else device_of(model)
     rule = intervention.prepared(model, streams, train_context, seed=settings.seed)

@@ -3,7 +3,7 @@
 A model that came from another library's directory is written as that library writes it, with outlast.json beside it.
 No code is ever unpickled. Loading a family, one of torch's own modules or another library's directory runs no code but
 outlast's and torch's. A model saved from a factory names a function, which loading it imports and runs: `load` does so
-only where it is told that it may.
+only where it is told that it may. The function's source goes along (`outlast.checkpoints.sources`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ from torch import nn
 from outlast import foreign
 from outlast.adapters.factory import code_of, from_blueprint, sketch_of
 from outlast.adapters.weights import fitting, put_tensors, tensors_of
+from outlast.checkpoints import sources
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
 from outlast.results import VERSION, finite_or_null
+from outlast.schema import from_record
 
 RECORD, WEIGHTS = "outlast.json", "model.safetensors"
 
 
 def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] | None = None) -> None:
-    """Write a model so that `load` gives it back bit for bit.
+    """Write a model so that `load` gives it back bit for bit, with its schema and the code that builds it.
 
     A new directory appears complete or not at all. In a directory that exists, the two files are each replaced as a
     whole and other files are left alone; if the process dies between the two, `load` notices that they do not belong
@@ -62,6 +64,11 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             foreign.reject_mixture(directory)
         for name, content in files.items():
             (temporary / name).write_bytes(content)
+        factory = code_of(blueprint)
+        code, packages = sources.sources_of(factory) if factory else ({}, {})
+        for name, content in code.items():
+            (temporary / sources.CODE / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / sources.CODE / name).write_bytes(content)
         # The metadata is what transformers asks for.
         safetensors.torch.save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
         record = {
@@ -70,10 +77,15 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             "weights_sha256": _sha256(temporary / WEIGHTS),
             "provenance": finite_or_null(provenance or {}),
         }
+        if factory:
+            record["code"] = sources.record_of(code, packages)
+        if (schema := getattr(model, "schema", None)) is not None:
+            record["schema"] = schema.record()
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
         if directory.exists():
             # Record first: until the weights follow, `load` sees that they are not the record's.
-            for name in (RECORD, *files, WEIGHTS):
+            for name in (RECORD, *files, *(f"{sources.CODE}/{name}" for name in code), WEIGHTS):
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(temporary / name, directory / name)
         else:
             os.rename(temporary, directory)
@@ -119,13 +131,29 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
                 "the command line",
             )
         theirs = record["blueprint"].get("kind") in list(foreign.FORMATS)
-        model = foreign.read_directory(directory) if theirs else _rebuilt(record["blueprint"], path)
+        model = foreign.read_directory(directory) if theirs else _with_its_code(record, path)
+        if "schema" in record:
+            model.schema = from_record(record["schema"], str(directory / RECORD))
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
         raise InputError(
             f"the device {str(device)!r} ({str(error).splitlines()[0]})", "a device of this machine", "try 'cpu'"
         ) from error
+
+
+def _with_its_code(record: dict[str, Any], path: Path) -> Recurrent:
+    factory, code = code_of(record["blueprint"]), record.get("code", {})
+    if factory is None:
+        return _rebuilt(record["blueprint"], path)
+    with sources.importable(factory, path.parent, code):
+        try:
+            return _rebuilt(record["blueprint"], path)
+        except InputError as error:
+            bring = sources.what_to_bring(factory, code)
+            if bring:
+                raise InputError(error.given, error.expected, f"{error.do}; {bring}") from error
+            raise
 
 
 def _rebuilt(blueprint: dict[str, Any], path: Path) -> Recurrent:
@@ -163,7 +191,20 @@ def read_record(directory: str | Path) -> dict[str, Any]:
     fields = {"outlast": str, "blueprint": dict, "weights_sha256": str, "provenance": dict}
     if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in fields.items()):
         raise _damaged(path, f"it does not have the fields {', '.join(fields)}")
+    code = record.get("code", {})
+    if not isinstance(code, dict) or not all(isinstance(code.get(name, {}), dict) for name in ("files", "packages")):
+        raise _damaged(path, "what it says of its code is no record")
     return record
+
+
+def code_files(directory: Path) -> list[Path]:
+    """The files of code that the record of a saved model names; none where the record cannot be read."""
+    try:
+        names = read_record(directory).get("code", {}).get("files", {})
+    except InputError:
+        return []
+    folder = directory / sources.CODE
+    return [path for name in names if (path := folder / name).resolve().is_relative_to(folder.resolve())]
 
 
 def model_fingerprint(model: nn.Module) -> str:
