@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from outlast.checkpoints import model_fingerprint
+from outlast.checkpoints.states import no_state, read_state, write_state
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.randomness import hash_uniform
-from outlast.state import State, leaves, named_leaves, rebuild
+from outlast.state import State, rows_of
 
 UNREAD = "unread"
+_WRITERS = "outlast.save_place or outlast generate"
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,8 @@ def save_place(place: Place, path: str | Path, model: Recurrent) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named_leaves(place.state)}
-    record = {"position": str(place.position), "model": model_fingerprint(model)}
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        safetensors.torch.save_file({**tensors, UNREAD: place.unread.cpu().contiguous()}, temporary, metadata=record)
-        temporary.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} could not be written ({error})", "a file in a folder with room", "choose another"
-        ) from (error)
+    record = {"position": str(place.position)}
+    write_state(path, place.state, model_fingerprint(model), {UNREAD: place.unread}, record)
 
 
 def load_place(path: str | Path, model: Recurrent) -> Place:
@@ -134,42 +124,13 @@ def load_place(path: str | Path, model: Recurrent) -> Place:
     Raises:
         InputError: there is no such file, it is no place, it is damaged, or it belongs to another model.
     """
-    if Path(path).exists() and not Path(path).is_file():  # reading a pipe may wait for ever
-        raise _no_place(path, "it is no file")
+    state, beside, record = read_state(path, model, model_fingerprint(model), _WRITERS)
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            record = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
-        position, unread, of = int(record["position"]), tensors.pop(UNREAD), record["model"]
-    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise _no_place(path, f"{type(error).__name__}: {error}") from error
+        position, unread = int(record["position"]), beside[UNREAD]
+    except (LookupError, ValueError) as error:
+        raise no_state(path, f"{type(error).__name__}: {error}", _WRITERS) from error
     if not 0 <= position < 2**63:
-        raise _no_place(path, f"a position of {position}")
-    if unread.is_floating_point() or unread.dim() != 2 or unread.shape[1] != 1 or len(unread) == 0:
-        raise _no_place(path, f"an unread token of shape {tuple(unread.shape)} and {unread.dtype}")
-    if of != model_fingerprint(model):
-        raise InputError(
-            f"{path}, a state of the model {of[:12]}…", f"one of {model_fingerprint(model)[:12]}…", "use that model"
-        )
-    state = model.initial_state(unread.shape[0])
-    names = [name for name, _ in named_leaves(state)]
-    shapes = {name: tensor.shape for name, tensor in named_leaves(state)}
-    if set(names) != set(tensors) or any(tensors[name].shape != shape for name, shape in shapes.items()):
-        raise InputError(f"{path}, a state of other parts", f"the parts {', '.join(names[:3])}, …", "start anew")
-    for name, like in named_leaves(state):
-        given = tensors[name]
-        if given.is_floating_point() != like.is_floating_point() or not torch.isfinite(given).all():
-            raise _no_place(path, f"{name} is of {given.dtype}, or holds what is no number")
-    device = device_of(model)
-    pairs = zip(names, leaves(state), strict=True)
-    return Place(
-        rebuild(state, [tensors[name].to(device, like.dtype) for name, like in pairs]), unread.to(device), position
-    )
-
-
-def _no_place(path: str | Path, why: str) -> InputError:
-    return InputError(
-        f"{path} cannot be read as a state ({why})",
-        "a file that outlast.save_place or outlast generate wrote",
-        "start anew without it",
-    )
+        raise no_state(path, f"a position of {position}", _WRITERS)
+    if unread.is_floating_point() or unread.shape != (rows_of(state), 1):
+        raise no_state(path, f"an unread token of shape {tuple(unread.shape)} and {unread.dtype}", _WRITERS)
+    return Place(state, unread.to(device_of(model)), position)

@@ -14,6 +14,7 @@ from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
 from outlast.results import VERSION, load_result, save_result
+from outlast.serving import Deployed, deploy
 from outlast.state import StatePart
 from outlast.streams import Batch, Split, Streams, open_streams, split
 from outlast.tasks import TASKS, Task
@@ -26,6 +27,7 @@ __all__ = [
     "TASKS",
     "Batch",
     "Carry",
+    "Deployed",
     "DiagnoseSettings",
     "EvalSettings",
     "FittedNoise",
@@ -50,6 +52,7 @@ __all__ = [
     "build",
     "check",
     "compare",
+    "deploy",
     "diagnose",
     "evaluate",
     "fit",

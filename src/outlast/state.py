@@ -58,7 +58,26 @@ def named_leaves(state: State, prefix: str = "layers") -> Iterator[tuple[str, Te
 
 def leaves(state: State) -> list[Tensor]:
     """The tensors (B, …) of the state, in the order of `named_leaves`."""
-    return [tensor for _, tensor in named_leaves(state)]
+    found: list[Tensor] = []
+    try:
+        _gather(state, found)
+    except TypeError:
+        return [tensor for _, tensor in named_leaves(state)]  # which says where the fault lies
+    return found
+
+
+def _gather(state: State, found: list[Tensor]) -> None:
+    """Add the tensors (B, …); without names, whose making takes longer than a small model's step."""
+    if isinstance(state, Tensor):
+        found.append(state)
+    elif isinstance(state, tuple | list):
+        for child in state:
+            _gather(child, found)
+    elif isinstance(state, dict):
+        for key in sorted(state):
+            _gather(state[key], found)
+    elif state is not None:
+        raise TypeError(type(state).__name__)
 
 
 def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
@@ -70,20 +89,20 @@ def rebuild(state: State, tensors: Sequence[Tensor]) -> State:
     wanted = len(leaves(state))
     if len(tensors) != wanted:
         raise ValueError(f"{len(tensors)} tensors for a state of {wanted}")
-    queue = iter(tensors)
+    return _filled(state, iter(tensors))
 
-    def walk(node: State) -> State:
-        """`node` with its tensors replaced by the next ones of the queue, of any shape."""
-        if isinstance(node, Tensor):
-            return next(queue)
-        if isinstance(node, dict):
-            return {key: walk(node[key]) for key in sorted(node)}
-        if node is None:
-            return None
-        children = [walk(child) for child in node]
-        return type(node)(*children) if hasattr(node, "_fields") else type(node)(children)
 
-    return walk(state)
+def _filled(node: State, queue: Iterator[Tensor]) -> State:
+    """`node` with its tensors replaced by the next ones of the queue, of any shape."""
+    # No closure: one that calls itself would keep the tensors until the next collection of cycles.
+    if isinstance(node, Tensor):
+        return next(queue)
+    if isinstance(node, dict):
+        return {key: _filled(node[key], queue) for key in sorted(node)}
+    if node is None:
+        return None
+    children = [_filled(child, queue) for child in node]
+    return type(node)(*children) if hasattr(node, "_fields") else type(node)(children)
 
 
 def map_state(function: Callable[..., Tensor], first: State, *others: State) -> State:

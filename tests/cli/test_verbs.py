@@ -221,6 +221,7 @@ def test_train_and_evaluate_what_it_saved(run: Run, here: Path, words: tuple[str
 def test_code_that_a_directory_names_runs_only_where_it_may(run: Run, here: Path) -> None:
     with (here / "mymod.py").open("a") as code:
         code.write("\nfrom pathlib import Path\n\nPath('it_ran').touch()\n")
+    sys.modules.pop("mymod", None)
     assert run("train", *READ, "--model", "mymod:build", "--steps", "2", *QUICK, "--out", "base").status == 0
     (here / "mymod.py").unlink()
     (here / "it_ran").unlink()

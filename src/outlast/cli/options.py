@@ -324,6 +324,24 @@ class GenerateVerb(Machine, Model):
 
 
 @dataclass(kw_only=True)
+class StreamVerb(Machine, Model):
+    """Run a model on raw rows: lines of JSON on standard input, a forecast a line on standard output.
+
+    A row names the columns that the model was trained on, {"power": 2.3, "speed": null}; a language model's has a text.
+    Each stream has its own state, and forecasts are in the target's units.
+    """
+
+    resets: str = "none"
+    """none, periodic:EVERY positions, or overlapping:EVERY (two copies, of which the older one speaks)."""
+    stream: Given[str] = None
+    """Name in a row that says to which stream it belongs. Default: as in training, else stream."""
+    state: Given[Path] = None
+    """Go on from this file where it exists, and write the states of all streams to it."""
+    state_every: int = 10_000
+    """Rows after which --state is written; it is in any case at the end."""
+
+
+@dataclass(kw_only=True)
 class ReportVerb:
     """Draw one report from results."""
 
@@ -396,6 +414,7 @@ VERBS: dict[str, type] = {
     "compare": CompareVerb,
     "dose": DoseVerb,
     "generate": GenerateVerb,
+    "stream": StreamVerb,
     "report": ReportVerb,
     "tasks": TasksVerb,
     "env": EnvVerb,
@@ -410,6 +429,7 @@ LEAST = {
     "max_length": 1,
     "targets": 1,
     "checkpoint_every": 1,
+    "state_every": 1,
     "std": 0,
 }
 """The smallest values that options with a bound of their own take; others are checked where they are used."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,12 +30,12 @@ from outlast.cli.options import (
     RecipeVerb,
     RepairVerb,
     ReportVerb,
+    StreamVerb,
     TasksVerb,
     TrainVerb,
 )
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import try_out, try_repair, try_training
-from outlast.cli.vocabulary import Vocabulary
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted
 from outlast.evaluation import describe_model, evaluate
@@ -46,6 +49,9 @@ from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
 from outlast.reporting import summary, write_figures, write_report
 from outlast.results import VERSION, Training, load_result
+from outlast.serving import Deployed
+from outlast.serving.lines import answer
+from outlast.serving.vocabulary import Vocabulary
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
 from outlast.tasks import TASKS, recipes, task
@@ -298,6 +304,19 @@ def run_generate(options: GenerateVerb) -> int:
         save_place(place, options.state, model)
     numbers, text = chosen[0].tolist(), vocabulary.written(chosen[0])
     print(json.dumps({"tokens": numbers, "text": text, "position": place.position}) if options.json else text)
+    return 0
+
+
+def run_stream(options: StreamVerb) -> int:
+    model = inputs.model(options.model, options)
+    folder = options.model if Path(options.model).is_dir() else None
+    deployed = Deployed(model, resets=options.resets, stream_column=options.stream, folder=folder)
+    if options.state and options.state.exists():
+        deployed.load_states(options.state)
+    try:
+        answer(deployed, sys.stdin.fileno(), sys.stdout, options.state, options.state_every)
+    except BrokenPipeError:  # whoever read the forecasts has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -1,0 +1,305 @@
+"""One model at work on any number of streams, each with its state and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narwhals.stable.v1 as nw
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from outlast import checkpoints
+from outlast.adapters import adapt
+from outlast.errors import InputError, type_name
+from outlast.model import Recurrent, device_of
+from outlast.schema import Schema
+from outlast.serving.files import read_pool, write_pool
+from outlast.serving.forecasts import Units, columns_of, told
+from outlast.serving.plan import Plan, planned
+from outlast.serving.pool import Pool
+from outlast.serving.resets import under_resets
+from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
+from outlast.serving.texts import Texts
+from outlast.streams.reading import CHUNK, pieces
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far a stream has been read: positions, and the time of the last row (None: no times are told)."""
+
+    position: int
+    time: str | None
+
+
+def deploy(
+    model: nn.Module | str | Path,
+    *,
+    resets: str = "none",
+    stream_column: str | None = None,
+    allow_code: bool = False,
+    device: torch.device | str | None = None,
+) -> Deployed:
+    """Put a model to work: raw rows (or text) in, forecasts in the target's units out.
+
+    Args:
+        model: a directory that outlast, transformers or fla saved, or a model. One that was trained on a table knows
+            its columns, scaling, missing rule and units (`model.schema`); without them, arrays are read as they are.
+        resets: ``none``; ``periodic:640``: every 640 positions; ``overlapping:640``: two copies, half a period apart.
+        stream_column: name in a row that says to which stream it belongs; None: the one that the model was trained
+            with, else ``stream``.
+        allow_code: as for `outlast.load`.
+        device: to run on; None: where the model is, or the CPU.
+
+    Raises:
+        InputError: no such model, or resets that are none.
+    """
+    folder = None
+    if isinstance(model, str | Path):
+        folder = str(model)
+        model = checkpoints.load(model, device or "cpu", allow_code=allow_code)
+    made = adapt(model)
+    return Deployed(
+        made if device is None else made.to(device), resets=resets, stream_column=stream_column, folder=folder
+    )
+
+
+class Deployed:
+    """A deployed model. `outlast.deploy` makes it; it is not to be used from several threads at once.
+
+    Args:
+        model: a recurrent model; it is put into evaluation mode.
+        resets, stream_column: as for `deploy`.
+        folder: where it was saved, with its tokeniser.
+    """
+
+    def __init__(
+        self, model: Recurrent, *, resets: str = "none", stream_column: str | None = None, folder: str | None = None
+    ) -> None:
+        self.model = under_resets(model, resets).eval()
+        self.resets = resets
+        self.schema: Schema | None = model.schema
+        self.folder = folder
+        self.stream_column: str = stream_column or (self.schema.stream if self.schema else None) or "stream"
+        self._fingerprint: str | None = None
+        self._inner = model
+        self._pool = Pool(self.model, len(self.schema.inputs) if self.schema else 0)
+        self._device = device_of(model)
+        floating = [p.dtype for p in model.parameters() if p.is_floating_point()]
+        self._dtype = floating[0] if floating else torch.float32
+        self._holds = self.schema is not None and self.schema.missing == "hold"
+        self._tells_gaps = self.schema is not None and self.schema.time is not None and self.schema.gaps != "join"
+        self._units = Units(self.schema.target if self.schema else None)
+        if self.schema is not None:
+            self._mean = np.array([column.mean for column in self.schema.inputs])
+            self._std = np.array([column.std for column in self.schema.inputs])
+
+    @property
+    def streams(self) -> dict[str, Clock]:
+        """The streams that were read, by name."""
+        pool = self._pool
+        return {name: self._clock(row) for name, row in zip(pool.names, range(len(pool)), strict=True)}
+
+    def _clock(self, row: int) -> Clock:
+        time = self._pool.time[row]
+        return Clock(int(self._pool.position[row]), None if np.isnat(time) else str(time))
+
+    @torch.no_grad()
+    def read(self, rows: Any, stream: str | None = None) -> Any:
+        """Read the next rows of a stream, or of several, and forecast after each.
+
+        Args:
+            rows: a dict (one row, names and raw values; None where one is missing); a list of dicts; a frame of
+                pandas, polars or pyarrow; an array (N, F) in the order of the schema, of one stream; text; or tokens,
+                an array (N,) of integers.
+            stream: to which they belong; None: what the schema's stream column says, else the stream ``""``.
+
+        Returns:
+            of a dict a dict with ``stream``, ``position``, ``forecast`` by name in the target's units and, for bins
+            and classes, ``quantiles`` or ``probabilities``; ``forecast`` is None where the missing rule passed the row
+            over, and ``because`` says why. Of a list a list of those. Of a frame a frame of the same library, of an
+            array (N, F) an array (N, K): NaN where a row was passed over (see `forecasts.Units`). Of text a dict
+            with the likeliest next tokens; of tokens (N,) the logarithms of the next token's probabilities (N, V).
+
+        Raises:
+            InputError: rows of another schema (names the column), a missing value or a gap where that is an error, a
+                time that goes back. Nothing was read then.
+        """
+        if isinstance(rows, str):
+            return self._texts().read(rows, stream or "")
+        if isinstance(rows, Mapping):
+            return self._records(of_records([rows], self._needed_schema("a dict"), stream, self.stream_column))[0]
+        if isinstance(rows, list | tuple) and rows and isinstance(rows[0], Mapping):
+            return self._records(of_records(rows, self._needed_schema("a list of dicts"), stream, self.stream_column))
+        if _is_frame(rows):
+            return self._frame(rows, stream)
+        if isinstance(rows, np.ndarray | Tensor | list | tuple):
+            if self.model.input_spec is not None and self.model.input_spec.kind == "tokens":
+                return self._texts().tokens(rows, stream or "")
+            return self._array(of_array(rows, self.schema, [stream or ""]))
+        raise InputError(
+            f"rows of type {type_name(rows)}", "a dict, a list of dicts, a frame, an array or text", "convert them"
+        )
+
+    @torch.no_grad()
+    def step(self, rows: Any, streams: Sequence[str]) -> Any:
+        """Read one row of each of several streams side by side.
+
+        Args:
+            rows: an array (S, F) in the order of the schema, or (S, T, F), T rows of each; or a list of S dicts.
+            streams: the S different names.
+
+        Returns:
+            an array (S, K) or (S, T, K), or a list of dicts, as `read` gives them.
+
+        Raises:
+            InputError: as `read`; a stream twice.
+        """
+        if len(set(streams)) < len(streams) or len(streams) != len(rows):
+            raise InputError(
+                f"{len(rows)} rows for {len(streams)} streams, {len(set(streams))} of them different",
+                "one row for each stream",
+                "give each stream once",
+            )
+        if isinstance(rows, list | tuple) and rows and isinstance(rows[0], Mapping):
+            found = of_records(rows, self._needed_schema("a list of dicts"), "", self.stream_column)
+            return self._records(Rows(streams, found.values, found.times))
+        single = getattr(rows, "ndim", 2) != 3
+        values, complete = numbers_of(rows, self.schema, 2 if single else 3)
+        if complete and values.size and not self._tells_gaps:
+            at = self._pool.rows(list(streams))
+            outputs = self._units(self._advance(at, values[:, None] if single else values))
+            if self._holds:
+                self._pool.last[at] = values if single else values[:, -1]
+            return outputs[:, 0] if single else outputs
+        count = 1 if single else values.shape[1]
+        names = [name for name in streams for _ in range(count)]
+        told_of = self._array(of_array(values.reshape(-1, values.shape[-1]), self.schema, names))
+        return told_of if single else told_of.reshape(len(streams), count, -1)
+
+    def restart(self, stream: str) -> None:
+        """Let a stream go on from the initial state; its clock runs on."""
+        self._pool.restart(self._known(stream))
+
+    def forget(self, *streams: str) -> None:
+        """Drop streams that have ended."""
+        for stream in streams:
+            self._known(stream)
+        self._pool.forget(streams)
+
+    def _known(self, stream: str) -> np.ndarray:
+        if stream not in self._pool.row:
+            raise InputError(f"the stream {stream!r}", "one that was read", f"there are {len(self._pool)} streams")
+        return np.array([self._pool.row[stream]])
+
+    def save_states(self, path: str | Path) -> None:
+        """Write the states and clocks of all streams, as safetensors with the model's fingerprint.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        write_pool(path, self._pool, self.fingerprint, self.resets)
+
+    def load_states(self, path: str | Path) -> None:
+        """Go on where `save_states` left off; streams that were read here before are dropped.
+
+        Raises:
+            InputError: no such file, a damaged one, one of another model or of other resets.
+        """
+        self._pool = read_pool(path, self.model, self.fingerprint, self.resets, self._pool.last.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model's weights."""
+        if self._fingerprint is None:
+            self._fingerprint = checkpoints.model_fingerprint(self._inner)
+        return self._fingerprint
+
+    def _texts(self) -> Texts:
+        return Texts(self.model, self.folder, self._pool)
+
+    def _needed_schema(self, given: str) -> Schema:
+        if self.schema is None:
+            raise InputError(
+                f"{given} for a model that does not know the names of its columns",
+                "an array (N, F) as the model reads it, or a model that was trained on a table",
+                "save it with its schema: model.schema = streams.schema, then outlast.save",
+            )
+        return self.schema
+
+    def _advance(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Read raw values (S, T, F) of the streams at these rows of the pool; outputs (S, T, O)."""
+        if self.schema is not None:
+            values = (values - self._mean) / self._std
+        inputs = torch.from_numpy(values).to(self._device, self._dtype)
+        outputs, state = self.model(inputs, self._pool.of(at))
+        self._pool.put(at, state, values.shape[1])
+        outputs = outputs[..., None] if outputs.dim() == 2 else outputs
+        return (outputs if outputs.dtype == torch.float64 else outputs.float()).cpu().numpy()
+
+    def _records(self, rows: Rows) -> list[dict[str, Any]]:
+        """Forecasts of rows as records."""
+        plan = planned(rows, self.schema, self._pool)
+        positions = plan.positions(self._pool, rows)
+        outputs = self._run(rows, plan)
+        told_of = iter(told(outputs, self._units))
+        found = []
+        for number, name in enumerate(rows.streams):
+            record: dict[str, Any] = {"stream": name, "position": positions[number]}
+            record |= {"forecast": None, "because": plan.skipped[number]} if number in plan.skipped else next(told_of)
+            if number in plan.restarts:
+                record["restarted"] = plan.restarts[number]
+            found.append(record)
+        return found
+
+    def _array(self, rows: Rows) -> np.ndarray:
+        """Forecasts of rows as (N, K), NaN where a row was passed over."""
+        plan = planned(rows, self.schema, self._pool)
+        outputs = self._run(rows, plan)
+        found = self._units(outputs)
+        if not plan.skipped:
+            return found
+        whole = np.full((len(rows), *found.shape[1:]), np.nan)
+        whole[plan.kept()] = found
+        return whole
+
+    def _frame(self, frame: Any, stream: str | None) -> Any:
+        schema = self._needed_schema("a frame")
+        found = self._array(of_frame(frame, schema, stream, self.stream_column))
+        columns = {name: found[:, i] for i, name in enumerate(columns_of(schema.target))}
+        made = nw.from_dict(columns, backend=nw.get_native_namespace(frame))
+        native = nw.to_native(made)
+        if hasattr(frame, "index") and hasattr(native, "index"):
+            native.index = frame.index  # rows keep their names
+        return native
+
+    def _run(self, rows: Rows, plan: Plan) -> np.ndarray:
+        """Outputs (M, O) of the rows that are read, in their order."""
+        pool, kept = self._pool, plan.kept()
+        place_of = np.full(len(rows), -1)
+        place_of[kept] = np.arange(len(kept))
+        outputs: np.ndarray | None = None
+        for numbers in plan.rounds():  # (S, T) row numbers, of S different streams
+            at = pool.rows([rows.streams[int(number)] for number in numbers[:, 0]])
+            pool.restart(at[[i for i, number in enumerate(numbers[:, 0]) if number in plan.restarts]])
+            for begin, end in pieces(numbers.shape[1], CHUNK):
+                part = numbers[:, begin:end]
+                found = self._advance(at, plan.values[part])
+                if outputs is None:
+                    outputs = np.empty((len(kept), found.shape[-1]), found.dtype)
+                outputs[place_of[part]] = found
+        plan.remember(pool, rows)
+        if outputs is None:
+            outputs = np.empty((0, self.schema.target.outputs if self.schema else 1), np.float32)
+        return outputs
+
+
+def _is_frame(rows: Any) -> bool:
+    try:
+        nw.from_native(rows, eager_only=True)
+    except TypeError:
+        return False
+    return True

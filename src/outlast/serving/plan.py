@@ -1,0 +1,147 @@
+"""What a schema's rules make of rows that come in: which are read or passed over, and where a stream begins anew."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.schema import Schema
+from outlast.serving.pool import Pool
+from outlast.serving.rows import RowError, Rows
+
+SECOND = np.timedelta64(1, "s")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done with rows: their values with missing ones filled, which are skipped, where states restart.
+
+    Args:
+        values: (N, F).
+        skipped: by number, why a row is passed over.
+        restarts: by number, why its stream begins anew there.
+        by_stream: numbers of the rows that are read, by stream, in their order.
+    """
+
+    values: np.ndarray
+    skipped: dict[int, str]
+    restarts: dict[int, str]
+    by_stream: dict[str, list[int]]
+
+    def kept(self) -> np.ndarray:
+        """Numbers (M,) of the rows that are read."""
+        kept = np.ones(len(self.values), bool)
+        kept[list(self.skipped)] = False
+        return np.flatnonzero(kept)
+
+    def rounds(self) -> Iterator[np.ndarray]:
+        """Row numbers (S, T): streams side by side, each going on with its own rows; a restart begins a round."""
+        waiting = [runs for numbers in self.by_stream.values() if (runs := self._runs(numbers))]
+        while waiting:
+            size = min(len(runs[0]) for runs in waiting)
+            yield np.array([runs[0][:size] for runs in waiting])
+            for runs in waiting:
+                runs[0] = runs[0][size:]
+                if not runs[0]:
+                    runs.pop(0)
+            waiting = [runs for runs in waiting if runs]
+
+    def _runs(self, numbers: list[int]) -> list[list[int]]:
+        """The rows of one stream, cut where it restarts."""
+        borders = [i for i, number in enumerate(numbers) if number in self.restarts]
+        cuts = [0, *(border for border in borders if border), len(numbers)]
+        return [numbers[a:b] for a, b in itertools.pairwise(cuts) if b > a]
+
+    def positions(self, pool: Pool, rows: Rows) -> list[int]:
+        """Of every row, how many its stream has read after it."""
+        reached: dict[str, int] = {}
+        found = []
+        for number, name in enumerate(rows.streams):
+            row = pool.row.get(name)
+            before = reached.get(name, 0 if row is None else int(pool.position[row]))
+            reached[name] = before + (number not in self.skipped)
+            found.append(reached[name])
+        return found
+
+    def remember(self, pool: Pool, rows: Rows) -> None:
+        """Keep the last time and, for what is missing later, the last values of every stream."""
+        for name, numbers in self.by_stream.items():
+            if not numbers:
+                continue
+            row = pool.row[name]
+            if rows.times is not None:
+                pool.time[row] = rows.times[numbers[-1]]
+            if pool.last.shape[1]:
+                pool.last[row] = self.values[numbers[-1]]
+
+
+def planned(rows: Rows, schema: Schema | None, pool: Pool) -> Plan:
+    """What the schema's rules make of rows.
+
+    Raises:
+        RowError: a missing value or a gap where that is an error, or a time that goes back.
+    """
+    values, skipped, restarts = rows.values, {}, {}
+    by_stream: dict[str, list[int]] = defaultdict(list)
+    missing = np.asarray(np.isnan(values).any(axis=1))
+    if missing.any():
+        values = values.copy()
+    for number, (name, gone) in enumerate(zip(rows.streams, missing.tolist(), strict=True)):
+        row, read = pool.row.get(name), by_stream[name]
+        if gone:
+            held = values[read[-1]] if read else (None if row is None else pool.last[row])
+            if why := _filled(number, values, held, schema):
+                skipped[number] = why
+                continue
+        if rows.times is not None and schema is not None:
+            before = rows.times[read[-1]] if read else (None if row is None else pool.time[row])
+            if why := _gap(number, rows.times[number], before, name, schema):
+                restarts[number] = why
+        read.append(number)
+    return Plan(values, skipped, restarts, by_stream)
+
+
+def _gap(number: int, now: np.datetime64, before: np.datetime64 | None, name: str, schema: Schema) -> str | None:
+    """Why a stream begins anew at this time, if so."""
+    if before is None or np.isnat(before):
+        return None
+    seconds = float((now - before) / SECOND)
+    if seconds < 0:
+        raise RowError(
+            number,
+            InputError(
+                f"{now} after {before} in stream {name!r}", "times that ascend within a stream", "sort the rows by time"
+            ),
+        )
+    if schema.gaps == "join" or schema.max_gap is None or seconds <= schema.max_gap:
+        return None
+    told_gap = f"a gap of {seconds:,g} s"
+    if schema.gaps == "error":
+        raise RowError(
+            number,
+            InputError(
+                f"{told_gap} before {now} in stream {name!r}",
+                f"at most {schema.max_gap:,g} s between rows",
+                "restart the stream, or train with gaps='split'",
+            ),
+        )
+    return told_gap
+
+
+def _filled(number: int, values: np.ndarray, held: np.ndarray | None, schema: Schema | None) -> str | None:
+    """Fill the missing values of one row by the schema's rule, in `values`; or why the row is passed over."""
+    missing = np.isnan(values[number])
+    names = [name for name, gone in zip(schema.names, missing, strict=True) if gone] if schema else ["a number"]
+    why = f"no value for {', '.join(names)}"
+    rule = schema.missing if schema else "drop"
+    if rule == "error":
+        raise RowError(number, InputError(why, "a value in every column", "fill it in, or train with missing='hold'"))
+    if rule == "drop" or held is None or np.isnan(held[missing]).any():
+        return why
+    values[number, missing] = held[missing]
+    return None

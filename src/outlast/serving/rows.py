@@ -1,0 +1,226 @@
+"""Raw rows as they come in, as numbers in the order of a schema."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import narwhals.stable.v1 as nw
+import numpy as np
+
+from outlast.errors import InputError, type_name
+from outlast.schema import Schema
+
+Row = Mapping[str, Any]
+_TIMES = "a time such as 2010-03-04 03:12:00, or seconds since 1970"
+
+
+class RowError(InputError):
+    """A row that cannot be read; `number` says which of those that were given, from 0."""
+
+    def __init__(self, number: int, error: InputError) -> None:
+        super().__init__(error.given, error.expected, error.do)
+        self.number: int = number
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N raw rows.
+
+    Args:
+        streams: (N,) the stream of each.
+        values: (N, F) in the order of the schema, NaN where one is missing.
+        times: (N,) datetime64 in microseconds; None: no times are told.
+    """
+
+    streams: Sequence[str]
+    values: np.ndarray
+    times: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def of_records(rows: Sequence[Row], schema: Schema, stream: str | None, column: str) -> Rows:
+    """Rows from dicts; names that the schema does not have are passed over.
+
+    Args:
+        stream: to which all of them belong; None: a column tells them apart.
+        column: that one; a row without it belongs to the stream ``""``.
+
+    Raises:
+        RowError: a column is missing, or holds no number or no time.
+    """
+    values = np.empty((len(rows), len(schema.inputs)))
+    times = np.full(len(rows), np.datetime64("NaT", "us")) if schema.time else None
+    streams, names = [], schema.names
+    for number, row in enumerate(rows):
+        try:
+            if not isinstance(row, Mapping):
+                raise _no_row(row, schema)
+            for place, name in enumerate(names):
+                value = row.get(name, _ABSENT)
+                # The usual case first: a column of a deployed model is a float.
+                values[number, place] = value if type(value) is float else _number(name, value, row, schema)
+            if times is not None and schema.time is not None:
+                times[number] = moment(schema.time, row.get(schema.time, _ABSENT))
+            streams.append(stream if stream is not None else _name(row.get(column, ""), column))
+        except InputError as error:
+            raise RowError(number, error) from None
+    infinite = np.isinf(values)
+    if infinite.any():
+        number, place = (int(i) for i in np.argwhere(infinite)[0])
+        raise RowError(number, _not_finite(names[place], values[number, place]))
+    return Rows(streams, values, times)
+
+
+def of_frame(frame: Any, schema: Schema, stream: str | None, column: str) -> Rows:
+    """Rows from a frame of pandas, polars or pyarrow, as `of_records` takes dicts."""
+    table = nw.from_native(frame, eager_only=True)
+    missing = [name for name in schema.names if name not in table.columns]
+    if missing:
+        raise _without(missing[0], table.columns, schema)
+    values = np.column_stack([_column(table[name]) for name in schema.names])
+    infinite = np.isinf(values)
+    if infinite.any():
+        number, place = (int(i) for i in np.argwhere(infinite)[0])
+        raise RowError(number, _not_finite(schema.names[place], values[number, place]))
+    times = None
+    if schema.time:
+        if schema.time not in table.columns:
+            raise _without(schema.time, table.columns, schema)
+        times = np.array([moment(schema.time, value) for value in table[schema.time].to_list()], "datetime64[us]")
+    if stream is None and column in table.columns:
+        streams = [_name(value, column) for value in table[column].to_list()]
+    else:
+        streams = [stream or ""] * len(values)
+    return Rows(streams, values, times)
+
+
+def _column(column: nw.Series[Any]) -> np.ndarray:
+    """(N,) float64, NaN where a value is missing."""
+    if column.null_count() == len(column):
+        return np.full(len(column), np.nan)
+    if not (column.dtype.is_numeric() or column.dtype == nw.Boolean):
+        raise InputError(
+            f"column {column.name!r} of {column.dtype}", "a column of numbers", "convert it, as in the training data"
+        )
+    return np.asarray(column.cast(nw.Float64).fill_null(math.nan).to_numpy(), np.float64)
+
+
+def of_array(values: Any, schema: Schema | None, streams: Sequence[str]) -> Rows:
+    """Rows from (N, F) numbers in the order of the schema, of N streams or of one."""
+    if schema is not None and schema.time is not None and schema.gaps != "join":
+        raise InputError(
+            f"an array for a model that tells gaps by the column {schema.time!r}",
+            "rows with their times",
+            "give dicts or a frame",
+        )
+    found, _ = numbers_of(values, schema, 2)
+    return Rows(list(streams) * len(found) if len(streams) == 1 else streams, found, None)
+
+
+def numbers_of(values: Any, schema: Schema | None, axes: int) -> tuple[np.ndarray, bool]:
+    """(…, F) float64 with so many axes, and whether none of it is missing (NaN).
+
+    Raises:
+        InputError: no numbers, another shape, another width than the schema's, or an infinite one.
+    """
+    width = None if schema is None else len(schema.inputs)
+    array = values if type(values) is np.ndarray else _as_array(values)
+    if array.dtype.kind not in "iufb" or array.ndim != axes or (width is not None and array.shape[-1] != width):
+        columns = f" ({', '.join(schema.names)})" if schema is not None else ""
+        raise InputError(
+            f"an array of shape {array.shape} and {array.dtype}",
+            f"numbers with {axes} axes, the last of {'the columns' if width is None else width}{columns}",
+            "give the columns in this order, or dicts or a frame with their names",
+        )
+    array = array.astype(np.float64, copy=False)
+    complete = bool(np.isfinite(array).all())
+    if not complete and np.isinf(array).any():
+        place = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
+        raise _not_finite(schema.names[place[-1]] if schema else f"number {place[-1]}", float(array[place]))
+    return array, complete
+
+
+def _as_array(values: Any) -> np.ndarray:
+    given = values
+    if hasattr(values, "detach"):  # a tensor, on whatever device
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() and values.element_size() < 4 else values
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{type_name(given)} that is no array ({error})", "numbers", "give an array") from None
+
+
+def moment(name: str, value: Any) -> np.datetime64:
+    """A time in microseconds, in UTC where it has an offset."""
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]")
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise InputError(f"{value!r} in the time column {name!r}", _TIMES, "correct it") from None
+    if isinstance(value, datetime):
+        return np.datetime64(value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value, "us")
+    if isinstance(value, date):
+        return np.datetime64(value, "us")
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(float(value)) < 2.5e11:  # year 9999
+        return np.datetime64(round(float(value) * 1e6), "us")
+    what = "no value" if value is _ABSENT or value is None else repr(value)
+    raise InputError(f"{what} in the time column {name!r}", _TIMES, "give every row its time")
+
+
+class _Absent:
+    pass
+
+
+_ABSENT = _Absent()
+
+
+def _number(name: str, value: Any, row: Row, schema: Schema) -> float:
+    if value is None:
+        return math.nan
+    if value is _ABSENT:
+        raise _without(name, row, schema)
+    if isinstance(value, numbers.Real | np.bool_):
+        return float(value)
+    raise InputError(
+        f"{value!r} ({type_name(value)}) in column {name!r}",
+        "a number, or null where it is missing",
+        "convert it, as in the training data",
+    )
+
+
+def _name(value: Any, column: str) -> str:
+    if isinstance(value, str | int | np.integer) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    raise InputError(f"{value!r} in the stream column {column!r}", "a name or a number", "give every row its stream")
+
+
+def _no_row(row: Any, schema: Schema) -> InputError:
+    return InputError(
+        f"a row of type {type_name(row)}",
+        f"names and values: {', '.join(schema.names)}",
+        "give dicts, an array of the columns in this order, or a frame",
+    )
+
+
+def _without(name: str, given: Any, schema: Schema) -> InputError:
+    return InputError(
+        f"a row without {name!r}: {', '.join(map(str, given)) or 'nothing'}",
+        f"the columns that the model was trained on: {', '.join(schema.names)}",
+        "rename the columns; a value that is not known is null",
+    )
+
+
+def _not_finite(name: str, value: float) -> InputError:
+    return InputError(f"{value} in column {name!r}", "finite numbers", "correct it, or give null for a missing value")

@@ -1,0 +1,164 @@
+"""outlast stream: lines of JSON in, lines of JSON out, as the deployed model answers them in Python."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import outlast
+from serving.test_deployed import NAMES, deployed, rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two saved models: of rows, and of bytes."""
+    here = tmp_path_factory.mktemp("lines")
+    outlast.save(deployed(missing="hold").model, here / "model")
+    spec = outlast.InputSpec("tokens", 256)
+    outlast.save(outlast.build("gru", inputs=spec, outputs=256, width=8, layers=1, seed=1), here / "bytes")
+    return here
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "outlast", "stream", *words]
+
+
+def run(folder: Path, given: str | bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
+    content = given.encode() if isinstance(given, str) else given
+    return subprocess.run(
+        command("--model", "model", *words), input=content, capture_output=True, cwd=folder, check=False, timeout=120
+    )
+
+
+def lines(values: np.ndarray, **more: Any) -> str:
+    return "".join(json.dumps({**dict(zip(NAMES, row, strict=True)), **more}) + "\n" for row in values.tolist())
+
+
+def test_it_says_what_python_says(folder: Path) -> None:
+    """With streams of their own, a missing value, blank lines and no newline at the end."""
+    given = lines(rows(3), stream="a") + "\n" + lines(rows(2, seed=1), stream="b")
+    given += json.dumps({"power": None, "speed": 650.0, "stream": "a"})
+    done = run(folder, given)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    served = deployed(missing="hold")
+    expected = [served.read(json.loads(line)) for line in given.splitlines() if line]
+    assert [(each["stream"], each["position"]) for each in found] == [
+        (each["stream"], each["position"]) for each in expected
+    ]
+    for one, other in zip(found, expected, strict=True):
+        assert one["forecast"]["power"] == pytest.approx(other["forecast"]["power"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ("no json", "line 3: 'no json', which is no JSON"),
+        ("[1, 2]", "line 3: JSON of type list"),
+        ('{"power": 1.0}', "line 3: a row without 'speed'"),
+        ('{"power": "much", "speed": 1}', "line 3: 'much' (str) in column 'power'"),
+        ('{"power": 1e400, "speed": 1}', "line 3: inf in column 'power'"),
+        (b"\xff\xfe", "line 3:"),
+    ],
+)
+def test_a_wrong_line_is_named_and_what_came_before_it_is_answered(
+    folder: Path, tmp_path: Path, bad: str | bytes, named: str
+) -> None:
+    content = (
+        lines(rows(2)).encode() + (bad.encode() if isinstance(bad, str) else bad) + b"\n" + lines(rows(1)).encode()
+    )
+    done = run(folder, content, "--state", str(tmp_path / "states"))
+    assert done.returncode == 2
+    assert len(done.stdout.splitlines()) == 2
+    assert named in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    served = deployed(missing="hold")
+    served.load_states(tmp_path / "states")
+    assert served.streams[""].position == 2
+
+
+def test_states_go_on_over_calls(folder: Path, tmp_path: Path) -> None:
+    state, values = str(tmp_path / "states"), rows(9)
+    parts = [run(folder, lines(values[a:b]), "--state", state, "--resets", "periodic:5") for a, b in ((0, 4), (4, 9))]
+    found = [json.loads(line)["forecast"]["power"] for done in parts for line in done.stdout.splitlines()]
+    np.testing.assert_allclose(found, deployed(missing="hold", resets="periodic:5").read(values)[:, 0], rtol=1e-4)
+    refused = run(folder, lines(values), "--state", state)
+    assert refused.returncode == 2
+    assert b"states under resets periodic:5" in refused.stderr
+
+
+def test_each_row_is_answered_when_it_comes_and_a_stop_keeps_the_states(folder: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("--model", "model", "--state", str(tmp_path / "states")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for number, line in enumerate(lines(rows(3)).splitlines(), start=1):
+        process.stdin.write(f"{line}\n".encode())
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["position"] == number
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    served = deployed(missing="hold")
+    served.load_states(tmp_path / "states")
+    assert served.streams[""].position == 3
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_whoever_reads_may_have_had_enough(folder: Path) -> None:
+    process = subprocess.Popen(
+        command("--model", "model"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(lines(rows(1)).encode())
+    process.stdin.flush()
+    process.stdout.readline()
+    process.stdout.close()
+    time.sleep(0.1)
+    with contextlib.suppress(BrokenPipeError):  # it ends, so that nobody reads what is written
+        for _ in range(1000):
+            os.write(process.stdin.fileno(), lines(rows(50)).encode())
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait(60) == 0
+
+
+def test_text(folder: Path) -> None:
+    given = json.dumps({"text": "Grüße", "stream": "a"}) + "\n" + json.dumps({"text": " an alle", "stream": "a"}) + "\n"
+    done = subprocess.run(
+        command("--model", "bytes"), input=given.encode(), capture_output=True, cwd=folder, check=True, timeout=120
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["position"] for each in found] == [len("Grüße".encode()), len("Grüße an alle".encode())]
+    assert len(found[-1]["next"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--resets", "often"), "none, periodic:EVERY or overlapping:EVERY"),
+        (("--state-every", "0"), "at least 1"),
+        (("--state", "model/outlast.json"), "cannot be read as a state"),
+    ],
+)
+def test_wrong_words(folder: Path, words: tuple[str, ...], named: str) -> None:
+    done = run(folder, lines(rows(1)), *words)
+    assert done.returncode == 2
+    assert named in done.stderr.decode()
+    assert not done.stdout
