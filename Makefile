@@ -5,7 +5,7 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench browser clean data diagnosis-study families forecast-study install kernels lint quickstart \
+.PHONY: air api audit bench bench-serving browser clean data diagnosis-study families forecast-study install kernels lint quickstart \
 	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
@@ -80,6 +80,10 @@ forecast-study: install
 bench: install
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
+
+# What docs/serving.md shows; on a machine that does nothing else.
+bench-serving: install
+	$(BIN)/python benchmarks/serving.py --page docs/serving.md
 
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
 api: install
