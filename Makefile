@@ -5,7 +5,7 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench bench-serving browser clean data diagnosis-study families forecast-study install kernels lint quickstart \
+.PHONY: air api audit bench bench-serving browser clean data diagnosis-study example families forecast-study install kernels lint quickstart \
 	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
@@ -45,6 +45,17 @@ quickstart-arithmetic: install
 
 air: install
 	$(BIN)/outlast quickstart --task air --seeds 3 --out runs/air --page docs/quickstart.md
+
+# examples/trained, and the picture at the top of README.md.
+example: install
+	cd examples && ../$(BIN)/python write_readings.py && rm -rf trained ../runs/example
+	cd examples && ../$(BIN)/outlast train --model my_lstm:build --data readings.csv --target power --horizon 60 \
+		--units power kW temperature °C speed rpm --train-context 64 --steps 2000 --out ../runs/example/base
+	cp -r runs/example/base/model examples/trained
+	cd examples && ../$(BIN)/outlast repair --model trained --allow-code --data readings.csv --train-context 64 \
+		--intervention carry --expected-run 1280 --steps 1500 --learning-rate 3e-3 --out ../runs/example/repair
+	$(BIN)/outlast report runs/example/repair --out runs/example/report.html --figures runs/example/figures
+	cp runs/example/figures/age.svg docs/example.svg
 
 # On development seeds and validation streams.
 repair-fronts: install

@@ -26,6 +26,6 @@ class Forecaster(nn.Module):
 
 
 def build() -> Forecaster:
-    """The model, untrained; load your trained weights here."""
+    """The model, untrained. Its trained weights lie in trained/, as outlast.save wrote them."""
     torch.manual_seed(0)
     return Forecaster()

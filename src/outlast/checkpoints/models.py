@@ -82,6 +82,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         if (schema := getattr(model, "schema", None)) is not None:
             record["schema"] = schema.record()
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        shutil.copymode(temporary / RECORD, temporary / WEIGHTS)  # safetensors lets nobody else read its files
         if directory.exists():
             # Record first: until the weights follow, `load` sees that they are not the record's.
             for name in (RECORD, *files, *(f"{sources.CODE}/{name}" for name in code), WEIGHTS):
