@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.adapters.precision import runnable
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import no_state, read_state, write_state
 from outlast.errors import InputError
@@ -69,6 +71,9 @@ def generate(
     if steps < 0 or not temperature >= 0:
         raise InputError(f"steps {steps}, temperature {temperature}", "both at least 0", "correct them")
     device = device_of(model)
+    model, note = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device))
+    if note is not None:
+        warnings.warn(note.said, stacklevel=2)
     tokens = [] if after is None else [after.unread.to(device)]
     if prompt is not None:
         tokens.append(prompt.to(device))

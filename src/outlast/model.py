@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,13 +33,26 @@ class InputSpec:
 class Recurrent(nn.Module, ABC):
     """A recurrent model: families and adapters derive from it.
 
-    ``outputs, state = model(inputs, state)`` with inputs (B, T) or (B, T, F) and outputs (B, T, …).
+    ``outputs, state = model(inputs, state)`` with inputs (B, T) or (B, T, F) and outputs (B, T, …). Features may be of
+    any floating dtype: here, and nowhere else, they are given to `forward` in `input_dtype`. States keep the dtypes
+    that `initial_state` and `forward` give them.
     """
 
     input_spec: InputSpec | None = None
     """What the model reads, where it is known."""
     schema: Schema | None = None
     """What its inputs and outputs mean, where it was trained on a table; saved with it."""
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """The dtype in which features reach `forward`: that of the first floating parameter. A model of several dtypes
+        whose reading layer is not its first overrides it."""
+        return dtype_of(self)
+
+    def __call__(self, inputs: Any, *rest: Any, **named: Any) -> Any:
+        if isinstance(inputs, Tensor) and inputs.is_floating_point():
+            inputs = inputs.to(self.input_dtype)
+        return super().__call__(inputs, *rest, **named)
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -52,8 +68,29 @@ class Recurrent(nn.Module, ABC):
             return default_parts(self.initial_state(1))
 
 
+@contextlib.contextmanager
+def quietly(module: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
+    modes = [(inner, inner.training) for inner in module.modules()]
+    try:
+        with torch.no_grad():
+            module.eval()
+            yield
+    finally:
+        for inner, training in modes:
+            inner.training = training
+
+
 def device_of(model: nn.Module) -> torch.device:
     """The device of the first parameter or buffer (CPU where there is none)."""
     for tensor in (*model.parameters(), *model.buffers()):
         return tensor.device
     return torch.device("cpu")
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """The dtype of the first floating parameter, or else buffer (float32 where there is none)."""
+    for tensor in itertools.chain(model.parameters(), model.buffers()):  # asked at every call: stops at the first
+        if tensor.is_floating_point():
+            return tensor.dtype
+    return torch.float32

@@ -17,6 +17,9 @@ from torch import Tensor
 State = Any
 """A nested tuple (or NamedTuple, list, dict) of tensors (B, …)."""
 
+HALVES = (torch.float16, torch.bfloat16)
+"""The half precisions."""
+
 PartKind = Literal["recurrent", "convolution", "attention", "counter"]
 
 
@@ -169,6 +172,11 @@ def detach(state: State) -> State:
 def to(state: State, device: torch.device | str) -> State:
     """The state, tensors (B, …), on another device."""
     return map_state(lambda tensor: tensor.to(device), state)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """A floating tensor, of any shape, in its own dtype, or in float32 where that is a half precision."""
+    return tensor.float() if tensor.dtype in HALVES else tensor
 
 
 def flatten(state: State, parts: Sequence[StatePart]) -> dict[str, Tensor]:

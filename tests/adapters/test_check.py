@@ -268,7 +268,7 @@ def test_the_users_model_stays_as_it_was() -> None:
 def test_float32_where_the_model_computes_in_it() -> None:
     report = check(Single())
     assert report.passed, report
-    assert report.model["checked_in"] == "float32"
+    assert report.model["checked_in"] == ["float32"]
     assert "dropped" in found(check(type("Both", (Single, DropsState), {})()))["chunked_equals_whole"].detail
 
 

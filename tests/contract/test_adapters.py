@@ -123,7 +123,7 @@ def test_adapter_keeps_the_contract(name: str) -> None:
     assert report.passed, [c for c in report.checks if not c.passed]
     assert [c.name for c in report.checks] == list(POINTS)
     assert all(c.passed for c in report.checks)
-    assert report.model["checked_in"] == "float64"
+    assert report.model["checked_in"] == ["float32", "float64"]
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")

@@ -125,7 +125,7 @@ def test_on_the_command_line(trained: Path, tmp_path: Path, capsys: pytest.Captu
     options = ["--data", str(tmp_path / "tokens.npy"), "-T", "16", "--vocabulary", str(VOCABULARY), "--targets", "32"]
     learning = ["--steps", "3", "--batch-size", "8", "--anyway", "--out", str(tmp_path / "out")]
     assert main(["repair", "--model", str(tmp_path / "half"), *options, *learning]) in (0, 1)
-    assert "parameters in torch.bfloat16: trained, measured and saved in float32" in capsys.readouterr().err
+    assert "parameters in bfloat16: trained, measured and saved in float32" in capsys.readouterr().err
     [saved] = [tmp_path / "out" / name for name in ("model", "refused") if (tmp_path / "out" / name).exists()]
     model: Any = AutoModelForCausalLM.from_pretrained(saved, dtype="auto")
     assert model.dtype == torch.float32

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from outlast.adapters.hidden import HOW_TO_BE_NATIVE, input_specs, quietly, random_inputs, read_hidden_module
+from outlast.adapters.hidden import (
+    HOW_TO_BE_NATIVE,
+    input_specs,
+    named_tensor,
+    random_inputs,
+    read_hidden_module,
+    readers,
+)
+from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import TorchRNN
 from outlast.errors import InputError
-from outlast.model import InputSpec, Recurrent
+from outlast.model import InputSpec, Recurrent, dtype_of, quietly
 from outlast.state import State, StatePart
 
 
@@ -22,7 +32,11 @@ class Native(Recurrent):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        self.input_spec = self._readable(input_specs(module))
+        self.input_spec, self._reads = _readable(module, input_specs(module))
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        return dtype_of(self.module) if self._reads is None else named_tensor(self.module, self._reads).dtype
 
     def initial_state(self, batch_size: int) -> State:
         return self.module.initial_state(batch_size)  # pyright: ignore[reportCallIssue]
@@ -30,22 +44,31 @@ class Native(Recurrent):
     def forward(self, inputs: Tensor, state: State) -> tuple[Any, State]:
         return self.module(inputs, state)
 
-    def _readable(self, specs: list[InputSpec]) -> InputSpec | None:
-        """The first of `specs` that the module can read; a declared one is not doubted."""
-        if len(specs) == 1:
-            return specs[0]
-        with quietly(self.module):
-            for spec in specs:
-                try:
-                    self(random_inputs(self.module, spec, 2, 3), self.initial_state(2))
-                except (RuntimeError, ValueError, IndexError):  # what torch raises for inputs of a wrong width
-                    continue
-                return spec
-        return None
-
     def state_parts(self) -> tuple[StatePart, ...]:
         own = getattr(self.module, "state_parts", None)
         return super().state_parts() if own is None else own()
+
+
+def _readable(module: Any, specs: list[InputSpec]) -> tuple[InputSpec | None, str | None]:
+    """The first of `specs` that the module can read, and the name of the tensor whose dtype its inputs have (None: the
+    first floating one). A spec that was declared, and the dtype of a module that has only one, are not doubted."""
+    if len(specs) == 1 and len(readers(module)) == 1:
+        return specs[0], None
+    found = _first_read(module, specs)
+    if found is None and halves_of(module):  # where this device cannot run it in half precision
+        found = _first_read(wide_copy(module), specs)
+    return found or ((specs[0] if len(specs) == 1 else None), None)
+
+
+def _first_read(module: Any, specs: list[InputSpec]) -> tuple[InputSpec, str | None] | None:
+    with quietly(module):
+        for spec, reads in itertools.product(specs, readers(module)):
+            try:
+                module(random_inputs(module, spec, reads, 2, 3), module.initial_state(2))
+            except (RuntimeError, ValueError, IndexError):  # what torch raises for inputs of a wrong width or dtype
+                continue
+            return spec, reads
+    return None
 
 
 def adapt(module: nn.Module) -> Recurrent:

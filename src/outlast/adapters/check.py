@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor, nn
 
 from outlast.adapters.contract import POINTS, Point
-from outlast.adapters.subject import Subject, class_of, subject_of
+from outlast.adapters.precision import dtypes_of
+from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
 from outlast.results import VERSION, Check, CheckReport
 
 
 def check(model: nn.Module, example: Tensor | None = None, *, seed: int = 0) -> CheckReport:
     """Put a model through the seven points of the contract.
 
-    Everything runs on a copy, in eval mode: in float64 where all of the model can compute in it, else in float32.
+    Everything runs on copies, in eval mode, and twice: in the precision in which the model will be measured, within a
+    tolerance for its rounding (`outlast.adapters.subject.TOLERANCES`), and in float64, where all of the model can
+    compute in it: there hardly anything is rounding. Gradients and the effect of the state are asked in float64 alone,
+    or else in float32, in which half-precision models are trained.
 
     Args:
         model: a `Recurrent`, or any module that `adapt` accepts.
@@ -29,14 +36,35 @@ def check(model: nn.Module, example: Tensor | None = None, *, seed: int = 0) -> 
         InputError: the module cannot be adapted or copied, its state is not batch-first, or it is not known what
             it reads.
     """
-    subject = subject_of(model, example, seed=seed)
+    exact = subject_of(model, example, seed=seed)
+    used, note = in_use(exact)
+    own = narrowest(used.model)
     about = {
-        "class": class_of(subject.original),
-        "parameters": sum(parameter.numel() for parameter in subject.original.parameters()),
-        "state_parts": [part.path for part in subject.parts],
-        "checked_in": "float64" if subject.double else "float32",
+        "class": class_of(exact.original),
+        "parameters": sum(parameter.numel() for parameter in exact.original.parameters()),
+        "dtype": " and ".join(dtypes_of(exact.original)) or None,
+        "state_parts": [part.path for part in exact.parts],
+        "checked_in": [str(each).removeprefix("torch.") for each in dict.fromkeys((own, exact.dtype))],
     }
-    return CheckReport(about, [_ask(name, point, subject) for name, point in POINTS.items()], outlast=VERSION)
+    checks = []
+    for name, point in POINTS.items():
+        found = _ask(name, point, exact)
+        if name in IN_USE and own != exact.dtype:
+            found = _both(found, _ask(name, point, used), exact, own)
+        checks.append(found)
+    return CheckReport(about, checks, [note] if note else [], outlast=VERSION)
+
+
+IN_USE = ("chunked_equals_whole", "step_equals_parallel", "rows_independent", "nothing_edited_in_place")
+"""Points that are also asked in the precision of use; save_load_exact is asked in the model's own in any case."""
+
+
+def _both(exact: Check, used: Check, subject: Subject, own: torch.dtype) -> Check:
+    """What is found in the precision of use, unless the fault shows only without its rounding."""
+    told, precisely = (str(dtype).removeprefix("torch.") for dtype in (own, subject.dtype))
+    if exact.passed is False:
+        return replace(exact, detail=f"In {precisely}: {exact.detail}")
+    return replace(used, detail=f"In {told}: {used.detail}" if used.passed is False else used.detail)
 
 
 def _ask(name: str, point: Point, subject: Subject) -> Check:

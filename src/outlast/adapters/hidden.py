@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.rnn import HiddenState, LSTMState, at_least_float32, refuse_bidirectional
+from outlast.adapters.precision import halves_of, wide_copy
+from outlast.adapters.rnn import HiddenState, LSTMState, refuse_bidirectional
 from outlast.errors import InputError
-from outlast.model import InputSpec, Recurrent, device_of
+from outlast.model import InputSpec, Recurrent, device_of, dtype_of, quietly
 from outlast.randomness import generator
-from outlast.state import leaves, rebuild
+from outlast.state import at_least_float32, leaves, rebuild
 
 HOW_TO_BE_NATIVE = """\
 class MyModel(nn.Module):
@@ -37,8 +38,8 @@ class _Slot:
     """Where one hidden tensor of the module goes in the state.
 
     `stacked` layers lie on its first axis (None: it is one layer) and go to layers `layer`, `layer` + 1, …, each as
-    `field`. `shape` is the tensor's when probed, rows at `batch_axis`. `dtype` is None where the tensor has the
-    parameters' own.
+    `field`. `shape` is the tensor's when probed, rows at `batch_axis`. It has the dtype of the module's tensor `like`,
+    whatever the module is cast to; `dtype` where none of them had its own.
     """
 
     layer: int
@@ -46,10 +47,14 @@ class _Slot:
     field: str
     batch_axis: int
     shape: tuple[int, ...]
-    dtype: torch.dtype | None
+    like: str | None
+    dtype: torch.dtype
 
     def shape_for(self, rows: int) -> tuple[int, ...]:
         return tuple(rows if axis == self.batch_axis else size for axis, size in enumerate(self.shape))
+
+    def dtype_in(self, module: nn.Module) -> torch.dtype:
+        return self.dtype if self.like is None else named_tensor(module, self.like).dtype
 
 
 class HiddenModule(Recurrent):
@@ -61,25 +66,35 @@ class HiddenModule(Recurrent):
     blueprint: dict[str, Any] | None = None
 
     def __init__(
-        self, module: nn.Module, spec: InputSpec, structure: Any, slots: Sequence[_Slot], time_first: bool
+        self,
+        module: nn.Module,
+        spec: InputSpec,
+        reads: str | None,
+        structure: Any,
+        slots: Sequence[_Slot],
+        time_first: bool,
     ) -> None:
         super().__init__()
         self.module = module
         self.input_spec = spec
         self.time_first = time_first
+        self._reads = reads
         self._structure = structure
         self._slots = tuple(slots)
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        return dtype_of(self.module) if self._reads is None else named_tensor(self.module, self._reads).dtype
+
     def initial_state(self, batch_size: int) -> tuple[LSTMState | HiddenState, ...]:
-        device, dtype = device_of(self.module), _dtype_of(self.module)
+        device = device_of(self.module)
         own = getattr(self.module, "init_hidden", None)
         if own is not None:
             tensors = leaves(own(batch_size))
         else:
             tensors = [torch.zeros(slot.shape_for(batch_size)) for slot in self._slots]
         placed = [
-            tensor.to(device, dtype if slot.dtype is None else slot.dtype)
-            for slot, tensor in zip(self._slots, tensors, strict=True)
+            tensor.to(device, slot.dtype_in(self.module)) for slot, tensor in zip(self._slots, tensors, strict=True)
         ]
         return self._to_state(placed)
 
@@ -95,6 +110,12 @@ class HiddenModule(Recurrent):
             )
         return (outputs.transpose(0, 1) if self.time_first else outputs), self._to_state(leaves(hidden))
 
+    def around(self, module: nn.Module) -> HiddenModule:
+        """The same layout around another module of the same structure."""
+        spec = self.input_spec
+        assert spec is not None
+        return HiddenModule(module, spec, self._reads, self._structure, self._slots, self.time_first)
+
     def _to_state(self, tensors: Sequence[Tensor]) -> tuple[LSTMState | HiddenState, ...]:
         layers: dict[int, dict[str, Tensor]] = {}
         for slot, tensor in zip(self._slots, tensors, strict=True):
@@ -107,7 +128,6 @@ class HiddenModule(Recurrent):
         )
 
     def _to_hidden(self, state: Sequence[Any]) -> Any:
-        dtype = _dtype_of(self.module)
         tensors = []
         for slot in self._slots:
             if slot.stacked is None:
@@ -115,7 +135,7 @@ class HiddenModule(Recurrent):
             else:
                 pieces = [getattr(state[slot.layer + offset], slot.field) for offset in range(slot.stacked)]
                 tensor = torch.stack(pieces)
-            tensors.append(tensor.to(dtype if slot.dtype is None else slot.dtype))
+            tensors.append(tensor.to(slot.dtype_in(self.module)))
         return rebuild(self._structure, tensors)
 
 
@@ -132,15 +152,48 @@ def read_hidden_module(module: nn.Module) -> HiddenModule:
     # An inner RNN with time first makes that the likelier boundary; both are tried, the likelier one's error is told.
     rnns = [inner for inner in module.modules() if isinstance(inner, nn.RNNBase)]
     time_first_likelier = any(not rnn.batch_first for rnn in rnns)
+    layouts = [
+        (spec, time_first, reads)
+        for spec in specs
+        for time_first in (time_first_likelier, not time_first_likelier)
+        for reads in (readers(module) if spec.kind == "features" else [None])
+    ]
+    try:
+        return _first_that_fits(module, layouts)
+    except InputError:
+        if not halves_of(module):
+            raise
+        # Where this device cannot run it in half precision, its layout shows in float32.
+        with contextlib.suppress(InputError):
+            return _first_that_fits(wide_copy(module), layouts).around(module)
+        raise
+
+
+def _first_that_fits(module: nn.Module, layouts: Sequence[tuple[InputSpec, bool, str | None]]) -> HiddenModule:
     failures: list[InputError] = []
     with quietly(module):
-        for spec in specs:
-            for time_first in (time_first_likelier, not time_first_likelier):
-                try:
-                    return _probe(module, spec, time_first)
-                except InputError as error:
-                    failures.append(error)
+        for spec, time_first, reads in layouts:
+            try:
+                return _probe(module, spec, time_first, reads)
+            except InputError as error:
+                failures.append(error)
     raise failures[0]
+
+
+def readers(module: nn.Module) -> list[str | None]:
+    """Names of the module's first tensor of each floating dtype, in their order: inputs are of one of these dtypes."""
+    tensors = (*module.named_parameters(), *module.named_buffers())
+    found: dict[torch.dtype, str | None] = {}
+    for name, tensor in tensors:
+        if tensor.is_floating_point():
+            found.setdefault(tensor.dtype, name)
+    return list(found.values()) or [None]
+
+
+def named_tensor(module: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer of this name."""
+    owner, _, own = name.rpartition(".")
+    return getattr(module.get_submodule(owner), own)
 
 
 def input_specs(module: nn.Module) -> list[InputSpec]:
@@ -158,19 +211,6 @@ def input_specs(module: nn.Module) -> list[InputSpec]:
         elif isinstance(inner, nn.Linear):
             widths.append(inner.in_features)
     return [InputSpec("features", width) for width in dict.fromkeys(widths)]
-
-
-@contextlib.contextmanager
-def quietly(module: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
-    modes = [(inner, inner.training) for inner in module.modules()]
-    try:
-        with torch.no_grad():
-            module.eval()
-            yield
-    finally:
-        for inner, training in modes:
-            inner.training = training
 
 
 def _start_of(module: nn.Module) -> Callable[[int], Any]:
@@ -197,10 +237,10 @@ def _zeros_for(rnn: nn.RNNBase, rows: int, module: nn.Module) -> Any:
     return _moved(tuple(tensors) if len(tensors) > 1 else tensors[0], module)
 
 
-def _probe(module: nn.Module, spec: InputSpec, time_first: bool) -> HiddenModule:
-    base = _run(module, spec, _ROWS, _LENGTH, time_first)
-    more_rows = _run(module, spec, _ROWS + 3, _LENGTH, time_first)
-    longer = _run(module, spec, _ROWS, _LENGTH + 4, time_first)
+def _probe(module: nn.Module, spec: InputSpec, time_first: bool, reads: str | None) -> HiddenModule:
+    base = _run(module, random_inputs(module, spec, reads, _ROWS, _LENGTH), time_first)
+    more_rows = _run(module, random_inputs(module, spec, reads, _ROWS + 3, _LENGTH), time_first)
+    longer = _run(module, random_inputs(module, spec, reads, _ROWS, _LENGTH + 4), time_first)
     if not leaves(base):
         raise _unreadable(module, "its forward returned an empty hidden state")
     axes = []
@@ -220,14 +260,14 @@ def _probe(module: nn.Module, spec: InputSpec, time_first: bool) -> HiddenModule
                 f"{tuple(wider.shape)}: no axis runs over rows",
             )
         axes.append(differing[0])
-    model = HiddenModule(module, spec, _skeleton(base), _slots(module, base, axes), time_first)
-    _same_start(model, spec)
+    model = HiddenModule(module, spec, reads, _skeleton(base), _slots(module, base, axes), time_first)
+    _same_start(model, random_inputs(module, spec, reads, _ROWS, _LENGTH))
     return model
 
 
-def _run(module: nn.Module, spec: InputSpec, rows: int, length: int, time_first: bool) -> Any:
-    """The hidden state after `length` random positions, from the module's own start."""
-    inputs = random_inputs(module, spec, rows, length)
+def _run(module: nn.Module, inputs: Tensor, time_first: bool) -> Any:
+    """The hidden state after inputs (B, T, …), from the module's own start."""
+    rows = len(inputs)
     inputs = inputs.transpose(0, 1) if time_first else inputs
     try:
         outputs, hidden = _call(module, inputs, _start_of(module)(rows))
@@ -247,10 +287,12 @@ def _run(module: nn.Module, spec: InputSpec, rows: int, length: int, time_first:
     return hidden
 
 
-def random_inputs(module: nn.Module, spec: InputSpec, rows: int, length: int) -> Tensor:
-    """Inputs of the kind `spec` says, on the module's device; the same ones every time."""
+def random_inputs(module: nn.Module, spec: InputSpec, reads: str | None, rows: int, length: int) -> Tensor:
+    """Inputs of the kind `spec` says, on the module's device, features in the dtype of its tensor `reads`; always the
+    same ones."""
     inputs = spec.random(rows, length, generator(0, "adapt"))
-    return inputs.to(device_of(module), _dtype_of(module) if spec.kind == "features" else None)
+    dtype = None if spec.kind == "tokens" else dtype_of(module) if reads is None else named_tensor(module, reads).dtype
+    return inputs.to(device_of(module), dtype)
 
 
 def _call(module: nn.Module, inputs: Tensor, hidden: Any) -> tuple[Tensor, Any]:
@@ -269,11 +311,10 @@ def _call(module: nn.Module, inputs: Tensor, hidden: Any) -> tuple[Tensor, Any]:
     return returned
 
 
-def _same_start(model: HiddenModule, spec: InputSpec) -> None:
+def _same_start(model: HiddenModule, inputs: Tensor) -> None:
     """Where the module starts by itself (hidden=None), the zero state must be that start."""
     if _start_of(model.module)(_ROWS) is not None:
         return
-    inputs = random_inputs(model.module, spec, _ROWS, _LENGTH)
     alone, _ = _call(model.module, inputs.transpose(0, 1) if model.time_first else inputs, None)
     given, _ = model(inputs, model.initial_state(_ROWS))
     alone = alone.transpose(0, 1) if model.time_first else alone
@@ -289,7 +330,7 @@ def _same_start(model: HiddenModule, spec: InputSpec) -> None:
 
 def _slots(module: nn.Module, hidden: Any, axes: Sequence[int]) -> list[_Slot]:
     kinds = [isinstance(inner, nn.LSTM | nn.LSTMCell) for inner in module.modules() if _is_recurrent(inner)]
-    parameters = _dtype_of(module)
+    names = {each.dtype: name for name in readers(module) if name is not None for each in [named_tensor(module, name)]}
     remaining = iter(axes)
     slots: list[_Slot] = []
 
@@ -299,8 +340,7 @@ def _slots(module: nn.Module, hidden: Any, axes: Sequence[int]) -> list[_Slot]:
     def place(tensor: Tensor, layer: int, field: str) -> None:
         axis = next(remaining)
         stacked = tensor.shape[0] if axis == 1 else None
-        dtype = None if tensor.dtype == parameters else tensor.dtype
-        slots.append(_Slot(layer, stacked, field, axis, tuple(tensor.shape), dtype))
+        slots.append(_Slot(layer, stacked, field, axis, tuple(tensor.shape), names.get(tensor.dtype), tensor.dtype))
 
     def walk(node: Any, lstm: bool) -> None:
         if isinstance(node, Tensor):
@@ -325,14 +365,9 @@ def _is_recurrent(module: nn.Module) -> bool:
     return isinstance(module, nn.RNNBase | nn.RNNCellBase)
 
 
-def _dtype_of(module: nn.Module) -> torch.dtype:
-    floating = (tensor.dtype for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point())
-    return next(floating, torch.float32)
-
-
 def _moved(hidden: Any, module: nn.Module) -> Any:
     """The module's own start, on its device and in its dtype (`init_hidden` often forgets both)."""
-    dtype = _dtype_of(module)
+    dtype = dtype_of(module)
     tensors = [t.to(device_of(module), dtype if t.is_floating_point() else t.dtype) for t in leaves(hidden)]
     return rebuild(hidden, tensors)
 

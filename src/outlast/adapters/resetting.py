@@ -46,6 +46,10 @@ class WithReset(Recurrent):
         self.input_spec: InputSpec | None = model.input_spec
         self.schema = model.schema
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        return self.model.input_dtype
+
     def initial_state(self, batch_size: int) -> ResetState:
         zero = self.model.initial_state(batch_size)
         read = torch.zeros(batch_size, dtype=torch.int64, device=leaves(zero)[0].device)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.sizes import MOST_LAYERS
+from outlast.state import at_least_float32
 
 
 class LSTMState(NamedTuple):
@@ -23,11 +24,6 @@ class HiddenState(NamedTuple):
     """One layer whose whole state is `hidden` (B, H): a GRU, a plain RNN, or one tensor of a user's module."""
 
     hidden: Tensor
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """States are carried in float32 or wider: half precision would round them anew at every window."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def refuse_bidirectional(module: nn.Module) -> None:

@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,13 +14,19 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from outlast.adapters.adapting import adapt
+from outlast.adapters.precision import copied, runnable
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
-from outlast.results import Check
+from outlast.results import Check, Note
 from outlast.state import State, StatePart, leaves, map_state, named_leaves, rebuild
 
 _DOUBLE_TOLERANCE, _SINGLE_TOLERANCE = 1e-9, 1e-5
+"""Relative differences up to which two ways of computing count as equal: rounding is all that may come between them."""
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+"""The same in the precision of use, by the coarsest dtype of the parameters. float64 has then told faults from rounding
+already, and some models make more of rounding than others."""
 
 Draw = Callable[[int, int, str, torch.dtype], Tensor]
 """(rows, length, salt, dtype) -> inputs, pure in its arguments."""
@@ -125,14 +131,7 @@ def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0
     """
     model = adapt(model)
     draw = _inputs(model, example, seed)
-    try:
-        original = copy.deepcopy(model).eval()
-    except Exception as error:
-        raise InputError(
-            f"{class_of(model)} cannot be copied ({type(error).__name__}: {error})",
-            "a model that copy.deepcopy can copy",
-            "keep no tensor with a gradient history as an attribute of the module",
-        ) from error
+    original = copied(model).eval()
     _require_batch_first(original)
     exact, double = _in_best_precision(original, draw)
     return Subject(
@@ -144,6 +143,21 @@ def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0
         tolerance=_DOUBLE_TOLERANCE if double else _SINGLE_TOLERANCE,
         seed=seed,
     )
+
+
+def in_use(s: Subject) -> tuple[Subject, Note | None]:
+    """The subject in the precision in which it will be measured: its own, or float32 where that cannot be run here, and
+    the note that says so. Inputs are float32, as streams give them."""
+    model, note = runnable(s.original, s.draw(2, 3, "precision", torch.float32))
+    model = copied(model)
+    return replace(s, model=model, double=False, tolerance=TOLERANCES[narrowest(model)]), note
+
+
+def narrowest(model: Recurrent) -> torch.dtype:
+    """The coarsest dtype of the model's floating parameters and buffers (float32 where there is none)."""
+    tensors = (*model.parameters(), *model.buffers())
+    found = {each.dtype for each in tensors if each.is_floating_point()} & set(TOLERANCES)
+    return max(found, key=TOLERANCES.__getitem__, default=torch.float32)
 
 
 def result(name: str, worst: float, tolerance: float, good: str, bad: str) -> Check:

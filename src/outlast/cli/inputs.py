@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-import sys
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +36,7 @@ from outlast.interventions import Intervention, intervention, spoken
 from outlast.model import InputSpec, Recurrent
 from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
-from outlast.results import Command
+from outlast.results import Command, Note
 from outlast.streams import Split, Streams, open_streams, split
 from outlast.streams.opening import accepted
 from outlast.training import TrainSettings
@@ -85,15 +84,6 @@ def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recur
     )
 
 
-def in_float32(given: Recurrent) -> Recurrent:
-    """The model to train: steps as small as a repair's are rounded away where parameters are in half precision."""
-    halves = {p.dtype for p in given.parameters() if p.is_floating_point() and p.dtype.itemsize < 4}
-    if not halves:
-        return given
-    print(f"parameters in {halves.pop()}: trained, measured and saved in float32", file=sys.stderr)
-    return given.float()
-
-
 def fresh(options: TrainVerb, streams: Streams) -> Recurrent:
     """A model of the family that was asked for, of the streams' sizes."""
     inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
@@ -127,12 +117,11 @@ def _setting(name: str, text: str, kind: Any) -> Any:
     return text
 
 
-def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent]:
-    """Both, after trying out the one on the other."""
+def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent, list[Note]]:
+    """Both, after trying out the one on the other, and what that showed."""
     found = model(options.model, options)
     parts = split_of(options, found)
-    try_out(found, parts.test, options.measure)
-    return parts, found
+    return parts, found, try_out(found, parts.test, options.measure)
 
 
 def split_of(options: TrainVerb | MeasuringVerb, reader: Recurrent | None) -> Split:

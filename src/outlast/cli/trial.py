@@ -6,6 +6,7 @@ What is wrong has to come out here, because afterwards an earlier run's results 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from outlast.errors import InputError, OutlastError
 from outlast.evaluation import EvalSettings, usable
-from outlast.evaluation.asked import the_measures
+from outlast.evaluation.asked import the_measures, the_model
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
@@ -21,23 +22,26 @@ from outlast.model import Recurrent, device_of
 from outlast.repairs import RepairSettings
 from outlast.repairs.acceptance import age_weights
 from outlast.repairs.setup import set_up
+from outlast.results import Note
 from outlast.results.curve import Curve
 from outlast.state import named_leaves
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings
+from outlast.training.loop import require_trainable
 
 _ROWS = 2
 
 
-def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str] | None) -> None:
-    """Run two short windows in a row and score them.
+def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str] | None) -> list[Note]:
+    """Run two short windows in a row and score them; notes say so where that takes another precision than its own.
 
     Raises:
         InputError: the model raises, gives outputs that do not fit the targets, or returns another state than it was
             given.
     """
     check_inputs(model, streams)
+    model, notes = the_model(model, streams)
     length = int(min(3, streams.lengths[0]))
     rows = np.zeros(_ROWS, np.int64)
     batch = streams.window(rows, rows, length).to(device_of(model))
@@ -76,16 +80,24 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
             f"at least {streams.classes} outputs",
             "check the vocabulary, --bins or the labels against the model's head",
         )
+    return notes
+
+
+def tell(notes: Sequence[Note]) -> None:
+    """What one has to know before the long work."""
+    for note in notes:
+        print(note.said, file=sys.stderr)
 
 
 def try_training(
     model: Recurrent, streams: Streams, rules: Sequence[Intervention], train_context: int, settings: TrainSettings
 ) -> None:
-    """Prepare what training begins with.
+    """Prepare what training begins with; the model is in the precision of the training.
 
     Raises:
         InputError: streams shorter than a window, states that a rule cannot be fitted to, or a batch too small for it.
     """
+    require_trainable(model, settings)
     from_zero = Zero().prepared(model, streams, train_context)
     Sampler(streams, train_context, settings.batch_size, settings.seed, from_zero.continues)
     for rule in rules:
@@ -114,6 +126,8 @@ def try_repair(
     todo = set_up(
         model, parts, train_context, objective, measures, training, None, measuring, repairing, guards, progress=None
     )
+    model = todo.base
+    tell([todo.cast] if todo.cast else [])
     chosen_from = [(parts.test, measuring.max_length), (todo.validation, measuring.max_length)]
     for streams, longest in (*chosen_from, *((each, None) for each in guards.values())):
         chosen, length = usable(streams, train_context, longest)

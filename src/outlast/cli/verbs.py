@@ -16,6 +16,7 @@ import torch
 
 from outlast import checkpoints
 from outlast.adapters.check import check
+from outlast.adapters.precision import runnable, trainable
 from outlast.cli import inputs, outputs
 from outlast.cli.environment import environment
 from outlast.cli.options import (
@@ -35,7 +36,7 @@ from outlast.cli.options import (
     TrainVerb,
 )
 from outlast.cli.progress import Reporter
-from outlast.cli.trial import try_out, try_repair, try_training
+from outlast.cli.trial import tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted
 from outlast.evaluation import describe_model, evaluate
@@ -43,7 +44,7 @@ from outlast.evaluation.measures import Measure
 from outlast.folders import locked
 from outlast.generation import generate, load_place, save_place
 from outlast.interventions import Zero
-from outlast.model import Recurrent
+from outlast.model import Recurrent, device_of
 from outlast.ranks import ranks
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
@@ -86,9 +87,10 @@ def run_check(options: CheckVerb) -> int:
 def run_train(options: TrainVerb) -> int:
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
     settings = inputs.training(options)
-    given = inputs.in_float32(inputs.model(options.model, options)) if options.model else None
+    given = inputs.model(options.model, options) if options.model else None
     parts = inputs.split_of(options, given)
-    model = given or inputs.fresh(options, parts.train).to(inputs.device(options))
+    model, cast = trainable(given or inputs.fresh(options, parts.train).to(inputs.device(options)))
+    tell([cast] if cast else [])
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
     try_training(model, parts.train, [rule], options.train_context, settings)
@@ -119,6 +121,7 @@ def run_train(options: TrainVerb) -> int:
             },
             seconds=round(seconds, 3),
             losses=losses,
+            notes=[cast] if cast else [],
             command=inputs.command(options, model),
             outlast=VERSION,
         )
@@ -129,7 +132,8 @@ def run_train(options: TrainVerb) -> int:
 @outputs.alone
 def run_evaluate(options: EvaluateVerb) -> int:
     outputs.claim(options.out, "evaluate", replace=options.replace)
-    parts, model = inputs.split_and_model(options)
+    parts, model, notes = inputs.split_and_model(options)
+    tell(notes)
     with outputs.output(options.out):
         with Reporter() as say:
             result = evaluate(
@@ -203,7 +207,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
         parts, model = chosen.streams(), inputs.model(options.model, options)
         measures = options.measure or (chosen.measures(model) if chosen.measures else None)
         context = options.train_context or chosen.train_context
-    try_out(model, parts.test, measures)
+    tell(try_out(model, parts.test, measures))
     return parts, model, context, measures
 
 
@@ -211,8 +215,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
 def run_repair(options: RepairVerb) -> int:
     outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
     rule, how = inputs.rule_of(options), _how(options)
-    parts, model = inputs.split_and_model(options)
-    model = inputs.in_float32(model)
+    parts, model, _ = inputs.split_and_model(options)
     guards = {str(path): inputs.streams_of(options, path, model) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, how["measures"])
@@ -243,8 +246,7 @@ def run_repair(options: RepairVerb) -> int:
 def run_compare(options: CompareVerb) -> int:
     outputs.claim_for_models(options.out, "compare", replace=options.replace, reads={"--model": options.model})
     rules, how = inputs.rules_of(options), _how(options)
-    parts, model = inputs.split_and_model(options)
-    model = inputs.in_float32(model)
+    parts, model, _ = inputs.split_and_model(options)
     try_repair(model, parts, rules, guards={}, **how)
     with outputs.output(options.out, fresh=True, trains=True):
         with Reporter() as say:
@@ -294,6 +296,8 @@ def run_dose(options: DoseVerb) -> int:
 
 def run_generate(options: GenerateVerb) -> int:
     model = inputs.model(options.model, options)
+    model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
+    tell([cast] if cast else [])
     vocabulary = Vocabulary(options.model, model.input_spec, as_numbers=bool(options.tokens))
     after = load_place(options.state, model) if options.state and options.state.exists() else None
     prompt = vocabulary.read(options.prompt, options.tokens, first=after is None)

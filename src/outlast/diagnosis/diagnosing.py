@@ -29,7 +29,7 @@ from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, evaluate, usable
-from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split
+from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_split
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
@@ -37,6 +37,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.results import VERSION, Attribution, Cause, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
 from outlast.streams import Split, Streams
+from outlast.streams.fits import check_inputs
 
 Found = TypeVar("Found")
 
@@ -87,7 +88,10 @@ def diagnose(
         InputError: as `outlast.evaluate`.
     """
     began = time.monotonic()
-    model, parts, settings = adapt(model), the_split(data), the_settings(settings, DiagnoseSettings, "settings")
+    parts, settings = the_split(data), the_settings(settings, DiagnoseSettings, "settings")
+    model = adapt(model).eval()
+    check_inputs(model, parts.test)
+    model, cast = the_model(model, parts.test)
     train_context = a_count(train_context, "train_context")
     chosen = the_measures(measures, parts.test)
     # An error rate says little about one moment, and has no gradient; the measure beside it does.
@@ -99,6 +103,7 @@ def diagnose(
         evaluate, model, parts, train_context=train_context, measures=chosen or None, settings=settings.measuring,
         name=name,
     ))  # fmt: skip
+    evaluation = replace(evaluation, notes=[*evaluation.notes, *cast])
     control = None
     if stationary is not None:
         control = evaluate(

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+from torch import nn
+
+from outlast.adapters.adapting import adapt
+from outlast.adapters.precision import runnable
 from outlast.errors import InputError, type_name
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.of_targets import default_measures, measure
+from outlast.model import Recurrent, device_of
+from outlast.results import Note
 from outlast.streams import Split, Streams, split
 
 Settings = TypeVar("Settings")
@@ -21,6 +28,15 @@ def the_streams(data: Streams | Split, what: str = "data") -> Streams:
 def the_split(data: Streams | Split) -> Split:
     """A split, or what `split` makes of streams."""
     return data if isinstance(data, Split) else split(_checked_streams(data, "data"))
+
+
+def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note]]:
+    """The module made recurrent, in a precision in which it can read the streams; notes where that is not its own."""
+    model = adapt(module)
+    first = np.zeros(2, np.int64)
+    inputs = streams.window(first, first, min(3, int(streams.lengths[0]))).inputs
+    model, note = runnable(model, inputs.to(device_of(model)))
+    return model, [] if note is None else [note]
 
 
 def the_measures(given: Sequence[Measure | str] | Measure | str | None, streams: Streams) -> tuple[Measure, ...]:

@@ -15,6 +15,7 @@ from outlast.evaluation.measures import Measure, divergence
 from outlast.evaluation.schedule import Targets
 from outlast.model import Recurrent
 from outlast.results.curve import Band
+from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
 from outlast.streams.reading import groups, read
 
@@ -53,11 +54,12 @@ def agreement(
             for first, last, _, outputs, _ in read(model, streams, stream[rows], begin[rows], length, chunk=chunk):
                 outputs = _one_tensor(outputs)
                 if not len(references):
-                    references = torch.zeros(*blocks.shape, block, outputs.shape[-1])
+                    like = at_least_float32(outputs).dtype
+                    references = torch.zeros(*blocks.shape, block, outputs.shape[-1], dtype=like)
                 kept = np.arange(max(first, length - size[0]), last)
                 if len(kept):
                     where = (begin[rows] - blocks[stream[rows], slot[rows]])[:, None] + kept
-                    found = outputs[:, kept[0] - first :].float().cpu()
+                    found = at_least_float32(outputs[:, kept[0] - first :]).cpu()
                     references[stream[rows, None], slot[rows, None], where] = found
     kind = "kl" if streams.tokens else "squared"
     unit = "nats" if streams.tokens else "squared difference"

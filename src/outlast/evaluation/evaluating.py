@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from outlast.adapters.adapting import adapt
+from outlast.adapters.precision import dtypes_of
 from outlast.errors import InputError
-from outlast.evaluation.asked import a_count, the_measures, the_settings, the_streams
+from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_streams
 from outlast.evaluation.divergence import agreement, apart_from_itself
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
@@ -123,12 +124,14 @@ def evaluate(
         InputError: fewer than 8 streams, streams shorter than twice the training context, targets that do not fit.
     """
     began = time.monotonic()
-    model, given, settings = adapt(model), the_streams(data), the_settings(settings, EvalSettings, "settings")
+    given, settings = the_streams(data), the_settings(settings, EvalSettings, "settings")
+    model = adapt(model)
     train_context, chosen = a_count(train_context, "train_context"), the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
-    model.eval()
+    model.eval()  # the caller's own, also where a copy is measured
     check_inputs(model, streams)
+    model, cast = the_model(model, streams)
     targets = draw_targets(len(streams), train_context, length, settings.targets, settings.seed, streams.warm_up)
     judged = bool(chosen)
     chunk = min(settings.chunk, length)
@@ -147,6 +150,7 @@ def evaluate(
     main = chosen[0]
     notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
     notes += _unused(given, streams, kept, length, asked=settings.max_length is not None)
+    notes += cast
     if judged:
         notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
     verdict, short = judge(curves[main.name], main, notes) if judged else (None, None)
@@ -325,5 +329,6 @@ def describe_model(model: Recurrent) -> dict[str, Any]:
     return {
         "class": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dtype": " and ".join(dtypes_of(model)) or None,
         "blueprint": getattr(model, "blueprint", None),
     }

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast.errors import InputError, unknown_name
+from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
 
 Outputs = Literal["classes", "values", "embeddings"]
@@ -26,7 +27,7 @@ class Measure:
     Args:
         name: a slug.
         unit: for people.
-        per_position: (outputs, batch) -> (B, T) float32, not reduced.
+        per_position: (outputs, batch) -> (B, T), not reduced: float64 for a model of float64, else float32.
         relative: whether `tolerance` and `margin` are shares of the short-context (or base) loss, or absolute.
         tolerance: how much worse is worse (verdicts).
         margin: how much short contexts may lose in a repair.
@@ -82,7 +83,7 @@ def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
                 "classes from 0 to below the number of outputs",
                 "check the vocabulary or --bins against the model's head",
             )
-    return outputs.float(), targets
+    return at_least_float32(outputs), targets
 
 
 def values_and_targets(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -103,7 +104,8 @@ def values_and_targets(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             "outputs of the targets' shape (B, T, values)",
             "name the --target column (and --horizon) that the model was built for",
         )
-    return outputs.float(), targets.float()
+    outputs = at_least_float32(outputs)
+    return outputs, targets.to(outputs.dtype)
 
 
 def cross_entropy_per_position(outputs: Any, batch: Batch) -> Tensor:
@@ -195,7 +197,8 @@ def divergence(kind: str, outputs: Tensor, reference: Tensor) -> Tensor:
             "outputs of one shape (B, T, C)",
             "distil from a model with the same head",
         )
-    outputs, reference = outputs.float(), reference.float()
+    outputs = at_least_float32(outputs)
+    reference = reference.to(outputs.dtype)
     if kind == "kl":
         log_p, log_q = F.log_softmax(reference, -1), F.log_softmax(outputs, -1)
         return (log_p.exp() * (log_p - log_q)).sum(-1)

@@ -8,7 +8,8 @@ Each note has a name, by which reports and verdicts know it:
 - ``constant_targets``, ``constant_inputs``: there is nothing to predict, or nothing to read;
 - ``equal_losses``: the same loss on every stream, so that intervals have no width;
 - ``unequal_lengths``: streams too short to be used, or much longer than what could be used of them;
-- ``uncounted_streams``: streams without a target that counts.
+- ``uncounted_streams``: streams without a target that counts;
+- ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from outlast.evaluation.measures import (
     values_and_targets,
 )
 from outlast.schema import Target
+from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
 
 PINBALL = "pinball"
@@ -107,8 +108,9 @@ def pinball_per_position(levels: Sequence[float], outputs: Any, batch: Batch) ->
             f"outputs of shape {wanted}: a number for every quantile of every target",
             "give the model's head so many outputs, or choose other --quantiles",
         )
-    missed = targets.float()[..., None] - outputs.float().unflatten(-1, (-1, count))
-    level = torch.tensor(levels, device=missed.device)
+    outputs = at_least_float32(outputs)
+    missed = targets.to(outputs.dtype)[..., None] - outputs.unflatten(-1, (-1, count))
+    level = torch.tensor(levels, device=missed.device, dtype=missed.dtype)
     return torch.maximum(level * missed, (level - 1) * missed).mean((-2, -1))
 
 

@@ -190,7 +190,7 @@ class Shell(Recurrent):
         return self.head(self.norm(x)), tuple(after)
 
     def _checked(self, inputs: Tensor) -> Tensor:
-        """Tokens (B, T) as they are, or features (B, T, F) in the dtype of the weights; InputError for others."""
+        """Tokens (B, T) as they are, or features (B, T, F); InputError for others."""
         spec = self.input_spec
         assert spec is not None
         given = f"inputs {tuple(inputs.shape)} of {inputs.dtype}"
@@ -200,4 +200,4 @@ class Shell(Recurrent):
             return inputs
         if inputs.dim() != 3 or inputs.shape[1] == 0 or inputs.shape[2] != spec.size or not inputs.is_floating_point():
             raise InputError(given, f"floating features (B, T, {spec.size}), T ≥ 1", f"pass {spec.size} channels")
-        return inputs.to(self.head.weight.dtype)
+        return inputs

@@ -77,7 +77,8 @@ def repair(
     """Post-train a copy of `model` with other starts and judge the result against the untouched model.
 
     Args:
-        model: the base, a recurrent model or a module that `outlast.adapt` takes; it is not changed.
+        model: the base, a recurrent model or a module that `outlast.adapt` takes; it is not changed. One with
+            half-precision parameters is trained, measured and returned in float32, and the notes of `before` say so.
         data: a split, or streams to be split.
         train_context: positions a training window had, and has in the repair.
         intervention: where windows start; also as the command line has it, ``carry:expected_run=1280``.
@@ -131,7 +132,9 @@ def judge(
     The others are those of `repair`; of `repairing` anchor, labels and control are not used. Doses other than 1 need a
     repaired model with the parameters of the base.
     """
-    todo = set_up(base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress)
+    todo = set_up(
+        base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress, trains=False
+    )
     described = {"name": "given", "label": "given"}
     models = {"given": repaired} if control is None else {"given": repaired, "control": control}
     given = [Trained(adapt(model), label, described, {}) for label, model in models.items()]
@@ -171,7 +174,8 @@ def with_ranks(todo: Setup) -> Setup:
 
 
 def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
-    """The base on validation streams, and on test streams under the reset periods that are best on validation."""
+    """The base on validation streams, and on test streams under the reset periods that are best on validation; of the
+    latter the notes also say whether it was cast."""
     streams = {"base on validation": todo.validation, "base": todo.data}
     seen, before = side_by_side(
         jobs,
@@ -180,7 +184,8 @@ def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
             for name, part in streams.items()
         ],
     )
-    return seen, under(before, best_periods(seen))
+    before = under(before, best_periods(seen))
+    return seen, before if todo.cast is None else replace(before, notes=[*before.notes, todo.cast])
 
 
 def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation) -> Refusal | None:

@@ -15,6 +15,7 @@ import numpy as np
 from torch import nn
 
 from outlast.adapters.adapting import adapt
+from outlast.adapters.precision import trainable
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split, the_streams
@@ -28,7 +29,7 @@ from outlast.repairs.acceptance import benefit, best_reset, refusal, short_conte
 from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
-from outlast.results import VERSION, DosePoint, Evaluation, Refusal, Repair, ShortContext
+from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
 from outlast.streams import MIN_STREAMS, Split, Streams, copies
 from outlast.streams.fits import check_inputs
 from outlast.training import TrainSettings, fit
@@ -60,7 +61,8 @@ class Dosed:
 class Setup:
     """See the module; `validation` holds the streams that choices are made on, warmed up to the ages of the test.
 
-    `together`: all ranks work on this together, so the first one measures for all of them.
+    `together`: all ranks work on this together, so the first one measures for all of them. `cast` says so where the
+    base is not in the precision in which it was given.
     """
 
     base: Recurrent
@@ -75,6 +77,7 @@ class Setup:
     guards: Mapping[str, Streams] = field(default_factory=dict)
     progress: WorkDone | None = None
     together: bool = False
+    cast: Note | None = None
 
     @property
     def main(self) -> Measure:
@@ -258,8 +261,11 @@ def set_up(
     repairing: RepairSettings | None,
     guards: Mapping[str, Streams] | None,
     progress: WorkDone | None,
+    *,
+    trains: bool = True,
 ) -> Setup:
-    """What a repair or a comparison works with, from what its caller was given."""
+    """What a repair or a comparison works with, from what its caller was given; for one that `trains`, the base is in
+    the precision of the training."""
     model, parts = adapt(model), the_split(data)
     train_context = a_count(train_context, "train_context")
     check_inputs(model, parts.train)
@@ -278,6 +284,7 @@ def set_up(
     guards = {name: the_streams(each, f"guard {name}") for name, each in (guards or {}).items()}
     for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in guards.items()}}.items():
         _refuse_copies(name, *usable(streams, train_context, longest))
+    model, cast = trainable(model) if trains else (model, None)
     base = copy.deepcopy(model)
     base.schema = base.schema or parts.train.schema
     return Setup(
@@ -292,6 +299,7 @@ def set_up(
         repairing=repairing,
         guards=guards,
         progress=progress,
+        cast=cast,
     )
 
 

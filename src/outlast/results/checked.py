@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlast.results.kinds import Command, Result, result_kind
+from outlast.results.measured import Note
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Check:
 @result_kind
 @dataclass(frozen=True)
 class CheckReport(Result):
-    """What `outlast check` found."""
+    """What `outlast check` found; `notes` are what was odd."""
 
     model: dict[str, Any]
     checks: list[Check]
+    notes: list[Note] = field(default_factory=list)
     command: Command = field(default_factory=Command)
     kind: str = "check"
     outlast: str = ""

@@ -11,6 +11,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.adapters import precision
+from outlast.adapters.precision import widen
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
 from outlast.interventions import Carried, Intervention
@@ -27,7 +30,7 @@ from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
 from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
-from outlast.state import State, leaves, rebuild
+from outlast.state import at_least_float32, map_state
 from outlast.streams import Sampler, Streams
 from outlast.streams.fits import check_inputs
 from outlast.training.objectives import Objective
@@ -105,7 +108,8 @@ def fit(
     The model keeps the schema of the streams that it is trained on, where it has none (`model.schema`).
 
     Args:
-        model: any recurrent model, on its device.
+        model: any recurrent model, on its device. Half-precision parameters become float32 first, with a warning: steps
+            as small as these are rounded away in half precision.
         streams: training streams.
         objective: what to minimise.
         intervention: where windows start; prepared here, on the model as it is given.
@@ -120,9 +124,13 @@ def fit(
     Raises:
         TrainingDiverged: the loss or gradient is not a number; names the step.
         Interrupted: Ctrl-C; the checkpoint holds everything.
-        InputError: a checkpoint that does not fit.
+        InputError: a checkpoint that does not fit, nothing in the model to train, or autocast of a model that it would
+            leave as it is.
     """
     check_inputs(model, streams)
+    require_trainable(model, settings)
+    if note := widen(model):
+        warnings.warn(note.said, stacklevel=2)
     if model.schema is None and streams.schema is not None:
         model.schema = streams.schema
     accelerator, rank, world = join_ranks(model), this_rank(), ranks()
@@ -177,7 +185,7 @@ def fit(
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                 outputs, final = wrapped(batch.inputs, start)
             if settings.precision == "bf16":
-                outputs, final = _in_float32(outputs), _in_float32(final)
+                outputs, final = map_state(at_least_float32, outputs), map_state(at_least_float32, final)
             losses_here = objective.per_position(outputs, batch)
             loss, value = mean_over_ranks(accelerator, losses_here, batch.weights)
             loss.backward()
@@ -214,16 +222,23 @@ def fit(
     return losses
 
 
+def require_trainable(model: Recurrent, settings: TrainSettings) -> None:
+    """Raise InputError where there is nothing to train, or not in the precision that the settings ask for."""
+    precision.require_trainable(model)
+    if settings.precision == "bf16" and "float64" in (dtypes := precision.dtypes_of(model)):
+        raise InputError(
+            f"precision bf16 for parameters in {' and '.join(dtypes)}",
+            "parameters in float32, which autocast computes with in bfloat16",
+            "leave the precision out to train in float64, or give the model in float32",
+        )
+
+
 @contextlib.contextmanager
 def _ending_in_evaluation(model: Recurrent) -> Iterator[None]:
     try:
         yield
     finally:
         model.eval()
-
-
-def _in_float32(tree: State) -> State:
-    return rebuild(tree, [each.float() if each.dtype == torch.bfloat16 else each for each in leaves(tree)])
 
 
 def _seed(device: torch.device, number: int) -> None:

@@ -14,6 +14,7 @@ from outlast.errors import InputError, unknown_name
 from outlast.evaluation.measures import DIVERGENCES, cross_entropy_per_position, divergence, squared_error_per_position
 from outlast.evaluation.of_targets import pinball_per_position
 from outlast.model import Recurrent
+from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
 
 
@@ -114,7 +115,7 @@ class SelfDistillation:
             counts = torch.ones(length - begin, device=outputs.device)
             if begin > 0:
                 counts[:step] = 0
-            outputs = _by_value(outputs).float() * counts[:, None]
+            outputs = at_least_float32(_by_value(outputs)) * counts[:, None]
             if total is None or count is None:
                 total, count = outputs, counts
             else:

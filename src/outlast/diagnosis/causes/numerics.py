@@ -12,13 +12,11 @@ from torch import Tensor
 from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.model import Recurrent
-from outlast.state import State, StatePart, leaves, map_state
+from outlast.state import HALVES, State, StatePart, leaves, map_state
 
 _STREAMS, _LEAST_STREAMS = 16, 8
 _POSITIONS = 2**19
 """Read in float64, over all streams, before fewer streams are taken."""
-
-_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class _Wide(Recurrent):
         return self.inner.state_parts()
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.inner(_widened(inputs), state)
+        return self.inner(inputs, state)
 
 
 def _widened(tensor: Tensor) -> Tensor:
@@ -61,7 +59,7 @@ def narrow_parts(model: Recurrent) -> list[str]:
     """Paths of the state's parts that are kept in half precision."""
     with torch.no_grad():
         pairs = zip(model.state_parts(), leaves(model.initial_state(1)), strict=True)
-        return [part.path for part, tensor in pairs if tensor.dtype in _HALF]
+        return [part.path for part, tensor in pairs if tensor.dtype in HALVES]
 
 
 def numerics(scene: Scene, positions: np.ndarray, seen: Pairs | None = None) -> Numerics:

@@ -9,6 +9,7 @@ from outlast.reporting import captions, labels
 from outlast.reporting.commands import Step, command
 from outlast.reporting.elements import Cell, Row, Section, Table
 from outlast.reporting.facts import about_model
+from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import integer, number, shortened
 from outlast.reporting.text_table import WIDTH
@@ -63,7 +64,7 @@ def _terminal(report: CheckReport) -> list[str]:
         if check.passed is not True and check.detail:
             indent = " " * 10
             lines.append(textwrap.fill(check.detail, WIDTH, initial_indent=indent, subsequent_indent=indent))
-    return ["\n".join(lines)]
+    return ["\n".join(lines), *terminal_notes(report.notes)]
 
 
 def _next_steps(report: CheckReport) -> list[Step]:
@@ -89,7 +90,7 @@ TELLING = Telling(
     badge=_badge,
     headline=_headline,
     figures=_figures,
-    sections=lambda report, key: [Section(labels.CONTRACT, [_table(report)])],
+    sections=lambda report, key: [Section(labels.CONTRACT, [_table(report)]), *noted(report.notes)],
     terminal=_terminal,
     next_steps=_next_steps,
     facts=lambda report: about_model(report.model, report.outlast),

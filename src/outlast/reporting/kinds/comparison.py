@@ -89,7 +89,7 @@ def _terminal(comparison: Comparison) -> list[str]:
         (("* " if row.name == comparison.winner else "  ") + terms.row_label(row, comparison.rows), row.repair)
         for row in comparison.rows
     ]
-    return [*repair.terminal_table(named, comparison.base), *evaluation.terminal_notes(comparison.base)]
+    return [*repair.terminal_table(named, comparison.base), *evaluation.terminal_notes(comparison.base.notes)]
 
 
 def _facts(comparison: Comparison) -> Facts:

@@ -18,7 +18,7 @@ from outlast.reporting.numbers import duration, estimate, estimates, integer, nu
 from outlast.reporting.recovery import recovery_elements
 from outlast.reporting.terms import level, measure_name, oldest_age, unit, with_unit
 from outlast.reporting.text_table import WIDTH, aligned
-from outlast.results import Evaluation, Verdict
+from outlast.results import Evaluation, Note, Verdict
 
 TONES = {
     "broken": "bad",
@@ -156,8 +156,12 @@ def _because(evaluation: Evaluation) -> list[Section]:
 
 def odd(evaluation: Evaluation, told: Sequence[str] = ()) -> list[Section]:
     """What was odd, where what is told elsewhere does not say it already."""
-    found = [terms.reason(note.said) for note in evaluation.notes if note.said not in told]
-    return [Section(labels.NOTES, [Bullets(found)] if found else [])]
+    return noted([note for note in evaluation.notes if note.said not in told])
+
+
+def noted(notes: Sequence[Note]) -> list[Section]:
+    """Notes as a section of a page."""
+    return [Section(labels.NOTES, [Bullets([terms.reason(note.said) for note in notes])] if notes else [])]
 
 
 def by_position(curves: Sequence[Curve], key: str) -> list[Section]:
@@ -191,16 +195,16 @@ def terminal(evaluation: Evaluation) -> list[str]:
     untrained = [[name, *estimate(each.loss, each.low, each.high, fine=True)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
-    parts += terminal_notes(evaluation)
+    parts += terminal_notes(evaluation.notes)
     if note := captions.blocks_note(evaluation):
         pieces = terms.streams(evaluation.oldest.n, terms.unit_of(evaluation))
         parts.append(textwrap.fill(captions.summary_units(pieces, note), WIDTH))
     return parts
 
 
-def terminal_notes(evaluation: Evaluation) -> list[str]:
+def terminal_notes(notes: Sequence[Note]) -> list[str]:
     """What was odd, for the terminal."""
-    found = [textwrap.fill(terms.reason(note.said), WIDTH) for note in evaluation.notes]
+    found = [textwrap.fill(terms.reason(note.said), WIDTH) for note in notes]
     return ["\n".join([f"{labels.NOTES}:", *found])] if found else []
 
 

@@ -110,7 +110,7 @@ def _terminal(repair: Repair) -> list[str]:
     if terms.untouched(repair):
         return evaluation.terminal(repair.before)
     table = terminal_table([(terms.repair_label(repair), repair)], repair.before)
-    return [*table, *evaluation.terminal_notes(repair.before)]
+    return [*table, *evaluation.terminal_notes(repair.before.notes)]
 
 
 def facts(repair: Repair) -> Facts:

@@ -7,6 +7,7 @@ from outlast.reporting import labels
 from outlast.reporting.commands import Step, command, saved
 from outlast.reporting.elements import Section
 from outlast.reporting.facts import Facts, about_model, flat
+from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.numbers import duration, integer, number
 from outlast.results import Training
@@ -31,7 +32,10 @@ def _figures(training: Training) -> list[tuple[str, str]]:
 
 
 def _sections(training: Training, key: str) -> list[Section]:
-    return [Section(labels.TRAINING_LOSS, [draw.training_curve(training, key)] if training.losses else [])]
+    return [
+        Section(labels.TRAINING_LOSS, [draw.training_curve(training, key)] if training.losses else []),
+        *noted(training.notes),
+    ]
 
 
 def _next_steps(training: Training) -> list[Step]:
@@ -62,7 +66,7 @@ TELLING = Telling(
     headline=_headline,
     figures=_figures,
     sections=_sections,
-    terminal=lambda training: [],
+    terminal=lambda training: terminal_notes(training.notes),
     next_steps=_next_steps,
     facts=_facts,
 )

@@ -33,6 +33,13 @@ def note(odd: Note) -> str:
             )
         case "equal_losses":
             return f"損失が {facts['streams']} 系列すべてで同じです。区間に幅がありません。"
+        case "measured_in_float32":
+            return (
+                f"パラメータは {facts['dtype']} ですが、ここではその精度でモデルを動かせない({facts['error']})ため、"
+                f"float32 で測りました。"
+            )
+        case "trained_in_float32":
+            return f"パラメータは {facts['dtype']} です。学習、測定、保存は float32 で行いました。"
         case "uncounted_streams":
             return f"数えるべき目標のない {facts['count']} 系列を除きました。"
         case "unequal_lengths":

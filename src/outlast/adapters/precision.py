@@ -1,0 +1,123 @@
+"""In which precision a model is run and trained: in its own, or in float32, and then a note says so.
+
+Nothing is ever narrowed: what is in float64 stays there.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from outlast.errors import InputError
+from outlast.model import Recurrent, quietly
+from outlast.results import Note
+from outlast.state import HALVES, at_least_float32
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def dtypes_of(model: nn.Module) -> list[str]:
+    """Names of the dtypes of the model's floating parameters and buffers, such as ``bfloat16``, in their order."""
+    tensors = (*model.parameters(), *model.buffers())
+    return list(dict.fromkeys(_name(each.dtype) for each in tensors if each.is_floating_point()))
+
+
+def halves_of(model: nn.Module) -> str:
+    """The half precisions among them, such as ``bfloat16``; empty where there is none."""
+    return " and ".join(name for name in dtypes_of(model) if name in map(_name, HALVES))
+
+
+def copied(module: Module) -> Module:
+    """A copy of a module.
+
+    Raises:
+        InputError: it cannot be copied.
+    """
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:
+        raise InputError(
+            f"a {type(module).__name__} that cannot be copied ({type(error).__name__}: {error})",
+            "a model that copy.deepcopy can copy",
+            "keep no tensor with a gradient history as an attribute of the module",
+        ) from error
+
+
+def wide_copy(module: Module) -> Module:
+    """A copy with its half-precision parameters and buffers in float32; the others stay as they are."""
+    return copied(module)._apply(at_least_float32)
+
+
+def runnable(model: Recurrent, inputs: Tensor) -> tuple[Recurrent, Note | None]:
+    """The model as it is; or, where it has half-precision parameters and cannot be run with them on its device (a CPU
+    lacks some operations), a copy that can, in float32, and the note that says so.
+
+    A model that cannot be run in float32 either is returned as it is: what is wrong with it is no matter of precision.
+
+    Args:
+        inputs: (B, T, …) to try it on.
+    """
+    halves = halves_of(model)
+    if not halves:
+        return model, None
+    why = _fault(model, inputs)
+    if not why:
+        return model, None
+    wide = wide_copy(model)
+    if _fault(wide, inputs):
+        return model, None
+    said = f"parameters in {halves}, with which the model cannot be run here ({why}): it was measured in float32"
+    return wide, Note("measured_in_float32", said, {"dtype": halves, "error": why})
+
+
+def trainable(model: Recurrent) -> tuple[Recurrent, Note | None]:
+    """The model to train: as it is; or, where it has half-precision parameters, a copy in float32 with the note that
+    says so. Steps as small as a repair's are rounded away in half precision.
+
+    Raises:
+        InputError: there is nothing in the model that training could change.
+    """
+    require_trainable(model)
+    if not halves_of(model):
+        return model, None
+    wide = copied(model)
+    return wide, widen(wide)
+
+
+def widen(model: nn.Module) -> Note | None:
+    """Put half-precision parameters and buffers in float32, in place; the note that says so, if there were any."""
+    halves = halves_of(model)
+    if not halves:
+        return None
+    model._apply(at_least_float32)
+    said = f"parameters in {halves}: trained, measured and saved in float32"
+    return Note("trained_in_float32", said, {"dtype": halves})
+
+
+def require_trainable(model: nn.Module) -> None:
+    """Raise InputError where training could change nothing in the model."""
+    if not any(each.requires_grad for each in model.parameters()):
+        raise InputError(
+            "a model without a parameter that takes gradients",
+            "something to train",
+            "make what is to be learned an nn.Parameter with requires_grad=True; to measure the model needs none",
+        )
+
+
+def _fault(model: Recurrent, inputs: Tensor) -> str:
+    """What the model raises when it reads `inputs` twice in a row; empty where it raises nothing."""
+    try:
+        with quietly(model):
+            _, state = model(inputs, model.initial_state(len(inputs)))
+            model(inputs, state)
+    except Exception as error:  # whatever the model's code raises says that it cannot be run so
+        lines = str(error).strip().splitlines() or ["without a message"]
+        return f"{type(error).__name__}: {lines[0]}"
+    return ""
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
