@@ -18,7 +18,7 @@ from outlast.serving import Deployed, deploy
 from outlast.state import StatePart
 from outlast.streams import Batch, Split, Streams, open_streams, split
 from outlast.tasks import TASKS, Task
-from outlast.training import TrainSettings, fit
+from outlast.training import Starts, TrainSettings, fit
 from outlast.training.objectives import anchored, self_distillation
 
 __version__ = VERSION
@@ -41,6 +41,7 @@ __all__ = [
     "Recurrent",
     "RepairSettings",
     "Split",
+    "Starts",
     "StatePart",
     "Streams",
     "Task",

@@ -27,6 +27,10 @@ class Control(Intervention):
     name = "control"
     rule: Intervention
 
+    @property
+    def fitted(self) -> bool:
+        return self.rule.fitted
+
     def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedControl:
         of = self.rule.prepared(model, streams, window, seed=seed)
         return PreparedControl(replace(self, rule=of.rule), window, of.parts, of)

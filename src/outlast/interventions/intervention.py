@@ -70,6 +70,11 @@ class Intervention(ABC):
         return self.name
 
     @property
+    def fitted(self) -> bool:
+        """Whether `prepared` fits the rule to states that the model has on training streams."""
+        return False
+
+    @property
     def handed_on_after(self) -> float:
         """Positions that a state is carried on, on average, before another stream starts from it.
 

@@ -40,6 +40,10 @@ class Mix(Intervention):
                 "leave shares out for equal shares",
             )
 
+    @property
+    def fitted(self) -> bool:
+        return any(member.fitted for member in self.members)
+
     def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedMix:
         members = tuple(member.prepared(model, streams, window, seed=seed) for member in self.members)
         rule = replace(self, members=tuple(member.rule for member in members))

@@ -61,6 +61,10 @@ class RandomNoise(Intervention):
         return PreparedRandomNoise(replace(self, std=std), window, parts, std)
 
     @property
+    def fitted(self) -> bool:
+        return self.std is None
+
+    @property
     def label(self) -> str:
         return self.name if self.std is None else f"{self.name}(std={self.std:g})"
 
@@ -96,6 +100,10 @@ class FittedNoise(Intervention):
             raise InputError(f"source {self.source!r}", "'window' or 'carried'", "choose one of the two")
         if self.carried_length < 1:
             raise InputError(f"carried_length {self.carried_length}", "at least 1 position", "4096 is the usual choice")
+
+    @property
+    def fitted(self) -> bool:
+        return True
 
     def prepared(self, model: Recurrent, streams: Streams, window: int, *, seed: int = 0) -> PreparedFittedNoise:
         length = window if self.source == "window" else _carried_length(streams, self.carried_length, window)

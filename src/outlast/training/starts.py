@@ -1,0 +1,119 @@
+"""Where windows start, in a training loop that is not outlast's: ask before every call, hand back the final state."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from outlast.adapters.adapting import adapt
+from outlast.errors import InputError
+from outlast.evaluation.asked import a_count
+from outlast.interventions import Carried, Intervention, rule_of
+from outlast.model import device_of
+from outlast.randomness import generator
+from outlast.ranks import rank, ranks
+from outlast.state import State, concatenate, rows_of, select
+from outlast.streams import Batch, Sampler, Streams
+
+
+class Starts:
+    """The states that training windows start from, for somebody else's loop.
+
+    Each step asks for them and hands the final states back::
+
+        outputs, final = model(inputs, starts.state(len(inputs)))
+        ...                                     # loss, backward, step, as before
+        starts.keep(final)
+
+    `outlast.fit` does the same, and starts from the same states where the batches are those of `batches`.
+
+    Args:
+        model: a recurrent model, or a module that `outlast.adapt` takes, on its device; not a wrapper around it.
+        intervention: what decides; also as the command line has it, ``state_passing`` or ``carry:expected_run=1280``.
+        window: positions in a training window.
+        batch_size: the most rows of a batch on each rank.
+        streams: training streams, for noise that is fitted to states; others do without.
+        seed: of everything random.
+
+    Raises:
+        InputError: an intervention that is fitted, without streams; a batch too small for it; a count that is none.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        intervention: Intervention | str | Mapping[str, Any],
+        *,
+        window: int,
+        batch_size: int,
+        streams: Streams | None = None,
+        seed: int = 0,
+    ) -> None:
+        rule, window, batch_size = rule_of(intervention), a_count(window, "window"), a_count(batch_size, "batch_size")
+        if streams is None and rule.fitted:
+            raise InputError(
+                f"{rule.label} without streams", "streams to whose states it is fitted", "pass streams=training streams"
+            )
+        self.model, self.window, self.batch_size, self.seed = adapt(model), window, batch_size, seed
+        self.rule = rule.prepared(self.model, cast("Streams", streams), window, seed=seed)
+        self.step = 0
+        self._carried = self.rule.initial(self.model, batch_size)
+
+    def state(self, rows: int, continues: Tensor | None = None) -> State:
+        """The states that a batch starts from, tensors (B, …), B = `rows`.
+
+        Args:
+            rows: of this batch: at most `batch_size`; the last batch of an epoch may be smaller.
+            continues: (B,) bool: whether a row goes on where the same row of the batch before ended. Those that do not
+                get what the intervention gives to a new stream. None: none does.
+
+        Raises:
+            InputError: more rows than `batch_size`, or not as many of `continues`.
+        """
+        self._fits(rows)
+        goes_on = torch.zeros(rows, dtype=torch.bool) if continues is None else continues.bool().cpu()
+        if goes_on.shape != (rows,):
+            raise InputError(
+                f"continues of shape {tuple(goes_on.shape)} for {rows} rows", f"shape ({rows},)", "say it of every row"
+            )
+        # Anew each step, because a model may learn where it starts.
+        zero, last = self.model.initial_state(rows), select(self._carried.last, torch.arange(rows))
+        step, self.step = self.step, self.step + 1
+        return self.rule.start(Carried(zero, last), _rows(goes_on), generator(self.seed, "start", step, rank()))
+
+    def keep(self, final: State) -> None:
+        """Hand back the states after a batch, tensors (B, …); no gradient is kept."""
+        rows = rows_of(final)
+        self._fits(rows)
+        zero, last = (select(each, torch.arange(rows)) for each in self._carried)
+        kept = self.rule.keep(Carried(zero, last), final, _rows(torch.zeros(rows, dtype=torch.bool))).last
+        if rows < self.batch_size:
+            kept = concatenate([kept, select(self._carried.last, torch.arange(rows, self.batch_size))])
+        self._carried = Carried(self._carried.zero, kept)
+
+    def batches(self, streams: Streams) -> Iterator[Batch]:
+        """Windows of long streams, without end, on the model's device: rows go on with their stream as long as the
+        intervention says (``batch.continues``). Each rank gets its own."""
+        sampler = Sampler(streams, self.window, self.batch_size, self.seed, self.rule.continues, rank(), ranks())
+        places = None
+        for step in itertools.count():
+            places = sampler.places(step, places)
+            yield sampler.batch(places).to(device_of(self.model))
+
+    def _fits(self, rows: int) -> None:
+        if not 1 <= rows <= self.batch_size:
+            raise InputError(
+                f"a batch of {rows} rows", f"1 to {self.batch_size}", "make Starts with the largest batch_size there is"
+            )
+
+
+def _rows(continues: Tensor) -> Batch:
+    """A batch of which only rows and `continues` (B,) are known: all that rules ask for."""
+    numbers = torch.from_numpy(np.zeros(len(continues), np.int64))
+    nothing = torch.empty(len(continues), 0)
+    return Batch(nothing, None, nothing, stream_id=numbers, position=numbers, continues=continues)
