@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from outlast.errors import InputError
-from outlast.tasks.mel import BANDS, RATE, STEP, mel_filters, mel_frames, raised, read_wav, without_silence
+from outlast.streams.mel import BANDS, RATE, STEP, mel_filters, mel_frames
+from outlast.tasks.mel import raised, read_wav, without_silence
 
 _BANDS = [0, 4, 10, 20, 30, 39]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from outlast.errors import InputError
+from outlast.streams.mel import BANDS
 from outlast.tasks import debian, speech_data
-from outlast.tasks.mel import BANDS
 from outlast.tasks.speech_data import (
     NO_VOICE,
     SHARES,

@@ -18,7 +18,7 @@ from outlast.adapters.rnn import LSTMState, TorchRNN
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.streams import fetch_package_file
-from outlast.tasks.mel import BANDS
+from outlast.streams.mel import BANDS
 
 TRAIN_CONTEXT = 160
 """Frames of its training windows."""

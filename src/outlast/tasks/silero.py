@@ -21,7 +21,8 @@ from outlast.model import InputSpec, Recurrent
 from outlast.results import Evaluation
 from outlast.state import StatePart
 from outlast.streams import Batch, Streams, fetch_package_file
-from outlast.tasks.mel import RATE, read_wav
+from outlast.streams.mel import RATE
+from outlast.tasks.mel import read_wav
 from outlast.tasks.speech_data import load_prompts, parts, prompt_files
 
 FRAME, CONTEXT, WIDTH = 512, 64, 128

@@ -18,8 +18,9 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.results import write_atomically
 from outlast.streams import Split, Streams, cache_folder
+from outlast.streams.mel import BANDS, STEP, mel_frames
 from outlast.tasks.debian import fetch_debian_folder
-from outlast.tasks.mel import BANDS, STEP, mel_frames, raised, read_wav, without_silence
+from outlast.tasks.mel import raised, read_wav, without_silence
 
 PACKAGE_VERSION = "1.6.1-1"
 VOICES = {
