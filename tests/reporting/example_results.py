@@ -18,6 +18,7 @@ from outlast.evaluation.oddities import (
     constant_targets,
     equal_losses,
     identical_streams,
+    table_rows,
     uncounted_streams,
     unequal_lengths,
 )
@@ -173,11 +174,24 @@ LOST = Note(
     "context (at the ages with the fewest of them) and 100 % of those at the oldest ages",
     {"count": 9032, "young": 1.0, "oldest": 1.0},
 )
+TABLE = {
+    "rows": 399_688,
+    "missing": {"rows_dropped": 312, "rows_filled": 0, "per_column": {"kW": 300, "rpm": 12, "V": 0}},
+    "times": {
+        "typical_step": 60.0,
+        "longest_step": 433_620.0,
+        "equal_times": 3,
+        "handling": "split",
+        "max_gap": 90.0,
+        "gaps": 71,
+    },
+}
 ODD = (
     identical_streams(STREAMS, 40, 40),
     equal_losses(STREAMS),
     uncounted_streams(2),
     unequal_lengths(3, 1, STREAMS, 16_384, 262_144),
+    *table_rows(TABLE),
     constant_targets("classes"),
     Note("constant_inputs", "1 of 3 inputs never vary", {"constant": 1, "channels": 3}),
 )

@@ -30,6 +30,7 @@ from outlast.evaluation.oddities import (
     equal_losses,
     identical_streams,
     predictions,
+    table_rows,
     uncounted_streams,
     unequal_lengths,
 )
@@ -150,7 +151,7 @@ def evaluate(
     main = chosen[0]
     notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
     notes += _unused(given, streams, kept, length, asked=settings.max_length is not None)
-    notes += cast
+    notes += [*cast, *table_rows(given.about)]
     if judged:
         notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
     verdict, short = judge(curves[main.name], main, notes) if judged else (None, None)

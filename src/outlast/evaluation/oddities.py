@@ -9,14 +9,16 @@ Each note has a name, by which reports and verdicts know it:
 - ``equal_losses``: the same loss on every stream, so that intervals have no width;
 - ``unequal_lengths``: streams too short to be used, or much longer than what could be used of them;
 - ``uncounted_streams``: streams without a target that counts;
-- ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`).
+- ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`);
+- ``missing_rows``: rows of a table that were dropped or filled for missing values;
+- ``gaps``: rows of a table that lie further apart in time than is usual, or at the same time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -135,6 +137,45 @@ def unequal_lengths(left_out: int, longer: int, streams: int, used: int, longest
         )
     facts = {"left_out": left_out, "longer": longer, "streams": streams, "used": used, "longest": longest}
     return Note("unequal_lengths", "; ".join(said), dict(facts))
+
+
+def table_rows(about: Mapping[str, Any]) -> list[Note]:
+    """What became of a table's rows: those with missing values, and those on either side of a gap in time.
+
+    Args:
+        about: what the reader of the table recorded.
+    """
+    found, missing, times = [], about.get("missing"), about.get("times")
+    if missing is not None and "rows" in about:
+        dropped, filled = missing["rows_dropped"], missing.get("rows_filled", 0)
+        if dropped or filled:
+            found.append(_missing_rows(about["rows"] + dropped, dropped, filled, missing["per_column"]))
+    if times is not None and (times["gaps"] or times["equal_times"]):
+        found.append(_gaps(times))
+    return found
+
+
+def _missing_rows(rows: int, dropped: int, filled: int, per_column: Mapping[str, int]) -> Note:
+    columns = ", ".join(f"{name} {count:,}" for name, count in per_column.items() if count)
+    done = [f"{dropped:,} were dropped"] if dropped else []
+    done += [f"{filled:,} were filled with the last value"] if filled else []
+    said = f"of {rows:,} rows {' and '.join(done)} for missing values ({columns})"
+    return Note("missing_rows", said, {"rows": rows, "dropped": dropped, "filled": filled, "columns": columns})
+
+
+def _gaps(times: Mapping[str, Any]) -> Note:
+    """Steps in seconds; the typical one is 0 where rows are not regular."""
+    step, longest, split = times["typical_step"] or 0.0, times["longest_step"], times["handling"] == "split"
+    said = []
+    if times["gaps"]:
+        limit, usual = f"{times['max_gap']:,g} s", f"a usual step has {step:,g} s, " if step else ""
+        what = "1 gap" if times["gaps"] == 1 else f"{times['gaps']:,} gaps"
+        done = "streams were cut there" if split else "rows were read on, as if there were none"
+        said.append(f"{what} of more than {limit} between rows: {done} ({usual}the longest {longest:,g} s)")
+    if times["equal_times"]:
+        said.append(f"{times['equal_times']:,} rows have the time of the row before them")
+    facts = {"count": times["gaps"], "limit": times["max_gap"] or 0.0, "step": step, "longest": longest}
+    return Note("gaps", "; ".join(said), {**facts, "split": int(split), "equal": times["equal_times"]})
 
 
 def breaking(notes: Sequence[Note]) -> list[Note]:

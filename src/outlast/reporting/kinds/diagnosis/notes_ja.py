@@ -56,4 +56,20 @@ def note(odd: Note) -> str:
                     f"もっと古い年齢は調べていません。"
                 )
             return said
+        case "missing_rows":
+            done = [f"{facts['dropped']:,} 行を除きました"] if facts["dropped"] else []
+            done += [f"{facts['filled']:,} 行を直前の値で補いました"] if facts["filled"] else []
+            return f"値が欠けているため、{facts['rows']:,} 行のうち{'、'.join(done)}({facts['columns']})。"
+        case "gaps":
+            said = ""
+            if facts["count"]:
+                usual = f"通常の間隔は {facts['step']:,g} 秒、" if facts["step"] else ""
+                done = "そこで系列を分けました" if facts["split"] else "間隔がないものとして続けて読みました"
+                said = (
+                    f"{facts['limit']:,g} 秒を超える間隔が {facts['count']:,} か所あり、{done}"
+                    f"({usual}最長 {facts['longest']:,g} 秒)。"
+                )
+            if facts["equal"]:
+                said += f"直前の行と同じ時刻の行が {facts['equal']:,} 行あります。"
+            return said
     return odd.name
