@@ -68,7 +68,7 @@ def test_the_measure_is_the_loss_of_a_quantile():
 
 def test_the_format_is_read_by_its_suffix(monkeypatch, tmp_path):
     monkeypatch.setattr(opening, "FORMATS", (*opening.FORMATS, example("A stream format")["LINES"]))
-    path = tmp_path / "readings.jsonl"
+    path = tmp_path / "readings.lists"
     path.write_text("[1, 2, 3, 4]\n[5, 6, 7, 8]\n")
     streams = open_streams(path, horizon=2)
     assert streams.lengths.tolist() == [2, 2]

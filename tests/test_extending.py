@@ -86,7 +86,7 @@ class Workshop:
         waves = np.sin(random.uniform(0.1, 1.0, (48, 1)) * time).astype(np.float32)
         np.save(folder / "waves.npy", waves[..., None])
         lines = (json.dumps([round(float(value), 4) for value in wave]) for wave in waves)
-        (folder / "waves.jsonl").write_text("\n".join(lines))
+        (folder / "waves.lists").write_text("\n".join(lines))
 
     def python(self, *words: str, status: tuple[int, ...] = (0,)) -> str:
         """Standard output of a run of the copy, which has to end with one of these statuses."""
@@ -142,14 +142,14 @@ def test_the_intervention_repairs(workshop: Workshop) -> None:
 
 
 def test_the_measure_judges_and_the_format_is_read(workshop: Workshop) -> None:
-    words = ("--data", "waves.jsonl", "--horizon", "2", "--measure", "pinball_90")
+    words = ("--data", "waves.lists", "--horizon", "2", "--measure", "pinball_90")
     said = workshop.outlast("evaluate", *READ, *BRIEF, *words, "--out", "measured")
     result = workshop.result("measured")
     assert "pinball" in said
     assert result["measure"] == "pinball_90"
     assert result["verdict"]["name"]
     assert result["data"]["reader"] == "lines"
-    assert result["data"]["source"] == "waves.jsonl"
+    assert result["data"]["source"] == "waves.lists"
 
 
 def test_the_task_runs_the_whole_loop(workshop: Workshop) -> None:

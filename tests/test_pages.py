@@ -40,7 +40,7 @@ def test_the_reference_has_every_public_name_and_no_address_of_this_process() ->
     assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == set(public.__all__)
     assert " at 0x" not in text
     assert "outlast.Streams.from_table" not in text  # a method is named by its class alone
-    assert "Streams.from_table(\n    path: str | Path,\n" in text
+    assert "Streams.from_table(\n    source: Any,\n" in text
 
 
 def test_the_glossary_has_every_term_of_every_kind_and_language() -> None:

@@ -65,6 +65,32 @@ def test_evaluate_writes_and_prints(run: Run, here: Path) -> None:
     assert result.kind == "evaluate"
 
 
+def test_files_with_gaps_and_targets_beside_them_are_measured(run: Run, here: Path) -> None:
+    """One stream a file; what was dropped and cut is said at the end, and every option stands in the commands."""
+    (here / "many").mkdir()
+    names, *lines = (here / "readings.csv").read_text().splitlines()
+    for at in range(2):
+        rows = [f"{line},{60 * row},{row}" for row, line in enumerate(lines) if not 1000 <= row < 1100]
+        rows[7] = "," + rows[7].partition(",")[2]
+        (here / "many" / f"m{at}.csv").write_text("\n".join([f"{names},when,No", *rows]) + "\n")
+    words = ("--time", "when", "--leave-out", "No", "--max-gap", "90")
+    read = ("--data", "many/*.csv", *words, "--target", "power", "--horizon", "2", "--train-context", "8")
+    outcome = run("evaluate", "--model", "mymod:drifting", *read, "--targets", "32", *QUICK, "--out", "out")
+    said = " ".join(outcome.out.split())
+    assert outcome.status == 0
+    assert "Of 7,800 rows 2 were dropped for missing values (power 2)." in said
+    assert "4 gaps of more than 90 s between rows: streams were cut there (a usual step has 60 s" in said
+    data = outlast.load_result(here / "out").data  # pyright: ignore[reportAttributeAccessIssue]
+    assert (data["names"], data["left_out"]) == (["m0.csv", "m1.csv"], {"No": "left out as asked"})
+    assert "--leave-out No" in said.partition("Next:")[2]
+    (here / "goal.csv").write_text("goal\n" + "".join(f"{line.split(',')[0]}\n" for line in lines[1:] + lines[:1]))
+    beside = ("--data", "readings.csv", "--targets-file", "goal.csv", "--inputs", "power", "phase", "noise")
+    model = ("--model", "mymod:drifting", "--train-context", "8", "--targets", "32", *QUICK)
+    assert run("evaluate", *model, *beside, "--out", "beside").status == 0
+    data = outlast.load_result(here / "beside").data  # pyright: ignore[reportAttributeAccessIssue]
+    assert (data["target"]["column"], data["target"]["horizon"], data["targets_file"]) == ("goal", 0, "goal.csv")
+
+
 def test_diagnose_says_why(run: Run, here: Path) -> None:
     header, *rows = (here / "readings.csv").read_text().splitlines()
     dated = [f"{row},{np.datetime64('2010-03-04T00:00') + number}" for number, row in enumerate(rows)]

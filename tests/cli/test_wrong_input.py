@@ -196,8 +196,36 @@ def test_times_that_go_back(run: Run, here: Path) -> None:
 def test_an_empty_text_and_an_empty_folder(run: Run, here: Path) -> None:
     (here / "empty.txt").touch()
     (here / "nothing").mkdir()
-    for path, part in (("empty.txt", "none of 2 bytes"), ("nothing", "without a .txt file")):
+    for path, part in (("empty.txt", "none of 2 bytes"), ("nothing", "no file that can be read")):
         assert part in run("train", "--data", path, "--train-context", "4").refused()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--leave-out", "noise", "--inputs", "noise"), "take 'noise' out of one"),
+        (("--leave-out", "nois"), "did you mean 'noise'"),
+        (("--max-gap", "60"), "max_gap 60.0 without a time column"),
+        (("--gaps", "join"), "gaps 'join' without a time column"),
+        (("--gaps", "leave"), "leave"),
+        (("--targets-file", "nowhere.csv"), "where there is nothing"),
+        (("--targets-file", "short.csv"), "4,000 rows in readings.csv and 3 in short.csv"),
+        (("--data", "*.parquet"), "which no file matches"),
+        (("--data", "*.npy"), "with arrays and tokens"),
+        (("--data", "counted.csv"), "column 'No', which counts rows"),
+        (("--data", "lines.jsonl"), "line 2 of lines.jsonl"),
+        (("--data", "packed.csv.gz"), "cannot be read as a table"),
+        (("--data", "a.npz"), "cannot be read as .npz"),
+        (("--data", "a.wav"), "cannot be read"),
+    ],
+)
+def test_data_of_every_kind_that_do_not_fit(run: Run, here: Path, words: tuple[str, ...], part: str) -> None:
+    (here / "short.csv").write_text("goal\n1\n2\n3\n")
+    (here / "counted.csv").write_text("power,No\n" + "".join(f"{row % 7},{row}\n" for row in range(90)))
+    (here / "lines.jsonl").write_text('{"power": 1}\n{"power"\n')
+    for name in ("packed.csv.gz", "a.npz", "a.wav"):
+        (here / name).write_bytes(b"not what its name says")
+    assert part in run("train", "--data", "readings.csv", "--train-context", "4", *words).refused()
 
 
 def test_more_classes_than_the_model_has_outputs(run: Run, here: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import io
 import json
 import random
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -100,6 +102,39 @@ def json_of(record: Any, draw: random.Random) -> bytes:
     for mark, word in marks.items():
         text = text.replace(mark, word)
     return text.encode()
+
+
+def json_lines(records: list[dict[str, Any]], draw: random.Random) -> bytes:
+    """Lines that are something else; or bytes changed."""
+    lines = [json.dumps(record).encode() for record in records]
+    if draw.random() < 0.3:
+        return bytes_of(b"\n".join(lines), draw)
+    for _ in range(draw.choice([1, 1, 3, 40])):
+        at = draw.randrange(len(lines))
+        lines[at] = json_of(records[at], draw)
+    return b"\n".join(lines)
+
+
+def packed(content: bytes, draw: random.Random) -> bytes:
+    """By gzip, and then perhaps with bytes changed."""
+    made = gzip.compress(content, mtime=0)
+    return bytes_of(made, draw) if draw.random() < 0.6 else made
+
+
+def npz(arrays: dict[str, np.ndarray], draw: random.Random) -> bytes:
+    """An archive with an array that is changed, missing or named otherwise; or bytes changed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        changed = draw.choice(list(arrays))
+        for name, array in arrays.items():
+            if name == changed and draw.random() < 0.2:
+                continue
+            whole = io.BytesIO()
+            np.save(whole, array)
+            content = npy(array, draw) if name == changed else whole.getvalue()
+            archive.writestr(f"{draw.choice([name] * 9 + ['odd'])}.npy", content)
+    content = file.getvalue()
+    return bytes_of(content, draw) if draw.random() < 0.3 else content
 
 
 def toml(text: str, draw: random.Random) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -11,7 +12,7 @@ import wave
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from outlast.errors import InputError, Interrupted
 from outlast.families import build
 from outlast.model import InputSpec
 from outlast.results import to_json
+from outlast.streams import Streams
 from outlast.tasks import recipes
 from outlast.tasks.mel import read_wav
 from reporting.cases import CASES
@@ -179,9 +181,14 @@ def kinds(here: Path) -> dict[str, list[Kind]]:
         f"{line},{'when' if at == 0 else 60 * at},{'machine' if at == 0 else 'ab'[at > 300]}"
         for at, line in enumerate(small.splitlines())
     )
+    rows = [dict(zip(names, row, strict=True)) for row in read.tolist()]
+    beside = "goal,note\n" + "".join(f"{value},x\n" for value in columns["power"] ** 2)
     document = (here / "texts" / "00.txt").read_bytes() * 20
     arrays = {name: (here / f"{name}.npy").read_bytes() for name in ("tokens", "features")}
     tokens, features = (np.load(here / f"{name}.npy") for name in arrays)
+    archive = {"x": features, "y": features, "weights": np.ones(features.shape[:2], np.float32)}
+    whole = io.BytesIO()
+    np.savez(whole, **archive)  # pyright: ignore[reportArgumentType]
     mine, asked, clock = {"model": "mymod:build"}, ("--target", "power", "--horizon", "2"), ("--time", "when")
     inputs = ("--inputs", "power", "phase", "noise", "--stream", "machine")
     made = {
@@ -192,6 +199,27 @@ def kinds(here: Path) -> dict[str, list[Kind]]:
         "parquet": data(
             "odd.parquet", mutations.table(columns), lambda draw: mutations.parquet(columns, draw), *asked, **mine
         ),
+        "json lines": data(
+            "odd.jsonl",
+            "\n".join(map(json.dumps, rows)).encode(),
+            lambda draw: mutations.json_lines(rows, draw),
+            *asked,
+            **mine,
+        ),
+        "packed csv": data(
+            "odd.csv.gz",
+            gzip.compress(small.encode()),
+            lambda draw: mutations.packed(mutations.csv(small, draw), draw),
+            *asked,
+            **mine,
+        ),
+        "archive": data("odd.npz", whole.getvalue(), lambda draw: mutations.npz(archive, draw), model="copying:build"),
+        "targets beside": [
+            replace(each, words=(*each.words, "--targets-file", "odd.beside.csv"), file="odd.beside.csv")
+            for each in data(
+                "small.csv", beside.encode(), lambda draw: mutations.csv(beside, draw), "--target", "goal", **mine
+            )
+        ],
         "tokens": data("odd.npy", arrays["tokens"], lambda draw: mutations.npy(tokens, draw), model="mymod:tokens"),
         "features": data(
             "odd.npy", arrays["features"], lambda draw: mutations.npy(features, draw), model="copying:build"
@@ -249,6 +277,7 @@ def test_odd_files_are_read_or_refused(here: Path, capsys: pytest.CaptureFixture
 
 
 def test_odd_sounds_are_read_or_refused(here: Path) -> None:
+    """By the reader of a task, and as streams."""
     sound = io.BytesIO()
     with wave.open(sound, "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -257,8 +286,9 @@ def test_odd_sounds_are_read_or_refused(here: Path) -> None:
     for number in range(3 * TIMES):
         (here / "odd.wav").write_bytes(mutations.head_of(sound.getvalue(), random.Random(number), 64))
         with limits():
-            try:
-                assert np.isfinite(read_wav(here / "odd.wav")).all()
-            except InputError:
-                refused += 1
-    assert 0 < refused < 3 * TIMES
+            for reader in (read_wav, lambda path: Streams.from_audio(path).inputs):
+                try:
+                    assert np.isfinite(reader(here / "odd.wav")).all()
+                except InputError:
+                    refused += 1
+    assert 0 < refused < 6 * TIMES

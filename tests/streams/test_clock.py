@@ -44,6 +44,10 @@ def told(streams: Streams) -> list[list[str]]:
         (lambda i: f"2010-03-04T03:{i:02}+01:00", "2010-03-04T02:05:00+00:00", "UTC"),
         (lambda i: f"20100304T03{i:02}+0100", "2010-03-04T02:05:00+00:00", "UTC"),  # text to the CSV reader
         (lambda i: 1267669920 + 0.5 * i, "2010-03-04T02:32:02.500000+00:00", "UTC"),
+        (lambda i: 1267669920000 + 500 * i, "2010-03-04T02:32:02.500000+00:00", "UTC"),
+        (lambda i: 1267669920000.5 + 500 * i, "2010-03-04T02:32:02.500500+00:00", "UTC"),
+        (lambda i: (1267669920 + i) * 10**6, "2010-03-04T02:32:05+00:00", "UTC"),
+        (lambda i: (1267669920 + i) * 10**9, "2010-03-04T02:32:05+00:00", "UTC"),
     ],
 )
 def test_times_are_read_however_they_are_written(
@@ -105,7 +109,7 @@ def test_a_clock_may_lie_on_disk(tmp_path: Path) -> None:
         ({7: "2010-03-04 02:00"}, ["2010-03-04T02:00:00 after 2010-03-04T03:06:00", "line 9", "sort the rows"]),
         (dict.fromkeys(range(30), ""), ["'when'", "holds null"]),
         ({i: f"03:{i:02}:00" for i in range(30)}, ["'when'", "holds time32"]),
-        ({i: 1267669920000 + i for i in range(30)}, ["1267669920000 seconds since 1970", "line 2", "divide"]),
+        ({i: 12676699200000 + i for i in range(30)}, ["12676699200000 seconds since 1970", "line 2", "divide"]),
         ({i: "x" if i == 4 else i for i in range(30)}, ["'x' in column 'when', line 6"]),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from outlast.errors import InputError
 from outlast.streams import Streams, open_streams
 from outlast.streams import files as files_module
+from outlast.streams import given as given_module
 from outlast.streams import readers as readers_module
 
 
@@ -216,7 +217,7 @@ def test_a_mapped_file_that_is_cut_between_two_pieces(tmp_path: Path, monkeypatc
     monkeypatch.setattr(readers_module, "_PIECE", 1 << 14)
     path = saved(tmp_path, np.zeros((16, 65536), np.int32))
     seen = files_module.open_array(path)
-    monkeypatch.setattr(readers_module, "open_array", lambda path: seen)
+    monkeypatch.setattr(given_module, "open_array", lambda path: seen)
     change(path, "cut")
     with pytest.raises(InputError, match="which changed while it was read"):
         Streams.from_tokens(path)
@@ -319,13 +320,17 @@ def test_text_that_is_not_there(tmp_path: Path) -> None:
 
 def test_open_streams_chooses_by_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text("some words")
-    (tmp_path / "table.csv").write_text("a,b\n" + "\n".join(f"{i},{i % 7}" for i in range(50)))
+    (tmp_path / "table.csv").write_text("a,b\n" + "\n".join(f"{i * i % 11},{i % 7}" for i in range(50)))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "book.txt").write_text("some words")
     cases = {
         saved(tmp_path, np.arange(10), "tokens.npy"): "tokens",
         saved(tmp_path, np.zeros((10, 2)), "floats.npy"): "arrays",
         tmp_path / "book.txt": "text",
-        tmp_path: "text",
+        tmp_path / "texts": "text",
+        tmp_path / "*.txt": "text",
         tmp_path / "table.csv": "table",
+        tmp_path / "*.csv": "table",
     }
     for path, reader in cases.items():
         assert open_streams(path).about["reader"] == reader
@@ -345,8 +350,14 @@ def test_open_streams_refuses_what_it_cannot_read(tmp_path: Path) -> None:
         open_streams(tmp_path / "nowhere" / "reading.csv")
     with pytest.raises(InputError, match=r"'\.mp3'[^$]*\.npy .*\.csv"):
         open_streams(tmp_path / "sound.mp3")
-    with pytest.raises(InputError, match=r"without a \.txt file"):
+    with pytest.raises(InputError, match=r"empty, with no file that can be read[^$]*\.txt files"):
         open_streams(tmp_path / "empty")
+    with pytest.raises(InputError, match=r"with table and text\n[^$]*a pattern"):
+        open_streams(tmp_path)
+    with pytest.raises(InputError, match="which no file matches"):
+        open_streams(tmp_path / "*.parquet")
+    with pytest.raises(InputError, match="with tokens"):
+        open_streams(tmp_path / "*.npy")
     with pytest.raises(InputError, match="option 'horizon'"):
         open_streams(tmp_path / "tokens.npy", horizon=2)
     with pytest.raises(InputError, match="did you mean 'vocabulary'"):

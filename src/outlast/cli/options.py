@@ -41,7 +41,8 @@ class Source:
     """What to read, and how much of it at a time."""
 
     data: Path
-    """A file (.npy, .csv, .tsv, .parquet, .txt) or a folder of .txt files."""
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .parquet, .wav, .txt; tables also .gz), a folder of tables, sound or
+    texts, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
     train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
     """Positions that a training window has."""
 
@@ -51,7 +52,10 @@ class Reading:
     """How data become streams; what was not given is left to the reader."""
 
     inputs: Given[tuple[str, ...]] = None
-    """Tables: input columns, in the order the model reads them. Default: all of numbers."""
+    """Tables: input columns, in the order the model reads them. Default: all of numbers; those that look like
+    identifiers, times or the target in disguise are then asked about."""
+    leave_out: Given[tuple[str, ...]] = None
+    """Tables: columns that are no inputs, where --inputs does not choose them."""
     target: Given[tuple[str, ...]] = None
     """Tables: the column to forecast, or several. Default: all inputs."""
     horizon: Given[tuple[str, ...]] = None
@@ -75,6 +79,14 @@ class Reading:
     """Tables: standardise with training figures (default), or leave numbers as they are."""
     missing: Given[Literal["drop", "hold", "error"]] = None
     """Tables: drop rows with missing values (default), hold the last value, or refuse."""
+    gaps: Given[Literal["split", "join", "error"]] = None
+    """Tables with --time: cut streams where rows are too far apart (default), join the rows, or refuse."""
+    max_gap: Given[float] = None
+    """Tables with --time: seconds from which on rows are too far apart. Default: 1.5 typical steps, where 9 of 10 steps
+    are like the typical one; otherwise never."""
+    targets_file: Given[Path] = None
+    """Tables and features: targets beside the data, row for row or by --time: a table, or .npy. Their horizon is 0
+    unless --horizon says another."""
     units: Annotated[Given[dict[str, str]], tyro.conf.arg(help_behavior_hint="")] = None
     """Tables: units of columns, such as: power kW speed rpm. A column named power [kW] says its own."""
     vocabulary: Given[int] = None
@@ -230,8 +242,9 @@ class DiagnoseVerb(Running, Measuring, Reading, Model):
     out: Path = Path("runs/diagnose")
     """Folder for result.json, report.html and figures/."""
     data: Given[Path] = None
-    """A file (.npy, .csv, .tsv, .parquet, .txt) or a folder of .txt files. Training streams say what training passed
-    through, test streams what deployment meets."""
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .parquet, .wav, .txt; tables also .gz), a folder of tables, sound or
+    texts, or a pattern in quotes, such as 'data/*.csv'. Training streams say what training passed through, test streams
+    what deployment meets."""
     train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
     """Positions that a training window had."""
     task: Given[str] = None

@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from outlast.errors import InputError
 from outlast.streams import columns
-from outlast.streams.columns import MISSING, TableFile
+from outlast.streams.source import MISSING, Table
 
 _YEARS = np.array(["0001-01-01", "10000-01-01"], "datetime64[s]").astype(np.float64)
 """First and end of what ISO 8601 writes with four digits, in seconds since 1970."""
+RECENT = (631_152_000.0, 4_102_444_800.0)
+"""Seconds from 1970 to 1990 and to 2100: numbers in between are times rather than something else."""
 _UNITS = "divide milliseconds by 1,000, nanoseconds by 1,000,000,000"
 _FORMS = "times such as 2010-03-04 03:12:00, or seconds since 1970"
 
@@ -36,11 +38,12 @@ class Clock:
         return pa.scalar(since_1970, pa.timestamp("us", self.zone)).as_py().isoformat()
 
 
-def read_clock(table: TableFile, name: str, column: pa.Array) -> Clock:
+def read_clock(table: Table, name: str, column: pa.Array) -> Clock:
     """A column of times as a clock, NaT where a value is missing.
 
     Times and dates are taken with their zone (offsets in CSV and text are told in UTC); text is read as ISO 8601;
-    numbers are seconds since 1970-01-01 UTC.
+    numbers are seconds since 1970-01-01 UTC, or what divides them where they are all between 1990 and 2100 so:
+    milliseconds, microseconds or nanoseconds.
 
     Raises:
         InputError: something else in it (says on which line), a year of more than four digits, or an unknown zone.
@@ -50,6 +53,8 @@ def read_clock(table: TableFile, name: str, column: pa.Array) -> Clock:
         zone = getattr(column.type, "tz", None)
         _check_zone(table, name, zone)
         times = column.cast(pa.timestamp("us", zone), safe=False).to_numpy(zero_copy_only=False)
+    elif kind in ("number", "wide integer") and (size := _finer(table, name, column)):
+        zone, times = "UTC", _since_1970(column, size)
     elif kind == "wide integer":
         row = columns.too_wide(column)
         assert row is not None
@@ -63,12 +68,12 @@ def read_clock(table: TableFile, name: str, column: pa.Array) -> Clock:
     elif kind == "text":
         times, zone = _parsed(table, name, column)
     else:
-        raise InputError(f"time column {name!r} of {table.path}, which holds {column.type}", _FORMS, _do())
+        raise InputError(f"time column {name!r} of {table.source}, which holds {column.type}", _FORMS, _do())
     _refuse_far(table, name, np.where(np.isnat(times), np.nan, times.astype("datetime64[us]").astype(np.int64) / 1e6))
     return Clock(times.astype("datetime64[us]"), zone)
 
 
-def check_ascending(table: TableFile, name: str, clock: Clock, group: np.ndarray, rows: np.ndarray) -> None:
+def check_ascending(table: Table, name: str, clock: Clock, group: np.ndarray, rows: np.ndarray) -> None:
     """Refuse times that go back within a stream; equal ones may follow each other.
 
     Args:
@@ -79,15 +84,41 @@ def check_ascending(table: TableFile, name: str, clock: Clock, group: np.ndarray
     if back.any():
         later = int(np.argmax(back)) + 1
         raise InputError(
-            f"{clock.at(later)} after {clock.at(later - 1)} in time column {name!r}, {table.place(int(rows[later]))} "
-            f"of {table.path}",
+            f"{clock.at(later)} after {clock.at(later - 1)} in time column {name!r}, {table.place(int(rows[later]))}",
             "times that ascend within a stream",
-            "sort the rows by time; where they are of several streams, name the column that tells them apart (stream); "
-            "where clocks were put back, give times in UTC or with offsets",
+            f"sort the rows by time (pandas: frame.sort_values({name!r})); where they are of several streams, name the "
+            "column that tells them apart (stream); where clocks were put back, give times in UTC or with offsets",
         )
 
 
-def _parsed(table: TableFile, name: str, column: pa.Array) -> tuple[np.ndarray, str | None]:
+def _finer(table: Table, name: str, column: pa.Array) -> int:
+    """How many of a column's units make a second: 1,000 for milliseconds; 0 where they are seconds, or no times."""
+    if pa.types.is_integer(column.type):
+        present = np.asarray(column.drop_null()).astype(np.float64)
+    else:
+        present = columns.numbers(table, name, column)
+        present = present[~np.isnan(present)]
+    if not len(present):
+        return 0
+    low, high = float(present.min()), float(present.max())
+    return next((size for size in (10**3, 10**6, 10**9) if RECENT[0] * size <= low and high < RECENT[1] * size), 0)
+
+
+def _since_1970(column: pa.Array, size: int) -> np.ndarray:
+    """(rows,) datetime64 from numbers of which `size` make a second."""
+    if pa.types.is_integer(column.type):
+        missing, whole = np.asarray(column.is_null()), np.asarray(column.fill_null(0)).astype(np.int64)
+        micros = whole // (size // 10**6) if size >= 10**6 else whole * (10**6 // size)
+    else:
+        values = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        missing = np.isnan(values)
+        micros = np.round(np.nan_to_num(values) * (1e6 / size)).astype(np.int64)
+    times = micros.astype("datetime64[us]")
+    times[missing] = np.datetime64("NaT")
+    return times
+
+
+def _parsed(table: Table, name: str, column: pa.Array) -> tuple[np.ndarray, str | None]:
     """Text as ISO 8601, (rows,) in UTC where it has offsets, and its zone."""
     times, zoned = np.full(len(column), np.datetime64("NaT"), "datetime64[us]"), None
     for row, text in enumerate(column.to_pylist()):
@@ -107,26 +138,26 @@ def _parsed(table: TableFile, name: str, column: pa.Array) -> tuple[np.ndarray, 
     return times, "UTC" if zoned else None
 
 
-def _check_zone(table: TableFile, name: str, zone: str | None) -> None:
+def _check_zone(table: Table, name: str, zone: str | None) -> None:
     try:
         pa.scalar(0, pa.timestamp("us", zone)).as_py()
     except (pa.ArrowInvalid, LookupError):
         raise InputError(
-            f"time column {name!r} of {table.path} in the zone {zone!r}",
+            f"time column {name!r} of {table.source} in the zone {zone!r}",
             "a time zone that this machine knows",
             "write the times in UTC, or install the time zone database (tzdata)",
         ) from None
 
 
-def _refuse_far(table: TableFile, name: str, seconds: np.ndarray) -> None:
+def _refuse_far(table: Table, name: str, seconds: np.ndarray) -> None:
     far = (seconds < _YEARS[0]) | (seconds >= _YEARS[1])
     if far.any():
         row = int(np.argmax(far))
         raise _wrong(table, name, row, f"{seconds[row]:.0f} seconds since 1970", _UNITS)
 
 
-def _wrong(table: TableFile, name: str, row: int, what: str, do: str = "") -> InputError:
-    return InputError(f"{what} in time column {name!r}, {table.place(row)} of {table.path}", _FORMS, do or _do())
+def _wrong(table: Table, name: str, row: int, what: str, do: str = "") -> InputError:
+    return InputError(f"{what} in time column {name!r}, {table.place(row)}", _FORMS, do or _do())
 
 
 def _do() -> str:

@@ -7,6 +7,7 @@ size and the time that its file had, and is asked for them before its pages are.
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Mapped(np.memmap):
         self.stamp = getattr(obj, "stamp", None)
 
 
-def existing(path: str | Path) -> Path:
+def existing(path: str | os.PathLike[str]) -> Path:
     """The path if a file or folder is there; otherwise an InputError, with the nearest name in the same folder.
 
     Pipes, sockets and devices are refused: they cannot be read twice, and reading one may wait for ever.
@@ -41,7 +42,7 @@ def existing(path: str | Path) -> Path:
         raise InputError(
             f"a {type_name(path)} where a path is due",
             "the path of a file or folder",
-            "write a frame to a file first (frame.to_parquet), or pass its numbers to Streams.from_arrays",
+            "read frames with Streams.from_table, arrays and tensors with Streams.from_arrays or from_tokens",
         )
     path = Path(path)
     try:
@@ -61,6 +62,55 @@ def existing(path: str | Path) -> Path:
         "a file or folder that exists",
         f"did you mean {path.parent / near[0]}?" if near else "check the path",
     )
+
+
+def is_pattern(path: str | os.PathLike[str]) -> bool:
+    """Whether a path stands for those that match it, such as ``data/*.csv``; a file of that very name comes first."""
+    return glob.has_magic(str(path)) and not os.path.lexists(path)
+
+
+def files_at(path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> list[Path]:
+    """The files that a path stands for, sorted: itself; of a folder, those with one of `suffixes` in it and below it;
+    of a pattern, those that match.
+
+    Raises:
+        InputError: nothing there, or nothing that matches.
+    """
+    if isinstance(path, str | os.PathLike) and is_pattern(path):
+        return matching(path)
+    found = existing(path)
+    return files_below(found, suffixes) if found.is_dir() else [found]
+
+
+def matching(pattern: str | os.PathLike[str]) -> list[Path]:
+    """Files that match a pattern, sorted; ``**`` stands for any folders. Raises InputError where there is none."""
+    try:
+        found = sorted(Path(each) for each in glob.glob(str(pattern), recursive=True))
+    except (OSError, ValueError) as error:  # a name with a zero byte, or too long
+        raise InputError(f"{pattern} ({error})", "a pattern such as 'data/*.csv'", "check the pattern") from None
+    files = [each for each in found if each.is_file()]
+    if not files:
+        raise InputError(
+            f"{pattern}, which no file matches", "a pattern such as 'data/*.csv'", "check the folder and the ending"
+        )
+    return files
+
+
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files with one of `suffixes` in a folder and in those below it, sorted by path; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if suffix_of(path) in suffixes
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def suffix_of(path: Path) -> str:
+    """The ending of a file's name in lower case; of what is packed by gzip both, such as ``.csv.gz``."""
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    return "".join(endings) if endings[1:] == [".gz"] else "".join(endings[-1:])
 
 
 def dtype_of(path: str | Path) -> np.dtype[Any]:

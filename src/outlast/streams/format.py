@@ -29,6 +29,7 @@ class Format:
         holds: whether a file with one of the suffixes is of this format, where formats share one; the first in
             `FORMATS` that says so reads it.
         folder: whether a folder is data of this format.
+        several: whether `read` takes a pattern for several files, such as ``data/*.csv``.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Format:
     accepted: str
     holds: Callable[[Path], bool] = _any
     folder: Callable[[Path], bool] = _none
+    several: bool = False

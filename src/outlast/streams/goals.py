@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from outlast.schema import Target, unit_of
-from outlast.streams.columns import TableFile
 from outlast.streams.rows import Rows
 from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
+from outlast.streams.source import Table
 from outlast.streams.table_options import TableOptions
 
 
@@ -26,7 +26,7 @@ class Goal:
     about: dict[str, Any]
 
 
-def goal(rows: Rows, table: TableFile, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
+def goal(rows: Rows, table: Table, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
     """What is to be forecast at each row; figures and borders come from the training rows, or from the schema.
 
     Args:
@@ -43,14 +43,14 @@ def _classes(rows: Rows, options: TableOptions) -> Goal:
     assert rows.targets is not None
     assert rows.labels is not None
     target = Target("class", options.target, options.horizons, labels=tuple(rows.labels))
-    ahead = _ahead(rows.targets[:, 0], options.horizons[0], "value")
+    ahead = rows_ahead(rows.targets[:, 0], options.horizons[0], "value")
     return Goal(ahead, len(rows.labels), target, {**_described(options), "labels": rows.labels})
 
 
 def _bins(rows: Rows, options: TableOptions, training: np.ndarray) -> Goal:
     assert rows.targets is not None
     assert options.bins is not None
-    values = _ahead(rows.targets[:, 0], options.horizons[0], options.aggregate)
+    values = rows_ahead(rows.targets[:, 0], options.horizons[0], options.aggregate)
     if options.schema is not None:
         target = options.schema.target
         return Goal(np.searchsorted(target.edges, values), len(target.values), target, _described(options, target))
@@ -74,7 +74,7 @@ def _bins(rows: Rows, options: TableOptions, training: np.ndarray) -> Goal:
     return Goal(classes, options.bins, target, about)
 
 
-def _values(rows: Rows, table: TableFile, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
+def _values(rows: Rows, table: Table, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
     columns, several = options.target or tuple(names), len(options.target) > 1 or len(options.horizons) > 1
     source = rows.targets if rows.targets is not None else rows.features
     if options.schema is not None:
@@ -88,7 +88,7 @@ def _values(rows: Rows, table: TableFile, names: list[str], options: TableOption
         figures = figures or (estimated(source, training) if options.scale == "standard" else unscaled(len(columns)))
     else:
         ahead = np.column_stack(
-            [_ahead(source[:, columns.index(name)], far, options.aggregate) for name, far in target.pairs]
+            [rows_ahead(source[:, columns.index(name)], far, options.aggregate) for name, far in target.pairs]
         )
         if figures is None and options.scale == "standard":
             for i, name in enumerate(columns):
@@ -141,7 +141,7 @@ def _described(options: TableOptions, target: Target | None = None, figures: Fig
     return about
 
 
-def _ahead(values: np.ndarray, horizon: int, aggregate: str) -> np.ndarray:
+def rows_ahead(values: np.ndarray, horizon: int, aggregate: str) -> np.ndarray:
     """(N,) the value `horizon` rows on, or the mean over the next `horizon` rows.
 
     The last `horizon` rows of a stream have none; what stands there (−1 for labels, NaN, another stream's value)

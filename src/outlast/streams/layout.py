@@ -34,7 +34,9 @@ class Layout:
         clock: when each of the N positions was; None: positions are told only.
         before: (S,) int64, how many positions of the same recording lie before each stream and may be read to warm a
             state up; None: none may.
-        recording: (S,) the number of the recording that each segment was cut from; None: nothing was cut.
+        recording: (S,) the number of the recording that each segment was cut from, or each piece between gaps; None:
+            every stream is one.
+        names: (S,) text, what the recording of each stream is called; None: nothing tells them apart by name.
         warm_up: first positions of every stream that only warm the state up: evaluations read them and score none.
         schema: what a table's columns and targets mean; None: the streams came from something else.
     """
@@ -53,6 +55,7 @@ class Layout:
     clock: Clock | None = None
     before: np.ndarray | None = None
     recording: np.ndarray | None = None
+    names: np.ndarray | None = None
     warm_up: int = 0
     schema: Schema | None = None
 

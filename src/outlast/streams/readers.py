@@ -7,21 +7,16 @@ one piece at a time.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from torch import Tensor
 
-from outlast.errors import InputError, type_name
-from outlast.streams.files import check_intact, existing, open_array
+from outlast.errors import InputError
+from outlast.streams.files import check_intact, files_at
+from outlast.streams.given import Given, load, named, parts_of, taken
 from outlast.streams.layout import Layout
-
-Given = str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any]
-"""A path, or numbers in memory."""
 
 _PIECE = 1 << 22
 """Elements checked at a time."""
@@ -44,11 +39,11 @@ class FromFiles(Layout):
         Raises:
             InputError: not integers, another shape, fewer than 2 positions, or a token outside 0 … vocabulary − 1.
         """
-        source = _taken(source)
-        array = _load(source)
+        source = taken(source)
+        array = load(source)
         if array.dtype.kind not in "iu":
             raise InputError(
-                f"{_named(source)} of {array.dtype}",
+                f"{named(source)} of {array.dtype}",
                 "tokens as integers",
                 "read floats with Streams.from_arrays"
                 if array.dtype.kind == "f"
@@ -56,7 +51,7 @@ class FromFiles(Layout):
             )
         if array.ndim not in (1, 2) or array.shape[-1] < 2 or array.size == 0:
             raise InputError(
-                f"{_named(source)} of shape {array.shape}",
+                f"{named(source)} of shape {array.shape}",
                 "tokens of shape (streams, positions) or (positions,), at least 2 positions",
                 "put one stream in each row",
             )
@@ -69,7 +64,7 @@ class FromFiles(Layout):
             lengths=np.full(count, length - 1, np.int64),
             shift=1,
             classes=highest + 1 if vocabulary is None else int(vocabulary),
-            about={"source": _named(source), "reader": "tokens", "target": "next token"},
+            about={"source": named(source), "reader": "tokens", "target": "next token"},
         )
 
     @classmethod
@@ -78,25 +73,30 @@ class FromFiles(Layout):
         source: Given,
         horizon: int = 1,
         targets: Given | None = None,
+        weights: Given | None = None,
     ) -> Self:
         """Streams of features; the target is the features `horizon` positions ahead, or what `targets` holds.
 
         Args:
             source: a ``.npy`` file (memory-mapped where it is large), or an array, tensor or list of floats, (streams,
-                positions, features), or (positions, features) for one recording.
+                positions, features), or (positions, features) for one recording. A tuple of arrays ``(x, y)`` or ``(x,
+                y, weights)``, or a ``.npz`` file with arrays of these names, gives targets and weights too.
             horizon: positions ahead that a target looks.
             targets: already aligned with the positions (they may look up to `horizon` positions ahead): integers
                 (streams, positions) are classes, floats (streams, positions) or (streams, positions, K) are values;
-                without the first axis for one recording.
+                without the first axis for one recording. Of one recording they may also lie in a table, a row a
+                position.
+            weights: (streams, positions), or (positions,), how much each position counts; at least 0.
 
         Raises:
             InputError: not floats, another shape, a horizon that does not fit, NaN or infinity (says where).
         """
-        source = _taken(source)
-        array = _load(source)
+        parts = parts_of(source, targets, weights)
+        source, targets = parts.inputs, parts.targets
+        array = load(source)
         if array.dtype.kind != "f":
             raise InputError(
-                f"{_named(source)} of {array.dtype}",
+                f"{named(source)} of {array.dtype}",
                 "features as floating-point numbers",
                 "read tokens with Streams.from_tokens, or save measured integers as float32"
                 if array.dtype.kind in "iu"
@@ -104,7 +104,7 @@ class FromFiles(Layout):
             )
         if array.ndim not in (2, 3) or array.size == 0:
             raise InputError(
-                f"{_named(source)} of shape {array.shape}",
+                f"{named(source)} of shape {array.shape}",
                 "features of shape (streams, positions, features), or (positions, features) for one recording",
                 "add an axis of size 1 where there is one feature",
             )
@@ -112,17 +112,23 @@ class FromFiles(Layout):
         _check_horizon(horizon, length, source, least=1 if targets is None else 0)
         inputs = _in_order(array, source).reshape(count * length, array.shape[-1])
         _check_finite(inputs, length, source)
-        about = {"source": _named(source), "reader": "arrays", "target": f"features {horizon} positions ahead"}
+        about: dict[str, Any] = {
+            "source": parts.archive or named(source),
+            "reader": "arrays",
+            "target": f"features {horizon} positions ahead",
+        }
         aligned, classes = None, None
         if targets is not None:
-            targets = _taken(targets)
             aligned, classes = _aligned_targets(targets, array.shape[:-1], count, length)
-            about["target"] = _named(targets)
+            about["target"] = f"y of {parts.archive}" if parts.archive else named(targets)
+        if parts.left_out:
+            about["left_out"] = parts.left_out
         return cls(
             inputs=inputs,
             starts=np.arange(count, dtype=np.int64) * length,
             lengths=np.full(count, length - (horizon if aligned is None else 0), np.int64),
             targets=aligned,
+            weights=None if parts.weights is None else _aligned_weights(parts.weights, array.shape[:-1], length),
             shift=horizon if aligned is None else 0,
             horizon=horizon,
             classes=classes,
@@ -134,13 +140,13 @@ class FromFiles(Layout):
         """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
 
         Args:
-            path: a text file, or a folder whose ``.txt`` files are read (those in folders below too), sorted by path.
+            path: a text file, a folder whose ``.txt`` files are read (those in folders below too), sorted by path, or a
+                pattern such as ``texts/*.txt``.
 
         Raises:
             InputError: nothing there, no ``.txt`` file, or no document of at least 2 bytes.
         """
-        path = existing(path)
-        files = text_files(path) if path.is_dir() else [path]
+        files = files_at(path, (".txt",))
         if not files:
             raise InputError(f"folder {path} without a .txt file", "text files", "name the files .txt")
         try:
@@ -171,37 +177,6 @@ class FromFiles(Layout):
                 "documents_too_short": len(documents) - len(sizes),
             },
         )
-
-
-def text_files(folder: Path) -> list[Path]:
-    """The ``.txt`` files in a folder and in those below it, sorted by path."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
-
-
-def _taken(given: Given) -> str | Path | np.ndarray:
-    """A path, or an array; tensors and lists become arrays."""
-    if isinstance(given, str | Path | np.ndarray):
-        return given
-    if isinstance(given, os.PathLike):
-        return Path(given)
-    if isinstance(given, Tensor):
-        return given.detach().cpu().numpy()
-    if isinstance(given, Sequence):
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            return np.asarray(given)
-    raise InputError(
-        f"a {type_name(given)}",
-        "a path, or an array, a tensor or lists of equal lengths",
-        "pass .to_numpy() of a frame; streams of different lengths go into a table with a column that names them",
-    )
-
-
-def _load(source: str | Path | np.ndarray) -> np.ndarray:
-    return source if isinstance(source, np.ndarray) else open_array(source)
-
-
-def _named(source: str | Path | np.ndarray) -> str:
-    return "an array in memory" if isinstance(source, np.ndarray) else str(source)
 
 
 def _in_order(array: np.ndarray, source: str | Path | np.ndarray) -> np.ndarray:
@@ -242,7 +217,7 @@ def _highest_token(flat: np.ndarray, length: int, vocabulary: int | None, source
             at = int(np.argmax(wrong))
             stream, position = divmod(first + at, length)
             raise InputError(
-                f"token {int(piece[at])} in {_named(source)}, stream {stream}, position {position} (counted from 0)",
+                f"token {int(piece[at])} in {named(source)}, stream {stream}, position {position} (counted from 0)",
                 "tokens from 0" + ("" if vocabulary is None and low < 0 else f" to {limit - 1}"),
                 _what_to_do(low, limit),
             )
@@ -267,8 +242,7 @@ def _check_finite(values: np.ndarray, length: int, source: Any) -> None:
             stream, position = divmod(first + row, length)
             value = piece.reshape(len(piece), -1)[row, feature]
             raise InputError(
-                f"{value} in {_named(source)}, stream {stream}, position {position}, feature {feature} "
-                "(counted from 0)",
+                f"{value} in {named(source)}, stream {stream}, position {position}, feature {feature} (counted from 0)",
                 "numbers that float32 holds, up to 3.4e38" if np.isfinite(value) else "finite numbers everywhere",
                 "correct the value, or choose a larger unit"
                 if np.isfinite(value)
@@ -279,7 +253,7 @@ def _check_finite(values: np.ndarray, length: int, source: Any) -> None:
 def _check_horizon(horizon: int, length: int, source: Any, least: int) -> None:
     if not least <= horizon < length:
         raise InputError(
-            f"a horizon of {horizon} and streams of {length} positions in {_named(source)}",
+            f"a horizon of {horizon} and streams of {length} positions in {named(source)}",
             f"a horizon of at least {least} and shorter than the streams",
             "choose a smaller horizon or give longer streams",
         )
@@ -288,12 +262,12 @@ def _check_horizon(horizon: int, length: int, source: Any, least: int) -> None:
 def _aligned_targets(
     targets: str | Path | np.ndarray, leading: tuple[int, ...], count: int, length: int
 ) -> tuple[np.ndarray, int | None]:
-    array = _load(targets)
+    array = load(targets)
     classes = array.dtype.kind in "iu"
     shaped = array.shape == leading or (not classes and array.ndim == len(leading) + 1 and array.shape[:-1] == leading)
     if array.dtype.kind not in "iuf" or not shaped:
         raise InputError(
-            f"targets of shape {array.shape} and {array.dtype} in {_named(targets)}",
+            f"targets of shape {array.shape} and {array.dtype} in {named(targets)}",
             f"integers of shape {leading} (classes), or floats of shape {leading} or {(*leading, 'K')} (values)",
             "give every position its target",
         )
@@ -302,3 +276,27 @@ def _aligned_targets(
         return flat, _highest_token(flat, length, None, targets) + 1
     _check_finite(flat, length, targets)
     return flat, None
+
+
+def _aligned_weights(weights: str | Path | np.ndarray, leading: tuple[int, ...], length: int) -> np.ndarray:
+    """(N,) float32."""
+    array = load(weights)
+    if array.dtype.kind not in "iufb" or array.shape != leading:
+        raise InputError(
+            f"weights of shape {array.shape} and {array.dtype} in {named(weights)}",
+            f"numbers of shape {leading}",
+            "give every position its weight; 0 where it does not count",
+        )
+    flat = array.reshape(-1).astype(np.float32)
+    wrong = ~(np.isfinite(flat) & (flat >= 0))
+    if wrong.any() or not flat.any():
+        at = int(np.argmax(wrong))
+        where = "stream {}, position {} (counted from 0)".format(*divmod(at, length))
+        raise InputError(
+            f"a weight of {flat[at]} in {named(weights)}, {where}"
+            if wrong.any()
+            else f"weights in {named(weights)}, all 0",
+            "finite weights of at least 0, one of them above it",
+            "correct the value; 0 where a position does not count",
+        )
+    return flat

@@ -11,7 +11,8 @@ import pyarrow as pa
 from outlast.errors import InputError
 from outlast.streams import columns
 from outlast.streams.clock import Clock, check_ascending, read_clock
-from outlast.streams.columns import TableFile
+from outlast.streams.gaps import ends_at_gaps, spacing
+from outlast.streams.source import FILE, Table
 from outlast.streams.table_options import TableOptions
 
 
@@ -24,7 +25,11 @@ class Rows:
         targets: (N, C) of the target columns; class labels as numbers; None: there is no target column.
         labels: what the numbers of a class target stand for.
         weights: (N,); None: all count alike.
-        sizes: (S,) rows of each stream.
+        stream: (N,) the number of the stream that each row belongs to.
+        names: of the streams, by number; None: the table does not tell any apart.
+        sizes: (P,) rows of each piece: a stream, or what lies between two gaps of one.
+        step: seconds of the typical step, where rows are regular.
+        gaps: what a result records about times; None: there are none.
         origin: by column, (N,) the row of the table that each value comes from.
         missing: what a result records about missing values.
     """
@@ -34,12 +39,26 @@ class Rows:
     labels: list[str] | list[int] | None
     weights: np.ndarray | None
     clock: Clock | None
+    stream: np.ndarray
+    names: list[str] | None
     sizes: np.ndarray
+    step: float | None
+    gaps: dict[str, Any] | None
     origin: dict[str, np.ndarray]
     missing: dict[str, Any]
 
+    def before_end(self, rows: int) -> np.ndarray:
+        """(N,) bool: whether that many rows follow in the same piece."""
+        last = np.repeat(np.cumsum(self.sizes), self.sizes)
+        return np.arange(len(last)) + rows < last
 
-def read_rows(table: TableFile, content: dict[str, pa.Array], names: list[str], options: TableOptions) -> Rows:
+    @property
+    def of_piece(self) -> np.ndarray:
+        """(P,) the stream of each piece."""
+        return self.stream[np.cumsum(self.sizes) - self.sizes]
+
+
+def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], options: TableOptions) -> Rows:
     """The rows of a table in which every column that is used has a value.
 
     Args:
@@ -64,15 +83,18 @@ def read_rows(table: TableFile, content: dict[str, pa.Array], names: list[str], 
         lacking[options.time] = np.isnat(clock.times)
     if options.missing == "error":
         _refuse_missing(table, lacking)
-    stream = options.stream
-    group = np.zeros(len(content[names[0]]), np.int64) if stream is None else _groups(table, stream, content[stream])
+    group, stream_names = _streams(table, content, options.stream, len(content[names[0]]))
     order = np.argsort(group, kind="stable")
+    spaced = None if clock is None else spacing(replace(clock, times=clock.times[order]), group[order], options)
     taken, about = _kept(lacking, order, group[order], options.missing)
-    rows = next(iter(taken.values()))
-    group = group[rows]
-    if clock is not None and options.time is not None:
-        clock = replace(clock, times=clock.times[taken[options.time]])
-        check_ascending(table, options.time, clock, group, taken[options.time])
+    group = group[next(iter(taken.values()))]
+    ends, gaps = group[1:] != group[:-1], None
+    if clock is not None and options.time is not None and spaced is not None:
+        at = taken[options.time]
+        clock = replace(clock, times=clock.times[at])
+        check_ascending(table, options.time, clock, group, at)
+        apart, gaps = ends_at_gaps(clock, group, at, spaced, table, options)
+        ends = ends | apart
     found = {name: column[taken[name]] for name, column in values.items()}
     return Rows(
         features=np.column_stack([found[name] for name in names]),
@@ -80,7 +102,11 @@ def read_rows(table: TableFile, content: dict[str, pa.Array], names: list[str], 
         labels=labels,
         weights=None if options.weight is None else found[options.weight].astype(np.float32),
         clock=clock,
-        sizes=np.bincount(group, minlength=1).astype(np.int64),
+        stream=group,
+        names=stream_names,
+        sizes=np.diff(np.flatnonzero(np.concatenate([[True], ends, [True]]))) if len(group) else np.zeros(0, np.int64),
+        step=None if spaced is None else spaced.step,
+        gaps=gaps,
         origin=taken,
         missing=about,
     )
@@ -105,13 +131,13 @@ def _kept(
     else:
         keep = ~np.logical_or.reduce(list(lacking.values()))[order]
         sources = dict.fromkeys(lacking, np.arange(len(order)))
-        about["note"] = "steps across dropped rows are treated as neighbours"
+        about["note"] = "rows on either side of dropped ones are treated as neighbours, but for gaps in time"
     about["rows_dropped"] = int((~keep).sum())
     return {name: order[source[keep]] for name, source in sources.items()}, about
 
 
 def _numbered(
-    table: TableFile, name: str, column: pa.Array, options: TableOptions
+    table: Table, name: str, column: pa.Array, options: TableOptions
 ) -> tuple[np.ndarray, list[str] | list[int]]:
     """Class labels as numbers; with a schema, by the places that its labels have."""
     numbers, labels = columns.labels(table, name, column)
@@ -122,7 +148,7 @@ def _numbered(
     if unknown:
         row = int(np.argmax(numbers == labels.index(unknown[0])))  # pyright: ignore[reportArgumentType]
         raise InputError(
-            f"the label {unknown[0]!r} in column {name!r}, {table.place(row)} of {table.path}",
+            f"the label {unknown[0]!r} in column {name!r}, {table.place(row)}",
             f"one of the labels that the model was trained on: {', '.join(map(str, known))}",
             "correct the label, or train a model on data that have it",
         )
@@ -130,37 +156,57 @@ def _numbered(
     return places[numbers], known  # pyright: ignore[reportReturnType]
 
 
-def _weights(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
+def _weights(table: Table, name: str, column: pa.Array) -> np.ndarray:
     values = columns.numbers(table, name, column)
     if (values < 0).any():
         row = int(np.argmax(values < 0))
         raise InputError(
-            f"a weight of {values[row]:g} in column {name!r}, {table.place(row)} of {table.path}",
+            f"a weight of {values[row]:g} in column {name!r}, {table.place(row)}",
             "weights of 0 or more",
             "correct it; 0 leaves a row's target out of training and measuring",
         )
     return values
 
 
-def _refuse_missing(table: TableFile, lacking: dict[str, np.ndarray]) -> None:
+def _refuse_missing(table: Table, lacking: dict[str, np.ndarray]) -> None:
     either = np.logical_or.reduce(list(lacking.values()))
     if not either.any():
         return
     row = int(np.argmax(either))
     name = next(name for name, column in lacking.items() if column[row])
     raise InputError(
-        f"a missing value in column {name!r}, {table.place(row)} of {table.path}",
+        f"a missing value in column {name!r}, {table.place(row)}",
         "a value in every row of the columns that are used",
         "fill it in, or choose missing='drop' or missing='hold'",
     )
 
 
-def _groups(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
+def _streams(
+    table: Table, content: dict[str, pa.Array], stream: str | None, rows: int
+) -> tuple[np.ndarray, list[str] | None]:
+    """(rows,) the number of each row's stream, in order of first appearance, and what the streams are called.
+
+    Of several files each is a stream, or as many as its column tells apart.
+    """
+    by = [*([FILE] if table.several else []), *([] if stream is None else [stream])]
+    if not by:
+        return np.zeros(rows, np.int64), None
+    parts = [_groups(table, name, content[name]) for name in by]
+    wide = [int(part.max(initial=0)) + 1 for part in parts]
+    _, first, group = np.unique(np.ravel_multi_index(parts, wide), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    names = [": ".join(str(content[name][int(row)].as_py()) for name in by) for row in first[order]]
+    return rank[group], names
+
+
+def _groups(table: Table, name: str, column: pa.Array) -> np.ndarray:
     """Number of each row's stream, in order of first appearance."""
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise InputError(
-            f"no value in stream column {name!r}, {table.place(row)} of {table.path}",
+            f"no value in stream column {name!r}, {table.place(row)}",
             "every row to say which stream it belongs to",
             "fill in the cell or remove the row",
         )
@@ -168,7 +214,7 @@ def _groups(table: TableFile, name: str, column: pa.Array) -> np.ndarray:
         return np.array(column.dictionary_encode().indices, np.int64)
     except pa.ArrowException:
         raise InputError(
-            f"stream column {name!r} of {table.path}, which holds {column.type}",
+            f"stream column {name!r} of {table.source}, which holds {column.type}",
             "names or numbers of streams",
             "write the streams' names as text",
         ) from None

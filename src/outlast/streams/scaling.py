@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.streams.columns import TableFile
+from outlast.streams.source import Table
 
 
 class Figures(NamedTuple):
@@ -38,7 +38,7 @@ def estimated(values: np.ndarray, training: np.ndarray) -> Figures:
     return Figures(mean, std, constant)
 
 
-def refuse_hidden(table: TableFile, name: str, values: np.ndarray, training: np.ndarray, origin: np.ndarray) -> None:
+def refuse_hidden(table: Table, name: str, values: np.ndarray, training: np.ndarray, origin: np.ndarray) -> None:
     """Refuse a column (N,) with values so large that, scaled by its spread, half of the others read as constant.
 
     Args:
@@ -49,14 +49,14 @@ def refuse_hidden(table: TableFile, name: str, values: np.ndarray, training: np.
     if high > low and high - low < np.finfo(np.float32).eps * part.std():
         row = int(training[np.argmax(np.abs(part - middle))])
         raise InputError(
-            f"{values[row]} in column {name!r}, {table.place(int(origin[row]))} of {table.path}, where half of the "
+            f"{values[row]} in column {name!r}, {table.place(int(origin[row]))}, where half of the "
             f"training values lie between {low:g} and {high:g}",
             "values of one scale: beside this one, float32 cannot tell the others apart",
             "correct the value, empty the cell to mark it as missing, or take logarithms",
         )
 
 
-def in_float32(values: np.ndarray, table: TableFile, names: list[str], origin: dict[str, np.ndarray]) -> np.ndarray:
+def in_float32(values: np.ndarray, table: Table, names: list[str], origin: dict[str, np.ndarray]) -> np.ndarray:
     """(N, F) in float32.
 
     Args:
@@ -70,7 +70,7 @@ def in_float32(values: np.ndarray, table: TableFile, names: list[str], origin: d
         row, column = (int(i) for i in np.argwhere(infinite)[0])
         place = table.place(int(origin[names[column]][row]))
         raise InputError(
-            f"{values[row, column]:g}, scaled, for column {names[column]!r}, {place} of {table.path}",
+            f"{values[row, column]:g}, scaled, for column {names[column]!r}, {place}",
             "numbers that float32 holds, up to 3.4e38",
             "correct the value, or choose a larger unit (or scale='none')",
         )

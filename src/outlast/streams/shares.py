@@ -39,21 +39,51 @@ def shuffled(number: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(number)
 
 
-def by_time(lengths: np.ndarray, shares: Shares, gap: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def by_time(
+    lengths: np.ndarray, shares: Shares, gap: int, recording: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each stream, (first position, number of positions) of training, validation and test.
 
     The last `gap` positions before each border are left out: their targets lie beyond it. A number may be 0 or
     less where a stream is too short.
+
+    Args:
+        recording: (S,) which recording each stream is a piece of, in their order in time; the shares are then of whole
+            recordings. None: every stream is one.
     """
-    borders = [np.round(lengths * total).astype(np.int64) for total in (0.0, shares[0], shares[0] + shares[1])]
-    ends = [borders[1] - gap, borders[2] - gap, lengths]
-    return [(low, end - low) for low, end in zip(borders, ends, strict=True)]
+    whole, before = lengths, np.zeros_like(lengths)
+    if recording is not None:
+        whole, before = _whole(lengths, recording)
+    borders = [np.round(whole * total).astype(np.int64) for total in (0.0, shares[0], shares[0] + shares[1])]
+    ends = [borders[1] - gap, borders[2] - gap, whole]
+    parts = []
+    for low, end in zip(borders, ends, strict=True):
+        first = np.clip(low - before, 0, lengths)
+        parts.append((first, np.minimum(end - before, lengths) - first))
+    return parts
 
 
-def training_positions(lengths: np.ndarray, horizon: int, shares: Shares, seed: int) -> np.ndarray:
-    """How many positions at the beginning of each stream are for training: (S,), 0 where none are."""
-    if whole_streams(len(lengths)):
-        training = np.zeros(len(lengths), bool)
-        training[by_stream(shuffled(len(lengths), seed), shares)[0]] = True
+def _whole(lengths: np.ndarray, recording: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each piece, the positions of its whole recording, and how many of them lie before it."""
+    number = np.unique(recording, return_inverse=True)[1]
+    order = np.argsort(number, kind="stable")
+    total = np.bincount(number, lengths).astype(np.int64)
+    before = np.empty_like(lengths)
+    before[order] = np.cumsum(lengths[order]) - lengths[order]
+    return total[number], before - (np.cumsum(total) - total)[number]
+
+
+def training_positions(
+    lengths: np.ndarray, horizon: int, shares: Shares, seed: int, recording: np.ndarray | None = None
+) -> np.ndarray:
+    """How many positions at the beginning of each stream are for training: (S,), 0 where none are.
+
+    Args:
+        recording: as for `by_time`.
+    """
+    number = np.arange(len(lengths)) if recording is None else np.unique(recording, return_inverse=True)[1]
+    recordings = int(number.max()) + 1
+    if whole_streams(recordings):
+        training = np.isin(number, by_stream(shuffled(recordings, seed), shares)[0])
         return np.where(training, lengths, 0)
-    return np.maximum(by_time(lengths, shares, horizon)[0][1], 0)
+    return np.maximum(by_time(lengths, shares, horizon, recording)[0][1], 0)

@@ -29,7 +29,7 @@ from outlast.streams.tables import FromTables
 
 __all__ = ["MIN_STREAMS", "Split", "Streams", "split"]
 
-_BY_STREAM = ("starts", "lengths", "before", "recording")
+_BY_STREAM = ("starts", "lengths", "before", "recording", "names")
 """What has one value a stream."""
 
 
@@ -137,9 +137,8 @@ class Streams(FromFiles, FromTables):
                 f"at least one segment of {length}",
                 "ask for a shorter --max-length or give longer streams",
             )
-        recording = np.arange(len(self)) if self.recording is None else self.recording
-        recording = np.repeat(recording, [len(each) for each in starts])
-        origin = self.about.get("recordings", len(self))
+        segments = [len(each) for each in starts]
+        origin = self.about.get("recordings", self.recordings)
         about = {**self.about, "recordings": origin, "unit": f"segment of {_recordings(origin)}", "gap": int(gap)}
         if warm_up:
             about["warm_up"] = int(warm_up)
@@ -150,9 +149,15 @@ class Streams(FromFiles, FromTables):
             lengths=lengths,
             about=about,
             before=None,
-            recording=recording,
+            recording=np.repeat(np.arange(len(self)) if self.recording is None else self.recording, segments),
+            names=None if self.names is None else np.repeat(self.names, segments),
             warm_up=warm_up,
         )
+
+    @property
+    def recordings(self) -> int:
+        """How many recordings the streams are, or are pieces of."""
+        return len(self) if self.recording is None else len(np.unique(self.recording))
 
     @property
     def blocks(self) -> np.ndarray | None:
@@ -177,10 +182,12 @@ class Streams(FromFiles, FromTables):
 
     def describe(self) -> dict[str, Any]:
         """What a result records about these streams."""
+        unit = "stream" if self.recording is None else f"piece of {_recordings(self.recordings)}"
         return {
             **self.about,
+            **({} if self.names is None else {"names": list(dict.fromkeys(self.names.tolist()))}),
             "streams": len(self),
-            "unit": self.about.get("unit", "stream"),
+            "unit": self.about.get("unit", unit),
             "shortest": int(self.lengths.min()),
             "longest": int(self.lengths.max()),
             "hash": self.fingerprint(),
@@ -200,6 +207,7 @@ class Split:
 def split(streams: Streams, shares: Shares | None = None, seed: int | None = None) -> Split:
     """Split by stream where there are at least 32 of them, otherwise every recording by time, with a gap.
 
+    Pieces between gaps of one recording are no streams of their own here: they stay with it, in their order in time.
     Segments that `cut` made are never shuffled: they go to training, validation and test in their order.
 
     Args:
@@ -218,26 +226,32 @@ def split(streams: Streams, shares: Shares | None = None, seed: int | None = Non
             "streams as they were read: the parts of segments would not be the same",
             "split first, then cut each part",
         )
-    shares, seed = _as_prepared(prepared, shares, seed, whole_streams(len(streams)))
+    pieces = None if segments else streams.recording
+    number = np.arange(len(streams)) if pieces is None else np.unique(pieces, return_inverse=True)[1]
+    recordings = int(number.max()) + 1
+    shares, seed = _as_prepared(prepared, shares, seed, whole_streams(recordings))
     check_shares(shares)
     text = "/".join(f"{share:.0%}" for share in shares)
-    if whole_streams(len(streams)):
-        order = np.arange(len(streams)) if segments else shuffled(len(streams), seed)
-        how = "by segment, in their order" if segments else f"by stream, shuffled with seed {seed}"
-        return Split(*(streams.take(piece) for piece in by_stream(order, shares)), how=f"{how}, {text}")
-    pieces, short = [], 0
-    for low, size in by_time(streams.lengths, shares, streams.horizon):
-        keep = size > 0
-        if not keep.any():
+    if whole_streams(recordings):
+        order = np.arange(recordings) if segments else shuffled(recordings, seed)
+        what = "stream" if pieces is None else "recording"
+        how = "by segment, in their order" if segments else f"by {what}, shuffled with seed {seed}"
+        parts = [streams.take(np.flatnonzero(np.isin(number, part))) for part in by_stream(order, shares)]
+        return Split(*parts, how=f"{how}, {text}")
+    parts, short = [], 0
+    for low, size in by_time(streams.lengths, shares, streams.horizon, pieces):
+        keep = np.flatnonzero(size > 0)
+        if not len(keep):
             raise InputError(
                 f"streams of at most {int(streams.lengths.max())} positions",
                 "streams long enough to split by time",
                 "give longer streams, or at least 32 of them (they are then split by stream)",
             )
-        short = max(short, int((~keep).sum()))
-        pieces.append(replace(streams, starts=(streams.starts + low)[keep], lengths=size[keep], before=low[keep]))
+        short = max(short, recordings - len(np.unique(number[keep])))
+        kept = streams.take(keep)
+        parts.append(replace(kept, starts=kept.starts + low[keep], lengths=size[keep], before=low[keep]))
     how = f"by time within each recording, gap {streams.horizon}, {text}"
-    return Split(*pieces, how=how + (f"; {short} too short for every part" if short else ""))
+    return Split(*parts, how=how + (f"; {short} too short for every part" if short else ""))
 
 
 def _as_prepared(

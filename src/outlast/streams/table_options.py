@@ -16,6 +16,7 @@ CHOICES = {
     "target_kind": ("value", "class"),
     "scale": ("standard", "none"),
     "missing": ("drop", "hold", "error"),
+    "gaps": ("split", "join", "error"),
 }
 DEFAULTS: dict[str, Any] = {
     "horizon": (1,),
@@ -24,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "scale": "standard",
     "missing": "drop",
     "quantiles": (),
+    "leave_out": (),
 }
 
 _EXAMPLES: dict[str, list[float]] = {"horizon": [1, 15, 60], "quantiles": [0.1, 0.5, 0.9]}
@@ -50,6 +52,9 @@ class TableOptions:
     scale: str
     missing: str
     units: Mapping[str, str] | None
+    leave_out: tuple[str, ...]
+    gaps: str
+    max_gap: float | None
     schema: Schema | None
 
     @property
@@ -72,12 +77,13 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         InputError: options that are unknown, that do not fit together, or that a schema contradicts.
     """
     told = {name: value for name, value in given.items() if value is not None}
-    for name in ("target", "horizon", "quantiles", "inputs"):
+    for name in ("target", "horizon", "quantiles", "inputs", "leave_out"):
         if name in told:
-            told[name] = _several(name, told[name])
+            told[name] = several(name, told[name])
     if schema is not None:
         told = _by_schema(told, schema)
-    told = {**DEFAULTS, **told}
+    _clocked(told)
+    told = {**DEFAULTS, "gaps": "join" if told.get("time") is None else "split", **told}
     for option, known in CHOICES.items():
         if told[option] not in known:
             raise unknown_name(option, str(told[option]), known)
@@ -95,25 +101,30 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         scale=told["scale"],
         missing=told["missing"],
         units=told.get("units"),
+        leave_out=told["leave_out"],
+        gaps=told["gaps"],
+        max_gap=told.get("max_gap"),
         schema=schema,
     )
     _fitting(options)
     return options
 
 
-def _several(name: str, value: Any) -> tuple[Any, ...]:
-    """One value or several, as a tuple of them; 60.0 rows ahead are 60."""
+def several(name: str, value: Any) -> tuple[Any, ...]:
+    """One value or several, as a tuple of them; 60.0 rows ahead are 60. None: none."""
+    if value is None:
+        return ()
     wanted = {"horizon": "whole numbers of rows", "quantiles": "numbers between 0 and 1"}.get(name, "names of columns")
     kind: Any = {"horizon": (int, float, np.integer), "quantiles": (int, float, np.floating)}.get(name, str)
-    several = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-    good = all(isinstance(each, kind) and not isinstance(each, bool) for each in several)
+    found = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    good = all(isinstance(each, kind) and not isinstance(each, bool) for each in found)
     if good and name == "horizon":
-        good = all(float(each).is_integer() for each in several)
-        several = tuple(int(each) for each in several) if good else several
-    if not good or len(set(several)) < len(several):
+        good = all(float(each).is_integer() for each in found)
+        found = tuple(int(each) for each in found) if good else found
+    if not good or len(set(found)) < len(found):
         do = "name each once" if good else f"for example {name}={_EXAMPLES.get(name, ['power'])}"
         raise InputError(f"{name} {value!r}", f"one or more different {wanted}", do)
-    return several
+    return found
 
 
 def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
@@ -143,11 +154,34 @@ def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
             "leave scale out: the model's directory says it",
         )
     own = {name: value for name in ("stream", "time") if (value := getattr(schema, name)) is not None}
+    if told.get("time", schema.time) is not None:
+        own |= {"gaps": schema.gaps} | ({} if schema.max_gap is None else {"max_gap": schema.max_gap})
+        if told.get("gaps", schema.gaps) == "join":
+            own.pop("max_gap", None)
     return {**own, "missing": schema.missing, **told, **says, "target": () if everything else target.columns}
 
 
 def _as_typed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _clocked(told: Mapping[str, Any]) -> None:
+    """Refuse what is said of gaps where nothing says when rows were, or what says nothing."""
+    said = next((name for name in ("gaps", "max_gap") if name in told), None)
+    if said is None:
+        return
+    if told.get("time") is None:
+        raise InputError(
+            f"{said} {told[said]!r} without a time column", "a column that says when each row was", "name it: --time"
+        )
+    limit = told.get("max_gap")
+    if limit is None:
+        return
+    number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
+    if not number or not 0 < limit < float("inf"):
+        raise InputError(f"max_gap {limit!r}", "seconds, more than 0", "for example max_gap=3600")
+    if told.get("gaps") == "join":
+        raise InputError("max_gap with gaps 'join'", "gaps that are joined, or a longest one", "leave one of them out")
 
 
 def _fitting(options: TableOptions) -> None:
@@ -173,6 +207,13 @@ def _fitting(options: TableOptions) -> None:
             f"quantiles {_as_typed(options.quantiles)}",
             "numbers between 0 and 1, ascending",
             "for example 0.1 0.5 0.9",
+        )
+    both = [name for name in options.leave_out if name in {*(options.inputs or ()), *options.no_inputs, options.time}]
+    if both:
+        raise InputError(
+            f"leave_out {_as_typed(options.leave_out)}",
+            "columns that would be inputs, and are not named elsewhere",
+            f"take {both[0]!r} out of one of the two",
         )
     least = 1 if not options.target or options.aggregate == "mean" else 0
     if not options.horizons or min(options.horizons) < least:

@@ -7,7 +7,7 @@ estimated from the data (scaling, borders of bins) is estimated on the training 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,23 +16,26 @@ import pyarrow as pa
 from outlast.errors import InputError, unknown_name
 from outlast.schema import Column, Schema, unit_of
 from outlast.streams import columns
-from outlast.streams.columns import TableFile
-from outlast.streams.files import existing
+from outlast.streams.audio import open_audio
+from outlast.streams.beside import columns_beside, joined, open_targets
+from outlast.streams.gathered import open_table
 from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
 from outlast.streams.rows import Rows, read_rows
 from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
-from outlast.streams.table_options import TableOptions, table_options
+from outlast.streams.source import FILE, Table
+from outlast.streams.suspects import refuse_suspects
+from outlast.streams.table_options import TableOptions, several, table_options
 
 
 class FromTables(Layout):
-    """The class method of `Streams` that reads a table."""
+    """The class methods of `Streams` that read tables, and sound as tables of its frames."""
 
     @classmethod
     def from_table(
         cls,
-        path: str | Path,
+        source: Any,
         inputs: Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
         horizon: int | Sequence[int] | None = None,
@@ -46,16 +49,24 @@ class FromTables(Layout):
         scale: str | None = None,
         missing: str | None = None,
         units: Mapping[str, str] | None = None,
+        leave_out: str | Sequence[str] | None = None,
+        gaps: str | None = None,
+        max_gap: float | None = None,
+        targets_file: Any = None,
         shares: Shares = DEFAULT_SHARES,
         seed: int = 0,
         schema: Schema | None = None,
     ) -> Self:
-        """Streams of features from a CSV or Parquet file; the target lies `horizon` rows ahead.
+        """Streams of features from a table; the target lies `horizon` rows ahead.
 
         Args:
-            path: ``.parquet``, or CSV with a header line, separated by comma, semicolon or tab (found by looking).
-            inputs: columns to read as features. None: all columns of numbers except `stream`, `time`, `weight` and a
-                class target; what was left out is listed in `about`.
+            source: a file: ``.parquet``, CSV with a header line, separated by comma, semicolon or tab (found by
+                looking), or JSON lines, both also with ``.gz``; a folder of such files, a pattern such as
+                ``data/*.csv`` or a list of paths: every file is then a stream, named for its file; a frame of pandas,
+                polars, pyarrow or whatever narwhals reads; a dict of columns; a list of dicts, one a row.
+            inputs: columns to read as features. None: all columns of numbers except `stream`, `time`, `weight`, a
+                class target and what numbers rows (pandas' index); what was left out is listed in `about`. Columns
+                that look like identifiers, times or the target in disguise are then asked about.
             target: column to predict, or several. None: all inputs, `horizon` rows ahead.
             horizon: rows ahead, at least 1 (0, the same row, where the target is not among the inputs), or several;
                 None: 1. Every column at every horizon is one output, by column, then by horizon.
@@ -75,14 +86,29 @@ class FromTables(Layout):
                 left out, and steps across the gap are treated as neighbours; ``hold``: the last value of the stream is
                 repeated (rows before the first are left out); ``error``: refuse, naming the first.
             units: of columns, by name, for reports and forecasts; a name such as ``power [kW]`` says its own.
+            leave_out: columns that are no inputs, where `inputs` is None. A target that is left out is not read, but
+                forecast.
+            gaps: what becomes of a stream with a `time` where rows are further apart than `max_gap`. ``split``
+                (default): it is cut there, into pieces of one recording; ``join``: the rows are neighbours; ``error``:
+                refuse.
+            max_gap: seconds. None: one and a half typical steps where nine of ten steps are like the typical one;
+                otherwise there are no gaps.
+            targets_file: targets beside the inputs: a table as `source` is, or ``.npy`` or an array of a row a row. Row
+                for row, or by `time` where both have it; `target` names its column where it has several. The
+                horizon is then 0 where none is given: the target stands in the row for which it is due.
             shares, seed: of the split that will follow; `split` takes them over from here.
             schema: of a model, `model.schema`: columns, target, missing rule, scaling and bins are then those that it
                 was trained with, and what contradicts them is refused.
 
         Raises:
             InputError: a column that is not there, text where a number or a time is due (with line and value), times
-                that go back, options that do not fit together, too few rows.
+                that go back, a column that is hardly an input, options that do not fit together, too few rows.
         """
+        table = open_table(source)
+        beside = None if targets_file is None else open_targets(targets_file)
+        if beside is not None:
+            target = columns_beside(beside, several("target", target), (stream, time), table.names)
+            horizon = 0 if horizon is None and schema is None else horizon
         options = table_options(
             schema,
             inputs=inputs,
@@ -98,38 +124,39 @@ class FromTables(Layout):
             scale=scale,
             missing=missing,
             units=units,
+            leave_out=leave_out,
+            gaps=gaps,
+            max_gap=max_gap,
         )
         check_shares(shares)
-        table = columns.open_table(existing(path))
-        content = table.read(None if options.inputs is None else _each_once([*options.inputs, *options.named]))
-        for name in options.named:
-            if name not in content:
-                raise unknown_name(f"in {path}: column", name, table.names)
+        content = _content(table, options, beside)
         names, left_out = _inputs(content, options, table)
         rows = read_rows(table, content, names, options)
+        if options.inputs is None:
+            refuse_suspects(table, names, rows, options)
 
         furthest = max(options.horizons)
         starts, lengths = np.cumsum(rows.sizes) - rows.sizes, rows.sizes - furthest
-        long_enough = lengths > 0
-        if not long_enough.any():
+        kept = np.flatnonzero(lengths > 0)
+        if not len(kept):
             raise InputError(
-                f"{path}: streams of at most {int(rows.sizes.max(initial=0))} rows and a horizon of {furthest}",
+                f"{table.source}: streams of at most {int(rows.sizes.max(initial=0))} rows and a horizon of {furthest}",
                 "at least one stream longer than the horizon",
                 "choose a smaller horizon or give more rows; missing='hold' keeps rows that 'drop' leaves out",
             )
-        starts, lengths = starts[long_enough], lengths[long_enough]
-        about: dict[str, Any] = {"source": str(path), "reader": "table", "rows": len(rows.features), "inputs": names}
-        about |= {"left_out": left_out, "missing": rows.missing}
-        if options.stream is not None:
-            about |= {"stream_column": options.stream, "streams_too_short": int((~long_enough).sum())}
-        if rows.clock is not None:
-            about |= {"time_column": options.time} | ({"time_zone": rows.clock.zone} if rows.clock.zone else {})
-        if options.weight is not None:
-            about["weight_column"] = options.weight
+        starts, lengths, of_piece = starts[kept], lengths[kept], rows.of_piece[kept]
+        recording = of_piece if rows.gaps is not None and rows.gaps["gaps"] and options.gaps == "split" else None
+        about = _about(table, rows, names, left_out, options)
+        if rows.names is not None:
+            about["streams_too_short"] = len(rows.names) - len(np.unique(of_piece))
+        if recording is not None:
+            about["times"]["pieces_too_short"] = len(rows.sizes) - len(kept)
+        if beside is not None:
+            about["targets_file"] = beside.source
 
         training = np.zeros(0, np.int64)
         if schema is None and (options.scale == "standard" or options.bins is not None):
-            training = _training_rows(starts, lengths, furthest, shares, seed, path)
+            training = _training_rows(starts, lengths, recording, furthest, shares, seed, table)
             about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
         figures = _figures(rows, table, names, options, training)
         read = _columns(names, figures, options)
@@ -148,15 +175,82 @@ class FromTables(Layout):
             classes=aim.classes,
             about={**about, "target": aim.about},
             clock=rows.clock,
-            schema=Schema(read, aim.target, options.missing, options.stream, options.time),  # pyright: ignore[reportArgumentType]
+            recording=recording,
+            names=None if rows.names is None else np.array(rows.names)[of_piece],
+            schema=Schema(
+                inputs=read,
+                target=aim.target,
+                missing=options.missing,  # pyright: ignore[reportArgumentType]
+                stream=options.stream,
+                time=options.time,
+                step=rows.step,
+                max_gap=None if rows.gaps is None or options.gaps == "join" else rows.gaps["max_gap"],
+                gaps=options.gaps,  # pyright: ignore[reportArgumentType]
+            ),
         )
+
+    @classmethod
+    def from_audio(
+        cls,
+        source: Any,
+        horizon: int = 1,
+        scale: str | None = None,
+        shares: Shares = DEFAULT_SHARES,
+        seed: int = 0,
+        schema: Schema | None = None,
+    ) -> Self:
+        """Streams of sound: 40 log-mel bands every 10 ms; the target is the frame `horizon` frames ahead.
+
+        Sound of any rate and number of channels is read as the mean of its channels at 16 kHz. A file is a stream.
+
+        Args:
+            source: a ``.wav``, ``.flac`` or ``.ogg`` file, a folder of them, a pattern such as ``sounds/*.wav``, or a
+                list of paths.
+            horizon: frames ahead.
+            scale, shares, seed, schema: as for `from_table`.
+
+        Raises:
+            InputError: nothing there, no sound, files too short, or the extra `audio` is not installed.
+        """
+        streams = cls.from_table(
+            open_audio(source), horizon=horizon, scale=scale, shares=shares, seed=seed, schema=schema
+        )
+        return replace(streams, about={**streams.about, "reader": "audio"})
+
+
+def _content(table: Table, options: TableOptions, beside: Table | None) -> dict[str, pa.Array]:
+    """The columns that are needed, by name, with targets from beside; all of them where inputs were not chosen."""
+    others = [name for name in options.named if beside is None or name not in options.target]
+    content = table.read(None if options.inputs is None else _each_once([*options.inputs, *others]))
+    for name in [*others, *options.leave_out]:
+        if name not in content and (name in others or name not in options.target):
+            raise unknown_name(f"in {table.source}: column", name, table.names)
+    if beside is None:
+        return content
+    return joined(table, content, beside, options.target, options.stream, options.time)
+
+
+def _about(
+    table: Table, rows: Rows, names: list[str], left_out: dict[str, str], options: TableOptions
+) -> dict[str, Any]:
+    """What a result records about the table and its rows."""
+    about: dict[str, Any] = {"source": table.source, "reader": "table", "rows": len(rows.features), "inputs": names}
+    about |= {"left_out": left_out, "missing": rows.missing}
+    if options.stream is not None:
+        about["stream_column"] = options.stream
+    if rows.clock is not None:
+        about |= {"time_column": options.time} | ({"time_zone": rows.clock.zone} if rows.clock.zone else {})
+        about["times"] = rows.gaps
+    if options.weight is not None:
+        about["weight_column"] = options.weight
+    return about
 
 
 def _each_once(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _inputs(content: dict[str, pa.Array], options: TableOptions, table: TableFile) -> tuple[list[str], dict[str, str]]:
+def _inputs(content: dict[str, pa.Array], options: TableOptions, table: Table) -> tuple[list[str], dict[str, str]]:
     """Names of the feature columns, and what the other columns are."""
     never = options.no_inputs
     if options.inputs is not None:
@@ -170,18 +264,34 @@ def _inputs(content: dict[str, pa.Array], options: TableOptions, table: TableFil
                 f"leave out {unfit[0]!r}" if unfit else "name the inputs",
             )
         return inputs, {}
-    kinds = {name: columns.kind(column) for name, column in content.items() if name not in {*never, options.time}}
+    beside = {name for name in options.target if name not in table.names}
+    elsewhere = {*never, *beside, options.time, FILE}
+    kinds = {name: columns.kind(column) for name, column in content.items() if name not in elsewhere}
+    kinds |= {name: "index" for name in kinds if _numbers_rows(name, table, content)}
+    kinds |= {name: "left out as asked" for name in options.leave_out if name in kinds}
     names = [name for name, kind in kinds.items() if kind == "number"]
     if not names:
         raise InputError(
-            f"{table.path} with columns {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}",
+            f"{table.source} with columns {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}",
             "at least one column of numbers to read as input",
             "check the delimiter and how numbers are written",
         )
     return names, {name: kind for name, kind in kinds.items() if kind != "number"}
 
 
-def _figures(rows: Rows, table: TableFile, names: list[str], options: TableOptions, training: np.ndarray) -> Figures:
+def _numbers_rows(name: str, table: Table, content: dict[str, pa.Array]) -> bool:
+    """Whether a column is the index that pandas writes beside the data; one without a name has to count for it."""
+    if name not in table.index:
+        return False
+    if name.startswith("__index_level_"):
+        return True
+    if not columns.is_whole(content[name]) or content[name].null_count:
+        return False
+    values = np.asarray(content[name])
+    return bool(np.all((np.diff(values) > 0) | (values[1:] == values[0])))  # of several files it begins anew
+
+
+def _figures(rows: Rows, table: Table, names: list[str], options: TableOptions, training: np.ndarray) -> Figures:
     """By which the inputs are scaled: the schema's, those of the training rows, or none."""
     if options.schema is not None:
         read = options.schema.inputs
@@ -204,13 +314,19 @@ def _columns(names: list[str], figures: Figures, options: TableOptions) -> tuple
 
 
 def _training_rows(
-    starts: np.ndarray, lengths: np.ndarray, horizon: int, shares: Shares, seed: int, path: str | Path
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    recording: np.ndarray | None,
+    horizon: int,
+    shares: Shares,
+    seed: int,
+    table: Table,
 ) -> np.ndarray:
     """Row numbers of the positions that `split` will give to training."""
-    counts = training_positions(lengths, horizon, shares, seed)
+    counts = training_positions(lengths, horizon, shares, seed, recording)
     if not counts.any():
         raise InputError(
-            f"{path}: at most {int(lengths.max())} positions with a target, horizon {horizon}, shares {shares}",
+            f"{table.source}: at most {int(lengths.max())} positions with a target, horizon {horizon}, shares {shares}",
             "a training part, from which scaling and bins are taken",
             "give more rows, a smaller horizon or a larger training share",
         )

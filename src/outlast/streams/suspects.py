@@ -1,0 +1,155 @@
+"""Columns of numbers that are hardly inputs: row numbers and other identifiers, times, and the target in disguise.
+
+They are asked about where nobody chose the inputs; columns that were named are taken as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.streams.clock import RECENT
+from outlast.streams.goals import rows_ahead
+from outlast.streams.rows import Rows
+from outlast.streams.source import Table
+from outlast.streams.table_options import TableOptions
+
+FEWEST = 32
+"""Rows below which nothing is suspected: by chance much looks alike."""
+NEARLY = 0.99
+MOSTLY = 0.9
+LEAK = 0.999
+"""Correlation with the target ahead from which on a column may be the target itself."""
+CLEARLY = 0.1
+"""… where what is lacking to 1 is less than this share of what the target's present value lacks."""
+_ID = "id|ids|idx|index|row|nr|no|num|number|key|uid|uuid|seq|sequence|serial"
+_NAMED_ID = re.compile(rf"(^|[\W_])(?i:{_ID})\d*([\W_]|$)|[a-z](Id|ID|No|Nr)$")
+_NAMED_TIME = re.compile(r"time|date|stamp|epoch|unix|when|(^|[\W_])(ts|t|ms|utc)([\W_]|$)", re.I)
+_UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6}
+
+
+class Suspect(NamedTuple):
+    name: str
+    kind: Literal["identifier", "time", "leak"]
+    why: str
+
+
+def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOptions) -> None:
+    """Ask about inputs that hardly are any.
+
+    Args:
+        names: of the inputs, none of which was chosen.
+
+    Raises:
+        InputError: names them, says why, and what to type.
+    """
+    found = []
+    for at, name in enumerate(names):
+        if name in options.target:
+            continue
+        values = rows.features[:, at]
+        why = _time(name, values, rows)
+        if why is not None:
+            found.append(Suspect(name, "time", why))
+        elif (why := _identifier(name, values, rows)) is not None:
+            found.append(Suspect(name, "identifier", why))
+        elif (why := _leak(values, rows, options)) is not None:
+            found.append(Suspect(name, "leak", why))
+    if found:
+        raise InputError(
+            f"{table.source} with {'; '.join(f'column {each.name!r}, {each.why}' for each in found)}",
+            "columns to read that can be known when a forecast is made, and that say something of what is coming",
+            _what_to_type(found, names, options),
+        )
+
+
+def _what_to_type(found: list[Suspect], names: list[str], options: TableOptions) -> str:
+    words = " ".join(_typed(each.name) for each in found)
+    others = [name for name in names if name not in {each.name for each in found}]
+    times = [each.name for each in found if each.kind == "time"]
+    say = [f"say when rows were: --time {_typed(times[0])}"] if times and options.time is None else []
+    say.append(f"leave out what is no input: --leave-out {words} (leave_out={[each.name for each in found]} in Python)")
+    chosen = " ".join(map(_typed, others[:8])) + (" …" if len(others) > 8 else "")
+    say.append(f"or name all that is to be read, which is taken as it is: --inputs {chosen or words}")
+    return "; ".join(say)
+
+
+def _typed(name: str) -> str:
+    return name if re.fullmatch(r"[\w.:/-]+", name) else f"'{name}'"
+
+
+def _within(values: np.ndarray, rows: Rows) -> np.ndarray:
+    """Steps between neighbouring rows of one stream."""
+    return np.diff(values)[rows.stream[1:] == rows.stream[:-1]]
+
+
+def _time(name: str, values: np.ndarray, rows: Rows) -> str | None:
+    steps = _within(values, rows)
+    if len(steps) < FEWEST - 1 or (steps >= 0).mean() < NEARLY or not (steps > 0).mean() >= 0.5:
+        return None
+    for unit, size in _UNITS.items():
+        if RECENT[0] * size <= values.min() and values.max() < RECENT[1] * size:
+            typical = np.median(steps)
+            if (np.abs(steps - typical) <= 0.01 * typical).mean() >= 0.5 or _NAMED_TIME.search(name):
+                first = np.datetime64(int(values[0] / size), "s")
+                return f"which ascends as {unit} since 1970 do (from {str(first).replace('T', ' ')} on)"
+    return None
+
+
+def _identifier(name: str, values: np.ndarray, rows: Rows) -> str | None:
+    if len(values) < FEWEST or not np.array_equal(values, np.round(values)):
+        return None
+    steps, named = _within(values, rows), _NAMED_ID.search(name) is not None
+    if len(steps) >= FEWEST - 1:
+        typical = np.median(steps)
+        equal, onward = float((steps == typical).mean()), bool((steps * typical > 0).all())  # hours of the day go back
+        if onward and equal >= MOSTLY and (abs(typical) == 1 or equal >= NEARLY or named):
+            return f"which counts rows ({values[0]:.0f}, {values[1]:.0f}, {values[2]:.0f}, …)"
+        if named and (steps > 0).mean() >= NEARLY and len(np.unique(values)) >= NEARLY * len(values):
+            return "whole numbers that are all different and ascend, as identifiers do"
+    first = np.flatnonzero(np.concatenate([[True], rows.stream[1:] != rows.stream[:-1]]))
+    each = np.unique(values[first])
+    if len(first) >= 3 and not steps.any() and len(each) == len(first):
+        dense = each[-1] - each[0] < 2 * len(first)
+        if named or dense:
+            return "one whole number for each stream, as identifiers of streams are"
+    return None
+
+
+def _leak(values: np.ndarray, rows: Rows, options: TableOptions) -> str | None:
+    """Why a column is the target ahead, or nearly so, and clearly better known than by the target's present value."""
+    if rows.targets is None:
+        return None
+    for at, name in enumerate(options.target):
+        now = rows.targets[:, at]
+        for far in options.horizons:
+            inside = rows.before_end(far)
+            if inside.sum() < FEWEST:
+                continue
+            then = rows_ahead(now, far, options.aggregate)[inside]
+            what = f"{name!r} {far} rows ahead" if far else f"{name!r} in the same row"
+            same, present = _equal(values[inside], then), 0.0 if far == 0 else _equal(now[inside], then)
+            if same >= LEAK and 1 - same < CLEARLY * (1 - present):
+                return f"which equals the target, {what}"
+            if rows.labels is not None or far == 0:
+                continue
+            like, present = _correlation(values[inside], then), _correlation(now[inside], then)
+            if like > LEAK and 1 - like < CLEARLY * (1 - present):
+                return (
+                    f"which correlates by {like:.5f} with the target, {what} (its present value does by {present:.3f})"
+                )
+    return None
+
+
+def _equal(values: np.ndarray, then: np.ndarray) -> float:
+    return float(np.isclose(values, then, rtol=1e-6, atol=0).mean())
+
+
+def _correlation(values: np.ndarray, then: np.ndarray) -> float:
+    """In size; 0 where one of the two never varies."""
+    a, b = values - values.mean(), then - then.mean()
+    size = float(np.sqrt((a * a).sum()) * np.sqrt((b * b).sum()))
+    return abs(float((a * b).sum())) / size if size > 0 and np.isfinite(size) else 0.0
