@@ -20,13 +20,17 @@ def readings(rows: int, seed: int = 0) -> np.ndarray:
     return np.column_stack([power, temperature, speed])
 
 
+def write(path: str | Path, rows: int) -> None:
+    header = "power,temperature,speed"
+    np.savetxt(path, readings(rows), fmt="%.4f", delimiter=",", header=header, comments="")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--out", type=Path, default=Path("readings.csv"))
     options = parser.parse_args()
-    header = "power,temperature,speed"
-    np.savetxt(options.out, readings(options.rows), fmt="%.4f", delimiter=",", header=header, comments="")
+    write(options.out, options.rows)
     print(f"{options.out}: {options.rows} rows")
 
 

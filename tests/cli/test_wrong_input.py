@@ -437,9 +437,10 @@ def little_memory() -> Iterator[None]:
 
 
 def damaged_state(path: Path, **changes: Any) -> None:
-    """Another value in a state that `outlast generate` wrote."""
+    """Another value in a state that `outlast generate` wrote, without the hash that would tell of it."""
     with safetensors.safe_open(path, "pt") as file:
         record, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del record["sha256"]
     for name, value in changes.items():
         (record if name in record else tensors)[name.replace("__", ".")] = value
     safetensors.torch.save_file(tensors, path, metadata=record)
@@ -451,14 +452,14 @@ def damaged_state(path: Path, **changes: Any) -> None:
         ({"position": "-3"}, "a position of -3"),
         ({"position": str(10**30)}, "a position of"),
         ({"position": "soon"}, "cannot be read as a state"),
-        ({"unread": torch.zeros(1, 1)}, "an unread token of shape (1, 1) and torch.float32"),
-        ({"unread": torch.zeros(3, dtype=torch.int64)}, "an unread token of shape (3,)"),
-        ({"unread": torch.zeros(0, 1, dtype=torch.int64)}, "an unread token of shape (0, 1)"),
-        ({"unread": torch.full((1, 1), 99)}, "tokens up to 99"),
-        ({"unread": torch.full((1, 1), -9)}, "at least one token, each from 0 to 6"),
+        ({"beside__unread": torch.zeros(1, 1)}, "an unread token of shape (1, 1) and torch.float32"),
+        ({"beside__unread": torch.zeros(3, dtype=torch.int64)}, "an unread token of shape (3,)"),
+        ({"beside__unread": torch.zeros(0, 1, dtype=torch.int64)}, "an unread token of shape (0, 1)"),
+        ({"beside__unread": torch.full((1, 1), 99)}, "tokens up to 99"),
+        ({"beside__unread": torch.full((1, 1), -9)}, "at least one token, each from 0 to 6"),
         ({"layers__0__state": torch.full((1, 2, 2, 4), torch.nan)}, "layers.0.state is of torch.float32, or holds"),
         ({"layers__0__state": torch.zeros(1, 2, 2, 4, dtype=torch.int64)}, "layers.0.state is of torch.int64"),
-        ({"layers__0__state": torch.zeros(9)}, "a state of other parts"),
+        ({"layers__0__state": torch.zeros(1, 9)}, "a state of other parts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -468,6 +469,14 @@ def test_a_damaged_state(run: Run, own: Path, changes: dict[str, Any], part: str
     before = Path("place").read_bytes()
     assert part in run(*OWN, "--state", "place").refused()
     assert Path("place").read_bytes() == before
+
+
+def test_a_state_in_which_something_changed(run: Run, own: Path) -> None:
+    assert run(*OWN, "--state", "place").status == 0
+    content = bytearray(Path("place").read_bytes())
+    content[-5] ^= 1
+    Path("place").write_bytes(content)
+    assert "what it holds is not what was written" in run(*OWN, "--state", "place").refused()
 
 
 def test_a_state_that_is_cut_off_or_no_file(run: Run, own: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +341,44 @@ class TestSchema:
     def test_a_stream_twice(self) -> None:
         with pytest.raises(InputError, match="1 of them different"):
             deployed().step(rows(2), ["a", "a"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_a_model_runs_in_its_own_precision_or_says_that_it_does_not(dtype: torch.dtype) -> None:
+    model = outlast.build("gru", inputs=outlast.InputSpec("features", 2), outputs=1, width=8, layers=1, seed=3)
+    model.schema = schema()
+    exact = outlast.deploy(model).read(rows(9))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        served = outlast.deploy(model.to(dtype))
+    own = next(served.model.parameters()).dtype
+    assert own == dtype or (own == torch.float32 and "runs in float32" in str(said[0].message))
+    np.testing.assert_allclose(served.read(rows(9)), exact, rtol=0.05, atol=0.05)
+
+
+class Halfless(outlast.Recurrent):
+    """Cannot be run in bfloat16."""
+
+    input_spec = outlast.InputSpec("features", 2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(2))
+
+    def initial_state(self, batch_size: int) -> tuple[torch.Tensor]:
+        return (torch.zeros(batch_size, 2),)
+
+    def forward(self, inputs: torch.Tensor, state: tuple[torch.Tensor]) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        if self.weight.dtype == torch.bfloat16:
+            raise RuntimeError("not implemented for 'BFloat16'")
+        y = (inputs @ self.weight).cumsum(1) + state[0][:, None]
+        return y, (y[:, -1],)
+
+
+def test_what_a_cpu_cannot_run_in_half_precision_runs_in_float32_aloud() -> None:
+    with pytest.warns(UserWarning, match="parameters in bfloat16 cannot be run here: the model runs in float32"):
+        served = outlast.deploy(Halfless().bfloat16())
+    np.testing.assert_allclose(served.read(np.ones((4, 2)))[:, 0], [1, 2, 3, 4])
 
 
 class TestStates:

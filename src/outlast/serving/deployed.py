@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from outlast import checkpoints
 from outlast.adapters import adapt
+from outlast.adapters.precision import runnable
 from outlast.errors import InputError, type_name
 from outlast.model import Recurrent, device_of
+from outlast.randomness import generator
 from outlast.schema import Schema
 from outlast.serving.files import read_pool, write_pool
 from outlast.serving.forecasts import Units, columns_of, told
@@ -79,17 +82,15 @@ class Deployed:
     def __init__(
         self, model: Recurrent, *, resets: str = "none", stream_column: str | None = None, folder: str | None = None
     ) -> None:
-        self.model = under_resets(model, resets).eval()
+        self._inner = model
+        self.model = under_resets(_runnable(model), resets).eval()
         self.resets = resets
         self.schema: Schema | None = model.schema
         self.folder = folder
         self.stream_column: str = stream_column or (self.schema.stream if self.schema else None) or "stream"
         self._fingerprint: str | None = None
-        self._inner = model
         self._pool = Pool(self.model, len(self.schema.inputs) if self.schema else 0)
         self._device = device_of(model)
-        floating = [p.dtype for p in model.parameters() if p.is_floating_point()]
-        self._dtype = floating[0] if floating else torch.float32
         self._holds = self.schema is not None and self.schema.missing == "hold"
         self._tells_gaps = self.schema is not None and self.schema.time is not None and self.schema.gaps != "join"
         self._units = Units(self.schema.target if self.schema else None)
@@ -234,7 +235,7 @@ class Deployed:
         """Read raw values (S, T, F) of the streams at these rows of the pool; outputs (S, T, O)."""
         if self.schema is not None:
             values = (values - self._mean) / self._std
-        inputs = torch.from_numpy(values).to(self._device, self._dtype)
+        inputs = torch.from_numpy(values).to(self._device)
         outputs, state = self.model(inputs, self._pool.of(at))
         self._pool.put(at, state, values.shape[1])
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
@@ -295,6 +296,18 @@ class Deployed:
         if outputs is None:
             outputs = np.empty((0, self.schema.target.outputs if self.schema else 1), np.float32)
         return outputs
+
+
+def _runnable(model: Recurrent) -> Recurrent:
+    """The model, or a copy in float32 where it cannot be run in its half precision here, which is said aloud."""
+    if model.input_spec is None:
+        return model
+    made, note = runnable(model, model.input_spec.random(2, 2, generator(0, "deploy")).to(device_of(model)))
+    if note is not None:
+        warnings.warn(
+            f"parameters in {note.facts['dtype']} cannot be run here: the model runs in float32", stacklevel=4
+        )
+    return made
 
 
 def _is_frame(rows: Any) -> bool:
