@@ -56,6 +56,7 @@ example: install
 		--intervention carry --expected-run 1280 --steps 1500 --learning-rate 3e-3 --out ../runs/example/repair
 	$(BIN)/outlast report runs/example/repair --out runs/example/report.html --figures runs/example/figures
 	cp runs/example/figures/age.svg docs/example.svg
+	cd examples && ../$(BIN)/jupyter-execute --inplace broken_lstm.ipynb
 
 # On development seeds and validation streams.
 repair-fronts: install

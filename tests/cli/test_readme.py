@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import outlast
 
@@ -55,6 +58,28 @@ def test_it_fails_is_repaired_and_then_forecasts(here: Path) -> None:
     assert after > 0.45
     assert row.startswith("{'stream': 'press 4', 'position': 1, 'forecast': {'power': ")
     assert 0 < float(row.rsplit(" ", 1)[1].rstrip("}")) < 7
+
+
+def test_the_notebook_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same way in Python: it says the same."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = nbformat.read(here / "examples" / "broken_lstm.ipynb", as_version=4)
+    kept = [_text(cell) for cell in notebook.cells]
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(here / "examples")}}).execute()
+    said = [_text(cell) for cell in notebook.cells]
+    for texts in (kept, said):
+        whole = "\n".join(texts)
+        assert "FAILS" in whole
+        assert "ACCEPTED" in whole
+        before, after = (float(line.rsplit(" ", 1)[1]) for line in texts[-1].strip().splitlines())
+        assert before < 0.35
+        assert after > 0.45
+
+
+def _text(cell: Any) -> str:
+    """What a cell has put out, as plain text."""
+    outputs = cell.get("outputs", [])
+    return "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in outputs)
 
 
 def test_the_example_is_saved_with_its_code_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

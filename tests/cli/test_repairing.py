@@ -20,6 +20,7 @@ from outlast.results import Command, Comparison, Refusal, Repair, load_as, save_
 
 REFUSED = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")
 SUFFICES = ("--model", "mymod:averaging_wrong_from_the_start", *LEVELS, *LEARN, "--anchor", "0")
+SAVED = ("outlast.json", "model.safetensors", "code/mymod.py")
 COMPARED = ("--interventions", "zero", "carry")
 
 
@@ -108,7 +109,7 @@ def test_nothing_to_repair_writes_no_model(run: Run, here: Path) -> None:
     assert "no model was written: there is nothing to repair (--anyway goes on all the same)" in outcome.out
     assert files(here / "out") == {"result.json", "report.html"}
     assert run(*words, "--anyway").status == 1
-    assert files(here / "out") == {"result.json", "report.html", "refused/outlast.json", "refused/model.safetensors"}
+    assert files(here / "out") == {"result.json", "report.html", *(f"refused/{name}" for name in SAVED)}
 
 
 @pytest.mark.parametrize("verb", ["repair", "compare"])
@@ -147,7 +148,7 @@ def test_a_control_that_suffices_is_saved(run: Run, here: Path, verb: str) -> No
     assert found.refused_because.name == "plain_training_suffices"
     assert "refused model, kept for a look: out/refused" in outcome.out
     assert "the same training from zero states, which passes: out/control" in outcome.out
-    kept = {f"{place}/{name}" for place in ("refused", "control") for name in ("outlast.json", "model.safetensors")}
+    kept = {f"{place}/{name}" for place in ("refused", "control") for name in SAVED}
     assert files(here / "out") == {"result.json", "report.html", *kept}
     provenance = json.loads((here / "out" / "control" / "outlast.json").read_text())["provenance"]
     assert provenance["control_of"]["name"] == "zero"
