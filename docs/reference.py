@@ -10,15 +10,14 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import outlast
 from outlast import public
-from outlast.reporting import labels
 from outlast.reporting.kinds import TELLINGS
-from outlast.reporting.kinds.diagnosis.page import WORDINGS
+from outlast.reporting.labels import labels
+from outlast.reporting.language import speaking
 
 HERE = Path(__file__).parent
 WIDTH = 110
@@ -155,20 +154,23 @@ def markdown(doc: str) -> str:
 
 def glossary() -> str:
     """Every term that a report explains, and every name of a cause, a refusal and a point of the contract."""
-    told: dict[str, tuple[str, str]] = {}
-    for telling in TELLINGS.values():
-        japanese = telling.glossary.get("ja", ())
-        for (term, meaning), other in zip_longest(telling.glossary["en"], japanese):
-            if other or term not in told:
-                told[term] = (meaning, "：".join(other) if other else "")
-    terms = [f"| {term} | {meaning} | {other} |" for term, (meaning, other) in sorted(told.items())]
-    names = WORDINGS["ja"].CAUSE_NAMES
+    entries = {entry.term: entry for telling in TELLINGS.values() for entry in telling.glossary}
+    terms = [
+        f"| {term} | {entry.meaning} | {entry.term_ja}：{entry.meaning_ja} |" for term, entry in sorted(entries.items())
+    ]
+    with speaking("ja"):
+        causes_ja, refusals_ja, checks_ja = labels.CAUSE_NAMES, labels.REFUSALS, labels.CHECKS
     causes = [
-        f"| `{key}` | {name} | {labels.CAUSE_SENTENCES[key]} | {names[key]} |"
+        f"| `{key}` | {name} | {labels.CAUSE_SENTENCES[key]} | {causes_ja[key]} |"
         for key, name in labels.CAUSE_NAMES.items()
     ]
-    refusals = [f"| `{key}` | {name} | {labels.FAULTS.get(key, '')} |" for key, name in labels.REFUSALS.items()]
-    checks = [f"| `{key}` | {asks} | {cost} |" for key, (asks, cost) in labels.CHECKS.items()]
+    refusals = [
+        f"| `{key}` | {name} | {labels.FAULTS.get(key, '')} | {refusals_ja[key]} |"
+        for key, name in labels.REFUSALS.items()
+    ]
+    checks = [
+        f"| `{key}` | {asks} | {labels.CHECK_COSTS[key]} | {checks_ja[key]} |" for key, asks in labels.CHECKS.items()
+    ]
     return "\n".join(
         [
             "# Glossary",
@@ -187,14 +189,14 @@ def glossary() -> str:
             "",
             "## Why a repair is refused",
             "",
-            "| in result.json | in words | what is said of it |",
-            "| --- | --- | --- |",
+            "| in result.json | in words | what is said of it | 日本語 |",
+            "| --- | --- | --- | --- |",
             *refusals,
             "",
             "## Points of the contract",
             "",
-            "| in result.json | what is asked | what it costs where it does not hold |",
-            "| --- | --- | --- |",
+            "| in result.json | what is asked | what it costs where it does not hold | 日本語 |",
+            "| --- | --- | --- | --- |",
             *checks,
             "",
         ]

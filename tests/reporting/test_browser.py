@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,7 +90,7 @@ CONTRAST = """least => {
 
 STOPS = """() => {
   window.stops = [...document.querySelectorAll("a[href], summary, [tabindex='0'], button, input, select, textarea")]
-    .filter(element => element.checkVisibility());
+    .filter(element => element.checkVisibility({visibilityProperty: true}));
   return window.stops.length;
 }"""
 
@@ -160,7 +161,7 @@ def test_enter_and_space_open_and_close_what_is_folded(opened: Open, name: str) 
         for key, is_open in (("Enter", True), ("Space", False), ("Space", True), ("Enter", False)):
             fold.locator("summary").press(key)
             assert fold.evaluate("fold => fold.open") is is_open
-            assert fold.locator("table").first.is_visible() is is_open
+            assert fold.locator("table, li").first.is_visible() is is_open
 
 
 @pytest.mark.parametrize("name", READ)
@@ -199,3 +200,57 @@ def test_every_figure_has_a_name_and_a_description(opened: Open, name: str) -> N
     assert len(images) == shown > 0
     assert all(len(node["name"]["value"]) > 20 for node in images), [node["name"] for node in images]
     assert page.locator("img:not([alt])").count() == 0
+
+
+def test_the_value_of_the_nearest_point_is_shown(opened: Open) -> None:
+    """Where the pointer comes near a point, in the words and digits of the table; elsewhere nothing is."""
+    page = opened("repair")
+    figure = page.locator("figure svg[role=img]:visible").first
+    figure.scroll_into_view_if_needed()
+    point = figure.locator(".hit").nth(3)
+    box = point.bounding_box()
+    assert box
+    hint = page.locator(".hint")
+    assert not hint.is_visible()
+    page.mouse.move(box["x"] + box["width"] / 2 + 5, box["y"] + box["height"] / 2 - 5)
+    assert hint.is_visible()
+    told = hint.inner_text()
+    assert re.fullmatch(r"carry\(expected_run=1280\), age 4 to 7: [+−]0\.\d+\u00a0nats \(.* to .*\)", told)
+    value, interval = re.findall(r"[+−]0\.\d+(?: to [+−]0\.\d+)?", told)[0:2]
+    row = page.locator("tr", has=page.locator("th", has_text=re.compile("^4 to 7$"))).first
+    assert value in (row.text_content() or "")
+    assert interval in (row.text_content() or "")
+    frame = figure.bounding_box()
+    assert frame
+    page.mouse.move(frame["x"] + 2, frame["y"] + 2)
+    assert not hint.is_visible()
+
+
+def test_tables_are_sorted_from_the_keyboard(opened: Open) -> None:
+    """Up, down, and as they were; rows without a number come last."""
+    page = opened("comparison")
+    table = page.locator(".sortable table").first
+    names, values = table.locator("tbody th .name"), table.locator("tbody td:nth-child(3) > div")
+    given = names.all_inner_texts()
+    head = table.locator("thead th").nth(2)
+    orders = []
+    for way in ("ascending", "descending", None):
+        head.locator("button").press("Enter")
+        assert head.get_attribute("aria-sort") == way
+        orders.append([float(text.split()[0]) for text in values.all_inner_texts()])
+    assert orders[0] == sorted(orders[0])
+    assert orders[1] == sorted(orders[0], reverse=True)
+    assert names.all_inner_texts() == given
+    table.locator("thead th").first.locator("button").press("Space")
+    assert names.all_inner_texts() == sorted(given)
+
+
+def test_without_a_script_the_page_is_whole(browser: Browser, pages: Pages) -> None:
+    """Every number stands in the tables, values under the pointer are the browser's, and nothing offers to sort."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(pages.path("comparison").as_uri())
+    assert page.locator("thead button").count() == 0
+    assert page.locator("figure svg .hit title").count() > 50
+    assert page.locator("details summary").first.is_visible()
+    context.close()

@@ -67,7 +67,7 @@ def test_what_is_accepted_is_green_and_drawn_heavily(pages: Pages) -> None:
 
 def test_a_picked_repair_that_is_refused_is_marked_but_not_as_a_winner(pages: Pages) -> None:
     """In a comparison without a winner the one row that would pass is good, the picked one is not."""
-    table = section(pages["no winner"], "Interventions compared").partition("<details>")[0]
+    table = section(pages["no winner"], "Comparison of the interventions").partition("<details>")[0]
     rows = re.findall(r'<tr role="row".*?</tr>', table, re.DOTALL)
     picked = next(row for row in rows if "carry" in row)
     assert '<tr role="row" class="marked plain">' in picked
@@ -75,7 +75,9 @@ def test_a_picked_repair_that_is_refused_is_marked_but_not_as_a_winner(pages: Pa
     assert '<span class="badge bad">refused</span>' in picked
     assert [bool(GOOD.search(row)) for row in rows] == ["fitted_noise" in row.replace("<wbr>", "") for row in rows]
     assert HEAVY.search(pages["no winner"]) is None
-    won = re.findall(r'<tr role="row".*?</tr>', section(pages["comparison"], "Interventions compared"), re.DOTALL)
+    won = re.findall(
+        r'<tr role="row".*?</tr>', section(pages["comparison"], "Comparison of the interventions"), re.DOTALL
+    )
     assert '<tr role="row" class="marked good">' in next(row for row in won if "winner" in row)
 
 
@@ -114,7 +116,7 @@ def test_without_targets_the_losses_are_drawn(pages: Pages) -> None:
 def test_what_a_repair_changed_is_drawn_by_age(pages: Pages, name: str) -> None:
     """First what changed, pair by pair, then the losses on one axis, then what verdicts rest on."""
     order = [title for title in titles(pages[name]) if "age" in title]
-    assert order[0].startswith("What ")
+    assert order[0].startswith("Change through ")
     assert order[1:] == ["Loss by age of the state", "Excess by age of the state"]
     shown = text(section(pages[name], order[0]))
     assert "allowed, mean of short contexts +0.013" in shown
@@ -126,9 +128,12 @@ def test_changes_are_paired_by_stream_and_rest_on_blocks() -> None:
     found = by_age(base, after)
     assert [each.age for each in found] == example.AGES
     last = np.array(after.oldest.per_stream) - np.array(base.oldest.per_stream)
-    whole = mean_interval(last, len(found), np.array(base.blocks))
-    assert (found[-1].mean, found[-1].low, found[-1].high) == pytest.approx(whole.triple)
-    narrow = mean_interval(last, len(found))
+    alone = mean_interval(last, 1, np.array(base.blocks))
+    assert (found[-1].mean, found[-1].low, found[-1].high) == pytest.approx(alone.triple)
+    first = np.array(after.age_curve[0].per_stream) - np.array(base.age_curve[0].per_stream)
+    together = mean_interval(first, len(found), np.array(base.blocks))
+    assert (found[0].mean, found[0].low, found[0].high) == pytest.approx(together.triple)
+    narrow = mean_interval(last, 1)
     assert narrow.high - narrow.low < found[-1].high - found[-1].low
     moved = [replace(band, per_stream=[loss + 0.1 for loss in band.per_stream]) for band in base.age_curve]
     for each in by_age(base, replace(base, age_curve=moved)):
@@ -148,29 +153,29 @@ def test_ages_that_only_one_was_measured_at_are_left_out() -> None:
 
 def test_what_the_starts_gained_has_its_column(pages: Pages) -> None:
     repair = example.repair(control=example.control())
-    table = section(pages["repair"], "What the repair changed")
+    table = section(pages["repair"], "Result of the repair")
     assert repair.benefit.starts is not None
     assert f'data-label="what the starts gained (nats)"><div>−{abs(repair.benefit.starts[0]):.3f}' in table
     assert (
         f'data-label="against the control, reset (nats)"><div>−{abs(repair.benefit.rivals["control_reset"][0]):.3f}'
         in table
     )
-    assert "what the starts gained" not in section(pages["no control"], "What the repair changed").partition("<p>")[0]
+    assert "what the starts gained" not in section(pages["no control"], "Result of the repair").partition("<p>")[0]
     assert "No control was made, so it is not known what the starts gained" in text(pages["no control"])
     assert "No control was made" not in text(pages["repair"])
     assert "control (zero states)" in section(pages["repair"], "Loss by age of the state")
 
 
-def test_why_it_is_refused_is_told_as_recorded(pages: Pages) -> None:
-    reasons = text(section(pages["refused, no_benefit"], "Why it is refused"))
-    assert "Against the base under its best periodic reset the oldest age is +0.0454" in reasons
+def test_every_reason_for_a_refusal_is_told(pages: Pages) -> None:
+    reasons = text(section(pages["refused, no_benefit"], "Reasons for the refusal"))
+    assert "is not clearly below that of the base model under its best periodic reset: +0.045\u00a0nats" in reasons
     assert "What else would have refused it: still fails, better when it is reset, plain training suffices." in reasons
-    assert "Why it is refused" not in titles(pages["repair"])
-    assert "Why it is refused" in titles(pages["no winner"])
+    assert "Reasons for the refusal" not in titles(pages["repair"])
+    assert "Reasons for the refusal" in titles(pages["no winner"])
 
 
 def test_recovery_is_told_before_and_after(pages: Pages) -> None:
-    title = "How soon it recovers where another stream begins"
+    title = "Recovery after a switch to another stream"
     alone = section(pages["evaluation"], title)
     assert "base: an old state costs +0.120\u00a0nats (interval +0.102 to +0.138) at first" in text(alone)
     for head in ("from an old state (nats)", "read afresh (nats)", "difference (nats)"):
@@ -189,29 +194,29 @@ def test_recovery_ends_where_no_later_cost_can_be_told() -> None:
 
 
 def test_the_dose_that_was_taken_is_marked(pages: Pages) -> None:
-    shown = section(pages["repair"], "Which dose was taken")
+    shown = section(pages["repair"], "Choice of the dose")
     rows = re.findall(r'<tr role="row">.*?</tr>', shown, re.DOTALL)[1:]
     assert ["<small>taken</small>" in row for row in rows] == [False, True, False]
     assert [">yes<" in row for row in rows] == [True, True, False]
     assert "Dose 1: short contexts +0.47, 2.638 at the oldest age." in described(pages["repair"], "doses")
-    assert "Which dose was taken" not in titles(pages["no control"])
+    assert "Choice of the dose" not in titles(pages["no control"])
 
 
 def test_one_dose_is_a_table_only(tmp_path: Path) -> None:
     page = page_of(example.repair(doses=example.DOSES[1:2]), tmp_path)
-    assert "<figure" not in section(page, "Which dose was taken")
+    assert "<figure" not in section(page, "Choice of the dose")
 
 
 def test_the_doses_of_every_repair_are_in_a_table(pages: Pages) -> None:
-    shown = text(section(pages["comparison"], "Which dose was taken"))
+    shown = text(section(pages["comparison"], "Choice of the dose"))
     assert "state_passing, dose 0.5" in shown
 
 
 def test_a_model_stands_beside_what_is_simpler(pages: Pages) -> None:
-    alone = text(section(pages["evaluation"], "What needs no training"))
+    alone = text(section(pages["evaluation"], "Comparison with what needs no training"))
     for name in ("periodic reset, every 64", "the best constant answer", "its own answer before it has read anything"):
         assert name in alone
-    both = text(section(pages["refused, reset_it_instead"], "Against what is simpler"))
+    both = text(section(pages["refused, reset_it_instead"], "Comparison with what is simpler"))
     assert re.search(r"repaired model, periodic reset, every 1,024 2\.593 [^+]*\+0\.041 .*? worse ", both)
     assert re.search(r"control, periodic reset, every 64 .*? better ", both)
 
@@ -221,13 +226,13 @@ def test_blocks_are_said_to_be_the_units(pages: Pages, tmp_path: Path) -> None:
     for name in ("evaluation", "repair", "comparison"):
         assert note in text(pages[name])
     assert "63 segments of one recording in 16 blocks" in text(pages["evaluation"])
-    assert "63 区間（16 塊）" in text(pages["診断"])
+    assert "一つの記録の 63 区分（16 ブロック）" in text(pages["診断"])
     apart = page_of(replace(example.evaluation(), blocks=[]), tmp_path)
     assert note not in text(apart)
 
 
 def test_both_ways_to_weigh_short_contexts_are_in_the_details(pages: Pages) -> None:
-    details = text(section(pages["repair"], "How it was measured"))
+    details = text(section(pages["repair"], "Method and settings"))
     assert "short contexts · ages 0 to 63, every age alike" in details
     assert "short contexts · every band alike +0.23\u00a0% (+0.02 to +0.43\u00a0%)" in details
     assert re.search(
@@ -240,20 +245,24 @@ def test_guards_are_held_by_their_worst_band_too(tmp_path: Path) -> None:
     lost = example.guard(example.FIRST_AGE_LOST)
     assert lost.high <= lost.margin
     page = page_of(example.repair(guards={"night": lost, "day": example.guard(example.CARRY)}), tmp_path)
-    guards = section(page, "Other data that had to hold")
+    guards = section(page, "Short contexts on other data")
     assert re.findall(r'<span class="badge (\w+)">(\w+)</span>', guards) == [("bad", "lost"), ("plain", "held")]
 
 
 @pytest.mark.parametrize("name", ["refused, nothing_to_repair", "refused, base_broken", "nothing to compare"])
 def test_where_nothing_was_done_nothing_is_compared(pages: Pages, name: str) -> None:
     page = pages[name]
-    assert titles(page)[0] == "Why nothing was done"
+    assert titles(page)[0] == "Reasons for doing nothing"
     why = {"refused, base_broken": "9032 predictions were not finite numbers"}
-    assert why.get(name, "On validation streams the model is robust.") in text(section(page, "Why nothing was done"))
+    assert why.get(name, "On validation streams the model is robust.") in text(
+        section(page, "Reasons for doing nothing")
+    )
     for title in titles(page):
-        assert not title.startswith(("What the repair", "What each", "Interventions", "Which dose", "Against what"))
+        assert not title.startswith(
+            ("Result of", "Change through", "Comparison of", "Comparison with what is", "Choice")
+        )
     shown = text(page.partition('<section class="glossary"')[0])
-    for words in ("carry", "dose", "steps", "refused", "winner"):
+    for words in ("carry", "dose", "400 steps", "refused", "winner"):
         assert words not in shown, words
 
 

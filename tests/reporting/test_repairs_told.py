@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from outlast.repairs import acceptance
-from outlast.reporting import captions, kinds, labels, refusals, summary
+from outlast.reporting import captions, kinds, refusals, summary
 from outlast.reporting.kinds import next_steps
+from outlast.reporting.labels import labels
 from outlast.results import Command, Comparison, Evaluation, Repair, Result
 from reporting import example_results as example
 
@@ -281,12 +282,12 @@ def test_short_contexts_are_shares_of_the_base_with_the_same_weights() -> None:
     """Not of the mean over bands, of which the first four positions are three of seven."""
     repair = example.repair()
     short = repair.short_context
-    value, _, allowed = refusals.short_change(short, repair.before)
+    value, _, _, allowed = refusals.short_change(short, repair.before)
     assert value == f"{100 * short.difference / short.reference:+.2f}\u00a0%"
     assert allowed == "0.5\u00a0%"
     doubled = replace(short, reference=2 * short.reference)
     assert refusals.short_change(doubled, repair.before)[0] == f"{50 * short.difference / short.reference:+.2f}\u00a0%"
-    by_bands, _ = refusals.by_bands_change(short, repair.before)
+    by_bands = refusals.by_bands_change(short, repair.before).value
     assert by_bands == f"{100 * short.by_bands[0] / short.reference:+.2f}\u00a0%"
     assert by_bands != value
 

@@ -75,9 +75,9 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     oldest = curve.interval(excesses[-1])
     gain = curve.interval(curve.losses[-1] - curve.losses[curve.just_past()])
     because = [
-        f"at ages {_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4f} {measure.unit}, "
-        f"{oldest.mean:+.4f} ({oldest.low:+.4f} to {oldest.high:+.4f}) against {short.loss:.4f} within the training "
-        f"context; differences up to {tolerance:.4f} are tolerated"
+        f"at ages {_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4g} {measure.unit}, "
+        f"{oldest.mean:+.3g} ({oldest.low:+.3g} to {oldest.high:+.3g}) against {short.loss:.4g} within the training "
+        f"context; differences up to {tolerance:.4g} are tolerated"
     ]
     because += [note.said for note in notes if note.name == "not_finite"]
     from_age, best_age, needed = None, None, None
@@ -93,18 +93,18 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
         first = next((i for k, i in enumerate(old) if all(bad[k:])), old[-1])
         from_age = curve.bands[first][0]
         because.append(f"the excess stays above the tolerance from age {from_age} on")
-    elif (decline := _decline(curve, old[:-1], short.loss)) and decline[0].mean > tolerance and decline[0].low > 0:
+    elif (lower := decline(curve, short.loss)) and lower[0].mean > tolerance and lower[0].low > 0:
         name = "declines"
-        lost, best_age = decline
+        lost, best_age = lower
         because.append(
-            f"it is best at ages {_ages(best_age)} and {lost.mean:.4f} ({lost.low:.4f} to {lost.high:.4f}) worse at "
+            f"it is best at ages {_ages(best_age)} and {lost.mean:.4g} ({lost.low:.4g} to {lost.high:.4g}) worse at "
             "the oldest: what it gains past the training context it loses again"
         )
     elif len(old) > 1 and gain.mean < -tolerance and gain.high < 0 and oldest.high < 0:
         # Below short as well: coming down from a hump just past the training context is not use of older inputs.
         name = "generalises"
         because.append(
-            f"the oldest band is {-gain.mean:.4f} ({-gain.high:.4f} to {-gain.low:.4f}) below the band just past the "
+            f"the oldest band is {-gain.mean:.4g} ({-gain.high:.4g} to {-gain.low:.4g}) below the band just past the "
             f"training context: the model uses what lies further back"
         )
     elif oldest.high <= tolerance:
@@ -125,8 +125,16 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     return Verdict(name, from_age, curve.bands[-1], *ends, tolerance, because, needed, best_age), short
 
 
-def _decline(curve: Curve, candidates: list[int], short: float) -> tuple[Interval, Band] | None:
-    """How much worse the oldest band is than the best of `candidates`, and which that is; None: short is better."""
+def decline(curve: Curve, short: float) -> tuple[Interval, Band] | None:
+    """How much worse the oldest band is than the best one past the training context, and which that is.
+
+    Args:
+        short: the loss within the training context.
+
+    Returns:
+        None where short is better, or where no other band lies past the training context.
+    """
+    candidates = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context][:-1]
     if not candidates:
         return None
     losses = curve.losses[candidates]

@@ -160,12 +160,12 @@ def _short_context_lost(short: ShortContext, measure: Measure, guards: Mapping[s
         if change.high > change.margin:
             because.append(
                 f"ages {_ages(change.ages)}{where} changed by {_ends(change.difference, change.low, change.high)} "
-                f"{measure.unit}; up to {change.margin:.4f} is allowed"
+                f"{measure.unit}; up to {change.margin:.4g} is allowed"
             )
         if change.worst_high > change.worst_margin:
             because.append(
-                f"ages {_ages(change.worst_band)}{where} changed by {change.worst_difference:+.4f} (up to "
-                f"{change.worst_high:+.4f}) {measure.unit}; one band may lose up to {change.worst_margin:.4f}"
+                f"ages {_ages(change.worst_band)}{where} changed by {change.worst_difference:+.3g} (up to "
+                f"{change.worst_high:+.3g}) {measure.unit}; one band may lose up to {change.worst_margin:.4g}"
             )
         found.append(Refusal("short_context_lost", because, guard=guard))
     return found
@@ -241,7 +241,7 @@ def best_reset(curve: Curve) -> int:
 
 
 def _ends(mean: float, low: float, high: float) -> str:
-    return f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"{mean:+.3g} ({low:+.3g} to {high:+.3g})"
 
 
 def _ages(band: Band) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from outlast.reporting import captions, labels, plots, terms
+from outlast.reporting import captions, descriptions, plots, terms
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
+from outlast.reporting.labels import labels
+from outlast.reporting.language import sentences
 from outlast.reporting.looks import Level, Line, Look, swatch
-from outlast.reporting.numbers import differences, estimates, integer, number, span
-from outlast.reporting.pairing import Band, Triple, by_age
+from outlast.reporting.numbers import Estimate, estimate, estimates, integer, number, span
+from outlast.reporting.pairing import Band, Triple, by_age, excesses, losses
 from outlast.reporting.svg import MAX_LINES
 from outlast.results import Evaluation, ShortContext
 
 PERIODIC, OVERLAPPING, TOLERANCE, GUESS = range(4)
 """Dashes of levels."""
+
+_BEST = 2
+"""Of the other repairs, how many are drawn as strongly as the picked one and the control."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,20 @@ def centre(first: int, end: int) -> float:
 def drawn(curves: Sequence[Curve]) -> Drawn:
     """In the order of their roles, others by their loss at the oldest age, as many as can be told apart.
 
-    So a curve has the same look in every figure of a result.
+    So a curve has the same look in every figure of a result. Of the others the accepted come before the refused, and
+    all but the best are faint.
     """
     order = ("base", "picked", "control", "other")
-    shown = sorted(curves, key=lambda curve: (order.index(curve.role), curve.evaluation.oldest.loss))[:MAX_LINES]
-    return [(curve, Look(index, curve.strong, curve.refused)) for index, curve in enumerate(shown)]
+
+    def rank(curve: Curve) -> tuple[int, bool, float]:
+        return order.index(curve.role), curve.refused and curve.role == "other", curve.evaluation.oldest.loss
+
+    shown = sorted(curves, key=rank)[:MAX_LINES]
+    best = [curve for curve in shown if curve.role == "other"][:_BEST]
+    return [
+        (curve, Look(index, curve.strong, curve.refused, faint=curve.role == "other" and curve not in best))
+        for index, curve in enumerate(shown)
+    ]
 
 
 def _gaps(bands: Sequence[Band], starts: Sequence[int]) -> set[int]:
@@ -69,23 +83,19 @@ def _gaps(bands: Sequence[Band], starts: Sequence[int]) -> set[int]:
     }
 
 
-def _lines(shown: Drawn, values: Sequence[Values], write: captions.Write, ages: Iterable[Band]) -> list[Line]:
+def _lines(
+    shown: Drawn, values: Sequence[Values], texts: Sequence[Mapping[Band, Estimate]], ages: Iterable[Band]
+) -> list[Line]:
     starts = sorted({age[0] for age in (*ages, *(age for at in values for age in at))})
-    names = [curve.name for curve, _ in shown]
+    names, unit = [curve.name for curve, _ in shown], terms.unit(shown[0][0].evaluation)
     lines = []
-    for (curve, look), at in zip(shown, values, strict=True):
+    for (curve, look), at, written in zip(shown, values, texts, strict=True):
         points = [(centre(*age), *triple) for age, triple in at.items()]
-        end = captions.end_label(curve.name, write(points[-1][1]), names)
-        lines.append(Line(curve.title, look, points, end, _gaps(list(at), starts)))
+        value = list(written.values())[-1].value
+        end = "" if look.faint else descriptions.end_label(curve.name, value, names)
+        told = [descriptions.point(curve.title, descriptions.at_age(age), written[age], unit) for age in at]
+        lines.append(Line(curve.title, look, points, end, value, told, _gaps(list(at), starts)))
     return lines
-
-
-def _excesses(evaluation: Evaluation) -> dict[Band, Triple]:
-    return {band.age: (band.excess, band.excess_low, band.excess_high) for band in evaluation.age_curve}
-
-
-def _losses(evaluation: Evaluation) -> dict[Band, Triple]:
-    return {band.age: (band.loss, band.low, band.high) for band in evaluation.age_curve}
 
 
 def mark(evaluation: Evaluation) -> tuple[float, str]:
@@ -122,12 +132,12 @@ def _figure(
     """
     base, signed = shown[0][0].evaluation, linear_within is not None
     unit = terms.unit(base)
-    write = number
-    if signed:
-        write = differences([each for at in values for each, *_ in at.values()])
-    lines = _lines(shown, values, write, ages)
-    levels = [replace(level, end=captions.end_label(level.end, write(level.value))) for level in levels]
-    told = [[(captions.at_age(age), triple[0]) for age, triple in at.items()] for at in values]
+    texts = [dict(zip(at, estimates(list(at.values()), signed=signed, fine=not signed), strict=True)) for at in values]
+    lines = _lines(shown, values, texts, ages)
+    told = [
+        [(descriptions.at_age(age), triple[0], written[age].value) for age, triple in at.items()]
+        for at, written in zip(values, texts, strict=True)
+    ]
     drawing = plots.curve(
         lines,
         levels=levels,
@@ -138,36 +148,62 @@ def _figure(
         key=key,
         title=title,
         description=" ".join(
-            captions.curve_description(line.name, points, unit, write) for line, points in zip(lines, told, strict=True)
+            descriptions.curve(line.name, points, unit) for line, points in zip(lines, told, strict=True)
         ),
         linear_within=linear_within,
     )
-    legend = [
-        LegendItem(swatch(line.look), line.name, terms.with_unit(write(line.points[-1][1]), unit)) for line in lines
-    ]
+    legend = [LegendItem(swatch(line.look), line.name, terms.with_unit(line.value, unit)) for line in lines]
     legend += [
-        LegendItem(swatch(None, level=level.dash), level.name, terms.with_unit(write(level.value), unit))
-        for level in levels
+        LegendItem(swatch(None, level=level.dash), level.name, terms.with_unit(level.told, unit)) for level in levels
     ]
     notes = [
-        captions.GAPS if any(line.gaps for line in lines) else "",
-        captions.HOLLOW if any(curve.refused for curve, _ in shown) else "",
+        captions.gaps() if any(line.gaps for line in lines) else "",
+        captions.hollow() if any(curve.refused for curve, _ in shown) else "",
         captions.logarithmic(linear_within) if drawing.logarithmic else "",
     ]
-    return FigureElement(drawing.wide, drawing.narrow, legend, " ".join(filter(None, [caption, *notes])))
+    return FigureElement(drawing.wide, drawing.narrow, legend, sentences(caption, *notes))
 
 
-def _untrained(evaluation: Evaluation, over: float) -> list[Level]:
-    """Resets and guesses as levels, their losses over `over`."""
+def untrained(evaluation: Evaluation, *, over_short: bool) -> list[Level]:
+    """Resets and guesses as levels: their losses, or how far these are over the loss of short contexts."""
     dashes = {"periodic_reset": PERIODIC, "overlapping_reset": OVERLAPPING}
+    over = evaluation.short.loss if over_short and evaluation.short else 0.0
+
+    def told(each: terms.Measured) -> str:
+        return estimate(each.loss - over, each.low - over, each.high - over, signed=True, fine=True).value
+
     found = [
-        Level(terms.reset(name, each.every), each.loss - over, labels.RESETS[name], dashes[name])
+        Level(
+            terms.reset(name, each.every),
+            each.loss - over,
+            told(each) if over_short else terms.loss(each).value,
+            labels.RESETS[name],
+            dashes[name],
+        )
         for name, each in evaluation.resets.items()
         if name in dashes
     ]
-    guesses = evaluation.guesses.items()
     return found + [
-        Level(terms.guess(name), guess.loss - over, name.replace("_", " "), GUESS) for name, guess in guesses
+        Level(
+            terms.guess(name),
+            each.loss - over,
+            told(each) if over_short else terms.loss(each).value,
+            labels.GUESSES_BRIEF.get(name, name.replace("_", " ")),
+            GUESS,
+        )
+        for name, each in evaluation.guesses.items()
+    ]
+
+
+def tolerances(evaluation: Evaluation, count: int) -> list[Level]:
+    """The tolerance of a verdict as a level, and twice that."""
+    tolerance = evaluation.verdict.tolerance if evaluation.verdict else 0.0
+    if not tolerance:
+        return []
+    named = ((labels.TOLERANCE, 1, TOLERANCE), (labels.TWO_TOLERANCES, 2, GUESS))[:count]
+    return [
+        Level(name, times * tolerance, number(times * tolerance, 2, signed=True), name, dash)
+        for name, times, dash in named
     ]
 
 
@@ -182,40 +218,40 @@ def excess_curve(curves: Sequence[Curve], key: str) -> FigureElement:
     """The excess by age, paired by stream: what verdicts rest on. Of one model with its resets and guesses."""
     shown = drawn(curves)
     base, alone = shown[0][0].evaluation, len(curves) == 1
-    values = [_excesses(curve.evaluation) for curve, _ in shown]
-    untrained = _untrained(base, base.short.loss) if alone and base.short else []
-    levels = near(untrained, values)
-    far = len(untrained) - len(levels)
+    values = [excesses(curve.evaluation) for curve, _ in shown]
+    simpler = untrained(base, over_short=True) if alone and base.short else []
+    levels = near(simpler, values)
+    far = len(simpler) - len(levels)
     tolerance = base.verdict.tolerance if base.verdict else 0.0
-    if tolerance:
-        levels.append(Level(labels.TOLERANCE, tolerance, labels.TOLERANCE, TOLERANCE))
-    if tolerance and not alone:
-        levels.append(Level(labels.TWO_TOLERANCES, 2 * tolerance, labels.TWO_TOLERANCES, GUESS))
     return _figure(
         shown,
         values,
-        levels,
+        [*levels, *tolerances(base, 1 if alone else 2)],
         form=labels.EXCESS_OF,
         title=labels.EXCESS_CURVE,
         key=f"{key}-excess",
-        caption=captions.excess_hint(base, len(shown), len(curves) - len(shown), far),
+        caption=captions.excess_hint(base, len(shown), len(curves) - len(shown), far, _faint(shown)),
         linear_within=tolerance or 1.0,
     )
+
+
+def _faint(shown: Drawn) -> int:
+    return sum(look.faint for _, look in shown)
 
 
 def loss_curve(curves: Sequence[Curve], key: str) -> FigureElement:
     """Loss by age of the state, several models on one axis, and the base with its resets."""
     shown = drawn(curves)
     base = shown[0][0].evaluation
-    values = [_losses(curve.evaluation) for curve, _ in shown]
+    values = [losses(curve.evaluation) for curve, _ in shown]
     return _figure(
         shown,
         values,
-        near(_untrained(base, 0.0), values),
+        near(untrained(base, over_short=False), values),
         form="{}",
         title=labels.AGE_CURVE,
         key=f"{key}-age",
-        caption=captions.loss_hint(base, len(shown), len(curves) - len(shown)),
+        caption=captions.loss_hint(base, len(shown), len(curves) - len(shown), _faint(shown)),
     )
 
 
@@ -244,7 +280,9 @@ def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) 
         form=labels.CHANGE_OF,
         title=title,
         key=f"{key}-change",
-        caption=captions.change_hint(base, len(shown), len(curves) - 1 - len(shown), short is not None),
+        caption=captions.change_hint(
+            base, len(shown), len(curves) - 1 - len(shown), margin=short is not None, faint=_faint(shown)
+        ),
         linear_within=(short.margin if short else 0.0) or 1.0,
         ages=[band.age for band in base.age_curve],
     )
@@ -256,8 +294,11 @@ def _allowed(short: ShortContext) -> list[Level]:
     """What short contexts may lose, over the ages that count as short."""
     reach = (centre(short.ages[0], short.ages[0] + 1), float(short.ages[1]))
     return [
-        Level(labels.ALLOWED_MEAN, short.margin, "", TOLERANCE, reach),
-        Level(labels.ALLOWED_BAND, short.worst_margin, "", GUESS, reach),
+        Level(name, most, number(most, 2, signed=True), "", dash, reach)
+        for name, most, dash in (
+            (labels.ALLOWED_MEAN, short.margin, TOLERANCE),
+            (labels.ALLOWED_BAND, short.worst_margin, GUESS),
+        )
     ]
 
 
@@ -278,22 +319,20 @@ def by_age_table(title: str, columns: Mapping[str, Values], base: Evaluation, *,
 
 def loss_numbers(curves: Sequence[Curve]) -> Fold:
     """The numbers behind a figure of losses."""
-    columns = {curve.title: _losses(curve.evaluation) for curve in curves}
+    columns = {curve.title: losses(curve.evaluation) for curve in curves}
     return by_age_table(labels.AGE_CURVE, columns, curves[0].evaluation, signed=False)
 
 
 def excess_numbers(curves: Sequence[Curve]) -> Fold:
     """The numbers behind a figure of excesses; of one model the losses too."""
     if len(curves) > 1:
-        columns = {curve.title: _excesses(curve.evaluation) for curve in curves}
+        columns = {curve.title: excesses(curve.evaluation) for curve in curves}
         return by_age_table(labels.EXCESS_CURVE, columns, curves[0].evaluation, signed=True)
     evaluation = curves[0].evaluation
-    bands = evaluation.age_curve
-    losses = estimates(list(_losses(evaluation).values()), fine=True)
-    excesses = estimates(list(_excesses(evaluation).values()), signed=True)
+    over = estimates(list(excesses(evaluation).values()), signed=True)
     rows = [
-        Row([Cell(span(*band.age)), Cell(*loss), Cell(*excess), Cell(integer(band.n))])
-        for band, loss, excess in zip(bands, losses, excesses, strict=True)
+        Row([Cell(span(*band.age)), Cell(*terms.loss(band)), Cell(*excess), Cell(integer(band.n))])
+        for band, excess in zip(evaluation.age_curve, over, strict=True)
     ]
     unit = terms.unit(evaluation)
     columns = [labels.COLUMN_AGE, y_label(evaluation), terms.in_unit(labels.COLUMN_EXCESS, unit), labels.COLUMN_COUNT]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,7 +25,7 @@ from scipy.optimize import isotonic_regression
 
 from outlast.reporting.looks import DASHES, LEVEL_DASHES, MARKERS, Level, Line
 from outlast.reporting.numbers import fixed, integer, number, on_a_logarithmic_axis
-from outlast.reporting.svg import COLOUR, DPI
+from outlast.reporting.svg import COLOUR, DPI, Hit
 
 _LABEL_GAP = 17.0
 Scale = Literal["linear", "log", "symlog"]
@@ -51,6 +53,15 @@ def frame(axes: Axes) -> None:
     axes.xaxis.labelpad = 7
 
 
+def hits(axes: Axes, points: Sequence[tuple[float, float]], told: Sequence[str]) -> list[Hit]:
+    """What is said where the pointer comes near the points, of x and y as the axes have them."""
+    if not told:
+        return []
+    height = axes.figure.bbox.height
+    places = axes.transData.transform(np.array(points, float).reshape(-1, 2))
+    return [Hit(float(x), float(height - y), text) for (x, y), text in zip(places, told, strict=True)]
+
+
 def _pixels(axes: Axes) -> tuple[float, float]:
     """Width and height of the plot itself."""
     box = axes.get_window_extent()
@@ -61,7 +72,9 @@ def draw_line(axes: Axes, line: Line, *, banded: bool, markers: bool) -> None:
     """A line with its marks; `banded`: with its interval all along, otherwise at its right end only."""
     x, y, low, high = np.array(line.points, dtype=float).T
     look = line.look
-    if banded and len(x) > 1:
+    if look.faint:
+        pass  # its interval would only cloud the others
+    elif banded and len(x) > 1:
         axes.fill_between(x, low, high, color=look.colour, alpha=0.13, linewidth=0, zorder=2)
     else:
         # Of the others only the right end, on which everything rests: more could not be told apart.
@@ -70,7 +83,8 @@ def draw_line(axes: Axes, line: Line, *, banded: bool, markers: bool) -> None:
     after = sorted(line.gaps)
     for index in after:
         near = slice(index, index + 2)
-        axes.plot(x[near], y[near], color=look.colour, linewidth=1, alpha=0.55, dashes=(1, 3), zorder=2)
+        paler = 0.55 * look.opacity
+        axes.plot(x[near], y[near], color=look.colour, linewidth=1, alpha=paler, dashes=(1, 3), zorder=2)
     axes.plot(
         np.insert(x, np.add(after, 1).astype(int), np.nan),
         np.insert(y, np.add(after, 1).astype(int), np.nan),
@@ -78,12 +92,13 @@ def draw_line(axes: Axes, line: Line, *, banded: bool, markers: bool) -> None:
         linewidth=look.width,
         dashes=DASHES[look.slot],
         marker=MARKERS[look.slot] if markers else "",
-        markersize=6.5 if look.strong else 6,
+        markersize=6.5 if look.strong else 4 if look.faint else 6,
+        alpha=look.opacity,
         markerfacecolor=COLOUR["page"] if look.hollow else look.colour,
         markeredgecolor=look.colour if look.hollow else COLOUR["page"],
         markeredgewidth=1.2 if look.hollow else 0.8,
         solid_capstyle="round",
-        zorder=4 if look.strong else 3,
+        zorder=4 if look.strong else 2 if look.faint else 3,
     )
 
 
@@ -175,15 +190,47 @@ def draw_mark(axes: Axes, x: float, words: str) -> None:
     )
 
 
-def end_labels(axes: Axes, lines: Sequence[Line], levels: Sequence[Level]) -> None:
-    """Names at the ends of lines, moved apart as little as it takes, each tied to its line."""
+def text_width(text: str, size: float = 12.5) -> float:
+    """About how many pixels a text takes in a reader's font, rather more than fewer."""
+    return size * sum(1.0 if east_asian_width(sign) in "WF" else 0.6 for sign in text)
+
+
+def in_lines(name: str, longest: float, size: float = 12.5) -> str:
+    """A name in lines of at most that many pixels, broken after a dot, bracket, comma, underscore or space."""
+    lines = [""]
+    for piece in re.findall(r"[^.(,_ ]*[.(,_ ]+|[^.(,_ ]+$", name) or [name]:
+        if lines[-1] and text_width(lines[-1] + piece.rstrip(), size) > longest:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def end_labels(axes: Axes, lines: Sequence[Line], levels: Sequence[tuple[Level, str]], longest: float) -> None:
+    """Names at the ends of lines, moved apart as little as it takes, each tied to its line.
+
+    Args:
+        levels: with what stands at their ends.
+        longest: pixels that there are for a name; one that needs more gives way to the value alone, and is whole in
+            the legend.
+    """
 
     def fraction(x: float, y: float) -> tuple[float, float]:
         return tuple(axes.transAxes.inverted().transform(axes.transData.transform((x, y))))
 
-    marked = [(*fraction(*line.points[-1][:2]), line.end, line.look.colour, line.look.strong) for line in lines]
-    across = [level for level in levels if level.reach is None]
-    marked += [(1.0, fraction(1, level.value)[1], level.end, COLOUR["muted"], False) for level in across]
+    marked = [
+        (
+            *fraction(*line.points[-1][:2]),
+            line.end if text_width(line.end) <= longest else line.value,
+            line.look.colour,
+            line.look.strong,
+        )
+        for line in lines
+    ]
+    across = [(level, end) for level, end in levels if level.reach is None]
+    marked += [
+        (1.0, fraction(1, level.value)[1], end if text_width(end) <= longest else level.told, COLOUR["muted"], False)
+        for level, end in across
+    ]
     marked.sort(key=lambda each: each[1])
     gap = _LABEL_GAP / _pixels(axes)[1]
     steps = gap * np.arange(len(marked))

@@ -1,19 +1,43 @@
-"""What stands under figures and in tables: how to read them, and what they show for those who do not see them."""
+"""What stands under figures and tables: how to read them. What they show in words is in `descriptions`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from outlast.reporting import labels, refusals, terms
+from outlast.reporting import refusals, terms
+from outlast.reporting.labels import labels
+from outlast.reporting.language import listed, sentences, tell
 from outlast.reporting.numbers import integer, number, span
-from outlast.reporting.terms import in_unit, level, measure_name, over, streams, unit, unit_of, with_unit
-from outlast.results import Evaluation, PositionBin, RecoveryBand, Repair, Short, StateRow
+from outlast.reporting.terms import in_unit, measure_name, over, pieces, unit
+from outlast.results import Evaluation, Repair, Short
 
-Write = Callable[[float], str]
-"""How the numbers of a figure are written."""
-GAPS = "Along faint dotted stretches nothing was measured."
-HOLLOW = "Hollow marks belong to repairs that are refused."
-_YOUNG = "Left of the dashed line are ages the model met in training."
+
+def gaps() -> str:
+    return tell("Along faint dotted stretches nothing was measured.", "薄い点線の部分では何も測っていません。")
+
+
+def hollow() -> str:
+    return tell("Hollow marks belong to repairs that are refused.", "中抜きの印は不採用の修復です。")
+
+
+def _young() -> str:
+    return tell(
+        "Left of the dashed line are ages the model met in training.",
+        "破線より左は、モデルが学習で出会った年齢です。",
+    )
+
+
+def _faint(count: int) -> str:
+    return (
+        tell(
+            "The base, the picked repair, the control and the best of the others are drawn strongly and named; the "
+            "rest is faint, and named in the legend.",
+            "元のモデル、選ばれた修復、対照、他の中で最も良いものは太く描いて名前を付け、"
+            "残りは薄く描いて凡例だけに示します。",
+        )
+        if count
+        else ""
+    )
 
 
 def blocks_note(evaluation: Evaluation) -> str:
@@ -21,9 +45,10 @@ def blocks_note(evaluation: Evaluation) -> str:
     blocks = terms.blocks_in(evaluation)
     if not blocks:
         return ""
-    return (
+    return tell(
         f"Neighbouring ones resemble each other and are taken together into {integer(blocks)} blocks, which are the "
-        f"units of the intervals."
+        f"units of the intervals.",
+        f"隣り合うものは互いに似ているため {integer(blocks)} 個のブロックにまとめ、これを区間の単位とします。",
     )
 
 
@@ -33,96 +58,155 @@ def shorter(evaluation: Evaluation) -> str:
     if lengths is None:
         return ""
     asked, used = map(integer, lengths)
-    pieces = streams(evaluation.oldest.n, unit_of(evaluation))
-    return f"{used} positions of each stream were read, not the {asked} asked for: {pieces} are no longer than that."
+    told = pieces(evaluation)
+    return tell(
+        f"{used} positions of each stream were read, not the {asked} asked for: {told} are no longer than that.",
+        f"各系列で読んだのは {used} 位置です（指定は {asked} 位置）。{told}はこれより長くありません。",
+    )
 
 
-def summary_units(pieces: str, note: str) -> str:
-    return f"Intervals are over {pieces}. {note}"
+def summary_units(evaluation: Evaluation) -> str:
+    """What intervals are over, where neighbouring pieces are one unit."""
+    note, told = blocks_note(evaluation), pieces(evaluation)
+    return sentences(tell(f"Intervals are over {told}.", f"区間は {told}にわたるものです。"), note) if note else ""
 
 
 def units(blocks: int, evaluation: Evaluation) -> str:
-    return f"{integer(blocks)} blocks of neighbouring ones among {streams(evaluation.oldest.n, unit_of(evaluation))}"
+    told = pieces(evaluation)
+    return tell(
+        f"{integer(blocks)} blocks of neighbouring ones among {told}",
+        f"{told}を隣り合うものでまとめた {integer(blocks)} ブロック",
+    )
 
 
-def _intervals(evaluation: Evaluation, lines: int, together: str = "ages") -> str:
-    drawn = "Bands" if lines <= 3 else "Bands, and bars at the right end,"
-    pieces = streams(evaluation.oldest.n, unit_of(evaluation))
-    text = f"{drawn} are 95\u00a0% intervals over {pieces}, for all {together} together."
-    return _joined(text, blocks_note(evaluation))
+def _intervals(evaluation: Evaluation, lines: int, *, over: str = "ages") -> str:
+    """What bands are: over ages or positions all together, or, of differences, at the oldest age for that age alone."""
+    told, positions = pieces(evaluation), over == "positions"
+    alone = over == "differences"
+    return sentences(
+        tell(
+            f"{'Bands' if lines <= 3 else 'Bands, and bars at the right end,'} are 95\u00a0% intervals over {told}, "
+            f"for all {'positions' if positions else 'ages'} "
+            f"together{', at the oldest age for that age alone' * alone}.",
+            f"{'帯' if lines <= 3 else '帯と右端の棒'}は {told}にわたる 95\u00a0% 区間で、"
+            f"すべての{'位置' if positions else '年齢'}に同時に成り立ちます"
+            f"{'（最も古い年齢では、その年齢だけについて）' * alone}。",
+        ),
+        blocks_note(evaluation),
+    )
 
 
 def _left_out(count: int) -> str:
-    return f"{integer(count)} more are in the table only." if count else ""
-
-
-def _joined(*sentences: str) -> str:
-    return " ".join(filter(None, sentences))
+    if not count:
+        return ""
+    return tell(f"{integer(count)} more are in the table only.", f"他の {integer(count)} 件は表だけに示します。")
 
 
 def logarithmic(linear_within: float | None) -> str:
     """How an axis is read that is not even."""
     if linear_within is None:
-        return "The loss axis is logarithmic."
-    return f"Further than {number(linear_within, 2)} from zero the vertical axis is logarithmic."
+        return tell("The loss axis is logarithmic.", "損失の軸は対数目盛です。")
+    within = number(linear_within, 2)
+    return tell(
+        f"Further than {within} from zero the vertical axis is logarithmic.",
+        f"縦軸は、ゼロから {within} より離れると対数目盛になります。",
+    )
 
 
-def excess_hint(evaluation: Evaluation, lines: int, left_out: int, far: int) -> str:
+def excess_hint(evaluation: Evaluation, lines: int, left_out: int, far: int, faint: int = 0) -> str:
     """How to read the excess by age."""
     whose, own = ("the loss", "the") if lines == 1 else ("each model's loss", "its own")
-    guesses = "What is simpler and far off is in the table only." if far else ""
-    levels = "Horizontal lines: the tolerance"
+    levels = tell("Horizontal lines: the tolerance.", "水平線は許容です。")
     if lines == 1 and (evaluation.resets or evaluation.guesses):
-        levels += ", and what needs no training (resets of the model; guesses that read nothing)"
-    return _joined(
-        f"Excess: {whose} at an age minus {own} loss within the training context (short), on the same targets, stream "
-        f"by stream. The verdict rests on these paired differences, at the oldest age, where its interval is a little "
-        f"narrower because it is for that age alone. Lower is better; zero is as good as within the training context. "
-        f"{_YOUNG}",
-        f"{levels}.",
-        guesses,
-        _intervals(evaluation, lines),
+        levels = tell(
+            "Horizontal lines: the tolerance, and what needs no training (resets of the model; guesses that read "
+            "nothing).",
+            "水平線は、許容と、学習の要らないもの（モデルのリセット、何も読まない予測）です。",
+        )
+    return sentences(
+        tell(
+            f"Excess: {whose} at an age minus {own} loss within the training context (short), on the same targets, "
+            "stream by stream. The verdict rests on these paired differences, at the oldest age. Lower is better; zero "
+            "is as good as within the training context.",
+            f"超過とは、{'' if lines == 1 else '各モデルについて、'}ある年齢での損失から学習文脈長以内の損失（短）を、"
+            "同じ目標で系列ごとに引いたものです。判定は最も古い年齢でのこの対になった差によります。"
+            "低いほど良く、ゼロなら学習文脈長以内と同じ良さです。",
+        ),
+        _young(),
+        levels,
+        tell("What is simpler and far off is in the table only.", "より単純なもののうち遠いものは表だけに示します。")
+        if far
+        else "",
+        _intervals(evaluation, lines, over="differences"),
+        _faint(faint),
         _left_out(left_out),
     )
 
 
-def loss_hint(evaluation: Evaluation, lines: int, left_out: int) -> str:
+def loss_hint(evaluation: Evaluation, lines: int, left_out: int, faint: int = 0) -> str:
     """How to read losses by age, several models on one axis."""
-    judged = "the same targets" if evaluation.verdict is not None or evaluation.short is not None else "the same inputs"
-    return _joined(
-        f"Every point scores {judged}, predicted from a state of another age; lower is better. {_YOUNG} A healthy "
-        f"curve falls and then stays down; one that climbs to the right of the line fails.",
-        "Horizontal lines: the base model when its state is reset, which needs no training, and guesses that read "
-        "nothing, where they are not far off."
+    judged = evaluation.verdict is not None or evaluation.short is not None
+    return sentences(
+        tell(
+            f"Every point scores the same {'targets' if judged else 'inputs'}, predicted from a state of another age; "
+            "lower is better.",
+            f"どの点も、同じ{'目標' if judged else '入力'}を違う年齢の状態から予測したものです。低いほど良いです。",
+        ),
+        _young(),
+        tell(
+            "A healthy curve falls and then stays down; one that climbs to the right of the line fails.",
+            "健全な曲線は下がったまま保たれ、破線の右で上がる曲線は破綻しています。",
+        ),
+        tell(
+            "Horizontal lines: the base model when its state is reset, which needs no training, and guesses that read "
+            "nothing, where they are not far off.",
+            "水平線は、状態をリセットした元のモデル（学習は要りません）と、何も読まない予測のうち遠くないものです。",
+        )
         if evaluation.resets
         else "",
         _intervals(evaluation, lines),
-        "They are as wide as these differ from one another; differences between ages and between models are paired, "
-        "and known more closely.",
+        tell(
+            "They are as wide as these differ from one another; differences between ages and between models are "
+            "paired, and known more closely.",
+            "その幅はこれらの間の違いによるものです。年齢の間やモデルの間の差は対にしてあり、もっと細かくわかります。",
+        ),
+        _faint(faint),
         _left_out(left_out),
     )
 
 
-def change_hint(base: Evaluation, lines: int, left_out: int, margin: bool) -> str:
+def change_hint(base: Evaluation, lines: int, left_out: int, *, margin: bool, faint: int = 0) -> str:
     """How to read what repairs changed."""
-    return _joined(
-        f"Each model minus the base at each age, on the same targets, paired by stream: below zero it is better. "
-        f"{_YOUNG}",
-        "The horizontal lines there are what short contexts may lose: their mean over ages, and one band of ages."
+    return sentences(
+        tell(
+            "Each model minus the base at each age, on the same targets, paired by stream: below zero it is better.",
+            "各モデルの損失から元のモデルの損失を、年齢ごとに、同じ目標で系列ごとに引いたものです。ゼロより下なら"
+            "良くなっています。",
+        ),
+        _young(),
+        tell(
+            "The horizontal lines there are what short contexts may lose: their mean over ages, and one band of ages.",
+            "そこの水平線は短い文脈に許される悪化です（年齢にわたる平均と、一つの年齢帯）。",
+        )
         if margin
         else "",
-        _intervals(base, lines),
+        _intervals(base, lines, over="differences"),
+        _faint(faint),
         _left_out(left_out),
     )
 
 
 def recovery_hint(evaluation: Evaluation, lines: int) -> str:
     """How to read what a switch to another stream costs."""
-    return _joined(
-        "A state that one stream has aged goes on to read another one, from its beginning. Drawn is how much worse the "
-        "new stream is predicted than by the same model that reads it afresh, paired by the new stream; at zero it has "
-        "recovered.",
-        _intervals(evaluation, lines, "positions"),
+    return sentences(
+        tell(
+            "A state that one stream has aged goes on to read another one, from its beginning. Drawn is how much worse "
+            "the new stream is predicted than by the same model that reads it afresh, paired by the new stream; at "
+            "zero it has recovered.",
+            "ある系列で年をとった状態が、別の系列を最初から読み続けます。図は、新しい系列の予測が、同じモデルが"
+            "新しく読んだ場合よりどれだけ悪いかを、新しい系列ごとに対にして示します。ゼロになれば回復しています。",
+        ),
+        _intervals(evaluation, lines, over="positions"),
     )
 
 
@@ -134,65 +218,93 @@ def recovered(name: str, start: str, until: str | None) -> str:
         until: the position from which on nothing can be told; None: there is none.
     """
     if until == "0":
-        return f"{name}: an old state costs nothing that can be told, from the first position on ({start} there)."
+        return tell(
+            f"{name}: an old state costs nothing that can be told, from the first position on ({start} there).",
+            f"{name}：最初の位置から、古い状態の害は認められません（そこで {start}）。",
+        )
     if until is None:
-        return f"{name}: an old state costs {start} at first, and still something where the measurement ends."
-    return f"{name}: an old state costs {start} at first; from position {until} on no cost can be told."
+        return tell(
+            f"{name}: an old state costs {start} at first, and still something where the measurement ends.",
+            f"{name}：古い状態の害は最初に {start} で、測定の終わりでもまだ残っています。",
+        )
+    return tell(
+        f"{name}: an old state costs {start} at first; from position {until} on no cost can be told.",
+        f"{name}：古い状態の害は最初に {start} で、位置 {until} からは認められません。",
+    )
 
 
 def dose_hint() -> str:
     """How to read the figure of doses."""
-    return (
+    return tell(
         "Validation streams. Each point is the repair with that share of its change of the weights: further left it "
         "costs short contexts less, further down it gains more at the oldest age. Bars are 95\u00a0% intervals of the "
         "change; those of the loss are in the table, as wide as streams differ from one another and not as doses do. "
         "The dashed line is what short contexts of the test streams may lose. A dose is within the margin if the upper "
         "end is that the change has on typical streams (the interval of a trimmed mean), once what choosing among "
-        "doses flatters is taken off the margin."
+        "doses flatters is taken off the margin.",
+        "検証系列での結果です。各点は、重みの変化をその割合だけ加えた修復です。左ほど短い文脈の悪化が少なく、"
+        "下ほど最も古い年齢での改善が大きくなります。棒は変化の 95\u00a0% 区間です。損失の区間は表にあり、その幅は"
+        "用量の間ではなく系列の間の違いによるものです。破線はテスト系列の短い文脈に許される悪化です。"
+        "用量を選ぶことによる甘さを許容幅から差し引いた上で、典型的な系列での変化（トリム平均の区間）の上端が"
+        "収まるとき、その用量は許容幅以内です。",
     )
-
-
-def dose_description(dose: str, short: str, oldest: str) -> str:
-    """One dose in words, for those who do not see it."""
-    return f"Dose {dose}: short contexts {short}, {oldest} at the oldest age."
 
 
 def position_hint(log_loss: bool) -> str:
-    text = (
-        "The streams read once from the beginning, from the zero state. Unlike the age curve, each point scores other "
-        "targets, so a slope can also come from the data."
+    return sentences(
+        tell(
+            "The streams read once from the beginning, from the zero state. Unlike the age curve, each point scores "
+            "other targets, so a slope can also come from the data.",
+            "系列をゼロ状態から、最初から一度だけ読みます。年齢の曲線と違って各点の目標は別のものなので、"
+            "傾きはデータから来ることもあります。",
+        ),
+        logarithmic(None) if log_loss else "",
     )
-    return _joined(text, logarithmic(None) if log_loss else "")
 
 
 def state_hint(left_out: int, repaired: str | None) -> str:
-    text = (
-        "How large each part of the state is, and how much it differs between streams, by position. Growth past the "
-        "dashed line is a hint, not a verdict: some models fail with a flat state, and some are healthy with a growing "
-        "one."
+    return sentences(
+        tell(
+            "How large each part of the state is, and how much it differs between streams, by position. Growth past "
+            "the dashed line is a hint, not a verdict: some models fail with a flat state, and some are healthy with a "
+            "growing one.",
+            "状態の各部分の大きさと、系列の間の違いを位置ごとに示します。破線より右での増大は手がかりであって判定では"
+            "ありません。状態が一定でも破綻するモデルも、増えても健全なモデルもあります。",
+        ),
+        tell(
+            f"Both the base model and {repaired} are drawn.",
+            f"元のモデルと {repaired} の両方を描きます。",
+        )
+        if repaired
+        else "",
+        tell(
+            f"The parts that change most are drawn; {integer(left_out)} more are left out.",
+            f"最も変わる部分を描き、他の {integer(left_out)} 個は省きます。",
+        )
+        if left_out
+        else "",
     )
-    if repaired:
-        text += f" Both the base model and {repaired} are drawn."
-    if left_out:
-        text += f" The parts that change most are drawn; {integer(left_out)} more are left out."
-    return text
 
 
 def training_hint() -> str:
-    return (
-        "The objective on training windows, as it was recorded. It says nothing about ages past the training context."
+    return tell(
+        "The objective on training windows, as it was recorded. It says nothing about ages past the training context.",
+        "学習の窓での目的関数の記録です。学習文脈長を超えた年齢については何も示しません。",
     )
 
 
 def picked_note() -> str:
-    return (
+    return tell(
         "Equal steps and data for each; all are held against the control of the picked one. What is picked, and at "
-        "which dose, validation streams say, not the figures here."
+        "which dose, validation streams say, not the figures here.",
+        "ステップ数とデータはすべて等しく、どれも選ばれたものの対照と比べます。"
+        "どれをどの用量で選ぶかは検証系列が決めるもので、ここの数値ではありません。",
     )
 
 
 def also(names: Sequence[str]) -> str:
-    return f"What else would have refused it: {', '.join(map(refusals.named, names))}."
+    told = listed([refusals.named(name) for name in names])
+    return tell(f"What else would have refused it: {told}.", f"他の不採用の理由：{told}。")
 
 
 def outcome(repair: Repair) -> tuple[str, str, str]:
@@ -200,8 +312,7 @@ def outcome(repair: Repair) -> tuple[str, str, str]:
     because = repair.refused_because
     if because is None:
         return labels.ACCEPTED, "", "good"
-    names = ", ".join(map(refusals.named, (because.name, *because.also)))
-    return labels.REFUSED, names, "bad"
+    return labels.REFUSED, listed([refusals.named(name) for name in (because.name, *because.also)]), "bad"
 
 
 def outcome_brief(repair: Repair) -> str:
@@ -211,116 +322,84 @@ def outcome_brief(repair: Repair) -> str:
 
 
 def allowed(size: str) -> str:
-    return f"allowed {size}"
+    return tell(f"allowed {size}", f"許容 {size}")
 
 
 def made_by(steps: int, dose: float) -> str:
-    return f"{integer(steps)} steps, dose {dose:g}"
+    return tell(f"{integer(steps)} steps, dose {dose:g}", f"{integer(steps)} ステップ、用量 {dose:g}")
 
 
 def cost(text: str) -> str:
     """What a failing point of the contract costs, as a sentence of its own."""
-    return f"What it costs: {text}."
+    return tell(f"What it costs: {text}.", f"その結果：{text}。")
 
 
 def entries(count: int) -> str:
-    return f"{integer(count)} entries"
+    return tell(f"{integer(count)} entries", f"{integer(count)} 件")
 
 
 def repair_note() -> str:
-    return (
+    return tell(
         "Differences are at the oldest age, the repair minus what stands above the column, paired by stream: negative "
         "is better. Short contexts: the change over all ages within the training context, every age alike. A repair is "
         "accepted when short contexts hold; when it is clearly below the base model and below the control, as they are "
         "and under their best periodic resets; and when it still reads, is not better reset, and does not itself fail. "
-        "Overlapping resets cost twice as much to run and are shown for comparison."
+        "Overlapping resets cost twice as much to run and are shown for comparison.",
+        "差は最も古い年齢でのもので、修復から列の見出しのものを系列ごとに引きます。負なら良くなっています。"
+        "短い文脈は、学習文脈長以内のすべての年齢を等しく見た変化です。修復が採用されるのは、短い文脈が保たれ、"
+        "元のモデルと対照を（そのままでも最良の定期リセットでも）明らかに下回り、今も入力を読み、リセットした方が"
+        "良くなることがなく、それ自体も破綻しないときです。交互リセットは実行費用が二倍で、比較のために示します。",
     )
 
 
 def no_control_note() -> str:
-    return (
-        "No control was made, so it is not known what the starts gained and what the training alone would have given."
+    return tell(
+        "No control was made, so it is not known what the starts gained and what the training alone would have given.",
+        "対照を作らなかったため、初期状態による改善と、学習だけでも得られた改善との区別はわかりません。",
     )
 
 
 def simpler_note(name: str) -> str:
-    return (
+    return tell(
         f"Losses of the same targets. The difference is {name} at its oldest age minus what is simpler, paired by "
-        f"stream; it is better or worse where the whole interval is on one side of zero."
-    )
-
-
-def curve_description(name: str, points: Sequence[tuple[str, float]], unit: str, write: Write = number) -> str:
-    """A curve in words, for those who do not see it."""
-    best = min(points, key=lambda point: point[1])
-    first, last = points[0], points[-1]
-    begins = f"{name}: {with_unit(write(first[1]), unit)} at {first[0]}"
-    if len(points) == 1:
-        return f"{begins}."
-    lowest, ends = (write(value) for value in (best[1], last[1]))
-    return f"{begins}, lowest {lowest} at {best[0]}, {ends} at {last[0]}."
-
-
-def end_label(name: str, value: str, others: Sequence[str] = ()) -> str:
-    """What stands at the end of a line: the value and the name, without its settings where no other has that name."""
-    brief = name.partition("(")[0]
-    if sum(other.partition("(")[0] == brief for other in others) > 1:
-        brief = name
-    longest = 23 - len(value) if others else len(brief)
-    if len(brief) > longest:
-        # The end of a name often tells settings apart, its beginning says what it is.
-        brief = f"{brief[:8]}…{brief[9 - longest :]}"
-    return f"{value}  {brief}"
-
-
-def at_age(band: tuple[int, int]) -> str:
-    return f"age {span(*band)}"
-
-
-def at_first(value: str) -> str:
-    return f"{value} at first"
-
-
-def at_position(place: PositionBin | RecoveryBand) -> str:
-    return f"position {span(place.start, place.end)}"
-
-
-def at_step(step: int) -> str:
-    return f"step {integer(step)}"
-
-
-def state_description(name: str, rows: list[StateRow]) -> str:
-    """How one part of the state grows, for those who do not see it."""
-    first, last = rows[0], rows[-1]
-    return (
-        f"{name}, {first.part}: size {number(first.norm, 3)} at position {integer(first.position)}, "
-        f"{number(last.norm, 3)} at position {integer(last.position)}."
+        f"stream; it is better or worse where the whole interval is on one side of zero.",
+        f"同じ目標での損失です。差は、最も古い年齢での{name}から、より単純なものを系列ごとに引いたものです。"
+        "区間の全体がゼロの片側にあれば、良い、または悪いとします。",
     )
 
 
 def short_description(short: Short, unit: str) -> str:
-    bands = " and ".join(dict.fromkeys(span(*band) for band in short.bands))
-    return f"{level(short.loss, unit)}, best of ages {bands}"
+    bands = tell(" and ", " と ").join(dict.fromkeys(span(*band) for band in short.bands))
+    value = terms.with_unit(number(short.loss), unit)
+    return tell(f"{value}, best of ages {bands}", f"{value}（最も良い年齢 {bands}）")
 
 
 def ages_weighed(ages: tuple[int, int]) -> str:
-    return f"{span(*ages)}, every age alike"
+    return tell(f"{span(*ages)}, every age alike", f"{span(*ages)}（各年齢を等しく）")
 
 
 def by_bands(value: str, interval: str) -> str:
-    return f"{value} ({interval}); as it used to be told, and not what decides"
+    return tell(
+        f"{value} ({interval}); as it used to be told, and not what decides",
+        f"{value}（{interval}）。以前の示し方で、これでは決めません",
+    )
 
 
 def table_legend(base: Evaluation, controlled: bool) -> str:
     """What the columns of the terminal table of repairs mean."""
     measure = in_unit(measure_name(base.measure), unit(base))
-    starts = (
-        f"{labels.COLUMN_STARTS_BRIEF}: against the control, equal training from zero states. "
+    return sentences(
+        tell(
+            f"{measure}. short: change within the training context, every age alike. Negative differences are better; "
+            "the best rival is the base model, or the base model under its best periodic reset.",
+            f"{measure}。短い文脈：学習文脈長以内の変化（各年齢を等しく）。差は負なら良くなっています。"
+            "最良の競争相手は、元のモデルか、最良の周期で定期リセットした元のモデルです。",
+        ),
+        tell(
+            "starts gained: against the control, equal training from zero states.",
+            "初期状態の効果：対照（ゼロ状態から始める同量の学習）との差。",
+        )
         if controlled
-        else f"{no_control_note()} "
-    )
-    return (
-        f"{measure}. short: change within the training context, every age alike. Negative differences are better; the "
-        f"best rival is the base model, or the base model under its best periodic reset. {starts}Intervals are "
-        f"95\u00a0%, over {over(base)}."
+        else no_control_note(),
+        tell(f"Intervals are 95\u00a0%, over {over(base)}.", f"区間は 95\u00a0% で、{over(base)}にわたります。"),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from outlast.reporting.numbers import between
+
 CLOCK_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 """A date and a time, as `clock_span` writes them."""
 
@@ -27,4 +29,4 @@ def clock_span(first: str, last: str, after: str | None = None) -> str:
         written.append(text.partition(" ")[2] if end.date() == said else text)
         said = end.date()
     zones = [f" {end.tzname()}" if end.tzinfo else "" for end in ends]
-    return f"{written[0]}{zones[0] if zones[0] != zones[1] else ''} to {written[1]}{zones[1]}"
+    return between(f"{written[0]}{zones[0] if zones[0] != zones[1] else ''}", f"{written[1]}{zones[1]}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import captions, labels, plots, terms
+from outlast.reporting import captions, descriptions, plots, terms
 from outlast.reporting.age_figures import Curve, centre, drawn, mark, y_label
 from outlast.reporting.elements import Cell, FigureElement, Fold, LegendItem, Row, Table
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
 from outlast.reporting.looks import Line, Look, swatch
-from outlast.reporting.numbers import estimate, integer, number, span
+from outlast.reporting.numbers import integer, number, span
 from outlast.results import PositionBin, StateRow, Training
 
 _MAX_PANELS = 9
@@ -18,20 +20,17 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureElement, Fo
     """Loss by position from the zero state, for the lines of the age curve that have one."""
     base = curves[0].evaluation
     shown = [(curve, look) for curve, look in drawn(curves) if curve.evaluation.position_curve]
-    lines = []
+    names, unit = [curve.name for curve, _ in shown], terms.unit(base)
+    lines, described = [], []
     for curve, look in shown:
         bins = curve.evaluation.position_curve
-        names = [other.name for other, _ in shown]
         points = [(centre(each.start, each.end), each.loss, each.low, each.high) for each in bins]
-        lines.append(Line(curve.title, look, points, captions.end_label(curve.name, number(bins[-1].loss), names)))
-    described = [
-        captions.curve_description(
-            curve.title,
-            [(captions.at_position(each), each.loss) for each in curve.evaluation.position_curve],
-            terms.unit(base),
-        )
-        for curve, _ in shown
-    ]
+        places, texts = list(map(descriptions.at_position, bins)), list(map(terms.loss, bins))
+        told = [descriptions.point(curve.title, place, text, unit) for place, text in zip(places, texts, strict=True)]
+        end = "" if look.faint else descriptions.end_label(curve.name, texts[-1].value, names)
+        lines.append(Line(curve.title, look, points, end, texts[-1].value, told))
+        values = [(place, each.loss, text.value) for place, each, text in zip(places, bins, texts, strict=True)]
+        described.append(descriptions.curve(curve.title, values, unit))
     bins = [each for curve, _ in shown for each in curve.evaluation.position_curve]
     drawing = plots.curve(
         lines,
@@ -59,7 +58,7 @@ def _position_numbers(shown: Sequence[tuple[Curve, Look]], unit: str) -> Fold:
         cells = []
         for index in range(len(shown)):
             each = found.get(index)
-            cells.append(Cell("–") if each is None else Cell(*estimate(each.loss, each.low, each.high, fine=True)))
+            cells.append(Cell("–") if each is None else Cell(*terms.loss(each)))
         rows.append(Row([Cell(span(start, end)), *cells, Cell(integer(next(iter(found.values())).n))]))
     names = [terms.in_unit(curve.title, unit) for curve, _ in shown]
     columns = [labels.COLUMN_POSITION, *names, labels.COLUMN_COUNT]
@@ -77,13 +76,9 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
     # The parts that change most are chosen, and then stand in the order in which the model has them.
     chosen = set(parts[:_MAX_PANELS])
     names = [part for part in ordered if part in chosen]
+    words = {False: labels.NORM, True: labels.SPREAD}
     lines = [
-        [
-            (look, dashed, [(float(max(row.position, 1)), row.std if dashed else row.norm) for row in rows])
-            for curve, look in shown
-            for rows in [[row for row in curve.evaluation.state if row.part == name]]
-            for dashed in (False, True)
-        ]
+        [_panel_line(curve, look, name, dashed, words[dashed]) for curve, look in shown for dashed in words]
         for name in names
     ]
     described = []
@@ -91,7 +86,7 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
         for name in names:
             rows = [row for row in curve.evaluation.state if row.part == name]
             if rows:
-                described.append(captions.state_description(curve.name, rows))
+                described.append(descriptions.state(curve.name, rows))
     drawing = plots.panels(
         names,
         lines,
@@ -105,13 +100,23 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
     legend = [
         LegendItem(
             swatch(Look(look.slot, False), dashed=dashed, plain=True),
-            f"{curve.name}, {word}" if several else word,
+            tell(f"{curve.name}, {word}", f"{curve.name}、{word}") if several else word,
         )
         for curve, look in shown
-        for dashed, word in ((False, labels.NORM), (True, labels.SPREAD))
+        for dashed, word in words.items()
     ]
     caption = captions.state_hint(len(parts) - len(names), shown[1][0].name if several else None)
     return FigureElement(drawing.wide, drawing.narrow, legend, caption)
+
+
+def _panel_line(curve: Curve, look: Look, part: str, dashed: bool, word: str) -> plots.PanelLine:
+    rows = [row for row in curve.evaluation.state if row.part == part]
+    points = [(float(max(row.position, 1)), row.std if dashed else row.norm) for row in rows]
+    told = [
+        descriptions.plain(f"{curve.name}, {part}", descriptions.at_place(row.position), f"{word} {number(y, 3)}")
+        for row, (_, y) in zip(rows, points, strict=True)
+    ]
+    return plots.PanelLine(look, dashed, points, told)
 
 
 def _growth(rows: Sequence[StateRow]) -> float:
@@ -123,16 +128,17 @@ def training_curve(training: Training, key: str) -> FigureElement:
     """The training loss by step."""
     points = [(float(step), loss, loss, loss) for step, loss in training.losses]
     name = labels.TRAINING_LOSS
-    described = [(captions.at_step(step), loss) for step, loss in training.losses]
+    described = [(descriptions.at_step(step), loss, number(loss)) for step, loss in training.losses]
+    told = [descriptions.plain("", place, value) for place, _, value in described]
     drawing = plots.curve(
-        [Line(name, Look(0, True), points, number(points[-1][1]))],
+        [Line(name, Look(0, True), points, number(points[-1][1]), number(points[-1][1]), told)],
         x_labels=(labels.STEP_AXIS, labels.STEP_AXIS),
         y_label=labels.LOSS,
         mark=None,
         zero_at=None,
         key=f"{key}-training",
         title=name,
-        description=captions.curve_description(name, described, ""),
+        description=descriptions.curve(name, described, ""),
         height=320,
         log_x=False,
         markers=len(points) <= 40,

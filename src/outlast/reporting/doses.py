@@ -9,10 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from outlast.reporting import captions, labels, terms
-from outlast.reporting.axes import blank, decimals_for, draw_mark, y_axis
+from outlast.reporting import captions, descriptions, terms
+from outlast.reporting.axes import blank, decimals_for, draw_mark, hits, y_axis
 from outlast.reporting.elements import Cell, Element, FigureElement, LegendItem, Row, Table
-from outlast.reporting.numbers import estimates, number
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
+from outlast.reporting.numbers import Estimate, estimate
 from outlast.reporting.plots import Drawing
 from outlast.reporting.refusals import as_share
 from outlast.reporting.svg import COLOUR, STYLE, svg
@@ -36,16 +38,15 @@ def dose_table(named: Sequence[tuple[str, Repair]]) -> Table:
     unit = terms.unit(before)
     several = len(named) > 1
     points = [(name, repair, point) for name, repair in named for point in repair.doses]
-    shorts = estimates([_short(point, repair) for _, repair, point in points], signed=True)
-    losses = estimates([point.oldest for _, _, point in points], fine=True)
     rows = []
-    for (name, repair, point), short, loss in zip(points, shorts, losses, strict=True):
+    for name, repair, point in points:
+        short, loss = _texts(point, repair)
         taken = labels.TAKEN if point.dose == repair.dose else ""
         dose = f"{point.dose:g}"
         rows.append(
             Row(
                 [
-                    Cell(f"{name}, {labels.COLUMN_DOSE} {dose}" if several else dose, taken),
+                    Cell(tell(f"{name}, dose {dose}", f"{name}、用量 {dose}") if several else dose, taken),
                     Cell(*short),
                     Cell(*loss),
                     Cell(labels.YES if point.kept else labels.NO),
@@ -68,6 +69,11 @@ def _short(point: DosePoint, repair: Repair) -> tuple[float, float, float]:
     return mean * factor, low * factor, high * factor
 
 
+def _texts(point: DosePoint, repair: Repair) -> tuple[Estimate, Estimate]:
+    """What a dose does to short contexts, and the loss it gives at the oldest age."""
+    return estimate(*_short(point, repair), signed=True), estimate(*point.oldest, fine=True)
+
+
 def _factor(repair: Repair) -> float:
     short = repair.short_context
     return 100 / abs(short.reference) if as_share(short, repair.before) else 1.0
@@ -81,24 +87,20 @@ def _figure(repair: Repair, key: str) -> FigureElement:
     y_label = terms.in_unit(labels.OLDEST_OF.format(terms.measure_name(before.measure)), unit)
     margin = repair.short_context.margin * _factor(repair)
     places = np.array([[*_short(point, repair), point.oldest[0]] for point in points])
-    told = " ".join(
-        captions.dose_description(f"{point.dose:g}", number(place[0], 2, signed=True), number(place[3]))
-        for point, place in zip(points, places, strict=True)
-    )
+    told = [descriptions.dose(f"{point.dose:g}", *(each.value for each in _texts(point, repair))) for point in points]
     drawings = []
     for width, tall, wide in ((880, 380, True), (400, 330, False)):
         with matplotlib.rc_context(STYLE):
             figure, axes = blank(width, tall, right=120 if wide else 20, top=40)
             _draw(axes, points, places, margin, repair.dose)
+            found = hits(axes, [(place[0], place[3]) for place in places], told)
             axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
             axes.set_title(y_label, loc="left", color=COLOUR["muted"], fontsize=12.5, pad=25, parse_math=False)
-            drawings.append(svg(figure, f"{key}-doses{'w' if wide else 'n'}", labels.DOSES, told))
+            drawings.append(svg(figure, f"{key}-doses{'w' if wide else 'n'}", labels.DOSES, " ".join(told), found))
     drawing = Drawing(*drawings)
-    legend = [LegendItem(_swatch(kind), name) for kind, name in _LEGEND]
+    kinds = (("taken", labels.TAKEN_DOSE), ("kept", labels.KEPT_DOSE), ("lost", labels.LOST_DOSE))
+    legend = [LegendItem(_swatch(kind), name) for kind, name in kinds]
     return FigureElement(drawing.wide, drawing.narrow, legend, captions.dose_hint())
-
-
-_LEGEND = (("taken", labels.TAKEN_DOSE), ("kept", labels.KEPT_DOSE), ("lost", labels.LOST_DOSE))
 
 
 def _draw(axes: Axes, points: Sequence[DosePoint], places: np.ndarray, margin: float, taken: float) -> None:

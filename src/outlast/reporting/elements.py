@@ -38,11 +38,16 @@ class Facts:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, an optional second line, and a tone (good, warn, bad, open, plain) where it is a badge."""
+    """One cell: its text, an optional second line, and a tone (good, warn, bad, open, plain) where it is a badge.
+
+    `more` are sentences that are folded behind it, under `more_title`.
+    """
 
     text: str
     below: str = ""
     tone: str = ""
+    more: Sequence[str] = ()
+    more_title: str = ""
 
 
 @dataclass(frozen=True)

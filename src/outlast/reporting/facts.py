@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.reporting import captions, labels
+from outlast.reporting import captions
+from outlast.reporting.labels import labels
 from outlast.reporting.numbers import MINUS, integer
 
 Facts = list[tuple[str, str]]

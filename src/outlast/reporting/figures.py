@@ -13,7 +13,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
-from outlast.reporting.svg import STYLE, VARIABLES, collecting
+from outlast.errors import InputError
+from outlast.reporting.svg import JAPANESE, JAPANESE_FONTS, STYLE, VARIABLES, collecting
 from outlast.results import write_atomically
 
 _CSS = Path(__file__).with_name("report.css")
@@ -48,6 +49,21 @@ def export(found: dict[str, tuple[Figure, str]], folder: Path) -> list[Path]:
             write_atomically(folder / f"{name}{suffix}", buffer.getvalue())
             written.append(folder / f"{name}{suffix}")
     return written
+
+
+def ask_for_font() -> None:
+    """Refuse to draw Japanese without a font for it.
+
+    Raises:
+        InputError: there is none of those that are looked for.
+    """
+    if not JAPANESE:
+        raise InputError(
+            "figures in Japanese, on a machine without a Japanese font",
+            f"one of the fonts {', '.join(JAPANESE_FONTS)}",
+            "install one (on Debian and Ubuntu: apt-get install fonts-noto-cjk), or leave out --figures or --language; "
+            "report.html needs none here, it takes the fonts of who reads it",
+        )
 
 
 def figures_of(draw, folder: Path) -> list[Path]:

@@ -1,279 +1,371 @@
-"""Fixed words of a report in English: headings, names of things, the glossary. Composed ones are in `sentences`."""
+"""Fixed words of reports: names of things, headings, heads of tables. Sentences stand where they are composed."""
 
 from __future__ import annotations
 
-DIAGNOSIS = "Diagnosis"
+from outlast.reporting.language import Named, Text, Texts
 
-CAUSE_NAMES = {
-    "numerics": "numerics",
-    "attention_window": "attention window",
-    "train_context": "another training context",
-    "stale_context": "stale context",
-    "unexplored_state": "unexplored state",
-    "memory_limited": "memory too short",
-    "harder_data": "harder data",
-}
-CAUSE_SENTENCES = {
-    "numerics": "the arithmetic is too narrow: the same model in float64 does not lose as much",
-    "attention_window": "its attention window, rather than its recurrent part, meets what training never showed it",
-    "train_context": "it seems to have been trained on windows of another length than was named",
-    "stale_context": "its context is stale: it loses where the world changed, and not where the world stayed as it was",
-    "unexplored_state": "its state is unexplored: it wanders to where training never was, and there it loses even "
-    "where the "
-    "world stayed as it was",
-    "memory_limited": "its memory is too short: age does no harm, yet it misses what lies further back",
-    "harder_data": "the data get harder along the stream: age does no harm, and young states lose as much there",
-}
-
-MEASURES = {
-    "cross_entropy": "cross-entropy",
-    "error_rate": "error rate",
-    "squared_error": "squared error",
-    "absolute_error": "absolute error",
-    "divergence": "divergence",
-}
-
-# A change in one of these is already a share, so a percentage of it would mislead.
 SHARES = {"error_rate"}
+"""Measures of which a change is already a share, so that a percentage of it would mislead."""
 
-RIVALS = {
-    "base": "the base model",
-    "periodic_reset": "the base model under its best periodic reset",
-    "overlapping_reset": "the base model under two overlapping resets",
-    "control": "the control (equal training from zero states)",
-    "control_reset": "the control (equal training from zero states) under its best periodic reset",
-}
-RESETS = {"periodic_reset": "periodic reset", "overlapping_reset": "overlapping resets"}
-GUESSES = {
-    "constant": "the best constant answer",
-    "persistence": "repeating the newest known value",
-    "unread": "its own answer before it has read anything",
-}
 
-REFUSALS = {
-    "short_context_lost": "short contexts lost",
-    "no_benefit": "no benefit",
-    "still_fails": "still fails",
-    "stopped_reading": "stopped reading",
-    "reset_it_instead": "better when it is reset",
-    "plain_training_suffices": "plain training suffices",
-    "broken": "broken",
-    "nothing_to_repair": "nothing to repair",
-    "base_broken": "the base is broken",
-}
-REFUSALS_BRIEF = {
-    "short_context_lost": "short lost",
-    "no_benefit": "no benefit",
-    "still_fails": "still fails",
-    "stopped_reading": "not reading",
-    "reset_it_instead": "reset it",
-    "plain_training_suffices": "plain does",
-    "broken": "broken",
-    "nothing_to_repair": "not needed",
-    "base_broken": "base broken",
-}
-FAULTS = {
-    "broken": "some of its predictions are not finite numbers, or all of them are the same",
-    "short_context_lost": "short contexts got worse",
-    "no_benefit": "it is not clearly better than the base model used at its best",
-    "still_fails": "it is itself too far above its own best within the training context",
-    "stopped_reading": "it does not clearly do better than something that does not read",
-    "reset_it_instead": "it is better when it is reset",
-    "plain_training_suffices": "plain training does as well",
-}
+class _Labels:
+    """Read as attributes: each is in the language that is spoken."""
 
-BADGES = {
-    "broken": "Broken",
-    "fails": "Fails",
-    "declines": "Declines",
-    "generalises": "Generalises",
-    "robust": "Robust",
-    "undecided": "Undecided",
-    "none": "No verdict",
-    "accepted": "Repair accepted",
-    "refused": "Repair refused",
-    "no_winner": "No repair accepted",
-    "nothing_to_repair": "Nothing to repair",
-    "kept": "Contract kept",
-    "contract_broken": "Contract broken",
-    "trained": "Trained",
-}
+    EVALUATION = Text("Evaluation", "評価")
+    CHECK = Text("Check of the contract", "契約の検査")
+    TRAINING = Text("Training", "学習")
+    REPAIR = Text("Repair", "修復")
+    COMPARISON = Text("Comparison of repairs", "修復の比較")
+    DIAGNOSIS = Text("Diagnosis", "診断")
 
-# What each point of the contract asks, and what it costs when it does not hold.
-CHECKS = {
-    "chunked_equals_whole": (
-        "Reading in pieces equals reading at once",
-        "carrying the state gives other outputs than reading the whole stream, so no measurement could be trusted",
-    ),
-    "step_equals_parallel": (
-        "One step at a time equals the parallel form",
-        "the model deployed step by step is another model than the one that was trained",
-    ),
-    "gradient_through_state": (
-        "Gradients flow through the state",
-        "training cannot reach what the state does, and repairs that rely on it will be weak",
-    ),
-    "rows_independent": (
-        "Rows of a batch do not touch each other",
-        "a stream's predictions depend on which other streams are read beside it",
-    ),
-    "state_matters": (
-        "The carried state changes the outputs",
-        "the state is dropped somewhere, so there is nothing to carry or to repair",
-    ),
-    "nothing_edited_in_place": (
-        "Nothing is edited in place",
-        "a state that is kept for later changes behind its owner's back",
-    ),
-    "save_load_exact": (
-        "Saving and loading is exact",
-        "the model that is loaded is not the model that was measured",
-    ),
-}
+    CAUSE_NAMES = Named(
+        {
+            "numerics": ("numerics", "数値計算"),
+            "attention_window": ("attention window", "注意の窓"),
+            "train_context": ("another training context", "学習文脈長の食い違い"),
+            "stale_context": ("stale context", "古くなった文脈"),
+            "unexplored_state": ("unexplored state", "未探索の状態"),
+            "memory_limited": ("memory too short", "記憶の不足"),
+            "harder_data": ("harder data", "データの難しさ"),
+        }
+    )
+    CAUSE_SENTENCES = Named(
+        {
+            "numerics": (
+                "the arithmetic is too narrow: the same model in float64 does not lose as much",
+                "計算の精度が足りません。同じモデルを float64 で動かすと、これほど悪くなりません",
+            ),
+            "attention_window": (
+                "its attention window, rather than its recurrent part, meets what training never showed it",
+                "再帰部分ではなく注意の窓が、学習で見なかったものに出会っています",
+            ),
+            "train_context": (
+                "it seems to have been trained on windows of another length than was named",
+                "指定とは違う長さの窓で学習されたようです",
+            ),
+            "stale_context": (
+                "its context is stale: it loses where the world changed, and not where the world stayed as it was",
+                "文脈が古くなっています。世界が変わった所で悪くなり、変わらない所では悪くなりません",
+            ),
+            "unexplored_state": (
+                "its state is unexplored: it wanders to where training never was, and there it loses even where the "
+                "world stayed as it was",
+                "未探索の状態です。状態が学習の通らなかった場所へさまよい、世界が変わらない所でも悪くなります",
+            ),
+            "memory_limited": (
+                "its memory is too short: age does no harm, yet it misses what lies further back",
+                "記憶が短すぎます。年齢の害はありませんが、もっと前にあるものを見落としています",
+            ),
+            "harder_data": (
+                "the data get harder along the stream: age does no harm, and young states lose as much there",
+                "データが後ろへ行くほど難しくなっています。年齢の害はなく、若い状態でも同じだけ悪くなります",
+            ),
+        }
+    )
 
-EXCESS_CURVE = "Excess by age of the state"
-CHANGE_CURVE = "What the repair changed at each age"
-CHANGES_CURVE = "What each repair changed at each age"
-AGE_CURVE = "Loss by age of the state"
-POSITION_CURVE = "Loss by position in the stream"
-RECOVERY = "How soon it recovers where another stream begins"
-DOSES = "Which dose was taken"
-ALL_DOSES = "Every dose of every repair"
-STATE = "Size and spread of the state"
-INTERVENTIONS = "Interventions compared"
-ONE_REPAIR = "What the repair changed"
-REFUSED_WHY = "Why it is refused"
-UNTOUCHED_WHY = "Why nothing was done"
-UNTRAINED = "What needs no training"
-SIMPLER = "Against what is simpler"
-GUARDS = "Other data that had to hold"
-OTHER_MEASURES = "Other measures"
-CONTRACT = "The points of the contract"
-TRAINING_LOSS = "Training loss"
-NEXT = "What to do next"
-METHOD = "How it was measured"
-GLOSSARY = "Words used here"
-BECAUSE = "Why this verdict"
-NOTES = "What is odd"
-BROKEN = "This model is broken, whatever the age of its state: {}."
-CONTENTS = "Results in this report"
-SKIP = "Skip to the result"
-NUMBERS = "The numbers behind this figure"
-DEFAULT_TITLE = "Results past the training context"
+    MEASURES = Named(
+        {
+            "cross_entropy": ("cross-entropy", "交差エントロピー"),
+            "error_rate": ("error rate", "誤り率"),
+            "squared_error": ("squared error", "二乗誤差"),
+            "absolute_error": ("absolute error", "絶対誤差"),
+            "divergence": ("divergence", "ダイバージェンス"),
+            "speaker_error": ("speaker error", "話者誤り率"),
+            "speaker_margin": ("speaker margin", "話者マージン"),
+            "loss": ("loss", "損失"),
+        }
+    )
+    UNITS = Named(
+        {
+            "nats": ("nats", "nat"),
+            "error rate": ("error rate", "誤り率"),
+            "squared error": ("squared error", "二乗誤差"),
+            "absolute error": ("absolute error", "絶対誤差"),
+            "total variation": ("total variation", "全変動距離"),
+            "spreads of the target": ("spreads of the target", "目標の標準偏差"),
+            "spreads of the embeddings": ("spreads of the embeddings", "埋め込みの標準偏差"),
+        }
+    )
 
-BASE = "base"
-CONTROL = "control (zero states)"
-OF_BASE, OF_CONTROL, OF_REPAIR = "base, {}", "control, {}", "repaired model, {}"
-THE_MODEL, THE_REPAIR = "the model", "the repaired model"
-REFUSED_NAME = "{} (refused)"
-AGE_AXIS = "age of the state (positions read since the initial state)"
-AGE_AXIS_NARROW = "age of the state"
-POSITION_AXIS = "position in the stream (from the zero state)"
-POSITION_AXIS_NARROW = "position in the stream"
-RECOVERY_AXIS = "position in the new stream"
-DOSE_AXIS = "change of short contexts"
-STEP_AXIS = "training step"
-LOSS = "loss"
-EXCESS_OF = "excess of {}"
-CHANGE_OF = "change of {}"
-COST_OF = "old state minus fresh state, {}"
-OLDEST_OF = "{} at the oldest age"
-NORM = "size (root mean square)"
-SPREAD = "spread (standard deviation)"
-TRAIN_CONTEXT = "training context"
-TOLERANCE, TWO_TOLERANCES = "tolerance", "two tolerances"
-ALLOWED_MEAN, ALLOWED_BAND = "allowed, mean of short contexts", "allowed, one band of ages"
-ALLOWED = "allowed"
-TAKEN = "taken"
-TAKEN_DOSE, KEPT_DOSE, LOST_DOSE = "the dose that was taken", "within the margin", "past the margin"
+    RIVALS = Named(
+        {
+            "base": ("the base model", "元のモデル"),
+            "periodic_reset": (
+                "the base model under its best periodic reset",
+                "最良の周期で定期リセットした元のモデル",
+            ),
+            "overlapping_reset": (
+                "the base model under two overlapping resets",
+                "二つの複製を交互にリセットした元のモデル",
+            ),
+            "control": (
+                "the control (equal training from zero states)",
+                "対照（ゼロ状態から始める同量の学習）",
+            ),
+            "control_reset": (
+                "the control (equal training from zero states) under its best periodic reset",
+                "最良の周期で定期リセットした対照（ゼロ状態から始める同量の学習）",
+            ),
+        }
+    )
+    RESETS = Named(
+        {
+            "periodic_reset": ("periodic reset", "定期リセット"),
+            "overlapping_reset": ("overlapping resets", "交互リセット"),
+        }
+    )
+    GUESSES = Named(
+        {
+            "constant": ("the best constant answer", "最も良い定数の答え"),
+            "persistence": ("repeating the newest known value", "最後に分かった値の繰り返し"),
+            "unread": ("its own answer before it has read anything", "何も読む前のモデル自身の答え"),
+        }
+    )
+    GUESSES_BRIEF = Named(
+        {
+            "constant": ("constant", "定数"),
+            "persistence": ("persistence", "繰り返し"),
+            "unread": ("unread", "未読"),
+        }
+    )
 
-GLOSSARY_ENTRIES = (
-    ("Training context", "How many positions a training window had. The model never saw an older state in training."),
-    ("State", "What the model carries from one position to the next."),
-    ("Age of a state", "How many positions were read since the state was the initial one."),
-    (
-        "Short",
-        "The loss within the training context: the best band of ages there, chosen on half of the streams and scored "
-        "on the other half.",
-    ),
-    ("Excess", "The loss at an age minus short, on the same targets, paired by stream."),
-    (
-        "Interval",
-        "The range, over streams, that holds the true value with 95 % confidence, for all rows of a curve together.",
-    ),
-    (
-        "Block",
-        "Neighbouring segments of one recording, which resemble each other: taken together they are one unit of an "
-        "interval.",
-    ),
-    ("Tolerance", "How large an excess still counts as none."),
-    ("Periodic reset", "The state is set back to the initial one every so many positions. It needs no training."),
-    (
-        "Overlapping resets",
-        "Two copies of the model, reset in turn, so that the one that answers has always read something. It needs no "
-        "training and costs twice as much.",
-    ),
-    ("Repair", "Post-training with other starting states. The architecture stays as it is."),
-    (
-        "Control",
-        "The same rows, windows and steps as the repair, always from the zero state. What the repair gains over it, "
-        "its starts have gained; what both gain, the training has.",
-    ),
-    ("Dose", "How far from the base to the repaired model the weights go: 0 is the base, 1 the whole way."),
-    ("Intervention", "The rule for where training windows start."),
-    (
-        "Carry",
-        "The intervention in which a training window goes on with its own stream, or starts a new stream on the old "
-        "state. The expected run says how long a stream goes on, on average.",
-    ),
-)
-CHECK_ENTRIES = (
-    ("State", "What the model carries from one position to the next."),
-    ("Contract", "What a recurrent model must do for its figures to mean something."),
-    ("Worst", "The largest difference that was found, as a share of the size of the values compared."),
-)
+    REFUSALS = Named(
+        {
+            "short_context_lost": ("short contexts lost", "短い文脈の悪化"),
+            "no_benefit": ("no benefit", "効果なし"),
+            "still_fails": ("still fails", "なお破綻"),
+            "stopped_reading": ("stopped reading", "読まなくなった"),
+            "reset_it_instead": ("better when it is reset", "リセットの方が良い"),
+            "plain_training_suffices": ("plain training suffices", "通常の学習で足りる"),
+            "broken": ("broken", "壊れている"),
+            "nothing_to_repair": ("nothing to repair", "修復は不要"),
+            "base_broken": ("the base is broken", "元のモデルが壊れている"),
+        }
+    )
+    REFUSALS_BRIEF = Named(
+        {
+            "short_context_lost": ("short lost", "短い文脈"),
+            "no_benefit": ("no benefit", "効果なし"),
+            "still_fails": ("still fails", "なお破綻"),
+            "stopped_reading": ("not reading", "読まない"),
+            "reset_it_instead": ("reset it", "リセットを"),
+            "plain_training_suffices": ("plain does", "通常で足りる"),
+            "broken": ("broken", "壊れている"),
+            "nothing_to_repair": ("not needed", "不要"),
+            "base_broken": ("base broken", "元が壊れている"),
+        }
+    )
+    FAULTS = Named(
+        {
+            "broken": (
+                "some of its predictions are not finite numbers, or all of them are the same",
+                "予測の一部が有限の数でないか、すべて同じです",
+            ),
+            "short_context_lost": ("short contexts got worse", "短い文脈での性能が悪化しています"),
+            "no_benefit": (
+                "it is not clearly better than the base model used at its best",
+                "最善の使い方をした元のモデルより明らかに良いとは言えません",
+            ),
+            "still_fails": (
+                "it is itself too far above its own best within the training context",
+                "学習文脈長以内での自身の最良値を大きく上回っています",
+            ),
+            "stopped_reading": (
+                "it does not clearly do better than something that does not read",
+                "何も読まない予測より明らかに良いとは言えません",
+            ),
+            "reset_it_instead": ("it is better when it is reset", "リセットした方が良くなります"),
+            "plain_training_suffices": ("plain training does as well", "通常の学習でも同じだけ良くなります"),
+        }
+    )
 
-WINNER, PICKED = "winner", "picked"
-VALIDATION = "What validation said"
-HELD, LOST = "held", "lost"
-PASSED, FAILED, NOT_ASKED = "holds", "fails", "not asked"
-YES, NO = "yes", "no"
-ACCEPTED, REFUSED = "accepted", "refused"
-FOOTER = "Written by outlast. This file needs no network."
-NEXT_SHORT = "Next"
-WITHOUT_TRAINING = "without training"
+    BADGES = Named(
+        {
+            "broken": ("Broken", "壊れている"),
+            "fails": ("Fails", "破綻する"),
+            "declines": ("Declines", "伸びて衰える"),
+            "generalises": ("Generalises", "汎化する"),
+            "robust": ("Robust", "保たれる"),
+            "undecided": ("Undecided", "未決定"),
+            "none": ("No verdict", "判定なし"),
+            "accepted": ("Repair accepted", "修復を採用"),
+            "refused": ("Repair refused", "修復は不採用"),
+            "no_winner": ("No repair accepted", "採用できる修復なし"),
+            "nothing_to_repair": ("Nothing to repair", "修復は不要"),
+            "kept": ("Contract kept", "契約を満たす"),
+            "contract_broken": ("Contract broken", "契約に違反"),
+            "trained": ("Trained", "学習済み"),
+        }
+    )
 
-FOUND, NOT_FOUND = "found", "not found"
+    # What each point of the contract asks, and what it costs when it does not hold.
+    CHECKS = Named(
+        {
+            "chunked_equals_whole": ("Reading in pieces equals reading at once", "分けて読んでも一度に読んでも同じ"),
+            "step_equals_parallel": (
+                "One step at a time equals the parallel form",
+                "一位置ずつの計算と並列の計算が同じ",
+            ),
+            "gradient_through_state": ("Gradients flow through the state", "勾配が状態を通って流れる"),
+            "rows_independent": ("Rows of a batch do not touch each other", "バッチの行が互いに影響しない"),
+            "state_matters": ("The carried state changes the outputs", "持ち越した状態が出力を変える"),
+            "nothing_edited_in_place": ("Nothing is edited in place", "何も上書きされない"),
+            "save_load_exact": ("Saving and loading is exact", "保存と読み込みが正確"),
+        }
+    )
+    CHECK_COSTS = Named(
+        {
+            "chunked_equals_whole": (
+                "carrying the state gives other outputs than reading the whole stream, so no measurement could be "
+                "trusted",
+                "状態を持ち越すと系列全体を読むのとは違う出力になるため、どの測定も信頼できません",
+            ),
+            "step_equals_parallel": (
+                "the model deployed step by step is another model than the one that was trained",
+                "一位置ずつ動かす運用時のモデルが、学習したモデルとは別のものになります",
+            ),
+            "gradient_through_state": (
+                "training cannot reach what the state does, and repairs that rely on it will be weak",
+                "状態の働きに学習が届かず、それに頼る修復は弱くなります",
+            ),
+            "rows_independent": (
+                "a stream's predictions depend on which other streams are read beside it",
+                "ある系列の予測が、一緒に読まれる他の系列に左右されます",
+            ),
+            "state_matters": (
+                "the state is dropped somewhere, so there is nothing to carry or to repair",
+                "状態がどこかで捨てられており、持ち越すものも修復するものもありません",
+            ),
+            "nothing_edited_in_place": (
+                "a state that is kept for later changes behind its owner's back",
+                "後のために取っておいた状態が、知らないうちに変わります",
+            ),
+            "save_load_exact": (
+                "the model that is loaded is not the model that was measured",
+                "読み込んだモデルが、測定したモデルとは別のものになります",
+            ),
+        }
+    )
 
-COLUMN_AGE, COLUMN_POSITION, COLUMN_COUNT = "age", "position", "n"
-COLUMN_EXCESS, COLUMN_INTERVAL, COLUMN_MEASURE, COLUMN_VALUE = "excess", "interval", "measure", "value"
-COLUMN_INTERVENTION, COLUMN_OUTCOME, COLUMN_DOSE = "intervention", "outcome", "dose"
-COLUMN_SHORT, COLUMN_SHORT_BRIEF = "short contexts", "short"
-COLUMN_OLDEST, COLUMN_OLDEST_LOSS = "oldest age", "loss at oldest age"
-COLUMN_BASE, COLUMN_RESET, COLUMN_OVERLAP = (
-    "against base",
-    "against periodic reset",
-    "against overlapping resets",
-)
-COLUMN_STARTS, COLUMN_CONTROL_RESET = "what the starts gained", "against the control, reset"
-COLUMN_STARTS_BRIEF = "starts gained"
-COLUMN_BENEFIT = "against best rival (interval)"
-COLUMN_OLD, COLUMN_FRESH, COLUMN_COST = "from an old state", "read afresh", "difference"
-COLUMN_SIMPLER, COLUMN_PAIRED, COLUMN_SO = "what is simpler", "the model minus it", "so the model is"
-BETTER, WORSE, ALIKE = "better", "worse", "not told apart"
-COLUMN_KEPT = "within the margin"
-COLUMNS_GUARD = ("data", "change", "allowed", "worst band", "outcome")
-COLUMNS_CHECK = ("point", "result", "worst", "detail")
-FACT_TOLERANCE, FACT_SHORT, FACT_TIME, FACT_PICKED = "tolerance", "short", "time", "picked"
-FACT_UNITS = "units of intervals"
-FACT_SHORT_AGES = "short contexts · ages"
-FACT_WORST = "short contexts · worst band"
-FACT_BY_BANDS = "short contexts · every band alike"
-FACT_DOSE = "repair · dose"
-FACT_MODEL, FACT_DATA, FACT_SETTING, FACT_INTERVENTION, FACT_TRAINING = (
-    "model",
-    "data",
-    "setting",
-    "intervention",
-    "repair",
-)
+    EXCESS_CURVE = Text("Excess by age of the state", "状態の年齢ごとの超過")
+    CHANGE_CURVE = Text("Change through the repair, by age", "修復による年齢ごとの変化")
+    CHANGES_CURVE = Text("Change through each repair, by age", "各修復による年齢ごとの変化")
+    AGE_CURVE = Text("Loss by age of the state", "状態の年齢ごとの損失")
+    POSITION_CURVE = Text("Loss by position in the stream", "系列内の位置ごとの損失")
+    RECOVERY = Text("Recovery after a switch to another stream", "別の系列に切り替えた後の回復")
+    DOSES = Text("Choice of the dose", "用量の選択")
+    ALL_DOSES = Text("Doses of all repairs", "すべての修復の用量")
+    STATE = Text("Size and spread of the state", "状態の大きさと散らばり")
+    INTERVENTIONS = Text("Comparison of the interventions", "介入の比較")
+    ONE_REPAIR = Text("Result of the repair", "修復の結果")
+    REFUSED_WHY = Text("Reasons for the refusal", "不採用の理由")
+    UNTOUCHED_WHY = Text("Reasons for doing nothing", "何もしなかった理由")
+    UNTRAINED = Text("Comparison with what needs no training", "学習の要らないものとの比較")
+    SIMPLER = Text("Comparison with what is simpler", "より単純なものとの比較")
+    GUARDS = Text("Short contexts on other data", "他のデータでの短い文脈")
+    OTHER_MEASURES = Text("Other measures", "他の尺度")
+    CONTRACT = Text("Points of the contract", "契約の項目")
+    TRAINING_LOSS = Text("Training loss", "学習損失")
+    NEXT = Text("Next steps", "次にすること")
+    METHOD = Text("Method and settings", "測り方と設定")
+    GLOSSARY = Text("Glossary", "用語")
+    BECAUSE = Text("Reasons for the verdict", "判定の理由")
+    NOTES = Text("Oddities of data and predictions", "データと予測の注意すべき点")
+    NUMBERS = Text("Numbers behind this figure", "この図の数値")
+    CONTENTS = Text("Results in this report", "この報告の結果")
+    SKIP = Text("Skip to the result", "結果へ移動")
+    DEFAULT_TITLE = Text("Results past the training context", "学習文脈長を超えた結果")
+    FOOTER = Text(
+        "Written by outlast. This file needs no network.",
+        "outlast が作成しました。このファイルは通信を必要としません。",
+    )
+    SORT = Text("sort by this column", "この列で並べ替える")
+
+    BASE = Text("base", "元のモデル")
+    CONTROL = Text("control (zero states)", "対照（ゼロ状態）")
+    OF_BASE, OF_CONTROL = Text("base, {}", "元のモデル、{}"), Text("control, {}", "対照、{}")
+    OF_REPAIR = Text("repaired model, {}", "修復後、{}")
+    THE_MODEL, THE_REPAIR = Text("the model", "モデル"), Text("the repaired model", "修復後のモデル")
+    REFUSED_NAME = Text("{} (refused)", "{}（不採用）")
+    AGE_AXIS = Text(
+        "age of the state (positions read since the initial state)", "状態の年齢（初期状態から読んだ位置の数）"
+    )
+    AGE_AXIS_NARROW = Text("age of the state", "状態の年齢")
+    POSITION_AXIS = Text("position in the stream (from the zero state)", "系列内の位置（ゼロ状態から）")
+    POSITION_AXIS_NARROW = Text("position in the stream", "系列内の位置")
+    RECOVERY_AXIS = Text("position in the new stream", "新しい系列での位置")
+    DOSE_AXIS = Text("change of short contexts", "短い文脈の変化")
+    STEP_AXIS = Text("training step", "学習ステップ")
+    LOSS = Text("loss", "損失")
+    EXCESS_OF = Text("excess of {}", "超過：{}")
+    CHANGE_OF = Text("change of {}", "変化：{}")
+    COST_OF = Text("old state minus fresh state, {}", "古い状態 − 新しい状態、{}")
+    OLDEST_OF = Text("{} at the oldest age", "最も古い年齢での{}")
+    NORM = Text("size (root mean square)", "大きさ（二乗平均平方根）")
+    SPREAD = Text("spread (standard deviation)", "散らばり（標準偏差）")
+    TRAIN_CONTEXT = Text("training context", "学習文脈長")
+    TOLERANCE, TWO_TOLERANCES = Text("tolerance", "許容"), Text("two tolerances", "許容の二倍")
+    ALLOWED_MEAN = Text("allowed, mean of short contexts", "許される悪化：短い文脈の平均")
+    ALLOWED_BAND = Text("allowed, one band of ages", "許される悪化：一つの年齢帯")
+    ALLOWED, TAKEN = Text("allowed", "許容"), Text("taken", "選ばれた")
+    TAKEN_DOSE, KEPT_DOSE = Text("the dose that was taken", "選ばれた用量"), Text("within the margin", "許容幅以内")
+    LOST_DOSE = Text("past the margin", "許容幅を超える")
+
+    FIGURE_CONTEXT = Text("Training context", "学習文脈長")
+    FIGURE_OLDEST = Text("Oldest age tested", "調べた最も古い年齢")
+    FIGURE_TESTED = Text("Tested on", "調べた系列")
+    FIGURE_MEASURE = Text("Measure", "尺度")
+    FIGURE_STEPS, FIGURE_TIME = Text("Training steps", "学習ステップ"), Text("Time", "時間")
+    FIGURE_LAST_LOSS = Text("Last training loss", "最後の学習損失")
+    FIGURE_INTERVENTIONS = Text("Interventions", "介入")
+    FIGURE_HOLD, FIGURE_FAIL = Text("Points that hold", "守られる項目"), Text("Points that fail", "守られない項目")
+    FIGURE_UNASKED = Text("Not asked", "調べられなかった項目")
+
+    WINNER, PICKED = Text("winner", "採用"), Text("picked", "選択")
+    VALIDATION = Text("Results on validation streams", "検証系列での結果")
+    HELD, LOST = Text("held", "保持"), Text("lost", "悪化")
+    PASSED, FAILED, NOT_ASKED = Text("holds", "成立"), Text("fails", "不成立"), Text("not asked", "調べられず")
+    YES, NO = Text("yes", "はい"), Text("no", "いいえ")
+    ACCEPTED, REFUSED = Text("accepted", "採用"), Text("refused", "不採用")
+    NEXT_SHORT = Text("Next", "次のコマンド")
+    WITHOUT_TRAINING = Text("without training", "学習なし")
+    FOUND, NOT_FOUND = Text("found", "該当"), Text("not found", "該当せず")
+
+    COLUMN_AGE, COLUMN_POSITION, COLUMN_COUNT = Text("age", "年齢"), Text("position", "位置"), Text("n", "n")
+    COLUMN_EXCESS, COLUMN_INTERVAL = Text("excess", "超過"), Text("interval", "区間")
+    COLUMN_MEASURE, COLUMN_VALUE = Text("measure", "尺度"), Text("value", "値")
+    COLUMN_INTERVENTION, COLUMN_OUTCOME = Text("intervention", "介入"), Text("outcome", "結果")
+    COLUMN_DOSE = Text("dose", "用量")
+    COLUMN_SHORT, COLUMN_SHORT_BRIEF = Text("short contexts", "短い文脈"), Text("short", "短い文脈")
+    COLUMN_OLDEST = Text("oldest age", "最古の年齢")
+    COLUMN_OLDEST_LOSS = Text("loss at oldest age", "最も古い年齢での損失")
+    COLUMN_BASE = Text("against base", "元のモデルとの差")
+    COLUMN_RESET = Text("against periodic reset", "定期リセットとの差")
+    COLUMN_OVERLAP = Text("against overlapping resets", "交互リセットとの差")
+    COLUMN_STARTS = Text("what the starts gained", "初期状態による改善")
+    COLUMN_STARTS_BRIEF = Text("starts gained", "初期状態の効果")
+    COLUMN_CONTROL_RESET = Text("against the control, reset", "リセットした対照との差")
+    COLUMN_BENEFIT = Text("against best rival (interval)", "最良の競争相手との差（区間）")
+    COLUMN_OLD, COLUMN_FRESH = Text("from an old state", "古い状態から"), Text("read afresh", "新しく読む")
+    COLUMN_COST = Text("difference", "差")
+    COLUMN_SIMPLER = Text("what is simpler", "より単純なもの")
+    COLUMN_PAIRED = Text("the model minus it", "モデルとの差")
+    COLUMN_SO = Text("so the model is", "モデルの方が")
+    BETTER, WORSE, ALIKE = Text("better", "良い"), Text("worse", "悪い"), Text("not told apart", "区別できない")
+    COLUMN_KEPT = Text("within the margin", "許容幅以内")
+    COLUMNS_GUARD = Texts(
+        ("data", "データ"), ("change", "変化"), ("allowed", "許容"), ("worst band", "最悪の年齢帯"), ("outcome", "結果")
+    )
+    COLUMNS_CHECK = Texts(("point", "項目"), ("result", "結果"), ("worst", "最大の差"), ("detail", "詳細"))
+    FACT_TOLERANCE, FACT_SHORT = Text("tolerance", "許容"), Text("short", "短")
+    FACT_TIME, FACT_PICKED = Text("time", "時間"), Text("picked", "選択")
+    FACT_UNITS = Text("units of intervals", "区間の単位")
+    FACT_SHORT_AGES = Text("short contexts · ages", "短い文脈 · 年齢")
+    FACT_WORST = Text("short contexts · worst band", "短い文脈 · 最悪の年齢帯")
+    FACT_BY_BANDS = Text("short contexts · every band alike", "短い文脈 · 各年齢帯を等しく")
+    FACT_DOSE = Text("repair · dose", "修復 · 用量")
+    FACT_MODEL, FACT_DATA, FACT_SETTING = Text("model", "モデル"), Text("data", "データ"), Text("setting", "設定")
+    FACT_INTERVENTION, FACT_TRAINING = Text("intervention", "介入"), Text("repair", "修復")
+
+
+labels = _Labels()

@@ -17,12 +17,14 @@ LEVEL_DASHES = ((6, 3), (1.5, 2), (9, 2, 2, 2), (3, 3))
 class Look(NamedTuple):
     """How one line is told from the others: colour, marker, dashes and weight, so that colour is never needed alone.
 
-    Marks of a `hollow` one are not filled: it belongs to a repair that is refused.
+    Marks of a `hollow` one are not filled: it belongs to a repair that is refused. A `faint` one is there for
+    completeness: it is thin, pale and has no name at its end.
     """
 
     slot: int
     strong: bool
     hollow: bool = False
+    faint: bool = False
 
     @property
     def colour(self) -> str:
@@ -30,29 +32,40 @@ class Look(NamedTuple):
 
     @property
     def width(self) -> float:
-        return 2.8 if self.strong else 1.6
+        return 2.8 if self.strong else 1.2 if self.faint else 1.8
+
+    @property
+    def opacity(self) -> float:
+        return 0.55 if self.faint else 1.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: points (x, y, low, high); `end` is what stands at its right end.
+    """One curve: points (x, y, low, high).
 
-    `gaps` are the points after which nothing was measured up to the next one.
+    `end` is what stands at its right end, `value` what stands there where that has no room. `told` says of each point
+    what it is. `gaps` are the points after which nothing was measured up to the next one.
     """
 
     name: str
     look: Look
     points: Sequence[tuple[float, float, float, float]]
     end: str
+    value: str
+    told: Sequence[str] = ()
     gaps: AbstractSet[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line across a plot, or, with `reach`, from one x to another; `dash` is one of `LEVEL_DASHES`."""
+    """A horizontal line across a plot, or, with `reach`, from one x to another; `dash` is one of `LEVEL_DASHES`.
+
+    `told` is its value as it is written, `end` the name that stands at its right end beside that.
+    """
 
     name: str
     value: float
+    told: str
     end: str
     dash: int = 0
     reach: tuple[float, float] | None = None
@@ -66,7 +79,7 @@ def swatch(look: Look | None, *, level: int = 0, plain: bool = False, dashed: bo
         return f'<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true"><path d="M1 6H33" {stroke}/></svg>'
     colour = f"var(--line-{look.slot})"
     dashes = ((3, 2) if dashed else ()) if plain else DASHES[look.slot]
-    pattern = f' stroke-dasharray="{" ".join(str(dash * look.width / 1.6) for dash in dashes)}"' if dashes else ""
+    pattern = f' stroke-dasharray="{" ".join(str(dash * look.width / 1.8) for dash in dashes)}"' if dashes else ""
     shapes = {
         "o": "M17 2.5a3.5 3.5 0 1 0 .01 0Z",
         "s": "M14 3h6v6h-6Z",
@@ -81,5 +94,6 @@ def swatch(look: Look | None, *, level: int = 0, plain: bool = False, dashed: bo
     marker = "" if plain else f'<path d="{shapes[MARKERS[look.slot]]}" {fill}/>'
     return (
         f'<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true">'
-        f'<path d="M1 6H33" stroke="{colour}" stroke-width="{look.width}"{pattern}/>{marker}</svg>'
+        f'<g opacity="{look.opacity}"><path d="M1 6H33" stroke="{colour}" stroke-width="{look.width}"{pattern}/>'
+        f"{marker}</g></svg>"
     )

@@ -1,9 +1,16 @@
-"""How numbers are written: as many digits as their interval supports, a true minus sign, ranges as "a to b"."""
+"""How numbers are written: as many digits as their interval supports, a true minus sign, ranges as "a to b".
+
+The digits of an estimate follow from itself and its interval alone, so that it reads the same wherever it stands: in a
+headline, a table, a figure and the terminal.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from outlast.reporting.language import tell
 
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"  # stands before % and units, so that no line breaks there
@@ -43,77 +50,81 @@ def on_a_logarithmic_axis(value: float) -> str:
     return number(value, 1).replace("1 × ", "")
 
 
-def _decimals(low: float, high: float, fine: bool) -> int | None:
+class Estimate(NamedTuple):
+    """A value and its interval as text: "0.17" and "0.14 to 0.20"."""
+
+    value: str
+    interval: str
+
+
+def between(low: str, high: str) -> str:
+    """A range: "a to b"."""
+    return tell(f"{low} to {high}", f"{low} 〜 {high}")
+
+
+def _decimals(value: float, low: float, high: float, fine: bool) -> int | None:
     """Decimals that the half-width of the interval supports; None where powers of ten read better."""
-    size = max(abs(low), abs(high))
-    if size >= 1e6 or 0 < size < 1e-4:
-        return None
-    half = (high - low) / 2
-    if half <= 0:
+    size = max(abs(value), abs(low), abs(high))
+    if size == 0:
         return 3
-    return min(max(0, -math.floor(math.log10(half / (10 if fine else 3)))), 5)
+    if size >= 1e6 or size < 1e-4:
+        return None
+    first = math.floor(math.log10(size))
+    half = (high - low) / 2
+    # An interval without width says nothing of the digits, and a very narrow one more than anybody reads.
+    finest = (3 if half <= 0 else 5) - first
+    wanted = finest if half <= 0 else -math.floor(math.log10(half / (10 if fine else 3)))
+    if fine:
+        wanted = max(wanted, 3 - first if first >= 0 else 2 - first)
+    return max(0, min(wanted, finest))
 
 
-def estimate(value: float, low: float, high: float, *, signed: bool = False, fine: bool = False) -> tuple[str, str]:
-    """A value and its interval, "0.17" and "0.14 to 0.20", with the digits the interval supports; `fine` adds one."""
-    return _written((value, low, high), _decimals(low, high, fine), signed)
+def estimate(value: float, low: float, high: float, *, signed: bool = False, fine: bool = False) -> Estimate:
+    """A value and its interval with the digits that the interval supports.
+
+    Args:
+        signed: differences: the plus is written too.
+        fine: levels, whose differences are paired and known more closely than they are: a digit more, and as many as
+            it takes to see what verdicts tolerate (half a percent, or one).
+    """
+    decimals = _decimals(value, low, high, fine)
+    if decimals is None:
+        exponent = math.floor(math.log10(max(map(abs, (value, low, high)))))
+        ends = (fixed(end / 10.0**exponent, 2, signed=signed) for end in (low, high))
+        return Estimate(number(value, 3, signed=signed), f"{between(*ends)} {_power(exponent)}")
+    said, *ends = (fixed(each, decimals, signed=signed) for each in (value, low, high))
+    return Estimate(said, between(*ends))
 
 
 def estimates(
     triples: Sequence[tuple[float, float, float]], *, signed: bool = False, fine: bool = False
-) -> list[tuple[str, str]]:
-    """A column of estimates, all with the same number of decimals where that can be."""
-    found = [_decimals(low, high, fine) for _, low, high in triples]
-    known = sorted(decimals for decimals in found if decimals is not None)
-    common = known[len(known) // 2] if known else None
-    pairs = zip(triples, found, strict=True)
-    return [_written(triple, None if decimals is None else common, signed) for triple, decimals in pairs]
-
-
-def _written(triple: tuple[float, float, float], decimals: int | None, signed: bool) -> tuple[str, str]:
-    if decimals is None:
-        value, *ends = triple
-        exponent = math.floor(math.log10(max(map(abs, ends))))
-        low, high = (fixed(end / 10.0**exponent, 2, signed=signed) for end in ends)
-        return number(value, 3, signed=signed), f"{low} to {high} {_power(exponent)}"
-    value, low, high = (fixed(each, decimals, signed=signed) for each in triple)
-    return value, f"{low} to {high}"
-
-
-def differences(values: Sequence[float], digits: int = 3) -> Callable[[float], str]:
-    """How differences that stand side by side are written: signed, with the decimals that the largest one needs."""
-    size = max(map(abs, values), default=0.0)
-    if size >= 1e6 or size < 1e-4:
-        return lambda value: number(value, digits, signed=True)
-    decimals = max(0, digits - 1 - math.floor(math.log10(size)))
-    return lambda value: fixed(value, decimals, signed=True)
+) -> list[Estimate]:
+    """A column of estimates, each with its own digits."""
+    return [estimate(*triple, signed=signed, fine=fine) for triple in triples]
 
 
 def percent(share: float, *, signed: bool = False) -> str:
-    """0.0071 as "0.7 %"; two decimals below a tenth of a percent, none above ten."""
+    """0.0071 as "0.7 %"; at least two digits below a tenth of a percent, no decimals above ten."""
     value = 100 * share
     size = abs(value)
-    decimals = 2 if 0 < size < 0.095 else 1 if size < 9.95 else 0
+    decimals = 1 if size < 9.95 else 0
+    if 0 < size < 0.095:
+        decimals = max(2, -math.floor(math.log10(size)))
     text = fixed(value, decimals, signed=signed)
     return f"{text.removesuffix('.0')}{NO_BREAK}%"
 
 
 def span(first: int, end: int) -> str:
     """The integers in [first, end): "0", "32 to 63"."""
-    return integer(first) if end - first <= 1 else f"{integer(first)} to {integer(end - 1)}"
+    return integer(first) if end - first <= 1 else between(integer(first), integer(end - 1))
 
 
 def duration(seconds: float) -> str:
     """Seconds in the unit a person would use."""
     if seconds < 10:
-        return f"{number(seconds, 2)} s"
+        return tell(f"{number(seconds, 2)} s", f"{number(seconds, 2)} 秒")
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return tell(f"{seconds:.0f} s", f"{seconds:.0f} 秒")
     if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def shortened(name: str, longest: int) -> str:
-    """A name cut to `longest` characters, with an ellipsis where something is missing."""
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+        return tell(f"{seconds / 60:.0f} min", f"{seconds / 60:.0f} 分")
+    return tell(f"{seconds / 3600:.1f} h", f"{seconds / 3600:.1f} 時間")

@@ -48,11 +48,31 @@ class Changed(NamedTuple):
 
 
 def by_age(base: Evaluation, other: Evaluation) -> list[Changed]:
-    """`other` minus `base` at every age that both were measured at; intervals hold for all of them together."""
+    """`other` minus `base` at every age that both were measured at.
+
+    Intervals hold for all of them together; at the oldest age for that age alone, as wherever else that difference is
+    told.
+    """
     known = {band.age: np.array(band.per_stream) for band in base.age_curve}
     pairs = [
         (band.age, np.array(band.per_stream) - known[band.age])
         for band in other.age_curve
         if band.age in known and len(band.per_stream) == len(known[band.age]) > 1
     ]
-    return [Changed(age, *paired(base, differences, len(pairs))) for age, differences in pairs]
+    oldest = base.oldest.age
+    return [Changed(age, *paired(base, differences, 1 if age == oldest else len(pairs))) for age, differences in pairs]
+
+
+def excesses(evaluation: Evaluation) -> dict[Band, Triple]:
+    """The excess at every age; at the oldest one with the interval of the verdict, which is for that age alone."""
+    found: dict[Band, Triple] = {
+        band.age: (band.excess, band.excess_low, band.excess_high) for band in evaluation.age_curve
+    }
+    if (verdict := evaluation.verdict) is not None:
+        found[evaluation.oldest.age] = (verdict.excess, verdict.low, verdict.high)
+    return found
+
+
+def losses(evaluation: Evaluation) -> dict[Band, Triple]:
+    """The loss at every age."""
+    return {band.age: (band.loss, band.low, band.high) for band in evaluation.age_curve}

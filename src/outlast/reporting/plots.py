@@ -14,9 +14,26 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from outlast.reporting.axes import Scale, blank, draw_level, draw_line, draw_mark, end_labels, frame, x_axis, y_axis
+from outlast.reporting.axes import (
+    Scale,
+    blank,
+    draw_level,
+    draw_line,
+    draw_mark,
+    end_labels,
+    frame,
+    hits,
+    in_lines,
+    text_width,
+    x_axis,
+    y_axis,
+)
+from outlast.reporting.descriptions import end_label
 from outlast.reporting.looks import Level, Line, Look
 from outlast.reporting.svg import COLOUR, DPI, STYLE, svg
+
+_LONGEST = 300.0
+"""Pixels that names at the ends of lines take at most."""
 
 _FAR = 1000
 """Values this many times further than what is drawn evenly ask for a logarithmic axis."""
@@ -72,10 +89,14 @@ def curve(
         more: draws what else there is on each of the two, once axes and lines are in place.
     """
     scale = _scale(lines, levels, log_y, linear_within)
+    named, ends = [line for line in lines if line.end], [(level, end_label(level.end, level.told)) for level in levels]
+    widths = map(text_width, [*(line.end for line in named), *(end for level, end in ends if level.reach is None)])
+    room = max((width for width in widths if width <= _LONGEST), default=60.0)
+    banded = sum(not line.look.faint for line in lines) <= 3
     drawn = []
     for width, tall, wide, x_label in ((880, height, True, x_labels[0]), (400, min(height, 350), False, x_labels[1])):
         with matplotlib.rc_context(STYLE):
-            figure, axes = blank(width, tall, right=215 if wide else 12, top=40 if mark else 20)
+            figure, axes = blank(width, tall, right=int(room) + 40 if wide else 12, top=40 if mark else 20)
             if log_x:
                 axes.set_xscale("log", base=2)
             if scale == "log":
@@ -83,7 +104,7 @@ def curve(
             elif scale == "symlog":
                 axes.set_yscale("symlog", linthresh=linear_within)
             for line in lines:
-                draw_line(axes, line, banded=len(lines) <= 3 or line.look.strong, markers=markers)
+                draw_line(axes, line, banded=banded or line.look.strong, markers=markers)
             for level in levels:
                 draw_level(axes, level)
             if linear_within is not None:
@@ -99,14 +120,25 @@ def curve(
             if more:
                 more(axes)
             if wide:
-                end_labels(axes, lines, levels)
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
+                end_labels(axes, named, ends, room)
+            found = [each for line in lines for each in hits(axes, [point[:2] for point in line.points], line.told)]
+            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
     return Drawing(*drawn, logarithmic=scale != "linear")
+
+
+@dataclass(frozen=True)
+class PanelLine:
+    """One line of a small figure: points (x, y), and what is said of each."""
+
+    look: Look
+    dashed: bool
+    points: Sequence[tuple[float, float]]
+    told: Sequence[str]
 
 
 def panels(
     names: Sequence[str],
-    lines: Sequence[Sequence[tuple[Look, bool, Sequence[tuple[float, float]]]]],
+    lines: Sequence[Sequence[PanelLine]],
     *,
     mark: tuple[float, str],
     x_label: str,
@@ -114,47 +146,56 @@ def panels(
     title: str,
     description: str,
 ) -> Drawing:
-    """Small multiples with shared axes, one for each name; a line is (look, dashed, points)."""
-    values = [y for panel in lines for _, _, points in panel for _, y in points if y > 0]
+    """Small multiples with shared axes, one for each name."""
+    values = [y for panel in lines for line in panel for _, y in line.points if y > 0]
     log_y = bool(values) and max(values) > 5 * min(values)
     drawn = []
     for width, columns, wide in ((880, 3, True), (400, 2, False)):
         columns = min(columns, len(names))
         rows = math.ceil(len(names) / columns)
-        tall = rows * (190 if wide else 165) + 30
+        heads = [in_lines(name, (width - 90) / columns, 12) for name in names]
+        above = 14 * max(head.count("\n") for head in heads)
+        tall = rows * ((190 if wide else 165) + above) + 30
         with matplotlib.rc_context(STYLE):
             figure = Figure(figsize=(width / DPI, tall / DPI), dpi=DPI, facecolor="none")
             FigureCanvasSVG(figure)
             grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
             figure.subplots_adjust(
-                left=58 / width, right=1 - 12 / width, top=1 - 26 / tall, bottom=46 / tall, wspace=0.1, hspace=0.26
-            )
-            flat = list(grid.flat)
-            for axes, name, panel in zip(flat, names, lines, strict=False):
+                left=58 / width, right=1 - 12 / width, top=1 - (26 + above) / tall, bottom=46 / tall, wspace=0.1,
+                hspace=(0.26 * 120 + above) / 120,
+            )  # fmt: skip
+            flat, found = list(grid.flat), []
+            for axes, head, panel in zip(flat, heads, lines, strict=False):
                 frame(axes)
                 axes.set_xscale("log", base=2)
                 if log_y:
                     axes.set_yscale("log")
-                for look, dashed, points in panel:
-                    shown = [(x, y) for x, y in points if y > 0 or not log_y]
-                    axes.plot(
-                        *zip(*shown, strict=True) if shown else ([], []),
-                        color=look.colour,
-                        linewidth=2 if not dashed else 1.5,
-                        dashes=(3, 2) if dashed else (),
-                        solid_capstyle="round",
-                    )
                 axes.axvline(mark[0], color=COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
-                longest = 34 if wide else 24
-                text = name if len(name) <= longest else "…" + name[1 - longest :]
-                axes.set_title(text, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
-                x_axis(axes, [x for _, _, points in panel for x, _ in points], mark, None, True)
+                axes.set_title(head, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
+                _draw_panel(axes, panel, log_y)
+                x_axis(axes, [x for line in panel for x, _ in line.points], mark, None, True)
                 y_axis(axes, "log" if log_y else "linear")
+            for axes, panel in zip(flat, lines, strict=False):  # once every panel has drawn: they share their axes
+                for line in panel:
+                    shown = [(point, told) for point, told in zip(line.points, line.told, strict=True) if point[1] > 0]
+                    found += hits(axes, [point for point, _ in shown], [told for _, told in shown])
             for index, axes in enumerate(flat):
                 if index >= len(names):
                     axes.set_visible(False)
                 elif index + columns >= len(names):
                     axes.tick_params(labelbottom=True)
             figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=COLOUR["muted"])
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
+            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
     return Drawing(*drawn, logarithmic=log_y)
+
+
+def _draw_panel(axes: Axes, panel: Sequence[PanelLine], log_y: bool) -> None:
+    for line in panel:
+        shown = [(x, y) for x, y in line.points if y > 0 or not log_y]
+        axes.plot(
+            *zip(*shown, strict=True) if shown else ([], []),
+            color=line.look.colour,
+            linewidth=1.5 if line.dashed else 2,
+            dashes=(3, 2) if line.dashed else (),
+            solid_capstyle="round",
+        )

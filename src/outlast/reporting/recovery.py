@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import captions, labels, plots, terms
+from outlast.reporting import captions, descriptions, plots, terms
 from outlast.reporting.age_figures import Curve, centre, drawn, y_label
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Fold, LegendItem, Row, Table
+from outlast.reporting.labels import labels
+from outlast.reporting.language import sentences
 from outlast.reporting.looks import Line, Look, swatch
-from outlast.reporting.numbers import differences, estimates, integer, number, span
+from outlast.reporting.numbers import Estimate, estimates, integer, number, span
 from outlast.results import RecoveryBand
 
 Shown = Sequence[tuple[Curve, Look]]
@@ -36,26 +38,29 @@ def _triples(curve: Curve) -> list[tuple[float, float, float]]:
     return [(band.difference, band.low, band.high) for band in curve.evaluation.recovery]
 
 
+def _texts(curve: Curve) -> list[Estimate]:
+    return estimates(_triples(curve), signed=True)
+
+
 def _said(curve: Curve) -> str:
-    bands = curve.evaluation.recovery
-    value, interval = estimates(_triples(curve), signed=True)[0]
-    until = recovered_from(bands)
-    start = f"{terms.with_unit(value, terms.unit(curve.evaluation))} (interval {interval})"
+    until = recovered_from(curve.evaluation.recovery)
+    start = terms.with_interval(_texts(curve)[0], terms.unit(curve.evaluation))
     return captions.recovered(curve.title, start, None if until is None else integer(until))
 
 
 def _figure(shown: Shown, key: str) -> FigureElement:
     first = shown[0][0].evaluation
     unit, names = terms.unit(first), [curve.name for curve, _ in shown]
-    write = differences([band.difference for curve, _ in shown for band in curve.evaluation.recovery])
     lines, described = [], []
     for curve, look in shown:
-        bands = curve.evaluation.recovery
+        bands, texts = curve.evaluation.recovery, _texts(curve)
         points = [(centre(band.start, band.end), *triple) for band, triple in zip(bands, _triples(curve), strict=True)]
-        end = captions.end_label(curve.name, write(points[-1][1]), names)
-        lines.append(Line(curve.title, look, points, end))
-        places = [(captions.at_position(band), band.difference) for band in bands]
-        described.append(captions.curve_description(curve.title, places, unit, write))
+        places = list(map(descriptions.at_position, bands))
+        told = [descriptions.point(curve.title, place, text, unit) for place, text in zip(places, texts, strict=True)]
+        end = descriptions.end_label(curve.name, texts[-1].value, names)
+        lines.append(Line(curve.title, look, points, end, texts[-1].value, told))
+        values = [(place, band.difference, text.value) for place, band, text in zip(places, bands, texts, strict=True)]
+        described.append(descriptions.curve(curve.title, values, unit))
     tolerance = first.verdict.tolerance if first.verdict else 0.0
     drawing = plots.curve(
         lines,
@@ -70,20 +75,20 @@ def _figure(shown: Shown, key: str) -> FigureElement:
         linear_within=tolerance or 1.0,
     )
     legend = [
-        LegendItem(swatch(line.look), line.name, captions.at_first(terms.with_unit(write(line.points[0][1]), unit)))
-        for line in lines
+        LegendItem(swatch(look), curve.title, descriptions.at_first(terms.with_unit(_texts(curve)[0].value, unit)))
+        for curve, look in shown
     ]
     hint = captions.recovery_hint(first, len(lines))
     notes = [
-        captions.HOLLOW if any(curve.refused for curve, _ in shown) else "",
+        captions.hollow() if any(curve.refused for curve, _ in shown) else "",
         captions.logarithmic(tolerance or 1.0) if drawing.logarithmic else "",
     ]
-    return FigureElement(drawing.wide, drawing.narrow, legend, " ".join(filter(None, [hint, *notes])))
+    return FigureElement(drawing.wide, drawing.narrow, legend, sentences(hint, *notes))
 
 
 def _numbers(curve: Curve) -> Table:
     bands, unit = curve.evaluation.recovery, terms.unit(curve.evaluation)
-    written = estimates(_triples(curve), signed=True)
+    written = _texts(curve)
     rows = [
         Row(
             [
@@ -103,10 +108,10 @@ def _numbers(curve: Curve) -> Table:
 
 def _several(shown: Shown) -> Table:
     unit = terms.unit(shown[0][0].evaluation)
-    written: list[dict[tuple[int, int], tuple[str, str]]] = []
+    written: list[dict[tuple[int, int], Estimate]] = []
     for curve, _ in shown:
         places = [(band.start, band.end) for band in curve.evaluation.recovery]
-        written.append(dict(zip(places, estimates(_triples(curve), signed=True), strict=True)))
+        written.append(dict(zip(places, _texts(curve), strict=True)))
     rows = [
         Row([Cell(span(*place)), *(Cell(*texts[place]) if place in texts else Cell("–") for texts in written)])
         for place in sorted({place for texts in written for place in texts})

@@ -1,46 +1,59 @@
-"""Why a repair is refused, in one clause with the figures that decided it."""
+"""Why a repair is refused, in clauses with the figures that decided it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from outlast.reporting import labels, terms
-from outlast.reporting.numbers import NO_BREAK, estimate, fixed, integer, number, percent, span
+from outlast.reporting import oddities, terms
+from outlast.reporting.labels import SHARES, labels
+from outlast.reporting.language import spoken, tell
+from outlast.reporting.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
 from outlast.reporting.pairing import Triple, beside, without_reading
-from outlast.results import Evaluation, Repair, ShortContext
+from outlast.results import Evaluation, Refusal, Repair, ShortContext
+
+
+class Change(NamedTuple):
+    """A change of short contexts as text: the value, its interval, the upper end of that, and what is allowed."""
+
+    value: str
+    interval: str
+    highest: str
+    allowed: str
 
 
 def as_share(short: ShortContext, base: Evaluation) -> bool:
     """Whether a change of short contexts is told as a share of the base's loss there."""
-    return base.measure not in labels.SHARES and short.reference != 0
+    return base.measure not in SHARES and short.reference != 0
 
 
-def _told(triple: Triple, allowed: float, short: ShortContext, base: Evaluation) -> tuple[str, str, str]:
+def _told(triple: Triple, allowed: float, short: ShortContext, base: Evaluation) -> Change:
     if not as_share(short, base):
-        value, interval = estimate(*triple, signed=True)
-        return terms.with_unit(value, terms.unit(base)), interval, terms.with_unit(number(allowed, 2), terms.unit(base))
+        each, unit = estimate(*triple, signed=True), terms.unit(base)
+        highest = estimate(triple[2], *triple[1:], signed=True).value
+        return Change(terms.with_unit(each.value, unit), each.interval, highest, terms.tolerated(allowed, base))
     whole = abs(short.reference)
     value, low, high = (100 * each / whole for each in triple)
     decimals = 2 if high - low < 2 else 1
     said, *ends = (fixed(each, decimals, signed=True) for each in (value, low, high))
-    return f"{said}{NO_BREAK}%", f"{' to '.join(ends)}{NO_BREAK}%", percent(allowed / whole)
+    sign = f"{NO_BREAK}%"
+    return Change(f"{said}{sign}", f"{between(*ends)}{sign}", f"{ends[1]}{sign}", percent(allowed / whole))
 
 
-def short_change(short: ShortContext, base: Evaluation) -> tuple[str, str, str]:
-    """How much short contexts changed, the interval, and what was allowed: shares of the base's loss there, if any."""
+def short_change(short: ShortContext, base: Evaluation) -> Change:
+    """How much short contexts changed, and what was allowed: shares of the base's loss there, where there is any."""
     return _told((short.difference, short.low, short.high), short.margin, short, base)
 
 
-def by_bands_change(short: ShortContext, base: Evaluation) -> tuple[str, str]:
+def by_bands_change(short: ShortContext, base: Evaluation) -> Change:
     """The same with every band alike, as it used to be told."""
-    return _told(short.by_bands, short.margin, short, base)[:2]
+    return _told(short.by_bands, short.margin, short, base)
 
 
-def worst_change(short: ShortContext, base: Evaluation) -> tuple[str, str, str]:
+def worst_change(short: ShortContext, base: Evaluation) -> Change:
     """The change in the band where its upper end is highest, that upper end, and what one band may lose."""
     ends = (short.worst_difference, short.worst_difference, short.worst_high)
-    value, interval, allowed = _told(ends, short.worst_margin, short, base)
-    return value, interval.rpartition(" to ")[2], allowed
+    return _told(ends, short.worst_margin, short, base)
 
 
 def named(name: str) -> str:
@@ -57,115 +70,168 @@ def further_faults(also: list[str]) -> str:
     if not faults:
         return ""
     *others, last = faults
-    return f"Apart from that, {', '.join(others)} and {last}." if others else f"Apart from that, {last}."
+    return tell(
+        f"Apart from that, {', '.join(others)} and {last}." if others else f"Apart from that, {last}.",
+        f"このほかにも、{'。また、'.join(faults)}。",
+    )
 
 
 def why(repair: Repair) -> str:
-    """A clause that goes on from "because"."""
+    """A clause that goes on from "because"; in Japanese a sentence without its full stop."""
     because = repair.refused_because
     if because is None:
-        return "no reason was recorded"
-    tell = _CLAUSES.get(because.name)
-    return (tell(repair) if tell else "") or "; ".join(map(terms.typographic, because.because)) or named(because.name)
+        return tell("no reason was recorded", "理由は記録されていません")
+    return clauses(repair)[0]
+
+
+def clauses(repair: Repair) -> list[str]:
+    """Each reason for the fault that refused the repair, the weightiest first."""
+    because = repair.refused_because
+    if because is None:
+        return []
+    told = _CLAUSES.get(because.name)
+    found = told(repair, because) if told else []
+    return found or _recorded(because)
+
+
+def _recorded(because: Refusal) -> list[str]:
+    """Reasons as the result has them, where no rule of today gave them; in Japanese the name of the fault alone."""
+    fault = labels.FAULTS.get(because.name, named(because.name))
+    if spoken() != "en":
+        return [fault]
+    return [terms.typographic(each) for each in because.because] or [fault]
 
 
 def _difference(repair: Repair, triple: Triple) -> str:
-    value, interval = estimate(*triple, signed=True)
-    return f"{terms.with_unit(value, terms.unit(repair.after))} (interval {interval})"
+    return terms.with_interval(estimate(*triple, signed=True), terms.unit(repair.after))
 
 
-def _at_its_oldest(repair: Repair) -> str:
-    return f"{terms.oldest_age(repair.after.oldest)} its {terms.measure_name(repair.after.measure)}"
+def _its_measure(repair: Repair) -> str:
+    """ "at the oldest age tested (…) its cross-entropy"."""
+    where, measure = terms.oldest_age(repair.after.oldest), terms.measure_name(repair.after.measure)
+    return tell(f"{where} its {measure}", f"{where}の{measure}")
 
 
-def _short_context_lost(repair: Repair) -> str:
-    because = repair.refused_because
-    guard = because.guard if because else None
+def _short_context_lost(repair: Repair, because: Refusal) -> list[str]:
+    guard = because.guard
     short = repair.guards.get(guard, repair.short_context) if guard else repair.short_context
-    where = f"on the guard data {guard} " if guard else ""
-    if short.high <= short.margin:
-        value, highest, allowed = worst_change(short, repair.before)
-        got = "got worse" if 2 * short.worst_difference > short.worst_high else "may have got worse"
-        return (
-            f"{where}short contexts {got} at one age: {terms.ages(short.worst_band)} changed by {value} (up to "
-            f"{highest}), and one band of ages may lose {allowed}"
+    where = tell(f"on the guard data {guard} ", f"ガードデータ {guard} で") if guard else ""
+    said = []
+    if short.high > short.margin:
+        change, surely = short_change(short, repair.before), short.low > 0
+        ages = terms.ages(short.ages)
+        said.append(
+            tell(
+                f"{where}short contexts {'got worse' if surely else 'may have got worse'}: {ages} changed by "
+                f"{change.value} (interval {change.interval}), and {change.allowed} is allowed",
+                f"{where}短い文脈が悪化{'しました' if surely else 'した可能性があります'}。{ages}での変化は "
+                f"{change.value}（区間 {change.interval}）で、許されるのは {change.allowed} までです",
+            )
         )
-    value, interval, allowed = short_change(short, repair.before)
-    got = "got worse" if short.low > 0 else "may have got worse"
-    return (
-        f"{where}short contexts {got}: {terms.ages(short.ages)} changed by {value} (interval {interval}), and "
-        f"{allowed} is allowed"
+    if short.worst_high > short.worst_margin:
+        change, surely = worst_change(short, repair.before), 2 * short.worst_difference > short.worst_high
+        ages = terms.ages(short.worst_band)
+        said.append(
+            tell(
+                f"{where}short contexts {'got worse' if surely else 'may have got worse'} at one age: {ages} changed "
+                f"by {change.value} (up to {change.highest}), and one band of ages may lose {change.allowed}",
+                f"{where}短い文脈がある年齢で悪化{'しました' if surely else 'した可能性があります'}。{ages}での変化は "
+                f"{change.value}（最大 {change.highest}）で、一つの年齢帯に許されるのは {change.allowed} までです",
+            )
+        )
+    return said
+
+
+def _close(rivals: dict[str, Triple], names: tuple[str, ...]) -> list[tuple[str, Triple]]:
+    """The rivals that the repair is not clearly below, the one it does worst against first."""
+    found = [(name, triple) for name, triple in rivals.items() if name in names and triple[2] >= 0]
+    return sorted(found, key=lambda each: -each[1][0])
+
+
+def _not_below(repair: Repair, rival: str, triple: Triple) -> str:
+    return tell(
+        f"{_its_measure(repair)} is not clearly below that of {rival}: {_difference(repair, triple)}",
+        f"{_its_measure(repair)}が、{rival}を明らかに下回るとは言えません。差は {_difference(repair, triple)} です",
     )
 
 
-def _weakest(repair: Repair, names: tuple[str, ...]) -> tuple[str, Triple] | None:
-    """The rival that the repair does worst against, of those it is not clearly below."""
-    rivals = {name: triple for name, triple in repair.benefit.rivals.items() if name in names and triple[2] >= 0}
-    return max(rivals.items(), key=lambda each: each[1][0], default=None)
+def _no_benefit(repair: Repair, _: Refusal) -> list[str]:
+    close = _close(repair.benefit.rivals, ("base", "periodic_reset"))
+    return [_not_below(repair, terms.rival(name), triple) for name, triple in close]
 
 
-def _no_benefit(repair: Repair) -> str:
-    found = _weakest(repair, ("base", "periodic_reset"))
-    if found is None:
-        return ""
-    name, triple = found
-    return f"{_at_its_oldest(repair)} is not clearly below that of {terms.rival(name)}: {_difference(repair, triple)}"
+def _plain_training_suffices(repair: Repair, _: Refusal) -> list[str]:
+    said = [
+        _not_below(repair, terms.rival(name), triple)
+        for name, triple in _close(repair.benefit.rivals, ("control", "control_reset"))
+    ]
+    return [
+        tell(f"plain training does as well: {each}", f"通常の学習でも同じだけ良くなります。{each}") if i == 0 else each
+        for i, each in enumerate(said)
+    ]
 
 
-def _still_fails(repair: Repair) -> str:
+def _stopped_reading(repair: Repair, _: Refusal) -> list[str]:
+    rivals = {name: beside(repair.after, losses) for name, losses in without_reading(repair.after).items()}
+    said = [_not_below(repair, terms.guess(name), triple) for name, triple in _close(rivals, tuple(rivals))]
+    return [
+        tell(f"it seems to have stopped reading: {each}", f"入力を読まなくなったようです。{each}") if i == 0 else each
+        for i, each in enumerate(said)
+    ]
+
+
+def _still_fails(repair: Repair, _: Refusal) -> list[str]:
     verdict = repair.after.verdict
     if verdict is None:
-        return ""
-    surely = "is" if verdict.low > 2 * verdict.tolerance else "may be"
-    value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
-    allowed = terms.with_unit(number(2 * verdict.tolerance, 2), terms.unit(repair.after))
-    return (
-        f"{_at_its_oldest(repair)} {surely} too far above its own best within the training context: "
-        f"{terms.with_unit(value, terms.unit(repair.after))} (interval {interval}), and up to {allowed} is allowed"
+        return []
+    surely = verdict.low > 2 * verdict.tolerance
+    excess = terms.with_interval(
+        estimate(verdict.excess, verdict.low, verdict.high, signed=True), terms.unit(repair.after)
     )
+    allowed = terms.tolerated(2 * verdict.tolerance, repair.after)
+    return [
+        tell(
+            f"{_its_measure(repair)} {'is' if surely else 'may be'} too far above its own best within the training "
+            f"context: {excess}, and up to {allowed} is allowed",
+            f"{_its_measure(repair)}が、学習文脈長以内での自身の最良値を大きく上回って"
+            f"{'います' if surely else 'いる可能性があります'}。差は {excess} で、許されるのは {allowed} までです",
+        )
+    ]
 
 
-def _stopped_reading(repair: Repair) -> str:
-    rivals = {name: beside(repair.after, losses) for name, losses in without_reading(repair.after).items()}
-    close = {name: triple for name, triple in rivals.items() if triple[2] >= 0}
-    if not close:
-        return ""
-    name = max(close, key=lambda each: close[each][0])
-    return (
-        f"it seems to have stopped reading: {_at_its_oldest(repair)} is not clearly below that of {terms.guess(name)}: "
-        f"{_difference(repair, close[name])}"
-    )
-
-
-def _reset_it_instead(repair: Repair) -> str:
+def _reset_it_instead(repair: Repair, _: Refusal) -> list[str]:
     reset = repair.after.resets.get("periodic_reset")
     if reset is None:
-        return ""
-    value, interval = estimate(*beside(repair.after, reset.per_stream))
-    above = f"{terms.with_unit(value, terms.unit(repair.after))} (interval {interval})"
-    return (
-        f"the repaired model is better when it is reset: {_at_its_oldest(repair)} is {above} above what it gives when "
-        f"it is reset every {integer(reset.every)} positions"
-    )
+        return []
+    above = terms.with_interval(estimate(*beside(repair.after, reset.per_stream)), terms.unit(repair.after))
+    every = at_every(reset.every)
+    return [
+        tell(
+            f"the repaired model is better when it is reset: {_its_measure(repair)} is {above} above what it gives "
+            f"when it is reset {every}",
+            f"修復後のモデルは{every}にリセットした方が良くなります。{_its_measure(repair)}は、"
+            f"リセットした場合を {above} 上回ります",
+        )
+    ]
 
 
-def _plain_training_suffices(repair: Repair) -> str:
-    found = _weakest(repair, ("control", "control_reset"))
-    if found is None:
-        return ""
-    name, triple = found
-    return (
-        f"plain training does as well: {_at_its_oldest(repair)} is not clearly below that of {terms.rival(name)}: "
-        f"{_difference(repair, triple)}"
-    )
+def at_every(every: int) -> str:
+    """ "every 64 positions"; of one what it means."""
+    if every <= 1:
+        return tell("at every position, so that no use is made of the past", "毎位置（過去を使わない）")
+    return tell(f"every {integer(every)} positions", f"{integer(every)} 位置ごと")
 
 
-def _broken(repair: Repair) -> str:
-    because = repair.refused_because
-    return f"of the repaired model, {terms.typographic(because.because[0])}" if because else ""
+def _broken(repair: Repair, because: Refusal) -> list[str]:
+    notes = {odd.said: oddities.told(odd) for odd in repair.after.notes}
+    found = [notes[each] for each in because.because if each in notes]
+    return [
+        tell(f"of the repaired model, {oddities.because_of(each)[:-1]}", f"修復後のモデルでは、{each[:-1]}")
+        for each in found
+    ]
 
 
-_CLAUSES: dict[str, Callable[[Repair], str]] = {
+_CLAUSES: dict[str, Callable[[Repair, Refusal], list[str]]] = {
     "broken": _broken,
     "short_context_lost": _short_context_lost,
     "no_benefit": _no_benefit,
@@ -178,5 +244,8 @@ _CLAUSES: dict[str, Callable[[Repair], str]] = {
 
 def worst_band(short: ShortContext, base: Evaluation) -> str:
     """The band where short contexts lost most, in words, for a table."""
-    value, highest, allowed = worst_change(short, base)
-    return f"age {span(*short.worst_band)}: {value}, up to {highest} (one band may lose {allowed})"
+    change, ages = worst_change(short, base), span(*short.worst_band)
+    return tell(
+        f"age {ages}: {change.value}, up to {change.highest} (one band may lose {change.allowed})",
+        f"年齢 {ages}：{change.value}、最大 {change.highest}（一つの年齢帯の許容は {change.allowed}）",
+    )

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import jinja2
 from markupsafe import Markup, escape
 
-from outlast.errors import InputError, unknown_name
-from outlast.reporting import figures, labels
+from outlast.errors import InputError
+from outlast.reporting import figures, glossary
 from outlast.reporting.clock import CLOCK_TIME
 from outlast.reporting.kinds import article, telling_of
-from outlast.reporting.kinds.diagnosis.page import WORDINGS
+from outlast.reporting.labels import labels
+from outlast.reporting.language import Language, speaking, spoken
+from outlast.reporting.sorting import sort_key
 from outlast.results import Result, write_atomically
-
-Language = Literal["en", "ja"]
 
 _HERE = Path(__file__).parent
 
@@ -25,38 +26,25 @@ _HERE = Path(__file__).parent
 def write_report(
     results: Sequence[Result], path: str | Path, *, title: str | None = None, language: Language = "en"
 ) -> Path:
-    """Write one HTML file that needs nothing but itself: no network, no script.
+    """Write one HTML file that needs nothing but itself: no network, and it is whole where no script runs.
 
     Args:
         results: any mix of results; each becomes one part of the page, in this order.
         path: of the file.
         title: of the page; taken from the results where it is not given.
-        language: English, or Japanese for diagnoses (the other kinds are told in English only).
+        language: ``en`` (English) or ``ja`` (Japanese). Names and records stay as the results have them.
 
     Returns:
         The path that was written.
 
     Raises:
-        InputError: without results, in Japanese of anything but diagnoses, or where the file cannot be written.
+        InputError: without results, of another language, or where the file cannot be written.
     """
     results = list(results)
-    _check_language(results, language)
     if not results:
         raise InputError("no results", "at least one result", "evaluate, repair, compare or check something first")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"breakable": _breakable, "unbroken": _unbroken}
-    articles = [article(result, f"r{index}", language) for index, result in enumerate(results, start=1)]
-    page = environment.get_template("template.html.j2").render(
-        title=title or (articles[0].eyebrow if len(articles) == 1 else labels.DEFAULT_TITLE),
-        css=(_HERE / "report.css").read_text(encoding="utf-8"),
-        articles=articles,
-        glossary=_glossary(results, language),
-        labels=WORDINGS[language],
-        language=language,
-    )
+    with speaking(language):
+        page = _page(results, title)
     path = Path(path)
     write_atomically(path, page)
     return path
@@ -69,29 +57,41 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
         The files, named for what they show.
 
     Raises:
-        InputError: in Japanese of anything but a diagnosis, or where a file cannot be written.
+        InputError: of another language, in Japanese where this machine has no font for it, or where a file cannot be
+            written.
     """
-    _check_language([result], language)
-    return figures.figures_of(lambda: article(result, "r1", language), Path(folder))
+    with speaking(language):
+        if language == "ja":
+            figures.ask_for_font()
+        return figures.figures_of(lambda: article(result, "r1"), Path(folder))
 
 
-def _check_language(results: Sequence[Result], language: str) -> None:
-    if language not in WORDINGS:
-        raise unknown_name("language", language, WORDINGS)
-    untold = [result.kind for result in results if language not in telling_of(result).glossary]
-    if untold:
-        raise InputError(
-            f"a report in {language} of results of kind {', '.join(dict.fromkeys(untold))}",
-            "kinds that are told in this language: the others are told in English only",
-            "leave --language out, or run outlast diagnose",
-        )
+def _page(results: Sequence[Result], title: str | None) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"breakable": _breakable, "unbroken": _unbroken, "sort_key": sort_key}
+    articles = [article(result, f"r{index}") for index, result in enumerate(results, start=1)]
+    script = (_HERE / "report.js").read_text(encoding="utf-8")
+    return environment.get_template("template.html.j2").render(
+        title=title or (articles[0].eyebrow if len(articles) == 1 else labels.DEFAULT_TITLE),
+        css=(_HERE / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        # No other script than this one runs, whatever the names in a result hold.
+        allowed=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        articles=articles,
+        glossary=_glossary(results),
+        labels=labels,
+        language=spoken(),
+    )
 
 
-def _glossary(results: Sequence[Result], language: str) -> Sequence[tuple[str, str]]:
+def _glossary(results: Sequence[Result]) -> Sequence[tuple[str, str]]:
     """The terms of every kind on the page, each once; those that are explained for most kinds come first."""
-    told = [entry for result in results for entry in telling_of(result).glossary[language]]
-    usual = [entry for entry in labels.GLOSSARY_ENTRIES if entry in told]
-    return list(dict.fromkeys([*usual, *told]))
+    told = [entry for result in results for entry in telling_of(result).glossary]
+    usual = [entry for entry in glossary.USUAL if entry in told]
+    return [entry.told() for entry in dict.fromkeys([*usual, *told])]
 
 
 def _breakable(name: str) -> Markup:

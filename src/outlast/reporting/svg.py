@@ -10,8 +10,8 @@ import contextvars
 import io
 import re
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from matplotlib.figure import Figure
@@ -27,15 +27,25 @@ VARIABLES = {
     **{f"#0c000{index}": f"line-{index}" for index in range(MAX_LINES)},
 }
 COLOUR = {variable: sentinel for sentinel, variable in VARIABLES.items()}
-_JAPANESE = ("Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "MS Gothic")
+JAPANESE_FONTS = (
+    "Noto Sans CJK JP",
+    "IPAexGothic",
+    "IPAGothic",
+    "TakaoPGothic",
+    "Hiragino Sans",
+    "Yu Gothic",
+    "MS Gothic",
+)
 # The reader's browser has the fonts; inside a page they only say how wide a text is.
 warnings.filterwarnings("ignore", "Glyph .* missing from font", module=r"outlast\.reporting\.")
 _INSTALLED = {entry.name for entry in fontManager.ttflist}
+JAPANESE = next((name for name in JAPANESE_FONTS if name in _INSTALLED), None)
+"""The font of this machine that figures on their own are drawn with where they are Japanese."""
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "outlast",
     # The second is asked for signs that the first lacks.
-    "font.family": ["DejaVu Sans", *[name for name in _JAPANESE if name in _INSTALLED][:1]],
+    "font.family": ["DejaVu Sans", *([JAPANESE] if JAPANESE else [])],
     "axes.unicode_minus": True,
 }
 
@@ -56,7 +66,15 @@ def collecting() -> Iterator[dict[str, tuple[Figure, str]]]:
         _COLLECTED.reset(token)
 
 
-def svg(figure: Figure, key: str, title: str, description: str) -> str:
+class Hit(NamedTuple):
+    """A place of a figure, in its pixels from the top left, and what is said when the pointer comes near it."""
+
+    x: float
+    y: float
+    text: str
+
+
+def svg(figure: Figure, key: str, title: str, description: str, hits: Sequence[Hit] = ()) -> str:
     """The figure as SVG to stand inside HTML: named for assistive technology, coloured by the page's variables."""
     if (found := _COLLECTED.get()) is not None:
         found[key] = (figure, title)
@@ -94,4 +112,12 @@ def svg(figure: Figure, key: str, title: str, description: str) -> str:
         element.text = text
         words.append(element)
     root[:0] = words
+    root.extend(map(_hit, hits))
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _hit(hit: Hit) -> ElementTree.Element:
+    """A place that is not seen; browsers show its title under the pointer, also where no script runs."""
+    circle = ElementTree.Element("circle", {"class": "hit", "cx": f"{hit.x:.1f}", "cy": f"{hit.y:.1f}", "r": "8"})
+    ElementTree.SubElement(circle, "title").text = hit.text
+    return circle

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from outlast.reporting import captions, labels, refusals, terms
+from outlast.reporting import captions, refusals, terms
 from outlast.reporting.elements import Cell, Element, Fold, Paragraph, Row, Section, Table
-from outlast.reporting.numbers import estimate, estimates, integer, number, span
-from outlast.reporting.pairing import Triple, beside, paired, without_reading
+from outlast.reporting.labels import labels
+from outlast.reporting.numbers import Estimate, estimate, estimates, integer, number, span
+from outlast.reporting.pairing import Triple, beside, unread, without_reading
 from outlast.results import CompareRow, Evaluation, Repair, ShortContext
 
 
@@ -36,18 +38,16 @@ def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) 
         *(in_unit(names[rival], unit) for rival in rivals),
         labels.COLUMN_OUTCOME,
     ]
-    ends = [repair.after.oldest for _, repair, _ in entries]
-    losses = estimates([(band.loss, band.low, band.high) for band in ends], fine=True)
     rows = []
-    for (name, repair, marked), loss in zip(entries, losses, strict=True):
+    for name, repair, marked in entries:
         differences = [repair.benefit.rivals.get(rival) for rival in rivals]
-        value, interval, _ = refusals.short_change(repair.short_context, repair.before)
+        change = refusals.short_change(repair.short_context, repair.before)
         rows.append(
             Row(
                 [
                     Cell(name, captions.made_by(repair.steps, repair.dose)),
-                    Cell(value, interval),
-                    Cell(*loss),
+                    Cell(change.value, change.interval),
+                    Cell(*terms.loss(repair.after.oldest)),
                     *(Cell("–") if each is None else Cell(*estimate(*each, signed=True)) for each in differences),
                     Cell(*captions.outcome(repair)),
                 ],
@@ -88,9 +88,14 @@ def guards(found: dict[str, ShortContext], base: Evaluation, *, accepted: bool) 
     """Short contexts on further data; nothing is good of a repair that is refused."""
     rows = []
     for name, guard in found.items():
-        value, interval, allowed = refusals.short_change(guard, base)
+        change = refusals.short_change(guard, base)
         held = ("good" if accepted else "plain", labels.HELD) if guard.held else ("bad", labels.LOST)
-        cells = [Cell(name), Cell(value, interval), Cell(allowed), Cell(refusals.worst_band(guard, base))]
+        cells = [
+            Cell(name),
+            Cell(change.value, change.interval),
+            Cell(change.allowed),
+            Cell(refusals.worst_band(guard, base)),
+        ]
         rows.append(Row([*cells, Cell(held[1], tone=held[0])]))
     if not rows:
         return []
@@ -104,13 +109,22 @@ def other_measures(evaluation: Evaluation) -> list[Section]:
         if bands:
             last = bands[-1]
             cells = [Cell(terms.measure_name(name)), Cell(span(*last.age))]
-            cells.append(Cell(*estimate(last.loss, last.low, last.high)))
+            cells.append(Cell(*terms.loss(last)))
             cells.append(Cell(*estimate(last.excess, last.excess_low, last.excess_high, signed=True)))
             rows.append(Row([*cells, Cell(integer(last.n))]))
     if not rows:
         return []
     columns = [labels.COLUMN_MEASURE, labels.COLUMN_AGE, labels.COLUMN_VALUE, labels.COLUMN_EXCESS, labels.COLUMN_COUNT]
     return [Section(labels.OTHER_MEASURES, [Table(labels.OTHER_MEASURES, columns, rows, cards=True)])]
+
+
+@dataclass(frozen=True)
+class _Rival:
+    """Something simpler: its loss as it is told everywhere, and by stream."""
+
+    name: str
+    loss: Estimate
+    per_stream: list[float]
 
 
 def untrained(evaluation: Evaluation) -> list[Section]:
@@ -125,24 +139,36 @@ def untrained(evaluation: Evaluation) -> list[Section]:
 def simpler(repair: Repair) -> list[Section]:
     """A repaired model beside the base, the control, resets of all three, and what does not read."""
     rivals = [
-        (labels.BASE, repair.before.oldest.per_stream),
+        _oldest(labels.BASE, repair.before),
         *_resets(repair.before, labels.OF_BASE),
-        *([(labels.CONTROL, repair.control.oldest.per_stream)] if repair.control else []),
+        *([_oldest(labels.CONTROL, repair.control)] if repair.control else []),
         *(_resets(repair.control, labels.OF_CONTROL) if repair.control else []),
         *_resets(repair.after, labels.OF_REPAIR),
         *_guesses(repair.after),
     ]
-    comparable = [(name, losses) for name, losses in rivals if len(losses) == len(repair.after.oldest.per_stream)]
+    comparable = [each for each in rivals if len(each.per_stream) == len(repair.after.oldest.per_stream)]
     table = _simpler(labels.SIMPLER, repair.after, comparable)
     return [Section(labels.SIMPLER, [table, Paragraph(captions.simpler_note(labels.THE_REPAIR))])]
 
 
-def _resets(evaluation: Evaluation, form: str) -> list[tuple[str, list[float]]]:
-    return [(form.format(terms.reset(name, each.every)), each.per_stream) for name, each in evaluation.resets.items()]
+def _oldest(name: str, evaluation: Evaluation) -> _Rival:
+    return _Rival(name, terms.loss(evaluation.oldest), evaluation.oldest.per_stream)
 
 
-def _guesses(evaluation: Evaluation) -> list[tuple[str, list[float]]]:
-    return [(terms.guess(name), losses) for name, losses in without_reading(evaluation).items()]
+def _resets(evaluation: Evaluation, form: str) -> list[_Rival]:
+    return [
+        _Rival(form.format(terms.reset(name, each.every)), terms.loss(each), each.per_stream)
+        for name, each in evaluation.resets.items()
+    ]
+
+
+def _guesses(evaluation: Evaluation) -> list[_Rival]:
+    """The guesses, and the model's own answer before it has read: its youngest band of ages."""
+    own = {} if unread(evaluation) is None else {"unread": evaluation.age_curve[0]}
+    return [
+        _Rival(terms.guess(name), terms.loss({**own, **evaluation.guesses}[name]), losses)
+        for name, losses in without_reading(evaluation).items()
+    ]
 
 
 def _told_apart(triple: Triple) -> str:
@@ -150,19 +176,12 @@ def _told_apart(triple: Triple) -> str:
     return labels.BETTER if high < 0 else labels.WORSE if low > 0 else labels.ALIKE
 
 
-def _simpler(title: str, evaluation: Evaluation, rivals: Sequence[tuple[str, list[float]]]) -> Table:
+def _simpler(title: str, evaluation: Evaluation, rivals: Sequence[_Rival]) -> Table:
     unit = terms.unit(evaluation)
-    differences: list[Triple] = [beside(evaluation, losses) for _, losses in rivals]
-    levels: list[Triple] = [paired(evaluation, losses) for _, losses in rivals]
+    differences: list[Triple] = [beside(evaluation, each.per_stream) for each in rivals]
     rows = [
-        Row([Cell(name), Cell(*loss), Cell(*text), Cell(_told_apart(triple))])
-        for (name, _), loss, text, triple in zip(
-            rivals,
-            estimates(levels, fine=True),
-            estimates(differences, signed=True),
-            differences,
-            strict=True,
-        )
+        Row([Cell(each.name), Cell(*each.loss), Cell(*text), Cell(_told_apart(triple))])
+        for each, text, triple in zip(rivals, estimates(differences, signed=True), differences, strict=True)
     ]
     columns = [
         labels.COLUMN_SIMPLER,

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
-from outlast.reporting import labels
-from outlast.reporting.numbers import MINUS, NO_BREAK, integer, number, span
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
+from outlast.reporting.numbers import MINUS, NO_BREAK, Estimate, estimate, integer, number, span
 from outlast.results import AgeBand, CompareRow, Comparison, Evaluation, Repair
+
+
+class Measured(Protocol):
+    """A loss with its interval: a band of ages, a reset, a guess."""
+
+    @property
+    def loss(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
 
 
 def measure_name(measure: str) -> str:
@@ -15,9 +27,15 @@ def measure_name(measure: str) -> str:
     return labels.MEASURES.get(measure, measure.replace("_", " "))
 
 
+def unit_name(unit: str) -> str:
+    """A unit of a result in the language that is spoken."""
+    return labels.UNITS.get(unit, unit)
+
+
 def unit(evaluation: Evaluation) -> str:
     """The unit of the measure; empty where it only repeats the measure's name, as for an error rate."""
-    return "" if evaluation.unit == measure_name(evaluation.measure) else evaluation.unit
+    own = unit_name(evaluation.unit)
+    return "" if own == measure_name(evaluation.measure) else own
 
 
 def with_unit(text: str, unit: str) -> str:
@@ -25,26 +43,55 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text}{NO_BREAK}{unit}" if unit else text
 
 
-def level(loss: float, unit: str) -> str:
-    """A loss with its unit."""
-    return with_unit(number(loss), unit)
+def loss(measured: Measured) -> Estimate:
+    """A loss and its interval."""
+    return estimate(measured.loss, measured.low, measured.high, fine=True)
+
+
+def level(measured: Measured, unit: str) -> str:
+    """A loss with its unit, in the digits it has everywhere."""
+    return with_unit(loss(measured).value, unit)
+
+
+def tolerated(value: float, evaluation: Evaluation) -> str:
+    """A tolerance, or several of them, with its unit."""
+    return with_unit(number(value, 2), unit(evaluation))
+
+
+def with_interval(each: Estimate, unit: str = "") -> str:
+    """ "+0.12 nats (interval +0.10 to +0.14)"."""
+    value = with_unit(each.value, unit)
+    return tell(f"{value} (interval {each.interval})", f"{value}（区間 {each.interval}）")
 
 
 def in_unit(name: str, unit: str) -> str:
     """A heading for numbers: "excess (nats)"."""
-    return f"{name} ({unit})" if unit else name
+    return tell(f"{name} ({unit})", f"{name}（{unit}）") if unit else name
 
 
 def streams(count: int, unit: str) -> str:
     """ "63 streams", "1 segment of one recording"."""
     head, _, tail = unit.partition(" ")
     plural = head if count == 1 else f"{head}s"
-    return " ".join(filter(None, (integer(count), plural, tail)))
+    japanese = {"stream": f"{integer(count)} 系列", "segment of one recording": f"一つの記録の {integer(count)} 区分"}
+    return tell(
+        " ".join(filter(None, (integer(count), plural, tail))), japanese.get(unit, f"{integer(count)} 個の {unit}")
+    )
 
 
 def unit_of(evaluation: Evaluation) -> str:
     """What one of the pieces that were measured is called."""
     return str(evaluation.data.get("unit", "stream"))
+
+
+def pieces(evaluation: Evaluation) -> str:
+    """What was measured: "63 streams"."""
+    return streams(evaluation.oldest.n, unit_of(evaluation))
+
+
+def positions(text: str) -> str:
+    """ "64 positions"."""
+    return tell(f"{text} positions", f"{text} 位置")
 
 
 def shorter(evaluation: Evaluation) -> tuple[int, int] | None:
@@ -61,13 +108,16 @@ def blocks_in(evaluation: Evaluation) -> int:
 
 def over(evaluation: Evaluation) -> str:
     """What intervals are over: "63 streams", "63 segments of one recording in 16 blocks"."""
-    pieces, blocks = streams(evaluation.oldest.n, unit_of(evaluation)), blocks_in(evaluation)
-    return f"{pieces} in {integer(blocks)} blocks" if blocks else pieces
+    told, blocks = pieces(evaluation), blocks_in(evaluation)
+    if not blocks:
+        return told
+    return tell(f"{told} in {integer(blocks)} blocks", f"{told}（{integer(blocks)} ブロック）")
 
 
 def repair_label(repair: Repair) -> str:
     """The intervention as its author would write it: "carry(expected_run=1280)"."""
-    return str(repair.intervention.get("label") or repair.intervention.get("name") or "the repair")
+    named = repair.intervention.get("label") or repair.intervention.get("name")
+    return str(named or tell("the repair", "この修復"))
 
 
 def row_label(row: CompareRow, rows: list[CompareRow]) -> str:
@@ -97,12 +147,13 @@ def model_name(model: dict[str, Any]) -> str:
 
 
 def oldest_age(band: AgeBand) -> str:
-    return f"at the oldest age tested ({span(*band.age)} positions)"
+    ages = span(*band.age)
+    return tell(f"at the oldest age tested ({ages} positions)", f"調べた最も古い年齢（{ages} 位置）で")
 
 
 def ages(band: tuple[int, int]) -> str:
     """ "age 0", "ages 32 to 63"."""
-    return f"age{'' if band[1] - band[0] <= 1 else 's'} {span(*band)}"
+    return tell(f"age{'' if band[1] - band[0] <= 1 else 's'} {span(*band)}", f"年齢 {span(*band)}")
 
 
 def rival(name: str) -> str:
@@ -113,14 +164,25 @@ def guess(name: str) -> str:
     return labels.GUESSES.get(name, name.replace("_", " "))
 
 
+def unused(name: str, every: int) -> bool:
+    """Whether a model that is reset like this makes no use of the past: it reads the newest position, or none before.
+
+    Two copies that are reset in turn every two positions answer from states of age one.
+    """
+    return every <= (2 if name == "overlapping_reset" else 1)
+
+
 def reset(name: str, every: int) -> str:
-    """ "periodic reset, every 64"."""
-    return f"{labels.RESETS.get(name, name.replace('_', ' '))}, every {integer(every)}"
-
-
-def broken(because: list[str]) -> str:
-    """The headline of a broken model, with the first of its reasons."""
-    return labels.BROKEN.format(typographic(because[0]))
+    """ "periodic reset, every 64"; of the shortest ones what they mean."""
+    kind = labels.RESETS.get(name, name.replace("_", " "))
+    if every <= 1:
+        return tell(f"{kind} at every position (no use of the past)", f"毎位置で{kind}（過去を使わない）")
+    if unused(name, every):
+        return tell(
+            f"{kind}, every {integer(every)} (of the past only the last position)",
+            f"{kind}、{integer(every)} 位置ごと（過去は直前の一位置だけ）",
+        )
+    return tell(f"{kind}, every {integer(every)}", f"{kind}、{integer(every)} 位置ごと")
 
 
 def typographic(text: str) -> str:
@@ -129,6 +191,6 @@ def typographic(text: str) -> str:
 
 
 def reason(text: str) -> str:
-    """A reason of a verdict or a refusal as a sentence, with typographic minus signs."""
+    """A reason as a sentence, with typographic minus signs."""
     text = typographic(text.strip())
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "。")) else tell(".", "。"))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
-from outlast.reporting import labels
 from outlast.reporting.commands import Step
 from outlast.reporting.elements import Article
 from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, repair, training
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.text_table import WIDTH
+from outlast.reporting.labels import labels
+from outlast.reporting.language import Language, speaking, tell
+from outlast.reporting.text_table import wrapped
 from outlast.results import Result
 
 TELLINGS: dict[type[Result], Telling[Any]] = {
@@ -47,18 +47,25 @@ def next_steps(result: Result) -> list[Step]:
     return telling_of(result).next_steps(result)
 
 
-def article(result: Result, key: str, language: str = "en") -> Article:
+def article(result: Result, key: str) -> Article:
     """A result as an article; `key` tells it from others on the page."""
-    return telling_of(result).article(result, key, language)
+    return telling_of(result).article(result, key)
 
 
-def summary(result: Result) -> str:
-    """The result in plain text: what was found, the figures it rests on, the next thing to type."""
-    parts = [textwrap.fill(f"{badge(result)[1].upper()}: {headline(result)}", WIDTH)]
-    if text := lead(result):
-        parts.append(textwrap.fill(text, WIDTH))
-    parts += telling_of(result).terminal(result)
-    commands = [step.code for step in next_steps(result) if step.code and step.code.startswith("outlast ")]
-    if commands:
-        parts.append(f"{labels.NEXT_SHORT}: {commands[0]}")
-    return "\n\n".join(parts)
+def summary(result: Result, language: Language = "en") -> str:
+    """The result in plain text: what was found, the figures it rests on, the next thing to type.
+
+    Raises:
+        InputError: of a language that reports are not told in.
+    """
+    with speaking(language):
+        parts = [
+            wrapped(tell(f"{badge(result)[1].upper()}: {headline(result)}", f"{badge(result)[1]}：{headline(result)}"))
+        ]
+        if text := lead(result):
+            parts.append(wrapped(text))
+        parts += telling_of(result).terminal(result)
+        commands = [step.code for step in next_steps(result) if step.code and step.code.startswith("outlast ")]
+        if commands:
+            parts.append(f"{labels.NEXT_SHORT}: {commands[0]}")
+        return "\n\n".join(parts)

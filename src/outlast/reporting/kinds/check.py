@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections import Counter
 
-from outlast.reporting import captions, labels
+from outlast.reporting import captions, glossary
 from outlast.reporting.commands import Step, command
 from outlast.reporting.elements import Cell, Row, Section, Table
 from outlast.reporting.facts import about_model
 from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.numbers import integer, number, shortened
-from outlast.reporting.text_table import WIDTH
-from outlast.results import CheckReport
+from outlast.reporting.labels import labels
+from outlast.reporting.language import spoken, tell
+from outlast.reporting.numbers import integer, number
+from outlast.reporting.text_table import padded, wrapped
+from outlast.results import Check, CheckReport
 
 
 def _badge(report: CheckReport) -> tuple[str, str]:
@@ -22,48 +24,71 @@ def _badge(report: CheckReport) -> tuple[str, str]:
 
 def _headline(report: CheckReport) -> str:
     failed = [check for check in report.checks if check.passed is False]
-    unasked = sum(check.passed is None for check in report.checks)
-    kept = len(report.checks) - len(failed) - unasked
-    rest = f", {unasked} could not be asked" if unasked else ""
+    unasked, count = sum(check.passed is None for check in report.checks), len(report.checks)
+    kept = count - len(failed) - unasked
     if not failed:
-        return f"This model keeps the contract of a recurrent model: {kept} of {len(report.checks)} points hold{rest}."
-    first = labels.CHECKS.get(failed[0].name)
-    cost = f": {first[1]}" if first else ""
-    return f"This model breaks {len(failed)} of {len(report.checks)} points of the contract{cost}."
+        rest = tell(f", {unasked} could not be asked", f"調べられなかったものは {unasked} 個です。") if unasked else ""
+        return tell(
+            f"This model keeps the contract of a recurrent model: {kept} of {count} points hold{rest}.",
+            f"このモデルは再帰モデルの契約を守ります。{count} 項目のうち {kept} 項目が成り立ちます。{rest}",
+        )
+    cost = labels.CHECK_COSTS.get(failed[0].name, "")
+    return tell(
+        f"This model breaks {len(failed)} of {count} points of the contract{f': {cost}' if cost else ''}.",
+        f"このモデルは契約の {count} 項目のうち {len(failed)} 項目を守りません。{f'{cost}。' if cost else ''}",
+    )
 
 
 def _figures(report: CheckReport) -> list[tuple[str, str]]:
     states = Counter(check.passed for check in report.checks)
     return [
-        ("Points that hold", integer(states[True])),
-        ("Points that fail", integer(states[False])),
-        ("Not asked", integer(states[None])),
+        (labels.FIGURE_HOLD, integer(states[True])),
+        (labels.FIGURE_FAIL, integer(states[False])),
+        (labels.FIGURE_UNASKED, integer(states[None])),
     ]
+
+
+def _detail(check: Check) -> str:
+    """What was seen. The result has it in English only; the Japanese says what follows, and where the rest stands."""
+    if spoken() == "en":
+        return check.detail
+    raised = re.match(r"The model raised (.*?)\. It costs:", check.detail)
+    if raised:
+        return f"モデルが例外を起こしました（{raised.group(1)}）。"
+    return {
+        True: "",
+        False: "最大の差が許容を超えました。どこで違うかは result.json の detail にあります（英語）。",
+        None: "状態に再帰的な部分がないため、調べられません。",
+    }[check.passed]
+
+
+_WORDS = {True: ("good", "PASSED"), False: ("bad", "FAILED"), None: ("plain", "NOT_ASKED")}
+"""The tone of an answer, and the label that names it."""
+
+
+def _name(check: Check) -> str:
+    return labels.CHECKS.get(check.name, check.name.replace("_", " "))
 
 
 def _table(report: CheckReport) -> Table:
     rows = []
     for check in report.checks:
-        name, cost = labels.CHECKS.get(check.name, (check.name.replace("_", " "), ""))
-        tone, word = {True: ("good", labels.PASSED), False: ("bad", labels.FAILED), None: ("plain", labels.NOT_ASKED)}[
-            check.passed
-        ]
+        tone, word = _WORDS[check.passed]
+        cost = labels.CHECK_COSTS.get(check.name, "")
         size = "–" if check.worst is None else number(check.worst, 2)
         allowed = "" if check.tolerance is None else captions.allowed(number(check.tolerance, 2))
-        detail = Cell(check.detail, captions.cost(cost) if check.passed is False and cost else "")
-        rows.append(Row([Cell(name, check.name), Cell(word, tone=tone), Cell(size, allowed), detail]))
+        detail = Cell(_detail(check), captions.cost(cost) if check.passed is False and cost else "")
+        answer = Cell(getattr(labels, word), tone=tone)
+        rows.append(Row([Cell(_name(check), check.name), answer, Cell(size, allowed), detail]))
     return Table(labels.CONTRACT, labels.COLUMNS_CHECK, rows, cards=True, numeric=False)
 
 
 def _terminal(report: CheckReport) -> list[str]:
     lines = []
     for check in report.checks:
-        word = {True: labels.PASSED, False: labels.FAILED, None: labels.NOT_ASKED}[check.passed]
-        title = labels.CHECKS.get(check.name, (check.name,))[0]
-        lines.append(f"{word:<10}{shortened(title, 60)}")
-        if check.passed is not True and check.detail:
-            indent = " " * 10
-            lines.append(textwrap.fill(check.detail, WIDTH, initial_indent=indent, subsequent_indent=indent))
+        lines.append(f"{padded(getattr(labels, _WORDS[check.passed][1]), 12)}{_name(check)}")
+        if check.passed is not True and (detail := _detail(check)):
+            lines.append(wrapped(detail, indent=" " * 12))
     return ["\n".join(lines), *terminal_notes(report.notes)]
 
 
@@ -71,13 +96,19 @@ def _next_steps(report: CheckReport) -> list[Step]:
     if report.passed:
         return [
             Step(
-                "Measure how the model does past its training context:",
+                tell(
+                    "Measure how the model does past its training context:",
+                    "学習文脈長を超えたときのモデルを測ります：",
+                ),
                 command("evaluate", report.command, "--train-context TRAIN_CONTEXT"),
             )
         ]
     return [
         Step(
-            "Mend the points that fail before anything is measured or repaired, then check again:",
+            tell(
+                "Mend the points that fail before anything is measured or repaired, then check again:",
+                "測定や修復の前に、守られない項目を直して、もう一度検査します：",
+            ),
             command("check", report.command, data=None),
         )
     ]
@@ -85,7 +116,7 @@ def _next_steps(report: CheckReport) -> list[Step]:
 
 TELLING = Telling(
     record=CheckReport,
-    name="Check of the contract",
+    name=lambda: labels.CHECK,
     model=lambda report: report.model,
     badge=_badge,
     headline=_headline,
@@ -94,5 +125,5 @@ TELLING = Telling(
     terminal=_terminal,
     next_steps=_next_steps,
     facts=lambda report: about_model(report.model, report.outlast),
-    glossary={"en": labels.CHECK_ENTRIES},
+    glossary=glossary.CHECKED,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import captions, labels, tables, terms
+from outlast.reporting import captions, tables, terms
 from outlast.reporting.age_figures import Curve
 from outlast.reporting.doses import dose_elements, dose_table
 from outlast.reporting.elements import Fold, Paragraph, Section
@@ -13,6 +13,7 @@ from outlast.reporting.kinds import evaluation, repair
 from outlast.reporting.kinds.repair_advice import after_comparison
 from outlast.reporting.kinds.repair_sentences import comparison_headline, comparison_lead
 from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.labels import labels
 from outlast.reporting.numbers import integer
 from outlast.reporting.recovery import recovery_elements
 from outlast.results import CompareRow, Comparison
@@ -26,12 +27,15 @@ def _badge(comparison: Comparison) -> tuple[str, str]:
 
 def _figures(comparison: Comparison) -> list[tuple[str, str]]:
     found = evaluation.figures(comparison.base)
-    return [*found, ("Interventions", integer(len(comparison.rows)))] if comparison.rows else found
+    return [*found, (labels.FIGURE_INTERVENTIONS, integer(len(comparison.rows)))] if comparison.rows else found
 
 
 def _sections(comparison: Comparison, key: str) -> list[Section]:
     if not comparison.rows:
-        return [*repair.refused(comparison.refused_because), *evaluation.sections(comparison.base, key)]
+        return [
+            *repair.untouched_why(comparison.base, comparison.refused_because),
+            *evaluation.sections(comparison.base, key),
+        ]
     rows, picked = comparison.rows, terms.picked_row(comparison)
     curves = [Curve(labels.BASE, comparison.base)]
     for row in rows:
@@ -44,7 +48,6 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
     ranked = sorted(rows, key=lambda row: (row is not picked, not row.repair.accepted, row.repair.after.oldest.loss))
     entries = [(terms.row_label(row, rows), row.repair, _marked(row, comparison)) for row in ranked]
     table = tables.interventions(entries, comparison.base)
-    because = picked.repair.refused_because if picked else None
     main = [curve for curve in curves if curve.role != "other"]
     return [
         Section(
@@ -56,7 +59,7 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
                 *tables.validation(ranked, rows),
             ],
         ),
-        *repair.refused(because),
+        *(repair.refused(picked.repair) if picked else []),
         *repair.by_age(curves, picked.repair.short_context if picked else None, key),
         *(tables.simpler(picked.repair) if picked else []),
         *evaluation.odd(comparison.base),
@@ -102,7 +105,7 @@ def _facts(comparison: Comparison) -> Facts:
 
 TELLING = Telling(
     record=Comparison,
-    name="Comparison of repairs",
+    name=lambda: labels.COMPARISON,
     model=lambda comparison: comparison.base.model,
     badge=_badge,
     headline=comparison_headline,

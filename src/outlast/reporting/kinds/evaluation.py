@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, labels, tables, terms
+from outlast.reporting import captions, oddities, tables, terms
 from outlast.reporting import curves as draw
 from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import Step, command, context
@@ -14,10 +13,14 @@ from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, about_model, flat
 from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.numbers import duration, estimate, estimates, integer, number, shortened, span
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
+from outlast.reporting.numbers import duration, estimate, estimates, integer, span
+from outlast.reporting.pairing import excesses
 from outlast.reporting.recovery import recovery_elements
-from outlast.reporting.terms import level, measure_name, oldest_age, unit, with_unit
-from outlast.reporting.text_table import WIDTH, aligned
+from outlast.reporting.terms import level, measure_name, oldest_age, unit
+from outlast.reporting.text_table import aligned, wrapped
+from outlast.reporting.verdict_reasons import reasons
 from outlast.results import Evaluation, Note, Verdict
 
 TONES = {
@@ -42,13 +45,16 @@ def badge(evaluation: Evaluation) -> tuple[str, str]:
 def headline(evaluation: Evaluation) -> str:
     verdict = evaluation.verdict
     if verdict is None:
-        return (
-            f"There is no verdict, because the data has no targets to judge by: only how far the outputs move apart "
-            f"with the age of the state was measured, up to age {span(*evaluation.oldest.age)}."
+        ages = span(*evaluation.oldest.age)
+        return tell(
+            "There is no verdict, because the data has no targets to judge by: only how far the outputs move apart "
+            f"with the age of the state was measured, up to age {ages}.",
+            "データに判定のための目標がないため、判定はありません。状態の年齢とともに出力がどれだけ離れるかだけを、"
+            f"年齢 {ages} まで測りました。",
         )
     match verdict.name:
         case "broken":
-            return terms.broken(verdict.because)
+            return oddities.broken(evaluation, verdict.because[0])
         case "fails":
             return _fails(evaluation, verdict)
         case "declines":
@@ -61,73 +67,94 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def _past(evaluation: Evaluation) -> str:
-    return f"past its training context of {integer(evaluation.train_context)} positions"
+    context = terms.positions(integer(evaluation.train_context))
+    return tell(f"past its training context of {context}", f"学習文脈長（{context}）を超え")
 
 
 def _fails(evaluation: Evaluation, verdict: Verdict) -> str:
-    measure, where = measure_name(evaluation.measure), oldest_age(evaluation.oldest)
-    value, interval = estimate(verdict.excess, verdict.low, verdict.high)
+    measure, where, past = measure_name(evaluation.measure), oldest_age(evaluation.oldest), _past(evaluation)
+    excess, own = estimate(verdict.excess, verdict.low, verdict.high), unit(evaluation)
+    worse = tell(
+        f"{terms.with_unit(excess.value, own)} worse (interval {excess.interval}) than it is within the training "
+        "context",
+        f"学習文脈長以内より {terms.with_interval(excess, own)} 悪化します",
+    )
     start = verdict.oldest_age[0] if verdict.from_age is None else verdict.from_age
-    worse = f"{with_unit(value, unit(evaluation))} worse (interval {interval}) than it is within the training context"
     if start >= verdict.oldest_age[0]:
-        return f"This model fails {_past(evaluation)}: {where}, its {measure} is {worse}."
-    return (
-        f"This model fails {_past(evaluation)}: it gets worse from age {integer(start)} on, and {where} its {measure} "
-        f"is {worse}."
+        return tell(
+            f"This model fails {past}: {where}, its {measure} is {worse}.",
+            f"このモデルは{past}ると破綻します。{where}の{measure}が、{worse}。",
+        )
+    return tell(
+        f"This model fails {past}: it gets worse from age {integer(start)} on, and {where} its {measure} is {worse}.",
+        f"このモデルは{past}ると破綻します。年齢 {integer(start)} から悪くなり、{where}の{measure}は、{worse}。",
     )
 
 
 def _declines(evaluation: Evaluation, verdict: Verdict) -> str:
     best = verdict.best_age or verdict.oldest_age
-    there = next((f", against {number(band.loss)} there" for band in evaluation.age_curve if band.age == best), "")
-    return (
-        f"This model is best at {terms.ages(best)}, {_past(evaluation)}, and worse at the oldest: "
-        f"{oldest_age(evaluation.oldest)}, its {measure_name(evaluation.measure)} is "
-        f"{level(evaluation.oldest.loss, unit(evaluation))}{there}."
+    there = next((terms.loss(band).value for band in evaluation.age_curve if band.age == best), "")
+    now, where = level(evaluation.oldest, unit(evaluation)), oldest_age(evaluation.oldest)
+    measure = measure_name(evaluation.measure)
+    return tell(
+        f"This model is best at {terms.ages(best)}, {_past(evaluation)}, and worse at the oldest: {where}, its "
+        f"{measure} is {now}{f', against {there} there' if there else ''}.",
+        f"このモデルは{_past(evaluation)}て{terms.ages(best)} で最も良くなりますが、その後は衰えます。"
+        f"{where}の{measure}は {now} です{f'（最も良い年齢では {there}）' if there else ''}。",
     )
 
 
 def _generalises(evaluation: Evaluation) -> str:
     past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
-    return (
-        f"This model keeps improving {_past(evaluation)}: {oldest_age(evaluation.oldest)}, its "
-        f"{measure_name(evaluation.measure)} is {level(evaluation.oldest.loss, unit(evaluation))}, against "
-        f"{number(past[0].loss)} just past the training context."
+    now, just = level(evaluation.oldest, unit(evaluation)), terms.loss(past[0]).value
+    where, measure = oldest_age(evaluation.oldest), measure_name(evaluation.measure)
+    return tell(
+        f"This model keeps improving {_past(evaluation)}: {where}, its {measure} is {now}, against {just} just past "
+        "the training context.",
+        f"このモデルは{_past(evaluation)}ても良くなり続けます（長さ一般化）。{where}の{measure}は {now} で、"
+        f"学習文脈長のすぐ先では {just} です。",
     )
 
 
 def _differs(evaluation: Evaluation, verdict: Verdict) -> str:
-    value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
-    return (
-        f"{oldest_age(evaluation.oldest)}, its {measure_name(evaluation.measure)} differs by "
-        f"{with_unit(value, unit(evaluation))} (interval {interval}) from what it is within the training context"
+    excess = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
+    each = terms.with_interval(excess, unit(evaluation))
+    where, measure = oldest_age(evaluation.oldest), measure_name(evaluation.measure)
+    return tell(
+        f"{where}, its {measure} differs by {each} from what it is within the training context",
+        f"{where}の{measure}の、学習文脈長以内との差は {each} で",
     )
 
 
 def _robust(evaluation: Evaluation, verdict: Verdict) -> str:
-    tolerance = with_unit(number(verdict.tolerance, 2), unit(evaluation))
-    return (
-        f"This model holds {_past(evaluation)}: {_differs(evaluation, verdict)}, inside the tolerance of {tolerance}."
+    tolerance = terms.tolerated(verdict.tolerance, evaluation)
+    return tell(
+        f"This model holds {_past(evaluation)}: {_differs(evaluation, verdict)}, inside the tolerance of {tolerance}.",
+        f"このモデルは{_past(evaluation)}ても保たれます。{_differs(evaluation, verdict)}、"
+        f"許容（{tolerance}）以内です。",
     )
 
 
 def _undecided(evaluation: Evaluation, verdict: Verdict) -> str:
-    tolerance, more = with_unit(number(verdict.tolerance, 2), unit(evaluation)), ""
+    tolerance, more = terms.tolerated(verdict.tolerance, evaluation), ""
     if verdict.streams_needed is not None:
-        more = f"; about {terms.streams(verdict.streams_needed, terms.unit_of(evaluation))} would decide it"
-    return (
+        needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
+        more = tell(f"; about {needed} would decide it", f"{needed}ほどあれば決まります。")
+    return tell(
         f"The measurement does not decide whether this model holds {_past(evaluation)}: "
-        f"{_differs(evaluation, verdict)}, and the tolerance is {tolerance}{more}."
+        f"{_differs(evaluation, verdict)}, and the tolerance is {tolerance}{more}.",
+        f"このモデルが{_past(evaluation)}ても保たれるかどうかは、この測定では決まりません。"
+        f"{_differs(evaluation, verdict)}、許容は {tolerance} です。{more}",
     )
 
 
 def figures(evaluation: Evaluation) -> list[tuple[str, str]]:
-    measure = measure_name(evaluation.measure)
+    measure, own = measure_name(evaluation.measure), unit(evaluation)
     return [
-        ("Training context", f"{integer(evaluation.train_context)} positions"),
-        ("Oldest age tested", f"{span(*evaluation.oldest.age)} positions"),
-        ("Tested on", terms.over(evaluation)),
-        ("Measure", f"{measure}, in {unit(evaluation)}" if unit(evaluation) else measure),
+        (labels.FIGURE_CONTEXT, terms.positions(integer(evaluation.train_context))),
+        (labels.FIGURE_OLDEST, terms.positions(span(*evaluation.oldest.age))),
+        (labels.FIGURE_TESTED, terms.over(evaluation)),
+        (labels.FIGURE_MEASURE, tell(f"{measure}, in {own}", f"{measure}（{own}）") if own else measure),
     ]
 
 
@@ -149,19 +176,22 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
 
 
 def _because(evaluation: Evaluation) -> list[Section]:
-    if evaluation.verdict is None or not evaluation.verdict.because:
-        return []
-    return [Section(labels.BECAUSE, [Bullets([terms.reason(each) for each in evaluation.verdict.because])])]
+    said = reasons(evaluation)
+    return [Section(labels.BECAUSE, [Bullets(said)])] if said else []
 
 
 def odd(evaluation: Evaluation, told: Sequence[str] = ()) -> list[Section]:
-    """What was odd, where what is told elsewhere does not say it already."""
+    """What was odd, where what is told elsewhere does not say it already.
+
+    Args:
+        told: notes that are, as the result says them.
+    """
     return noted([note for note in evaluation.notes if note.said not in told])
 
 
 def noted(notes: Sequence[Note]) -> list[Section]:
     """Notes as a section of a page."""
-    return [Section(labels.NOTES, [Bullets([terms.reason(note.said) for note in notes])] if notes else [])]
+    return [Section(labels.NOTES, [Bullets(list(map(oddities.told, notes)))] if notes else [])]
 
 
 def by_position(curves: Sequence[Curve], key: str) -> list[Section]:
@@ -176,35 +206,30 @@ def by_position(curves: Sequence[Curve], key: str) -> list[Section]:
 def terminal(evaluation: Evaluation) -> list[str]:
     excess = evaluation.short is not None
     measure = terms.measure_name(evaluation.measure)
-    head = [
-        labels.COLUMN_AGE,
-        shortened(terms.in_unit(measure, terms.unit(evaluation)), 28),
-        labels.COLUMN_INTERVAL,
-    ]
+    head = [labels.COLUMN_AGE, terms.in_unit(measure, terms.unit(evaluation)), labels.COLUMN_INTERVAL]
     head += [labels.COLUMN_EXCESS, labels.COLUMN_INTERVAL] if excess else []
-    bands = evaluation.age_curve
-    losses = estimates([(band.loss, band.low, band.high) for band in bands], fine=True)
-    over = estimates([(band.excess, band.excess_low, band.excess_high) for band in bands], signed=True)
+    over = estimates(list(excesses(evaluation).values()), signed=True)
     rows = [
-        [span(*band.age), *loss, *(more if excess else ()), integer(band.n)]
-        for band, loss, more in zip(bands, losses, over, strict=True)
+        [span(*band.age), *terms.loss(band), *(more if excess else ()), integer(band.n)]
+        for band, more in zip(evaluation.age_curve, over, strict=True)
     ]
     parts = [aligned([*head, labels.COLUMN_COUNT], rows)]
-    named = [(terms.reset(name, each.every), each) for name, each in evaluation.resets.items()]
+    named: list[tuple[str, terms.Measured]] = [
+        (terms.reset(name, each.every), each) for name, each in evaluation.resets.items()
+    ]
     named += [(terms.guess(name), guess) for name, guess in evaluation.guesses.items()]
-    untrained = [[name, *estimate(each.loss, each.low, each.high, fine=True)] for name, each in named]
+    untrained = [[name, *terms.loss(each)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
     parts += terminal_notes(evaluation.notes)
-    if note := captions.blocks_note(evaluation):
-        pieces = terms.streams(evaluation.oldest.n, terms.unit_of(evaluation))
-        parts.append(textwrap.fill(captions.summary_units(pieces, note), WIDTH))
+    if note := captions.summary_units(evaluation):
+        parts.append(wrapped(note))
     return parts
 
 
 def terminal_notes(notes: Sequence[Note]) -> list[str]:
     """What was odd, for the terminal."""
-    found = [textwrap.fill(terms.reason(note.said), WIDTH) for note in notes]
+    found = [wrapped(oddities.told(note)) for note in notes]
     return ["\n".join([f"{labels.NOTES}:", *found])] if found else []
 
 
@@ -218,7 +243,7 @@ def facts(evaluation: Evaluation) -> Facts:
     if blocks := terms.blocks_in(evaluation):
         found.append((labels.FACT_UNITS, captions.units(blocks, evaluation)))
     if verdict is not None:
-        found.append((labels.FACT_TOLERANCE, terms.with_unit(number(verdict.tolerance, 2), own)))
+        found.append((labels.FACT_TOLERANCE, terms.tolerated(verdict.tolerance, evaluation)))
     if evaluation.short is not None:
         found.append((labels.FACT_SHORT, captions.short_description(evaluation.short, own)))
     return [*found, (labels.FACT_TIME, duration(evaluation.seconds))]
@@ -229,7 +254,10 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
     if verdict is None:
         return [
             Step(
-                "Measure on data with targets; only then can there be a verdict:",
+                tell(
+                    "Measure on data with targets; only then can there be a verdict:",
+                    "目標のあるデータで測ります。判定はそれがあって初めてできます：",
+                ),
                 _evaluate(evaluation, data="DATA_WITH_TARGETS"),
             )
         ]
@@ -239,12 +267,19 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
         run = 20 * evaluation.train_context
         return [
             Step(
-                "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
-                f"{integer(run)}, twenty training contexts, is a start:",
+                tell(
+                    "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
+                    f"{integer(run)}, twenty training contexts, is a start:",
+                    "モデルを修復します。expected run は、データの中で一つの状況が続く位置の数にします。"
+                    f"まずは学習文脈長の 20 倍の {integer(run)} を試してください：",
+                ),
                 command("repair", given, context(evaluation), f"--intervention carry:expected_run={run}"),
             ),
             Step(
-                "Or let several interventions compete on equal terms:",
+                tell(
+                    "Or let several interventions compete on equal terms:",
+                    "または、いくつかの介入を同じ条件で競わせます：",
+                ),
                 command("compare", given, context(evaluation)),
             ),
             *without_training(evaluation),
@@ -255,16 +290,25 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
         return [
             *without_training(evaluation),
             Step(
-                f"Or repair the model, so that what it gains up to {best} lasts:",
+                tell(
+                    f"Or repair the model, so that what it gains up to {best} lasts:",
+                    f"または、{best} までに得たものが続くようにモデルを修復します：",
+                ),
                 command("repair", given, context(evaluation), f"--intervention carry:expected_run={run}"),
             ),
         ]
     if verdict.name == "undecided":
         return [
             Step(
-                "Measure again on more streams; the interval shrinks with their number:"
+                tell(
+                    "Measure again on more streams; the interval shrinks with their number:",
+                    "もっと多くの系列で測り直します。系列が増えるほど区間は狭くなります：",
+                )
                 if verdict.streams_needed is not None
-                else "Measure again on data without what is odd here:",
+                else tell(
+                    "Measure again on data without what is odd here:",
+                    "ここに挙げた注意すべき点のないデータで測り直します：",
+                ),
                 _evaluate(evaluation, data="MORE_DATA"),
             ),
             *without_training(evaluation),
@@ -272,8 +316,12 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
     further = 4 * evaluation.oldest.age[1]
     return [
         Step(
-            "Nothing needs repair up to the oldest age tested. If the model will run for longer than that without a "
-            "reset, test older states, on streams that are long enough:",
+            tell(
+                "Nothing needs repair up to the oldest age tested. If the model will run for longer than that without "
+                "a reset, test older states, on streams that are long enough:",
+                "調べた最も古い年齢まで、修復は要りません。リセットせずにそれより長く動かすなら、十分に長い系列で、"
+                "もっと古い状態を調べます：",
+            ),
             _evaluate(evaluation, f"--max-length {further}", data="LONGER_DATA"),
         )
     ]
@@ -285,7 +333,7 @@ def _evaluate(evaluation: Evaluation, *options: str, data: str = "") -> str:
 
 TELLING = Telling(
     record=Evaluation,
-    name="Evaluation",
+    name=lambda: labels.EVALUATION,
     model=lambda evaluation: evaluation.model,
     badge=badge,
     headline=headline,

@@ -3,44 +3,66 @@
 from __future__ import annotations
 
 from outlast.reporting.commands import Step, command
-from outlast.reporting.numbers import integer
-from outlast.reporting.terms import level, unit
-from outlast.results import Evaluation
+from outlast.reporting.language import tell
+from outlast.reporting.refusals import at_every
+from outlast.reporting.terms import level, unit, unused
+from outlast.results import Evaluation, Reset
 
 
 def without_training(evaluation: Evaluation) -> list[Step]:
     """Resets that help now, with what they give."""
-    oldest = evaluation.oldest.loss
-    found = []
-    for key, cost in (("periodic_reset", "at no extra cost"), ("overlapping_reset", "at twice the cost of running")):
-        reset = evaluation.resets.get(key)
-        if reset is not None and reset.loss < oldest:
-            found.append((key, reset, f"{level(reset.loss, unit(evaluation))} {cost}"))
-    if not found:
+    helping = {name: each for name, each in evaluation.resets.items() if each.loss < evaluation.oldest.loss}
+    gains = [_gain(name, helping[name], evaluation) for name in _RESETS if name in helping]
+    if not gains:
         return []
-    texts = {
-        "periodic_reset": "resetting the state every {} positions gives {}",
-        "overlapping_reset": "two overlapping copies, each reset every {} positions, give {}",
-    }
-    gains = "; ".join(texts[key].format(integer(reset.every), gives) for key, reset, gives in found)
-    key, reset, _ = min(found, key=lambda each: each[1].loss)
-    overlap = ", overlap=True" if key == "overlapping_reset" else ""
+    name = min(helping, key=lambda name: helping[name].loss)
+    own = level(evaluation.oldest, unit(evaluation))
     return [
         Step(
-            f"What helps now, without training: on the same targets, against "
-            f"{level(oldest, unit(evaluation))} at the oldest age, {gains}.",
-            f"model = outlast.with_reset(model, every={reset.every}{overlap})",
+            tell(
+                f"What helps now, without training: on the same targets, against {own} at the oldest age, "
+                f"{'; '.join(gains)}.",
+                f"学習せずに今できること：同じ目標での損失は、最も古い年齢の {own} に対して、{'。'.join(gains)}。",
+            ),
+            reset_code(name, helping[name].every),
         )
     ]
+
+
+_RESETS = ("periodic_reset", "overlapping_reset")
+
+
+def reset_code(name: str, every: int) -> str:
+    """Python that resets a model like this."""
+    return f"model = outlast.with_reset(model, every={every}{', overlap=True' if name == 'overlapping_reset' else ''})"
+
+
+def _gain(name: str, reset: Reset, evaluation: Evaluation) -> str:
+    gives, every = level(reset, unit(evaluation)), at_every(reset.every)
+    if name == "periodic_reset":
+        return tell(
+            f"resetting the state {every} gives {gives} at no extra cost",
+            f"状態を{every}にリセットすると {gives} になります（追加の費用なし）",
+        )
+    past = tell(" (of the past they use only the last position)", "（過去は直前の一位置だけを使う）")
+    means = past if unused(name, reset.every) and reset.every > 1 else ""
+    return tell(
+        f"two overlapping copies, each reset {every}{means}, give {gives} at twice the cost of running",
+        f"二つの複製を{every}に交互にリセットすると{means} {gives} になります（実行費用は二倍）",
+    )
 
 
 def mend(broken: Evaluation) -> list[Step]:
     """Steps where a model gives no predictions to speak of."""
     return [
         Step(
-            "Find out why before anything else: do all weights hold finite numbers, and others than zero? Are the "
-            "inputs scaled as in training, and without numbers that are missing or huge? A check says which points of "
-            "the contract hold:",
+            tell(
+                "Find out why before anything else: do all weights hold finite numbers, and others than zero? Are the "
+                "inputs scaled as in training, and without numbers that are missing or huge? A check says which points "
+                "of the contract hold:",
+                "何よりも先に原因を探します。重みはすべて有限の数で、ゼロ以外の値がありますか。入力は学習時と同じ尺度で、"
+                "欠けた値や極端に大きな値はありませんか。契約のどの項目が守られているかは検査でわかります：",
+            ),
             command("check", broken.command),
         )
     ]

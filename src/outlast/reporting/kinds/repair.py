@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, labels, refusals, tables, terms
+from outlast.reporting import captions, oddities, refusals, tables, terms
 from outlast.reporting.age_figures import Curve
 from outlast.reporting.doses import dose_elements
 from outlast.reporting.elements import Bullets, Section
@@ -15,9 +14,13 @@ from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.repair_advice import after_repair
 from outlast.reporting.kinds.repair_sentences import benefit_triple, repair_headline, repair_lead
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.numbers import estimate, integer, number, shortened
+from outlast.reporting.labels import labels
+from outlast.reporting.language import spoken
+from outlast.reporting.numbers import estimate
 from outlast.reporting.recovery import recovery_elements
-from outlast.reporting.text_table import WIDTH, aligned
+from outlast.reporting.terms import reason
+from outlast.reporting.text_table import aligned, wrapped
+from outlast.reporting.verdict_reasons import reasons
 from outlast.results import Evaluation, Refusal, Repair, ShortContext
 
 
@@ -36,18 +39,35 @@ def _figures(repair: Repair) -> list[tuple[str, str]]:
     found = evaluation.figures(repair.after)
     if terms.untouched(repair):
         return found
-    return [*found, ("Training steps", f"{integer(repair.steps)}, at dose {repair.dose:g}")]
+    return [*found, (labels.REPAIR, captions.made_by(repair.steps, repair.dose))]
 
 
-def refused(because: Refusal | None) -> list[Section]:
-    """The reasons of a refusal as the record has them, and the names of what else would have refused it."""
+def refused(repair: Repair) -> list[Section]:
+    """The reasons of a refusal, and the names of what else would have refused it."""
+    because = repair.refused_because
     if because is None:
         return []
-    title = labels.UNTOUCHED_WHY if because.untouched else labels.REFUSED_WHY
-    reasons = [terms.reason(each) for each in because.because]
+    said = [reason(each) for each in refusals.clauses(repair)]
     if because.also:
-        reasons.append(captions.also(because.also))
-    return [Section(title, [Bullets(reasons)] if reasons else [])]
+        said.append(captions.also(because.also))
+    return [Section(labels.REFUSED_WHY, [Bullets(said)])]
+
+
+def untouched_why(base: Evaluation, because: Refusal | None) -> list[Section]:
+    """Why nothing was done, as the record has it: its figures are those of validation streams, which are not here."""
+    if because is None:
+        return []
+    said = [reason(each) for each in because.because] if spoken() == "en" else _untouched_japanese(base, because)
+    return [Section(labels.UNTOUCHED_WHY, [Bullets(said)])]
+
+
+def _untouched_japanese(base: Evaluation, because: Refusal) -> list[str]:
+    if because.name == "base_broken":
+        notes = {odd.said: oddities.told(odd) for odd in base.notes}
+        found = [notes[each] for each in because.because if each in notes]
+        return [*found, *(reasons(base)[-1:] if found else [])] or ["検証系列で、元のモデルの予測が壊れています。"]
+    name = because.because[0].rpartition(" ")[2]
+    return [f"検証系列でのこのモデルの判定は「{labels.BADGES.get(name, name)}」です。"]
 
 
 def by_age(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Section]:
@@ -67,14 +87,14 @@ def control_curve(repair: Repair) -> list[Curve]:
 
 def _sections(repair: Repair, key: str) -> list[Section]:
     if terms.untouched(repair):
-        return [*refused(repair.refused_because), *evaluation.sections(repair.before, key)]
+        return [*untouched_why(repair.before, repair.refused_because), *evaluation.sections(repair.before, key)]
     name = terms.repair_label(repair)
     made = Curve(name, repair.after, "picked", refused=not repair.accepted)
     curves = [Curve(labels.BASE, repair.before), made, *control_curve(repair)]
     table = tables.interventions([(name, repair, "")], repair.before)
     return [
         Section(labels.ONE_REPAIR, [table, *tables.notes([repair])]),
-        *refused(repair.refused_because),
+        *refused(repair),
         *tables.guards(repair.guards, repair.before, accepted=repair.accepted),
         *by_age(curves, repair.short_context, key),
         *tables.simpler(repair),
@@ -89,21 +109,18 @@ def terminal_table(named: Sequence[tuple[str, Repair]], base: Evaluation) -> lis
     controlled = any(repair.benefit.starts is not None for _, repair in named)
     rows = []
     for name, repair in named:
-        change, _, _ = refusals.short_change(repair.short_context, repair.before)
-        value, interval = estimate(*benefit_triple(repair), signed=True)
+        change = refusals.short_change(repair.short_context, repair.before).value
+        each = estimate(*benefit_triple(repair), signed=True)
         starts = repair.benefit.starts
-        gained = [estimate(*starts, signed=True)[0] if starts else "–"] if controlled else []
-        loss = number(repair.after.oldest.loss)
-        rows.append([name, change, loss, f"{value} ({interval})", *gained, captions.outcome_brief(repair)])
+        gained = [estimate(*starts, signed=True).value if starts else "–"] if controlled else []
+        loss, gain = terms.loss(repair.after.oldest).value, f"{each.value} ({each.interval})"
+        rows.append([name, change, loss, gain, *gained, captions.outcome_brief(repair)])
     head = [labels.COLUMN_INTERVENTION, labels.COLUMN_SHORT_BRIEF, labels.COLUMN_OLDEST, labels.COLUMN_BENEFIT]
     head += [labels.COLUMN_STARTS_BRIEF] if controlled else []
     head.append(labels.COLUMN_OUTCOME)
-    own = [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", number(base.oldest.loss)]
+    own = [labels.BASE if len(named) == 1 else f"  {labels.BASE}", "", terms.loss(base.oldest).value]
     rows.insert(0, [*own, *[""] * (len(head) - len(own))])
-    # Names give way where a line would get too long.
-    others = sum(2 + max(len(row[index]) for row in [head, *rows]) for index in range(1, len(head)))
-    rows = [[shortened(row[0], WIDTH - others), *row[1:]] for row in rows]
-    return [aligned(head, rows), textwrap.fill(captions.table_legend(base, controlled), WIDTH)]
+    return [aligned(head, rows), wrapped(captions.table_legend(base, controlled))]
 
 
 def _terminal(repair: Repair) -> list[str]:
@@ -121,7 +138,7 @@ def facts(repair: Repair) -> Facts:
         (labels.FACT_DOSE, f"{repair.dose:g}"),
         (labels.FACT_SHORT_AGES, captions.ages_weighed(short.ages)),
         (labels.FACT_WORST, refusals.worst_band(short, repair.before)),
-        (labels.FACT_BY_BANDS, captions.by_bands(*refusals.by_bands_change(short, repair.before))),
+        (labels.FACT_BY_BANDS, captions.by_bands(*refusals.by_bands_change(short, repair.before)[:2])),
     ]
 
 
@@ -132,7 +149,7 @@ def _facts(repair: Repair) -> Facts:
 
 TELLING = Telling(
     record=Repair,
-    name="Repair",
+    name=lambda: labels.REPAIR,
     model=lambda repair: repair.before.model,
     badge=lambda repair: untouched_badge(repair.refused_because) if terms.untouched(repair) else badge(repair.accepted),
     headline=lambda repair: repair_headline(repair, terms.repair_label(repair)),

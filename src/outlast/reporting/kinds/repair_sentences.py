@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from outlast.reporting import terms
-from outlast.reporting.numbers import estimate, integer, number, span
+from outlast.reporting import oddities, terms
+from outlast.reporting.language import listed, sentences, tell
+from outlast.reporting.numbers import estimate, integer
 from outlast.reporting.pairing import Triple
 from outlast.reporting.refusals import further_faults, short_change, why
 from outlast.results import Comparison, Evaluation, Refusal, Repair, Verdict
@@ -13,52 +14,78 @@ def repair_headline(repair: Repair, label: str) -> str:
     if terms.untouched(repair):
         return _untouched_headline(repair.before, repair.refused_because)
     if not repair.accepted:
-        return f"{label} is refused, because {why(repair)}."
+        return tell(f"{label} is refused, because {why(repair)}.", f"{label} は不採用です。{why(repair)}。")
     before, after = repair.before, repair.after
-    verb = "repairs it" if before.verdict is not None and before.verdict.name == "fails" else "improves this model"
-    change, interval, margin = short_change(repair.short_context, before)
-    highest = interval.rpartition(" to ")[2]
+    fails = before.verdict is not None and before.verdict.name == "fails"
+    change = short_change(repair.short_context, before)
+    was, now = terms.loss(before.oldest).value, terms.level(after.oldest, terms.unit(after))
+    where, measure = terms.oldest_age(after.oldest), terms.measure_name(after.measure)
     gained = ""
     if repair.benefit.starts is not None:
         # How clearly is said below; a sentence with three intervals is read by nobody.
-        value = terms.with_unit(estimate(*repair.benefit.starts, signed=True)[0], terms.unit(after))
-        gained = f", and its starts gained {value} over equal training from zero states"
-    return (
-        f"{label} {verb}: {terms.oldest_age(after.oldest)}, the {terms.measure_name(after.measure)} goes from "
-        f"{number(before.oldest.loss)} to {terms.level(after.oldest.loss, terms.unit(after))}{gained}; short contexts "
-        f"changed by {change}, at most {highest} (allowed {margin})."
+        value = terms.with_unit(estimate(*repair.benefit.starts, signed=True).value, terms.unit(after))
+        gained = tell(
+            f", and its starts gained {value} over equal training from zero states",
+            f"初期状態による改善は、ゼロ状態から始める同量の学習に対して {value} です。",
+        )
+    return tell(
+        f"{label} {'repairs it' if fails else 'improves this model'}: {where}, the {measure} goes from {was} to {now}"
+        f"{gained}; short contexts changed by {change.value}, at most {change.highest} (allowed {change.allowed}).",
+        f"{label} はこのモデルを{'修復します' if fails else '改善します'}。{where}の{measure}は {was} から {now} に"
+        f"なります。{gained}短い文脈の変化は {change.value}、最大でも {change.highest}（許容 {change.allowed}）です。",
     )
 
 
 def _untouched_headline(before: Evaluation, because: Refusal | None) -> str:
     verdict = before.verdict
     if because is not None and because.name == "base_broken":
-        return f"{terms.broken(because.because)} Nothing was done, because other starts do not mend that."
-    text = "There is nothing to repair, and nothing was done: on validation streams this model does not fail"
+        broken = oddities.broken(before, because.because[0])
+        return sentences(
+            broken,
+            tell(
+                "Nothing was done, because other starts do not mend that.",
+                "初期状態を変えても直らないため、何もしませんでした。",
+            ),
+        )
     if verdict is None:
-        return f"{text}."
-    value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
-    return (
-        f"{text}, and on test streams, {terms.oldest_age(before.oldest)}, its {terms.measure_name(before.measure)} "
-        f"differs by {terms.with_unit(value, terms.unit(before))} (interval {interval}) from what it is within the "
-        f"training context."
+        return tell(
+            "There is nothing to repair, and nothing was done: on validation streams this model does not fail.",
+            "修復は不要で、何もしませんでした。検証系列でこのモデルは破綻しません。",
+        )
+    excess = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
+    differs = terms.with_interval(excess, terms.unit(before))
+    where, measure = terms.oldest_age(before.oldest), terms.measure_name(before.measure)
+    return tell(
+        "There is nothing to repair, and nothing was done: on validation streams this model does not fail, and on test "
+        f"streams, {where}, its {measure} differs by {differs} from what it is within the training context.",
+        "修復は不要で、何もしませんでした。検証系列でこのモデルは破綻しません。テスト系列では、"
+        f"{where}の{measure}の学習文脈長以内との差は {differs} です。",
     )
 
 
 def comparison_headline(comparison: Comparison) -> str:
     if terms.untouched(comparison):
         return _untouched_headline(comparison.base, comparison.refused_because)
-    row = terms.picked_row(comparison)
+    row, count = terms.picked_row(comparison), integer(len(comparison.rows))
     if row is not None and row.name == comparison.winner:
         return repair_headline(row.repair, terms.row_label(row, comparison.rows))
     if not comparison.rows:
-        return "No repair was accepted, because none was tried."
+        return tell(
+            "No repair was accepted, because none was tried.", "修復を一つも試していないため、採用はありません。"
+        )
     if row is None:
-        count = integer(len(comparison.rows))
-        return f"No repair was accepted, because none of the {count} interventions tried was picked."
-    among = f"the best of {integer(len(comparison.rows))} on validation" if len(comparison.rows) > 1 else "the only one"
+        return tell(
+            f"No repair was accepted, because none of the {count} interventions tried was picked.",
+            f"試した {count} 個の介入のどれも選ばれなかったため、採用できる修復はありません。",
+        )
     label = terms.row_label(row, comparison.rows)
-    return f"No repair was accepted, because of {label}, {among}: {why(row.repair)}."
+    several = len(comparison.rows) > 1
+    return tell(
+        f"No repair was accepted, because of {label}, "
+        f"{f'the best of {count} on validation' if several else 'the only one'}: {why(row.repair)}.",
+        f"採用できる修復はありません。{f'検証系列で {count} 個のうち最も良い' if several else '唯一試した'} {label} が"
+        f"不採用のためです。{why(row.repair)}。",
+    )
 
 
 def repair_lead(repair: Repair) -> str:
@@ -72,16 +99,24 @@ def comparison_lead(comparison: Comparison) -> str:
         return _otherwise_on_test(comparison.base.verdict)
     row = terms.picked_row(comparison)
     if row is not None and row.name == comparison.winner:
-        among = f"It was picked among {integer(len(comparison.rows))} interventions on validation streams. "
-        return (among if len(comparison.rows) > 1 else "") + _gains(row.repair)
+        count = integer(len(comparison.rows))
+        among = tell(
+            f"It was picked among {count} interventions on validation streams.",
+            f"検証系列で {count} 個の介入の中から選ばれました。",
+        )
+        return sentences(among if len(comparison.rows) > 1 else "", _gains(row.repair))
     said = [_refused(row.repair)] if row is not None else []
     passing = [terms.row_label(each, comparison.rows) for each in comparison.rows if each.repair.accepted]
     if passing:
         said.append(
-            f"On the test streams {', '.join(passing)} would pass, but choosing by the test streams would be choosing "
-            f"by luck: confirm it on other data first."
+            tell(
+                f"On the test streams {listed(passing)} would pass, but choosing by the test streams would be choosing "
+                f"by luck: confirm it on other data first.",
+                f"テスト系列では {listed(passing)} が合格しますが、テスト系列で選ぶのは運で選ぶのと同じです。"
+                "まず別のデータで確かめてください。",
+            )
         )
-    return " ".join(filter(None, said))
+    return sentences(*said)
 
 
 def _otherwise_on_test(verdict: Verdict | None) -> str:
@@ -90,10 +125,15 @@ def _otherwise_on_test(verdict: Verdict | None) -> str:
         return ""
     best = terms.ages(verdict.best_age or verdict.oldest_age)
     said = {
-        "fails": "the model fails on them",
-        "declines": f"the model is best at {best} and worse at the oldest",
-    }.get(verdict.name, "they do not decide whether the model holds")
-    return f"The test streams do not say the same: {said}. Validation streams that resemble them would tell."
+        "fails": tell("the model fails on them", "そこではモデルが破綻します"),
+        "declines": tell(
+            f"the model is best at {best} and worse at the oldest", f"モデルは{best}で最も良く、その後は衰えます"
+        ),
+    }.get(verdict.name, tell("they do not decide whether the model holds", "モデルが保たれるかどうかは決まりません"))
+    return tell(
+        f"The test streams do not say the same: {said}. Validation streams that resemble them would tell.",
+        f"テスト系列の結果はこれと違います。{said}。テスト系列に似た検証系列なら、それがわかるはずです。",
+    )
 
 
 def _refused(repair: Repair) -> str:
@@ -101,47 +141,63 @@ def _refused(repair: Repair) -> str:
     because = repair.refused_because
     if because is None:
         return ""
-    said = [further_faults(because.also)]
-    if because.name == "plain_training_suffices" and repair.control_passes:
-        said.append("The control, equal training from zero states, passes every rule itself.")
-    return " ".join(filter(None, said))
+    passes = because.name == "plain_training_suffices" and repair.control_passes
+    return sentences(
+        further_faults(because.also),
+        tell(
+            "The control, equal training from zero states, passes every rule itself.",
+            "対照（ゼロ状態から始める同量の学習）は、それ自体がすべての規則を満たします。",
+        )
+        if passes
+        else "",
+    )
 
 
 def _gains(repair: Repair) -> str:
     """What was gained: by the starts and by the training, and against what needs no training."""
-    unit = terms.unit(repair.after)
-    against = f"Against {terms.rival(repair.benefit.against)}"
-    if repair.benefit.against != "base":
-        against += ", the best one gets without training at the same cost"
-    parts = [f"{against}, it is {_with_interval(benefit_triple(repair), unit)}."]
-    if repair.benefit.overlapping is not None:
-        parts.append(
-            f"Against two overlapping resets, at twice the cost: {_with_interval(repair.benefit.overlapping)}."
+    unit, rival = terms.unit(repair.after), terms.rival(repair.benefit.against)
+    gain = _with_interval(benefit_triple(repair), unit)
+    free = repair.benefit.against != "base"
+    parts = [
+        tell(
+            f"Against {rival}{', the best one gets without training at the same cost' if free else ''}, it is {gain}.",
+            f"{rival}{'（同じ費用で学習せずに得られる最良のもの）' if free else ''}との差は {gain} です。",
         )
-    return " ".join([starts_sentence(repair), *parts])
+    ]
+    if repair.benefit.overlapping is not None:
+        other = _with_interval(repair.benefit.overlapping)
+        parts.append(
+            tell(
+                f"Against two overlapping resets, at twice the cost: {other}.",
+                f"実行費用が二倍の交互リセットとの差は {other} です。",
+            )
+        )
+    return sentences(starts_sentence(repair), *parts)
 
 
 def starts_sentence(repair: Repair) -> str:
     """What the starts gained and what the training did; without a control, that nobody knows."""
     starts, control, unit = repair.benefit.starts, repair.control, terms.unit(repair.after)
     if starts is None or control is None:
-        return (
+        return tell(
             "It is not known whether its starts gained this or the training alone: no control (equal training from "
-            "zero states) was made."
+            "zero states) was made.",
+            "これが初期状態による改善か、学習だけによるものかはわかりません。対照（ゼロ状態から始める同量の学習）を"
+            "作らなかったためです。",
         )
-    text = (
-        f"Equal training from zero states (the control) gives {terms.level(control.oldest.loss, unit)} "
-        f"at ages {span(*control.oldest.age)}; what the starts gained over it is {_with_interval(starts, unit)}"
-    )
-    reset = repair.benefit.rivals.get("control_reset")
-    return (
-        f"{text}, and over the control under its best periodic reset {_with_interval(reset)}." if reset else f"{text}."
+    level, gained = terms.level(control.oldest, unit), _with_interval(starts, unit)
+    reset, ages = repair.benefit.rivals.get("control_reset"), terms.ages(control.oldest.age)
+    against = _with_interval(reset) if reset else ""
+    return tell(
+        f"Equal training from zero states (the control) gives {level} at {ages}; what the starts gained over it is "
+        f"{gained}{f', and over the control under its best periodic reset {against}' if reset else ''}.",
+        f"ゼロ状態から始める同量の学習（対照）では{ages}で {level} です。これに対する初期状態の改善は {gained}"
+        f"{f'、最良の周期で定期リセットした対照に対しては {against}' if reset else ''} です。",
     )
 
 
 def _with_interval(triple: Triple, unit: str = "") -> str:
-    value, interval = estimate(*triple, signed=True)
-    return f"{terms.with_unit(value, unit)} (interval {interval})"
+    return terms.with_interval(estimate(*triple, signed=True), unit)
 
 
 def benefit_triple(repair: Repair) -> Triple:

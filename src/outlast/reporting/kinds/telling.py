@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from outlast.reporting import labels
+from outlast.reporting import glossary
 from outlast.reporting.commands import Step
 from outlast.reporting.elements import Article, Code, Element, Facts, Paragraph, Section
+from outlast.reporting.glossary import Entries
+from outlast.reporting.labels import labels
 from outlast.reporting.terms import model_name
 from outlast.results import Result
 
 R = TypeVar("R", bound=Result)
-
-Entries = Sequence[tuple[str, str]]
-"""Terms, and what they are."""
 
 
 def _nothing(result: Any) -> str:
@@ -25,6 +24,8 @@ def _nothing(result: Any) -> str:
 @dataclass(frozen=True)
 class Telling(Generic[R]):
     """How results of one kind are told. A new kind is one file with one of these, and one entry in `TELLINGS`.
+
+    Every text that these give is in the language that is spoken when they are asked (`language.tell`).
 
     Args:
         record: the kind of result.
@@ -39,12 +40,12 @@ class Telling(Generic[R]):
         facts: everything that says how the figures came about.
         lead: what qualifies the headline; empty where nothing does.
         measured_on: how what was measured on differs from what was asked for; empty where it does not.
-        glossary: the terms to explain, by every language that results of this kind are told in.
-        page: (result, key, language) -> the article, where a kind does not take the usual one, which is in English.
+        glossary: the terms to explain.
+        page: (result, key) -> the article, where a kind does not take the usual one.
     """
 
     record: type[R]
-    name: str
+    name: Callable[[], str]
     model: Callable[[R], dict[str, Any]]
     badge: Callable[[R], tuple[str, str]]
     headline: Callable[[R], str]
@@ -55,16 +56,16 @@ class Telling(Generic[R]):
     facts: Callable[[R], list[tuple[str, str]]]
     lead: Callable[[R], str] = _nothing
     measured_on: Callable[[R], str] = _nothing
-    glossary: Mapping[str, Entries] = field(default_factory=lambda: {"en": labels.GLOSSARY_ENTRIES})
-    page: Callable[[R, str, str], Article] | None = None
+    glossary: Entries = glossary.USUAL
+    page: Callable[[R, str], Article] | None = None
 
     def eyebrow(self, result: R) -> str:
-        return f"{self.name} · {model_name(self.model(result))}"
+        return f"{self.name()} · {model_name(self.model(result))}"
 
-    def article(self, result: R, key: str, language: str) -> Article:
+    def article(self, result: R, key: str) -> Article:
         """A result as an article; `key` tells it from others on the page."""
         if self.page is not None:
-            return self.page(result, key, language)
+            return self.page(result, key)
         advice: list[Element] = []
         for step in self.next_steps(result):
             advice.append(Paragraph(step.text))

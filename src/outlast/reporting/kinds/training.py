@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from outlast.reporting import curves as draw
-from outlast.reporting import labels
 from outlast.reporting.commands import Step, command, saved
 from outlast.reporting.elements import Section
 from outlast.reporting.facts import Facts, about_model, flat
 from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
 from outlast.reporting.numbers import duration, integer, number
 from outlast.results import Training
 
 
 def _headline(training: Training) -> str:
+    time = duration(training.seconds)
     if not training.losses:
-        return f"The model was trained in {duration(training.seconds)}; no losses were recorded."
+        return tell(
+            f"The model was trained in {time}; no losses were recorded.",
+            f"モデルを {time}で学習しました。損失の記録はありません。",
+        )
     (_, first), (step, last) = training.losses[0], training.losses[-1]
-    return (
-        f"The model was trained for {integer(step)} steps in {duration(training.seconds)}; its training loss went from "
-        f"{number(first)} to {number(last)}."
+    steps, losses = integer(step), (number(first), number(last))
+    return tell(
+        f"The model was trained for {steps} steps in {time}; its training loss went from {losses[0]} to {losses[1]}.",
+        f"モデルを {steps} ステップ、{time}で学習しました。学習損失は {losses[0]} から {losses[1]} になりました。",
     )
 
 
 def _figures(training: Training) -> list[tuple[str, str]]:
-    figures = [("Time", duration(training.seconds))]
+    figures = [(labels.FIGURE_TIME, duration(training.seconds))]
     if training.losses:
         step, loss = training.losses[-1]
-        return [("Steps", integer(step)), ("Last training loss", number(loss)), *figures]
+        return [(labels.FIGURE_STEPS, integer(step)), (labels.FIGURE_LAST_LOSS, number(loss)), *figures]
     return figures
 
 
@@ -43,7 +49,10 @@ def _next_steps(training: Training) -> list[Step]:
     context = f"--train-context {training.settings.get('train_context', 'TRAIN_CONTEXT')}"
     return [
         Step(
-            "Measure how the model does past its training context:",
+            tell(
+                "Measure how the model does past its training context:",
+                "学習文脈長を超えたときのモデルを測ります：",
+            ),
             command("evaluate", given, context, model=saved(given)),
         )
     ]
@@ -60,7 +69,7 @@ def _facts(training: Training) -> Facts:
 
 TELLING = Telling(
     record=Training,
-    name="Training",
+    name=lambda: labels.TRAINING,
     model=lambda training: training.model,
     badge=lambda training: ("plain", labels.BADGES["trained"]),
     headline=_headline,

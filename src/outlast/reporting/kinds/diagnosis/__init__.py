@@ -1,30 +1,29 @@
-"""How a diagnosis is told: the page, and its words in English and in Japanese."""
+"""How a diagnosis is told: the page, its words and its evidence."""
 
 from __future__ import annotations
 
-import textwrap
-
-from outlast.reporting import labels
+from outlast.reporting import glossary
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.kinds import evaluation
-from outlast.reporting.kinds.diagnosis import en
-from outlast.reporting.kinds.diagnosis.page import WORDINGS, article, headline
+from outlast.reporting.kinds.diagnosis import evidence
+from outlast.reporting.kinds.diagnosis import sentences as say
+from outlast.reporting.kinds.diagnosis.page import article, headline, key_figures
+from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.text_table import WIDTH
+from outlast.reporting.labels import labels
+from outlast.reporting.text_table import padded, wrapped
 from outlast.results import Diagnosis
+
+_INDENT = 12
 
 
 def _terminal(diagnosis: Diagnosis) -> list[str]:
     lines = []
     for cause in diagnosis.causes:
-        word = {True: labels.FOUND, False: labels.NOT_FOUND, None: labels.NOT_ASKED}[cause.found]
-        lines.append(f"{word:<11}{labels.CAUSE_NAMES[cause.name]}")
-        if cause.found:
-            indent = " " * 11
-            lines += [
-                textwrap.fill(each, WIDTH, initial_indent=indent, subsequent_indent=indent) for each in cause.because
-            ]
-    return [*evaluation.terminal(diagnosis.evaluation), "\n".join(lines)]
+        lines.append(f"{padded(words.FOUND[cause.found], _INDENT)}{labels.CAUSE_NAMES[cause.name]}")
+        if cause.found is not False:
+            lines.append(wrapped(evidence.plain(cause), indent=" " * _INDENT))
+    return [*evaluation.terminal(diagnosis.evaluation), *(["\n".join(lines)] if lines else [])]
 
 
 def _next_steps(diagnosis: Diagnosis) -> list[Step]:
@@ -32,24 +31,24 @@ def _next_steps(diagnosis: Diagnosis) -> list[Step]:
     main, measured = diagnosis.main, diagnosis.evaluation
     if main is not None and main.name == "numerics":
         again = command("diagnose", measured.command, context(measured), model="MODEL_IN_FLOAT32")
-        return [Step("Keep the state in float32 and diagnose the model again:", again)]
+        return [Step(say.advice(main.name, "fails"), again)]
     if main is not None and main.name == "train_context":
         again = command("diagnose", measured.command, "--train-context TRAINED_ON")
-        return [Step("Name the length that the model was trained on, and diagnose it again:", again)]
+        return [Step(say.advice(main.name, "fails"), again)]
     return evaluation.next_steps(measured)
 
 
 TELLING = Telling(
     record=Diagnosis,
-    name=labels.DIAGNOSIS,
+    name=lambda: labels.DIAGNOSIS,
     model=lambda diagnosis: diagnosis.model,
     badge=lambda diagnosis: evaluation.badge(diagnosis.evaluation),
-    headline=lambda diagnosis: headline(diagnosis, en),
-    figures=lambda diagnosis: evaluation.figures(diagnosis.evaluation),
+    headline=headline,
+    figures=key_figures,
     sections=lambda diagnosis, key: [],
     terminal=_terminal,
     next_steps=_next_steps,
     facts=lambda diagnosis: evaluation.facts(diagnosis.evaluation),
-    glossary={language: wording.GLOSSARY_ENTRIES for language, wording in WORDINGS.items()},
+    glossary=glossary.DIAGNOSED,
     page=article,
 )

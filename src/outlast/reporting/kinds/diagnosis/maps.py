@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
-from outlast.reporting.axes import blank
+from outlast.reporting.axes import blank, hits, in_lines, text_width
 from outlast.reporting.numbers import fixed
 from outlast.reporting.plots import Drawing
 from outlast.reporting.svg import COLOUR, STYLE, svg
@@ -36,13 +36,14 @@ class Dot:
 
 @dataclass(frozen=True)
 class Bar:
-    """One part: its contribution with interval, and what swapping it does."""
+    """One part: its contribution with interval, what swapping it does, and what is said of it under the pointer."""
 
     name: str
     value: float
     low: float
     high: float
     swap: float
+    told: str = ""
 
 
 def state_map(
@@ -54,11 +55,13 @@ def state_map(
     key: str,
     title: str,
     description: str,
+    told: Sequence[str],
 ) -> Drawing:
     """Training's region, deployment's states, and the way their mean takes with age.
 
     Args:
         path: x, y and age as text, in order of age; the first and the last are labelled, others where there is room.
+        told: what is said of each of them under the pointer.
     """
     centre, scale = np.median(training, 0), np.maximum(np.std(training, 0), 1e-12)
 
@@ -91,13 +94,15 @@ def state_map(
                             x, y, s=24, marker=marker, zorder=3, linewidths=1.1,
                             facecolors="none" if unexplored else COLOUR[colour], edgecolors=COLOUR[colour],
                         )  # fmt: skip
+            found = []
             if path:
                 x, y = placed([(a, b) for a, b, _ in path]).T
                 axes.plot(x, y, color=COLOUR["ink"], linewidth=1.8, marker="o", markersize=4, zorder=5)
                 _labels(axes, x, y, [text for _, _, text in path])
+                found = hits(axes, list(zip(x, y, strict=True)), told)
             axes.set_xlabel(axes_names[0], color=COLOUR["muted"], parse_math=False)
             axes.set_title(axes_names[1], loc="left", color=COLOUR["muted"], fontsize=12.5, pad=4, parse_math=False)
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
+            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
     return Drawing(*drawn)
 
 
@@ -153,7 +158,8 @@ def bars(
         tall = 34 * len(everything) + 74
         with matplotlib.rc_context(STYLE):
             figure, axes = blank(width, tall, right=24, top=6)
-            left = 250 if wide else 172
+            names = [in_lines(row.name, 300 if wide else 130) for row in everything]
+            left = 20 + int(max(text_width(line) for name in names for line in name.split("\n")))
             box = axes.get_position()
             axes.set_position((left / width, box.y0, 1 - (left + 24) / width, box.height))
             axes.grid(axis="y", visible=False)
@@ -168,8 +174,6 @@ def bars(
                     linestyle="none", zorder=4,
                 )  # fmt: skip
             axes.axvline(0, color=COLOUR["muted"], linewidth=1.2, zorder=1)
-            longest = 32 if wide else 23
-            names = [row.name if len(row.name) <= longest else "…" + row.name[1 - longest :] for row in everything]
             axes.set_yticks(places, names, parse_math=False)
             axes.tick_params(axis="y", labelcolor=COLOUR["ink"])
             axes.set_ylim(-0.6, len(everything) - 0.4)
@@ -178,7 +182,9 @@ def bars(
             decimals = max(0, int(-np.floor(np.log10(abs(ticks[1] - ticks[0])) + 1e-9)))
             axes.xaxis.set_major_formatter(lambda value, _, digits=decimals: fixed(value, digits))
             axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description))
+            told = [(row.value, place, row.told) for place, row in zip(places, everything, strict=True) if row.told]
+            found = hits(axes, [(x, y) for x, y, _ in told], [text for *_, text in told])
+            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
     return Drawing(*drawn)
 
 

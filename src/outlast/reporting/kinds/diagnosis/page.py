@@ -1,111 +1,98 @@
-"""The page of a diagnosis: what is shown, and in which order. The words are in `en` and `ja`."""
+"""The page of a diagnosis: what is shown, and in which order."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
+from collections.abc import Sequence
 
-from outlast.evaluation.oddities import breaking
-from outlast.reporting import terms
+from outlast.reporting import age_figures as ages
+from outlast.reporting import captions, oddities, terms
+from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import command
 from outlast.reporting.elements import Article, Bullets, Cell, Code, Element, Facts, Paragraph, Row, Section, Table
 from outlast.reporting.kinds import evaluation as measured
-from outlast.reporting.kinds.diagnosis import en, ja
+from outlast.reporting.kinds.diagnosis import evidence
 from outlast.reporting.kinds.diagnosis import figures as draw
-from outlast.reporting.kinds.diagnosis import terms as called
+from outlast.reporting.kinds.diagnosis import sentences as say
 from outlast.reporting.kinds.diagnosis.trace import trace_elements
-from outlast.reporting.numbers import duration, estimate, estimates, fixed, integer, number, span
+from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.first_steps import reset_code
+from outlast.reporting.labels import labels
+from outlast.reporting.numbers import between, duration, fixed, integer, number
 from outlast.results import Diagnosis, Evaluation
 
-WORDINGS: dict[str, ModuleType] = {"en": en, "ja": ja}
 _HELPED = ("fails", "declines", "undecided")
 """Verdicts where a reset that does better is what to try first."""
 
 
-def article(result: Diagnosis, key: str, language: str) -> Article:
+def article(result: Diagnosis, key: str) -> Article:
     """One diagnosis as an article."""
-    wording, evaluation = WORDINGS[language], result.evaluation
-    verdict = evaluation.verdict
-    name = verdict.name if verdict else "none"
-    sections = [
-        _causes(result, wording),
-        _help(result, wording),
-        Section(wording.AGE_CURVE, [draw.age_curve(evaluation, wording, key), draw.age_numbers(evaluation, wording)]),
-    ]
+    evaluation = result.evaluation
+    sections = [_causes(result), _help(result), _by_age(evaluation, key)]
     if result.remembrance:
-        sections.append(Section(wording.REMEMBRANCE, draw.remembrance(result.remembrance, evaluation, wording, key)))
+        sections.append(Section(words.REMEMBRANCE, draw.remembrance(result.remembrance, evaluation, key)))
     if result.coverage:
-        sections.append(Section(wording.MAP, [draw.state_map(result, result.coverage, wording, key)]))
-        sections.append(Section(wording.COVERAGE, draw.coverage(result.coverage, wording)))
+        sections.append(Section(words.MAP, [draw.state_map(result, result.coverage, key)]))
+        sections.append(Section(words.COVERAGE, draw.coverage(result.coverage)))
     if result.attribution:
-        sections.append(Section(wording.PARTS, draw.parts(result.attribution, wording, key)))
+        sections.append(Section(words.PARTS, draw.parts(result.attribution, key)))
     if result.trace:
-        asked, mark = called.asked(result, wording), called.mark(evaluation, wording)
-        traced = trace_elements(result.trace, asked, mark, wording, f"{key}-trace")
-        sections.append(Section(wording.TRACE, traced))
-    outlook = _outlook(result, wording)
-    if outlook:
-        sections.append(Section(wording.OUTLOOK, outlook))
-    if evaluation.notes:
-        sections.append(Section(wording.NOTES, [Bullets(list(map(wording.note, evaluation.notes)))]))
-    facts = [*measured.facts(evaluation), (wording.WHOLE_TIME, duration(result.seconds))]
-    missing: list[Element] = [Bullets([wording.left_out(what, why) for what, why in result.left_out.items()])]
-    lengths = terms.shorter(evaluation)
-    shorter = wording.shorter(*map(integer, reversed(lengths)), called.tested(evaluation, wording)) if lengths else ""
-    said: list[Element] = [Paragraph(shorter)] if shorter else []
-    sections.append(Section(wording.METHOD, [*said, *(missing if result.left_out else []), Facts(facts)]))
-    made = Article(
+        traced = trace_elements(result.trace, asked(result), ages.mark(evaluation), f"{key}-trace")
+        sections.append(Section(words.TRACE, traced))
+    sections.append(Section(words.OUTLOOK, _outlook(result)))
+    sections.append(
+        Section(labels.NOTES, [Bullets(list(map(oddities.told, evaluation.notes)))] if evaluation.notes else [])
+    )
+    sections.append(_method(result))
+    return Article(
         key,
-        f"{wording.KIND} · {terms.model_name(result.model)}",
-        measured.TONES.get(name, "open" if verdict else "plain"),
-        wording.BADGES[name],
-        headline(result, wording),
-        _lead(evaluation, wording),
-        _key_figures(result, wording),
+        f"{labels.DIAGNOSIS} · {terms.model_name(result.model)}",
+        *measured.badge(evaluation),
+        headline(result),
+        lead(result),
+        key_figures(result),
         [section for section in sections if section.elements],
     )
-    return _finished(made, wording.finished)
 
 
-def headline(result: Diagnosis, wording: ModuleType) -> str:
+def asked(result: Diagnosis) -> str:
+    """The measure that causes were asked in, with its unit."""
+    if not result.asked_measure:
+        return ages.y_label(result.evaluation)
+    name, own = terms.measure_name(result.asked_measure), terms.unit_name(result.asked_unit)
+    return terms.in_unit(name, "" if own == name else own)
+
+
+def headline(result: Diagnosis) -> str:
     """What was found, and the reason, in one or two sentences."""
-    evaluation, verdict = result.evaluation, result.evaluation.verdict
+    verdict = result.evaluation.verdict
     if verdict is None:
-        return wording.no_verdict()
+        return say.no_verdict()
+    text = measured.headline(result.evaluation)
     if verdict.name == "broken":
-        return wording.broken(breaking(evaluation.notes)[0])
-    value, interval = estimate(verdict.excess, verdict.low, verdict.high, signed=verdict.name != "fails")
-    facts = {
-        "context": integer(evaluation.train_context),
-        "from": integer(verdict.from_age or verdict.oldest_age[0]),
-        "oldest": span(*verdict.oldest_age),
-        "measure": called.measure(evaluation, wording),
-        "excess": terms.with_unit(value, called.unit(evaluation, wording)),
-        "interval": interval,
-        "best": span(*(verdict.best_age or verdict.oldest_age)),
-    }
-    return wording.headline(evaluation, facts, result.main.name if result.main else None)
+        return text
+    return say.headline(text, result.evaluation, result.main.name if result.main else None)
 
 
-def _finished(made: Any, finish: Callable[[str], str]) -> Any:
-    """Every text that people read, finished; what is to be typed, drawn or linked to stays as it is."""
-    if isinstance(made, str):
-        return finish(made)
-    if isinstance(made, Code):
-        return made
-    if isinstance(made, list | tuple):
-        return [_finished(each, finish) for each in made]
-    if dataclasses.is_dataclass(made) and not isinstance(made, type):
-        kept = {"key", "tone", "kind", "wide", "narrow", "swatch", "cards", "numeric"}
-        changed = {
-            field.name: _finished(getattr(made, field.name), finish)
-            for field in dataclasses.fields(made)
-            if field.name not in kept
-        }
-        return dataclasses.replace(made, **changed)
-    return made
+def _by_age(evaluation: Evaluation, key: str) -> Section:
+    """The excess by age, on which the verdict rests; where there is none, the loss."""
+    curves = [Curve(labels.BASE, evaluation)]
+    if evaluation.short is None:
+        return Section(labels.AGE_CURVE, [ages.loss_curve(curves, key), ages.loss_numbers(curves)])
+    return Section(labels.EXCESS_CURVE, [ages.excess_curve(curves, key), ages.excess_numbers(curves)])
+
+
+def _method(result: Diagnosis) -> Section:
+    shorter = captions.shorter(result.evaluation)
+    missing = [say.left_out(what, why) for what, why in result.left_out.items()]
+    facts = [*measured.facts(result.evaluation), (words.WHOLE_TIME, duration(result.seconds))]
+    return Section(
+        labels.METHOD,
+        [
+            *([Paragraph(shorter)] if shorter else []),
+            *([Bullets(missing)] if missing else []),
+            Facts(facts),
+        ],
+    )
 
 
 def _helping(evaluation: Evaluation) -> list[str]:
@@ -114,85 +101,73 @@ def _helping(evaluation: Evaluation) -> list[str]:
     return sorted(better, key=lambda name: -better[name].loss)
 
 
-def _lead(evaluation: Evaluation, wording: ModuleType) -> str:
+def lead(result: Diagnosis) -> str:
+    """What helps now, where something does."""
+    evaluation = result.evaluation
     helping = _helping(evaluation)
     if evaluation.verdict is None or evaluation.verdict.name not in _HELPED or not helping:
         return ""
-    best, unit = helping[-1], called.unit(evaluation, wording)
-    loss, own = evaluation.resets[best].loss, evaluation.oldest.loss
-    return wording.lead(called.reset(evaluation, best, wording), terms.level(loss, unit), terms.level(own, unit))
+    best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
+    return say.lead(terms.reset(helping[-1], best.every), terms.level(best, unit), terms.level(evaluation.oldest, unit))
 
 
-def _key_figures(result: Diagnosis, wording: ModuleType) -> list[tuple[str, str]]:
+def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
     evaluation = result.evaluation
-    figures = [
-        (wording.FIGURES["train_context"], wording.positions(integer(evaluation.train_context))),
-        (wording.FIGURES["oldest"], wording.positions(span(*evaluation.oldest.age))),
-        (wording.FIGURES["tested"], called.tested(evaluation, wording)),
-    ]
+    figures = measured.figures(evaluation)[:3]
     if evaluation.verdict is not None:
-        cause = wording.CAUSE_NAMES[result.main.name] if result.main else "–"
+        cause = labels.CAUSE_NAMES[result.main.name] if result.main else "–"
         if result.main is None and evaluation.verdict.name == "fails":
-            cause = wording.UNKNOWN
-        figures.append((wording.FIGURES["cause"], cause))
+            cause = words.UNKNOWN
+        figures.append((words.FIGURE_CAUSE, cause))
     split = result.attribution
-    if split and result.evaluation.verdict and result.evaluation.verdict.name == "fails" and split.rows:
+    if split and evaluation.verdict and evaluation.verdict.name == "fails" and split.rows:
         top = max(split.rows, key=lambda row: row.contribution.mean)
-        figures.append((wording.FIGURES["part"], called.part(top.part, top.head)))
+        figures.append((words.FIGURE_PART, draw.part(top.part, top.head)))
     return figures
 
 
-def _causes(result: Diagnosis, wording: ModuleType) -> Section:
+def _causes(result: Diagnosis) -> Section:
     tones = {True: "bad", False: "plain", None: "open"}
+    unit = terms.unit_name(result.asked_unit) if result.asked_measure else terms.unit(result.evaluation)
     rows = [
         Row(
             [
-                Cell(wording.CAUSE_NAMES[cause.name]),
-                Cell(wording.FOUND[cause.found], tone=tones[cause.found]),
-                Cell("\n".join(map(terms.typographic, wording.evidence(cause)))),
+                Cell(labels.CAUSE_NAMES[cause.name]),
+                Cell(words.FOUND[cause.found], tone=tones[cause.found]),
+                Cell(evidence.plain(cause), more=evidence.numbers(cause, unit), more_title=words.EVIDENCE),
             ]
         )
         for cause in result.causes
     ]
     if not rows:
-        return Section(wording.CAUSES, [])
-    table = Table(wording.CAUSES, wording.COLUMNS_CAUSE, rows, cards=True, numeric=False)
+        return Section(words.CAUSES, [])
+    table = Table(words.CAUSES, words.COLUMNS_CAUSE, rows, cards=True, numeric=False)
     if not result.asked_measure:
-        return Section(wording.CAUSES, [table])
-    note = wording.asked_in(called.asked(result, wording), called.measure(result.evaluation, wording))
-    return Section(wording.CAUSES, [Paragraph(note), table])
+        return Section(words.CAUSES, [table])
+    note = say.asked_in(asked(result), terms.measure_name(result.evaluation.measure))
+    return Section(words.CAUSES, [Paragraph(note), table])
 
 
-def _help(result: Diagnosis, wording: ModuleType) -> Section:
+def _help(result: Diagnosis) -> Section:
     evaluation, verdict = result.evaluation, result.evaluation.verdict
     elements: list[Element] = []
     if evaluation.resets and not (verdict and verdict.name == "broken"):
-        oldest = evaluation.oldest
-        entries = [(wording.AS_IT_IS, (oldest.loss, oldest.low, oldest.high), "–")]
-        for name, each in evaluation.resets.items():
-            entries.append(
-                (called.reset(evaluation, name, wording), (each.loss, each.low, each.high), wording.COSTS[name])
-            )
+        entries: list[tuple[str, terms.Measured, str]] = [(words.AS_IT_IS, evaluation.oldest, "–")]
         entries += [
-            (wording.GUESSES.get(name, name), (guess.loss, guess.low, guess.high), wording.GUESS_COST)
-            for name, guess in evaluation.guesses.items()
+            (terms.reset(name, each.every), each, words.COSTS[name]) for name, each in evaluation.resets.items()
         ]
-        written = estimates([triple for _, triple, _ in entries], fine=True)
-        rows = [
-            Row([Cell(what), Cell(*text), Cell(cost)]) for (what, _, cost), text in zip(entries, written, strict=True)
-        ]
-        elements.append(Table(wording.HELP, wording.COLUMNS_HELP, rows, cards=True))
+        entries += [(terms.guess(name), guess, words.GUESS_COST) for name, guess in evaluation.guesses.items()]
+        rows = [Row([Cell(what), Cell(*terms.loss(each)), Cell(cost)]) for what, each, cost in entries]
+        elements.append(Table(words.HELP, words.COLUMNS_HELP, rows, cards=True))
         helping = _helping(evaluation)
         if helping:
-            best = evaluation.resets[helping[-1]]
-            overlap = ", overlap=True" if helping[-1] == "overlapping_reset" else ""
-            elements.append(Code(f"model = outlast.with_reset(model, every={best.every}{overlap})"))
+            elements.append(Code(reset_code(helping[-1], evaluation.resets[helping[-1]].every)))
         else:
-            elements.append(Paragraph(wording.no_help()))
+            elements.append(Paragraph(say.no_help()))
     cause = result.main.name if result.main else None
     if verdict is not None:
-        elements += [Paragraph(wording.advice(cause, verdict.name)), Code(_command(evaluation, cause))]
-    return Section(wording.HELP, elements)
+        elements += [Paragraph(say.advice(cause, verdict.name)), Code(_command(evaluation, cause))]
+    return Section(words.HELP, elements)
 
 
 def _command(evaluation: Evaluation, cause: str | None) -> str:
@@ -216,27 +191,23 @@ def _command(evaluation: Evaluation, cause: str | None) -> str:
     return command("evaluate", given, context, f"--max-length {further}", data="LONGER_DATA")
 
 
-def _outlook(result: Diagnosis, wording: ModuleType) -> Sequence[Element]:
+def _outlook(result: Diagnosis) -> Sequence[Element]:
     elements: list[Element] = []
-    if result.gap and result.evaluation.verdict and result.evaluation.verdict.name == "fails":
+    verdict, unit = result.evaluation.verdict, terms.unit(result.evaluation)
+
+    def change(value: float) -> str:
+        return terms.with_unit(number(value, 2, signed=True), unit)
+
+    if result.gap and verdict and verdict.name == "fails":
         each = result.gap.explained
-        share, low, high = (
-            f"{fixed(100 * value, 1, signed=True)}\u00a0%" for value in (each.mean, each.low, each.high)
-        )
-        elements.append(Paragraph(wording.gap(result.gap.explains, share, f"{low} to {high}", integer(each.n))))
-    if result.forecast:
-        ahead: Any = result.forecast
-        unit = called.unit(result.evaluation, wording)
-        guess, linear = (
-            terms.with_unit(number(value, 2, signed=True), unit) for value in (ahead.expected, ahead.log_linear)
-        )
-        elements.append(Paragraph(wording.forecast(integer(ahead.age), integer(ahead.seen), guess, linear)))
-        if ahead.checked:
-            said, was = (
-                terms.with_unit(number(value, 2, signed=True), unit)
-                for value in (ahead.checked.expected, ahead.checked.measured)
-            )
+        share, *ends = (f"{fixed(100 * value, 1, signed=True)}\u00a0%" for value in (each.mean, each.low, each.high))
+        elements.append(Paragraph(say.gap(result.gap.explains, share, between(*ends), integer(each.n))))
+    if ahead := result.forecast:
+        age, seen = integer(ahead.age), integer(ahead.seen)
+        elements.append(Paragraph(say.forecast(age, seen, change(ahead.expected), change(ahead.log_linear))))
+        if checked := ahead.checked:
+            ages_told = integer(checked.age), integer(checked.seen)
             elements.append(
-                Paragraph(wording.forecast_check(integer(ahead.checked.age), integer(ahead.checked.seen), said, was))
+                Paragraph(say.forecast_check(*ages_told, change(checked.expected), change(checked.measured)))
             )
     return elements

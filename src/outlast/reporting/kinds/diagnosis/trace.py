@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from outlast.reporting import plots
+from outlast.reporting import descriptions, plots
 from outlast.reporting.clock import clock_span
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, LegendItem, Row, Table
+from outlast.reporting.kinds.diagnosis import sentences as say
+from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.looks import Line, Look, swatch
-from outlast.reporting.numbers import integer, number, percent
+from outlast.reporting.numbers import between, integer, number, percent
 from outlast.results import Moment, Trace
 
 
@@ -39,7 +40,7 @@ class _Stretch:
     name: str
 
 
-def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], wording: ModuleType, key: str) -> list[Element]:
+def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], key: str) -> list[Element]:
     """The section's elements.
 
     Args:
@@ -47,21 +48,26 @@ def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], wording:
         mark: the training context and its name.
         key: of the figure.
     """
-    told = [_told(moment, wording) for moment in found.moments]
+    told = [_told(moment) for moment in found.moments]
     lines = [
         Line(
             each.moment,
             Look(i + 1, False),
             [(float(moment.start - reset), loss, loss, loss) for reset, loss in moment.resets],
             each.end,
+            number(moment.resets[-1][1], 3),
+            [
+                descriptions.plain(each.moment, integer(moment.start - reset), number(loss, 3))
+                for reset, loss in moment.resets
+            ],
         )
         for i, (moment, each) in enumerate(zip(found.moments, told, strict=True))
     ]
     elements: list[Element] = [
-        _figure(found, told, lines, y_label, mark, wording, key),
+        _figure(found, told, lines, y_label, mark, key),
         Table(
-            wording.TRACE,
-            wording.COLUMNS_TRACE,
+            words.TRACE,
+            words.COLUMNS_TRACE,
             [
                 Row(
                     [
@@ -77,23 +83,22 @@ def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], wording:
         ),
     ]
     sentences = [
-        wording.trace_sentence(each.moment, integer(moment.stream), each.source, percent(moment.share))
+        say.trace_sentence(each.moment, integer(moment.stream), each.source, percent(moment.share))
         for each, moment in zip(told, found.moments, strict=True)
         if moment.times
     ]
     return [Bullets(sentences), *elements] if sentences else elements
 
 
-def _told(moment: Moment, wording: ModuleType) -> _Told:
+def _told(moment: Moment) -> _Told:
     stream, start = integer(moment.stream), integer(moment.start)
-    name = wording.trace_moment(stream, start, integer(moment.end - 1))
-    source = wording.trace_source(integer(moment.source[0]), integer(moment.source[1] - 1))
+    name = say.trace_moment(stream, between(start, integer(moment.end - 1)))
+    source = say.trace_source(between(integer(moment.source[0]), integer(moment.source[1] - 1)))
     if moment.times is None:
         return _Told(name, "", source, "", f"{stream}: {start}")
     first, last = moment.times.moment
-    when = clock_span(first, last)
-    told = (when, name, clock_span(*moment.times.source, after=last), source, when.partition(" to ")[0])
-    return _Told(*map(wording.finished, told))
+    begins = clock_span(first, first).partition(between("", ""))[0]
+    return _Told(clock_span(first, last), name, clock_span(*moment.times.source, after=last), source, begins)
 
 
 def _figure(
@@ -102,7 +107,6 @@ def _figure(
     lines: Sequence[Line],
     y_label: str,
     mark: tuple[float, str],
-    wording: ModuleType,
     key: str,
 ) -> FigureElement:
     stretches = [
@@ -111,28 +115,28 @@ def _figure(
     ]
     drawing = plots.curve(
         lines,
-        x_labels=wording.RESET_AXIS,
+        x_labels=(words.RESET_AXIS[0], words.RESET_AXIS[1]),
         y_label=y_label,
         mark=mark,
         zero_at=None,
         key=key,
-        title=wording.TRACE,
-        description=" ".join(map(functools.partial(_described, wording), stretches)),
+        title=words.TRACE,
+        description=" ".join(map(_described, stretches)),
         height=360,
         log_y=False,
         more=functools.partial(_draw, stretches),
     )
     legend = [
-        LegendItem(swatch(line.look), line.name, wording.trace_from(each.source) if moment.times else "")
+        LegendItem(swatch(line.look), line.name, say.trace_from(each.source) if moment.times else "")
         for line, moment, each in zip(lines, found.moments, told, strict=True)
     ]
-    caption = wording.trace_caption(integer(len(lines)), integer(found.considered))
+    caption = say.trace_caption(integer(len(lines)), integer(found.considered))
     return FigureElement(drawing.wide, drawing.narrow, legend, caption)
 
 
-def _described(wording: ModuleType, stretch: _Stretch) -> str:
+def _described(stretch: _Stretch) -> str:
     losses = ", ".join(f"{integer(int(x))}: {number(y, 3)}" for x, y, _, _ in stretch.line.points)
-    return wording.described(f"{stretch.line.name} ({wording.trace_from(stretch.name)})", losses)
+    return say.described(f"{stretch.line.name} ({say.trace_from(stretch.name)})", losses)
 
 
 def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:

@@ -1,0 +1,111 @@
+"""What was odd about data or predictions, in words; what is no rule's of today is told as the result says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from outlast.reporting.language import tell
+from outlast.reporting.numbers import integer, number
+from outlast.reporting.terms import reason
+from outlast.results import Evaluation, Note
+
+
+def told(odd: Note) -> str:
+    """One note as a sentence, or several."""
+    return tell(reason(odd.said), _japanese(odd))
+
+
+def broken(evaluation: Evaluation, because: str) -> str:
+    """The headline of a broken model, with the first of its reasons.
+
+    Args:
+        because: the reason as the result says it.
+    """
+    why = next((told(odd) for odd in evaluation.notes if odd.said == because), reason(because))
+    return tell(
+        f"This model is broken, whatever the age of its state: {because_of(why)}",
+        f"このモデルは状態の年齢によらず壊れています。{why}",
+    )
+
+
+def because_of(sentence: str) -> str:
+    """A sentence as the end of another one."""
+    return f"{sentence[:1].lower()}{sentence[1:]}"
+
+
+def _japanese(odd: Note) -> str:
+    """From the numbers that the result carries."""
+    facts = odd.facts
+    match odd.name:
+        case "constant_outputs":
+            return "何を読んでも予測が常に同じです。"
+        case "not_finite":
+            young, oldest = (f"{number(100 * float(facts[key]), 3)}\u00a0%" for key in ("young", "oldest"))
+            return (
+                f"有限の数でない予測が {integer(int(facts['count']))} 個あり、非常に悪い予測として数えました。"
+                f"学習文脈長以内では（最も少ない年齢で）{young}、最も古い年齢では {oldest} です。"
+            )
+        case "constant_inputs" if facts["constant"] == facts["channels"]:
+            return "入力がすべて同じで、読むべきものがありません。"
+        case "constant_inputs":
+            return f"{facts['channels']} 個の入力のうち {facts['constant']} 個は一度も変わりません。"
+        case "constant_targets":
+            kind = "一つの類だけ" if facts["kind"] == "classes" else "どれも同じ値"
+            return f"目標が{kind}なので、何も読まずに予測できます。"
+        case "identical_streams" if facts["distinct"] == 1:
+            return "系列がすべて同一です。写しからは、元の系列以上のことはわかりません。"
+        case "identical_streams":
+            return (
+                f"互いに異なる系列は {facts['streams']} 本中 {facts['distinct']} 本だけです。"
+                "写しからは、元の系列以上のことはわかりません。"
+            )
+        case "equal_losses":
+            return f"損失が {facts['streams']} 系列すべてで同じです。区間に幅がありません。"
+        case "measured_in_float32":
+            return (
+                f"パラメータは {facts['dtype']} ですが、ここではその精度でモデルを動かせない（{facts['error']}）ため、"
+                "float32 で測りました。"
+            )
+        case "trained_in_float32":
+            return f"パラメータは {facts['dtype']} です。学習、測定、保存は float32 で行いました。"
+        case "uncounted_streams":
+            return f"数えるべき目標のない {facts['count']} 系列を除きました。"
+        case "unequal_lengths":
+            return _lengths({name: int(value) for name, value in facts.items()})
+        case "missing_rows":
+            done = [f"{facts['dropped']:,} 行を除きました"] if facts["dropped"] else []
+            done += [f"{facts['filled']:,} 行を直前の値で補いました"] if facts["filled"] else []
+            return f"値が欠けているため、{facts['rows']:,} 行のうち{'、'.join(done)}（{facts['columns']}）。"
+        case "gaps":
+            return _gaps(facts)
+    return reason(odd.said)
+
+
+def _gaps(facts: Mapping[str, float | int | str]) -> str:
+    said = ""
+    if facts["count"]:
+        usual = f"通常の間隔は {facts['step']:,g} 秒、" if facts["step"] else ""
+        done = "そこで系列を分けました" if facts["split"] else "間隔がないものとして続けて読みました"
+        said = (
+            f"{facts['limit']:,g} 秒を超える間隔が {facts['count']:,} か所あり、{done}"
+            f"（{usual}最長 {facts['longest']:,g} 秒）。"
+        )
+    if facts["equal"]:
+        said += f"直前の行と同じ時刻の行が {facts['equal']:,} 行あります。"
+    return said
+
+
+def _lengths(facts: dict[str, int]) -> str:
+    said = ""
+    if facts["left_out"]:
+        said = (
+            f"{facts['streams']} 系列のうち {facts['left_out']} は、用いた {integer(facts['used'])} 位置より短いため"
+            "除きました。"
+        )
+    if facts["longer"]:
+        said += (
+            f"{facts['streams']} 系列のうち {facts['longer']} は、用いた {integer(facts['used'])} 位置よりはるかに長い"
+            f"（最長 {integer(facts['longest'])} 位置）のですが、区間には 8 以上の系列か区分が要るため、"
+            "もっと古い年齢は調べていません。"
+        )
+    return said
