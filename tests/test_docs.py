@@ -81,4 +81,4 @@ def test_the_kind_of_result_is_told(monkeypatch):
     monkeypatch.setitem(kinds.TELLINGS, names["Tally"], names["TELLING"])
     tally = names["Tally"]({"name": "mine"}, 12345)
     assert from_json(to_json(tally)) == tally
-    assert kinds.summary(tally) == "COUNTED: The model has read 12,345 positions."
+    assert kinds.summary(tally) == "COUNTED: 12,345 positions were read."

@@ -164,4 +164,4 @@ def test_the_kind_of_result_is_told(workshop: Workshop) -> None:
         "-c", f"import outlast; from {made}; outlast.save_result(Tally({{'name': 'mine'}}, 12345), 'result.json')"
     )
     workshop.outlast("report", "result.json", "--out", "tally.html")
-    assert "The model has read 12,345 positions." in (workshop.folder / "tally.html").read_text(encoding="utf-8")
+    assert "12,345 positions were read." in (workshop.folder / "tally.html").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ RECIPE = 'task = "recall"\nout = "nowhere"\nmodels = [{ family = "gru", seeds = 
 
 def test_the_recipe_and_its_folder_reach_the_run(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress: seen.append(recipe) or [])
+    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress, language: seen.append(recipe) or [])
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
     assert main(["recipe", str(path), "--out", str(tmp_path / "runs")]) == 0
@@ -37,7 +37,7 @@ ROW = '[[trained]]\nname = "NAME"\n'
 def test_names_do_not_leave_the_folder(row, name, tmp_path, monkeypatch, capsys):
     """A model's and a trained row's name become folders below `out`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress: pytest.fail("it went on"))
+    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress, language: pytest.fail("it went on"))
     lines = [line for line in RECIPE.split("\n") if row == ROW or not line.startswith("models")]
     Path("recipe.toml").write_text("\n".join([*lines, row.replace("NAME", name)]))
     assert main(["recipe", "recipe.toml"]) == 2

@@ -91,14 +91,16 @@ def test_files_with_gaps_and_targets_beside_them_are_measured(run: Run, here: Pa
     assert (data["target"]["column"], data["target"]["horizon"], data["targets_file"]) == ("goal", 0, "goal.csv")
 
 
-def test_diagnose_says_why(run: Run, here: Path) -> None:
+def test_diagnose_says_why(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header, *rows = (here / "readings.csv").read_text().splitlines()
     dated = [f"{row},{np.datetime64('2010-03-04T00:00') + number}" for number, row in enumerate(rows)]
     (here / "dated.csv").write_text("\n".join([f"{header},when", *dated]))
     words = ("diagnose", "--model", "mymod:drifting", *MEASURE, "--data", "dated.csv", "--time", "when")
-    outcome = run(*words, "--language", "ja", "--figures", "--out", "out")
+    monkeypatch.setattr("outlast.reporting.figures.JAPANESE", None)
+    run(*words, "--language", "ja", "--figures", "--out", "out").refused()
+    outcome = run(*words, "--language", "ja", "--out", "out")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.startswith("FAILS")
+    assert outcome.out.startswith("破綻する：")
     result = outlast.load_result(here / "out")
     assert isinstance(result, Diagnosis)
     assert result.main is not None
@@ -109,9 +111,11 @@ def test_diagnose_says_why(run: Run, here: Path) -> None:
     assert '<html lang="ja">' in page
     assert result.trace.moments[0].times.source[0][:10] in page
     assert "学習文脈長の食い違い" in page
-    assert {path.suffix for path in (here / "out" / "figures").iterdir()} == {".svg", ".png"}
     drawn = run("report", "out", "--language", "ja", "--out", "again.html")
     assert (drawn.status, (here / "again.html").read_text()) == (0, page)
+    run("report", "out", "--language", "ja", "--figures", "figures").refused()
+    assert run("report", "out", "--figures", "figures").status == 0
+    assert {path.suffix for path in (here / "figures").iterdir()} == {".svg", ".png"}
     typed = [line for line in commands(outcome, here / "out") if line.startswith("outlast diagnose")]
     assert "--time when" in typed[0]
     assert run(*shlex.split(typed[0].replace("TRAINED_ON", "4"))[1:], *QUICK, "--out", "next").status == 0

@@ -198,6 +198,8 @@ class Running(Machine):
     """Of everything random."""
     json: bool = False
     """Print the result as JSON on standard output, and all else on standard error."""
+    language: Literal["en", "ja"] = "en"
+    """Of the report and of what is printed: English or Japanese."""
 
 
 @dataclass(kw_only=True)
@@ -255,8 +257,6 @@ class DiagnoseVerb(Running, Measuring, Reading, Model):
     """Passes over the streams made side by side, one thread each."""
     stationary: Given[Path] = None
     """Streams of the same kind whose world does not change, to tell an unexplored state from stale context."""
-    language: Literal["en", "ja"] = "en"
-    """Of the report: English or Japanese."""
     figures: bool = False
     """Also write every figure as SVG and PNG to OUT/figures."""
 
@@ -363,7 +363,7 @@ class ReportVerb:
     out: Path = Path("report.html")
     """The HTML file."""
     language: Literal["en", "ja"] = "en"
-    """English, or Japanese for what outlast diagnose wrote."""
+    """English or Japanese."""
     figures: Given[Path] = None
     """Also write every figure as SVG and PNG to this folder."""
 
@@ -402,6 +402,8 @@ class QuickstartVerb:
     """Write a Markdown page of the figures over seeds."""
     jobs: int = 2
     """Interventions trained side by side, one thread each."""
+    language: Literal["en", "ja"] = "en"
+    """Of the report and of what is printed: English or Japanese."""
 
 
 @dataclass(kw_only=True)
@@ -414,6 +416,8 @@ class RecipeVerb:
     """Folder of the results. Default: the recipe's."""
     replace: bool = False
     """Write into that folder even where another verb's result lies there."""
+    language: Literal["en", "ja"] = "en"
+    """Of the reports and of what is printed: English or Japanese."""
 
 
 VERBS: dict[str, type] = {

@@ -17,7 +17,7 @@ from outlast.errors import InputError, Interrupted
 from outlast.folders import discard, locked
 from outlast.foreign import CONFIG, KEPT, is_directory_of
 from outlast.repairs.saving import MODELS
-from outlast.reporting import Language, summary, write_report
+from outlast.reporting import summary, write_report
 from outlast.reporting.captions import shorter
 from outlast.results import Evaluation, Result, save_result, to_json
 
@@ -200,11 +200,11 @@ def checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
     return folder
 
 
-def finish(result: Result, options: Running, language: Language = "en") -> None:
+def finish(result: Result, options: Running) -> None:
     """Write report.html, then result.json: where there is a new result.json, the rest is there."""
-    report = write_report([result], options.out / REPORT, language=language)
+    report = write_report([result], options.out / REPORT, language=options.language)
     save_result(result, options.out / RESULT)
-    print(to_json(result) if options.json else summary(result))
+    print(to_json(result) if options.json else summary(result, options.language))
     tell(options, f"\nreport: {report}")
 
 

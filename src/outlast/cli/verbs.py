@@ -48,7 +48,7 @@ from outlast.model import Recurrent, device_of
 from outlast.ranks import ranks
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
-from outlast.reporting import summary, write_figures, write_report
+from outlast.reporting import ask_for_font, summary, write_figures, write_report
 from outlast.results import VERSION, Training, load_result
 from outlast.serving import Deployed
 from outlast.serving.lines import answer
@@ -153,6 +153,8 @@ def run_evaluate(options: EvaluateVerb) -> int:
 @outputs.alone
 def run_diagnose(options: DiagnoseVerb) -> int:
     outputs.claim(options.out, "diagnose", replace=options.replace)
+    if options.figures:
+        ask_for_font(options.language)  # before the work, not after it
     parts, model, context, measures = _to_diagnose(options)
     stationary = None
     if options.stationary:
@@ -174,7 +176,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
             )
         measured = replace(result.evaluation, command=inputs.command(options, model))
         result = replace(result, evaluation=measured)
-        outputs.finish(result, options, options.language)
+        outputs.finish(result, options)
         if options.figures:
             write_figures(result, options.out / outputs.FIGURES, language=options.language)
     outputs.warn(result.evaluation)
@@ -327,6 +329,8 @@ def run_stream(options: StreamVerb) -> int:
 def run_report(options: ReportVerb) -> int:
     if not options.results:
         raise InputError("no results", "result.json files or folders with one", "outlast report runs/quickstart")
+    if options.figures:
+        ask_for_font(options.language)
     results = [load_result(path) for path in options.results]
     try:
         if options.figures:
@@ -373,10 +377,12 @@ def run_quickstart(options: QuickstartVerb) -> int:
         with Reporter() as say:
             if options.seeds > 1:
                 seeds = range(options.seed, options.seed + options.seeds)
-                text = quickstart_seeds(options.out, seeds, options.page, options.jobs, say, options.task)
+                text = quickstart_seeds(
+                    options.out, seeds, options.page, options.jobs, say, options.task, options.language
+                )
             else:
-                result = quickstart(options.out, options.seed, options.jobs, say, options.task)
-                text = summary(result)
+                result = quickstart(options.out, options.seed, options.jobs, say, options.task, options.language)
+                text = summary(result, options.language)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted("stopped: the same command goes on from here") from None
     print(text)
@@ -394,9 +400,9 @@ def run_recipe(options: RecipeVerb) -> int:
         outputs.claim(recipe.out, "recipe", replace=options.replace)
         try:
             with Reporter() as say:
-                comparisons = recipes.run_recipe(recipe, progress=say)
+                comparisons = recipes.run_recipe(recipe, progress=say, language=options.language)
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted("stopped: the same command goes on from here") from None
-    print("\n\n".join(summary(result) for result in comparisons))
+    print("\n\n".join(summary(result, options.language) for result in comparisons))
     print(f"\nreport: {recipe.out / outputs.REPORT}")
     return 0

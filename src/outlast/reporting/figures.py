@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
 from outlast.errors import InputError
+from outlast.reporting.language import Language
 from outlast.reporting.svg import JAPANESE, JAPANESE_FONTS, STYLE, VARIABLES, collecting
 from outlast.results import write_atomically
 
@@ -51,13 +52,13 @@ def export(found: dict[str, tuple[Figure, str]], folder: Path) -> list[Path]:
     return written
 
 
-def ask_for_font() -> None:
-    """Refuse to draw Japanese without a font for it.
+def ask_for_font(language: Language) -> None:
+    """Refuse to draw figures that stand alone in a language that no font of this machine is for.
 
     Raises:
         InputError: there is none of those that are looked for.
     """
-    if not JAPANESE:
+    if language == "ja" and not JAPANESE:
         raise InputError(
             "figures in Japanese, on a machine without a Japanese font",
             f"one of the fonts {', '.join(JAPANESE_FONTS)}",

@@ -61,8 +61,7 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
             written.
     """
     with speaking(language):
-        if language == "ja":
-            figures.ask_for_font()
+        figures.ask_for_font(language)
         return figures.figures_of(lambda: article(result, "r1"), Path(folder))
 
 

@@ -15,7 +15,7 @@ from outlast.interventions import Zero
 from outlast.model import Recurrent
 from outlast.progress import WorkDone
 from outlast.repairs import compare
-from outlast.reporting import write_report
+from outlast.reporting import Language, write_report
 from outlast.results import Command, Comparison, load_as, save_result
 from outlast.tasks.builtin import task
 from outlast.tasks.pages import named_marks, put_figures
@@ -25,7 +25,9 @@ from outlast.training import fit
 from outlast.training.objectives import objective
 
 
-def quickstart(out: Path, seed: int, jobs: int, progress: WorkDone | None = None, name: str = "power") -> Comparison:
+def quickstart(
+    out: Path, seed: int, jobs: int, progress: WorkDone | None = None, name: str = "power", language: Language = "en"
+) -> Comparison:
     """Train the task's model as one usually does, compare its repairs, write everything to `out`.
 
     A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the repair that was
@@ -39,6 +41,7 @@ def quickstart(out: Path, seed: int, jobs: int, progress: WorkDone | None = None
         jobs: repairs trained side by side.
         progress: told what is going on.
         name: of the task.
+        language: of the report.
     """
     chosen = task(name)
     data = chosen.streams()
@@ -66,7 +69,7 @@ def quickstart(out: Path, seed: int, jobs: int, progress: WorkDone | None = None
     beside = [chosen.healthy()] if chosen.healthy else []
     for healthy in beside:
         save_result(healthy, out / "healthy" / "result.json")
-    write_report([result, *beside], out / "report.html")
+    write_report([result, *beside], out / "report.html", language=language)
     for part in ("base", "repairs"):
         discard(out / "checkpoint" / f"{part}-{seed}")
     with contextlib.suppress(OSError):
@@ -103,6 +106,7 @@ def quickstart_seeds(
     jobs: int,
     progress: WorkDone | None = None,
     name: str = "power",
+    language: Language = "en",
 ) -> str:
     """`quickstart` for every seed (finished ones are read, not run again), and the figures as Markdown.
 
@@ -116,7 +120,7 @@ def quickstart_seeds(
         if not (folder / "result.json").exists():
             began = time.monotonic()
             with locked(folder, f"outlast quickstart --seed {seed}"):
-                quickstart(folder, seed, jobs, progress, name)
+                quickstart(folder, seed, jobs, progress, name, language)
             took.append(time.monotonic() - began)
         results[seed] = load_as(folder, Comparison)
     sections = seeds_figures(results, took)

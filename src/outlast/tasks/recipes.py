@@ -28,7 +28,7 @@ from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, compare
-from outlast.reporting import write_report
+from outlast.reporting import Language, write_report
 from outlast.results import Command, Comparison, load_as, load_result, save_result
 from outlast.streams import Split, Streams
 from outlast.tasks.builtin import task
@@ -167,7 +167,9 @@ def _check(recipe: Recipe, path: str) -> None:
         )
 
 
-def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone | None = None) -> list[Comparison]:
+def run_recipe(
+    recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone | None = None, language: Language = "en"
+) -> list[Comparison]:
     """Train, compare and measure all that is missing in ``recipe.out``; then draw the report and the page.
 
     Every model and seed gets a folder with its base (``base/``), the repaired models (``models/``), the comparison
@@ -181,13 +183,16 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone
         recipe: what to run.
         chosen: the task itself, where it is not a built-in one.
         progress: told what is going on.
+        language: of the reports.
 
     Returns:
         the comparisons, in the recipe's order.
     """
     chosen = chosen or task(recipe.task)
     stop = threading.Event()
-    units = [_Unit(recipe, chosen, entry, seed, progress, stop) for entry in recipe.models for seed in entry.seeds]
+    units = [
+        _Unit(recipe, chosen, entry, seed, progress, stop, language) for entry in recipe.models for seed in entry.seeds
+    ]
     twice = [name for name, times in Counter(unit.name for unit in units).items() if times > 1]
     if twice:
         raise InputError(f"two models called {', '.join(twice)}", "one name a model", "give one of them a name")
@@ -204,7 +209,7 @@ def run_recipe(recipe: Recipe, *, chosen: Task | None = None, progress: WorkDone
     first = load_result(whole) if whole.exists() else None
     if not isinstance(first, Comparison) or first.base.model.get("name") in [unit.name for unit in units]:
         save_result(comparisons[0], whole)
-    write_report([*comparisons, *_others(recipe.out, units)], recipe.out / "report.html")
+    write_report([*comparisons, *_others(recipe.out, units)], recipe.out / "report.html", language=language)
     if recipe.page and chosen.write_page:
         chosen.write_page(recipe.out, recipe.page)
     return comparisons
@@ -244,6 +249,7 @@ class _Unit:
     seed: int
     progress: WorkDone | None
     stop: threading.Event
+    language: Language
 
     @property
     def name(self) -> str:
@@ -348,7 +354,7 @@ class _Unit:
             command=Command(verb="recipe", model=str(self.folder / "base")),
         )
         result = replace(done.result, base=base)
-        write_report([result], self.folder / "report.html")
+        write_report([result], self.folder / "report.html", language=self.language)
         save_result(result, target)
         self._forget("repairs")
         return result
