@@ -80,6 +80,23 @@ def test_what_declines_is_reset_or_repaired() -> None:
     assert "outlast repair" in (steps[1].code or "")
 
 
+def test_one_target_of_several_is_named_in_its_measure_and_its_unit() -> None:
+    base = replace(example.evaluation(), measure="squared_error:power@15", unit="variances of power")
+    assert "its squared error of power@15 is 0.192\u00a0variances of power worse" in kinds.headline(base)
+    assert "power@15 の二乗誤差" in summary(base, "ja")
+    assert "power の分散" in summary(base, "ja")
+
+
+def test_resets_at_every_position_say_what_they_mean() -> None:
+    assert terms.reset("periodic_reset", 1) == "periodic reset at every position (no use of the past)"
+    assert terms.reset("overlapping_reset", 2).endswith("(of the past only the last position)")
+    assert terms.reset("periodic_reset", 2) == "periodic reset, every 2"
+    base = example.evaluation()
+    resets = {name: replace(each, every=1) for name, each in base.resets.items()}
+    advice = next_steps(replace(base, resets=resets))[-1].text
+    assert "resetting the state at every position, so that no use is made of the past, gives" in advice
+
+
 def test_an_error_rate_does_not_repeat_its_unit() -> None:
     base = replace(example.evaluation(), measure="error_rate", unit="error rate")
     assert "error rate error rate" not in kinds.headline(base)
@@ -119,6 +136,8 @@ def test_advice_repeats_the_command_and_quotes_it() -> None:
         ((-0.0026, -0.0061, 0.0012), ("−0.003", "−0.006 to +0.001")),
         ((4.1e7, 3.9e7, 4.4e7), ("+4.10 × 10⁷", "+3.90 to +4.40 × 10⁷")),
         ((0.0, 0.0, 0.0), ("0.000", "0.000 to 0.000")),
+        ((0.000612, 0.0006, 0.00064), ("+0.000612", "+0.000600 to +0.000640")),
+        ((0.000006, 0.000004, 0.000008), ("+6.00 × 10⁻⁶", "+4.00 to +8.00 × 10⁻⁶")),
     ],
 )
 def test_estimates_have_the_digits_their_interval_supports(

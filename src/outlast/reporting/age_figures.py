@@ -12,7 +12,7 @@ from outlast.reporting.elements import Cell, Element, FigureElement, Fold, Legen
 from outlast.reporting.labels import labels
 from outlast.reporting.language import sentences
 from outlast.reporting.looks import Level, Line, Look, swatch
-from outlast.reporting.numbers import Estimate, estimate, estimates, integer, number, span
+from outlast.reporting.numbers import Estimate, estimates, integer, number, span
 from outlast.reporting.pairing import Band, Triple, by_age, excesses, losses
 from outlast.reporting.svg import MAX_LINES
 from outlast.results import Evaluation, ShortContext
@@ -170,7 +170,7 @@ def untrained(evaluation: Evaluation, *, over_short: bool) -> list[Level]:
     over = evaluation.short.loss if over_short and evaluation.short else 0.0
 
     def told(each: terms.Measured) -> str:
-        return estimate(each.loss - over, each.low - over, each.high - over, signed=True, fine=True).value
+        return number(each.loss - over, 2, signed=True)
 
     found = [
         Level(

@@ -23,12 +23,17 @@ class Measured(Protocol):
 
 
 def measure_name(measure: str) -> str:
-    """The measure as a noun: "cross-entropy"."""
-    return labels.MEASURES.get(measure, measure.replace("_", " "))
+    """The measure as a noun: "cross-entropy"; of one target of several "squared error of power@15"."""
+    base, _, target = measure.partition(":")
+    name = labels.MEASURES.get(base, base.replace("_", " "))
+    return tell(f"{name} of {target}", f"{target} の{name}") if target else name
 
 
 def unit_name(unit: str) -> str:
     """A unit of a result in the language that is spoken."""
+    what, _, column = unit.partition(" of ")
+    if column and what in ("variances", "standard deviations"):
+        return tell(unit, f"{column} の{labels.UNITS[what]}")
     return labels.UNITS.get(unit, unit)
 
 

@@ -41,7 +41,7 @@ def _gain(name: str, reset: Reset, evaluation: Evaluation) -> str:
     gives, every = level(reset, unit(evaluation)), at_every(reset.every)
     if name == "periodic_reset":
         return tell(
-            f"resetting the state {every} gives {gives} at no extra cost",
+            f"resetting the state {every}{',' if reset.every <= 1 else ''} gives {gives} at no extra cost",
             f"状態を{every}にリセットすると {gives} になります（追加の費用なし）",
         )
     past = tell(" (of the past they use only the last position)", "（過去は直前の一位置だけを使う）")
