@@ -41,8 +41,8 @@ class Source:
     """What to read, and how much of it at a time."""
 
     data: Path
-    """A file (.npy, .npz, .csv, .tsv, .jsonl, .parquet, .wav, .txt; tables also .gz), a folder of tables, sound or
-    texts, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt; tables also .gz), a folder of
+    them, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
     train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
     """Positions that a training window has."""
 
@@ -244,8 +244,8 @@ class DiagnoseVerb(Running, Measuring, Reading, Model):
     out: Path = Path("runs/diagnose")
     """Folder for result.json, report.html and figures/."""
     data: Given[Path] = None
-    """A file (.npy, .npz, .csv, .tsv, .jsonl, .parquet, .wav, .txt; tables also .gz), a folder of tables, sound or
-    texts, or a pattern in quotes, such as 'data/*.csv'. Training streams say what training passed through, test streams
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt; tables also .gz), a folder of
+    them, or a pattern in quotes, such as 'data/*.csv'. Training streams say what training passed through, test streams
     what deployment meets."""
     train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
     """Positions that a training window had."""
