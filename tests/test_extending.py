@@ -120,7 +120,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 READ = ("--model", "trained/model", "--train-context", str(T))
-BRIEF = ("--targets", "16")
+BRIEF = ("--scored", "16")
 
 
 def test_every_addition_of_the_page_is_made() -> None:

@@ -30,7 +30,7 @@ def test_evaluate_repair_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     assert written.stdout == "readings.csv: 12000 rows\n"
 
-    model = ("--model", "my_lstm:build", *DATA, "--train-context", "64", "--targets", "128", "--threads", "1")
+    model = ("--model", "my_lstm:build", *DATA, "--train-context", "64", "--scored", "128", "--threads", "1")
     measured = finish(start(["evaluate", *model, "--out", "measured"], tmp_path))
     assert measured.status == 0, measured.err
     assert "report: measured/report.html" in measured.out

@@ -244,7 +244,7 @@ def test_train_and_evaluate_what_it_saved(run: Run, here: Path, words: tuple[str
         for command in commands(trained, here / "out"):
             assert "--model out/model" in command
             assert ("--allow-code" in command) == ("mymod:build" in words)
-            measured = run(*shlex.split(command)[1:], "--targets", "16", "--out", "measured")
+            measured = run(*shlex.split(command)[1:], "--scored", "16", "--out", "measured")
             assert measured.status == 0, measured.err
 
 
@@ -336,8 +336,8 @@ def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
     """A result leads to a command, which leads to a result, and so on."""
     read = ("--data", "with space.csv", *READ[2:], "--inputs", "power", "phase", "noise")
     (here / "with space.csv").symlink_to(here / "readings.csv")
-    small = ("--steps", "3", "--targets", "32", *QUICK)
-    measured = run("evaluate", "--model", f"mymod:{model}", *read, "--targets", "32", *QUICK, "--out", "first")
+    small = ("--steps", "3", "--scored", "32", *QUICK)
+    measured = run("evaluate", "--model", f"mymod:{model}", *read, "--scored", "32", *QUICK, "--out", "first")
     seen = set()
     for command in commands(measured, here / "first"):
         words = shlex.split(command)[1:]

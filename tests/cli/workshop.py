@@ -163,8 +163,8 @@ number = 3
 
 QUICK = ("--threads", "1", "--device", "cpu")
 READ = ("--data", "readings.csv", "--target", "power", "--horizon", "2", "--train-context", "8")
-MEASURE = (*READ, "--targets", "32", *QUICK)
-LEVELS = ("--data", "levels.npy", "--train-context", "8", "--targets", "32", *QUICK)
+MEASURE = (*READ, "--scored", "32", *QUICK)
+LEVELS = ("--data", "levels.npy", "--train-context", "8", "--scored", "32", *QUICK)
 LEARN = ("--steps", "40", "--learning-rate", "0.05")
 AVERAGING = ("--model", "mymod:averaging", *LEVELS, *LEARN)
 """A repair of this model is accepted."""

@@ -122,7 +122,7 @@ def test_on_the_command_line(trained: Path, tmp_path: Path, capsys: pytest.Captu
     half.save_pretrained(tmp_path / "half")
     np.save(tmp_path / "tokens.npy", tokens(40, 256).astype(np.int32))
     assert main(["check", "--model", str(trained), "--out", str(tmp_path / "check")]) == 0
-    options = ["--data", str(tmp_path / "tokens.npy"), "-T", "16", "--vocabulary", str(VOCABULARY), "--targets", "32"]
+    options = ["--data", str(tmp_path / "tokens.npy"), "-T", "16", "--vocabulary", str(VOCABULARY), "--scored", "32"]
     learning = ["--steps", "3", "--batch-size", "8", "--anyway", "--out", str(tmp_path / "out")]
     assert main(["repair", "--model", str(tmp_path / "half"), *options, *learning]) in (0, 1)
     assert "parameters in bfloat16: trained, measured and saved in float32" in capsys.readouterr().err

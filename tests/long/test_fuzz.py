@@ -168,7 +168,7 @@ def data(file: str, whole: bytes, mutated: Callable[[random.Random], bytes], *mo
     """Data that are measured on and trained on."""
     given = ("--data", file, *more, "--threads", "1", "--device", "cpu", "--replace", "--train-context", "4")
     return [
-        Kind(file, whole, mutated, ("evaluate", "--model", model, *given, "--targets", "8", "--out", "seen")),
+        Kind(file, whole, mutated, ("evaluate", "--model", model, *given, "--scored", "8", "--out", "seen")),
         Kind(file, whole, mutated, ("train", *given, *ONCE, "--out", "learnt")),
     ]
 

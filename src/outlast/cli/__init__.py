@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(f"outlast {importlib.metadata.version('outlast')}")
         return 0
+    if arguments[0].partition("=")[0] == "--print-completion":
+        return _print_completion(arguments)
     with sigterm_as_ctrl_c() as terminated:
         status = _run(arguments[0], arguments[1:])
         return 128 + signal.SIGTERM if status == STOPPED and terminated.is_set() else status
@@ -65,6 +67,17 @@ def _run(name: str, rest: list[str]) -> int:
         return 3
 
 
+def _print_completion(arguments: list[str]) -> int:
+    from outlast.cli.completion import completion  # loads shtab, which nothing else needs
+
+    try:
+        print(completion(arguments[0].partition("=")[2] or " ".join(arguments[1:])))
+    except OutlastError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def _usage() -> str:
     lines = [f"  {name:<11} {(kind.__doc__ or '').splitlines()[0]}" for name, kind in VERBS.items()]
     return "\n".join(
@@ -72,6 +85,7 @@ def _usage() -> str:
             "outlast: recurrent models that outlast their training context",
             "",
             "usage: outlast VERB [options]     outlast VERB --help     outlast --version",
+            "       outlast --print-completion bash|zsh|tcsh",
             "",
             *lines,
         ]

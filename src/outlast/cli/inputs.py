@@ -164,7 +164,7 @@ def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:
 
 
 def measuring(options: Measuring, seed: int) -> EvalSettings:
-    return EvalSettings(max_length=options.max_length, targets=options.targets, seed=seed)
+    return EvalSettings(max_length=options.max_length, targets=options.scored, seed=seed)
 
 
 def training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:

@@ -1,7 +1,7 @@
 """What each verb can be told, on the command line or in a TOML file with the same keys.
 
-A verb is a dataclass that inherits groups of options; its help shows the groups of the rightmost base first. Nothing
-here loads torch.
+A verb is a dataclass that inherits groups of options; its help shows the groups of the rightmost base first, each under
+its title (`outlast.cli.groups`). Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Reading:
     leave_out: Given[tuple[str, ...]] = None
     """Tables: columns that are no inputs, where --inputs does not choose them."""
     target: Given[tuple[str, ...]] = None
-    """Tables: the column to forecast, or several. Default: all inputs."""
+    """Tables: the column to forecast, or several. Default: all inputs.
+    (How many positions are scored is --scored.)"""
     horizon: Given[tuple[str, ...]] = None
     """Tables and features: positions ahead; tables also several, such as 1,15,60. Default: 1."""
     aggregate: Given[Literal["value", "mean"]] = None
@@ -69,7 +70,7 @@ class Reading:
     weight: Given[str] = None
     """Tables: the column that says how much a row's target counts, 0 or more. Default: all count alike."""
     target_kind: Given[Literal["value", "class"]] = None
-    """Tables: whether the target is a number (default) or a label."""
+    """Tables: whether the column of --target holds numbers (default) or labels."""
     stream: Given[str] = None
     """Tables: the column that tells streams (machines, say) apart. Default: one recording."""
     time: Given[str] = None
@@ -92,7 +93,7 @@ class Reading:
     vocabulary: Given[int] = None
     """Tokens: size of the vocabulary. Default: the largest token and one more."""
     shares: Given[tuple[float, float, float]] = None
-    """Of training, validation and test. Default: 0.6 0.15 0.25."""
+    """Of training, validation and test: 0.6 0.15 0.25 (the default), 0.6/0.15/0.25 or 60%/15%/25%."""
 
     def reading(self) -> dict[str, Any]:
         """The options that were given, by name."""
@@ -109,8 +110,9 @@ class Measuring:
     measure: Given[tuple[str, ...]] = None
     """cross_entropy, error_rate, squared_error, absolute_error or pinball; of one of several targets, such as
     squared_error:power@15. Verdict and acceptance go by the first. Default: what fits the targets."""
-    targets: int = 2048
-    """Target positions a stream that every age is scored on."""
+    scored: Annotated[int, tyro.conf.arg(aliases=["--targets"])] = 2048
+    """Positions a stream whose predictions are scored, the same ones at every age. Not the column to forecast: that is
+    --target. (Its name was --targets.)"""
 
 
 @dataclass(kw_only=True)
@@ -130,7 +132,8 @@ class Learning:
     checkpoint_every: int = 200
     """Steps between checkpoints."""
     resume: bool = False
-    """Go on from the checkpoint that a stopped run of the same command left in the output folder."""
+    """Go on from the checkpoint that a stopped run of the same command left in --out. Where there is none, begin; where
+    a finished run lies, show it and do nothing."""
 
 
 @dataclass(kw_only=True)
@@ -200,6 +203,8 @@ class Running(Machine):
     """Print the result as JSON on standard output, and all else on standard error."""
     language: Literal["en", "ja"] = "en"
     """Of the report and of what is printed: English or Japanese."""
+    quiet: bool = False
+    """No progress on standard error; what was found, warnings and errors are still said."""
 
 
 @dataclass(kw_only=True)
@@ -251,8 +256,9 @@ class DiagnoseVerb(Running, Measuring, Reading, Model):
     """Positions that a training window had."""
     task: Given[str] = None
     """Instead of data and training context: those of a built-in task, such as power (the quickstart's)."""
-    targets: int = 512
-    """Target positions a stream that every age is scored on."""
+    scored: Annotated[int, tyro.conf.arg(aliases=["--targets"])] = 512
+    """Positions a stream whose predictions are scored, the same ones at every age. Not the column to forecast: that is
+    --target. (Its name was --targets.)"""
     jobs: int = 2
     """Passes over the streams made side by side, one thread each."""
     stationary: Given[Path] = None
@@ -404,6 +410,8 @@ class QuickstartVerb:
     """Interventions trained side by side, one thread each."""
     language: Literal["en", "ja"] = "en"
     """Of the report and of what is printed: English or Japanese."""
+    quiet: bool = False
+    """No progress on standard error; what was found, warnings and errors are still said."""
 
 
 @dataclass(kw_only=True)
@@ -418,6 +426,8 @@ class RecipeVerb:
     """Write into that folder even where another verb's result lies there."""
     language: Literal["en", "ja"] = "en"
     """Of the reports and of what is printed: English or Japanese."""
+    quiet: bool = False
+    """No progress on standard error; what was found, warnings and errors are still said."""
 
 
 VERBS: dict[str, type] = {
@@ -444,7 +454,7 @@ LEAST = {
     "jobs": 1,
     "train_context": 1,
     "max_length": 1,
-    "targets": 1,
+    "scored": 1,
     "checkpoint_every": 1,
     "state_every": 1,
     "std": 0,

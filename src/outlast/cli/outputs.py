@@ -7,8 +7,9 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record
 from outlast.cli.guessing import no_better_than_guessing
@@ -19,7 +20,8 @@ from outlast.foreign import CONFIG, KEPT, is_directory_of
 from outlast.repairs.saving import MODELS
 from outlast.reporting import summary, write_report
 from outlast.reporting.captions import shorter
-from outlast.results import Evaluation, Result, save_result, to_json
+from outlast.results import Comparison, Evaluation, Repair, Result, Training, load_result, save_result, to_json
+from outlast.training import TrainSettings
 
 RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
 _CHECKPOINT = "checkpoint"
@@ -200,12 +202,63 @@ def checkpoint(options: TrainVerb | RepairVerb | CompareVerb) -> Path:
     return folder
 
 
+def is_finished(folder: Path, kind: str) -> bool:
+    """Whether a run of this kind has finished in a folder: its result is written last, and goes first."""
+    return _writer_in(folder) == kind
+
+
+def shown_again(options: TrainVerb | RepairVerb | CompareVerb, kind: str, settings: TrainSettings) -> int | None:
+    """With --resume where the run has finished: its result is shown, and nothing is done.
+
+    Returns:
+        the exit status that the run had; None: it is not finished, or is to be run anew.
+
+    Raises:
+        InputError: it was trained otherwise than this command says.
+    """
+    if not options.resume or not is_finished(options.out, kind):
+        return None
+    result = load_result(options.out / RESULT)
+    then, now = trained_how(result), json.loads(json.dumps(asdict(settings)))
+    other = [name for name in now if name in then and then[name] != now[name]]
+    if other:
+        raise InputError(
+            f"--resume with {', '.join(f'{name} {now[name]}' for name in other)} in {options.out}, where a run with "
+            f"{', '.join(f'{name} {then[name]}' for name in other)} has finished",
+            "the command of a run that was stopped",
+            "leave --resume out to run anew over what lies there, or choose another --out",
+        )
+    discard(options.out / _CHECKPOINT)  # a run that was killed at its very end leaves one
+    print(
+        f"nothing to resume in {options.out}: the run has finished, and this is what it found; leave --resume out to "
+        "run it anew",
+        file=sys.stderr,
+    )
+    show(result, options)
+    refused = isinstance(result, Repair) and not result.accepted
+    return int(refused or (isinstance(result, Comparison) and result.winner is None))
+
+
+def trained_how(result: Result) -> dict[str, Any]:
+    """The settings of the training behind a result; empty where nothing was trained."""
+    if isinstance(result, Training):
+        return result.settings
+    if isinstance(result, Comparison):
+        return trained_how(result.rows[0].repair) if result.rows else {}
+    return result.training if isinstance(result, Repair) else {}
+
+
 def finish(result: Result, options: Running) -> None:
     """Write report.html, then result.json: where there is a new result.json, the rest is there."""
-    report = write_report([result], options.out / REPORT, language=options.language)
+    write_report([result], options.out / REPORT, language=options.language)
     save_result(result, options.out / RESULT)
+    show(result, options)
+
+
+def show(result: Result, options: Running) -> None:
+    """Print a result that was written."""
     print(to_json(result) if options.json else summary(result, options.language))
-    tell(options, f"\nreport: {report}")
+    tell(options, f"\nreport: {options.out / REPORT}")
 
 
 def warn(evaluation: Evaluation) -> None:

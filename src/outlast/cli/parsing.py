@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import io
 import itertools
 import json
@@ -18,11 +17,16 @@ from typing import Any, TypeVar
 
 import tyro
 
+from outlast.cli.described import flag_of
+from outlast.cli.helping import help_of
 from outlast.cli.options import LEAST, VERBS
 from outlast.errors import InputError, unknown_name
 
 Verb = TypeVar("Verb")
-_ALIASES = {"-T": "train_context"}
+_ALIASES = {"-T": "train_context", "--targets": "scored"}
+"""Other ways to type an option."""
+_OLD_KEYS = {"targets": "scored"}
+"""Names that options had, in TOML files."""
 _HELP = ("-h", "--help")
 MOST = 2**62
 """The largest whole number that an option takes: what comes of it still fits 64 bits."""
@@ -48,12 +52,14 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
     arguments, config = _take_config(arguments)
     fields = {item.name: item for item in dataclasses.fields(verb)}  # pyright: ignore[reportArgumentType]
     name = next(name for name, kind in VERBS.items() if kind is verb)
-    asks_help = any(word in _HELP for word in arguments)
-    given = set() if asks_help else _names(name, arguments, fields)
-    from_file = _arguments(config, fields, given) if config and not asks_help else {}
-    if not asks_help:
-        _require(name, fields, given | set(from_file))
-    arguments = [*(word for each in from_file.values() for word in each), *arguments]
+    if any(word in _HELP for word in arguments):
+        print(help_of(name, verb))
+        raise SystemExit(0)
+    given = _names(name, arguments, fields)
+    from_file = _arguments(config, fields, given) if config else {}
+    _require(name, fields, given | set(from_file))
+    arguments = shares_spread([*(word for each in from_file.values() for word in each), *arguments])
+    _tell_targets_apart(arguments)
     options = _cli(verb, name, arguments, f"{config}" if config else None, from_file)
     for option, least in LEAST.items():
         value = getattr(options, option, None)
@@ -69,17 +75,12 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
 def _cli(
     verb: type[Verb], name: str, arguments: list[str], config: str | None, from_file: dict[str, list[str]]
 ) -> Verb:
-    description = (
-        inspect.cleandoc(verb.__doc__ or "") + "\n\nEvery option may stand in a TOML file: --config FILE.toml."
-    )
     markers = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(verb, prog=f"outlast {name}", args=arguments, description=description, config=markers)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
+            return tyro.cli(verb, prog=f"outlast {name}", args=arguments, config=markers)
+    except SystemExit:
         wrong = _plain(said.getvalue())
     for item in dataclasses.fields(verb):  # pyright: ignore[reportArgumentType]
         if re.search(rf"{re.escape(_spelt(item))}(?![\w-])", wrong):
@@ -122,19 +123,58 @@ def _flag(name: str) -> str:
 
 def _spelt(item: dataclasses.Field[Any]) -> str:
     """An option as one types it: what is on by itself is turned off, --no-control."""
-    return _flag(f"no_{item.name}" if item.default is True else item.name)
+    return flag_of(item.name, item.default)
 
 
 def _is_option(word: str) -> bool:
     return word in _ALIASES or re.match(r"--[A-Za-z]", word) is not None
 
 
+def shares_spread(arguments: list[str]) -> list[str]:
+    """The arguments with --shares as three numbers, also where they stand as 0.6/0.15/0.25 or 60%/15%/25%."""
+    spread: list[str] = []
+    at_shares = False
+    for word in arguments:
+        flag, equals, value = word.partition("=")
+        if _is_option(word):
+            at_shares = flag == "--shares"
+            spread += [flag, *_numbers(value)] if at_shares and equals else [word]
+        else:
+            spread += _numbers(word) if at_shares else [word]
+    return spread
+
+
+def _numbers(word: str) -> list[str]:
+    """The parts of 60%/15%/25% (or with commas between them) as plain numbers; what is none stays as it is."""
+    found = []
+    for part in re.split("[/,]", word):
+        try:
+            found.append(repr(float(part[:-1]) / 100) if part.endswith("%") else part)
+        except ValueError:
+            return [word]
+    return found
+
+
+def _tell_targets_apart(arguments: list[str]) -> None:
+    """Whoever gives --targets a column means --target."""
+    for word, value in itertools.zip_longest(arguments, arguments[1:]):
+        flag, equals, own = word.partition("=")
+        value = own if equals else value
+        if flag == "--targets" and value and re.match(r"[^\W\d]", value):
+            raise InputError(
+                f"--targets {value}",
+                "--target with the column to forecast, or --scored with how many positions are scored (--targets is "
+                "its old name)",
+                f"write --target {value} if that is a column; for positions, --scored with a whole number",
+            )
+
+
 def _names(verb: str, arguments: list[str], fields: dict[str, Any]) -> set[str]:
     """Names of the options among the arguments; an InputError for one that the verb does not have."""
     names, known = set(), {_spelt(item): name for name, item in fields.items()}
     for word in arguments:
-        if word in _ALIASES:
-            names.add(_ALIASES[word])
+        if word.partition("=")[0] in _ALIASES and _ALIASES[word.partition("=")[0]] in fields:
+            names.add(_ALIASES[word.partition("=")[0]])
         elif _is_option(word):
             given = word.partition("=")[0]
             if given.replace("_", "-") not in known:
@@ -185,7 +225,7 @@ def _arguments(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str,
     arguments: dict[str, list[str]] = {}
     off = {f"no_{name}": name for name, item in fields.items() if item.default is True}
     for key, value in record.items():
-        name = key.replace("-", "_")
+        name = _OLD_KEYS.get(key, key.replace("-", "_"))
         if name not in fields and name not in off:
             raise unknown_name(f"key in {path}", key, fields)
         item = fields[off.get(name, name)]
@@ -202,6 +242,8 @@ def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, of
         off: the key turns off what is on by itself, as no_control does.
     """
     kind, switch = str(item.type), isinstance(item.default, bool)
+    if item.name == "shares" and isinstance(value, str):
+        return [_spelt(item), value]  # 0.6/0.15/0.25, as on the command line
     flag = [] if "Positional" in kind else [_spelt(item)]
     several, table = "tuple[" in kind or "Listed[" in kind, "dict[" in kind
     fits = {list: several, dict: table, bool: switch}.get(type(value), not table)  # one value is a list of one

@@ -13,10 +13,15 @@ _QUIET_SECONDS = 10.0
 
 
 class Reporter:
-    """Told what is being done and what share of it is done; shows loss and time left. Safe to call from threads."""
+    """Told what is being done and what share of it is done; shows loss and time left. Safe to call from threads.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True)
+        self.quiet = quiet
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -30,15 +35,17 @@ class Reporter:
         self.lock = threading.Lock()
 
     def __enter__(self) -> Reporter:
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.quiet:
             self.bars.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.quiet:
             self.bars.stop()
 
     def __call__(self, what: str, share: float, loss: float | None = None) -> None:
+        if self.quiet:
+            return
         text = "" if loss is None else f"loss {loss:.4f}"
         with self.lock:
             now = time.monotonic()

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from outlast.cli.outputs import is_finished
 from outlast.errors import InputError
 from outlast.ranks import rank, ranks
 
@@ -35,7 +36,8 @@ def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
     try:
         if rank() == 0:
             return verb(options)
-        return _beside_the_first(verb, options) if name in TRAINING else 0
+        shown = name in TRAINING and options.resume and is_finished(options.out, name)  # the first rank says so
+        return _beside_the_first(verb, options) if name in TRAINING and not shown else 0
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

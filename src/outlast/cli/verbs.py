@@ -87,6 +87,8 @@ def run_check(options: CheckVerb) -> int:
 def run_train(options: TrainVerb) -> int:
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
     settings = inputs.training(options)
+    if (status := outputs.shown_again(options, "train", settings)) is not None:
+        return status
     given = inputs.model(options.model, options) if options.model else None
     parts = inputs.split_of(options, given)
     model, cast = trainable(given or inputs.fresh(options, parts.train).to(inputs.device(options)))
@@ -94,7 +96,7 @@ def run_train(options: TrainVerb) -> int:
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
     try_training(model, parts.train, [rule], options.train_context, settings)
-    with outputs.output(options.out, fresh=True, trains=True), Reporter() as say:
+    with outputs.output(options.out, fresh=True, trains=True), Reporter(quiet=options.quiet) as say:
         began = time.monotonic()
         losses = fit(
             model,
@@ -135,7 +137,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
     parts, model, notes = inputs.split_and_model(options)
     tell(notes)
     with outputs.output(options.out):
-        with Reporter() as say:
+        with Reporter(quiet=options.quiet) as say:
             result = evaluate(
                 model,
                 parts,
@@ -161,7 +163,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
         stationary = inputs.streams_of(options, options.stationary, model)
         try_out(model, stationary, measures)
     with outputs.output(options.out):
-        with Reporter() as say:
+        with Reporter(quiet=options.quiet) as say:
             result = diagnose(
                 model,
                 parts,
@@ -217,13 +219,15 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
 def run_repair(options: RepairVerb) -> int:
     outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
     rule, how = inputs.rule_of(options), _how(options)
+    if (status := outputs.shown_again(options, "repair", how["training"])) is not None:
+        return status
     parts, model, _ = inputs.split_and_model(options)
     guards = {str(path): inputs.streams_of(options, path, model) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, how["measures"])
     try_repair(model, parts, [rule], guards=guards, **how)
     with outputs.output(options.out, fresh=True, trains=True):
-        with Reporter() as say:
+        with Reporter(quiet=options.quiet) as say:
             done = repair(
                 model,
                 parts,
@@ -248,10 +252,12 @@ def run_repair(options: RepairVerb) -> int:
 def run_compare(options: CompareVerb) -> int:
     outputs.claim_for_models(options.out, "compare", replace=options.replace, reads={"--model": options.model})
     rules, how = inputs.rules_of(options), _how(options)
+    if (status := outputs.shown_again(options, "compare", how["training"])) is not None:
+        return status
     parts, model, _ = inputs.split_and_model(options)
     try_repair(model, parts, rules, guards={}, **how)
     with outputs.output(options.out, fresh=True, trains=True):
-        with Reporter() as say:
+        with Reporter(quiet=options.quiet) as say:
             done = compare(
                 model,
                 parts,
@@ -374,7 +380,7 @@ def run_quickstart(options: QuickstartVerb) -> int:
     # On two cores, two jobs of one thread each are faster than one job of two threads; so is training the base alone.
     torch.set_num_threads(1)
     try:
-        with Reporter() as say:
+        with Reporter(quiet=options.quiet) as say:
             if options.seeds > 1:
                 seeds = range(options.seed, options.seed + options.seeds)
                 text = quickstart_seeds(
@@ -399,7 +405,7 @@ def run_recipe(options: RecipeVerb) -> int:
     with locked(recipe.out, f"outlast recipe {options.recipe}"):
         outputs.claim(recipe.out, "recipe", replace=options.replace)
         try:
-            with Reporter() as say:
+            with Reporter(quiet=options.quiet) as say:
                 comparisons = recipes.run_recipe(recipe, progress=say, language=options.language)
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted("stopped: the same command goes on from here") from None

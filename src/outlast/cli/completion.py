@@ -1,0 +1,61 @@
+"""Completion of the command line by the shell: one script for all verbs, made by shtab."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import shtab
+
+from outlast.cli.described import Option, options_of
+from outlast.cli.options import VERBS
+from outlast.errors import InputError
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def completion(shell: str) -> str:
+    """The script that makes a shell complete ``outlast``.
+
+    Raises:
+        InputError: a shell that it is not made for.
+    """
+    if shell not in SHELLS:
+        raise InputError(
+            f"--print-completion {shell}".rstrip(),
+            f"one of {', '.join(SHELLS)}",
+            "outlast --print-completion bash > ~/.local/share/bash-completion/completions/outlast",
+        )
+    return shtab.complete(_parser(), shell)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """A parser that shtab reads; what is typed is parsed by tyro (`outlast.cli.parsing`)."""
+    parser = argparse.ArgumentParser(prog="outlast", add_help=False)
+    parser.add_argument("-h", "--help", action="store_true", help="show the verbs")
+    parser.add_argument("--version", action="store_true", help="show the version")
+    parser.add_argument("--print-completion", choices=SHELLS, help="print what makes a shell complete outlast")
+    verbs = parser.add_subparsers(dest="verb")
+    for name, verb in VERBS.items():
+        said = (verb.__doc__ or "").splitlines()[0]
+        inner = verbs.add_parser(name, help=said, description=said, add_help=False)
+        inner.add_argument("-h", "--help", action="store_true", help="show the options")
+        _add(inner, Option("config", ("--config",), "FILE", "A TOML file of options.", "", (), True, False))
+        for option in options_of(verb):
+            _add(inner, option)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+    said = option.said.replace("%", "%%")
+    if not option.takes:
+        parser.add_argument(*option.flags, action="store_true", help=said)
+        return
+    how: dict[str, Any] = {"help": said, "metavar": option.takes}
+    if option.choices:
+        how["choices"] = option.choices
+    if option.several or option.takes.endswith("…"):
+        how["nargs"] = "*"
+    added = parser.add_argument(*(option.flags or (option.name,)), **how)
+    if option.path or option.name in ("model", "base", "repaired"):
+        added.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]

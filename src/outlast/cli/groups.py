@@ -1,0 +1,72 @@
+"""How help shows the options: the title of every group, and one command a verb."""
+
+from __future__ import annotations
+
+from outlast.cli.options import (
+    Learning,
+    Machine,
+    Measuring,
+    Model,
+    Reading,
+    Repairing,
+    Running,
+    Source,
+    Starting,
+    Trust,
+)
+
+GROUPS: dict[type, str] = {
+    Model: "Model",
+    Trust: "Model",
+    Source: "Data",
+    Reading: "Data",
+    Measuring: "Measuring",
+    Learning: "Training",
+    Starting: "Starts",
+    Repairing: "Repair",
+    Machine: "Machine",
+    Running: "Output",
+}
+"""The title under which help shows a group of options; groups of one title are shown together."""
+
+OWN: dict[str, str] = {
+    "family": "Model",
+    "settings": "Model",
+    "base": "Model",
+    "repaired": "Model",
+    "task": "Data",
+    "stationary": "Data",
+    "guard": "Data",
+    "interventions": "Starts",
+    "expected_runs": "Starts",
+    "jobs": "Machine",
+    "language": "Output",
+    "figures": "Output",
+    "page": "Output",
+    "seeds": "Output",
+    "results": "Results",
+    "prompt": "Text",
+    "tokens": "Text",
+    "steps": "Text",
+    "state": "Text",
+    "temperature": "Text",
+}
+"""The titles of options that are of one verb alone; the others stand under `Options`."""
+
+_READINGS = "--data readings.csv --target power --horizon 60 --train-context 64"
+EXAMPLES: dict[str, str] = {
+    "quickstart": "outlast quickstart --out runs/quickstart",
+    "recipe": "outlast recipe recipes/recall.toml",
+    "check": "outlast check --model my_lstm:build",
+    "train": f"outlast train --model my_lstm:build {_READINGS} --steps 2000 --out runs/my_lstm",
+    "evaluate": f"outlast evaluate --model my_lstm:build {_READINGS}",
+    "diagnose": f"outlast diagnose --model my_lstm:build {_READINGS} --language ja",
+    "repair": f"outlast repair --model my_lstm:build {_READINGS} --intervention carry --expected-run 1280",
+    "compare": f"outlast compare --model my_lstm:build {_READINGS} --interventions zero state_passing carry --jobs 2",
+    "dose": "outlast dose --base my_lstm:build --repaired runs/repair/model --allow-code --dose 0.5",
+    "generate": "outlast generate --model runs/train/model --prompt 'Once upon' --steps 64 --state runs/state",
+    "report": "outlast report runs/evaluate runs/repair --out report.html",
+    "tasks": "outlast tasks --fetch power",
+    "env": "outlast env --json",
+}
+"""One command a verb, which its help ends with."""

@@ -1,0 +1,155 @@
+"""What people expect of any command: quiet, completion, help in groups with examples that work, words told apart."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli.workshop import MEASURE, QUICK, READ, Run, contents, files
+from outlast.cli.completion import SHELLS
+from outlast.cli.described import options_of
+from outlast.cli.groups import EXAMPLES
+from outlast.cli.options import VERBS
+from outlast.cli.parsing import parse
+
+TRAIN = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "2", "--batch-size", "4")
+REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "2", "--batch-size", "4")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_example_of_every_verb_is_parsed(verb: str) -> None:
+    program, name, *words = shlex.split(EXAMPLES[verb])
+    assert (program, name) == ("outlast", verb)
+    parse(VERBS[verb], words)
+    assert set(EXAMPLES) == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_every_option_in_a_named_group_and_ends_with_the_example(run: Run, verb: str) -> None:
+    shown = run(verb, "--help").out
+    for option in options_of(VERBS[verb]):
+        assert option.said, option
+        group = shown.partition(f"\n{option.group}:\n")[2].partition("\n\n")[0]
+        assert f"  {', '.join(option.flags) or option.name.upper()}" in group
+    example = shown.partition("\nExample:\n")[2].replace("\\\n", " ")
+    assert shlex.split(example) == shlex.split(EXAMPLES[verb])
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_groups_have_the_names_that_people_look_for(run: Run) -> None:
+    titles = [line.rstrip(":") for line in run("repair", "--help").out.splitlines() if line.endswith(":")]
+    wanted = [
+        "Model",
+        "Data",
+        "Measuring",
+        "Training",
+        "Starts",
+        "Repair",
+        "Machine",
+        "Output",
+        "Everywhere",
+        "Example",
+    ]
+    assert [title for title in titles if title in wanted] == wanted
+
+
+def test_quiet_leaves_out_progress_and_nothing_else(run: Run, here: Path) -> None:
+    loud, quiet = (run(*TRAIN, *more, "--out", "out") for more in ((), ("--quiet",)))
+    assert "train: 100%" in loud.err
+    assert (quiet.status, quiet.err) == (0, "")
+    assert quiet.out.startswith("TRAINED")
+    assert "no better" in run("evaluate", "--model", "mymod:far_off", *MEASURE, "--quiet").err
+    assert "horizon of 5000" in run("evaluate", "--model", "mymod:build", *MEASURE, "--horizon", "5000", "-T", "8",
+                                    "--quiet").refused()  # fmt: skip
+
+
+def completed(script: Path, *words: str) -> set[str]:
+    """What bash offers for the last of the words."""
+    code = f"""
+source {shlex.quote(str(script))}
+COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}
+_shtab_outlast outlast {shlex.quote(words[-1])} {shlex.quote(words[-2])}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=script.parent)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+def test_bash_completes_verbs_options_choices_and_files(run: Run, here: Path, tmp_path: Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(run("--print-completion", "bash").out)
+    assert completed(script, "outlast", "") >= {*VERBS, "--help", "--version"} - {"--help", "--version"}
+    assert completed(script, "outlast", "re") == {"recipe", "repair", "report"}
+    for verb, kind in VERBS.items():
+        flags = {flag for option in options_of(kind) for flag in option.flags if flag.startswith("--")}
+        assert completed(script, "outlast", verb, "--") == {*flags, "--config", "--help"}
+    assert completed(script, "outlast", "train", "--precision", "") >= {"no", "bf16"}
+    assert "readings.csv" in completed(script, "outlast", "train", "--data", "rea")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_one_script_for_all_verbs(run: Run, shell: str) -> None:
+    script = run("--print-completion", shell)
+    assert script.status == 0
+    assert all(verb in script.out for verb in VERBS)
+    assert run(f"--print-completion={shell}").out == script.out
+
+
+@pytest.mark.parametrize("words", [("--print-completion",), ("--print-completion", "fish")])
+def test_no_other_shell(run: Run, words: tuple[str, ...]) -> None:
+    assert "one of bash, zsh, tcsh" in run(*words).refused()
+
+
+def test_targets_is_the_old_name_of_scored_and_not_of_target(run: Run, here: Path) -> None:
+    words = ("--model", "m:b", "--data", "d.csv", "-T", "8")
+    evaluate = VERBS["evaluate"]
+    for old in (("--targets", "32"), ("--targets=32",), ("--scored", "32")):
+        assert parse(evaluate, [*words, *old]).scored == 32
+    (here / "old.toml").write_text("targets = 32")
+    assert parse(evaluate, [*words, "--config", "old.toml"]).scored == 32
+    message = run("evaluate", *words, "--targets", "power").refused()
+    assert "--targets power" in message
+    assert "write --target power if that is a column" in message
+    assert "--target power" in run("evaluate", *words, "--targets=power").refused()
+
+
+@pytest.mark.parametrize(
+    "form", [("0.6", "0.15", "0.25"), ("0.6/0.15/0.25",), ("60%/15%/25%",), ("0.6,0.15,0.25",), ("60%", "15%", "25%")]
+)
+def test_shares_in_the_forms_that_messages_have(here: Path, form: tuple[str, ...]) -> None:
+    words = ["--model", "m:b", "--data", "d.csv", "-T", "8"]
+    wanted = pytest.approx((0.6, 0.15, 0.25))
+    assert parse(VERBS["evaluate"], [*words, "--shares", *form]).shares == wanted
+    if len(form) == 1:
+        assert parse(VERBS["evaluate"], [*words, f"--shares={form[0]}"]).shares == wanted
+        (here / "c.toml").write_text(f'shares = "{form[0]}"')
+        assert parse(VERBS["evaluate"], [*words, "--config", "c.toml"]).shares == wanted
+
+
+@pytest.mark.parametrize(("words", "status"), [(TRAIN, (0,)), (REPAIR, (0, 1))], ids=["train", "repair"])
+def test_resuming_what_has_finished_shows_it_and_does_nothing(
+    run: Run, here: Path, words: tuple[str, ...], status: tuple[int, ...]
+) -> None:
+    first = run(*words, "--out", "out")
+    assert first.status in status
+    before = contents(here / "out")
+    again = run(*words, "--out", "out", "--resume")
+    assert again.status == first.status
+    assert "nothing to resume in out: the run has finished" in again.err
+    assert again.out.splitlines()[0] == first.out.splitlines()[0]
+    assert contents(here / "out") == before
+    other = run(*words, "--out", "out", "--resume", "--learning-rate", "0.5").refused()
+    assert "learning_rate 0.5" in other
+    assert contents(here / "out") == before
+
+
+def test_resuming_where_another_verb_has_finished_is_refused_as_without_it(run: Run, here: Path) -> None:
+    assert run("check", "--model", "mymod:build", "--out", "out").status == 0
+    assert "of kind 'check'" in run(*TRAIN, "--out", "out", "--resume").refused()
+    assert files(here / "out") == {"result.json", "report.html"}
