@@ -134,6 +134,8 @@ class Learning:
     resume: bool = False
     """Go on from the checkpoint that a stopped run of the same command left in --out. Where there is none, begin; where
     a finished run lies, show it and do nothing."""
+    track: Given[Literal["tensorboard", "mlflow", "trackio"]] = None
+    """Log the loss by step, and what came of it: tensorboard to OUT/track, the others where they are set to."""
 
 
 @dataclass(kw_only=True)

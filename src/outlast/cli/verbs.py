@@ -36,6 +36,7 @@ from outlast.cli.options import (
     TrainVerb,
 )
 from outlast.cli.progress import Reporter
+from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted
@@ -85,6 +86,7 @@ def run_check(options: CheckVerb) -> int:
 
 @outputs.alone
 def run_train(options: TrainVerb) -> int:
+    check_tracker(options)
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
     settings = inputs.training(options)
     if (status := outputs.shown_again(options, "train", settings)) is not None:
@@ -96,7 +98,7 @@ def run_train(options: TrainVerb) -> int:
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
     try_training(model, parts.train, [rule], options.train_context, settings)
-    with outputs.output(options.out, fresh=True, trains=True), Reporter(quiet=options.quiet) as say:
+    with outputs.output(options.out, fresh=True, trains=True), told(options) as say:
         began = time.monotonic()
         losses = fit(
             model,
@@ -217,6 +219,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
 
 @outputs.alone
 def run_repair(options: RepairVerb) -> int:
+    check_tracker(options)
     outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
     rule, how = inputs.rule_of(options), _how(options)
     if (status := outputs.shown_again(options, "repair", how["training"])) is not None:
@@ -227,7 +230,7 @@ def run_repair(options: RepairVerb) -> int:
         try_out(model, streams, how["measures"])
     try_repair(model, parts, [rule], guards=guards, **how)
     with outputs.output(options.out, fresh=True, trains=True):
-        with Reporter(quiet=options.quiet) as say:
+        with told(options) as say:
             done = repair(
                 model,
                 parts,
@@ -239,6 +242,7 @@ def run_repair(options: RepairVerb) -> int:
                 progress=say,
                 **how,
             )
+            say.conclude(done.result)
         made = {"verb": "repair", "repair_of": options.model}
         said = save_models(options.out, done.result, done.model, done.control, made)
         before = replace(done.before, command=inputs.command(options, model))
@@ -250,6 +254,7 @@ def run_repair(options: RepairVerb) -> int:
 
 @outputs.alone
 def run_compare(options: CompareVerb) -> int:
+    check_tracker(options)
     outputs.claim_for_models(options.out, "compare", replace=options.replace, reads={"--model": options.model})
     rules, how = inputs.rules_of(options), _how(options)
     if (status := outputs.shown_again(options, "compare", how["training"])) is not None:
@@ -257,7 +262,7 @@ def run_compare(options: CompareVerb) -> int:
     parts, model, _ = inputs.split_and_model(options)
     try_repair(model, parts, rules, guards={}, **how)
     with outputs.output(options.out, fresh=True, trains=True):
-        with Reporter(quiet=options.quiet) as say:
+        with told(options) as say:
             done = compare(
                 model,
                 parts,
@@ -268,6 +273,7 @@ def run_compare(options: CompareVerb) -> int:
                 progress=say,
                 **how,
             )
+            say.conclude(done.result)
         said = done.save(options.out, {"verb": "compare", "repair_of": options.model})
         base = replace(done.result.base, command=inputs.command(options, model))
         outputs.finish(replace(done.result, base=base), options)
