@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class OutlastError(Exception):
@@ -39,13 +42,58 @@ class Interrupted(OutlastError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An InputError for a name that is not among `known`, suggesting the nearest one."""
+    """An InputError for a name that is not among `known`, suggesting one that is near."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    do = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
+    near = nearest(name, known)
+    do = f"did you mean {near!r}?" if near else f"choose one of {', '.join(known)}"
     return InputError(f"{kind} {name!r}", f"one of {', '.join(known)}", do)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that was meant, as far as that can be told: a slip of the hand, or the rest left out."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
+    begun = [each for each in known if len(name) > 2 and each.startswith(name)]
+    return near[0] if near else begun[0] if len(begun) == 1 else None
+
+
+def nearest_file(path: Path, names: Iterable[str]) -> str | None:
+    """The file name that was meant. Names of one kind end alike, so what comes before has to be near by itself."""
+
+    def alike(a: str, b: str) -> float:
+        return difflib.SequenceMatcher(None, a.lower(), b.lower()).ratio()
+
+    wanted = path.stem if path.suffix else path.name
+    near = [(alike(path.name, each), each) for each in names if alike(wanted, Path(each).stem) >= 0.75]
+    return max((each for each in near if each[0] >= 0.75), default=(0.0, None))[1]
 
 
 def type_name(value: object) -> str:
     """The type of a value with its module, for messages; what Python has built in goes by its name alone."""
     return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+
+
+def raised(error: BaseException) -> str:
+    """What somebody's code raised, in one line, with its file, line and text, without the frames of libraries."""
+    lines = str(error).strip().splitlines() or ["without a message"]
+    first = error.given if isinstance(error, InputError) else lines[0]
+    return f"{type(error).__name__}: {first}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: the last line of the user's own on the way there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({_shown(error.filename)}, line {error.lineno}: {(error.text or '').strip()})"
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<")]
+    package, library = str(Path(__file__).parent), sysconfig.get_paths()["stdlib"]
+    theirs = [each for each in frames if not each.filename.startswith(package)]
+    own = [each for each in theirs if "site-packages" not in each.filename and not each.filename.startswith(library)]
+    if not own:
+        return ""
+    last = own[-1]
+    return f" ({_shown(last.filename)}, line {last.lineno}, in {last.name}: {last.line})"
+
+
+def _shown(file: str) -> str:
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -153,3 +153,86 @@ def test_resuming_where_another_verb_has_finished_is_refused_as_without_it(run: 
     assert run("check", "--model", "mymod:build", "--out", "out").status == 0
     assert "of kind 'check'" in run(*TRAIN, "--out", "out", "--resume").refused()
     assert files(here / "out") == {"result.json", "report.html"}
+
+
+BROKEN = """\
+import torch
+from torch import nn
+from mymod import Drifting
+
+
+class Wrong(Drifting):
+    def forward(self, inputs, state):
+        return self.read(inputs @ torch.ones(7, 3)), state
+
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x, hidden=None):
+        y, hidden = self.gru(x, hidden)
+        return y.nothing, hidden
+
+
+def build():
+    sizes = {}
+    return Plain() if sizes["width"] else None
+
+
+def wrong():
+    return Wrong()
+
+
+def plain():
+    return Plain()
+
+
+def of_ours():
+    from outlast import InputSpec, build
+    return build("gru", inputs=InputSpec("features", 3), outputs=1, width=4, layrs=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "parts"),
+    [
+        ("build", ["KeyError: 'width'", 'broken.py, line 23, in build: return Plain() if sizes["width"] else None']),
+        (
+            "wrong",
+            ["RuntimeError: ", "broken.py, line 8, in forward: return self.read(inputs @ torch.ones(7, 3)), state"],
+        ),
+        ("plain", ["'Tensor' object has no attribute 'nothing'", "broken.py, line 18, in forward: return y.nothing"]),
+        ("of_ours", ["setting of gru 'layrs'", "broken.py, line 36, in of_ours", "did you mean 'layers'?"]),
+    ],
+)
+def test_a_bug_in_the_users_code_is_shown_with_its_line(run: Run, here: Path, function: str, parts: list[str]) -> None:
+    (here / "broken.py").write_text(BROKEN)
+    message = run("evaluate", "--model", f"broken:{function}", *MEASURE).refused()
+    assert all(part in message for part in parts), message
+    assert "site-packages" not in message
+    assert "src/outlast" not in message
+
+
+def test_a_module_that_cannot_be_parsed_is_shown_with_its_line(run: Run, here: Path) -> None:
+    (here / "unfinished.py").write_text("import torch\n\ndef build(:\n    pass\n")
+    message = run("evaluate", "--model", "unfinished:build", *MEASURE).refused()
+    assert "SyntaxError" in message
+    assert "unfinished.py, line 3: def build(:" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("readngs.csv", "readings.csv"), ("readings.cvs", "readings.csv"), ("readings", "readings.csv"),
+     ("Levels.npy", "levels.npy")],
+)  # fmt: skip
+def test_a_file_that_was_meant_is_named(run: Run, name: str, near: str) -> None:
+    assert f"did you mean {near}?" in run("evaluate", "--model", "mymod:build", *MEASURE, "--data", name).refused()
+
+
+@pytest.mark.parametrize("name", ["data.csv", "power.npy", "house.csv", "x"])
+def test_no_odd_neighbour_is_named(run: Run, name: str) -> None:
+    assert "did you mean" not in run("evaluate", "--model", "mymod:build", *MEASURE, "--data", name).refused()
+    message = run("evaluate", "--model", "mymod:build", *MEASURE, "--target", "temperature").refused()
+    assert "choose one of noise, phase, power" in message

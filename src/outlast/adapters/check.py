@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from outlast.adapters.contract import POINTS, Point
 from outlast.adapters.precision import dtypes_of
 from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
+from outlast.errors import raised
 from outlast.results import VERSION, Check, CheckReport
 
 
@@ -71,6 +72,5 @@ def _ask(name: str, point: Point, subject: Subject) -> Check:
     try:
         return point.ask(subject, point.sizes)
     except Exception as error:  # a model that raises has broken the point, whatever it raised
-        lines = str(error).strip().splitlines() or ["without a message"]
         first = (point.ask.__doc__ or "").strip().splitlines()[0]
-        return Check(name, False, None, None, f"The model raised {type(error).__name__}: {lines[0]}. It costs: {first}")
+        return Check(name, False, None, None, f"The model raised {raised(error)}. It costs: {first}")

@@ -15,7 +15,7 @@ from torch import nn
 from outlast import families, foreign
 from outlast.adapters.adapting import adapt
 from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
-from outlast.errors import InputError, unknown_name
+from outlast.errors import InputError, raised, unknown_name
 from outlast.model import Recurrent
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
@@ -176,8 +176,9 @@ def _build(spec: str, function: Callable[[], Any]) -> nn.Module:
 
 
 def _raised(spec: str, doing: str, error: BaseException) -> InputError:
+    told = isinstance(error, InputError)  # by outlast, of what that code asked it for
     return InputError(
-        f"{doing} for the factory {spec!r} raised {type(error).__name__}: {error}",
-        "a function without arguments that returns a torch.nn.Module",
-        "correct the code, or give its arguments defaults",
+        f"{doing} for the factory {spec!r} raised {raised(error)}",
+        error.expected if told else "a function without arguments that returns a torch.nn.Module",
+        error.do if told else "correct the code, or give its arguments defaults",
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import HiddenState, LSTMState, refuse_bidirectional
-from outlast.errors import InputError
+from outlast.errors import InputError, raised
 from outlast.model import InputSpec, Recurrent, device_of, dtype_of, quietly
 from outlast.randomness import generator
 from outlast.state import at_least_float32, leaves, rebuild
@@ -274,9 +274,7 @@ def _run(module: nn.Module, inputs: Tensor, time_first: bool) -> Any:
     except InputError:
         raise
     except Exception as error:  # whatever the user's code raises is what they need to read
-        given = (
-            f"{type(module).__name__}.forward raised {type(error).__name__} on inputs {tuple(inputs.shape)}: {error}"
-        )
+        given = f"on inputs {tuple(inputs.shape)} its forward raised {raised(error)}"
         raise _unreadable(module, given) from error
     if outputs.shape[:2] != inputs.shape[:2]:
         raise _unreadable(

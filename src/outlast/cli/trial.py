@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from outlast.errors import InputError, OutlastError
+from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.asked import the_measures, the_model
 from outlast.evaluation.measures import Measure
@@ -63,9 +63,8 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
     except OutlastError:
         raise
     except Exception as error:  # the user's module: whatever it raises is what they need to read
-        lines = str(error).strip().splitlines() or ["without a message"]
         raise InputError(
-            f"a model that raised {type(error).__name__} on {shown}: {lines[0]}",
+            f"a model that on {shown} raised {raised(error)}",
             "a model that reads these data",
             "check the width of its input against the data (--inputs, --target), then run outlast check",
         ) from error

@@ -6,7 +6,6 @@ size and the time that its file had, and is asked for them before its pages are.
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from outlast.errors import InputError, type_name
+from outlast.errors import InputError, nearest_file, type_name
 
 IN_MEMORY = 1 << 30
 """Bytes up to which a file is read into memory (1 GiB); larger ones stay on disk."""
@@ -56,11 +55,11 @@ def existing(path: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"{path}, which is neither a file nor a folder", "a regular file, or a folder", "write the data to a file"
         )
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
+    near = nearest_file(path, names)
     raise InputError(
         f"{path}, where there is nothing",
         "a file or folder that exists",
-        f"did you mean {path.parent / near[0]}?" if near else "check the path",
+        f"did you mean {path.parent / near}?" if near else "check the path",
     )
 
 
