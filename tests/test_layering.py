@@ -19,6 +19,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
         "errors",
+        "arguments",
         "ranks",
         "folders randomness parallel progress",
         "schema",

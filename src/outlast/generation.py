@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import runnable
+from outlast.arguments import at_least, taking, tensor_of
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import no_state, read_state, write_state
 from outlast.errors import InputError
-from outlast.model import Recurrent, device_of
+from outlast.model import device_of
 from outlast.randomness import hash_uniform
 from outlast.state import State, rows_of
 
@@ -37,10 +41,11 @@ class Place:
     position: int
 
 
+@taking
 @torch.no_grad()
 def generate(
-    model: Recurrent,
-    prompt: Tensor | None,
+    model: nn.Module,
+    prompt: Tensor | np.ndarray | Sequence[Any] | None,
     steps: int,
     *,
     after: Place | None = None,
@@ -53,7 +58,8 @@ def generate(
     drawn depends on seed and position alone. The cost of a call does not depend on how much was read before.
 
     Args:
-        prompt: tokens (B, T) to read first, or None to go on after `after`.
+        model: of tokens, or a module that `outlast.adapt` takes.
+        prompt: tokens (B, T) to read first (a tensor, an array or lists), or None to go on after `after`.
         steps: tokens to choose; 0 reads the prompt and chooses none.
         after: where to go on; None starts a new stream.
         temperature: outputs are divided by it before their softmax is sampled; 0 takes the most likely token.
@@ -65,6 +71,8 @@ def generate(
     Raises:
         InputError: no token to start from, tokens outside the vocabulary, a model that does not predict tokens.
     """
+    model, asked = adapt(model), None if prompt is None else tensor_of(prompt, "prompt")
+    at_least(0, seed, "seed")
     spec = model.input_spec
     if spec is None or spec.kind != "tokens":
         raise InputError(f"a model that reads {spec}", "a model of tokens", "evaluate or watch models of features")
@@ -75,8 +83,14 @@ def generate(
     if note is not None:
         warnings.warn(note.said, stacklevel=2)
     tokens = [] if after is None else [after.unread.to(device)]
-    if prompt is not None:
-        tokens.append(prompt.to(device))
+    if asked is not None:
+        if asked.dim() != 2 or asked.is_floating_point():
+            raise InputError(
+                f"a prompt of shape {tuple(asked.shape)} and {asked.dtype}",
+                "token numbers (rows, positions)",
+                "put the tokens of one stream into one row: [[3, 1, 4]]",
+            )
+        tokens.append(asked.to(device))
     unread = torch.cat(tokens, 1) if tokens else torch.empty(0, 0, dtype=torch.int64)
     if unread.numel() == 0 or unread.min() < 0 or unread.max() >= spec.size:
         raise InputError(
@@ -113,7 +127,8 @@ def _choose(logits: Tensor, temperature: float, seed: int, position: int) -> Ten
     return torch.searchsorted(shares, drawn[:, None] * shares[:, -1:], right=True).clamp_max(logits.shape[-1] - 1)
 
 
-def save_place(place: Place, path: str | Path, model: Recurrent) -> None:
+@taking
+def save_place(place: Place, path: str | Path, model: nn.Module) -> None:
     """Write a place as safetensors, with the fingerprint of the model that it belongs to.
 
     Raises:
@@ -123,12 +138,14 @@ def save_place(place: Place, path: str | Path, model: Recurrent) -> None:
     write_state(path, place.state, model_fingerprint(model), {UNREAD: place.unread}, record)
 
 
-def load_place(path: str | Path, model: Recurrent) -> Place:
+@taking
+def load_place(path: str | Path, model: nn.Module) -> Place:
     """The place that `save_place` wrote, on the model's device.
 
     Raises:
         InputError: there is no such file, it is no place, it is damaged, or it belongs to another model.
     """
+    model = adapt(model)
     state, beside, record = read_state(path, model, model_fingerprint(model), _WRITERS)
     try:
         position, unread = int(record["position"]), beside[UNREAD]

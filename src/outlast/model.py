@@ -12,10 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from outlast.arguments import taking_fields
 from outlast.schema import Schema
 from outlast.state import State, StatePart, default_parts
 
 
+@taking_fields
 @dataclass(frozen=True)
 class InputSpec:
     """What a model reads: ``tokens`` (B, T) int64 below `size`, or ``features`` (B, T, `size`) floats."""

@@ -149,7 +149,7 @@ class StateWithoutForward(NoState):
         (Raises(), ["ValueError", "seven is not enough"]),
         (StateWithoutForward(), ["has initial_state", "takes no state"]),
         (nn.Sequential(nn.ReLU()), ["takes no hidden state"]),
-        ("a string", ["type str", "torch.nn.Module"]),
+        ("a string", ["module='a string'", "torch.nn.Module"]),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )

@@ -19,6 +19,7 @@ from outlast.adapters.hidden import (
 )
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import TorchRNN
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, dtype_of, quietly
 from outlast.state import State, StatePart
@@ -71,6 +72,7 @@ def _first_read(module: Any, specs: list[InputSpec]) -> tuple[InputSpec, str | N
     return None
 
 
+@taking
 def adapt(module: nn.Module) -> Recurrent:
     """Make a module recurrent: ``outputs, state = model(inputs, state)`` with inputs (B, T) or (B, T, F).
 
@@ -92,10 +94,6 @@ def adapt(module: nn.Module) -> Recurrent:
     """
     if isinstance(module, Recurrent):
         return module
-    if not isinstance(module, nn.Module):
-        raise InputError(
-            f"an object of type {type(module).__name__}", "a torch.nn.Module", "pass the built module itself"
-        )
     if callable(getattr(module, "initial_state", None)):
         if not takes_state(module):
             raise InputError(

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from outlast.adapters.contract import POINTS, Point
 from outlast.adapters.precision import dtypes_of
 from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
+from outlast.arguments import at_least, taking, tensor_of
 from outlast.errors import raised
 from outlast.results import VERSION, Check, CheckReport
 
 
-def check(model: nn.Module, example: Tensor | None = None, *, seed: int = 0) -> CheckReport:
+@taking
+def check(
+    model: nn.Module, example: Tensor | np.ndarray | Sequence[Any] | None = None, *, seed: int = 0
+) -> CheckReport:
     """Put a model through the seven points of the contract.
 
     Everything runs on copies, in eval mode, and twice: in the precision in which the model will be measured, within a
@@ -37,7 +44,9 @@ def check(model: nn.Module, example: Tensor | None = None, *, seed: int = 0) -> 
         InputError: the module cannot be adapted or copied, its state is not batch-first, or it is not known what
             it reads.
     """
-    exact = subject_of(model, example, seed=seed)
+    at_least(0, seed, "seed")
+    given = None if example is None else tensor_of(example, "example")
+    exact = subject_of(model, given, seed=seed)
     used, note = in_use(exact)
     own = narrowest(used.model)
     about = {

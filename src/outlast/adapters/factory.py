@@ -15,12 +15,14 @@ from torch import nn
 from outlast import families, foreign
 from outlast.adapters.adapting import adapt
 from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
+from outlast.arguments import taking
 from outlast.errors import InputError, raised, unknown_name
 from outlast.model import Recurrent
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
 
 
+@taking
 def from_factory(spec: str) -> Recurrent:
     """The model that a function of the user's builds, adapted where it has to be.
 
@@ -81,7 +83,8 @@ def from_blueprint(blueprint: dict[str, Any]) -> Recurrent:
         if kind in foreign.FORMATS:
             return foreign.from_blueprint(blueprint)
         if kind == "family":
-            return families.from_blueprint(blueprint)
+            with _named():
+                return families.from_blueprint(blueprint)
         with torch.device("cpu"), DrawingFrom(0):  # fresh weights that are a function of the blueprint alone
             return rebuild_rnn(blueprint)
 
@@ -97,7 +100,8 @@ def sketch_of(blueprint: dict[str, Any]) -> Recurrent | None:
     with _readable(blueprint):
         if kind in TORCH_RNNS:
             return sketch(lambda: rebuild_rnn(blueprint), f"the blueprint {blueprint}")
-        return families.sketch_of(blueprint) if kind == "family" else None
+        with _named():
+            return families.sketch_of(blueprint) if kind == "family" else None
 
 
 def _kind(blueprint: dict[str, Any]) -> str:
@@ -106,6 +110,15 @@ def _kind(blueprint: dict[str, Any]) -> str:
     if kind not in known:
         raise unknown_name("kind of model", str(kind), known)
     return kind
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """What is wrong with a family's settings is wrong in the file that they come from."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error.given}, in the blueprint of a saved model", error.expected, error.do) from None
 
 
 @contextlib.contextmanager

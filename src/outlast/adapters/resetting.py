@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast.adapters.adapting import adapt
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.state import State, StatePart, leaves, map_state, where
@@ -91,6 +92,7 @@ class WithReset(Recurrent):
         return where(first_speaks, outputs[0], outputs[1]), ResetState(read, tuple(copies))
 
 
+@taking
 def with_reset(model: nn.Module, every: int, overlap: bool = False) -> WithReset:
     """`model`, reset every `every` positions (two overlapping copies with `overlap`); a module is adapted first."""
     return WithReset(adapt(model), every, overlap)

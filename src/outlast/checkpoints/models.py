@@ -23,6 +23,7 @@ from torch import nn
 from outlast import foreign
 from outlast.adapters.factory import code_of, from_blueprint, sketch_of
 from outlast.adapters.weights import fitting, put_tensors, tensors_of
+from outlast.arguments import taking
 from outlast.checkpoints import sources
 from outlast.errors import InputError
 from outlast.folders import aside
@@ -33,6 +34,7 @@ from outlast.schema import from_record
 RECORD, WEIGHTS = "outlast.json", "model.safetensors"
 
 
+@taking
 def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] | None = None) -> None:
     """Write a model so that `load` gives it back bit for bit, with its schema and the code that builds it.
 
@@ -54,6 +56,12 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             "put the code that builds it into a function and use outlast.from_factory('package.module:build')",
         )
     directory = Path(directory).resolve()
+    try:
+        kept = json.dumps(finite_or_null(provenance or {}))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"provenance that is no JSON ({error})", "text, numbers, lists and dicts", "leave the rest out"
+        ) from None
     temporary = aside(directory)
     try:
         if temporary.exists():
@@ -75,7 +83,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             "outlast": VERSION,
             "blueprint": blueprint,
             "weights_sha256": _sha256(temporary / WEIGHTS),
-            "provenance": finite_or_null(provenance or {}),
+            "provenance": json.loads(kept),
         }
         if factory:
             record["code"] = sources.record_of(code, packages)
@@ -100,6 +108,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@taking
 def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
     """The model that `save` or another library wrote, in eval mode, with its `blueprint`.
 

@@ -48,8 +48,11 @@ OWN: dict[str, str] = {
     "prompt": "Text",
     "tokens": "Text",
     "steps": "Text",
-    "state": "Text",
+    "state": "State",
     "temperature": "Text",
+    "resets": "Streams",
+    "stream": "Streams",
+    "state_every": "State",
 }
 """The titles of options that are of one verb alone; the others stand under `Options`."""
 
@@ -65,6 +68,7 @@ EXAMPLES: dict[str, str] = {
     "compare": f"outlast compare --model my_lstm:build {_READINGS} --interventions zero state_passing carry --jobs 2",
     "dose": "outlast dose --base my_lstm:build --repaired runs/repair/model --allow-code --dose 0.5",
     "generate": "outlast generate --model runs/train/model --prompt 'Once upon' --steps 64 --state runs/state",
+    "stream": "outlast stream --model runs/repair/model --allow-code < rows.jsonl > forecasts.jsonl",
     "report": "outlast report runs/evaluate runs/repair --out report.html",
     "tasks": "outlast tasks --fetch power",
     "env": "outlast env --json",

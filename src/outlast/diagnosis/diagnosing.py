@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from outlast.adapters.adapting import adapt
+from outlast.arguments import at_least, taking, taking_fields
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
@@ -29,7 +30,7 @@ from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, evaluate, usable
-from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_split
+from outlast.evaluation.asked import the_measures, the_model, the_split
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
@@ -46,6 +47,7 @@ _ATTRIBUTED = 2
 _FLOAT64_PLACES = 8
 
 
+@taking_fields
 @dataclass(frozen=True)
 class DiagnoseSettings:
     """How to diagnose.
@@ -58,13 +60,17 @@ class DiagnoseSettings:
     measuring: EvalSettings = field(default_factory=lambda: EvalSettings(targets=512))
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least(0, self.seed, "seed")
 
+
+@taking
 def diagnose(
     model: nn.Module,
     data: Split | Streams,
     *,
     train_context: int,
-    measures: Sequence[Measure | str] | None = None,
+    measures: Sequence[Measure | str] | Measure | str | None = None,
     settings: DiagnoseSettings | None = None,
     stationary: Streams | None = None,
     name: str = "model",
@@ -88,11 +94,11 @@ def diagnose(
         InputError: as `outlast.evaluate`.
     """
     began = time.monotonic()
-    parts, settings = the_split(data), the_settings(settings, DiagnoseSettings, "settings")
+    parts, settings = the_split(data), settings or DiagnoseSettings()
     model = adapt(model).eval()
     check_inputs(model, parts.test)
     model, cast = the_model(model, parts.test)
-    train_context = a_count(train_context, "train_context")
+    train_context = at_least(1, train_context, "train_context")
     chosen = the_measures(measures, parts.test)
     # An error rate says little about one moment, and has no gradient; the measure beside it does.
     smooth = chosen[0].smooth if chosen else None

@@ -19,8 +19,9 @@ from torch import nn
 
 from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import dtypes_of
+from outlast.arguments import at_least, taking, taking_fields
 from outlast.errors import InputError
-from outlast.evaluation.asked import a_count, the_measures, the_model, the_settings, the_streams
+from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.divergence import agreement, apart_from_itself
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
@@ -49,6 +50,7 @@ MUCH_LONGER = 4
 """A few streams this many times as long as most are worth cutting into segments: older ages are tested then."""
 
 
+@taking_fields
 @dataclass(frozen=True)
 class EvalSettings:
     """How to measure.
@@ -75,6 +77,10 @@ class EvalSettings:
     jobs: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("max_length", "targets", "chunk", "jobs"):
+            if (value := getattr(self, name)) is not None:
+                at_least(1, value, name)
+        at_least(0, self.seed, "seed")
         if self.memory_mib is not None and not self.memory_mib > 0:
             raise InputError(f"memory_mib {self.memory_mib:g}", "more than 0 MiB", "leave it out for the default")
 
@@ -84,6 +90,7 @@ class EvalSettings:
         return 2**20 * (default if self.memory_mib is None else self.memory_mib)
 
 
+@taking_fields
 @dataclass(frozen=True)
 class Periods:
     """Reset periods chosen elsewhere (on validation streams), for the two kinds of reset.
@@ -95,12 +102,13 @@ class Periods:
     overlapping: int
 
 
+@taking
 def evaluate(
     model: nn.Module,
     data: Streams | Split,
     *,
     train_context: int,
-    measures: Sequence[Measure | str] | None = None,
+    measures: Sequence[Measure | str] | Measure | str | None = None,
     settings: EvalSettings | None = None,
     periods: Periods | None = None,
     name: str = "model",
@@ -125,9 +133,8 @@ def evaluate(
         InputError: fewer than 8 streams, streams shorter than twice the training context, targets that do not fit.
     """
     began = time.monotonic()
-    given, settings = the_streams(data), the_settings(settings, EvalSettings, "settings")
-    model = adapt(model)
-    train_context, chosen = a_count(train_context, "train_context"), the_measures(measures, given)
+    model, given, settings = adapt(model), the_streams(data), settings or EvalSettings()
+    train_context, chosen = at_least(1, train_context, "train_context"), the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()  # the caller's own, also where a copy is measured

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from outlast.arguments import fitting, taking
 from outlast.errors import InputError, unknown_name
 from outlast.families.hybrid import HybridSettings
 from outlast.families.recurrent import RECURRENT
@@ -23,6 +24,7 @@ MODEST = 1 << 30
 FAMILIES: dict[str, type[Settings]] = dict(sorted({**RECURRENT, "hybrid": HybridSettings}.items()))
 
 
+@taking
 def build(family: str, *, inputs: InputSpec, outputs: int, seed: int = 0, **settings: Any) -> Shell:
     """A model of `family` with freshly drawn weights, on the CPU in torch's default dtype.
 
@@ -58,7 +60,7 @@ def _maker(family: str, inputs: InputSpec, outputs: int, seed: int, settings: Ma
         raise InputError(
             f"{inputs}, outputs {outputs}", "tokens or features, sizes of at least 1", "give the data's sizes"
         )
-    chosen = FAMILIES[family](**settings)
+    chosen = FAMILIES[family](**fitting(settings, FAMILIES[family]))
     blueprint = {
         "family": family,
         "settings": asdict(chosen),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from outlast.arguments import taking, taking_fields
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
@@ -22,6 +23,7 @@ from outlast.state import State, select, where
 from outlast.streams import Batch, Streams
 
 
+@taking_fields
 @dataclass(frozen=True, kw_only=True)
 class Carry(Intervention):
     """Start from the state before; go on with the same stream for `expected_run` positions on average.
@@ -74,11 +76,13 @@ class PreparedCarry(Prepared):
         return where(batch.continues, carried.last, foreign)
 
 
+@taking
 def state_passing(zero_share: float = 0.25) -> Carry:
     """State passing: every window starts from the final state of an unrelated one."""
     return Carry(expected_run=0.0, zero_share=zero_share)
 
 
+@taking
 def tbtt(zero_share: float = 0.25) -> Carry:
     """Truncated back-propagation through time: every window starts where the one before it ended."""
     return Carry(expected_run=math.inf, zero_share=zero_share)

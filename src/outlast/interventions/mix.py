@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.arguments import taking_fields
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
@@ -15,6 +16,7 @@ from outlast.state import State, concatenate, select
 from outlast.streams import Batch, Streams
 
 
+@taking_fields
 @dataclass(frozen=True, kw_only=True)
 class Mix(Intervention):
     """Rows are shared out among `members`; who serves a row is a pure function of the row and stays so.

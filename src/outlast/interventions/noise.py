@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from outlast.arguments import taking_fields
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
@@ -27,6 +28,7 @@ _FIT_CHUNK = 2 * CHUNK
 """Of a scan that works in pieces of its own, the last bits of a state depend on where reading is cut."""
 
 
+@taking_fields
 @dataclass(frozen=True, kw_only=True)
 class RandomNoise(Intervention):
     """Independent Gaussian noise of mean zero and one standard deviation for every layer.
@@ -80,6 +82,7 @@ class PreparedRandomNoise(Prepared):
         return self.touching(rebuild(carried.zero, noise), carried.zero)
 
 
+@taking_fields
 @dataclass(frozen=True, kw_only=True)
 class FittedNoise(Intervention):
     """Gaussian noise with the mean and standard deviation of states the model visits, per layer and head.

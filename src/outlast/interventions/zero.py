@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
+from outlast.arguments import taking_fields
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State
 from outlast.streams import Batch, Streams
 
 
+@taking_fields
 @dataclass(frozen=True, kw_only=True)
 class Zero(Intervention):
     """Plain training from the initial state."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from outlast.arguments import at_least, taking
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
@@ -50,20 +51,27 @@ class Compared:
         nothing = self.result.refused_because
         return UNTOUCHED[nothing.name if nothing else "nothing_to_repair"]
 
+    def __str__(self) -> str:
+        return str(self.result)
 
+    def _repr_html_(self) -> str | None:
+        return self.result._repr_html_()
+
+
+@taking
 def compare(
     model: nn.Module,
     data: Split | Streams,
     *,
     train_context: int,
-    interventions: Sequence[Intervention | str | Mapping[str, Any]],
+    interventions: Sequence[Intervention | str | Mapping[str, Any]] | Intervention | str,
     objective: Objective | str | None = None,
-    measures: Sequence[Measure | str] | None = None,
+    measures: Sequence[Measure | str] | Measure | str | None = None,
     training: TrainSettings | None = None,
     steps: int | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
-    guards: Mapping[str, Streams] | None = None,
+    guards: Mapping[str, Streams | Split] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     jobs: int = 1,
@@ -83,9 +91,12 @@ def compare(
         jobs: how many to train and measure side by side, in threads of one torch thread each. Models with dropout go
             one after the other, because dropout draws from the one global generator.
     """
-    rules = [rule_of(each) for each in ([interventions] if isinstance(interventions, str) else interventions)]
+    rules = [
+        rule_of(each) for each in ([interventions] if isinstance(interventions, str | Intervention) else interventions)
+    ]
     if not rules:
         raise InputError("no interventions", "at least one", "for example carry with an expected run")
+    at_least(1, jobs, "jobs")
     todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )

@@ -10,16 +10,20 @@ import copy
 import math
 
 import torch
+from torch import nn
 
+from outlast.adapters.adapting import adapt
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import Recurrent
 
 
-def with_dose(base: Recurrent, repaired: Recurrent, dose: float) -> Recurrent:
+@taking
+def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
     """A model whose weights are base + dose · (repaired − base); 0 is the base and 1 the repaired model.
 
     Args:
-        base, repaired: models of one shape; neither is changed.
+        base, repaired: models of one shape, or modules that `outlast.adapt` takes; neither is changed.
         dose: from 0 to 1; above 1 the weights go further the same way.
 
     Raises:
@@ -27,6 +31,7 @@ def with_dose(base: Recurrent, repaired: Recurrent, dose: float) -> Recurrent:
     """
     if not 0 <= dose < math.inf:
         raise InputError(f"a dose of {dose}", "a share of the way, 0 to 1", "0.75 is a usual choice")
+    base, repaired = adapt(base), adapt(repaired)
     there, here = dict(_tensors(repaired)), dict(_tensors(base))
     differing = sorted({*there, *here} - {n for n in here if n in there and here[n].shape == there[n].shape})
     if differing:

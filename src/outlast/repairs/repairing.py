@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from outlast.adapters.adapting import adapt
+from outlast.arguments import at_least, taking
 from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
 from outlast.interventions import Intervention, control_of, rule_of
@@ -55,7 +56,14 @@ class Repaired:
     def accepted(self) -> bool:
         return self.result.accepted
 
+    def __str__(self) -> str:
+        return str(self.result)
 
+    def _repr_html_(self) -> str | None:
+        return self.result._repr_html_()
+
+
+@taking
 def repair(
     model: nn.Module,
     data: Split | Streams,
@@ -63,12 +71,12 @@ def repair(
     train_context: int,
     intervention: Intervention | str | Mapping[str, Any],
     objective: Objective | str | None = None,
-    measures: Sequence[Measure | str] | None = None,
+    measures: Sequence[Measure | str] | Measure | str | None = None,
     training: TrainSettings | None = None,
     steps: int | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
-    guards: Mapping[str, Streams] | None = None,
+    guards: Mapping[str, Streams | Split] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     jobs: int = 1,
@@ -93,6 +101,7 @@ def repair(
         progress: told what is going on.
     """
     rule = rule_of(intervention)
+    at_least(1, jobs, "jobs")
     todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )
@@ -110,6 +119,7 @@ def repair(
     return _concluded(todo, seen, before, guards_before, trained)
 
 
+@taking
 def judge(
     base: nn.Module,
     repaired: nn.Module,
@@ -117,10 +127,10 @@ def judge(
     *,
     train_context: int,
     control: nn.Module | None = None,
-    measures: Sequence[Measure | str] | None = None,
+    measures: Sequence[Measure | str] | Measure | str | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
-    guards: Mapping[str, Streams] | None = None,
+    guards: Mapping[str, Streams | Split] | None = None,
     progress: WorkDone | None = None,
 ) -> Repaired:
     """Hold a model that was repaired elsewhere to the same rules as `repair`.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from outlast.arguments import taking_fields
 from outlast.errors import InputError
 from outlast.results.curve import Band
 
 
+@taking_fields
 @dataclass(frozen=True)
 class RepairSettings:
     """How to repair.

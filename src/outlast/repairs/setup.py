@@ -16,9 +16,10 @@ from torch import nn
 
 from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import trainable
+from outlast.arguments import at_least
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
-from outlast.evaluation.asked import a_count, the_measures, the_settings, the_split, the_streams
+from outlast.evaluation.asked import the_measures, the_split, the_streams
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.interventions import Intervention
 from outlast.model import Recurrent
@@ -254,12 +255,12 @@ def set_up(
     data: Split | Streams,
     train_context: int,
     wanted: Objective | str | None,
-    measures: Sequence[Measure | str] | None,
+    measures: Sequence[Measure | str] | Measure | str | None,
     training: TrainSettings | None,
     steps: int | None,
     measuring: EvalSettings | None,
     repairing: RepairSettings | None,
-    guards: Mapping[str, Streams] | None,
+    guards: Mapping[str, Streams | Split] | None,
     progress: WorkDone | None,
     *,
     trains: bool = True,
@@ -267,7 +268,7 @@ def set_up(
     """What a repair or a comparison works with, from what its caller was given; for one that `trains`, the base is in
     the precision of the training."""
     model, parts = adapt(model), the_split(data)
-    train_context = a_count(train_context, "train_context")
+    train_context = at_least(1, train_context, "train_context")
     check_inputs(model, parts.train)
     judged_by = the_measures(measures, parts.test)
     if not judged_by:
@@ -276,12 +277,11 @@ def set_up(
             "something by which to judge a repair",
             "name a --target, or give measures of your own",
         )
-    training = the_settings(training, TrainSettings, "training")
-    repairing = the_settings(repairing, RepairSettings, "repairing")
-    measuring = the_settings(measuring, EvalSettings, "measuring")
+    training, measuring = training or TrainSettings(), measuring or EvalSettings()
+    repairing = repairing or RepairSettings()
     validation = _as_old_as(parts, train_context, measuring.max_length)
     judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
-    guards = {name: the_streams(each, f"guard {name}") for name, each in (guards or {}).items()}
+    guards = {name: the_streams(each) for name, each in (guards or {}).items()}
     for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in guards.items()}}.items():
         _refuse_copies(name, *usable(streams, train_context, longest))
     model, cast = trainable(model) if trains else (model, None)
@@ -294,7 +294,7 @@ def set_up(
         train_context=train_context,
         objective=_anchored(wanted, model, parts.train, judged_by[0], repairing),
         measures=judged_by,
-        training=training if steps is None else replace(training, steps=a_count(steps, "steps")),
+        training=training if steps is None else replace(training, steps=at_least(1, steps, "steps")),
         measuring=measuring,
         repairing=repairing,
         guards=guards,

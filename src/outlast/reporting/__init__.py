@@ -3,6 +3,10 @@
 from outlast.reporting.figures import ask_for_font
 from outlast.reporting.kinds import summary
 from outlast.reporting.language import Language
+from outlast.reporting.notebook import short_html
 from outlast.reporting.report import write_figures, write_report
+from outlast.results import told_by
+
+told_by(summary, short_html)
 
 __all__ = ["Language", "ask_for_font", "summary", "write_figures", "write_report"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.reporting import figures, glossary
 from outlast.reporting.clock import CLOCK_TIME
@@ -23,8 +24,9 @@ from outlast.results import Result, write_atomically
 _HERE = Path(__file__).parent
 
 
+@taking
 def write_report(
-    results: Sequence[Result], path: str | Path, *, title: str | None = None, language: Language = "en"
+    results: Sequence[Result] | Result, path: str | Path, *, title: str | None = None, language: Language = "en"
 ) -> Path:
     """Write one HTML file that needs nothing but itself: no network, and it is whole where no script runs.
 
@@ -40,7 +42,7 @@ def write_report(
     Raises:
         InputError: without results, of another language, or where the file cannot be written.
     """
-    results = list(results)
+    results = [results] if isinstance(results, Result) else list(results)
     if not results:
         raise InputError("no results", "at least one result", "evaluate, repair, compare or check something first")
     with speaking(language):
@@ -50,6 +52,7 @@ def write_report(
     return path
 
 
+@taking
 def write_figures(result: Result, folder: str | Path, *, language: Language = "en") -> list[Path]:
     """Write every figure of a result's report as SVG and PNG, each a file of its own, for papers.
 

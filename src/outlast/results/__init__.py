@@ -31,7 +31,7 @@ from outlast.results.files import (
     to_json,
     write_atomically,
 )
-from outlast.results.kinds import KINDS, VERSION, Command, Kind, Result, result_kind
+from outlast.results.kinds import KINDS, VERSION, Command, Kind, Result, result_kind, told_by
 from outlast.results.measured import (
     AgeBand,
     Evaluation,
@@ -103,5 +103,6 @@ __all__ = [
     "result_kind",
     "save_result",
     "to_json",
+    "told_by",
     "write_atomically",
 ]

@@ -14,6 +14,7 @@ import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.results.diagnosed import Moment
@@ -153,11 +154,13 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         ) from error
 
 
+@taking
 def save_result(result: Result, path: str | Path) -> None:
     """Write result.json."""
     write_atomically(path, to_json(result) + "\n")
 
 
+@taking
 def load_result(path: str | Path) -> Result:
     """Read a result.json; a folder means the one inside it.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 VERSION = importlib.metadata.version("outlast")
 
@@ -32,11 +33,26 @@ class Command:
 class Result:
     """The base of what a result.json may hold: a frozen dataclass whose field `kind` has the kind's name by default.
 
-    `outlast` is the version that made it.
+    `outlast` is the version that made it. Printed, a result is what the terminal shows of it; in a notebook, a short
+    table (where `outlast.reporting` is loaded, which `import outlast` does with the first name).
     """
 
     kind: str
     outlast: str
+
+    def __str__(self) -> str:
+        return _TOLD["text"](self)
+
+    def _repr_html_(self) -> str | None:
+        return _TOLD["html"](self)
+
+
+_TOLD: dict[str, Callable[[Result], Any]] = {"text": repr, "html": lambda result: None}
+
+
+def told_by(text: Callable[[Result], str], html: Callable[[Result], str]) -> None:
+    """Register how results print: what tells them stands above them, so that it says itself how."""
+    _TOLD.update(text=text, html=html)
 
 
 KINDS: dict[str, type[Result]] = {}

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
 from outlast.streams import audio, table_files
 from outlast.streams.files import dtype_of, existing, files_below, is_pattern, matching, suffix_of
@@ -66,6 +67,7 @@ FORMATS: tuple[Format, ...] = (
 """Every format that streams are read from."""
 
 
+@taking
 def open_streams(path: str | Path, **options: Any) -> Streams:
     """Read streams with the reader that fits the path, passing `options` on to it.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.intervals import blocks_of
 from outlast.streams.batch import Batch
@@ -204,6 +205,7 @@ class Split:
     how: str
 
 
+@taking
 def split(streams: Streams, shares: Shares | None = None, seed: int | None = None) -> Split:
     """Split by stream where there are at least 32 of them, otherwise every recording by time, with a gap.
 

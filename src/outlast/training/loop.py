@@ -12,34 +12,39 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from outlast.adapters import precision
+from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import widen
+from outlast.arguments import at_least, taking, taking_fields
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
-from outlast.interventions import Carried, Intervention
+from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
 from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
 from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
 from outlast.state import at_least_float32, map_state
-from outlast.streams import Sampler, Streams
+from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.training.objectives import Objective
+from outlast.training.objectives import objective as named_objective
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, mean_over_ranks, same_step
 
 PRECISIONS = ("no", "bf16")
 
 
+@taking_fields
 @dataclass(frozen=True)
 class TrainSettings:
     """How to train.
@@ -74,6 +79,10 @@ class TrainSettings:
                 "positive numbers",
                 "for example --steps 400 --batch-size 32 --learning-rate 0.001",
             )
+        at_least(0, self.seed, "seed")
+        at_least(0, self.warm_up or 0, "warm_up")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas={self.betas}", "two numbers from 0 to below 1", "for example betas=(0.9, 0.98)")
         if self.checkpoint_every < 1 or not self.clip > 0 or not self.weight_decay >= 0:
             raise InputError(
                 f"checkpoint_every {self.checkpoint_every}, clip {self.clip}, weight_decay {self.weight_decay}",
@@ -90,11 +99,12 @@ class TrainSettings:
         return self.learning_rate * min(1.0, (step + 1) / max(1, warm_up)) * (0.95 * cosine + 0.05)
 
 
+@taking
 def fit(
-    model: Recurrent,
-    streams: Streams,
-    objective: Objective,
-    intervention: Intervention,
+    model: nn.Module,
+    streams: Streams | Split,
+    objective: Objective | str,
+    intervention: Intervention | str | Mapping[str, Any],
     train_context: int,
     settings: TrainSettings,
     *,
@@ -108,11 +118,11 @@ def fit(
     The model keeps the schema of the streams that it is trained on, where it has none (`model.schema`).
 
     Args:
-        model: any recurrent model, on its device. Half-precision parameters become float32 first, with a warning: steps
-            as small as these are rounded away in half precision.
-        streams: training streams.
-        objective: what to minimise.
-        intervention: where windows start; prepared here, on the model as it is given.
+        model: a recurrent model, or a module that `outlast.adapt` takes, on its device. Half-precision parameters
+            become float32 first, with a warning: steps as small as these are rounded away in half precision.
+        streams: training streams (of a split, the training part).
+        objective: what to minimise; also by name, such as ``regression``.
+        intervention: where windows start; prepared here, on the model as it is given. Also as the command line has it.
         train_context: positions in a window.
         settings: how.
         checkpoint: a folder to save to every `settings.checkpoint_every` steps, on Ctrl-C and at the end.
@@ -127,6 +137,10 @@ def fit(
         InputError: a checkpoint that does not fit, nothing in the model to train, or autocast of a model that it would
             leave as it is.
     """
+    model, streams = adapt(model), streams.train if isinstance(streams, Split) else streams
+    train_context = at_least(1, train_context, "train_context")
+    objective = named_objective(objective, model, streams) if isinstance(objective, str) else objective
+    intervention = rule_of(intervention)
     check_inputs(model, streams)
     require_trainable(model, settings)
     if note := widen(model):

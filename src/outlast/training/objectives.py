@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from outlast.adapters.adapting import adapt
+from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation.measures import DIVERGENCES, cross_entropy_per_position, divergence, squared_error_per_position
 from outlast.evaluation.of_targets import pinball_per_position
@@ -18,6 +20,7 @@ from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
 
 
+@runtime_checkable
 class Objective(Protocol):
     """`prepare` may add what `per_position` needs; `per_position` gives a loss (B, T), not reduced."""
 
@@ -185,9 +188,10 @@ class Anchored:
         return torch.where(batch.extras["aside"][:, None], self.labels * losses + self.weight * apart, losses)
 
 
-def anchored(goal: Objective, model: Recurrent, kind: str = "kl", weight: float = 4.0, labels: float = 1.0) -> Anchored:
+@taking
+def anchored(goal: Objective, model: nn.Module, kind: str = "kl", weight: float = 4.0, labels: float = 1.0) -> Anchored:
     """`goal` with rows that start from zero held to a frozen copy of `model`."""
-    return Anchored(goal, copy.deepcopy(model).eval().requires_grad_(False), kind, weight, labels)
+    return Anchored(goal, _frozen(model), kind, weight, labels)
 
 
 def _by_value(outputs: Tensor) -> Tensor:
@@ -195,10 +199,14 @@ def _by_value(outputs: Tensor) -> Tensor:
     return outputs[..., None] if outputs.dim() == 2 else outputs
 
 
-def self_distillation(model: Recurrent, kind: str = "kl", resets: int = 1, warm_up: int = 0) -> SelfDistillation:
+@taking
+def self_distillation(model: nn.Module, kind: str = "kl", resets: int = 1, warm_up: int = 0) -> SelfDistillation:
     """Self-distillation from a frozen copy of `model`."""
-    teacher = copy.deepcopy(model).eval().requires_grad_(False)
-    return SelfDistillation(teacher, kind, resets, warm_up)
+    return SelfDistillation(_frozen(model), kind, resets, warm_up)
+
+
+def _frozen(model: nn.Module) -> Recurrent:
+    return copy.deepcopy(adapt(model)).eval().requires_grad_(False)
 
 
 OBJECTIVES = ("next_token", "classification", "regression", "quantiles", "self_distillation")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from outlast.adapters.adapting import adapt
+from outlast.arguments import at_least, taking_fields
 from outlast.errors import InputError
-from outlast.evaluation.asked import a_count
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import device_of
 from outlast.randomness import generator
@@ -21,6 +21,7 @@ from outlast.state import State, concatenate, rows_of, select
 from outlast.streams import Batch, Sampler, Streams
 
 
+@taking_fields
 class Starts:
     """The states that training windows start from, for somebody else's loop.
 
@@ -54,7 +55,8 @@ class Starts:
         streams: Streams | None = None,
         seed: int = 0,
     ) -> None:
-        rule, window, batch_size = rule_of(intervention), a_count(window, "window"), a_count(batch_size, "batch_size")
+        rule = rule_of(intervention)
+        window, batch_size = at_least(1, window, "window"), at_least(1, batch_size, "batch_size")
         if streams is None and rule.fitted:
             raise InputError(
                 f"{rule.label} without streams", "streams to whose states it is fitted", "pass streams=training streams"
