@@ -399,9 +399,9 @@ def test_short_contexts_say_what_was_lost():
     """The mean over ages, or one band, or both; each with its ends and what is allowed."""
     gain = benefit(BASE, evaluation(GOOD))
     for change, said in (
-        ((0.02, 0.02, 0.02, 0.02), ["ages 0 to 7 changed by +0.0200"]),
-        ((0.04, -0.01, 0.0, 0.0), ["ages 0 to 0 changed by +0.0400"]),
-        ((0.04, 0.04, 0.04, 0.04), ["ages 0 to 7 changed by +0.0400", "ages"]),
+        ((0.02, 0.02, 0.02, 0.02), ["ages 0 to 7 changed by +0.02 ("]),
+        ((0.04, -0.01, 0.0, 0.0), ["ages 0 to 0 changed by +0.04 ("]),
+        ((0.04, 0.04, 0.04, 0.04), ["ages 0 to 7 changed by +0.04 (", "ages"]),
     ):
         found = refusal(short_context(*curves(*change), ERROR_RATE), gain, evaluation(GOOD), ERROR_RATE)
         assert found is not None
