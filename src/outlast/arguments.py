@@ -13,6 +13,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -69,8 +70,9 @@ def taking(function: F) -> F:
 
 
 def taking_fields(record: C) -> C:
-    """A dataclass, or another class, that refuses values of another type than its fields, or its arguments, say; what
-    fits is kept as that type."""
+    """A class, of data or with an `__init__` of its own, that refuses values of another type than it says; what fits is
+    kept as that type.
+    """
     make: Callable[..., None] = record.__init__
     own = inspect.signature(make)
     signature = own.replace(parameters=list(own.parameters.values())[1:])
@@ -78,7 +80,7 @@ def taking_fields(record: C) -> C:
 
     @functools.wraps(make)
     def checked(self: Any, *given: Any, **named: Any) -> None:
-        hints.update(hints or typing.get_type_hints(record) or typing.get_type_hints(make))
+        hints.update(hints or typing.get_type_hints(record if is_dataclass(record) else make))
         bound = _bound(signature, f"outlast.{record.__name__}", given, named)
         values = {key: _held(signature, hints, key, value) for key, value in bound.arguments.items()}
         make(self, **values)

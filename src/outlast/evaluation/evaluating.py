@@ -133,7 +133,8 @@ def evaluate(
         InputError: fewer than 8 streams, streams shorter than twice the training context, targets that do not fit.
     """
     began = time.monotonic()
-    model, given, settings = adapt(model), the_streams(data), settings or EvalSettings()
+    given, settings = the_streams(data), settings or EvalSettings()
+    model = adapt(model)
     train_context, chosen = at_least(1, train_context, "train_context"), the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)

@@ -56,7 +56,8 @@ class Starts:
         seed: int = 0,
     ) -> None:
         rule = rule_of(intervention)
-        window, batch_size = at_least(1, window, "window"), at_least(1, batch_size, "batch_size")
+        at_least(1, window, "window")
+        at_least(1, batch_size, "batch_size")
         if streams is None and rule.fitted:
             raise InputError(
                 f"{rule.label} without streams", "streams to whose states it is fitted", "pass streams=training streams"
