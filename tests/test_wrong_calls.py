@@ -52,7 +52,7 @@ def repaired(**more: Any) -> Any:
 
 
 WRONG: list[tuple[Callable[[], Any], str]] = [
-    (lambda: Streams.from_table(FRAME), "a pyarrow.lib.Table where a path is due"),
+    (lambda: Streams.from_table(3), "a int where a table is due"),
     (lambda: Streams.from_arrays(FRAME), "a pyarrow.lib.Table"),
     (lambda: Streams.from_tokens(FRAME), "a pyarrow.lib.Table"),
     (lambda: Streams.from_text(3), "a int where a path is due"),

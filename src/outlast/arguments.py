@@ -63,7 +63,9 @@ def taking(function: F) -> F:
     def checked(*given: Any, **named: Any) -> Any:
         hints.update(hints or typing.get_type_hints(function))
         bound = _bound(signature, name, given, named)
-        bound.arguments = {key: _held(signature, hints, key, value) for key, value in bound.arguments.items()}
+        for key, value in bound.arguments.items():
+            if not _is_by_class(type(value), hints.get(key)):
+                bound.arguments[key] = _held(signature, hints, key, value)
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(F, checked)
@@ -145,6 +147,15 @@ def _bound(
             f"{name}({taken})",
             f"did you mean {near}=…?" if near else "give every argument that has no default, by its name",
         ) from None
+
+
+def _is_by_class(given: type, kind: Any) -> bool:
+    """Whether a value's class alone says that it is what is due, as of a model or streams: it is then not looked at."""
+    if given in (bool, int, float, str, list, tuple, dict):  # these may have to be made into what is due
+        return False
+    each = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    # A protocol cannot be asked: the function that calls its methods finds out.
+    return any(isinstance(one, type) and (one in given.__mro__ or getattr(one, "_is_protocol", False)) for one in each)
 
 
 def _held(signature: inspect.Signature, hints: Mapping[str, Any], name: str, value: Any) -> Any:

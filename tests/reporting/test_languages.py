@@ -117,7 +117,7 @@ def test_the_language_ends_with_the_page(tmp_path: Path) -> None:
 
 def test_another_language_is_an_error(tmp_path: Path) -> None:
     other: Language = "fr"  # pyright: ignore[reportAssignmentType]
-    with pytest.raises(InputError, match="language 'fr'"):
+    with pytest.raises(InputError, match="language='fr'"):
         write_report([example.evaluation()], tmp_path / "report.html", language=other)
     with pytest.raises(InputError, match="language 'fr'"):
         summary(example.evaluation(), other)

@@ -104,12 +104,14 @@ def estimates(
 
 
 def percent(share: float, *, signed: bool = False) -> str:
-    """0.0071 as "0.7 %"; at least two digits below a tenth of a percent, no decimals above ten."""
+    """0.0071 as "0.7 %"; two decimals and more below a tenth of a percent, none above ten; 0 below a two-thousandth."""
     value = 100 * share
     size = abs(value)
     decimals = 1 if size < 9.95 else 0
-    if 0 < size < 0.095:
-        decimals = max(2, -math.floor(math.log10(size)))
+    if size < 5e-4:
+        return f"0{NO_BREAK}%"
+    if size < 0.095:
+        decimals = min(3, max(2, -math.floor(math.log10(size))))
     text = fixed(value, decimals, signed=signed)
     return f"{text.removesuffix('.0')}{NO_BREAK}%"
 

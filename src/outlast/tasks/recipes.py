@@ -228,10 +228,8 @@ def _over(settings: Settings, given: dict[str, Any], what: str) -> Settings:
     """The task's settings with the recipe's in their place."""
     try:
         return replace(settings, **given)
-    except TypeError as error:
-        raise InputError(
-            f"{what} settings {given}", f"those of {type(settings).__name__} ({error})", "correct the recipe"
-        ) from None
+    except InputError as error:
+        raise InputError(f"{what} settings {given}: {error.given}", error.expected, "correct the recipe") from None
 
 
 def slug(label: str) -> str:
