@@ -114,7 +114,7 @@ def table(rounds: int, rows: int) -> list[str]:
         for positions in (1, 16):
             found = times(name, positions, rounds if positions == 1 else max(5, rounds // 5))
             ways = ("array", "dicts", "frame")
-            over = {way: f"+{found[way] / found['bare'] - 1:.0%}" if way in found else "" for way in ways}
+            over = {way: f"{found[way] / found['bare'] - 1:+.0%}" if way in found else "" for way in ways}
             told = f"{grown:+.1f} MiB (states {state:.1f})" if positions == 1 else ""
             cells = [name, str(positions), f"{found['bare'] * 1e3:.2f} ms", *over.values(), told]
             lines.append(f"| {' | '.join(cells)} |")

@@ -467,7 +467,7 @@ def test_no_graph_is_kept_and_nothing_grows() -> None:
         served.step(rows(50), streams)
         served.read({"power": 1.0, "speed": 2.0}, stream="s7")
     gc.collect()
-    assert tracemalloc.get_traced_memory()[0] - before < 10_000
+    assert tracemalloc.get_traced_memory()[0] - before < 100_000  # 400 calls; a kept graph holds 36 KiB each
     tracemalloc.stop()
     held = sum(tensor.untyped_storage().nbytes() for tensor in leaves(served._pool.state))
     assert held < 100 * sum(tensor.nbytes for tensor in leaves(served.model.initial_state(1)))
