@@ -56,7 +56,9 @@ def taking(function: F) -> F:
     Raises:
         InputError: names the argument.
     """
-    signature, name = inspect.signature(function), f"outlast.{function.__name__}"
+    # A class method is one of Streams, which inherits it.
+    owner = "" if function.__qualname__ == function.__name__ else "Streams."
+    signature, name = inspect.signature(function), f"outlast.{owner}{function.__name__}"
     hints: dict[str, Any] = {}
 
     @functools.wraps(function)
@@ -64,7 +66,8 @@ def taking(function: F) -> F:
         hints.update(hints or typing.get_type_hints(function))
         bound = _bound(signature, name, given, named)
         for key, value in bound.arguments.items():
-            if not _is_by_class(type(value), hints.get(key)):
+            # Of its source a reader says more than a type could.
+            if key != "source" and not _is_by_class(type(value), hints.get(key)):
                 bound.arguments[key] = _held(signature, hints, key, value)
         return function(*bound.args, **bound.kwargs)
 
@@ -139,8 +142,11 @@ def _bound(
         unknown = [key for key in named if key not in known]
         near = nearest(unknown[0], known) if unknown else None
         taken = ", ".join(
-            f"{key}" if each.default is each.empty else f"{key}={each.default!r}" for key, each in known.items()
+            f"{key}" if each.default is each.empty else f"{key}={each.default!r}"
+            for key, each in known.items()
+            if key != "cls"
         )
+        given = given[1:] if "cls" in known else given
         typed = ", ".join([*map(_short, given), *(f"{key}={_short(value)}" for key, value in named.items())])
         raise InputError(
             f"{name}({typed}): {error}",

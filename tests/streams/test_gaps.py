@@ -109,7 +109,7 @@ def test_rows_out_of_order_are_refused_with_how_to_sort_them() -> None:
         ({"max_gap": 60}, "max_gap 60 without a time column"),
         ({"max_gap": 0, "time": "when"}, "max_gap 0"),
         ({"max_gap": float("nan"), "time": "when"}, "max_gap nan"),
-        ({"max_gap": "60", "time": "when"}, "max_gap '60'"),
+        ({"max_gap": "60", "time": "when"}, "max_gap='60'"),
         ({"max_gap": 60, "gaps": "join", "time": "when"}, "max_gap with gaps 'join'"),
     ],
 )

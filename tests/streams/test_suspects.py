@@ -122,7 +122,7 @@ def test_few_rows_and_columns_that_are_asked_for_are_no_suspects() -> None:
         ({"leave_out": "z"}, "column 'z'"),
         ({"leave_out": "x", "inputs": ["x"]}, "take 'x' out of one"),
         ({"leave_out": ["x", "x"]}, "name each once"),
-        ({"leave_out": 3}, "leave_out 3"),
+        ({"leave_out": 3}, "leave_out=3"),
         ({"leave_out": ["x", "y"]}, "at least one column of numbers"),
     ],
 )

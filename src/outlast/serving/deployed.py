@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from outlast import checkpoints
 from outlast.adapters import adapt
 from outlast.adapters.precision import runnable
+from outlast.arguments import taking
 from outlast.errors import InputError, type_name
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
@@ -38,6 +39,7 @@ class Clock:
     time: str | None
 
 
+@taking
 def deploy(
     model: nn.Module | str | Path,
     *,

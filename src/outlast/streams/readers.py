@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.streams.files import check_intact, files_at
 from outlast.streams.given import Given, load, named, parts_of, taken
@@ -28,6 +29,7 @@ class FromFiles(Layout):
     """Class methods of `Streams` that read tokens, features and text."""
 
     @classmethod
+    @taking
     def from_tokens(cls, source: Given, vocabulary: int | None = None) -> Self:
         """Streams of tokens; the target is the next token.
 
@@ -68,6 +70,7 @@ class FromFiles(Layout):
         )
 
     @classmethod
+    @taking
     def from_arrays(
         cls,
         source: Given,
@@ -136,6 +139,7 @@ class FromFiles(Layout):
         )
 
     @classmethod
+    @taking
     def from_text(cls, path: str | Path) -> Self:
         """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
 from outlast.schema import Column, Schema, unit_of
 from outlast.streams import columns
@@ -33,6 +34,7 @@ class FromTables(Layout):
     """The class methods of `Streams` that read tables, and sound as tables of its frames."""
 
     @classmethod
+    @taking
     def from_table(
         cls,
         source: Any,
@@ -190,6 +192,7 @@ class FromTables(Layout):
         )
 
     @classmethod
+    @taking
     def from_audio(
         cls,
         source: Any,
