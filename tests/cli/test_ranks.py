@@ -31,7 +31,8 @@ def test_a_repair_on_two_ranks(here: Path) -> None:
     assert result["training"]["ranks"] == 2
     assert result["before"]["command"]["out"] == "out"
     assert done.stdout.count("repaired model: out/model") == done.stdout.count("report: out/report.html") == 1
-    assert files(here / "out") == {"result.json", "report.html", "model/outlast.json", "model/model.safetensors"}
+    saved = {"model/outlast.json", "model/model.safetensors", "model/code/mymod.py"}
+    assert files(here / "out") == {"result.json", "report.html", *saved}
     assert not (here / "out" / "checkpoint").exists()
 
 
