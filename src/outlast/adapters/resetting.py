@@ -11,6 +11,7 @@ from outlast.adapters.adapting import adapt
 from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
+from outlast.schema import Schema
 from outlast.state import State, StatePart, leaves, map_state, where
 
 
@@ -45,7 +46,7 @@ class WithReset(Recurrent):
         self.every: int = every
         self.overlap: bool = overlap
         self.input_spec: InputSpec | None = model.input_spec
-        self.schema = model.schema
+        self.schema: Schema | None = model.schema
 
     @property
     def input_dtype(self) -> torch.dtype:

@@ -85,10 +85,10 @@ class Deployed:
         self, model: Recurrent, *, resets: str = "none", stream_column: str | None = None, folder: str | None = None
     ) -> None:
         self._inner = model
-        self.model = under_resets(_runnable(model), resets).eval()
-        self.resets = resets
+        self.model: Recurrent = under_resets(_runnable(model), resets).eval()
+        self.resets: str = resets
         self.schema: Schema | None = model.schema
-        self.folder = folder
+        self.folder: str | None = folder
         self.stream_column: str = stream_column or (self.schema.stream if self.schema else None) or "stream"
         self._fingerprint: str | None = None
         self._pool = Pool(self.model, len(self.schema.inputs) if self.schema else 0)

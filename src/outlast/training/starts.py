@@ -14,7 +14,7 @@ from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking_fields
 from outlast.errors import InputError
 from outlast.interventions import Carried, Intervention, rule_of
-from outlast.model import device_of
+from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.ranks import rank, ranks
 from outlast.state import State, concatenate, rows_of, select
@@ -62,9 +62,12 @@ class Starts:
             raise InputError(
                 f"{rule.label} without streams", "streams to whose states it is fitted", "pass streams=training streams"
             )
-        self.model, self.window, self.batch_size, self.seed = adapt(model), window, batch_size, seed
-        self.rule = rule.prepared(self.model, cast("Streams", streams), window, seed=seed)
-        self.step = 0
+        self.model: Recurrent = adapt(model)
+        self.window: int = window
+        self.batch_size: int = batch_size
+        self.seed: int = seed
+        self.rule: Intervention = rule.prepared(self.model, cast("Streams", streams), window, seed=seed)
+        self.step: int = 0
         self._carried = self.rule.initial(self.model, batch_size)
 
     def state(self, rows: int, continues: Tensor | None = None) -> State:
