@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking_fields
 from outlast.errors import InputError
-from outlast.interventions import Carried, Intervention, rule_of
+from outlast.interventions import Carried, Intervention, Prepared, rule_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.ranks import rank, ranks
@@ -66,7 +66,7 @@ class Starts:
         self.window: int = window
         self.batch_size: int = batch_size
         self.seed: int = seed
-        self.rule: Intervention = rule.prepared(self.model, cast("Streams", streams), window, seed=seed)
+        self.rule: Prepared = rule.prepared(self.model, cast("Streams", streams), window, seed=seed)
         self.step: int = 0
         self._carried = self.rule.initial(self.model, batch_size)
 
