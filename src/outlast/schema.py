@@ -6,6 +6,7 @@ that come in later are read by it, with the figures of the training part.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -116,7 +117,15 @@ class Schema:
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """(…, F) values of the inputs as the model reads them."""
-        return (rows - np.array([c.mean for c in self.inputs])) / np.array([c.std for c in self.inputs])
+        return (rows - self._means) / self._stds
+
+    @functools.cached_property
+    def _means(self) -> np.ndarray:
+        return np.array([column.mean for column in self.inputs])
+
+    @functools.cached_property
+    def _stds(self) -> np.ndarray:
+        return np.array([column.std for column in self.inputs])
 
     def record(self) -> dict[str, Any]:
         """As JSON; `from_record` reads it."""

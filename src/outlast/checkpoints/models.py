@@ -8,7 +8,6 @@ only where it is told that it may. The function's source goes along (`outlast.ch
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from outlast.adapters.factory import code_of, from_blueprint, sketch_of
 from outlast.adapters.weights import fitting, put_tensors, tensors_of
 from outlast.arguments import taking
 from outlast.checkpoints import sources
+from outlast.checkpoints.hashing import file_sha256, tensors_sha256
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
@@ -82,7 +82,7 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         record = {
             "outlast": VERSION,
             "blueprint": blueprint,
-            "weights_sha256": _sha256(temporary / WEIGHTS),
+            "weights_sha256": file_sha256(temporary / WEIGHTS),
             "provenance": json.loads(kept),
         }
         if factory:
@@ -128,7 +128,7 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
         record = read_record(directory)
         path = directory / WEIGHTS
         try:
-            found = _sha256(path)
+            found = file_sha256(path)
         except OSError as error:
             raise _damaged(path, error.strerror or str(error)) from error
         if found != record["weights_sha256"]:
@@ -160,7 +160,7 @@ def _with_its_code(record: dict[str, Any], path: Path) -> Recurrent:
         try:
             return _rebuilt(record["blueprint"], path)
         except InputError as error:
-            bring = sources.what_to_bring(factory, code)
+            bring = sources.what_to_bring(code)
             if bring:
                 raise InputError(error.given, error.expected, f"{error.do}; {bring}") from error
             raise
@@ -219,16 +219,7 @@ def code_files(directory: Path) -> list[Path]:
 
 def model_fingerprint(model: nn.Module) -> str:
     """SHA-256 of the model's weights: names, dtypes, shapes and bits of every parameter and persistent buffer."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors_of(model).items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return tensors_sha256(tensors_of(model))
 
 
 def _damaged(path: Path, why: str) -> InputError:

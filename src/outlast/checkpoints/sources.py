@@ -1,7 +1,7 @@
 """The source of a user's module, saved beside its weights, so that the model loads where that module is not.
 
-Saved are the module that holds the factory and what it imports from the same folder or package. Where the module can
-be imported, that one is used; the saved copy is for elsewhere.
+Saved are the module that holds the factory and what it imports from the same folder or package. Where they lie as they
+were saved, those are used; elsewhere, and where they have changed, the copy is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from outlast.checkpoints.hashing import file_sha256
 from outlast.errors import InputError
 
 CODE = "code"
@@ -80,7 +81,7 @@ def importable(spec: str, directory: Path, record: Mapping[str, Any]) -> Iterato
     saved = directory / CODE
     for relative, known in files.items():
         path = saved / relative
-        if not path.resolve().is_relative_to(saved.resolve()) or not path.is_file() or _hash(path) != known:
+        if not path.resolve().is_relative_to(saved.resolve()) or not path.is_file() or file_sha256(path) != known:
             raise InputError(
                 f"{path}, which is not the code that the model was saved with",
                 "the files as outlast.save wrote them",
@@ -108,7 +109,7 @@ def importable(spec: str, directory: Path, record: Mapping[str, Any]) -> Iterato
             sys.modules.update(before)
 
 
-def what_to_bring(spec: str, record: Mapping[str, Any]) -> str:
+def what_to_bring(record: Mapping[str, Any]) -> str:
     """What is needed beside the folder to load a model, for a message; empty where nothing is known."""
     packages = ", ".join(f"{name}=={version}" for name, version in record.get("packages", {}).items())
     return f"the model was saved with {packages}" if packages else ""
@@ -117,7 +118,9 @@ def what_to_bring(spec: str, record: Mapping[str, Any]) -> str:
 def _is_as_saved(here: Path, name: str, files: Mapping[str, str]) -> bool:
     """Whether all files lie around the module in the file `here` as they were saved."""
     root = here.parents[len(name.split(".")) - (here.name != "__init__.py")]
-    return all((root / relative).is_file() and _hash(root / relative) == known for relative, known in files.items())
+    return all(
+        (root / relative).is_file() and file_sha256(root / relative) == known for relative, known in files.items()
+    )
 
 
 def _file_of(name: str) -> Path | None:
@@ -178,7 +181,3 @@ def _versions(names: set[str]) -> dict[str, str]:
         for distribution in known.get(name, [])[:1]:
             found[distribution] = importlib.metadata.version(distribution)
     return found
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,6 @@ A file is replaced as a whole or not at all, and one in which bits have changed 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from outlast.checkpoints.hashing import tensors_sha256
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.state import State, leaves, named_leaves, rebuild
@@ -120,8 +120,4 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def _hash(named: Mapping[str, Tensor], record: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(repr(sorted(record.items())).encode())
-    for name, tensor in sorted(named.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensors_sha256(named, repr(sorted(record.items())).encode())

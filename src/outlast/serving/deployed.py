@@ -96,9 +96,7 @@ class Deployed:
         self._holds = self.schema is not None and self.schema.missing == "hold"
         self._tells_gaps = self.schema is not None and self.schema.time is not None and self.schema.gaps != "join"
         self._units = Units(self.schema.target if self.schema else None)
-        if self.schema is not None:
-            self._mean = np.array([column.mean for column in self.schema.inputs])
-            self._std = np.array([column.std for column in self.schema.inputs])
+        self._texts = Texts(self.model, folder)
 
     @property
     def streams(self) -> dict[str, Clock]:
@@ -132,7 +130,7 @@ class Deployed:
                 time that goes back. Nothing was read then.
         """
         if isinstance(rows, str):
-            return self._texts().read(rows, stream or "")
+            return self._texts.read(rows, stream or "", self._pool)
         if isinstance(rows, Mapping):
             return self._records(of_records([rows], self._needed_schema("a dict"), stream, self.stream_column))[0]
         if isinstance(rows, list | tuple) and rows and isinstance(rows[0], Mapping):
@@ -141,7 +139,7 @@ class Deployed:
             return self._frame(rows, stream)
         if isinstance(rows, np.ndarray | Tensor | list | tuple):
             if self.model.input_spec is not None and self.model.input_spec.kind == "tokens":
-                return self._texts().tokens(rows, stream or "")
+                return self._texts.tokens(rows, stream or "", self._pool)
             return self._array(of_array(rows, self.schema, [stream or ""]))
         raise InputError(
             f"rows of type {type_name(rows)}", "a dict, a list of dicts, a frame, an array or text", "convert them"
@@ -221,9 +219,6 @@ class Deployed:
             self._fingerprint = checkpoints.model_fingerprint(self._inner)
         return self._fingerprint
 
-    def _texts(self) -> Texts:
-        return Texts(self.model, self.folder, self._pool)
-
     def _needed_schema(self, given: str) -> Schema:
         if self.schema is None:
             raise InputError(
@@ -236,7 +231,7 @@ class Deployed:
     def _advance(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Read raw values (S, T, F) of the streams at these rows of the pool; outputs (S, T, O)."""
         if self.schema is not None:
-            values = (values - self._mean) / self._std
+            values = self.schema.scaled(values)
         inputs = torch.from_numpy(values).to(self._device)
         outputs, state = self.model(inputs, self._pool.of(at))
         self._pool.put(at, state, values.shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -23,33 +24,40 @@ class Texts:
     Args:
         model: of tokens.
         folder: where its tokeniser lies; None: bytes, for a vocabulary of 256.
-        pool: the states of its streams.
     """
 
-    def __init__(self, model: Recurrent, folder: str | None, pool: Pool) -> None:
-        self.model, self.folder, self.pool = model, folder, pool
+    def __init__(self, model: Recurrent, folder: str | None) -> None:
+        self.model, self.folder = model, folder
         self.spec: InputSpec | None = model.input_spec
 
-    def read(self, text: str, stream: str) -> dict[str, Any]:
-        """Read text; what it surprised the model by, in nats a token, and the likeliest next tokens.
-
-        Raises:
-            InputError: a model of features, no text, or text for a model without a tokeniser.
-        """
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """How the model's tokens are written; its tokeniser is loaded once."""
         if self.spec is None or self.spec.kind != "tokens":
             raise InputError(
                 f"text for a model that reads {self.spec}", "rows of numbers", "give a dict, an array or a frame"
             )
-        vocabulary = Vocabulary(self.folder or "", self.spec, as_numbers=False)
-        tokens = vocabulary.read(text, (), first=stream not in self.pool.row)
+        return Vocabulary(self.folder or "", self.spec, as_numbers=False)
+
+    def read(self, text: str, stream: str, pool: Pool) -> dict[str, Any]:
+        """Read text; what it surprised the model by, in nats a token, and the likeliest next tokens.
+
+        Args:
+            pool: the states of the streams.
+
+        Raises:
+            InputError: a model of features, no text, or text for a model without a tokeniser.
+        """
+        vocabulary = self.vocabulary
+        tokens = vocabulary.read(text, (), first=stream not in pool.row)
         if tokens is None:
             raise InputError("an empty text", "at least one character", "leave it out")
-        likely = self.tokens(tokens[0], stream)
+        likely = self.tokens(tokens[0], stream, pool)
         later = likely[np.arange(len(likely) - 1), tokens[0, 1:].numpy()]
         best = np.argsort(-likely[-1])[:LIKELIEST]
         return {
             "stream": stream,
-            "position": int(self.pool.position[self.pool.row[stream]]),
+            "position": int(pool.position[pool.row[stream]]),
             "tokens": len(likely),
             "nats": float(-later.mean()) if len(later) else None,
             "next": [
@@ -58,7 +66,7 @@ class Texts:
             ],
         }
 
-    def tokens(self, tokens: Any, stream: str) -> np.ndarray:
+    def tokens(self, tokens: Any, stream: str, pool: Pool) -> np.ndarray:
         """Logarithms of the next token's probabilities (N, V), after each of N tokens.
 
         Raises:
@@ -73,9 +81,9 @@ class Texts:
                 f"integers (N,) from 0 to {size - 1}",
                 "give the tokens of one stream",
             )
-        at, likely = self.pool.rows([stream]), []
+        at, likely = pool.rows([stream]), []
         for begin, end in pieces(len(given), CHUNK):
-            outputs, state = self.model(given[None, begin:end].to(device_of(self.model)), self.pool.of(at))
-            self.pool.put(at, state, end - begin)
+            outputs, state = self.model(given[None, begin:end].to(device_of(self.model)), pool.of(at))
+            pool.put(at, state, end - begin)
             likely.append(outputs[0].double().log_softmax(-1).float().cpu().numpy())
         return np.concatenate(likely)
