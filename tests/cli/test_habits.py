@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -81,7 +80,6 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     return set(done.stdout.split())
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_completes_verbs_options_choices_and_files(run: Run, here: Path, tmp_path: Path) -> None:
     script = tmp_path / "completion"
     script.write_text(run("--print-completion", "bash").out)

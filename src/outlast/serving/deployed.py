@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,9 @@ class Deployed:
         if isinstance(rows, str):
             return self._texts.read(rows, stream or "", self._pool)
         if isinstance(rows, Mapping):
-            return self._records(of_records([rows], self._needed_schema("a dict"), stream, self.stream_column))[0]
-        if isinstance(rows, list | tuple) and rows and isinstance(rows[0], Mapping):
-            return self._records(of_records(rows, self._needed_schema("a list of dicts"), stream, self.stream_column))
+            return self._records(self._dicts([rows], stream))[0]
+        if _are_dicts(rows):
+            return self._records(self._dicts(rows, stream))
         if _is_frame(rows):
             return self._frame(rows, stream)
         if isinstance(rows, np.ndarray | Tensor | list | tuple):
@@ -165,9 +165,8 @@ class Deployed:
                 "one row for each stream",
                 "give each stream once",
             )
-        if isinstance(rows, list | tuple) and rows and isinstance(rows[0], Mapping):
-            found = of_records(rows, self._needed_schema("a list of dicts"), "", self.stream_column)
-            return self._records(Rows(streams, found.values, found.times))
+        if _are_dicts(rows):
+            return self._records(replace(self._dicts(rows, ""), streams=streams))
         single = getattr(rows, "ndim", 2) != 3
         values, complete = numbers_of(rows, self.schema, 2 if single else 3)
         if complete and values.size and not self._tells_gaps:
@@ -218,6 +217,9 @@ class Deployed:
         if self._fingerprint is None:
             self._fingerprint = checkpoints.model_fingerprint(self._inner)
         return self._fingerprint
+
+    def _dicts(self, rows: Sequence[Mapping[str, Any]], stream: str | None) -> Rows:
+        return of_records(rows, self._needed_schema("dicts"), stream, self.stream_column)
 
     def _needed_schema(self, given: str) -> Schema:
         if self.schema is None:
@@ -305,6 +307,10 @@ def _runnable(model: Recurrent) -> Recurrent:
             f"parameters in {note.facts['dtype']} cannot be run here: the model runs in float32", stacklevel=4
         )
     return made
+
+
+def _are_dicts(rows: Any) -> bool:
+    return isinstance(rows, list | tuple) and bool(rows) and isinstance(rows[0], Mapping)
 
 
 def _is_frame(rows: Any) -> bool:
