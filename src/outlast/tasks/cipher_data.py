@@ -45,7 +45,9 @@ def ciphered(
     room = len(text) - length - 1
     if streams < 1 or length < 1 or room < 0 or (apart and streams * (length + 1) > len(text)):
         raise InputError(
-            f"{streams} streams of {length} positions of {len(text):,} letters", "no more than there are", "ask for less"
+            f"{streams} streams of {length} positions, of {len(text):,} letters",
+            "no more than there are",
+            "ask for less",
         )
     if not 2 <= keys <= LETTERS or not 0 <= hazard < 1:
         raise InputError(f"{keys} keys, hazard {hazard:g}", f"2 to {LETTERS} keys, 0 <= hazard < 1", "correct them")

