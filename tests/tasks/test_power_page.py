@@ -17,7 +17,8 @@ from outlast.streams import Split
 from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.power import POWER
 from outlast.tasks.power_page import write_page
-from outlast.tasks.recipes import ModelEntry, RepairEntry, read_recipe, run_recipe
+from outlast.tasks.recipe_files import read_recipe
+from outlast.tasks.recipes import ModelEntry, RepairEntry, run_recipe
 from toys import small_gru, wave_streams
 
 RECIPES = Path(__file__).parents[2] / "recipes"

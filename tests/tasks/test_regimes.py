@@ -16,7 +16,8 @@ from outlast.model import InputSpec
 from outlast.results import Evaluation, load_result, save_result
 from outlast.tasks import regimes
 from outlast.tasks.pages import BEGIN, END, named_marks
-from outlast.tasks.recipes import ModelEntry, read_recipe, run_recipe
+from outlast.tasks.recipe_files import read_recipe
+from outlast.tasks.recipes import ModelEntry, run_recipe
 from outlast.tasks.regimes_bayes import leaky, not_told, told
 from outlast.tasks.regimes_data import (
     generate,

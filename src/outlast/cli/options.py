@@ -422,6 +422,8 @@ class RecipeVerb:
 
     recipe: Annotated[Given[Path], tyro.conf.Positional] = None
     """A TOML file, such as recipes/regimes.toml."""
+    scale: Given[str] = None
+    """Which of the recipe's scales, where it has several: laptop, or paper."""
     out: Given[Path] = None
     """Folder of the results. Default: the recipe's."""
     replace: bool = False

@@ -57,7 +57,9 @@ from outlast.serving.vocabulary import Vocabulary
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
 from outlast.tasks import TASKS, recipes, task
+from outlast.tasks.failure_map import FailureMap, run_map
 from outlast.tasks.quickstart import quickstart, quickstart_seeds
+from outlast.tasks.recipe_files import read_recipe
 from outlast.training import fit
 from outlast.training.objectives import objective
 
@@ -406,8 +408,10 @@ def run_quickstart(options: QuickstartVerb) -> int:
 def run_recipe(options: RecipeVerb) -> int:
     if options.recipe is None:
         raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
-    recipe = recipes.read_recipe(options.recipe)
+    recipe = read_recipe(options.recipe, options.scale)
     recipe = replace(recipe, out=options.out) if options.out else recipe
+    if isinstance(recipe, FailureMap):
+        return _run_map(recipe, options)
     with locked(recipe.out, f"outlast recipe {options.recipe}"):
         outputs.claim(recipe.out, "recipe", replace=options.replace)
         try:
@@ -417,4 +421,15 @@ def run_recipe(options: RecipeVerb) -> int:
             raise Interrupted("stopped: the same command goes on from here") from None
     print("\n\n".join(summary(result, options.language) for result in comparisons))
     print(f"\nreport: {recipe.out / outputs.REPORT}")
+    return 0
+
+
+def _run_map(recipe: FailureMap, options: RecipeVerb) -> int:
+    with locked(recipe.out, f"outlast recipe {options.recipe}"):
+        try:
+            with Reporter(quiet=options.quiet) as say:
+                rows = run_map(recipe, progress=say)
+        except (Interrupted, KeyboardInterrupt):
+            raise Interrupted("stopped: the same command goes on from here") from None
+    print(f"{len(rows)} rows: {recipe.rows}")
     return 0

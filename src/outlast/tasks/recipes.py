@@ -9,14 +9,11 @@ from __future__ import annotations
 import functools
 import re
 import threading
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
-
-import cattrs
 
 from outlast import checkpoints
 from outlast.errors import InputError, unknown_name
@@ -108,38 +105,7 @@ class Recipe:
     trained: list[TrainedEntry] = field(default_factory=list)
 
 
-def read_recipe(path: str | Path) -> Recipe:
-    """The recipe in a TOML file.
-
-    Raises:
-        InputError: no such file, no TOML, or keys that a recipe does not have.
-    """
-    try:
-        record = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise InputError(f"no file {path}", "a recipe in TOML", "look into recipes/") from None
-    except OSError as error:
-        raise InputError(f"{path} ({error.strerror})", "a recipe in TOML", "name the file, not its folder") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not TOML ({error})", "key = value lines", "correct the file") from None
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(int, _whole)  # int() cuts 1.5 to 1
-    try:
-        recipe = converter.structure(record, Recipe)
-    except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        wrong = "; ".join(cattrs.transform_error(error))
-        raise InputError(f"{path}: {wrong}", "the keys of outlast.tasks.recipes.Recipe", "correct the file") from None
-    _check(recipe, str(path))
-    return recipe
-
-
-def _whole(value: Any, _: type) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
-def _check(recipe: Recipe, path: str) -> None:
+def check_recipe(recipe: Recipe, path: str) -> None:
     """Refuse what no run can be made of. Names become folders below `out`: each must be a plain one, and its own.
 
     Raises:

@@ -42,6 +42,7 @@ from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, mean_over_ranks, same_step
 
 PRECISIONS = ("no", "bf16")
+SCHEDULES = ("cosine", "constant", "linear")
 
 
 @taking_fields
@@ -52,8 +53,9 @@ class TrainSettings:
     Args:
         steps: optimiser steps.
         batch_size: rows on each rank.
-        learning_rate: the peak; warmed up over `warm_up` steps, then a cosine down to 5 % of it.
+        learning_rate: the peak; warmed up over `warm_up` steps, then as `schedule` says.
         warm_up: steps; None: a fifth of the steps, at most 100.
+        schedule: ``cosine``, down to 5 % of the peak; ``constant``; or ``linear``, down to none.
         weight_decay, betas: of AdamW.
         clip: the largest gradient norm; infinite: never clipped.
         seed: of everything random.
@@ -65,6 +67,7 @@ class TrainSettings:
     batch_size: int = 32
     learning_rate: float = 1e-3
     warm_up: int | None = None
+    schedule: str = "cosine"
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0
@@ -91,12 +94,15 @@ class TrainSettings:
             )
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
+        if self.schedule not in SCHEDULES:
+            raise unknown_name("schedule", self.schedule, SCHEDULES)
 
     def rate_at(self, step: int) -> float:
         """The learning rate at a step (counted from 0)."""
         warm_up = min(100, self.steps // 5) if self.warm_up is None else self.warm_up
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return self.learning_rate * min(1.0, (step + 1) / max(1, warm_up)) * (0.95 * cosine + 0.05)
+        warmed, gone = min(1.0, (step + 1) / max(1, warm_up)), step / self.steps
+        left = {"cosine": 0.95 * (0.5 * (1 + math.cos(math.pi * gone))) + 0.05, "constant": 1.0, "linear": 1 - gone}
+        return self.learning_rate * warmed * left[self.schedule]
 
 
 @taking
