@@ -17,7 +17,7 @@ from outlast.cli.options import VERBS
 from outlast.families import build
 from outlast.folders import locked
 from outlast.model import InputSpec
-from outlast.tasks import recipes
+from outlast.tasks import recipe_run
 
 TRAIN = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "2")
 DRIFTING = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")
@@ -108,7 +108,7 @@ def test_what_killed_runs_left_goes_with_the_next(
     def stopped(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipes, "side_by_side", stopped)
+    monkeypatch.setattr(recipe_run, "side_by_side", stopped)
     left = here / "out" / ("gru-0" if verb == "recipe" else ".")
     (left / ".model.77.part").mkdir(parents=True)
     (left / ".model.77.part" / "model.safetensors").write_bytes(b"")
@@ -139,7 +139,7 @@ def test_replace_allows_it(run: Run, here: Path, verb: str) -> None:
 def test_replace_allows_the_quickstart_and_a_recipe(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_recipe(here)
     (here / "result.json").write_text('{"kind": "another"}')
-    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress, language: [])
+    monkeypatch.setattr(recipe_run, "run_recipe", lambda recipe, progress, language: [])
     assert run("recipe", "recipe.toml", "--out", here, "--replace").status == 0
     monkeypatch.setattr("outlast.cli.verbs.quickstart_seeds", lambda *arguments: "seeds")
     assert run("quickstart", "--out", here, "--seeds", "2").status == 0  # which writes below that folder only

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from outlast.cli import main
-from outlast.tasks import recipes
+from outlast.tasks import recipe_run
 
 RECIPE = 'task = "recall"\nout = "nowhere"\nmodels = [{ family = "gru", seeds = [0] }]\nrepairs = []\n'
 
 
 def test_the_recipe_and_its_folder_reach_the_run(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress, language: seen.append(recipe) or [])
+    monkeypatch.setattr(recipe_run, "run_recipe", lambda recipe, progress, language: seen.append(recipe) or [])
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
     assert main(["recipe", str(path), "--out", str(tmp_path / "runs")]) == 0
@@ -37,7 +37,7 @@ ROW = '[[trained]]\nname = "NAME"\n'
 def test_names_do_not_leave_the_folder(row, name, tmp_path, monkeypatch, capsys):
     """A model's and a trained row's name become folders below `out`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipes, "run_recipe", lambda recipe, progress, language: pytest.fail("it went on"))
+    monkeypatch.setattr(recipe_run, "run_recipe", lambda recipe, progress, language: pytest.fail("it went on"))
     lines = [line for line in RECIPE.split("\n") if row == ROW or not line.startswith("models")]
     Path("recipe.toml").write_text("\n".join([*lines, row.replace("NAME", name)]))
     assert main(["recipe", "recipe.toml"]) == 2
@@ -65,7 +65,7 @@ def test_names_do_not_leave_the_folder(row, name, tmp_path, monkeypatch, capsys)
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_what_no_run_can_be_made_of(change, said, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recipes, "side_by_side", lambda *given: pytest.fail("it went on"))
+    monkeypatch.setattr(recipe_run, "side_by_side", lambda *given: pytest.fail("it went on"))
     (tmp_path / "recipe.toml").write_text(RECIPE.replace(*change))
     assert main(["recipe", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "runs")]) == 2
     assert said in capsys.readouterr().err

@@ -30,7 +30,7 @@ from outlast.families import build
 from outlast.model import InputSpec
 from outlast.results import to_json
 from outlast.streams import Streams
-from outlast.tasks import recipes
+from outlast.tasks import recipe_run
 from outlast.tasks.mel import read_wav
 from reporting.cases import CASES
 
@@ -125,7 +125,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def instead(*arguments: Any) -> None:
         raise Interrupted("everything was in order: from here on it would be trained")
 
-    monkeypatch.setattr(recipes, "side_by_side", instead)
+    monkeypatch.setattr(recipe_run, "side_by_side", instead)
     return folder
 
 

@@ -18,7 +18,8 @@ from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.power import POWER
 from outlast.tasks.power_page import write_page
 from outlast.tasks.recipe_files import read_recipe
-from outlast.tasks.recipes import ModelEntry, RepairEntry, run_recipe
+from outlast.tasks.recipe_run import run_recipe
+from outlast.tasks.recipes import ModelEntry, RepairEntry
 from toys import small_gru, wave_streams
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -17,7 +17,8 @@ from outlast.results import Evaluation, load_result, save_result
 from outlast.tasks import regimes
 from outlast.tasks.pages import BEGIN, END, named_marks
 from outlast.tasks.recipe_files import read_recipe
-from outlast.tasks.recipes import ModelEntry, run_recipe
+from outlast.tasks.recipe_run import run_recipe
+from outlast.tasks.recipes import ModelEntry
 from outlast.tasks.regimes_bayes import leaky, not_told, told
 from outlast.tasks.regimes_data import (
     generate,

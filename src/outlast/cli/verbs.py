@@ -56,7 +56,7 @@ from outlast.serving.lines import answer
 from outlast.serving.vocabulary import Vocabulary
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
-from outlast.tasks import TASKS, recipes, task
+from outlast.tasks import TASKS, recipe_run, task
 from outlast.tasks.failure_map import FailureMap, run_map
 from outlast.tasks.quickstart import quickstart, quickstart_seeds
 from outlast.tasks.recipe_files import read_recipe
@@ -416,9 +416,12 @@ def run_recipe(options: RecipeVerb) -> int:
         outputs.claim(recipe.out, "recipe", replace=options.replace)
         try:
             with Reporter(quiet=options.quiet) as say:
-                comparisons = recipes.run_recipe(recipe, progress=say, language=options.language)
+                comparisons = recipe_run.run_recipe(recipe, progress=say, language=options.language)
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted("stopped: the same command goes on from here") from None
+    if not comparisons and recipe.rows:
+        print(f"nothing is left to run; rows: {recipe.rows}")
+        return 0
     print("\n\n".join(summary(result, options.language) for result in comparisons))
     print(f"\nreport: {recipe.out / outputs.REPORT}")
     return 0

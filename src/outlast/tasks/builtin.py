@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outlast.errors import unknown_name
 from outlast.tasks.air import AIR
+from outlast.tasks.cipher import CIPHER
 from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
@@ -15,6 +16,7 @@ TASKS: dict[str, Task] = {
     for each in (
         POWER,
         AIR,
+        CIPHER,
         RECALL,
         REGIMES,
         SPEECH,

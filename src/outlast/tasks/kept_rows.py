@@ -12,6 +12,8 @@ from outlast.results import write_atomically
 
 Row = dict[str, Any]
 _WRITING = threading.Lock()
+DIGITS = 6
+"""Significant digits that are kept of a figure."""
 
 
 def rows_in(path: Path) -> list[Row]:
@@ -36,5 +38,13 @@ def rows_in(path: Path) -> list[Row]:
 def keep_row(path: Path, row: Row) -> None:
     """Add a row, in the place of an older one with its id; rows lie in the order of their ids."""
     with _WRITING:
-        rows = {each["id"]: each for each in rows_in(path)} | {row["id"]: row}
+        rows = {each["id"]: each for each in rows_in(path)} | {row["id"]: _rounded(row)}
         write_atomically(path, "".join(json.dumps(rows[name]) + "\n" for name in sorted(rows)))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
