@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cattrs
 
@@ -27,7 +28,7 @@ def row_of(folder: Path, task: str, seed: int, entry: ModelEntry) -> Row:
     }
 
     def measured(done: Evaluation, controls: dict[str, Evaluation]) -> Row:
-        apart = {name: curve_of(found) | {"slices": found.slices} for name, found in controls.items()}
+        apart = {name: curve_of(found) | {"slices": _slim(found.slices)} for name, found in controls.items()}
         return {**_figures(done), "controls": apart, REMEMBRANCE: remembered.get(done.model["name"])}
 
     def controls_of(row: str) -> dict[str, Evaluation]:
@@ -80,11 +81,18 @@ def _figures(done: Evaluation) -> Row:
     }
     return {
         **curve_of(done),
-        "slices": done.slices,
+        "slices": _slim(done.slices),
         "positions": [{key: getattr(each, key) for key in keys} for each in done.position_curve],
         "state": [asdict(each) for each in done.state],
         "others": others,
     }
+
+
+def _slim(slices: Any) -> Any:
+    """Slices without what every single stream lost."""
+    if isinstance(slices, dict):
+        return {key: _slim(each) for key, each in slices.items() if key != "per_stream"}
+    return [_slim(each) for each in slices] if isinstance(slices, list) else slices
 
 
 def _judged(repair: Repair) -> Row:

@@ -72,11 +72,14 @@ def run_recipe(
         units = [unit for unit in units if unit.name not in kept]
     for unit in units:
         sweep(unit.folder)
-    side_by_side(recipe.jobs, [unit.base for unit in units], stop)
-    comparisons = [unit.compare() for unit in units]
-    side_by_side(recipe.jobs, [job for unit in units for job in unit.measuring()], stop)
-    for unit in units:
-        unit.finish()
+    comparisons = []
+    for at in range(0, len(units), recipe.jobs):  # figures of some models early, rather than of all at the end
+        some = units[at : at + recipe.jobs]
+        side_by_side(recipe.jobs, [unit.base for unit in some], stop)
+        comparisons += [unit.compare() for unit in some]
+        side_by_side(recipe.jobs, [job for unit in some for job in unit.measuring()], stop)
+        for unit in some:
+            unit.finish()
     if not units:
         return []
     whole = recipe.out / "result.json"
