@@ -5,8 +5,8 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench bench-serving browser clean data diagnosis-study example families forecast-study install kernels lint quickstart \
-	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
+.PHONY: air api audit bench bench-serving browser clean data diagnosis-study example failure-map families forecast-study install kernels lint \
+	paper paper-seeds quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
 
@@ -74,6 +74,21 @@ regimes-families: install
 
 recall: install
 	$(BIN)/outlast recipe recipes/recall.toml
+
+# The paper's experiments at laptop scale, one seed, below an hour on two cores; figures in runs/paper/.
+paper: install
+	$(BIN)/outlast recipe recipes/paper/language.toml --scale laptop
+	$(BIN)/python -m outlast.tasks.reproduction --kept runs/paper/rows --page runs/paper/reproduction.md
+
+# What docs/reproduction.md and docs/language.md show; models whose rows are kept in recipes/kept/ are not run again.
+paper-seeds: install
+	$(BIN)/outlast recipe recipes/paper/language.toml --scale laptop-seeds
+	$(BIN)/python -m outlast.tasks.reproduction --page docs/reproduction.md
+	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
+
+failure-map: install
+	$(BIN)/outlast recipe recipes/failure-map.toml
+	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
 
 speech: install
 	$(BIN)/outlast quickstart --task speech --out runs/speech

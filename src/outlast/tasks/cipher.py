@@ -28,8 +28,8 @@ _SEEDS = {"windows": 1, "long": 2, "validation": 3, "test": 4, "changing": 5}
 
 @functools.cache
 def windows() -> Streams:
-    """Windows of one training context, each under a table of its own: what the base learns from."""
-    return ciphered("train", 256_000, TRAIN_CONTEXT, _SEEDS["windows"])  # as many as 8,000 steps of 32 rows draw
+    """Streams of four training contexts, each under a table of its own: what the base learns from."""
+    return ciphered("train", 6000, 4 * TRAIN_CONTEXT, _SEEDS["windows"])
 
 
 @functools.cache
@@ -38,7 +38,7 @@ def cipher() -> Split:
     return Split(
         ciphered("train", 1000, LENGTH, _SEEDS["long"]),
         ciphered("validation", 32, LENGTH, _SEEDS["validation"], apart=True),
-        ciphered("test", 64, LENGTH, _SEEDS["test"], apart=True),
+        ciphered("test", 48, LENGTH, _SEEDS["test"], apart=True),
         how="addresses of their own for training, validation and test; a table of its own for every stream",
     )
 
@@ -46,7 +46,7 @@ def cipher() -> Split:
 @functools.cache
 def changing() -> Streams:
     """Test streams whose table changes, every 1,024 symbols on average."""
-    return ciphered("test", 64, LENGTH, _SEEDS["changing"], apart=True, hazard=HAZARD)
+    return ciphered("test", 48, LENGTH, _SEEDS["changing"], apart=True, hazard=HAZARD)
 
 
 def reader(seed: int) -> Recurrent:
@@ -72,7 +72,7 @@ CIPHER = Task(
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=8000, learning_rate=2e-3),
     repairing=TrainSettings(steps=1500, learning_rate=1.5e-3),
-    measuring=EvalSettings(targets=1024),
+    measuring=EvalSettings(targets=512),
     interventions=(
         Zero(),
         FittedNoise(),
