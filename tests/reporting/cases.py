@@ -16,6 +16,9 @@ from reporting import example_results as example
 NASTY = '<script>alert("$x$ & y")</script>'
 
 
+HOSTILE = f"\n{NASTY}</pre><b>\x00\x1b[31m\u202eקרא \ufffd{'w' * 80}"
+
+
 def long_names() -> Comparison:
     """Nine interventions with long names that differ late, one of them hostile."""
     base = example.evaluation(name=NASTY)
@@ -47,6 +50,11 @@ CASES: dict[str, list[Result]] = {
     "long names": [long_names()],
     "huge losses": [huge()],
     "huge base": [example.repair(base=example.evaluation([*example.BASE[:-2], 9.3e3, 4.1e7]))],
+    "texts": [example.repair_of_text()],
+    "文章": [example.repair_of_text()],
+    "texts compared": [example.comparison_of_text()],
+    "hostile texts": [example.repair_of_text(HOSTILE)],
+    "huge perplexities": [replace(example.of_text(example.evaluation([*example.BASE[:-2], 9.3, 4.1e7])), slices={})],
     "one band": [example.evaluation([2.7], ages=[(0, 1)], judged=False)],
     "no targets": [example.evaluation(judged=False)],
     "declines": [example.evaluation(example.DECLINING)],

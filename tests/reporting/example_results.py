@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,7 @@ from outlast.results import (
     RecoveryBand,
     Refusal,
     Repair,
+    Sample,
     Short,
     ShortContext,
     StateRow,
@@ -201,6 +203,50 @@ ODD = (
 def broken() -> Evaluation:
     """A model without a finite prediction."""
     return evaluation(UNREADING, name="base", notes=[LOST])
+
+
+LABELS = {
+    "year": ["2008", "2009", "2010"],
+    "distance": ["0 to 1", *(f"{2**k} to {2 ** (k + 1) - 1}" for k in range(1, 12)), "4096 and on"],
+    "document": [f"corpus/a_folder_with_a_long_name/{k % 7}/document_{k}.txt" for k in range(30)],
+    "minute": list(map(str, range(300))),
+    "speaker": [f"s-{k}" for k in range(300)],
+}
+"""Values of labels: few, many and very many, with an order and without."""
+
+
+def of_text(each: Evaluation) -> Evaluation:
+    """The same as measured on texts, whose losses are told apart by labels; of the third value there is one stream."""
+
+    def row(value: str, k: int) -> dict[str, Any]:
+        loss = each.oldest.loss + 0.2 * np.sin(k / 5)
+        ends = {"low": None, "high": None} if k == 2 else {"low": loss - 0.05, "high": loss + 0.05}
+        return {"value": value, "loss": loss, **ends, "n": 1 if k == 2 else 60, "positions": 900 + k, "excess": {}}
+
+    found = {
+        "all": {**row("", 0), "per_stream": []},
+        "references": {},
+        "labels": {name: [row(value, k) for k, value in enumerate(values)] for name, values in LABELS.items()},
+    }
+    return replace(each, data={**each.data, "target": "next token"}, slices=found)
+
+
+def samples(written: str = "and so it goes on and on, ") -> list[Sample]:
+    """What two models write on in three streams."""
+    read = "A text that somebody wrote.\n\nIts second paragraph, "
+    return [Sample(k, 10_000 - k, read, f"as it is {k}", 5 * "the ", 5 * written, 0.8, k) for k in range(3)]
+
+
+def repair_of_text(written: str = "and so it goes on and on, ") -> Repair:
+    each = repair(control=control())
+    measured = {name: of_text(getattr(each, name)) for name in ("before", "after", "control")}
+    return replace(each, **measured, samples=samples(written))
+
+
+def comparison_of_text() -> Comparison:
+    each = comparison()
+    rows = [replace(row, repair=replace(row.repair, after=of_text(row.repair.after))) for row in each.rows]
+    return replace(each, base=of_text(each.base), rows=rows, samples=samples())
 
 
 def recovery(costs: float, scale: float = 1.0) -> list[RecoveryBand]:

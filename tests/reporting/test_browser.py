@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from reporting.cases import CASES, Pages, looked_at
+from reporting import example_results as example
+from reporting.cases import CASES, NASTY, Pages, looked_at
 
-READ = ["clock", "時計", "repair", "mix"]
-"""Diagnoses in both languages, a repair, and a page of an evaluation, repairs, checks and a training."""
+READ = ["clock", "時計", "repair", "文章", "mix"]
+"""Diagnoses in both languages, repairs, one of them of texts, and a page of an evaluation, repairs, checks and a
+training."""
 
 Open = Callable[..., Page]
 
@@ -254,3 +256,31 @@ def test_without_a_script_the_page_is_whole(browser: Browser, pages: Pages) -> N
     assert page.locator("figure svg .hit title").count() > 50
     assert page.locator("details summary").first.is_visible()
     context.close()
+
+
+@pytest.mark.parametrize(("name", "width", "columns"), [("texts", 1440, 3), ("texts", 390, 1), ("文章", 1440, 3)])
+def test_texts_stand_beside_each_other_where_there_is_room(opened: Open, name: str, width: int, columns: int) -> None:
+    """With their spaces and line ends, as they were written."""
+    page = opened(name, width)
+    first = page.locator(".excerpt").first
+    boxes = [each.bounding_box() for each in first.locator(".beside pre").all()]
+    assert len({round(box["y"]) for box in boxes if box}) == (1 if columns == 3 else 3)
+    assert len({round(box["x"]) for box in boxes if box}) == columns
+    assert first.locator("pre").first.inner_text() == example.samples()[0].read
+    assert page.locator(".excerpt").count() == 3
+
+
+def test_a_hostile_text_is_only_shown(opened: Open) -> None:
+    page = opened("hostile texts")
+    shown = page.locator(".excerpt .beside pre").nth(2).inner_text()
+    assert shown.startswith("\n" + NASTY + "</pre><b>\ufffd\ufffd[31m\ufffd")
+    assert page.locator(".excerpt b, .excerpt script").count() == 0
+
+
+def test_names_of_values_have_room_on_a_telephone(opened: Open) -> None:
+    """A path is not broken into one part a line."""
+    page = opened("texts", 390, unfolded=True)
+    head = page.locator(".named tbody th").first.bounding_box()
+    assert head
+    assert head["width"] > 140
+    assert head["height"] < 160

@@ -29,8 +29,9 @@ ROOM = Path(reporting.__file__).parent
 JAPANESE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,;:]+[a-z]{2,}){2,}")
 """Three English words in a row: no name of a part, a setting or a measure is that long."""
-RECORDS = re.compile(r"<style.*?</style>|<script>.*?</script>|<pre>.*?</pre>|<dl class=.facts wide.*?</dl>", re.DOTALL)
-"""What has no language: code, and the records of a result under the names that they have there."""
+RECORDS = re.compile(r"<style.*?</style>|<script>.*?</script>|<pre.*?</pre>|<dl class=.facts wide.*?</dl>", re.DOTALL)
+"""What has no language, or its own: code, texts of models, and the records of a result under the names that they have
+there."""
 KINDS = [name for name in CASES if name.isascii()]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 from unicodedata import east_asian_width
 
@@ -137,6 +138,22 @@ def x_axis(axes: Axes, xs: list[float], mark: tuple[float, str] | None, zero_at:
         ticks = {x: text for x, text in ticks.items() if math.log2(x / zero_at) * pixels > 16} | {zero_at: "0"}
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ticks.get(value, "")))
+
+
+def named_ticks(axes: Axes, names: Mapping[float, str]) -> None:
+    """Names on the horizontal axis where they stand: every one, or every second and so on, as there is room."""
+    axes.get_xlim()  # what was drawn says only now where the axis begins and ends
+    edge, ends = axes.figure.bbox.x1, []
+    for place, name in sorted(names.items()):
+        middle, half = axes.get_xaxis_transform().transform((place, 0))[0], text_width(name) / 2
+        if middle - half >= 0 and middle + half <= edge:
+            ends.append((place, name, middle - half, middle + half))
+    apart = 1
+    while any(right[2] < left[3] + 14 for left, right in pairwise(ends[::apart])):
+        apart += 1
+    kept = {place: name for place, name, _, _ in ends[::apart]}
+    axes.xaxis.set_major_locator(FixedLocator(list(kept)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: kept.get(value, "")))
 
 
 def y_axis(axes: Axes, scale: Scale, linear_within: float = 1.0) -> None:

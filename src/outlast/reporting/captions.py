@@ -9,7 +9,7 @@ from outlast.reporting.labels import labels
 from outlast.reporting.language import listed, sentences, tell
 from outlast.reporting.numbers import integer, number, span
 from outlast.reporting.terms import in_unit, measure_name, over, pieces, unit
-from outlast.results import Evaluation, Repair, Short
+from outlast.results import Evaluation, Repair, Sample, Short
 
 
 def gaps() -> str:
@@ -259,6 +259,109 @@ def position_hint(log_loss: bool) -> str:
             "傾きはデータから来ることもあります。",
         ),
         logarithmic(None) if log_loss else "",
+    )
+
+
+def perplexity_hint(
+    evaluation: Evaluation, lines: int, *, aged: bool, logarithmic: bool, top: str, refused: bool
+) -> str:
+    """How to read perplexities.
+
+    Args:
+        aged: by age of the state; otherwise by position.
+        logarithmic: whether their axis is.
+        top: the perplexity from which on lines are drawn at the top edge; empty where none reaches it.
+        refused: whether repairs that are refused are among the lines.
+    """
+    return sentences(
+        tell(
+            "Perplexity is exp of the mean cross-entropy in nats: among how many equally likely next tokens the model "
+            "is left, on average. Lower is better.",
+            "パープレキシティは、交差エントロピー（nat）の平均の exp です。平均で何個の同様に確からしい次のトークンの"
+            "間で迷っているかを表し、低いほど良いです。",
+        ),
+        tell(
+            "Every point scores the same targets, predicted from a state of another age.",
+            "どの点も、同じ目標を違う年齢の状態から予測したものです。",
+        )
+        if aged
+        else tell(
+            "The streams are read once from the zero state; each point scores other targets, so a slope can also come "
+            "from the data.",
+            "系列をゼロ状態から一度だけ読みます。各点の目標は別のものなので、傾きはデータから来ることもあります。",
+        ),
+        _intervals(evaluation, lines, over="ages" if aged else "positions"),
+        tell("The perplexity axis is logarithmic too.", "パープレキシティの軸も対数目盛です。") if logarithmic else "",
+        tell(
+            f"Perplexities above {top}, as a broken model has them, are drawn at that height; the table has them.",
+            f"{top} を超えるパープレキシティ（壊れたモデルのもの）はその高さに描き、値は表に示します。",
+        )
+        if top
+        else "",
+        hollow() if refused else "",
+    )
+
+
+def slices_hint(evaluation: Evaluation, *, refused: bool, log_loss: bool) -> str:
+    """How to read losses by the values of a label."""
+    return sentences(
+        tell(
+            f"Streams read from their beginning, told apart by their label. Bands are 95\u00a0% intervals over "
+            f"{pieces(evaluation)}, each for one value alone.",
+            "系列を最初から読んだ損失をラベルの値ごとに分けたものです。"
+            f"帯は {pieces(evaluation)}にわたる 95\u00a0% 区間で、それぞれ一つの値についてのものです。",
+        ),
+        logarithmic(None) if log_loss else "",
+        hollow() if refused else "",
+    )
+
+
+def slices_note(evaluation: Evaluation, *, several: bool, worst_first: bool) -> str:
+    """How the table of a label is read."""
+    return sentences(
+        tell(
+            f"Every position counts the same; n is how many of {over(evaluation)} have any. Verdicts are not about "
+            "these rows.",
+            f"どの位置も等しく数えます。n は、{over(evaluation)}のうち該当する位置を持つものの数です。"
+            "判定はこれらの行によるものではありません。",
+        ),
+        tell(
+            "The change is the repaired model minus the base; it has no interval of its own.",
+            "変化は修復後のモデルから元のモデルを引いたもので、それ自体の区間はありません。",
+        )
+        if several
+        else "",
+        tell("The highest losses stand first.", "損失の大きいものから並べます。") if worst_first else "",
+    )
+
+
+def all_values(count: int) -> str:
+    return tell(f"All {integer(count)} values", f"すべての値（{integer(count)} 件）")
+
+
+def further_values(count: int) -> str:
+    return tell(f"{integer(count)} more values", f"他の値（{integer(count)} 件）")
+
+
+def sampled(sample: Sample) -> str:
+    stream, age = integer(sample.stream), integer(sample.age)
+    return tell(
+        f"Test stream {stream}, after {age} positions (seed {sample.seed})",
+        f"テスト系列 {stream}、{age} 位置を読んだ後（シード {sample.seed}）",
+    )
+
+
+def samples_hint(sample: Sample) -> str:
+    """How the texts of models were made."""
+    return tell(
+        "Both models read the same stream from its beginning up to that position and then write on, at temperature "
+        f"{sample.temperature:g} and with the same draws. The streams are the first of the test streams, not chosen by "
+        "what came out. Bytes that are no text are shown as \ufffd. A few texts are an impression; what is known of "
+        "the models stands in the figures.",
+        "二つのモデルは同じ系列を最初からその位置まで読み、"
+        f"温度 {sample.temperature:g} で、同じ乱数を使って続きを書きます。"
+        "系列はテスト系列の最初のもので、結果を見て選んだものではありません。"
+        "文字にならないバイトは \ufffd で示します。数個の文章は印象にすぎず、確かなことは図と表にあります。",
     )
 
 

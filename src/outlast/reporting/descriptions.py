@@ -55,7 +55,11 @@ def at_first(value: str) -> str:
 
 
 def at_position(place: PositionBin | RecoveryBand) -> str:
-    return tell(f"position {span(place.start, place.end)}", f"位置 {span(place.start, place.end)}")
+    return at_span((place.start, place.end))
+
+
+def at_span(positions: tuple[int, int]) -> str:
+    return tell(f"position {span(*positions)}", f"位置 {span(*positions)}")
 
 
 def at_place(position: int) -> str:

@@ -59,13 +59,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `cards` says that on a narrow page each row becomes a card, otherwise it scrolls inside its own box."""
+    """A table; `cards` says that on a narrow page each row becomes a card, otherwise it scrolls inside its own box.
+    Rows of one that is `named` may have long names, which get room."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Row]
     cards: bool = False
     numeric: bool = True
+    named: bool = False
     kind: str = "table"
 
 
@@ -96,7 +98,18 @@ class Fold:
     kind: str = "fold"
 
 
-Element = Paragraph | Bullets | Code | Facts | Table | FigureElement | Fold
+@dataclass(frozen=True)
+class Excerpt:
+    """Texts as they are: one that was read, and below it several, beside each other, that may follow; each with its
+    name."""
+
+    title: str
+    before: tuple[str, str]
+    after: Sequence[tuple[str, str]]
+    kind: str = "excerpt"
+
+
+Element = Excerpt | Paragraph | Bullets | Code | Facts | Table | FigureElement | Fold
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Every figure is drawn twice, for wide and for narrow pages, because a wide one s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -24,6 +24,7 @@ from outlast.reporting.axes import (
     frame,
     hits,
     in_lines,
+    named_ticks,
     text_width,
     x_axis,
     y_axis,
@@ -73,6 +74,7 @@ def curve(
     log_y: bool | None = None,
     linear_within: float | None = None,
     markers: bool = True,
+    ticks: Mapping[float, str] | None = None,
     more: Callable[[Axes], None] | None = None,
 ) -> Drawing:
     """Lines with intervals over a logarithmic axis.
@@ -86,6 +88,7 @@ def curve(
         linear_within: for differences, which have two signs: a small one. A line is drawn at zero, and where others
             are very much larger the axis is logarithmic past it.
         markers: whether each point is marked.
+        ticks: places of the horizontal axis that have names of their own; None: they are numbers.
         more: draws what else there is on each of the two, once axes and lines are in place.
     """
     scale = _scale(lines, levels, log_y, linear_within)
@@ -110,6 +113,8 @@ def curve(
             if linear_within is not None:
                 axes.axhline(0, color=COLOUR["muted"], linewidth=1.1, zorder=1)
             x_axis(axes, [point[0] for line in lines for point in line.points], mark, zero_at, log_x)
+            if ticks:
+                named_ticks(axes, ticks)
             y_axis(axes, scale, linear_within or 1.0)
             axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
             axes.set_title(

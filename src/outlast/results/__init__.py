@@ -45,7 +45,7 @@ from outlast.results.measured import (
     Verdict,
     plain,
 )
-from outlast.results.repaired import Benefit, CompareRow, Comparison, DosePoint, Refusal, Repair, ShortContext
+from outlast.results.repaired import Benefit, CompareRow, Comparison, DosePoint, Refusal, Repair, Sample, ShortContext
 from outlast.results.trained import Training
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "Repair",
     "Reset",
     "Result",
+    "Sample",
     "Short",
     "ShortContext",
     "Space",

@@ -98,13 +98,36 @@ class DosePoint:
     kept: bool
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What the base and the repaired model write on, as text, once both have read the same stream up to an old age.
+
+    Args:
+        stream: its number among the test streams, from 0.
+        age: positions that were read, from the initial state.
+        read: the end of what was read.
+        true: how the stream goes on.
+        base, repaired: what the two models write, drawn with the same temperature and seed.
+    """
+
+    stream: int
+    age: int
+    read: str
+    true: str
+    base: str
+    repaired: str
+    temperature: float
+    seed: int
+
+
 @result_kind
 @dataclass(frozen=True)
 class Repair(Result):
     """A base model, a repair of it, and whether the repair is accepted.
 
     `control` is the same training from zero states, at its own dose; None: it was left out, and what the starts gained
-    is not known. `doses` are those that validation chose from.
+    is not known. `doses` are those that validation chose from, `samples` what models of text write on at an old age
+    (made by the command line).
     """
 
     intervention: dict[str, Any]
@@ -121,6 +144,7 @@ class Repair(Result):
     control: Evaluation | None = None
     control_passes: bool | None = None
     guards: dict[str, ShortContext] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
     kind: str = "repair"
     outlast: str = ""
 
@@ -139,7 +163,8 @@ class CompareRow:
 class Comparison(Result):
     """Several interventions given equal steps and data; the winner was picked on validation.
 
-    Where validation says that there is nothing to repair, there are no rows, and `refused_because` says so.
+    Where validation says that there is nothing to repair, there are no rows, and `refused_because` says so. `samples`
+    are of the base and the picked row.
     """
 
     base: Evaluation
@@ -147,5 +172,6 @@ class Comparison(Result):
     winner: str | None
     picked: str | None
     refused_because: Refusal | None = None
+    samples: list[Sample] = field(default_factory=list)
     kind: str = "compare"
     outlast: str = ""

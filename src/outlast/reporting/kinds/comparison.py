@@ -16,6 +16,8 @@ from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
 from outlast.reporting.numbers import integer
 from outlast.reporting.recovery import recovery_elements
+from outlast.reporting.samples import sample_sections
+from outlast.reporting.slices import slices
 from outlast.results import CompareRow, Comparison
 
 
@@ -61,12 +63,19 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
         ),
         *(repair.refused(picked.repair) if picked else []),
         *repair.by_age(curves, picked.repair.short_context if picked else None, key),
+        *(_samples(comparison, picked) if picked else []),
         *(tables.simpler(picked.repair) if picked else []),
         *evaluation.odd(comparison.base),
         Section(labels.RECOVERY, recovery_elements(main, key)),
         *_doses(ranked, comparison, key),
         *evaluation.by_position(curves, key),
+        *slices(curves, key),
     ]
+
+
+def _samples(comparison: Comparison, picked: CompareRow) -> list[Section]:
+    name = terms.row_label(picked, comparison.rows)
+    return sample_sections(comparison.samples, name if picked.repair.accepted else labels.REFUSED_NAME.format(name))
 
 
 def _doses(ranked: Sequence[CompareRow], comparison: Comparison, key: str) -> list[Section]:

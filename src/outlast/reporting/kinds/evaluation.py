@@ -17,7 +17,9 @@ from outlast.reporting.labels import labels
 from outlast.reporting.language import tell
 from outlast.reporting.numbers import duration, estimate, estimates, integer, span
 from outlast.reporting.pairing import excesses
+from outlast.reporting.perplexity import perplexity
 from outlast.reporting.recovery import recovery_elements
+from outlast.reporting.slices import slices
 from outlast.reporting.terms import level, measure_name, oldest_age, unit
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.verdict_reasons import reasons
@@ -171,6 +173,7 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
         *tables.untrained(evaluation),
         Section(labels.RECOVERY, recovery_elements(curves, key)),
         *by_position(curves, key),
+        *slices(curves, key),
         *tables.other_measures(evaluation),
     ]
 
@@ -195,7 +198,7 @@ def noted(notes: Sequence[Note]) -> list[Section]:
 
 
 def by_position(curves: Sequence[Curve], key: str) -> list[Section]:
-    sections = []
+    sections = perplexity(curves, key)
     if curves[0].evaluation.position_curve:
         sections.append(Section(labels.POSITION_CURVE, draw.position_curve(curves, key)))
     if curves[0].evaluation.state:

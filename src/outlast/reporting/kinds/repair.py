@@ -18,6 +18,8 @@ from outlast.reporting.labels import labels
 from outlast.reporting.language import spoken
 from outlast.reporting.numbers import estimate
 from outlast.reporting.recovery import recovery_elements
+from outlast.reporting.samples import sample_sections
+from outlast.reporting.slices import slices
 from outlast.reporting.terms import reason
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.verdict_reasons import reasons
@@ -97,11 +99,13 @@ def _sections(repair: Repair, key: str) -> list[Section]:
         *refused(repair),
         *tables.guards(repair.guards, repair.before, accepted=repair.accepted),
         *by_age(curves, repair.short_context, key),
+        *sample_sections(repair.samples, made.title),
         *tables.simpler(repair),
         *evaluation.odd(repair.before),
         Section(labels.RECOVERY, recovery_elements(curves, key)),
         Section(labels.DOSES, dose_elements(repair, key)),
         *evaluation.by_position(curves, key),
+        *slices(curves, key),
     ]
 
 
