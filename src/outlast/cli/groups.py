@@ -50,6 +50,8 @@ OWN: dict[str, str] = {
     "steps": "Text",
     "state": "State",
     "temperature": "Text",
+    "age": "Text",
+    "against": "Text",
     "resets": "Streams",
     "stream": "Streams",
     "state_every": "State",

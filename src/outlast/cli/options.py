@@ -332,6 +332,16 @@ class GenerateVerb(Machine, Model):
     """Text to read first, by the tokeniser in the model's folder; as bytes for a vocabulary of 256 without one."""
     tokens: Listed[int] = ()
     """Token numbers to read first, in the place of a prompt; tokens are then printed as numbers too."""
+    data: Given[Path] = None
+    """Text or tokens, a stream of which is read in the place of a prompt, up to --age positions."""
+    age: Given[int] = None
+    """With --data: positions to read before the first token is written. Default: 10000, or the whole stream where it is
+    shorter."""
+    stream: Given[int] = None
+    """With --data: which stream (document), counted from 0. Default: 0."""
+    against: Given[str] = None
+    """Another model, such as the repaired one: both write on after the same text, with the same draws, and what each
+    writes is printed beside the other."""
     steps: int = 64
     """Tokens to write."""
     state: Given[Path] = None
@@ -461,6 +471,7 @@ LEAST = {
     "scored": 1,
     "checkpoint_every": 1,
     "state_every": 1,
+    "age": 1,
     "std": 0,
 }
 """The smallest values that options with a bound of their own take; others are checked where they are used."""

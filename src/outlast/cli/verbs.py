@@ -17,7 +17,7 @@ import torch
 from outlast import checkpoints
 from outlast.adapters.check import check
 from outlast.adapters.precision import runnable, trainable
-from outlast.cli import inputs, outputs
+from outlast.cli import inputs, outputs, writing
 from outlast.cli.environment import environment
 from outlast.cli.options import (
     CheckVerb,
@@ -43,7 +43,7 @@ from outlast.errors import InputError, Interrupted
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
 from outlast.folders import locked
-from outlast.generation import generate, load_place, save_place
+from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
 from outlast.model import Recurrent, device_of
 from outlast.ranks import ranks
@@ -231,6 +231,7 @@ def run_repair(options: RepairVerb) -> int:
     for streams in guards.values():
         try_out(model, streams, how["measures"])
     try_repair(model, parts, [rule], guards=guards, **how)
+    texts = writing.sampler(options, model, parts)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
             done = repair(
@@ -248,7 +249,9 @@ def run_repair(options: RepairVerb) -> int:
         made = {"verb": "repair", "repair_of": options.model}
         said = save_models(options.out, done.result, done.model, done.control, made)
         before = replace(done.before, command=inputs.command(options, model))
-        outputs.finish(replace(done.result, before=before), options)
+        nothing = done.result.refused_because is not None and done.result.refused_because.untouched
+        written = [] if nothing else texts.samples(model, done.model)
+        outputs.finish(replace(done.result, before=before, samples=written), options)
     outputs.tell(options, said)
     outputs.warn(done.before)
     return 0 if done.accepted else 1
@@ -263,6 +266,7 @@ def run_compare(options: CompareVerb) -> int:
         return status
     parts, model, _ = inputs.split_and_model(options)
     try_repair(model, parts, rules, guards={}, **how)
+    texts = writing.sampler(options, model, parts)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
             done = compare(
@@ -278,7 +282,9 @@ def run_compare(options: CompareVerb) -> int:
             say.conclude(done.result)
         said = done.save(options.out, {"verb": "compare", "repair_of": options.model})
         base = replace(done.result.base, command=inputs.command(options, model))
-        outputs.finish(replace(done.result, base=base), options)
+        picked = done.models.get(done.result.picked or "")
+        written = [] if picked is None else texts.samples(model, picked)
+        outputs.finish(replace(done.result, base=base, samples=written), options)
     outputs.tell(options, said)
     outputs.warn(base)
     return 0 if done.result.winner else 1
@@ -311,19 +317,27 @@ def run_dose(options: DoseVerb) -> int:
 
 
 def run_generate(options: GenerateVerb) -> int:
+    writing.check(options)
     model = inputs.model(options.model, options)
     model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
     tell([cast] if cast else [])
     vocabulary = Vocabulary(options.model, model.input_spec, as_numbers=bool(options.tokens))
+    other = writing.other(options, model)
+    text = writing.text_of(options, model, vocabulary)
     after = load_place(options.state, model) if options.state and options.state.exists() else None
-    prompt = vocabulary.read(options.prompt, options.tokens, first=after is None)
-    chosen, place = generate(
-        model, prompt, options.steps, after=after, temperature=options.temperature, seed=options.seed
-    )
+    prompt = None if text else vocabulary.read(options.prompt, options.tokens, first=after is None)
+
+    def write(one: Recurrent) -> tuple[torch.Tensor, Place]:
+        begin = text.place(one) if text else after
+        return generate(one, prompt, options.steps, after=begin, temperature=options.temperature, seed=options.seed)
+
+    chosen, place = write(model)
     if options.state:
         save_place(place, options.state, model)
-    numbers, text = chosen[0].tolist(), vocabulary.written(chosen[0])
-    print(json.dumps({"tokens": numbers, "text": text, "position": place.position}) if options.json else text)
+    written = {options.model: chosen[0]}
+    if other is not None:
+        written[options.against or ""] = write(other)[0][0]
+    writing.say(options, vocabulary, text, written, place.position)
     return 0
 
 
