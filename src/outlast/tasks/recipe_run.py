@@ -16,6 +16,7 @@ from outlast import checkpoints
 from outlast.diagnosis.remembrance import effective_remembrance
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.measures import Measure
 from outlast.families import build
 from outlast.folders import discard, sweep
 from outlast.interventions import Intervention, Zero, intervention
@@ -208,11 +209,14 @@ class _Unit:
         target = self.folder / "result.json"
         if target.exists():
             return load_as(target, Comparison)
+        base = checkpoints.load(self.folder / "base")
         done = compare(
-            checkpoints.load(self.folder / "base"),
+            base,
             self.task.streams(),
             train_context=self.task.train_context,
             interventions=[row.rule() for row in self.repairs()],
+            objective=self.task.objective and self.task.objective(base),
+            measures=self._measures(base),
             training=self.settings("repair"),
             measuring=self.measuring_settings(),
             repairing=self.method(),
@@ -225,16 +229,19 @@ class _Unit:
             checkpoints.save(
                 model, self.folder / "models" / slug(name), provenance={"repair_of": str(self.folder / "base")}
             )
-        base = replace(
+        measured = replace(
             done.result.base,
             model={**done.result.base.model, "name": self.name},
             command=Command(verb="recipe", model=str(self.folder / "base")),
         )
-        result = replace(done.result, base=base)
+        result = replace(done.result, base=measured)
         write_report([result], self.folder / "report.html", language=self.language)
         save_result(result, target)
         self._forget("repairs")
         return result
+
+    def _measures(self, base: Recurrent) -> tuple[Measure, ...] | None:
+        return self.task.measures(base) if self.task.measures else None
 
     def measuring(self) -> list[Callable[[], None]]:
         """What is left to do after the comparison: the controls, and the rows trained otherwise."""
@@ -299,6 +306,7 @@ class _Unit:
             model,
             streams,
             train_context=self.task.train_context,
+            measures=self._measures(model),
             settings=replace(self.measuring_settings(), ends_only=not row.startswith("base")),
             name=row,
             progress=lambda share: self.say(f"measure {row} for {target.stem}", share),
