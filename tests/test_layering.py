@@ -21,7 +21,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "errors",
         "arguments",
         "ranks",
-        "folders randomness parallel progress",
+        "durations folders randomness parallel progress",
         "schema",
         "state",
         "model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from outlast.cli.options import (
+    Affording,
     Learning,
     Machine,
     Measuring,
@@ -21,6 +22,7 @@ GROUPS: dict[type, str] = {
     Source: "Data",
     Reading: "Data",
     Measuring: "Measuring",
+    Affording: "Measuring",
     Learning: "Training",
     Starting: "Starts",
     Repairing: "Repair",

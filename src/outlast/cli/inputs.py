@@ -7,6 +7,7 @@ import json
 import shlex
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
 from outlast.cli.options import (
+    Affording,
     CheckVerb,
     CompareVerb,
     DiagnoseVerb,
@@ -29,6 +31,7 @@ from outlast.cli.options import (
     TrainVerb,
 )
 from outlast.cli.trial import try_out
+from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
@@ -164,7 +167,11 @@ def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:
 
 
 def measuring(options: Measuring, seed: int) -> EvalSettings:
-    return EvalSettings(max_length=options.max_length, targets=options.scored, seed=seed)
+    settings = EvalSettings(max_length=options.max_length, targets=options.scored, seed=seed)
+    if not isinstance(options, Affording):
+        return settings
+    budget = None if options.budget is None else seconds_of(options.budget, "--budget")
+    return replace(settings, streams=options.most_streams, budget=budget)
 
 
 def training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:

@@ -116,6 +116,18 @@ class Measuring:
 
 
 @dataclass(kw_only=True)
+class Affording:
+    """What measuring may cost."""
+
+    budget: Given[str] = None
+    """How long measuring may take, such as 90s, 10min or 2h: fewer positions are scored, and then fewer streams read,
+    so that it is kept. With fewer than 8 streams there is no verdict. Of a diagnosis a third is for the age curve, and
+    the rest reads the same streams. Default: as long as it takes."""
+    most_streams: Given[int] = None
+    """Test streams to read, at most, drawn at random; with fewer than 8 there is no verdict. Default: all."""
+
+
+@dataclass(kw_only=True)
 class Learning:
     """How to train."""
 
@@ -237,7 +249,7 @@ class TrainVerb(Running, Learning, Reading, Source):
 
 
 @dataclass(kw_only=True)
-class EvaluateVerb(Running, Measuring, Reading, Source, Model):
+class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
     out: Path = Path("runs/evaluate")
@@ -245,7 +257,7 @@ class EvaluateVerb(Running, Measuring, Reading, Source, Model):
 
 
 @dataclass(kw_only=True)
-class DiagnoseVerb(Running, Measuring, Reading, Model):
+class DiagnoseVerb(Running, Affording, Measuring, Reading, Model):
     """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
     out: Path = Path("runs/diagnose")
@@ -468,6 +480,7 @@ LEAST = {
     "jobs": 1,
     "train_context": 1,
     "max_length": 1,
+    "most_streams": 2,
     "scored": 1,
     "checkpoint_every": 1,
     "state_every": 1,

@@ -9,7 +9,21 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from outlast.durations import written
+from outlast.results import Cost
+
 _QUIET_SECONDS = 10.0
+_WORTH_SAYING = 5.0
+"""Seconds of measuring from which on its cost is said before it starts."""
+
+
+def expected(cost: Cost) -> str:
+    """What measuring will cost, as one line."""
+    return (
+        f"to measure: {cost.streams:,} streams × {cost.length:,} positions, {cost.targets:,} of each scored at every "
+        f"age; {cost.positions:,} positions to read in all, about {written(cost.seconds)}, at most about "
+        f"{cost.memory / 2**30:.1f} GiB of memory"
+    )
 
 
 class Reporter:
@@ -42,6 +56,16 @@ class Reporter:
     def __exit__(self, *exception: object) -> None:
         if self.console.is_terminal and not self.quiet:
             self.bars.stop()
+
+    def expect(self, cost: Cost) -> None:
+        """Say what measuring will cost, where that is more than a few seconds."""
+        if self.quiet or cost.seconds < _WORTH_SAYING:
+            return
+        text = expected(cost)
+        if self.console.is_terminal:
+            self.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def __call__(self, what: str, share: float, loss: float | None = None) -> None:
         if self.quiet:

@@ -150,6 +150,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
                 settings=inputs.measuring(options, options.seed),
                 name=options.model,
                 progress=lambda share: say("measure", share),
+                announce=say.expect,
             )
         outputs.finish(replace(result, command=inputs.command(options, model)), options)
     outputs.warn(result)
@@ -179,6 +180,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
                 stationary=stationary,
                 name=options.model,
                 progress=say,
+                announce=say.expect,
             )
         measured = replace(result.evaluation, command=inputs.command(options, model))
         result = replace(result, evaluation=measured)

@@ -29,14 +29,14 @@ from outlast.diagnosis.support import supports, training_states
 from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import Views
 from outlast.errors import NotAskable
-from outlast.evaluation import EvalSettings, evaluate, usable
+from outlast.evaluation import EvalSettings, drawn, evaluate, usable
 from outlast.evaluation.asked import the_measures, the_model, the_split
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
-from outlast.results import VERSION, Attribution, Cause, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
+from outlast.results import VERSION, Attribution, Cause, Cost, Coverage, Diagnosis, Evaluation, Gap, Remembrance, Trace
 from outlast.streams import Split, Streams
 from outlast.streams.fits import check_inputs
 
@@ -45,6 +45,8 @@ Found = TypeVar("Found")
 _ASKED: tuple[str, ...] = ("causes", "remembrance", "coverage", "attribution", "trace")
 _ATTRIBUTED = 2
 _FLOAT64_PLACES = 8
+CURVE_SHARE = 1 / 3
+"""Of a budget, what the age curve may take; the experiments after it read the same streams."""
 
 
 @taking_fields
@@ -75,6 +77,7 @@ def diagnose(
     stationary: Streams | None = None,
     name: str = "model",
     progress: WorkDone | None = None,
+    announce: Callable[[Cost], None] | None = None,
 ) -> Diagnosis:
     """Measure `model` and say why it fails past its training context, or what else holds it back.
 
@@ -89,6 +92,8 @@ def diagnose(
             from stale context better than the data can.
         name: what to call the model in the result.
         progress: told what is going on.
+        announce: told before the long work what the age curve will cost, as by `outlast.evaluate`; the experiments
+            after it are not in that.
 
     Raises:
         InputError: as `outlast.evaluate`.
@@ -106,24 +111,27 @@ def diagnose(
         chosen = (*chosen, smooth)
     work = _Work(progress)
     evaluation = work.do("age curve", functools.partial(
-        evaluate, model, parts, train_context=train_context, measures=chosen or None, settings=settings.measuring,
-        name=name,
+        evaluate, model, parts, train_context=train_context, measures=chosen or None,
+        settings=_curve_of(settings.measuring), name=name, announce=announce,
     ))  # fmt: skip
     evaluation = replace(evaluation, notes=[*evaluation.notes, *cast])
+    # What a budget allowed is what all that follows reads too.
+    measuring = replace(settings.measuring, streams=evaluation.settings["streams"], budget=None)
     control = None
     if stationary is not None:
         control = evaluate(
             model, stationary, train_context=train_context, measures=chosen or None,
-            settings=replace(settings.measuring, ends_only=True),
+            settings=replace(measuring, targets=evaluation.settings["targets"], ends_only=True),
         )  # fmt: skip
-    streams, length = usable(parts.test, train_context, settings.measuring.max_length)
-    streams = streams.between(0, length)
+    streams, length = usable(parts.test, train_context, measuring.max_length)
+    streams = drawn(streams, measuring.streams, measuring.seed).between(0, length)
     outputs = outputs_of(streams, chosen[0] if chosen else None)
     remember = functools.partial(
         effective_remembrance, model, streams, train_context=train_context, outputs=outputs
     )  # fmt: skip
     if evaluation.verdict is None or evaluation.short is None:
-        why = "the data have no targets to judge by"
+        few = next((f"there is {note.said}" for note in evaluation.notes if note.name == "few_streams"), None)
+        why = few or "the data have no targets to judge by"
         remembered = work.ask("remembrance", remember)
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
@@ -144,6 +152,11 @@ def diagnose(
     work.say("done", 1.0)
     result = _result(evaluation, causes, remembered, deep, settings, work.left_out, began)
     return replace(result, asked_measure=smooth.name, asked_unit=smooth.unit) if smooth else result
+
+
+def _curve_of(measuring: EvalSettings) -> EvalSettings:
+    """How the age curve is measured: with its share of a budget."""
+    return measuring if measuring.budget is None else replace(measuring, budget=CURVE_SHARE * measuring.budget)
 
 
 class _Asked:

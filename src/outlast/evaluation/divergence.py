@@ -12,12 +12,12 @@ from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure, divergence
-from outlast.evaluation.schedule import Targets
+from outlast.evaluation.schedule import Targets, Windows
 from outlast.model import Recurrent
 from outlast.results.curve import Band
 from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
-from outlast.streams.reading import groups, read
+from outlast.streams.reading import groups, pieces, read
 
 
 @torch.no_grad()
@@ -41,16 +41,11 @@ def agreement(
     Raises:
         InputError: outputs that are not one tensor (B, T, outputs).
     """
-    references = torch.empty(0)
-    windows, blocks, block = targets.windows(band), targets.first, targets.size
-    order = np.argsort(windows[3], kind="stable")
-    # Windows of as many targets as each other are read together.
-    for same in np.split(order, np.flatnonzero(np.diff(windows[3][order])) + 1):
-        stream, begin, target, size = (column[same] for column in windows)
-        length = int(target[0] - begin[0] + size[0])
+    references, blocks, block = torch.empty(0), targets.first, targets.size
+    for (stream, begin, target, size), length in _alike(targets.windows(band)):
         slot = (blocks[stream] <= target[:, None]).sum(1) - 1
         at_once = rows_at_once(min(chunk, length))
-        for rows in groups(len(same), at_once):
+        for rows in groups(len(stream), at_once):
             for first, last, _, outputs, _ in read(model, streams, stream[rows], begin[rows], length, chunk=chunk):
                 outputs = _one_tensor(outputs)
                 if not len(references):
@@ -65,6 +60,24 @@ def agreement(
     unit = "nats" if streams.tokens else "squared difference"
     apart = functools.partial(_from_references, kind, references, blocks, block)
     return Measure(f"divergence_{kind}", unit, apart, relative=True, tolerance=0.01)
+
+
+def _alike(windows: Windows) -> list[tuple[Windows, int]]:
+    """Windows of as many targets as each other, which are read together, and how many positions each has."""
+    order, found = np.argsort(windows[3], kind="stable"), []
+    for same in np.split(order, np.flatnonzero(np.diff(windows[3][order])) + 1):
+        stream, begin, target, size = (column[same] for column in windows)
+        found.append(((stream, begin, target, size), int(target[0] - begin[0] + size[0])))
+    return found
+
+
+def agreement_steps(targets: Targets, band: Band, chunk: int, rows_at_once: Callable[[int], int]) -> np.ndarray:
+    """Rows and positions of every step that `agreement` takes, (N, 2)."""
+    found = []
+    for windows, length in _alike(targets.windows(band)):
+        for group in groups(len(windows[0]), rows_at_once(min(chunk, length))):
+            found += [(len(group), stop - begin) for begin, stop in pieces(length, chunk)]
+    return np.array(found)
 
 
 def apart_from_itself(streams: Streams) -> Callable[[Any, Batch], Tensor]:

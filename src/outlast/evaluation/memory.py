@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from outlast.evaluation.finite import finite_positions
 from outlast.model import Recurrent, device_of
 from outlast.state import leaves
 from outlast.streams import Batch, Streams
@@ -92,7 +93,7 @@ def _taken(model: Recurrent, streams: Streams, positions: int, scores: Sequence[
     own = [*read, *leaves(state)]
     with _Alive([*own, *model.parameters(), *model.buffers()]) as alive:
         outputs, _ = model(batch.inputs, state)
-        finite = [torch.isfinite(tensor) for tensor in leaves(outputs)]
+        finite = [finite_positions(tensor) for tensor in leaves(outputs) if tensor.dim() > 1]
         losses = [score(outputs, batch).double() for score in scores]
         del outputs, finite, losses
     return alive.most + sum(tensor.numel() * tensor.element_size() for tensor in own)

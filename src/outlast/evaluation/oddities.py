@@ -9,6 +9,8 @@ Each note has a name, by which reports and verdicts know it:
 - ``equal_losses``: the same loss on every stream, so that intervals have no width;
 - ``unequal_lengths``: streams too short to be used, or much longer than what could be used of them;
 - ``uncounted_streams``: streams without a target that counts;
+- ``few_streams``: fewer than a verdict needs were read, because that was asked for or a budget allows no more;
+- ``within_budget``: fewer targets or streams than were asked for, so that a budget is kept;
 - ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`);
 - ``missing_rows``: rows of a table that were dropped or filled for missing values;
 - ``gaps``: rows of a table that lie further apart in time than is usual, or at the same time.
@@ -23,7 +25,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from outlast.durations import written
 from outlast.results import Note
+from outlast.streams import MIN_STREAMS
 
 MOST = 0.5
 """A model is broken where at every age within its training context more of its predictions than this are not finite."""
@@ -137,6 +141,34 @@ def unequal_lengths(left_out: int, longer: int, streams: int, used: int, longest
         )
     facts = {"left_out": left_out, "longer": longer, "streams": streams, "used": used, "longest": longest}
     return Note("unequal_lengths", "; ".join(said), dict(facts))
+
+
+def few_streams(read: int, budget: float | None, needed: float | None) -> Note:
+    """Of `read` streams, too few for a verdict.
+
+    Args:
+        budget: seconds, where that is why; `needed`: seconds that a verdict would take.
+    """
+    if budget is None or needed is None:
+        said = f"no verdict: {read} streams were asked for, of the {MIN_STREAMS} that a verdict needs"
+        return Note("few_streams", said, {"streams": read, "least": MIN_STREAMS})
+    said = (
+        f"no verdict: the budget of {written(budget)} allows {read} of the {MIN_STREAMS} streams that a verdict needs; "
+        f"it would take {written(needed)}"
+    )
+    facts = {"streams": read, "least": MIN_STREAMS, "budget": budget, "needed": needed}
+    return Note("few_streams", said, dict(facts))
+
+
+def within_budget(budget: float, asked: tuple[int, int], read: tuple[int, int]) -> Note:
+    """Of the streams and the targets of each that were asked for, those that were read and scored."""
+    (streams, targets), (fewer, scored) = asked, read
+    said = (
+        f"to keep to the budget of {written(budget)}, {fewer:,} of {streams:,} streams were read, and {scored:,} of "
+        f"{targets:,} positions of each were scored"
+    )
+    facts = {"budget": budget, "streams": streams, "targets": targets, "read": fewer, "scored": scored}
+    return Note("within_budget", said, dict(facts))
 
 
 def table_rows(about: Mapping[str, Any]) -> list[Note]:

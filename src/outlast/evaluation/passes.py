@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from outlast.errors import InputError
+from outlast.evaluation.finite import finite_positions
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import Variation
 from outlast.evaluation.schedule import Targets, schedule
@@ -24,7 +25,7 @@ from outlast.results import PositionBin, RecoveryBand, StateRow, plain
 from outlast.results.curve import Band
 from outlast.state import State, leaves, statistics
 from outlast.streams import MIN_STREAMS, Batch, Streams
-from outlast.streams.reading import Piece, groups, read
+from outlast.streams.reading import Piece, groups, pieces, read
 
 WORST_SHARE = 1e4
 """A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
@@ -102,6 +103,23 @@ class Passes:
         numbered = [(len(restarts), self.carried), *enumerate(restarts)]
         side_by_side(jobs, [functools.partial(adding.run, number, each) for number, each in numbered])
 
+    def steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and positions of every step that `make` takes, (N, 2): those of the carried pass, and all others."""
+        size, carried, others = self.targets.size, list[tuple[int, int]](), list[tuple[int, int]]()
+        whole, block = (
+            [stop - begin for begin, stop in pieces(length, self.chunk, marks)]
+            for length, marks in ((self.length, self.edges[1:]), (size, ()))
+        )
+        again = 2 * len(self._recovered()) if self.recovering else 0
+        for group in groups(len(self.everyone), self.rows_at_once(self.chunk)):
+            carried += [(len(group), positions) for positions in [*whole, *block * again]]
+        for group in groups(len(self.everyone), self.rows_at_once(min(self.chunk, size))):
+            others += [(len(group), positions) for positions in block]
+        for group in self.restarts.groups(self.chunk, self.rows_at_once):
+            length = self.restarts.length[group]
+            others += [(int((length > begin).sum()), stop - begin) for begin, stop in pieces(length[0], self.chunk)]
+        return np.array(carried), np.array(others)
+
     def _add(self, found: Sums) -> None:
         was = self.found
         self.found = Sums(
@@ -112,13 +130,16 @@ class Passes:
         )
 
     def counted(self) -> np.ndarray:
-        """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8."""
+        """Numbers of the streams with at least one target that counts. Raises InputError for fewer than 8.
+
+        Where fewer than 8 are read, all of them have to have one.
+        """
         kept = np.flatnonzero(self.found.weights[-1] > 0)
-        if len(kept) < MIN_STREAMS:
+        if len(kept) < (least := min(MIN_STREAMS, len(self.streams))):
             raise InputError(
                 f"{len(kept)} of {len(self.streams)} test streams with targets that count in their last "
                 f"{self.length - self.targets.begin} positions",
-                f"at least {MIN_STREAMS} streams",
+                f"at least {least} streams",
                 "check the weights, or give more streams",
             )
         return kept
@@ -185,14 +206,18 @@ class Passes:
     def _recover(self, group: np.ndarray, state: Any) -> None:
         """Let the states that these streams have left read target blocks of others, half of all streams away."""
         others = (group + len(self.everyone) // 2) % len(self.everyone)
-        blocks = self.targets.first.shape[1]
-        for block in np.unique(np.linspace(0, blocks - 1, min(RECOVERIES, blocks)).astype(int)):
+        for block in self._recovered():
             for kind, start in enumerate((state, self.model.initial_state(len(group)))):
                 for piece in self._read(others, self.targets.first[others, block], self.targets.size, start):
                     weights, place = piece.batch.weights.cpu().numpy(), slice(piece.begin, piece.end)
                     losses = self._per_position(piece.outputs, piece.batch)[0][0]
                     self.recovery[kind, 0, others, place] += losses * weights
                     self.recovery[kind, 1, others, place] += weights
+
+    def _recovered(self) -> np.ndarray:
+        """Numbers of the target blocks that old states read."""
+        blocks = self.targets.first.shape[1]
+        return np.unique(np.linspace(0, blocks - 1, min(RECOVERIES, blocks)).astype(int))
 
     @torch.no_grad()
     def restarted(self, restarts: np.ndarray) -> Sums:
@@ -253,7 +278,7 @@ class Passes:
         predictions = [each for each in leaves(outputs) if each.shape[:2] == stacked.shape[1:]]
         self.outputs.look(predictions)
         for tensor in predictions:
-            finite = finite & torch.isfinite(tensor).view(*stacked.shape[1:], -1).all(-1)
+            finite = finite & finite_positions(tensor)
         lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
         return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
 

@@ -279,6 +279,13 @@ def set_up(
         )
     training, measuring = training or TrainSettings(), measuring or EvalSettings()
     repairing = repairing or RepairSettings()
+    if measuring.budget is not None or measuring.streams is not None:
+        given = "budget" if measuring.budget is not None else "streams"
+        raise InputError(
+            f"measuring with {given}={getattr(measuring, given):g} in a repair or a comparison",
+            "the same streams for every choice and every figure",
+            "leave it out; fewer targets make measuring shorter",
+        )
     validation = _as_old_as(parts, train_context, measuring.max_length)
     judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
     guards = {name: the_streams(each) for name, each in (guards or {}).items()}

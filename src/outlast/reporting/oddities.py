@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from outlast.reporting.language import tell
-from outlast.reporting.numbers import integer, number
+from outlast.reporting.numbers import duration, integer, number
 from outlast.reporting.terms import reason
 from outlast.results import Evaluation, Note
 
@@ -26,6 +26,16 @@ def broken(evaluation: Evaluation, because: str) -> str:
         f"This model is broken, whatever the age of its state: {because_of(why)}",
         f"このモデルは状態の年齢によらず壊れています。{why}",
     )
+
+
+def too_few(evaluation: Evaluation) -> Note | None:
+    """Why there is no verdict although there are targets: too few streams were read."""
+    return next((odd for odd in evaluation.notes if odd.name == "few_streams"), None)
+
+
+def without_verdict(few: Note) -> str:
+    """That as a headline, beside the words that there is no verdict."""
+    return tell(reason(few.said.removeprefix("no verdict: ")), _japanese(few))
 
 
 def because_of(sentence: str) -> str:
@@ -70,6 +80,21 @@ def _japanese(odd: Note) -> str:
             return f"パラメータは {facts['dtype']} です。学習、測定、保存は float32 で行いました。"
         case "uncounted_streams":
             return f"数えるべき目標のない {facts['count']} 系列を除きました。"
+        case "few_streams" if "budget" in facts:
+            return (
+                f"{_time(facts['budget'])}の予算で読めるのは、判定に要る {facts['least']} 系列のうち "
+                f"{facts['streams']} 系列だけなので、判定はありません。判定には {_time(facts['needed'])}かかります。"
+            )
+        case "few_streams":
+            return (
+                f"指定により {facts['streams']} 系列だけを読んだため、判定はありません"
+                f"（判定には {facts['least']} 系列が要ります）。"
+            )
+        case "within_budget":
+            return (
+                f"{_time(facts['budget'])}の予算に収まるよう、{facts['streams']:,} 系列のうち {facts['read']:,} 系列を"
+                f"読み、それぞれの {facts['targets']:,} 位置のうち {facts['scored']:,} 位置を採点しました。"
+            )
         case "unequal_lengths":
             return _lengths({name: int(value) for name, value in facts.items()})
         case "missing_rows":
@@ -79,6 +104,10 @@ def _japanese(odd: Note) -> str:
         case "gaps":
             return _gaps(facts)
     return reason(odd.said)
+
+
+def _time(seconds: float | int | str) -> str:
+    return duration(float(seconds))
 
 
 def _gaps(facts: Mapping[str, float | int | str]) -> str:

@@ -34,6 +34,7 @@ from outlast.results.files import (
 from outlast.results.kinds import KINDS, VERSION, Command, Kind, Result, result_kind, told_by
 from outlast.results.measured import (
     AgeBand,
+    Cost,
     Evaluation,
     Guess,
     Note,
@@ -63,6 +64,7 @@ __all__ = [
     "Command",
     "CompareRow",
     "Comparison",
+    "Cost",
     "Coverage",
     "CoverageRow",
     "Curve",

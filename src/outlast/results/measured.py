@@ -123,6 +123,26 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What measuring was expected to cost, after a short timed trial on the machine that it was done on.
+
+    Args:
+        streams, length: that are read from one end to the other, and the positions of each.
+        targets: positions of each stream that are scored at every age.
+        positions: that are read in all, many of them several times, from states of different ages.
+        seconds: expected.
+        memory: bytes that the process is expected to hold at most; on a GPU, there.
+    """
+
+    streams: int
+    length: int
+    targets: int
+    positions: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True)
 class Verdict:
     """``broken``, ``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age.
 
@@ -148,8 +168,8 @@ class Evaluation(Result):
     """One model measured on one set of streams.
 
     `blocks` says of each stream which unit of the intervals it belongs to; empty: each is one of its own. `guesses` are
-    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs, and `notes`
-    what was odd.
+    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs, `notes`
+    what was odd, and `cost` what was expected before the work, where that was asked for or a budget had to be kept.
     """
 
     model: dict[str, Any]
@@ -171,6 +191,7 @@ class Evaluation(Result):
     recovery: list[RecoveryBand] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    cost: Cost | None = None
     command: Command = field(default_factory=Command)
     kind: str = "evaluate"
     outlast: str = ""

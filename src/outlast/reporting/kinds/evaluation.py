@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from outlast.durations import written
 from outlast.reporting import age_figures as ages
 from outlast.reporting import captions, oddities, tables, terms
 from outlast.reporting import curves as draw
@@ -46,6 +47,8 @@ def badge(evaluation: Evaluation) -> tuple[str, str]:
 
 def headline(evaluation: Evaluation) -> str:
     verdict = evaluation.verdict
+    if few := oddities.too_few(evaluation):
+        return oddities.without_verdict(few)
     if verdict is None:
         ages = span(*evaluation.oldest.age)
         return tell(
@@ -169,13 +172,19 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
     return [
         first,
         *_because(evaluation),
-        *odd(evaluation, told=evaluation.verdict.because if evaluation.verdict else []),
+        *odd(evaluation, told=_told_above(evaluation)),
         *tables.untrained(evaluation),
         Section(labels.RECOVERY, recovery_elements(curves, key)),
         *by_position(curves, key),
         *slices(curves, key),
         *tables.other_measures(evaluation),
     ]
+
+
+def _told_above(evaluation: Evaluation) -> list[str]:
+    """Notes that headline and reasons have, as the result says them."""
+    few = oddities.too_few(evaluation)
+    return [*([few.said] if few else []), *(evaluation.verdict.because if evaluation.verdict else [])]
 
 
 def _because(evaluation: Evaluation) -> list[Section]:
@@ -224,7 +233,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
     untrained = [[name, *terms.loss(each)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
-    parts += terminal_notes(evaluation.notes)
+    parts += terminal_notes([note for note in evaluation.notes if note is not oddities.too_few(evaluation)])
     if note := captions.summary_units(evaluation):
         parts.append(wrapped(note))
     return parts
@@ -254,6 +263,17 @@ def facts(evaluation: Evaluation) -> Facts:
 
 def next_steps(evaluation: Evaluation) -> list[Step]:
     given, verdict = evaluation.command, evaluation.verdict
+    if few := oddities.too_few(evaluation):
+        needed = few.facts.get("needed")
+        return [
+            Step(
+                tell(
+                    f"Measure on at least {few.facts['least']} streams; only then can there be a verdict:",
+                    f"{few.facts['least']} 系列以上で測ります。判定はそれがあって初めてできます：",
+                ),
+                _evaluate(evaluation, *([] if needed is None else [f"--budget {written(float(needed))}"])),
+            )
+        ]
     if verdict is None:
         return [
             Step(

@@ -65,6 +65,8 @@ def asked(result: Diagnosis) -> str:
 def headline(result: Diagnosis) -> str:
     """What was found, and the reason, in one or two sentences."""
     verdict = result.evaluation.verdict
+    if few := oddities.too_few(result.evaluation):
+        return oddities.without_verdict(few)
     if verdict is None:
         return say.no_verdict()
     text = measured.headline(result.evaluation)

@@ -1,0 +1,40 @@
+"""Lengths of time as people type and read them: 90s, 10min, 2h, 1h30min."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from outlast.errors import InputError
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_LENGTH = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)min)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def seconds_of(typed: str, option: str) -> float:
+    """Seconds of what was typed: hours, minutes and seconds in this order, or a plain number of seconds.
+
+    Args:
+        option: where it was typed, for the message.
+
+    Raises:
+        InputError: it is no length of time, or not above 0.
+    """
+    words = typed.replace(" ", "").lower()
+    found = _LENGTH.fullmatch(words)
+    if re.fullmatch(r"\d+(\.\d+)?", words):
+        seconds = float(words)
+    elif words and found:
+        seconds = sum(float(number or 0) * unit for number, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+    else:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise InputError(f"{option} {typed}", "a length of time above 0", "for example 90s, 10min, 2h or 1h30min")
+    return seconds
+
+
+def written(seconds: float) -> str:
+    """Seconds in the unit a person would use, rounded up, in a form that can be typed."""
+    unit = "s" if seconds <= 120 else "min" if seconds <= 7200 else "h"
+    share = 10 if unit == "h" else 1
+    return f"{math.ceil(round(seconds / _UNITS[unit] * share, 6)) / share:g}{unit}"

@@ -1,0 +1,179 @@
+"""What a measurement costs, from a short timed trial, and what of it a budget allows."""
+
+from __future__ import annotations
+
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from outlast.durations import written
+from outlast.errors import InputError
+from outlast.evaluation.finite import finite_positions
+from outlast.evaluation.memory import Score
+from outlast.evaluation.settings import LEAST_STREAMS
+from outlast.model import Recurrent, device_of
+from outlast.state import leaves
+from outlast.streams import MIN_STREAMS, Streams
+
+LEAST_TARGETS = 256
+"""A budget never makes the targets of a stream fewer than this, nor than one training context."""
+SPARED = 0.1
+"""Share of a budget that nothing is planned for: other work may slow the machine down."""
+_TIMED, _ENOUGH = 3, 0.5
+"""A step is timed so often, or until that many seconds went by."""
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds that a step takes: by itself, for every position, and for every position of every row.
+
+    A step reads so many rows side by side, each so many positions on.
+    """
+
+    step: float
+    position: float
+    row: float
+
+    def seconds(self, steps: np.ndarray) -> float:
+        """Of steps (N, 2), rows and positions of each, one after the other."""
+        rows, positions = steps[:, 0], steps[:, 1]
+        return float(self.step * len(steps) + self.position * positions.sum() + self.row * (rows * positions).sum())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Targets a stream and streams that a budget allows."""
+
+    targets: int
+    streams: int
+
+
+def shapes(rows_at_once: Callable[[int], int], chunk: int, most: int) -> list[tuple[int, int]]:
+    """Rows and positions of the steps that a trial times: few positions of many rows, to many positions of few.
+
+    Args:
+        most: rows that there are, at most.
+    """
+    found = [(min(most, rows_at_once(positions)), positions) for positions in {chunk, min(16, chunk), 1}]
+    return sorted({*found, (1, chunk)}, key=lambda shape: -shape[1])
+
+
+@torch.no_grad()
+def trial(
+    model: Recurrent,
+    streams: Streams,
+    steps: Sequence[tuple[int, int]],
+    scores: Sequence[Score],
+    clock: Clock = time.perf_counter,
+) -> Speed:
+    """Read and score the beginning of the streams in such steps, and time it; what only the first step takes is not.
+
+    Args:
+        model: on its device, in evaluation mode.
+        steps: rows and positions of each; no stream is shorter.
+        scores: made of every step's outputs.
+    """
+    device, seconds = device_of(model), []
+    for rows, positions in steps:
+        number = np.arange(rows) % len(streams)
+
+        def once(number: np.ndarray = number, positions: int = positions) -> float:
+            state, began = model.initial_state(len(number)), clock()
+            batch = streams.window(number, np.zeros_like(number), positions).to(device)
+            outputs, _ = model(batch.inputs, state)
+            for each in leaves(outputs):
+                if each.dim() > 1:
+                    finite_positions(each)
+            for score in scores:
+                score(outputs, batch).double().cpu()
+            return clock() - began
+
+        once()  # compiles kernels, and sets memory aside
+        times = [once()]
+        while len(times) < _TIMED and sum(times) < _ENOUGH:
+            times.append(once())
+        seconds.append(statistics.median(times))
+    return speed_of(steps, seconds)
+
+
+def speed_of(steps: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Speed:
+    """The speed that fits timed steps best, each by its own relative error; nothing takes less than no time."""
+    rows, positions = np.array(steps, np.float64).T
+    taken = np.maximum(np.array(seconds), 1e-9)
+    parts = np.stack([np.ones_like(rows), positions, rows * positions], 1) / taken[:, None]
+    return Speed(*map(float, nnls(parts, np.ones_like(taken))[0]))
+
+
+def within(
+    budget: float,
+    seconds: Callable[[int, int], float],
+    targets: Sequence[int],
+    streams: int,
+) -> Choice:
+    """What of a measurement a budget allows: fewer targets first, then fewer streams.
+
+    With fewer than 8 streams there is no verdict; that is the caller's to say.
+
+    Args:
+        budget: seconds.
+        seconds: (targets a stream, streams) -> seconds that it would take in all; more of either takes no less.
+        targets: how many a stream may have, ascending; the last as many as were asked for.
+        streams: that there are.
+
+    Raises:
+        InputError: not even 2 streams with the fewest targets fit. Says how long they, and a verdict, would take.
+    """
+    if seconds(targets[-1], streams) <= budget:
+        return Choice(targets[-1], streams)
+    least = targets[0]
+    if seconds(least, streams) <= budget:
+        return Choice(targets[_last(len(targets), lambda k: seconds(targets[k], streams) <= budget)], streams)
+    fewest = min(LEAST_STREAMS, streams)
+    if (shortest := seconds(least, fewest)) > budget:
+        verdict = seconds(least, min(MIN_STREAMS, streams))
+        raise InputError(
+            f"a budget of {written(budget)}",
+            f"at least {written(shortest)}, which reading {fewest} streams takes here; a verdict needs {MIN_STREAMS}, "
+            f"and would take {written(verdict)}",
+            "allow more, measure less far (a smaller max length), or use a faster machine",
+        )
+    count = fewest + _last(streams - fewest, lambda k: seconds(least, fewest + k) <= budget)
+    return Choice(least, count)
+
+
+def _last(count: int, fits: Callable[[int], bool]) -> int:
+    """The last of `count` ascending choices that fits; the first one does."""
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def possible_targets(train_context: int, most: int, region: int) -> list[int]:
+    """How many targets a stream a budget may choose among, ascending: whole blocks of one training context.
+
+    Args:
+        most: targets that were asked for.
+        region: positions of a stream that targets come from.
+    """
+    blocks = min(region // train_context, max(1, round(most / train_context)))
+    least = min(math.ceil(LEAST_TARGETS / train_context), blocks)
+    return [*(number * train_context for number in range(least, blocks)), most]
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this process has held at most so far: on a GPU, there; otherwise in the machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

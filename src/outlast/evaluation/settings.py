@@ -1,0 +1,65 @@
+"""How to measure: what a caller may choose."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from outlast.arguments import at_least, taking_fields
+from outlast.errors import InputError
+from outlast.streams.reading import CHUNK
+
+LEAST_STREAMS = 2
+"""Streams that an interval can be computed from; a verdict needs more."""
+
+
+@taking_fields
+@dataclass(frozen=True)
+class EvalSettings:
+    """How to measure.
+
+    Args:
+        max_length: positions of each test stream to use, at most; None: as many as leave enough streams. What was used
+            is in the result, ``data["length_used"]``, beside ``data["length_asked"]``.
+        targets: target positions a stream that every band is scored on, in random blocks of one training context
+            from the last part of the streams.
+        chunk: positions of a row that are read in one step.
+        memory_mib: what one step of one job may take, in MiB; as many rows are read side by side as fit. None: 64 on a
+            CPU, where more than its caches hold makes it slower, and 1,024 elsewhere.
+        ends_only: leave out the bands between the one just past the training context and the oldest.
+        seed: of the choice of blocks, and of streams.
+        jobs: passes over the streams made side by side, one thread each.
+        streams: how many of the test streams are read, at most, drawn at random from all recordings alike; None: all.
+            With fewer than 8 there are curves and no verdict.
+        budget: seconds that measuring may take. After a short timed trial fewer targets are scored, and then fewer
+            streams read, so that it is kept; the result's settings say which, and give the same again without a budget.
+    """
+
+    max_length: int | None = None
+    targets: int = 2048
+    chunk: int = CHUNK
+    memory_mib: float | None = None
+    ends_only: bool = False
+    seed: int = 0
+    jobs: int = 1
+    streams: int | None = None
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "targets", "chunk", "jobs"):
+            if (value := getattr(self, name)) is not None:
+                at_least(1, value, name)
+        at_least(0, self.seed, "seed")
+        if self.streams is not None:
+            at_least(LEAST_STREAMS, self.streams, "streams")
+        if self.memory_mib is not None and not self.memory_mib > 0:
+            raise InputError(f"memory_mib {self.memory_mib:g}", "more than 0 MiB", "leave it out for the default")
+        if self.budget is not None and not 0 < self.budget < math.inf:
+            raise InputError(f"budget={self.budget:g}", "seconds, more than 0", "leave it out to read all")
+
+    def memory(self, device: torch.device) -> float:
+        """Bytes that one step of one job may take."""
+        default = 64 if device.type == "cpu" else 1024
+        return 2**20 * (default if self.memory_mib is None else self.memory_mib)
