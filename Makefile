@@ -5,8 +5,9 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench bench-serving browser clean data diagnosis-study example failure-map families forecast-study install kernels lint \
-	paper paper-seeds quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
+.PHONY: air api audit bench bench-language bench-serving browser clean data diagnosis-study example failure-map families forecast-study \
+	install kernels lint paper paper-seeds quickstart \
+	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts speech speech-table test test-all versions
 
 install: .venv/installed
 
@@ -111,6 +112,10 @@ bench: install
 # What docs/serving.md shows; on a machine that does nothing else.
 bench-serving: install
 	$(BIN)/python benchmarks/serving.py --page docs/serving.md
+
+# What docs/measuring.md says measuring costs; some ten minutes.
+bench-language: install
+	$(BIN)/python benchmarks/language_cost.py --out runs/language --page docs/measuring.md
 
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
 api: install

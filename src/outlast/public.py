@@ -6,7 +6,7 @@ from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
-from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation import EvalSettings, cost, evaluate
 from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
@@ -53,6 +53,7 @@ __all__ = [
     "build",
     "check",
     "compare",
+    "cost",
     "deploy",
     "diagnose",
     "evaluate",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from outlast.cli.described import options_of
 from outlast.cli.groups import EXAMPLES
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
+from outlast.cli.progress import Reporter
+from outlast.results import Cost
 
 TRAIN = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "2", "--batch-size", "4")
 REPAIR = ("repair", "--model", "mymod:drifting", *MEASURE, "--steps", "2", "--batch-size", "4")
@@ -235,3 +239,26 @@ def test_no_odd_neighbour_is_named(run: Run, name: str) -> None:
     assert "did you mean" not in run("evaluate", "--model", "mymod:build", *MEASURE, "--data", name).refused()
     message = run("evaluate", "--model", "mymod:build", *MEASURE, "--target", "temperature").refused()
     assert "choose one of noise, phase, power" in message
+
+
+def test_the_cost_of_measuring_is_said_where_it_is_more_than_a_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    long = Cost(streams=8, length=16_384, targets=2048, positions=480_000, seconds=1500, memory=3 * 2**29)
+    for quiet, seconds in ((True, 1500), (False, 2)):
+        Reporter(quiet=quiet).expect(replace(long, seconds=seconds))
+        assert capsys.readouterr().err == ""
+    Reporter().expect(long)
+    said = capsys.readouterr().err
+    for part in ("8 streams × 16,384 positions", "480,000 positions to read in all", "about 25min", "1.5 GiB"):
+        assert part in said
+
+
+def test_a_budget_is_taken_in_a_table_too_and_what_it_chose_can_be_typed(run: Run, here: Path) -> None:
+    (here / "how.toml").write_text("budget = 3600\nmost_streams = 9\n")
+    model = ("--model", "mymod:build", *MEASURE)
+    first = run("evaluate", *model, "--config", "how.toml", "--out", "first", "--json")
+    assert first.status == 0
+    record = json.loads(first.out)
+    assert (record["settings"]["budget"], record["settings"]["streams"], record["data"]["streams"]) == (3600, 9, 9)
+    assert record["cost"]["streams"] == 9
+    again = run("evaluate", *model, "--most-streams", "9", "--budget", "1h", "--out", "again", "--json")
+    assert json.loads(again.out)["age_curve"] == record["age_curve"]

@@ -126,6 +126,17 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     ((*EVALUATE, *READ, "--shares", "60%/20%/30%"), ["(0.6, 0.2, 0.3)", "add to 1"]),
     (("train", *READ, "--track", "paper"), ["--track paper", "tensorboard or mlflow or trackio"]),
     ((*EVALUATE, *READ, "--quiet", "yes"), ["yes"]),
+    ((*EVALUATE, *MEASURE, "--budget", "soon"), ["--budget soon", "90s, 10min, 2h"]),
+    ((*EVALUATE, *MEASURE, "--budget", "0min"), ["--budget 0min", "above 0"]),
+    ((*EVALUATE, *MEASURE, "--budget", "10m"), ["--budget 10m", "10min"]),
+    ((*EVALUATE, *MEASURE, "--budget"), ["--budget with a value"]),
+    ((*EVALUATE, *MEASURE, "--budget", "0.001s"), ["a budget of 1s", "a verdict needs 8"]),
+    ((*EVALUATE, *MEASURE, "--most-streams", "1"), ["--most-streams 1", "at least 2"]),
+    ((*EVALUATE, *MEASURE, "--most-streams", "many"), ["--most-streams many", "a whole number"]),
+    ((*EVALUATE, *MEASURE, "--streams", "9"), ["'--streams'", "did you mean"]),
+    (("diagnose", "--model", "mymod:build", *MEASURE, "--budget", "later"), ["--budget later"]),
+    ((*REPAIR, "--budget", "10min"), ["'--budget'"]),
+    ((*COMPARE, "--budget", "10min"), ["'--budget'"]),
     (("--print-completion", "fish"), ["--print-completion fish", "bash, zsh, tcsh"]),
 ]
 """What is typed, and what the message names."""
