@@ -30,7 +30,7 @@ VOCABULARY = 50_280
 MODELS = ("Mamba", "Mamba-2")
 WHOLE = {"streams": 8, "length": 16_384, "train_context": 2048}
 """What one would measure; it is only tried, and its cost told."""
-SHORT = {"streams": 16, "length": 1024, "train_context": 128}
+SHORT = {"streams": 12, "length": 512, "train_context": 128}
 """What is measured to its end, as far as the budget allows."""
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import outlast
 from outlast import DiagnoseSettings, EvalSettings, InputError, Streams
-from outlast.evaluation import cost, drawn, preparing
+from outlast.evaluation import Cost, cost, drawn, preparing
 from outlast.evaluation.choosing import usable
 from outlast.evaluation.costs import Choice, Speed, possible_targets, speed_of, trial, within
 from outlast.evaluation.preparing import prepared
@@ -214,7 +214,7 @@ def test_a_budget_for_less_than_two_streams_measures_nothing(monkeypatch: pytest
 
 
 def test_the_cost_is_told_before_the_work_and_is_what_is_recorded() -> None:
-    told, model = list[tuple[outlast.evaluation.Cost, int]](), Watched(MODEL)
+    told, model = list[tuple[Cost, int]](), Watched(MODEL)
     found = outlast.evaluate(
         model,
         WAVES,
@@ -252,7 +252,7 @@ def test_a_diagnosis_of_few_streams_says_why_there_are_no_causes(monkeypatch: py
     parts = outlast.split(wave_streams(streams=96, length=64))
     usable_there, _ = usable(parts.test, T, None)
     ready = prepared(MODEL, parts, T, None, EvalSettings(targets=32, streams=4))
-    budget = 3 * (ready.seconds(SLOW) / 0.9 + 60)
+    budget = 6 * (ready.seconds(SLOW) / 0.9 + 60)
     settings = DiagnoseSettings(measuring=EvalSettings(targets=32, budget=budget))
     found = outlast.diagnose(MODEL, parts, train_context=T, settings=settings)
     assert found.evaluation.settings["streams"] == 4 < len(usable_there)
@@ -273,11 +273,9 @@ def test_a_diagnosis_reads_the_streams_that_its_curve_was_measured_on() -> None:
 
 
 def test_repairs_and_comparisons_take_no_budget() -> None:
-    for given in ({"budget": 60.0}, {"streams": 9}):
+    for measuring in (EvalSettings(budget=60), EvalSettings(streams=9)):
         with pytest.raises(InputError, match="the same streams for every choice"):
-            outlast.repair(
-                MODEL, WAVES, train_context=T, intervention="zero", measuring=EvalSettings(targets=32, **given)
-            )
+            outlast.repair(MODEL, WAVES, train_context=T, intervention="zero", measuring=measuring)
 
 
 def test_a_module_that_is_no_model_of_outlasts_has_a_cost_too() -> None:

@@ -121,7 +121,7 @@ class Affording:
 
     budget: Given[str] = None
     """How long measuring may take, such as 90s, 10min or 2h: fewer positions are scored, and then fewer streams read,
-    so that it is kept. With fewer than 8 streams there is no verdict. Of a diagnosis a third is for the age curve, and
+    so that it is kept. With fewer than 8 streams there is no verdict. Of a diagnosis a sixth is for the age curve, and
     the rest reads the same streams. Default: as long as it takes."""
     most_streams: Given[int] = None
     """Test streams to read, at most, drawn at random; with fewer than 8 there is no verdict. Default: all."""

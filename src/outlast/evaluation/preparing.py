@@ -82,9 +82,14 @@ class Prepared:
         """Positions of a row that are read in one step."""
         return min(self.settings.chunk, self.length)
 
+    @functools.cached_property
+    def memory(self) -> float:
+        """Bytes that one step of one job may take."""
+        return self.settings.memory(self.model)
+
     def rows_at_once(self, positions: int) -> int:
         """How many rows of so many positions are read in one step."""
-        return self.needed.rows(self.settings.memory(device_of(self.model)), positions)
+        return self.needed.rows(self.memory, positions)
 
     def agreement(self) -> Measure:
         """Without targets: the divergence from states of the training context's age. Reads the streams for it."""
@@ -133,7 +138,7 @@ class Prepared:
     def cost(self, speed: Speed) -> Cost:
         """What it will cost at this speed. The memory is that of this process now, so the trial has to be made."""
         rows = np.concatenate(self.steps())
-        step = self.settings.memory(device_of(self.model))
+        step = self.memory
         at_once = max(step, self.needed.row + self.needed.position * self.chunk)
         return Cost(
             streams=len(self.streams),

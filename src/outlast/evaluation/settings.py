@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-
 from outlast.arguments import at_least, taking_fields
 from outlast.errors import InputError
+from outlast.model import Recurrent, device_of
 from outlast.streams.reading import CHUNK
 
 LEAST_STREAMS = 2
@@ -27,7 +26,8 @@ class EvalSettings:
             from the last part of the streams.
         chunk: positions of a row that are read in one step.
         memory_mib: what one step of one job may take, in MiB; as many rows are read side by side as fit. None: 64 on a
-            CPU, where more than its caches hold makes it slower, and 1,024 elsewhere.
+            CPU, where more than its caches hold makes it slower, and 1,024 elsewhere; or as much as the model's weights
+            take, which every step reads anew, where that is more.
         ends_only: leave out the bands between the one just past the training context and the oldest.
         seed: of the choice of blocks, and of streams.
         jobs: passes over the streams made side by side, one thread each.
@@ -59,7 +59,9 @@ class EvalSettings:
         if self.budget is not None and not 0 < self.budget < math.inf:
             raise InputError(f"budget={self.budget:g}", "seconds, more than 0", "leave it out to read all")
 
-    def memory(self, device: torch.device) -> float:
+    def memory(self, model: Recurrent) -> float:
         """Bytes that one step of one job may take."""
-        default = 64 if device.type == "cpu" else 1024
-        return 2**20 * (default if self.memory_mib is None else self.memory_mib)
+        if self.memory_mib is not None:
+            return 2**20 * self.memory_mib
+        weights = sum(each.numel() * each.element_size() for each in model.parameters())
+        return max(2**20 * (64 if device_of(model).type == "cpu" else 1024), weights)
