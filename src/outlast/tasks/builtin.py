@@ -5,11 +5,13 @@ from __future__ import annotations
 from outlast.errors import unknown_name
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
+from outlast.tasks.code import CODE
 from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
 from outlast.tasks.speech import SPEECH
 from outlast.tasks.task import Task
+from outlast.tasks.text import TEXT
 
 TASKS: dict[str, Task] = {
     each.name: each
@@ -20,6 +22,8 @@ TASKS: dict[str, Task] = {
         RECALL,
         REGIMES,
         SPEECH,
+        TEXT,
+        CODE,
     )
 }
 

@@ -14,6 +14,7 @@ from outlast.model import Recurrent
 from outlast.repairs import RepairSettings
 from outlast.results import Evaluation
 from outlast.streams import Split, Streams
+from outlast.tasks.known import Known
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
 
@@ -40,6 +41,7 @@ class Task:
         objective: what its repairs minimise, made from the untouched base; None: what fits the targets.
         measures: what it is judged by, made from the untouched base; None: what fits the targets.
         healthy: measures another model on data of the same kind, one that does not fail: the report shows both.
+        known: a predictor with a known score and a blind one, between which its models stand; None: there is none.
         write_page: (results folder of a recipe, Markdown file): writes the figures of a finished recipe into the page.
     """
 
@@ -60,6 +62,7 @@ class Task:
     objective: Callable[[Recurrent], Objective] | None = None
     measures: Callable[[Recurrent], tuple[Measure, ...]] | None = None
     healthy: Callable[[], Evaluation] | None = None
+    known: Known | None = None
     write_page: Callable[[Path, Path], None] | None = None
 
     def training_set(self, name: str | None = None) -> Streams:
