@@ -6,6 +6,7 @@ from outlast.errors import unknown_name
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.code import CODE
+from outlast.tasks.copying import COPYING
 from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
@@ -24,6 +25,7 @@ TASKS: dict[str, Task] = {
         SPEECH,
         TEXT,
         CODE,
+        COPYING,
     )
 }
 
