@@ -7,6 +7,7 @@ from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.code import CODE
 from outlast.tasks.copying import COPYING
+from outlast.tasks.multi_query import MULTI_QUERY
 from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
@@ -26,6 +27,7 @@ TASKS: dict[str, Task] = {
         TEXT,
         CODE,
         COPYING,
+        MULTI_QUERY,
     )
 }
 

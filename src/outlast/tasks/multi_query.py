@@ -1,0 +1,195 @@
+"""Multi-query recall: pairs of keys and values, then every key is asked for, some soon and some long after.
+
+The associative recall of Arora et al. 2023 ("Zoology: measuring and improving recall in efficient language models"):
+unlike in the streaming kind (`outlast.tasks.recall`) all pairs of an episode stand at its beginning, and none is
+written again. In training an episode fills a window; the test's last up to 32 of them, most of it filler.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import numba
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.families import build
+from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
+from outlast.model import InputSpec, Recurrent
+from outlast.streams import Split, Streams
+from outlast.tasks.known import Known
+from outlast.tasks.task import Task
+from outlast.training import TrainSettings
+
+PAIRS = 8
+KEYS = 32
+VALUES = 16
+BEGIN, FILLER = KEYS + VALUES, KEYS + VALUES + 1
+SYMBOLS = KEYS + VALUES + 2
+TRAIN_CONTEXT = 128
+TIMES = 32
+"""Training contexts that the longest episode of the test lasts."""
+
+_EDGES = (0, *(16 << k for k in range(9)))
+_SHORTEST = 4 * PAIRS + 2
+
+
+def queries(streams: int, length: int, seed: int, longest: int = TRAIN_CONTEXT) -> Streams:
+    """Streams of episodes: a mark, `PAIRS` different keys each with its value, then every key and its value once more.
+
+    Args:
+        streams, length: how many, how many positions.
+        seed: of everything; different seeds give independent streams.
+        longest: symbols of the longest episode. They last from `TRAIN_CONTEXT` (or what room is left) to that, in the
+            logarithm alike; when a key is asked for is log-uniform over its episode too, and filler fills the rest.
+
+    Returns:
+        streams whose weights are 1 where a value is to be given for the second time, with the label ``distance``
+        (positions since the key stood beside its value, in bins).
+    """
+    if streams < 1 or length < _SHORTEST or longest < TRAIN_CONTEXT:
+        raise InputError(
+            f"{streams} streams of {length} positions, episodes of up to {longest}",
+            f"at least 1, {_SHORTEST} and {TRAIN_CONTEXT}",
+            "raise them",
+        )
+    symbols = np.full((streams, length + 1), FILLER, np.uint8)
+    distance = np.full((streams, length + 1), -1, np.int32)
+    _fill(symbols, distance, math.log(TRAIN_CONTEXT), math.log(longest), np.random.default_rng(seed))
+    asked = distance >= 0
+    bins = np.where(asked, np.searchsorted(_EDGES, distance, side="right") - 1, -1)
+    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
+    return Streams(
+        inputs=symbols.reshape(-1),
+        starts=np.arange(streams, dtype=np.int64) * (length + 1),
+        lengths=np.full(streams, length, np.int64),
+        weights=asked.reshape(-1).astype(np.uint8),
+        shift=1,
+        classes=SYMBOLS,
+        about={
+            "source": "generated: pairs of keys and values, then queries",
+            "pairs": PAIRS,
+            "keys": KEYS,
+            "values": VALUES,
+            "longest": longest,
+            "seed": seed,
+            "label_names": {"distance": [*names, f"{_EDGES[-1]} and on"]},
+        },
+        labels={"distance": bins.reshape(-1).astype(np.int8)},
+    )
+
+
+@numba.njit(cache=True)
+def _fill(symbols, distance, low, high, rng):  # pragma: no cover  (compiled)
+    width = symbols.shape[1]
+    keys, values = np.arange(KEYS), np.empty(PAIRS, np.int64)
+    slots, asked = np.empty(PAIRS, np.int64), np.empty(PAIRS, np.int64)
+    shortest = 4 * PAIRS + 1
+    for s in range(symbols.shape[0]):
+        at = 0
+        while width - at >= shortest:
+            size = min(int(np.exp(low + (high - low) * rng.random()) + 0.5), width - at)
+            symbols[s, at] = BEGIN
+            for k in range(PAIRS):
+                other = rng.integers(k, KEYS)
+                keys[k], keys[other] = keys[other], keys[k]
+                values[k] = rng.integers(0, VALUES)
+                symbols[s, at + 1 + 2 * k], symbols[s, at + 2 + 2 * k] = keys[k], KEYS + values[k]
+                asked[k] = k
+            # Slots of two symbols behind the pairs: distinct ones, denser near the pairs.
+            room = (size - 1 - 2 * PAIRS) // 2
+            first = at + 1 + 2 * PAIRS
+            for k in range(PAIRS):
+                other = rng.integers(k, PAIRS)
+                asked[k], asked[other] = asked[other], asked[k]
+                slot = -1
+                while slot < 0:
+                    slot = int(np.exp(rng.random() * np.log(room + 1.0))) - 1
+                    for j in range(k):
+                        if slots[j] == slot:
+                            slot = -1
+                            break
+                slots[k] = slot
+                key = asked[k]
+                t = first + 2 * slot
+                symbols[s, t], symbols[s, t + 1] = keys[key], KEYS + values[key]
+                distance[s, t] = t - (at + 1 + 2 * key)
+            at += size
+
+
+def looked_up(streams: Streams) -> np.ndarray:
+    """The reference: the value that followed the key when it first stood in the episode; exact."""
+    answers = np.zeros(len(streams.inputs), np.int64)
+    _look_up(streams.inputs, streams.starts, streams.lengths, answers)
+    return (answers == np.append(streams.inputs[1:], 0)).astype(np.float64)
+
+
+@numba.njit(cache=True)
+def _look_up(symbols, starts, lengths, answers):  # pragma: no cover  (compiled)
+    value_of = np.empty(KEYS, np.int64)
+    for s in range(len(starts)):
+        key = -1
+        value_of[:] = -1
+        for t in range(starts[s], starts[s] + lengths[s]):
+            symbol = symbols[t]
+            if symbol == BEGIN:
+                value_of[:] = -1
+            elif symbol < KEYS:
+                key = symbol
+                answers[t] = value_of[key]
+            elif symbol < KEYS + VALUES and value_of[key] < 0:
+                value_of[key] = symbol
+
+
+def uniform(streams: Streams) -> np.ndarray:
+    """The blind one: every value alike, ln 16 nats, 15 of 16 wrong."""
+    return np.full(len(streams.inputs), 1 / VALUES)
+
+
+_LENGTH = 64 * TRAIN_CONTEXT
+_WINDOWS, _STREAMS, _VALIDATION, _TEST = 32_768, 1024, 32, 64
+_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4}
+
+
+@functools.cache
+def windows() -> Streams:
+    """Streams of one training context, an episode each: what the base learns from."""
+    return queries(_WINDOWS, TRAIN_CONTEXT, _SEEDS["windows"])
+
+
+@functools.cache
+def multi_query() -> Split:
+    """Long streams of episodes of one to 32 training contexts."""
+    longest = TIMES * TRAIN_CONTEXT
+    return Split(
+        queries(_STREAMS, _LENGTH, _SEEDS["train"], longest),
+        queries(_VALIDATION, _LENGTH, _SEEDS["validation"], longest),
+        queries(_TEST, _LENGTH, _SEEDS["test"], longest),
+        how="generated with different seeds",
+    )
+
+
+def reader(seed: int) -> Recurrent:
+    """Mamba-2 of two layers of width 64 with 32 rows of memory a head."""
+    return build("mamba2", inputs=InputSpec("tokens", SYMBOLS), outputs=SYMBOLS, seed=seed, state_size=32)
+
+
+MULTI_QUERY = Task(
+    name="multi_query",
+    summary="pairs of keys and values, then every key asked for, up to 32 training contexts of 128 symbols later",
+    streams=multi_query,
+    model=reader,
+    train_context=TRAIN_CONTEXT,
+    training=TrainSettings(steps=2000, learning_rate=3e-3),
+    repairing=TrainSettings(steps=500, learning_rate=1e-3),
+    measuring=EvalSettings(targets=4096),
+    interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=4096), tbtt()),
+    training_sets={"windows": windows},
+    base_from="windows",
+    measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
+    known=Known(reference=looked_up, blind=uniform),
+)
