@@ -8,6 +8,7 @@ from outlast.tasks.cipher import CIPHER
 from outlast.tasks.code import CODE
 from outlast.tasks.copying import COPYING
 from outlast.tasks.multi_query import MULTI_QUERY
+from outlast.tasks.passkey import PASSKEY
 from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
@@ -27,6 +28,7 @@ TASKS: dict[str, Task] = {
         TEXT,
         CODE,
         COPYING,
+        PASSKEY,
         MULTI_QUERY,
     )
 }

@@ -1,0 +1,64 @@
+"""A pass key told in prose and asked for later: within a window in training, up to 32 of them later in the test."""
+
+from __future__ import annotations
+
+import functools
+
+from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.families import build
+from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
+from outlast.model import InputSpec, Recurrent
+from outlast.streams import Split, Streams
+from outlast.tasks.known import Known
+from outlast.tasks.passkey_data import SYMBOLS, found, passkeys, uniform
+from outlast.tasks.task import Task
+from outlast.training import TrainSettings
+
+TRAIN_CONTEXT = 256
+FARTHEST = 32 * TRAIN_CONTEXT
+PROSE_WEIGHT = 0.02
+"""Of prose in training: all of it weighs as much as the five digits of an answer."""
+
+_LENGTH = 64 * TRAIN_CONTEXT
+_WINDOWS, _STREAMS, _VALIDATION, _TEST = 32_768, 512, 32, 64
+_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4}
+
+
+@functools.cache
+def windows() -> Streams:
+    """Streams of one training context, every key asked for in it: what the base learns from."""
+    return passkeys("train", _WINDOWS, TRAIN_CONTEXT, _SEEDS["windows"], TRAIN_CONTEXT, PROSE_WEIGHT)
+
+
+@functools.cache
+def passkey() -> Split:
+    """Long streams, keys asked for up to 32 training contexts later, each part in its own addresses."""
+    return Split(
+        passkeys("train", _STREAMS, _LENGTH, _SEEDS["train"], FARTHEST, PROSE_WEIGHT),
+        passkeys("validation", _VALIDATION, _LENGTH, _SEEDS["validation"], FARTHEST),
+        passkeys("test", _TEST, _LENGTH, _SEEDS["test"], FARTHEST),
+        how="by address, each part with keys of its own seed",
+    )
+
+
+def finder(seed: int) -> Recurrent:
+    """Mamba-2 of two layers of width 64 with 16 rows of memory a head."""
+    return build("mamba2", inputs=InputSpec("tokens", SYMBOLS), outputs=SYMBOLS, seed=seed)
+
+
+PASSKEY = Task(
+    name="passkey",
+    summary="a number told in prose and asked for up to 8,192 letters later, trained on 256",
+    streams=passkey,
+    model=finder,
+    train_context=TRAIN_CONTEXT,
+    training=TrainSettings(steps=1500, learning_rate=3e-3),
+    repairing=TrainSettings(steps=500, learning_rate=1e-3),
+    measuring=EvalSettings(targets=4096),
+    interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=8192), tbtt()),
+    training_sets={"windows": windows},
+    base_from="windows",
+    measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
+    known=Known(reference=found, blind=uniform),
+)
