@@ -13,6 +13,7 @@ from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
 from outlast.tasks.speech import SPEECH
+from outlast.tasks.stories import STORIES
 from outlast.tasks.task import Task
 from outlast.tasks.text import TEXT
 
@@ -29,6 +30,7 @@ TASKS: dict[str, Task] = {
         CODE,
         COPYING,
         PASSKEY,
+        STORIES,
         MULTI_QUERY,
     )
 }

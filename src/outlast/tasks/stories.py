@@ -1,0 +1,82 @@
+"""Questions about stories: told within a window in training, hidden in up to 32 windows of prose in the test."""
+
+from __future__ import annotations
+
+import functools
+
+from outlast.evaluation import EvalSettings
+from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.families import build
+from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
+from outlast.model import InputSpec, Recurrent
+from outlast.streams import Split, Streams
+from outlast.tasks import stories_data
+from outlast.tasks.known import Known
+from outlast.tasks.stories_data import simulated, uniform, vocabulary
+from outlast.tasks.task import Task
+from outlast.training import TrainSettings
+
+TRAIN_CONTEXT = 192
+EXAMPLES = 4
+"""Answered stories before the question of a ``few_shot`` stream."""
+PROSE_WEIGHT = 0.01
+
+_LENGTH = 64 * TRAIN_CONTEXT
+_LONGEST = 16 * TRAIN_CONTEXT
+_SHORT_PROSE = TRAIN_CONTEXT // 4
+_FEW_SHOT_LENGTH, _FEW_SHOT_PROSE = 16 * TRAIN_CONTEXT, 8 * TRAIN_CONTEXT
+_WINDOWS, _STREAMS, _VALIDATION, _TEST = 32_768, 512, 32, 64
+_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4, "few_shot": 5}
+
+
+@functools.cache
+def windows() -> Streams:
+    """Streams of one training context, whole stories with little prose or none: what the base learns from."""
+    return stories_data.stories("train", _WINDOWS, TRAIN_CONTEXT, _SEEDS["windows"], _SHORT_PROSE, PROSE_WEIGHT)
+
+
+@functools.cache
+def stories() -> Split:
+    """Long streams of stories hidden in up to 16 training contexts of prose, each part in its own addresses."""
+    return Split(
+        stories_data.stories("train", _STREAMS, _LENGTH, _SEEDS["train"], _LONGEST, PROSE_WEIGHT),
+        stories_data.stories("validation", _VALIDATION, _LENGTH, _SEEDS["validation"], _LONGEST),
+        stories_data.stories("test", _TEST, _LENGTH, _SEEDS["test"], _LONGEST),
+        how="by address, each part with stories of its own seed",
+    )
+
+
+@functools.cache
+def prose() -> Streams:
+    """Prose alone: for a base that has never seen a story."""
+    return stories_data.prose("train", _LENGTH)
+
+
+@functools.cache
+def few_shot() -> Streams:
+    """Streams that end with one question, answered examples before it."""
+    return stories_data.few_shot("test", _TEST, _FEW_SHOT_LENGTH, _SEEDS["few_shot"], _FEW_SHOT_PROSE, EXAMPLES)
+
+
+def listener(seed: int) -> Recurrent:
+    """Mamba-2 of two layers of width 64 with 16 rows of memory a head."""
+    words = len(vocabulary())
+    return build("mamba2", inputs=InputSpec("tokens", words), outputs=words, seed=seed)
+
+
+STORIES = Task(
+    name="stories",
+    summary="where is who, and where was what: generated stories, hidden in up to 3,072 words of prose",
+    streams=stories,
+    model=listener,
+    train_context=TRAIN_CONTEXT,
+    training=TrainSettings(steps=2000, learning_rate=3e-3),
+    repairing=TrainSettings(steps=500, learning_rate=1e-3),
+    measuring=EvalSettings(targets=4096),
+    interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=3072), tbtt()),
+    training_sets={"windows": windows, "prose": prose},
+    base_from="windows",
+    controls={"few_shot": few_shot},
+    measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
+    known=Known(reference=simulated, blind=uniform),
+)

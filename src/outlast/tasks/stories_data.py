@@ -1,0 +1,331 @@
+"""Generated stories hidden in prose: people go to places, take things and leave them, and a question asks for a place.
+
+In the manner of the first three bAbI tasks (Weston et al. 2015, "Towards AI-complete question answering"), hidden in
+other text as BABILong does (Kuratov et al. 2024), with a grammar, people, places and things of our own. Questions need
+one, two or three facts: where a person is, where a thing is, where a thing was before.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import numba
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.streams import Streams
+from outlast.tasks.words import Sentences, frequent, sentences_of
+
+PEOPLE = ("agnes", "bruno", "celia", "dmitri", "edith", "felix", "greta", "hugo")
+PLACES = ("harbour", "mill", "tavern", "tower", "stable", "orchard", "chapel", "quarry")
+THINGS = ("lantern", "ladder", "kettle", "compass", "drum", "violin")
+_GOES, _TAKES, _LEAVES = ("walks", "hurries", "returns"), ("grabs", "lifts"), ("leaves", "drops")
+_MARKS = (".", "?", "<story>", "<unknown>")
+_OWN = (*PEOPLE, *PLACES, *THINGS, *_GOES, *_TAKES, *_LEAVES, "to", "the", "where", "is", "was", "before", *_MARKS)
+_AT = {word: k for k, word in enumerate(_OWN)}
+
+_PERSON, _PLACE, _THING = 0, len(PEOPLE), len(PEOPLE) + len(PLACES)
+_GO = _THING + len(THINGS)
+_TAKE, _LEAVE = _GO + len(_GOES), _GO + len(_GOES) + len(_TAKES)
+_VERBS_END = _LEAVE + len(_LEAVES)
+_TO, _THE, _WHERE, _IS, _WAS, _BEFORE = (_AT[word] for word in ("to", "the", "where", "is", "was", "before"))
+STOP, ASKED, STORY, UNKNOWN = (_AT[word] for word in _MARKS)
+
+CAST, OBJECTS, STAGE = 2, 2, 4
+"""How many people, things and places a story has."""
+_FEWEST, _MOST = 4, 24
+_ROOM = 6 * _MOST + 10
+"""Words that a story without prose takes at most."""
+_EDGES = (0, *(16 << k for k in range(9)))
+_FACTS = ("one", "two", "three")
+
+
+@functools.cache
+def vocabulary() -> tuple[str, ...]:
+    """All words by number: the grammar's first, then the most frequent ones of prose that it does not have."""
+    return (*_OWN, *(word for word in frequent() if word not in _AT))
+
+
+@functools.cache
+def prose_of(part: str) -> Sentences:
+    """The sentences between which stories are hidden."""
+    return sentences_of(part, vocabulary(), UNKNOWN, STOP)
+
+
+def stories(part: str, streams: int, length: int, seed: int, longest: int, prose_weight: float = 0.0) -> Streams:
+    """Streams of stories one after another; what room is left at the end is prose.
+
+    Args:
+        part: of the addresses (`outlast.tasks.prose.parts_by_number`) that the prose is from.
+        streams, length: how many, how many positions.
+        seed: of everything.
+        longest: words of prose in a story: half of the stories have none, in the others it is log-uniform up to that.
+        prose_weight: of every word that is no answer.
+
+    Returns:
+        streams whose answers weigh 1, with the labels ``facts`` (how many the answer needs) and ``distance`` (positions
+        since the first of them began, in bins).
+
+    Raises:
+        InputError: streams too short for a story.
+    """
+    _check(streams, length, longest, prose_weight)
+    return _streams(part, streams, length, seed, longest, prose_weight, examples=-1)
+
+
+def few_shot(part: str, streams: int, length: int, seed: int, longest: int, examples: int) -> Streams:
+    """Streams that end with a question: prose, `examples` answered stories without prose, a story hidden in prose.
+
+    Only the last answer counts; arguments and labels are those of `stories`.
+    """
+    _check(streams, length, longest, 0.0)
+    if examples < 0 or (examples + 1) * _ROOM + longest + 50 > length:
+        raise InputError(
+            f"{examples} examples and {longest} words of prose in {length} positions", "room for all", "ask for less"
+        )
+    return _streams(part, streams, length, seed, longest, 0.0, examples)
+
+
+def prose(part: str, length: int) -> Streams:
+    """Streams of prose alone: all of the part."""
+    words = prose_of(part).words
+    width = length + 1
+    if length < 1 or len(words) < width:
+        raise InputError(f"streams of {length} of {len(words):,} words", "no longer than there are", "ask for less")
+    return Streams(
+        inputs=words,
+        starts=np.arange(len(words) // width, dtype=np.int64) * width,
+        lengths=np.full(len(words) // width, length, np.int64),
+        shift=1,
+        classes=len(vocabulary()),
+        about={"source": "State of the Union addresses, words", "part": part},
+    )
+
+
+def _check(streams: int, length: int, longest: int, prose_weight: float) -> None:
+    if streams < 1 or length < _ROOM or longest < 1 or not 0 <= prose_weight <= 1:
+        raise InputError(
+            f"{streams} streams of {length} positions, up to {longest} words of prose that weigh {prose_weight:g}",
+            f"at least 1, {_ROOM} and 1, and a weight from 0 to 1",
+            "correct them",
+        )
+
+
+def _streams(
+    part: str, streams: int, length: int, seed: int, longest: int, prose_weight: float, examples: int
+) -> Streams:
+    text = prose_of(part)
+    symbols = np.empty((streams, length + 1), np.int16)
+    facts = np.full((streams, length + 1), -1, np.int8)
+    distance = np.full((streams, length + 1), -1, np.int32)
+    _fill(symbols, facts, distance, text.words, text.begin, longest, examples, np.random.default_rng(seed))
+    asked = facts >= 0
+    bins = np.where(asked, np.searchsorted(_EDGES, distance, side="right") - 1, -1)
+    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
+    return Streams(
+        inputs=symbols.reshape(-1),
+        starts=np.arange(streams, dtype=np.int64) * (length + 1),
+        lengths=np.full(streams, length, np.int64),
+        weights=np.where(asked, 1, prose_weight).astype(np.float16).reshape(-1),
+        shift=1,
+        classes=len(vocabulary()),
+        about={
+            "source": "generated stories between sentences of State of the Union addresses, words",
+            "part": part,
+            "longest": longest,
+            "prose_weight": prose_weight,
+            "seed": seed,
+            **({"examples": examples} if examples >= 0 else {}),
+            "label_names": {"facts": list(_FACTS), "distance": [*names, f"{_EDGES[-1]} and on"]},
+        },
+        labels={"facts": facts.reshape(-1), "distance": bins.reshape(-1).astype(np.int8)},
+    )
+
+
+@numba.njit(cache=True)
+def _fill(symbols, facts, distance, words, begin, longest, examples, rng):  # pragma: no cover  (compiled)
+    width = symbols.shape[1]
+    story = np.empty(_ROOM + longest + 2 * 41 * _MOST, np.int64)
+    whole = np.empty(width + len(story), np.int64)
+    for s in range(symbols.shape[0]):
+        if examples >= 0:
+            end = 0
+            for _ in range(examples):
+                size, kind, first = _tell(story, words, begin, 0, rng)
+                whole[end : end + size] = story[:size]
+                end += size
+            size, kind, first = _tell(story, words, begin, _budget(longest, rng), rng)
+            while end + size > width:
+                size, kind, first = _tell(story, words, begin, _budget(longest, rng), rng)
+            whole[end : end + size] = story[:size]
+            end += size
+            _write_prose(symbols[s, : width - end], words, begin, rng)
+            symbols[s, width - end :] = whole[:end]
+            facts[s, width - 3] = kind
+            distance[s, width - 3] = size - 3 - first
+            continue
+        at = 0
+        while True:
+            budget = 0 if rng.random() < 0.5 else _budget(longest, rng)
+            size, kind, first = _tell(story, words, begin, budget, rng)
+            if at + size > width:
+                break
+            symbols[s, at : at + size] = story[:size]
+            facts[s, at + size - 3] = kind  # the position of the question mark has the answer as its target
+            distance[s, at + size - 3] = size - 3 - first
+            at += size
+        _write_prose(symbols[s, at:], words, begin, rng)
+
+
+@numba.njit(cache=True)
+def _budget(longest, rng):  # pragma: no cover  (compiled)
+    return int(np.exp(rng.random() * np.log(longest + 1.0)))
+
+
+@numba.njit(cache=True)
+def _write_prose(into, words, begin, rng):  # pragma: no cover  (compiled)
+    at = begin[rng.integers(0, len(begin) - 1)]
+    for t in range(len(into)):
+        into[t] = words[at]
+        at = (at + 1) % len(words)
+
+
+@numba.njit(cache=True)
+def _tell(story, words, begin, budget, rng):  # pragma: no cover  (compiled)
+    """Write one story with question, answer and full stop.
+
+    Returns its words, the facts that it needs less one, and where the first of them began.
+    """
+    cast = rng.permutation(len(PEOPLE))[:CAST]
+    things = rng.permutation(len(THINGS))[:OBJECTS]
+    stage = rng.permutation(len(PLACES))[:STAGE]
+    kind = rng.integers(0, 3)
+    fewest = rng.integers(_FEWEST, 9)
+    place, moved = np.full(CAST, -1), np.zeros(CAST, np.int64)
+    carrier, taken = np.full(OBJECTS, -1), np.zeros(OBJECTS, np.int64)
+    lies, since = np.full(OBJECTS, -1), np.zeros(OBJECTS, np.int64)
+    lay, before = np.full(OBJECTS, -1), np.zeros(OBJECTS, np.int64)
+    story[0] = STORY
+    at, sentence, left, chosen = 1, rng.integers(0, len(begin) - 1), budget, -1
+    for event in range(_MOST):
+        who = rng.integers(0, CAST)
+        # What this person can do here: take a thing, or leave one.
+        can_take, can_leave = -1, -1
+        for thing in range(OBJECTS):
+            if place[who] >= 0 and carrier[thing] < 0 and (lies[thing] < 0 or lies[thing] == place[who]):
+                can_take = thing
+            if carrier[thing] == who:
+                can_leave = thing
+        drawn = rng.random()
+        story[at] = _PERSON + cast[who]
+        if can_take >= 0 and drawn < 0.4:
+            carrier[can_take], taken[can_take] = who, at
+            if lies[can_take] < 0:
+                lies[can_take], since[can_take] = place[who], moved[who]
+            story[at + 1] = _TAKE + rng.integers(0, len(_TAKES))
+            story[at + 2], story[at + 3], story[at + 4] = _THE, _THING + things[can_take], STOP
+            at += 5
+        elif can_leave >= 0 and drawn > 0.85:
+            carrier[can_leave] = -1
+            story[at + 1] = _LEAVE + rng.integers(0, len(_LEAVES))
+            story[at + 2], story[at + 3], story[at + 4] = _THE, _THING + things[can_leave], STOP
+            at += 5
+        else:
+            to = rng.integers(0, STAGE)
+            while to == place[who]:
+                to = rng.integers(0, STAGE)
+            place[who], moved[who] = to, at
+            for thing in range(OBJECTS):
+                if carrier[thing] == who:
+                    lay[thing], before[thing] = lies[thing], since[thing]
+                    lies[thing], since[thing] = to, at
+            story[at + 1] = _GO + rng.integers(0, len(_GOES))
+            story[at + 2], story[at + 3], story[at + 4], story[at + 5] = _TO, _THE, _PLACE + stage[to], STOP
+            at += 6
+        # Prose behind every event, as much as its share of what is left.
+        share = left // max(fewest - event, 1)
+        while share > 0:
+            for t in range(begin[sentence], begin[sentence + 1]):
+                story[at] = words[t]
+                at += 1
+            size = begin[sentence + 1] - begin[sentence]
+            share, left = share - size, left - size
+            sentence = (sentence + 1) % (len(begin) - 1)
+        if event + 1 >= fewest:
+            chosen = _askable(kind, place, lies, lay, rng)
+            if chosen >= 0:
+                break
+    if chosen < 0:
+        kind, chosen = 0, _askable(0, place, lies, lay, rng)
+    story[at] = _WHERE
+    if kind == 0:
+        story[at + 1], story[at + 2] = _IS, _PERSON + cast[chosen]
+        answer, first, at = place[chosen], moved[chosen], at + 3
+    elif kind == 1:
+        story[at + 1], story[at + 2], story[at + 3] = _IS, _THE, _THING + things[chosen]
+        answer, first, at = lies[chosen], min(since[chosen], taken[chosen]), at + 4
+    else:
+        story[at + 1], story[at + 2], story[at + 3] = _WAS, _THE, _THING + things[chosen]
+        story[at + 4], story[at + 5], story[at + 6] = _BEFORE, _THE, _PLACE + stage[lies[chosen]]
+        answer, first, at = lay[chosen], min(before[chosen], taken[chosen]), at + 7
+    story[at], story[at + 1], story[at + 2] = ASKED, _PLACE + stage[answer], STOP
+    return at + 3, kind, first
+
+
+@numba.njit(cache=True)
+def _askable(kind, place, lies, lay, rng):  # pragma: no cover  (compiled)
+    """A person or thing that the question can be asked of, or −1."""
+    known = place if kind == 0 else lies if kind == 1 else lay
+    first = rng.integers(0, len(known))
+    for k in range(len(known)):
+        if known[(first + k) % len(known)] >= 0:
+            return (first + k) % len(known)
+    return -1
+
+
+def simulated(streams: Streams) -> np.ndarray:
+    """The reference: does in a world of its own what the sentences say, and looks there; exact."""
+    answers = np.zeros(len(streams.inputs), np.int64)
+    _simulate(streams.inputs.astype(np.int64), streams.starts, streams.lengths, answers)
+    return (answers == np.append(streams.inputs[1:], 0)).astype(np.float64)
+
+
+@numba.njit(cache=True)
+def _simulate(symbols, starts, lengths, answers):  # pragma: no cover  (compiled)
+    place = np.empty(len(PEOPLE), np.int64)
+    lies = np.empty(len(THINGS), np.int64)
+    lay, carrier = lies.copy(), lies.copy()
+    for s in range(len(starts)):
+        begin = starts[s]
+        place[:], lies[:], lay[:], carrier[:] = -1, -1, -1, -1
+        for t in range(starts[s], starts[s] + lengths[s]):
+            symbol = symbols[t]
+            said = symbols[begin : t + 1]
+            if symbol == STORY:
+                place[:], lies[:], lay[:], carrier[:] = -1, -1, -1, -1
+                begin = t + 1
+            elif symbol == STOP:
+                if len(said) == 6 and said[0] < _PLACE and _GO <= said[1] < _TAKE:
+                    who, to = said[0], said[4]
+                    place[who] = to
+                    for thing in range(len(THINGS)):
+                        if carrier[thing] == who:
+                            lay[thing], lies[thing] = lies[thing], to
+                elif len(said) == 5 and said[0] < _PLACE and _TAKE <= said[1] < _VERBS_END:
+                    thing = said[3] - _THING
+                    carrier[thing] = said[0] if said[1] < _LEAVE else -1
+                    lies[thing] = place[said[0]]
+                begin = t + 1
+            elif symbol == ASKED:
+                if said[1] == _WAS:
+                    answers[t] = lay[said[3] - _THING]
+                elif said[2] == _THE:
+                    answers[t] = lies[said[3] - _THING]
+                else:
+                    answers[t] = place[said[2]]
+
+
+def uniform(streams: Streams) -> np.ndarray:
+    """The blind one: every place alike, for none is more frequent: ln 8 nats, seven of eight wrong."""
+    return np.full(len(streams.inputs), 1 / len(PLACES))
