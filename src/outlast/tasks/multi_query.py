@@ -2,7 +2,7 @@
 
 The associative recall of Arora et al. 2023 ("Zoology: measuring and improving recall in efficient language models"):
 unlike in the streaming kind (`outlast.tasks.recall`) all pairs of an episode stand at its beginning, and none is
-written again. In training an episode fills a window; the test's last up to 32 of them, most of it filler.
+written again. A training window holds whole episodes; those of the control ``farther`` last up to 32 of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BEGIN, FILLER = KEYS + VALUES, KEYS + VALUES + 1
 SYMBOLS = KEYS + VALUES + 2
 TRAIN_CONTEXT = 128
 TIMES = 32
-"""Training contexts that the longest episode of the test lasts."""
+"""Training contexts that the longest episode lasts."""
 
 _EDGES = (0, *(16 << k for k in range(9)))
 _SHORTEST = 4 * PAIRS + 2
@@ -44,22 +44,22 @@ def queries(streams: int, length: int, seed: int, longest: int = TRAIN_CONTEXT) 
     Args:
         streams, length: how many, how many positions.
         seed: of everything; different seeds give independent streams.
-        longest: symbols of the longest episode. They last from `TRAIN_CONTEXT` (or what room is left) to that, in the
-            logarithm alike; when a key is asked for is log-uniform over its episode too, and filler fills the rest.
+        longest: symbols of the longest episode. How long they last is log-uniform up to that; so is, over its episode,
+            when a key is asked for, and filler fills the rest.
 
     Returns:
         streams whose weights are 1 where a value is to be given for the second time, with the label ``distance``
         (positions since the key stood beside its value, in bins).
     """
-    if streams < 1 or length < _SHORTEST or longest < TRAIN_CONTEXT:
+    if streams < 1 or length < _SHORTEST or longest < _SHORTEST:
         raise InputError(
             f"{streams} streams of {length} positions, episodes of up to {longest}",
-            f"at least 1, {_SHORTEST} and {TRAIN_CONTEXT}",
+            f"at least 1, {_SHORTEST} and {_SHORTEST}",
             "raise them",
         )
     symbols = np.full((streams, length + 1), FILLER, np.uint8)
     distance = np.full((streams, length + 1), -1, np.int32)
-    _fill(symbols, distance, math.log(TRAIN_CONTEXT), math.log(longest), np.random.default_rng(seed))
+    _fill(symbols, distance, math.log(_SHORTEST), math.log(longest), np.random.default_rng(seed))
     asked = distance >= 0
     bins = np.where(asked, np.searchsorted(_EDGES, distance, side="right") - 1, -1)
     names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
@@ -152,25 +152,30 @@ def uniform(streams: Streams) -> np.ndarray:
 
 _LENGTH = 64 * TRAIN_CONTEXT
 _WINDOWS, _STREAMS, _VALIDATION, _TEST = 32_768, 1024, 32, 64
-_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4}
+_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4, "farther": 5}
 
 
 @functools.cache
 def windows() -> Streams:
-    """Streams of one training context, an episode each: what the base learns from."""
+    """Streams of one training context, whole episodes in each: what the base learns from."""
     return queries(_WINDOWS, TRAIN_CONTEXT, _SEEDS["windows"])
 
 
 @functools.cache
 def multi_query() -> Split:
-    """Long streams of episodes of one to 32 training contexts."""
-    longest = TIMES * TRAIN_CONTEXT
+    """Long streams: of episodes of up to 32 training contexts to learn from, of up to one to measure on."""
     return Split(
-        queries(_STREAMS, _LENGTH, _SEEDS["train"], longest),
-        queries(_VALIDATION, _LENGTH, _SEEDS["validation"], longest),
-        queries(_TEST, _LENGTH, _SEEDS["test"], longest),
+        queries(_STREAMS, _LENGTH, _SEEDS["train"], TIMES * TRAIN_CONTEXT),
+        queries(_VALIDATION, _LENGTH, _SEEDS["validation"]),
+        queries(_TEST, _LENGTH, _SEEDS["test"]),
         how="generated with different seeds",
     )
+
+
+@functools.cache
+def farther() -> Streams:
+    """Streams of episodes of up to 32 training contexts."""
+    return queries(_TEST, _LENGTH, _SEEDS["farther"], TIMES * TRAIN_CONTEXT)
 
 
 def reader(seed: int) -> Recurrent:
@@ -180,16 +185,17 @@ def reader(seed: int) -> Recurrent:
 
 MULTI_QUERY = Task(
     name="multi_query",
-    summary="pairs of keys and values, then every key asked for, up to 32 training contexts of 128 symbols later",
+    summary="eight keys and their values, then every key asked for, trained on 128 symbols",
     streams=multi_query,
     model=reader,
     train_context=TRAIN_CONTEXT,
-    training=TrainSettings(steps=2000, learning_rate=3e-3),
+    training=TrainSettings(steps=1000, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
-    measuring=EvalSettings(targets=4096),
+    measuring=EvalSettings(targets=1024),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=4096), tbtt()),
     training_sets={"windows": windows},
     base_from="windows",
+    controls={"farther": farther},
     measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
     known=Known(reference=looked_up, blind=uniform),
 )

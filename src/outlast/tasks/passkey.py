@@ -1,4 +1,4 @@
-"""A pass key told in prose and asked for later: within a window in training, up to 32 of them later in the test."""
+"""A pass key told in prose and asked for later: within a training window, in the control ``farther`` up to 32 later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROSE_WEIGHT = 0.02
 
 _LENGTH = 64 * TRAIN_CONTEXT
 _WINDOWS, _STREAMS, _VALIDATION, _TEST = 32_768, 512, 32, 64
-_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4}
+_SEEDS = {"windows": 1, "train": 2, "validation": 3, "test": 4, "farther": 5}
 
 
 @functools.cache
@@ -33,13 +33,22 @@ def windows() -> Streams:
 
 @functools.cache
 def passkey() -> Split:
-    """Long streams, keys asked for up to 32 training contexts later, each part in its own addresses."""
+    """Long streams, each part in its own addresses.
+
+    Keys are asked for up to 32 training contexts later where models learn, and within one where they are measured.
+    """
     return Split(
         passkeys("train", _STREAMS, _LENGTH, _SEEDS["train"], FARTHEST, PROSE_WEIGHT),
-        passkeys("validation", _VALIDATION, _LENGTH, _SEEDS["validation"], FARTHEST),
-        passkeys("test", _TEST, _LENGTH, _SEEDS["test"], FARTHEST),
+        passkeys("validation", _VALIDATION, _LENGTH, _SEEDS["validation"], TRAIN_CONTEXT),
+        passkeys("test", _TEST, _LENGTH, _SEEDS["test"], TRAIN_CONTEXT),
         how="by address, each part with keys of its own seed",
     )
+
+
+@functools.cache
+def farther() -> Streams:
+    """Test addresses with keys asked for up to 32 training contexts later."""
+    return passkeys("test", _TEST, _LENGTH, _SEEDS["farther"], FARTHEST)
 
 
 def finder(seed: int) -> Recurrent:
@@ -49,16 +58,17 @@ def finder(seed: int) -> Recurrent:
 
 PASSKEY = Task(
     name="passkey",
-    summary="a number told in prose and asked for up to 8,192 letters later, trained on 256",
+    summary="a number told in prose and asked for later, up to 8,192 letters, trained on 256",
     streams=passkey,
     model=finder,
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=1500, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
-    measuring=EvalSettings(targets=4096),
+    measuring=EvalSettings(targets=2048),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=8192), tbtt()),
     training_sets={"windows": windows},
     base_from="windows",
+    controls={"farther": farther},
     measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
     known=Known(reference=found, blind=uniform),
 )

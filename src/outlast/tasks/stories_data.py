@@ -1,8 +1,8 @@
-"""Generated stories hidden in prose: people go to places, take things and leave them, and a question asks for a place.
+"""Generated stories hidden in prose: people go to places, take things and leave them, and questions ask for places.
 
 In the manner of the first three bAbI tasks (Weston et al. 2015, "Towards AI-complete question answering"), hidden in
 other text as BABILong does (Kuratov et al. 2024), with a grammar, people, places and things of our own. Questions need
-one, two or three facts: where a person is, where a thing is, where a thing was before.
+one, two or three facts: where a person is, where a thing is, where a thing was before. Every story asks one of each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ STOP, ASKED, STORY, UNKNOWN = (_AT[word] for word in _MARKS)
 CAST, OBJECTS, STAGE = 2, 2, 4
 """How many people, things and places a story has."""
 _FEWEST, _MOST = 4, 24
-_ROOM = 6 * _MOST + 10
+_QUESTIONS = 3
+_QUESTION = 10  # words of a question with its answer, at most
+_ROOM = 6 * _MOST + 1 + _QUESTIONS * _QUESTION
 """Words that a story without prose takes at most."""
 _EDGES = (0, *(16 << k for k in range(9)))
 _FACTS = ("one", "two", "three")
@@ -147,35 +149,43 @@ def _streams(
 def _fill(symbols, facts, distance, words, begin, longest, examples, rng):  # pragma: no cover  (compiled)
     width = symbols.shape[1]
     story = np.empty(_ROOM + longest + 2 * 41 * _MOST, np.int64)
+    asked = np.empty((_QUESTIONS, 2), np.int64)
     whole = np.empty(width + len(story), np.int64)
     for s in range(symbols.shape[0]):
         if examples >= 0:
             end = 0
             for _ in range(examples):
-                size, kind, first = _tell(story, words, begin, 0, rng)
+                size = _tell(story, asked, words, begin, 0, rng)
                 whole[end : end + size] = story[:size]
                 end += size
-            size, kind, first = _tell(story, words, begin, _budget(longest, rng), rng)
+            size = _tell(story, asked, words, begin, _budget(longest, rng), rng)
             while end + size > width:
-                size, kind, first = _tell(story, words, begin, _budget(longest, rng), rng)
+                size = _tell(story, asked, words, begin, _budget(longest, rng), rng)
             whole[end : end + size] = story[:size]
             end += size
             _write_prose(symbols[s, : width - end], words, begin, rng)
             symbols[s, width - end :] = whole[:end]
-            facts[s, width - 3] = kind
-            distance[s, width - 3] = size - 3 - first
+            _mark(facts[s], distance[s], width - size, asked)
             continue
         at = 0
         while True:
             budget = 0 if rng.random() < 0.5 else _budget(longest, rng)
-            size, kind, first = _tell(story, words, begin, budget, rng)
+            size = _tell(story, asked, words, begin, budget, rng)
             if at + size > width:
                 break
             symbols[s, at : at + size] = story[:size]
-            facts[s, at + size - 3] = kind  # the position of the question mark has the answer as its target
-            distance[s, at + size - 3] = size - 3 - first
+            _mark(facts[s], distance[s], at, asked)
             at += size
         _write_prose(symbols[s, at:], words, begin, rng)
+
+
+@numba.njit(cache=True)
+def _mark(facts, distance, at, asked):  # pragma: no cover  (compiled)
+    for kind in range(_QUESTIONS):
+        question, first = asked[kind]
+        if question >= 0:
+            facts[at + question] = kind
+            distance[at + question] = question - first
 
 
 @numba.njit(cache=True)
@@ -192,22 +202,22 @@ def _write_prose(into, words, begin, rng):  # pragma: no cover  (compiled)
 
 
 @numba.njit(cache=True)
-def _tell(story, words, begin, budget, rng):  # pragma: no cover  (compiled)
-    """Write one story with question, answer and full stop.
+def _tell(story, asked, words, begin, budget, rng):  # pragma: no cover  (compiled)
+    """Write one story with its questions and answers; return how many words it has.
 
-    Returns its words, the facts that it needs less one, and where the first of them began.
+    `asked` (kinds, 2) becomes, of each kind, where the question mark stands, which has the answer as its target, and
+    where the first fact that the answer needs begins; −1 where nothing of the kind could be asked.
     """
     cast = rng.permutation(len(PEOPLE))[:CAST]
     things = rng.permutation(len(THINGS))[:OBJECTS]
     stage = rng.permutation(len(PLACES))[:STAGE]
-    kind = rng.integers(0, 3)
     fewest = rng.integers(_FEWEST, 9)
     place, moved = np.full(CAST, -1), np.zeros(CAST, np.int64)
     carrier, taken = np.full(OBJECTS, -1), np.zeros(OBJECTS, np.int64)
     lies, since = np.full(OBJECTS, -1), np.zeros(OBJECTS, np.int64)
     lay, before = np.full(OBJECTS, -1), np.zeros(OBJECTS, np.int64)
     story[0] = STORY
-    at, sentence, left, chosen = 1, rng.integers(0, len(begin) - 1), budget, -1
+    at, sentence, left = 1, rng.integers(0, len(begin) - 1), budget
     for event in range(_MOST):
         who = rng.integers(0, CAST)
         # What this person can do here: take a thing, or leave one.
@@ -252,25 +262,28 @@ def _tell(story, words, begin, budget, rng):  # pragma: no cover  (compiled)
             size = begin[sentence + 1] - begin[sentence]
             share, left = share - size, left - size
             sentence = (sentence + 1) % (len(begin) - 1)
-        if event + 1 >= fewest:
-            chosen = _askable(kind, place, lies, lay, rng)
-            if chosen >= 0:
-                break
-    if chosen < 0:
-        kind, chosen = 0, _askable(0, place, lies, lay, rng)
-    story[at] = _WHERE
-    if kind == 0:
-        story[at + 1], story[at + 2] = _IS, _PERSON + cast[chosen]
-        answer, first, at = place[chosen], moved[chosen], at + 3
-    elif kind == 1:
-        story[at + 1], story[at + 2], story[at + 3] = _IS, _THE, _THING + things[chosen]
-        answer, first, at = lies[chosen], min(since[chosen], taken[chosen]), at + 4
-    else:
-        story[at + 1], story[at + 2], story[at + 3] = _WAS, _THE, _THING + things[chosen]
-        story[at + 4], story[at + 5], story[at + 6] = _BEFORE, _THE, _PLACE + stage[lies[chosen]]
-        answer, first, at = lay[chosen], min(before[chosen], taken[chosen]), at + 7
-    story[at], story[at + 1], story[at + 2] = ASKED, _PLACE + stage[answer], STOP
-    return at + 3, kind, first
+        if event + 1 >= fewest and _askable(_QUESTIONS - 1, place, lies, lay, rng) >= 0:
+            break
+    asked[:] = -1
+    for kind in rng.permutation(_QUESTIONS):
+        chosen = _askable(kind, place, lies, lay, rng)
+        if chosen < 0:
+            continue
+        story[at] = _WHERE
+        if kind == 0:
+            story[at + 1], story[at + 2] = _IS, _PERSON + cast[chosen]
+            answer, first, at = place[chosen], moved[chosen], at + 3
+        elif kind == 1:
+            story[at + 1], story[at + 2], story[at + 3] = _IS, _THE, _THING + things[chosen]
+            answer, first, at = lies[chosen], min(since[chosen], taken[chosen]), at + 4
+        else:
+            story[at + 1], story[at + 2], story[at + 3] = _WAS, _THE, _THING + things[chosen]
+            story[at + 4], story[at + 5], story[at + 6] = _BEFORE, _THE, _PLACE + stage[lies[chosen]]
+            answer, first, at = lay[chosen], min(before[chosen], taken[chosen]), at + 7
+        story[at], story[at + 1], story[at + 2] = ASKED, _PLACE + stage[answer], STOP
+        asked[kind, 0], asked[kind, 1] = at, first
+        at += 3
+    return at
 
 
 @numba.njit(cache=True)
