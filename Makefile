@@ -138,6 +138,7 @@ kernels: install
 data: install
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
+	$(BIN)/outlast tasks --fetch text
 
 test: browser install
 	$(MAKE) -j 2 lint data kernels
