@@ -62,7 +62,7 @@ PASSKEY = Task(
     streams=passkey,
     model=finder,
     train_context=TRAIN_CONTEXT,
-    training=TrainSettings(steps=1500, learning_rate=3e-3),
+    training=TrainSettings(steps=2000, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
     measuring=EvalSettings(targets=2048),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=8192), tbtt()),

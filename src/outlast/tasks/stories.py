@@ -79,7 +79,7 @@ STORIES = Task(
     streams=stories,
     model=listener,
     train_context=TRAIN_CONTEXT,
-    training=TrainSettings(steps=2000, learning_rate=3e-3),
+    training=TrainSettings(steps=1500, batch_size=16, learning_rate=4e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
     measuring=EvalSettings(targets=1536),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=3072), tbtt()),
