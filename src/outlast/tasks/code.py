@@ -106,7 +106,7 @@ CODE = Task(
     streams=code,
     model=reader,
     train_context=TRAIN_CONTEXT,
-    training=TrainSettings(steps=2000, learning_rate=3e-3),
+    training=TrainSettings(steps=1000, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
     measuring=EvalSettings(targets=1024),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=1280), tbtt()),
