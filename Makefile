@@ -78,12 +78,14 @@ recall: install
 
 # The paper's experiments at laptop scale, one seed, below an hour on two cores; figures in runs/paper/.
 paper: install
-	$(BIN)/outlast recipe recipes/paper/language.toml --scale laptop
+	for each in language copying passkey stories few-shot; do \
+		$(BIN)/outlast recipe recipes/paper/$$each.toml --scale laptop || exit; done
 	$(BIN)/python -m outlast.tasks.reproduction --kept runs/paper/rows --page runs/paper/reproduction.md
 
 # What docs/reproduction.md and docs/language.md show; models whose rows are kept in recipes/kept/ are not run again.
 paper-seeds: install
-	$(BIN)/outlast recipe recipes/paper/language.toml --scale laptop-seeds
+	for each in language copying passkey stories few-shot; do \
+		$(BIN)/outlast recipe recipes/paper/$$each.toml --scale laptop-seeds || exit; done
 	$(BIN)/python -m outlast.tasks.reproduction --page docs/reproduction.md
 	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
 

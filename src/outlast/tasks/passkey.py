@@ -69,6 +69,6 @@ PASSKEY = Task(
     training_sets={"windows": windows},
     base_from="windows",
     controls={"farther": farther},
-    measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
+    measures=lambda base: (ERROR_RATE, CROSS_ENTROPY),
     known=Known(reference=found, blind=uniform),
 )

@@ -161,10 +161,10 @@ class _Unit:
             for row in self.trained():
                 self.settings("repair", row.training)
                 intervention(row.intervention, **row.intervention_settings)
-                if row.training_set is not None and row.training_set not in self.task.training_sets:
-                    raise unknown_name(
-                        f"training set of task {self.task.name}", row.training_set, self.task.training_sets
-                    )
+            named = [self.recipe.repair_from, *(each.training_set for each in (self.entry, *self.trained()))]
+            for each in named:
+                if each is not None and each not in self.task.training_sets:
+                    raise unknown_name(f"training set of task {self.task.name}", each, self.task.training_sets)
         except (TypeError, ValueError, AttributeError, ArithmeticError) as error:  # a setting of another type
             raise InputError(
                 f"settings of {self.name} that do not fit ({type(error).__name__}: {error})",
@@ -199,7 +199,7 @@ class _Unit:
         """Train the base where there is none."""
         target = self.folder / "base"
         if not target.exists():
-            data = self.task.training_set(self.task.base_from)
+            data = self.task.training_set(self.entry.training_set or self.task.base_from)
             model = self._fitted(self.fresh(), data, Zero(), self.task.train_context, self.base_settings(), "base")
             checkpoints.save(model, target, provenance={"task": self.task.name, "seed": self.seed})
             self._forget("base")
@@ -212,7 +212,7 @@ class _Unit:
         base = checkpoints.load(self.folder / "base")
         done = compare(
             base,
-            self.task.streams(),
+            replace(self.task.streams(), train=self.task.training_set(self.recipe.repair_from)),
             train_context=self.task.train_context,
             interventions=[row.rule() for row in self.repairs()],
             objective=self.task.objective and self.task.objective(base),
@@ -285,7 +285,7 @@ class _Unit:
         if not (folder / "model").exists():
             model = self._fitted(
                 checkpoints.load(self.folder / "base"),
-                self.task.training_set(row.training_set),
+                self.task.training_set(row.training_set or self.recipe.repair_from),
                 intervention(row.intervention, **row.intervention_settings),
                 row.train_context or self.task.train_context,
                 self.settings("repair", row.training),

@@ -19,7 +19,8 @@ from outlast.interventions import Intervention, intervention
 class ModelEntry:
     """One family, once for each seed. `settings` are the family's; None of them: its defaults.
 
-    `name` tells two entries of one family apart; None: the family's. `training` are settings over the recipe's `base`.
+    `name` tells two entries of one family apart; None: the family's. `training` are settings over the recipe's `base`,
+    and `training_set` is one of the task's further ones; None: what the task's base learns from.
     """
 
     family: str
@@ -27,6 +28,7 @@ class ModelEntry:
     settings: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    training_set: str | None = None
 
     @property
     def called(self) -> str:
@@ -50,7 +52,7 @@ class RepairEntry:
 class TrainedEntry:
     """A row that repairs are compared with: the base trained on other streams, longer, or in longer windows.
 
-    `training_set` is one of the task's further ones; None: what repairs are trained on.
+    `training_set` is one of the task's further ones; None: what repairs learn from.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Recipe:
         method: anchor, doses and what repairs are held to, over the task's.
         measuring: settings of the evaluations, over the task's.
         remembrance: whole context of the effective remembrance that is measured too; None: it is not.
+        repair_from: which of the task's further training sets repairs, and rows that name none, learn from; None: the
+            training part of its streams.
         models, repairs, trained: what is run.
     """
 
@@ -92,6 +96,7 @@ class Recipe:
     method: dict[str, Any] = field(default_factory=dict)
     measuring: dict[str, Any] = field(default_factory=dict)
     remembrance: int | None = None
+    repair_from: str | None = None
     models: list[ModelEntry]
     repairs: list[RepairEntry]
     trained: list[TrainedEntry] = field(default_factory=list)

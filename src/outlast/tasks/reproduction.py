@@ -177,7 +177,48 @@ def _shorter_hurts(name: str) -> Callable[[Sequence[Row]], Finding | None]:
     return judge
 
 
+def _errors(measured: Row, control: str, label: str) -> list[tuple[str, float]]:
+    """Error rates of a control by the values of a label, in their order."""
+    labels = measured["controls"][control]["slices"]["labels"][label]
+    return [(each["value"], each["loss"]) for each in labels if each["loss"] is not None]
+
+
+def _farthest_better(control: str, label: str, name: str, other: str) -> Callable[[Sequence[Row]], Finding | None]:
+    """Whether a row answers more rightly than another at the farthest value of a label."""
+
+    def judge(seeds: Sequence[Row]) -> Finding | None:
+        rows = _having(seeds, name, other)
+        if not rows:
+            return None
+        last = [tuple(_errors(each[row], control, label)[-1][1] for row in (name, other)) for each in rows]
+        value = _errors(rows[0][name], control, label)[-1][0]
+        mine, others = ([1 - each[k] for each in last] for k in (0, 1))
+        words = f"right at {value}: {over_seeds(mine, '{:.2f}')} against {over_seeds(others, '{:.2f}')}"
+        return Finding(words, [a < b for a, b in last])
+
+    return judge
+
+
+def _within(name: str, other: str, control: str) -> Callable[[Sequence[Row]], Finding | None]:
+    """Whether a row answers less rightly than another over a whole control."""
+
+    def judge(seeds: Sequence[Row]) -> Finding | None:
+        rows = _having(seeds, name, other)
+        if not rows:
+            return None
+        whole = [
+            tuple(each[row]["controls"][control]["slices"]["all"]["loss"] for row in (name, other)) for each in rows
+        ]
+        mine, others = ([1 - each[k] for each in whole] for k in (0, 1))
+        words = f"right: {over_seeds(mine, '{:.2f}')} against {over_seeds(others, '{:.2f}')}"
+        return Finding(words, [a > b for a, b in whole])
+
+    return judge
+
+
 _LANGUAGE = "paper-language.jsonl"
+_COPYING, _PASSKEY = "paper-copying.jsonl", "paper-passkey.jsonl"
+_STORIES, _FEW_SHOT = "paper-stories.jsonl", "paper-few-shot.jsonl"
 CLAIMS = (
     Claim(
         "perplexity by position",
@@ -322,6 +363,62 @@ CLAIMS = (
         "mean over ages within T above the base's",
         _LANGUAGE,
         _shorter_hurts(TBTT),
+    ),
+    Claim(
+        "copying",
+        "past three times the training length, state passing copies more rightly than the base",
+        "0.27 ± 0.03 → 0.47 ± 0.11",
+        "above the base for the longest strings",
+        _COPYING,
+        _farthest_better("longer", "length", SP, "base"),
+    ),
+    Claim(
+        "copying",
+        "it is the starts, not the further training",
+        "not stated as a figure",
+        "state passing above plain fine-tuning of equal steps for the longest strings",
+        _COPYING,
+        _farthest_better("longer", "length", SP, PLAIN),
+    ),
+    Claim(
+        "pass key",
+        "with fitted noise the key is found far away, where the base fails",
+        "780M + fitted noise: 100 % to 256k",
+        "above the base at the farthest distance",
+        _PASSKEY,
+        _farthest_better("farther", "distance", FITTED, "base"),
+    ),
+    Claim(
+        "pass key",
+        "state passing as well (not reported there)",
+        "not stated as a figure",
+        "above the base at the farthest distance",
+        _PASSKEY,
+        _farthest_better("farther", "distance", SP, "base"),
+    ),
+    Claim(
+        "stories (BABILong), fine-tuned",
+        "state passing is above the base at long distances",
+        "780M base / SP: 64k .11 / .30; 256k .09 / .24",
+        "above the base at the farthest distance",
+        _STORIES,
+        _farthest_better("hidden", "distance", SP, "base"),
+    ),
+    Claim(
+        "stories (BABILong), fine-tuned",
+        "state passing is above TBTT there",
+        "SP / TBTT: 64k .30 / .21; 256k .24 / .18",
+        "above TBTT at the farthest distance",
+        _STORIES,
+        _farthest_better("hidden", "distance", SP, TBTT),
+    ),
+    Claim(
+        "stories (BABILong), few-shot",
+        "an intervention can hurt at 0k: TBTT",
+        "base .31, TBTT .14",
+        "TBTT below the base over all few-shot questions",
+        _FEW_SHOT,
+        _within(TBTT, "base", "few_shot"),
     ),
 )
 

@@ -86,6 +86,6 @@ STORIES = Task(
     training_sets={"windows": windows, "prose": prose},
     base_from="windows",
     controls={"hidden": hidden, "few_shot": few_shot},
-    measures=lambda base: (CROSS_ENTROPY, ERROR_RATE),
+    measures=lambda base: (ERROR_RATE, CROSS_ENTROPY),
     known=Known(reference=simulated, blind=uniform),
 )
