@@ -146,7 +146,7 @@ JUDGED = (
 
 def _told(rows: list[dict[str, Any]]) -> dict[str, str]:
     found = {}
-    for claim in CLAIMS:
+    for claim in (each for each in CLAIMS if each.rows == "paper-language.jsonl"):
         finding = claim.judge(rows)
         if finding is not None:
             found[claim.says] = agreement(finding.agrees)
@@ -161,6 +161,21 @@ def test_claims_agree_with_what_the_paper_saw_and_not_with_its_contrary():
         assert _told(contrary)[says] == "no (0 of 2)", says
         assert _told([agreeing[0], contrary[0]])[says] == "on 1 of 2 seeds", says
     assert "fitted noise is flat" not in _told(agreeing)  # it was not run
+
+
+def test_answers_are_compared_where_they_are_farthest():
+    def measured(near: float, far: float) -> dict[str, Any]:
+        labels = [{"value": "near", "loss": near}, {"value": "far", "loss": far}, {"value": "never", "loss": None}]
+        whole = {"loss": (near + far) / 2}
+        return {"controls": {"longer": {"slices": {"all": whole, "labels": {"length": labels}}}}}
+
+    row = {"seed": 1, "model": "m", "train_context": 64, "rows": {"base": measured(0.1, 0.73)}}
+    row["trained"] = {SP: measured(0.2, 0.53), "plain, 500 steps": measured(0.0, 0.5)}
+    copying = [each for each in CLAIMS if each.rows == "paper-copying.jsonl"]
+    found = [each.judge([row]) for each in copying]
+    assert [each and each.agrees for each in found] == [[True], [False]]
+    assert found[0] is not None
+    assert found[0].ours == "right at far: 0.47 against 0.27"
 
 
 def test_pages_are_made_of_the_rows(tmp_path: Path, rows: list[dict[str, Any]]):
