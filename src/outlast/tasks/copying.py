@@ -211,7 +211,7 @@ COPYING = Task(
     streams=copying,
     model=copier,
     train_context=TRAIN_CONTEXT,
-    training=TrainSettings(steps=1000, learning_rate=2e-3),
+    training=TrainSettings(steps=3000, learning_rate=2e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
     measuring=EvalSettings(targets=1024),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=640), tbtt()),
