@@ -21,8 +21,7 @@ from outlast.sizes import sketch
 
 CONFIG = "config.json"
 
-KEPT = (
-    "generation_config.json",
+TOKENISER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -33,6 +32,8 @@ KEPT = (
     "merges.txt",
     "chat_template.jinja",
 )
+"""Files of a tokeniser."""
+KEPT = ("generation_config.json", *TOKENISER)
 """Files beside the weights that go where the model goes."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,8 +9,9 @@ from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.model import InputSpec
+from outlast.streams.tokenisers import FILES, has_tokeniser, open_tokeniser
 
-FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
+_AS_NUMBERS = "give the prompt as numbers: --tokens 3 1 4"
 
 
 class Vocabulary:
@@ -30,8 +30,8 @@ class Vocabulary:
         self.tokeniser: Any = None
         self.as_numbers = as_numbers
         self.bytes = spec is not None and spec.size == 256
-        if not as_numbers and any((Path(folder) / name).is_file() for name in FILES):
-            self.tokeniser = _tokeniser(folder)
+        if not as_numbers and folder and has_tokeniser(folder):
+            self.tokeniser = open_tokeniser(folder, _AS_NUMBERS)
 
     def read(self, prompt: str | None, tokens: tuple[int, ...], first: bool) -> Tensor | None:
         """The tokens (1, T) of a prompt or of numbers; None where there is neither.
@@ -53,7 +53,7 @@ class Vocabulary:
         raise InputError(
             "--prompt for a model without a tokeniser in its folder",
             f"one of {', '.join(FILES)} beside the weights, or a vocabulary of 256 bytes",
-            "give the prompt as numbers: --tokens 3 1 4",
+            _AS_NUMBERS,
         )
 
     def written(self, tokens: Tensor) -> str:
@@ -63,16 +63,3 @@ class Vocabulary:
         if self.bytes and not self.as_numbers:
             return bytes(tokens.tolist()).decode(errors="replace")
         return " ".join(map(str, tokens.tolist()))
-
-
-def _tokeniser(folder: str) -> Any:
-    from transformers import AutoTokenizer  # slow to load, and of use to this verb alone
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # tokenisers raise whatever the file makes them raise
-        raise InputError(
-            f"the tokeniser in {folder} ({type(error).__name__}: {error})",
-            "files that transformers reads",
-            "give the prompt as numbers: --tokens 3 1 4",
-        ) from error

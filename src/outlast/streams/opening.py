@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
-from outlast.streams import audio, table_files
+from outlast.streams import audio, documents, table_files
 from outlast.streams.files import dtype_of, existing, files_below, is_pattern, matching, suffix_of
 from outlast.streams.format import Format
 from outlast.streams.streams import Streams
@@ -50,10 +51,11 @@ AUDIO = Format(
 )
 TEXT = Format(
     "text",
-    (".txt",),
+    documents.TEXT,
     Streams.from_text,
-    ".txt or a folder of .txt files",
-    folder=lambda path: bool(files_below(path, (".txt",))),
+    ".txt, .md, source code (.py, .c, .rs, …), or a folder of such files, of .txt files say; a folder that "
+    "Dataset.save_to_disk wrote; with a field or a tokenizer also .jsonl, .ndjson (also .gz) and .parquet",
+    folder=lambda path: _folder_of_text(path),
     several=True,
 )
 FORMATS: tuple[Format, ...] = (
@@ -65,6 +67,31 @@ FORMATS: tuple[Format, ...] = (
     TEXT,
 )
 """Every format that streams are read from."""
+_OF_OTHERS = (*table_files.SUFFIXES, *audio.SUFFIXES, ".npy", ".npz")
+_OF_TEXT = ("tokenizer", "field", "documents", "separator", "split")
+"""Options that say that what could be a table too is text."""
+
+
+def _folder_of_text(folder: Path) -> bool:
+    """Whether a folder is text by itself: pages and programs beside other data only say what those are."""
+    if documents.is_dataset(folder) or files_below(folder, (".txt",)):
+        return True
+    return bool(files_below(folder, documents.TEXT)) and not files_below(folder, _OF_OTHERS)
+
+
+def may_be_text(path: str | Path) -> bool:
+    """Whether what lies at a path can be read as text where that is asked for, rows with a field of text among it.
+
+    Raises:
+        InputError: nothing there.
+    """
+    suffixes = (*documents.TEXT, *documents.ROWS)
+    if is_pattern(path):
+        return all(suffix_of(file) in suffixes for file in matching(path))
+    found = existing(path)
+    if not found.is_dir():
+        return suffix_of(found) in suffixes
+    return documents.is_dataset(found) or bool(files_below(found, suffixes))
 
 
 @taking
@@ -74,13 +101,15 @@ def open_streams(path: str | Path, **options: Any) -> Streams:
     Args:
         path: ``.npy`` (integers: `Streams.from_tokens`; floats: `Streams.from_arrays`), ``.npz``
             (`Streams.from_arrays`), ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` (these also with ``.gz``) or
-            ``.parquet`` (`Streams.from_table`), ``.wav``, ``.flac`` or ``.ogg`` (`Streams.from_audio`), ``.txt``
-            (`Streams.from_text`); of tables, sound and texts also a folder, or a pattern such as ``data/*.csv``.
+            ``.parquet`` (`Streams.from_table`), ``.wav``, ``.flac`` or ``.ogg`` (`Streams.from_audio`), ``.txt``,
+            ``.md`` or source code (`Streams.from_text`); of tables, sound and texts also a folder, or a pattern such as
+            ``data/*.csv``. ``.jsonl``, ``.ndjson`` and ``.parquet`` are text where an option of `Streams.from_text` is
+            given, such as ``field`` or ``tokenizer`` (also None).
 
     Raises:
         InputError: nothing at the path, a suffix that is not accepted, or an option that this reader does not have.
     """
-    found, takes = format_of(path), accepted(path)
+    found, takes = format_of(path, options), accepted(path, options)
     for name in options:
         if name in takes:
             continue
@@ -90,22 +119,30 @@ def open_streams(path: str | Path, **options: Any) -> Streams:
     return found.read(path, **options)
 
 
-def accepted(path: str | Path) -> list[str]:
+def accepted(path: str | Path, options: Container[str] = ()) -> list[str]:
     """Names of the options with which the data at a path can be read.
+
+    Args:
+        options: those that are given already; they can say that rows are text.
 
     Raises:
         InputError: of no format.
     """
-    parameters = inspect.signature(format_of(path).read).parameters
+    parameters = inspect.signature(format_of(path, options).read).parameters
     return [name for name in parameters if name not in ("source", "path")]
 
 
-def format_of(path: str | Path) -> Format:
+def format_of(path: str | Path, options: Container[str] = ()) -> Format:
     """The format of what lies at a path: a file, a folder, or the files that match a pattern.
+
+    Args:
+        options: those with which it is read.
 
     Raises:
         InputError: of none, or of several.
     """
+    if any(name in options for name in _OF_TEXT) and may_be_text(path):
+        return TEXT
     if is_pattern(path):
         return _one(str(path), {id(each): each for each in map(_of_file, matching(path))}, several=True)
     found = existing(path)

@@ -15,9 +15,10 @@ import numpy as np
 
 from outlast.arguments import taking
 from outlast.errors import InputError
-from outlast.streams.files import check_intact, files_at
+from outlast.streams.files import check_intact
 from outlast.streams.given import Given, load, named, parts_of, taken
 from outlast.streams.layout import Layout
+from outlast.streams.texts import How, read_text
 
 _PIECE = 1 << 22
 """Elements checked at a time."""
@@ -140,47 +141,39 @@ class FromFiles(Layout):
 
     @classmethod
     @taking
-    def from_text(cls, path: str | Path) -> Self:
-        """Streams of bytes (vocabulary 256), one document a stream; the target is the next byte.
+    def from_text(
+        cls,
+        path: str | Path,
+        tokenizer: str | Path | None = None,
+        *,
+        field: str | None = None,
+        documents: How | None = None,
+        separator: str | None = None,
+        split: str | None = None,
+    ) -> Self:
+        """Streams of bytes (vocabulary 256) or of tokens; the target is the next one.
+
+        Tokens are made once and kept in the cache (`cache_folder`), by the content of files and tokeniser.
 
         Args:
-            path: a text file, a folder whose ``.txt`` files are read (those in folders below too), sorted by path, or a
-                pattern such as ``texts/*.txt``.
+            path: a file of prose (``.txt``, ``.md``) or of source code, each a document; ``.jsonl``, ``.ndjson`` (also
+                ``.gz``) or ``.parquet``, a document a row; a folder of either, with those below it, sorted by path; a
+                pattern such as ``texts/*.txt``; or a folder that ``Dataset.save_to_disk`` wrote.
+            tokenizer: a folder with a tokeniser that transformers reads, or a ``tokenizer.json``; None: bytes. None of
+                its code runs.
+            field: of rows, the field or column of text; None: the one called text or content, or the only one of text.
+            documents: each a stream (``separate``), or all of them one long recording (``joined``); None: joined where
+                more than half of all tokens lie in documents shorter than 4,096 tokens. Up to 64 documents are told
+                apart by the label ``document``.
+            separator: text between joined documents; None: the tokeniser's mark of an end where it has one, otherwise
+                an empty line (``"\\n\\n"``).
+            split: of a saved dataset with several splits, which.
 
         Raises:
-            InputError: nothing there, no ``.txt`` file, or no document of at least 2 bytes.
+            InputError: nothing there, no text, no such field or split, text that is not in UTF-8 for a tokeniser, or no
+                document of at least 2 bytes or tokens.
         """
-        files = files_at(path, (".txt",))
-        if not files:
-            raise InputError(f"folder {path} without a .txt file", "text files", "name the files .txt")
-        try:
-            documents = [np.fromfile(file, np.uint8) for file in files]
-        except OSError as error:
-            raise InputError(
-                f"{error.filename or path} ({error.strerror})", "text files that can be read", "check the files"
-            ) from None
-        long_enough = [document for document in documents if len(document) >= 2]
-        if not long_enough:
-            raise InputError(
-                f"{path}: {len(files)} documents, none of 2 bytes",
-                "at least one document with a next byte to predict",
-                "check that the files are not empty",
-            )
-        sizes = np.array([len(document) for document in long_enough], np.int64)
-        return cls(
-            inputs=np.concatenate(long_enough),
-            starts=np.cumsum(sizes) - sizes,
-            lengths=sizes - 1,
-            shift=1,
-            classes=256,
-            about={
-                "source": str(path),
-                "reader": "text",
-                "target": "next byte",
-                "documents": len(sizes),
-                "documents_too_short": len(documents) - len(sizes),
-            },
-        )
+        return cls(**read_text(path, tokenizer, field, documents, separator, split))
 
 
 def _in_order(array: np.ndarray, source: str | Path | np.ndarray) -> np.ndarray:

@@ -122,8 +122,8 @@ def _sniffed(path: Path) -> tuple[list[str], str]:
 def _json_lines(path: Path) -> Table:
     """Read whole, for a later line may have a name that no earlier one has."""
     rows, lines = [], []
-    for number, line in _lines(path):
-        rows.append(_record(path, number, line))
+    for number, line in lines_of(path):
+        rows.append(record_of(path, number, line))
         lines.append(number)
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = columns_of({name: [row.get(name) for row in rows] for name in names})
@@ -136,12 +136,14 @@ def _json_lines(path: Path) -> Table:
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Every line of a file that is not empty, with its number from 1."""
     with _text(path) as file:
         yield from ((number, line) for number, line in enumerate(map(str.strip, file), start=1) if line)
 
 
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+def record_of(path: Path, number: int, line: str) -> dict[str, Any]:
+    """The object that a line of a file holds. Raises InputError where it holds none."""
     try:
         found = json.loads(line)
     except json.JSONDecodeError as error:
