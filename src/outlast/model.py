@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class Recurrent(nn.Module, ABC):
     """What the model reads, where it is known."""
     schema: Schema | None = None
     """What its inputs and outputs mean, where it was trained on a table; saved with it."""
+    tokeniser: Mapping[str, bytes] | None = None
+    """The files of the tokeniser whose tokens it reads, by name, where that is known; saved with it."""
 
     @property
     def input_dtype(self) -> torch.dtype:

@@ -22,6 +22,7 @@ from outlast.evaluation.builtin import MEASURES
 from outlast.families import FAMILIES
 from outlast.interventions import INTERVENTIONS
 from outlast.results import Diagnosis, Evaluation
+from outlast.streams.documents import SOURCE
 from outlast.streams.opening import FORMATS
 from outlast.training.objectives import OBJECTIVES
 
@@ -272,13 +273,17 @@ def test_code_that_a_directory_names_runs_only_where_it_may(run: Run, here: Path
     assert (here / "it_ran").exists()
 
 
+# Help calls files of source code by that name.
+SUFFIXES = [suffix for each in FORMATS for suffix in each.suffixes if suffix not in SOURCE]
+
+
 @pytest.mark.parametrize(
     ("verb", "option", "registered"),
     [
         ("train", "--family", FAMILIES),
         ("train", "--objective", OBJECTIVES),
         ("evaluate", "--measure", MEASURES),
-        ("evaluate", "--data", [suffix for each in FORMATS for suffix in each.suffixes if not suffix.endswith(".gz")]),
+        ("evaluate", "--data", [each for each in SUFFIXES if not each.endswith(".gz")]),
         ("repair", "--intervention", INTERVENTIONS),
     ],
 )

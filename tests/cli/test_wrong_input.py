@@ -28,6 +28,8 @@ EVALUATE = ("evaluate", "--model", "mymod:build")
 REPAIR = ("repair", "--model", "mymod:build", *MEASURE)
 COMPARE = ("compare", "--model", "mymod:build", *MEASURE)
 DOSE = ("dose", "--base", "mymod:build", "--repaired")
+TEXT = ("evaluate", "--model", "mymod:tokens", "--data", "texts")
+TEXTS = ("--data", "texts", "--train-context", "8")
 
 
 WRONG: list[tuple[tuple[str, ...], list[str]]] = [
@@ -63,7 +65,8 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     ((*EVALUATE, *MEASURE, "--target", "pwer"), ["column 'pwer'", "did you mean 'power'?"]),
     ((*EVALUATE, *MEASURE, "--horizon", "5000"), ["horizon of 5000"]),
     ((*EVALUATE, *MEASURE, "--data", "reading.csv"), ["did you mean readings.csv?"]),
-    ((*EVALUATE, *MEASURE, "--data", "mymod.py"), ["ending in '.py'"]),
+    ((*EVALUATE, *MEASURE, "--data", "mymod.py"), ["option 'target'", "read as text"]),
+    ((*EVALUATE, *MEASURE, "--data", "mymod.md5"), ["where there is nothing"]),
     ((*EVALUATE, *MEASURE, "--train-context", "900"), ["streams of 1000 positions"]),
     ((*EVALUATE, *MEASURE, "--max-length", "9"), ["9 positions", "twice the training context"]),
     (("evaluate", "--model", "mymod:tokens", *MEASURE), ["reads tokens and streams of features"]),
@@ -118,6 +121,14 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     (("check", "--model", "mymod:build", "--target", "power"), ["--target power without --data"]),
     (("check", "--model", "mymod:wide", "--data", "readings.csv"), ["3 input columns"]),
     (("tasks", "--fetch", "powr"), ["task 'powr'", "did you mean 'power'?"]),
+    ((*TEXT, "--train-context", "8"), ["vocabulary of 7 and no tokenizer", "--tokenizer FOLDER"]),
+    ((*TEXT, "--train-context", "8", "--documents", "apart"), ["--documents apart", "separate or joined"]),
+    (("train", *TEXTS, "--tokenizer", "texts"), ["texts without a tokeniser", "tokenizer.json"]),
+    (("train", *TEXTS, "--tokenizer", "nowhere"), ["nowhere, where there is nothing"]),
+    (("train", *TEXTS, "--field", "text"), ["field 'text'", ".parquet"]),
+    (("train", *TEXTS, "--text-split", "train"), ["split 'train'", "save_to_disk"]),
+    (("train", "--data", "readings.csv", "-T", "8", "--field", "text"), ["'field'", "read as table"]),
+    (("train", "--data", "tokens.npy", "-T", "8", "--separator", " "), ["'separator'", "read as tokens"]),
     (("report",), ["no results"]),
     (("report", "nowhere"), ["no file nowhere"]),
     (("report", "texts"), ["no file texts/result.json"]),

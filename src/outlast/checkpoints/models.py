@@ -70,6 +70,8 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         files, tensors = foreign.written(model) if isinstance(model, foreign.Foreign) else ({}, tensors_of(model))
         if isinstance(model, foreign.Foreign):
             foreign.reject_mixture(directory)
+        if isinstance(model, Recurrent) and model.tokeniser:  # none of another one beside it
+            files = {name: files[name] for name in files if name not in foreign.TOKENISER} | dict(model.tokeniser)
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         factory = code_of(blueprint)
@@ -89,6 +91,8 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             record["code"] = sources.record_of(code, packages)
         if (schema := getattr(model, "schema", None)) is not None:
             record["schema"] = schema.record()
+        if isinstance(model, Recurrent) and model.tokeniser:
+            record["tokeniser"] = sorted(model.tokeniser)
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
         shutil.copymode(temporary / RECORD, temporary / WEIGHTS)  # safetensors lets nobody else read its files
         if directory.exists():
@@ -144,6 +148,8 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
         model = foreign.read_directory(directory) if theirs else _with_its_code(record, path)
         if "schema" in record:
             model.schema = from_record(record["schema"], str(directory / RECORD))
+        if files := tokeniser_in(directory):
+            model.tokeniser = _contents(files)
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
@@ -215,6 +221,22 @@ def code_files(directory: Path) -> list[Path]:
         return []
     folder = directory / sources.CODE
     return [path for name in names if (path := folder / name).resolve().is_relative_to(folder.resolve())]
+
+
+def tokeniser_in(directory: Path) -> list[Path]:
+    """The files of a tokeniser that were saved with a model, as its record names them."""
+    try:
+        names = read_record(directory).get("tokeniser", [])
+    except InputError:
+        return []
+    return [directory / name for name in foreign.TOKENISER if isinstance(names, list) and name in names]
+
+
+def _contents(files: list[Path]) -> dict[str, bytes]:
+    try:
+        return {path.name: path.read_bytes() for path in files}
+    except OSError as error:
+        raise _damaged(Path(str(error.filename)), error.strerror or str(error)) from error
 
 
 def model_fingerprint(model: nn.Module) -> str:

@@ -41,7 +41,8 @@ from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Note
 from outlast.streams import Split, Streams, open_streams, split
-from outlast.streams.opening import accepted
+from outlast.streams.opening import accepted, may_be_text
+from outlast.streams.tokenisers import FILES, has_tokeniser, tokeniser_files
 from outlast.training import TrainSettings
 
 MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
@@ -124,6 +125,7 @@ def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent, list[Note
     """Both, after trying out the one on the other, and what that showed."""
     found = model(options.model, options)
     parts = split_of(options, found)
+    keep_tokeniser(found, options)
     return parts, found, try_out(found, parts.test, options.measure)
 
 
@@ -140,7 +142,14 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
     Args:
         reader: the model; None: there is none yet.
     """
-    given, takes = options.reading(), accepted(path)
+    given = {**options.reading()}
+    if "text_split" in given:
+        given["split"] = given.pop("text_split")
+    if reader is not None and reads_text(reader) and may_be_text(path):
+        given.setdefault("tokenizer", _tokeniser_of(options.model, reader, path))
+    if "separator" in given:
+        given["separator"] = given["separator"].replace("\\n", "\n").replace("\\t", "\t")
+    takes = accepted(path, given)
     if "shares" not in takes:
         given.pop("shares", None)
     if reader is not None and reader.schema is not None and "schema" in takes:
@@ -150,6 +159,36 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
     if len(given.get("target", ())) == 1:
         given["target"] = given["target"][0]
     return open_streams(path, **given)
+
+
+def reads_text(model: Recurrent) -> bool:
+    """Whether what a model reads may be text: tokens that no table gave their meaning."""
+    return model.schema is None and model.input_spec is not None and model.input_spec.kind == "tokens"
+
+
+def _tokeniser_of(name: str | None, reader: Recurrent, path: Path) -> str | None:
+    """The folder of the model's own tokeniser; None: it reads bytes.
+
+    Raises:
+        InputError: it has none, and another vocabulary than that of bytes.
+    """
+    if name and has_tokeniser(name):
+        return name
+    size = 256 if reader.input_spec is None else reader.input_spec.size
+    if size != 256:
+        raise InputError(
+            f"text in {path} for a model with a vocabulary of {size:,} and no tokenizer in its folder",
+            f"a tokenizer, or a vocabulary of 256 for bytes; in the folder one of {', '.join(FILES)}",
+            "name the tokenizer that the model was trained with: --tokenizer FOLDER",
+        )
+    return None
+
+
+def keep_tokeniser(model: Recurrent, options: TrainVerb | MeasuringVerb) -> None:
+    """Have the tokeniser of its texts saved with a model, so that whatever reads text for it finds it."""
+    own = options.model if options.model and reads_text(model) and has_tokeniser(options.model) else None
+    if (name := options.tokenizer or own) is not None:
+        model.tokeniser = tokeniser_files(name)
 
 
 def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:

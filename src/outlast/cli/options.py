@@ -41,8 +41,8 @@ class Source:
     """What to read, and how much of it at a time."""
 
     data: Path
-    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt; tables also .gz), a folder of
-    them, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt, .md, source code; tables also
+    .gz), a folder of them, a saved dataset, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
     train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
     """Positions that a training window has."""
 
@@ -92,6 +92,20 @@ class Reading:
     """Tables: units of columns, such as: power kW speed rpm. A column named power [kW] says its own."""
     vocabulary: Given[int] = None
     """Tokens: size of the vocabulary. Default: the largest token and one more."""
+    tokenizer: Given[Path] = None
+    """Text: a folder with a tokenizer that transformers reads, or a tokenizer.json. Default: the one in the model's
+    folder; without one, bytes for a vocabulary of 256."""
+    field: Given[str] = None
+    """Text in .jsonl, .ndjson, .parquet and saved datasets: the field or column that holds it. Default: the one called
+    text or content, or the only one of text."""
+    documents: Given[Literal["separate", "joined"]] = None
+    """Text: each document a stream, or all joined into one long recording. Default: joined where more than half of all
+    tokens lie in documents shorter than 4,096 tokens."""
+    separator: Given[str] = None
+    """Text: what stands between joined documents (\\n is a line's end). Default: the tokenizer's mark of an end;
+    without one, an empty line."""
+    text_split: Given[str] = None
+    """Text: of a saved dataset with several splits, the one to read, such as train."""
     shares: Given[tuple[float, float, float]] = None
     """Of training, validation and test: 0.6 0.15 0.25 (the default), 0.6/0.15/0.25 or 60%/15%/25%."""
 
@@ -263,9 +277,9 @@ class DiagnoseVerb(Running, Affording, Measuring, Reading, Model):
     out: Path = Path("runs/diagnose")
     """Folder for result.json, report.html and figures/."""
     data: Given[Path] = None
-    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt; tables also .gz), a folder of
-    them, or a pattern in quotes, such as 'data/*.csv'. Training streams say what training passed through, test streams
-    what deployment meets."""
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt, .md, source code; tables also
+    .gz), a folder of them, a saved dataset, or a pattern in quotes, such as 'data/*.csv'. Training streams say what
+    training passed through, test streams what deployment meets."""
     train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
     """Positions that a training window had."""
     task: Given[str] = None

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record
+from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record, tokeniser_in
 from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, Running, TrainVerb
 from outlast.errors import InputError, Interrupted
@@ -113,7 +113,7 @@ def remove_model(folder: Path) -> None:
         theirs = (*KEPT, CONFIG) if is_directory_of(folder) else ()
         code = code_files(folder)
         # The record last: without it nobody knows, after a kill, that the rest is outlast's.
-        _remove(*(folder / name for name in (WEIGHTS, *theirs)), *code, folder / RECORD)
+        _remove(*(folder / name for name in (WEIGHTS, *theirs)), *tokeniser_in(folder), *code, folder / RECORD)
         emptied = {parent for path in code for parent in path.parents if parent.is_relative_to(folder / CODE)}
         for each in sorted(emptied, reverse=True):
             _remove_empty(each)

@@ -96,6 +96,7 @@ def run_train(options: TrainVerb) -> int:
     given = inputs.model(options.model, options) if options.model else None
     parts = inputs.split_of(options, given)
     model, cast = trainable(given or inputs.fresh(options, parts.train).to(inputs.device(options)))
+    inputs.keep_tokeniser(model, options)
     tell([cast] if cast else [])
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)

@@ -26,6 +26,7 @@ from outlast.evaluation.oddities import (
     equal_losses,
     few_streams,
     identical_streams,
+    joined_documents,
     predictions,
     table_rows,
     uncounted_streams,
@@ -38,7 +39,7 @@ from outlast.evaluation.settings import EvalSettings
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of
 from outlast.model import Recurrent, device_of
 from outlast.progress import ShareDone
-from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, plain
+from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, plain
 from outlast.results.curve import Curve
 from outlast.streams import MIN_STREAMS, Split, Streams, copies, joined
 
@@ -104,7 +105,7 @@ def evaluate(
     main = chosen[0]
     notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
     notes += _unused(ready, kept)
-    notes += [*ready.notes, *table_rows(ready.given.about)]
+    notes += [*ready.notes, *table_rows(ready.given.about), *joined_documents(ready.given.about)]
     verdict, short = None, None
     if judged:
         notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
@@ -139,6 +140,7 @@ def evaluate(
         blocks=[] if blocks is None else blocks.tolist(),
         notes=notes,
         cost=expected,
+        per_byte=bits_per_byte(ready.given.about, main.name),
         outlast=VERSION,
     )
 

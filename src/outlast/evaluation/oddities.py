@@ -210,6 +210,19 @@ def _gaps(times: Mapping[str, Any]) -> Note:
     return Note("gaps", "; ".join(said), {**facts, "split": int(split), "equal": times["equal_times"]})
 
 
+def joined_documents(about: Mapping[str, Any]) -> list[Note]:
+    """That documents became one recording, where nobody asked for it.
+
+    Args:
+        about: what the reader of the text recorded.
+    """
+    if about.get("documents_read") != "joined" or about.get("documents_chosen") == "as asked":
+        return []
+    count = about["documents"]
+    said = f"{count:,} documents were joined into one long recording, because most of their text lies in short ones"
+    return [Note("joined_documents", said, {"documents": count})]
+
+
 def breaking(notes: Sequence[Note]) -> list[Note]:
     """Why a model is broken: it reads nothing, or most of its predictions are not finite at every trained age."""
     return [

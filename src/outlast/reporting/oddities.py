@@ -103,6 +103,11 @@ def _japanese(odd: Note) -> str:
             return f"値が欠けているため、{facts['rows']:,} 行のうち{'、'.join(done)}（{facts['columns']}）。"
         case "gaps":
             return _gaps(facts)
+        case "joined_documents":
+            return (
+                f"{facts['documents']:,} 個の文書をつないで一つの長い記録にしました。"
+                "テキストの大部分が短い文書にあるためです。"
+            )
     return reason(odd.said)
 
 

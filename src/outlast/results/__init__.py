@@ -44,6 +44,7 @@ from outlast.results.measured import (
     Short,
     StateRow,
     Verdict,
+    bits_per_byte,
     plain,
 )
 from outlast.results.repaired import Benefit, CompareRow, Comparison, DosePoint, Refusal, Repair, Sample, ShortContext
@@ -97,6 +98,7 @@ __all__ = [
     "Trace",
     "Training",
     "Verdict",
+    "bits_per_byte",
     "cross_fitted_best",
     "finite_or_null",
     "from_json",

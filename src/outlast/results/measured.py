@@ -18,6 +18,20 @@ from outlast.results.curve import Curve
 from outlast.results.kinds import Command, Result, result_kind
 
 
+def bits_per_byte(about: dict[str, Any], measure: str) -> float | None:
+    """Bits a byte of text that one nat a token is: 1 / (ln 2 · bytes a token), as the Pile reports losses (Gao et al.
+    2020, section 3.1), so that models with other tokenisers can be compared.
+
+    Args:
+        about: what the reader of the streams recorded.
+
+    Returns:
+        None: another measure, or streams that are no text.
+    """
+    size = about.get("bytes_per_token")
+    return plain(1 / (math.log(2) * size)) if size and measure == "cross_entropy" else None
+
+
 def plain(value: float) -> float:
     """A float for a result; refuses NaN and infinity at the place where they arise."""
     value = float(value)
@@ -169,7 +183,9 @@ class Evaluation(Result):
 
     `blocks` says of each stream which unit of the intervals it belongs to; empty: each is one of its own. `guesses` are
     what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs, `notes`
-    what was odd, and `cost` what was expected before the work, where that was asked for or a budget had to be kept.
+    what was odd, `cost` what was expected before the work, where that was asked for or a budget had to be kept.
+    `per_byte` is what a loss in nats a token is multiplied by to be in bits a byte of text; None: the measure is no
+    cross-entropy, or the streams were no text.
     """
 
     model: dict[str, Any]
@@ -193,6 +209,7 @@ class Evaluation(Result):
     notes: list[Note] = field(default_factory=list)
     cost: Cost | None = None
     command: Command = field(default_factory=Command)
+    per_byte: float | None = None
     kind: str = "evaluate"
     outlast: str = ""
 

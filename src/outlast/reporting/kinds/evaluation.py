@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outlast.durations import written
 from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, oddities, tables, terms
+from outlast.reporting import captions, oddities, per_byte, tables, terms
 from outlast.reporting import curves as draw
 from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import Step, command, context
@@ -160,6 +160,7 @@ def figures(evaluation: Evaluation) -> list[tuple[str, str]]:
         (labels.FIGURE_OLDEST, terms.positions(span(*evaluation.oldest.age))),
         (labels.FIGURE_TESTED, terms.over(evaluation)),
         (labels.FIGURE_MEASURE, tell(f"{measure}, in {own}", f"{measure}（{own}）") if own else measure),
+        *per_byte.figures(evaluation),
     ]
 
 
@@ -233,6 +234,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
     untrained = [[name, *terms.loss(each)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
+    parts += map(wrapped, per_byte.lines(evaluation))
     parts += terminal_notes([note for note in evaluation.notes if note is not oddities.too_few(evaluation)])
     if note := captions.summary_units(evaluation):
         parts.append(wrapped(note))
@@ -254,6 +256,7 @@ def facts(evaluation: Evaluation) -> Facts:
     ]
     if blocks := terms.blocks_in(evaluation):
         found.append((labels.FACT_UNITS, captions.units(blocks, evaluation)))
+    found += [(tell("Bits per byte", "バイト当たりビット"), line) for line in per_byte.lines(evaluation)]
     if verdict is not None:
         found.append((labels.FACT_TOLERANCE, terms.tolerated(verdict.tolerance, evaluation)))
     if evaluation.short is not None:
