@@ -15,7 +15,8 @@ from outlast.results import Comparison, Repair, load_result
 from outlast.serving import continuing
 
 WORDS = ("generate", "--model", "lm", "--data", "books", "--device", "cpu")
-TRAINED = ("--data", "books", "--train-context", "16", "--scored", "32", "--steps", "2", "--device", "cpu")
+TEXTS = ("--data", "books", "--documents", "separate")
+TRAINED = ("--train-context", "16", "--scored", "32", "--steps", "2", "--device", "cpu")
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_a_text_goes_on_from_the_place_that_was_kept(run: Run, books: Path) -> N
         (("--against", "few"), "--against few"),
         (("--against", "lm"), "--against lm, the model itself"),
         (("--against", "lm2", "--state", "new"), "--against and --state"),
-        (("--model", "few"), "the bytes of books"),
-        (("--model", "many"), "the bytes of books"),
+        (("--model", "few"), "a vocabulary of 7 and no tokenizer"),
+        (("--model", "many"), "a vocabulary of 300 and no tokenizer"),
     ],
     ids=" ".join,
 )
@@ -103,7 +104,7 @@ def test_ages_are_of_data(run: Run, books: Path, words: tuple[str, ...]) -> None
 
 
 def test_a_repair_of_texts_shows_what_both_models_write(run: Run, books: Path) -> None:
-    done = run("repair", "--model", "lm", *TRAINED, "--anyway", "--out", "out")
+    done = run("repair", "--model", "lm", *TEXTS, *TRAINED, "--anyway", "--out", "out")
     assert done.status in (0, 1), done.err
     result = load_result("out")
     assert isinstance(result, Repair)
@@ -116,7 +117,7 @@ def test_a_repair_of_texts_shows_what_both_models_write(run: Run, books: Path) -
 
 def test_a_comparison_of_texts_shows_the_picked_one(run: Run, books: Path) -> None:
     words = ("--interventions", "zero", "state_passing", "--no-control", "--anyway", "--out", "out")
-    assert run("compare", "--model", "lm", *TRAINED, *words).status in (0, 1)
+    assert run("compare", "--model", "lm", *TEXTS, *TRAINED, *words).status in (0, 1)
     result = load_result("out")
     assert isinstance(result, Comparison)
     assert len(result.samples) == 3
@@ -125,15 +126,14 @@ def test_a_comparison_of_texts_shows_the_picked_one(run: Run, books: Path) -> No
 
 def test_without_texts_there_are_none(run: Run, books: Path) -> None:
     """Of tokens without a tokeniser, and where one cannot be read: the training is not stopped for it."""
-    few = ("--data", "tokens.npy", *TRAINED[2:], "--shares", "0.4", "0.3", "0.3")
+    few = ("--data", "tokens.npy", *TRAINED, "--shares", "0.4", "0.3", "0.3")
     assert run("repair", "--model", "few", *few, "--no-control", "--anyway", "--out", "out").status in (0, 1)
     result = load_result("out")
     assert isinstance(result, Repair)
     assert result.samples == []
     (books.parent / "lm" / "tokenizer.json").write_text("{")
-    done = run("repair", "--model", "lm", *TRAINED, "--no-control", "--anyway", "--out", "out2")
-    assert done.status in (0, 1)
-    assert "no continuations in the report: the tokeniser in lm" in done.err
+    again = ("repair", "--model", "lm", *TEXTS, *TRAINED, "--no-control", "--anyway", "--out", "out2")
+    assert "the tokeniser in lm" in run(*again).refused()  # its texts cannot be read either
 
 
 def test_a_fault_while_writing_does_not_cost_the_result(run: Run, books: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_fault_while_writing_does_not_cost_the_result(run: Run, books: Path, m
         raise OverflowError("no such token")
 
     monkeypatch.setattr(continuing, "generate", broken)
-    done = run("repair", "--model", "lm", *TRAINED, "--no-control", "--anyway", "--out", "out")
+    done = run("repair", "--model", "lm", *TEXTS, *TRAINED, "--no-control", "--anyway", "--out", "out")
     assert done.status in (0, 1)
     assert "no continuations in the report: OverflowError: no such token" in done.err
     assert "report: out/report.html" in done.out

@@ -145,8 +145,8 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
     given = {**options.reading()}
     if "text_split" in given:
         given["split"] = given.pop("text_split")
-    if reader is not None and reads_text(reader) and may_be_text(path):
-        given.setdefault("tokenizer", _tokeniser_of(options.model, reader, path))
+    if reader is not None and "tokenizer" not in given:
+        given |= tokeniser_for(options.model, reader, path)
     if "separator" in given:
         given["separator"] = given["separator"].replace("\\n", "\n").replace("\\t", "\t")
     takes = accepted(path, given)
@@ -164,6 +164,15 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
 def reads_text(model: Recurrent) -> bool:
     """Whether what a model reads may be text: tokens that no table gave their meaning."""
     return model.schema is None and model.input_spec is not None and model.input_spec.kind == "tokens"
+
+
+def tokeniser_for(name: str | None, reader: Recurrent, path: Path) -> dict[str, str | None]:
+    """The option of the reader of text with which a model reads what lies at a path; none where that is no text.
+
+    Raises:
+        InputError: text for a model that has no tokeniser and does not read bytes.
+    """
+    return {"tokenizer": _tokeniser_of(name, reader, path)} if reads_text(reader) and may_be_text(path) else {}
 
 
 def _tokeniser_of(name: str | None, reader: Recurrent, path: Path) -> str | None:

@@ -326,7 +326,7 @@ def run_generate(options: GenerateVerb) -> int:
     tell([cast] if cast else [])
     vocabulary = Vocabulary(options.model, model.input_spec, as_numbers=bool(options.tokens))
     other = writing.other(options, model)
-    text = writing.text_of(options, model, vocabulary)
+    text = writing.text_of(options, model)
     after = load_place(options.state, model) if options.state and options.state.exists() else None
     prompt = None if text else vocabulary.read(options.prompt, options.tokens, first=after is None)
 

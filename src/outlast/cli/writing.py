@@ -90,21 +90,18 @@ def other(options: GenerateVerb, model: Recurrent) -> Recurrent | None:
     return found
 
 
-def text_of(options: GenerateVerb, model: Recurrent, vocabulary: Vocabulary) -> Past | None:
+def text_of(options: GenerateVerb, model: Recurrent) -> Past | None:
     """What --data, --stream and --age say is read first.
 
     Raises:
-        InputError: a model of features, or bytes of text for a model with a tokeniser.
+        InputError: a model of features, or text for a model that has no tokeniser and does not read bytes.
     """
     if options.data is None:
         return None
-    streams = open_streams(options.data)
-    if streams.about.get("reader") == "text" and not vocabulary.bytes:
-        raise InputError(
-            f"the bytes of {options.data} for a model that reads {model.input_spec}",
-            "tokens of the model's own tokeniser (.npy of integers), or a vocabulary of 256 bytes",
-            "save the tokens of the text as .npy, or give the text with --prompt",
-        )
+    given: dict[str, str | None] = inputs.tokeniser_for(options.model, model, options.data)
+    if given:  # a text: stream N is document N
+        given["documents"] = "separate"
+    streams = open_streams(options.data, **given)
     stream = options.stream or 0
     age = options.age
     if age is None:

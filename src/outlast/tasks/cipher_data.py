@@ -61,6 +61,7 @@ def ciphered(
     symbols = _enciphered(rng, plain, since, keys)
     about = {
         "source": "State of the Union addresses, letters under a substitution",
+        "target": "next token",
         "part": part,
         "keys": keys,
         "hazard": hazard,
