@@ -43,6 +43,12 @@ def side_by_side(
             torch.set_rng_state(drawn)
 
 
+def wait_for_all_ranks() -> None:
+    """Go on when all ranks are here: what one of them was still writing is then written."""
+    if ranks() > 1:
+        torch.distributed.barrier()
+
+
 def on_first_rank(work: Callable[[], Outcome]) -> Outcome:
     """What `work` returns on the first rank, for all of them; the others wait. All have to call this together.
 

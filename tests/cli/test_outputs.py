@@ -139,7 +139,7 @@ def test_replace_allows_it(run: Run, here: Path, verb: str) -> None:
 def test_replace_allows_the_quickstart_and_a_recipe(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_recipe(here)
     (here / "result.json").write_text('{"kind": "another"}')
-    monkeypatch.setattr(recipe_run, "run_recipe", lambda recipe, progress, language: [])
+    monkeypatch.setattr(recipe_run, "run_recipe", lambda recipe, **how: [])
     assert run("recipe", "recipe.toml", "--out", here, "--replace").status == 0
     monkeypatch.setattr("outlast.cli.verbs.quickstart_seeds", lambda *arguments: "seeds")
     assert run("quickstart", "--out", here, "--seeds", "2").status == 0  # which writes below that folder only

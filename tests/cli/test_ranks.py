@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cli.workshop import AVERAGING, MEASURE, Run, files
+from cli.workshop import AVERAGING, MEASURE, Run, files, finish, start
+from outlast import checkpoints
+from outlast.adapters import from_factory
+from outlast.results import Comparison, load_as
+from outlast.tasks.kept_rows import rows_in
 
 
 @pytest.mark.long
@@ -36,6 +41,73 @@ def test_a_repair_on_two_ranks(here: Path) -> None:
     assert not (here / "out" / "checkpoint").exists()
 
 
+RECIPE = """
+data = "levels.npy"
+train_context = 8
+out = "out"
+rows = "rows.jsonl"
+jobs = 2
+remembrance = 32
+measuring = { targets = 32 }
+base = { steps = 4, batch_size = 4 }
+repair = { steps = 6, batch_size = 4, checkpoint_every = 2 }
+method = { anyway = true, doses = [1.0], control = false }
+models = [
+  { checkpoint = "averaging", seeds = [0] },
+  { family = "gru", settings = { width = 4, layers = 1 }, seeds = [0] },
+]
+repairs = [{ intervention = "carry", settings = { expected_run = 32 } }]
+trained = [{ name = "longer windows", train_context = 16 }]
+"""
+
+
+@pytest.mark.long
+def test_a_recipe_on_two_ranks(here: Path) -> None:
+    """It ends with the files of one rank, also where it goes on with something missing."""
+    checkpoints.save(from_factory("mymod:averaging"), here / "averaging")
+    (here / "recipe.toml").write_text(RECIPE)
+
+    def launched(out: str) -> str:
+        launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "-m", "outlast"]
+        words = ["recipe", "recipe.toml", "--out", out, "--device", "cpu", "--allow-code"]
+        done = subprocess.run(
+            [sys.executable, *launch, *words],
+            cwd=here,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    said = launched("out")
+    assert said.count("report: out/report.html") == 1
+    rows = rows_in(here / "rows.jsonl")
+    assert [row["id"] for row in rows] == ["averaging-0", "gru-0"]
+    result = load_as(here / "out" / "averaging-0" / "result.json", Comparison)
+    assert result.rows[0].repair.training["ranks"] == 2
+    assert "nothing is left to run" in launched("out")
+
+    (here / "rows.jsonl").unlink()
+    alone = finish(start(["recipe", "recipe.toml", "--out", "alone", "--device", "cpu", "--allow-code"], here))
+    assert alone.status == 0, alone.err
+    assert files(here / "alone") == files(here / "out")
+    assert [row["id"] for row in rows_in(here / "rows.jsonl")] == [row["id"] for row in rows]
+    assert [row["rows"].keys() for row in rows_in(here / "rows.jsonl")] == [row["rows"].keys() for row in rows]
+
+    # What a killed run had not reached yet is made, and all else is left as it is.
+    (here / "rows.jsonl").unlink()
+    shutil.rmtree(here / "out" / "gru-0" / "trained")
+    (here / "out" / "averaging-0" / "result.json").unlink()
+    kept = {path: path.stat().st_mtime_ns for path in (here / "out").rglob("remembrance/*.json")}
+    launched("out")
+    assert files(here / "alone") == files(here / "out")
+    assert {path: path.stat().st_mtime_ns for path in kept if "longer" not in path.name} == {
+        path: time for path, time in kept.items() if "longer" not in path.name
+    }
+
+
 @pytest.fixture
 def second(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
@@ -59,8 +131,14 @@ def test_the_second_rank_says_whose_fault_it_is_and_leaves_nothing(run: Run, her
 
 
 @pytest.mark.usefixtures("second")
-@pytest.mark.parametrize("verb", ["recipe", "quickstart"])
-def test_what_goes_by_its_folder_runs_on_one_rank(run: Run, verb: str) -> None:
-    message = run(verb).err
-    assert f"outlast {verb} on 2 ranks" in message
+def test_what_goes_by_its_folder_runs_on_one_rank(run: Run) -> None:
+    message = run("quickstart").err
+    assert "outlast quickstart on 2 ranks" in message
     assert "without torchrun" in message
+
+
+@pytest.mark.usefixtures("second")
+def test_a_map_runs_on_one_rank(run: Run) -> None:
+    message = run("recipe", Path(__file__).parents[2] / "recipes" / "failure-map.toml").err
+    assert "on 2 ranks" in message
+    assert message.startswith("rank 1: given: ")

@@ -19,7 +19,7 @@ from outlast.tasks.power import POWER
 from outlast.tasks.power_page import write_page
 from outlast.tasks.recipe_files import read_recipe
 from outlast.tasks.recipe_run import run_recipe
-from outlast.tasks.recipes import ModelEntry, RepairEntry
+from outlast.tasks.recipes import ModelEntry, Recipe, RepairEntry
 from toys import small_gru, wave_streams
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -38,8 +38,10 @@ def toy_task():
 
 
 def small_recipe(folder, models):
+    recipe = read_recipe(RECIPES / "families.toml")
+    assert isinstance(recipe, Recipe)
     return replace(
-        read_recipe(RECIPES / "families.toml"),
+        recipe,
         out=folder / "out",
         page=folder / "families.md",
         base={"steps": 4, "batch_size": 8},
@@ -52,8 +54,10 @@ def small_recipe(folder, models):
 
 def test_every_family_is_compared():
     recipe = read_recipe(RECIPES / "families.toml")
+    assert isinstance(recipe, Recipe)
     assert {entry.family for entry in recipe.models} == set(families.FAMILIES)
     for entry in recipe.models:
+        assert entry.family is not None
         build(entry.family, inputs=InputSpec("features", 1), outputs=2, **entry.settings)
 
 

@@ -18,7 +18,7 @@ from outlast.tasks import regimes
 from outlast.tasks.pages import BEGIN, END, named_marks
 from outlast.tasks.recipe_files import read_recipe
 from outlast.tasks.recipe_run import run_recipe
-from outlast.tasks.recipes import ModelEntry
+from outlast.tasks.recipes import ModelEntry, Recipe
 from outlast.tasks.regimes_bayes import leaky, not_told, told
 from outlast.tasks.regimes_data import (
     generate,
@@ -173,6 +173,7 @@ def toy_task():
 @pytest.mark.long
 def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     recipe = read_recipe(RECIPES / "regimes.toml")
+    assert isinstance(recipe, Recipe)
     page = tmp_path / "regimes.md"
     families = "\n".join(named_marks("families"))
     page.write_text(f"found\n{BEGIN}\nyesterday\n{END}\nrest\n{families}\n")
@@ -231,6 +232,7 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
 @pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall", "families", "copying"])
 def test_recipes_are_well_formed(name):
     recipe = read_recipe(RECIPES / f"{name}.toml")
+    assert isinstance(recipe, Recipe)
     assert all(row.rule().label for row in recipe.repairs)
     numbers = [recipe.base, recipe.repair, *(row.training for row in recipe.trained)]
     whole = ("steps", "batch_size")

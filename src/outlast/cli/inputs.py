@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from outlast import checkpoints
@@ -36,13 +35,15 @@ from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention, spoken
-from outlast.model import InputSpec, Recurrent
+from outlast.model import Recurrent
 from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Note
 from outlast.streams import Split, Streams, open_streams, split
-from outlast.streams.opening import accepted, may_be_text
-from outlast.streams.tokenisers import FILES, has_tokeniser, tokeniser_files
+from outlast.streams.fits import sizes_for
+from outlast.streams.opening import accepted
+from outlast.streams.own_tokeniser import reads_text, tokeniser_for
+from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.training import TrainSettings
 
 MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
@@ -90,11 +91,7 @@ def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recur
 
 def fresh(options: TrainVerb, streams: Streams) -> Recurrent:
     """A model of the family that was asked for, of the streams' sizes."""
-    inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
-    inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
-    targets = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 1).targets
-    told = 0 if streams.schema is None else streams.schema.target.outputs
-    outputs = told or streams.classes or (0 if targets is None else targets.shape[-1])
+    inputs, outputs = sizes_for(streams)
     kinds = typing.get_type_hints(FAMILIES[options.family]) if options.family in FAMILIES else {}
     settings = {key: _setting(key, value, kinds.get(key, str)) for key, value in options.settings.items()}
     return build(options.family, inputs=inputs, outputs=outputs, seed=options.seed, **settings)
@@ -159,38 +156,6 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
     if len(given.get("target", ())) == 1:
         given["target"] = given["target"][0]
     return open_streams(path, **given)
-
-
-def reads_text(model: Recurrent) -> bool:
-    """Whether what a model reads may be text: tokens that no table gave their meaning."""
-    return model.schema is None and model.input_spec is not None and model.input_spec.kind == "tokens"
-
-
-def tokeniser_for(name: str | None, reader: Recurrent, path: Path) -> dict[str, str | None]:
-    """The option of the reader of text with which a model reads what lies at a path; none where that is no text.
-
-    Raises:
-        InputError: text for a model that has no tokeniser and does not read bytes.
-    """
-    return {"tokenizer": _tokeniser_of(name, reader, path)} if reads_text(reader) and may_be_text(path) else {}
-
-
-def _tokeniser_of(name: str | None, reader: Recurrent, path: Path) -> str | None:
-    """The folder of the model's own tokeniser; None: it reads bytes.
-
-    Raises:
-        InputError: it has none, and another vocabulary than that of bytes.
-    """
-    if name and has_tokeniser(name):
-        return name
-    size = 256 if reader.input_spec is None else reader.input_spec.size
-    if size != 256:
-        raise InputError(
-            f"text in {path} for a model with a vocabulary of {size:,} and no tokenizer in its folder",
-            f"a tokenizer, or a vocabulary of 256 for bytes; in the folder one of {', '.join(FILES)}",
-            "name the tokenizer that the model was trained with: --tokenizer FOLDER",
-        )
-    return None
 
 
 def keep_tokeniser(model: Recurrent, options: TrainVerb | MeasuringVerb) -> None:

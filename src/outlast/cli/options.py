@@ -453,8 +453,12 @@ class QuickstartVerb:
 
 
 @dataclass(kw_only=True)
-class RecipeVerb:
-    """Run a recipe on a built-in task: train, compare and measure what is missing, draw its report and its page."""
+class RecipeVerb(Machine):
+    """Run a recipe: train, compare and measure what is missing, draw its report and its page.
+
+    A recipe names a built-in task, or data of yours; its models are families, or checkpoints of yours. It goes on where
+    it was stopped. On several ranks of torchrun all of them train.
+    """
 
     recipe: Annotated[Given[Path], tyro.conf.Positional] = None
     """A TOML file, such as recipes/regimes.toml."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from outlast.errors import InputError
 from outlast.ranks import rank, ranks
 
 TRAINING = ("train", "repair", "compare")
-_ONE_AFTER_ANOTHER = ("quickstart", "recipe")
+_ONE_AFTER_ANOTHER = ("quickstart",)
 
 
 def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
@@ -30,12 +30,15 @@ def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
     if name in _ONE_AFTER_ANOTHER:
         raise InputError(
             f"outlast {name} on {ranks()} ranks",
-            f"{', '.join(TRAINING)} on several ranks, all else on one",
+            f"{', '.join(TRAINING)} and recipe on several ranks, all else on one",
             f"run outlast {name} without torchrun; it has jobs that run side by side",
         )
     try:
         if rank() == 0:
             return verb(options)
+        if name == "recipe":  # which asks the first rank about its folder and lets it write
+            with _silence():
+                return verb(options)
         shown = name in TRAINING and options.resume and is_finished(options.out, name)  # the first rank says so
         return _beside_the_first(verb, options) if name in TRAINING and not shown else 0
     finally:
@@ -52,9 +55,15 @@ def _beside_the_first(verb: Callable[[Any], int], options: Any) -> int:
         (Path(aside) / "checkpoint").symlink_to(kept)
         options.out = Path(aside)
         try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with _silence():
                 return verb(options)
         finally:
             for folder in (kept, kept.parent) if made else ():
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # which only an empty folder lets happen
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield

@@ -429,11 +429,14 @@ def run_recipe(options: RecipeVerb) -> int:
     recipe = replace(recipe, out=options.out) if options.out else recipe
     if isinstance(recipe, FailureMap):
         return _run_map(recipe, options)
+    place = inputs.device(options)
     with locked(recipe.out, f"outlast recipe {options.recipe}"):
         outputs.claim(recipe.out, "recipe", replace=options.replace)
         try:
             with Reporter(quiet=options.quiet) as say:
-                comparisons = recipe_run.run_recipe(recipe, progress=say, language=options.language)
+                comparisons = recipe_run.run_recipe(
+                    recipe, progress=say, language=options.language, device=place, allow_code=options.allow_code
+                )
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted("stopped: the same command goes on from here") from None
     if not comparisons and recipe.rows:
@@ -445,6 +448,12 @@ def run_recipe(options: RecipeVerb) -> int:
 
 
 def _run_map(recipe: FailureMap, options: RecipeVerb) -> int:
+    if ranks() > 1 or options.device not in ("auto", "cpu") or options.threads:
+        raise InputError(
+            f"the map of {options.recipe} on {ranks()} ranks, --device {options.device}, --threads {options.threads}",
+            "a map on one rank and the CPU, where every job has one thread",
+            "leave these out; a recipe of comparisons takes them",
+        )
     with locked(recipe.out, f"outlast recipe {options.recipe}"):
         try:
             with Reporter(quiet=options.quiet) as say:

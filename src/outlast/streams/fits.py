@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from outlast.errors import InputError
-from outlast.model import Recurrent
+from outlast.model import InputSpec, Recurrent
 from outlast.schema import Schema
 from outlast.streams.streams import Streams
+
+
+def sizes_for(streams: Streams) -> tuple[InputSpec, int]:
+    """What a fresh model for these streams reads, and how many outputs it has."""
+    inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
+    inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
+    targets = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 1).targets
+    told = 0 if streams.schema is None else streams.schema.target.outputs
+    return inputs, told or streams.classes or (0 if targets is None else targets.shape[-1])
 
 
 def check_inputs(model: Recurrent, streams: Streams) -> None:

@@ -1,7 +1,8 @@
 """Recipes as files: TOML that says what kind of run it is, and at which scale.
 
 A recipe of comparisons is a `Recipe`, one with ``kind = "map"`` a `FailureMap`. Where a file has a table ``scales``,
-the keys of the scale that is asked for stand in the place of the file's own.
+the keys of the scale that is asked for stand in the place of the file's own. ``data`` may be a path, or a table of a
+path and the options of its reader.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ def read_recipe(path: str | Path, scale: str | None = None) -> Recipe | FailureM
     kind = record.pop("kind", "compare")
     if kind not in KINDS:
         raise unknown_name(f"in {path}: kind", str(kind), KINDS)
+    if KINDS[kind] is Recipe:
+        record = _with_data_tables(record)
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(int, _whole)  # int() cuts 1.5 to 1
+    converter.register_structure_hook(bool, _true_or_false)
     try:
         recipe = converter.structure(record, KINDS[kind])
     except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -73,7 +77,21 @@ def _at_scale(record: dict[str, Any], scale: str | None, path: str) -> dict[str,
     return {**record, **(scales[scale] if scale is not None else {})}
 
 
+def _with_data_tables(record: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with ``data = "texts/"`` written as ``data = { path = "texts/" }``, its own and its models'."""
+    if isinstance(record.get("models"), list):
+        models = [_with_data_tables(each) if isinstance(each, dict) else each for each in record["models"]]
+        record = {**record, "models": models}
+    return {**record, "data": {"path": record["data"]}} if isinstance(record.get("data"), str) else record
+
+
 def _whole(value: Any, _: type) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _true_or_false(value: Any, _: type) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
     return value

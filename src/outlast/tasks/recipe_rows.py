@@ -53,6 +53,7 @@ def row_of(folder: Path, task: str, seed: int, entry: ModelEntry) -> Row:
         "task": task,
         "model": entry.called,
         "family": entry.family,
+        "checkpoint": entry.checkpoint,
         "settings": entry.settings,
         "seed": seed,
         "parameters": comparison.base.model["parameters"],

@@ -19,15 +19,19 @@ _PATIENCE = timedelta(days=7)
 
 
 def join_ranks(model: Recurrent) -> Accelerator | None:
-    """What ranks talk through, on the model's kind of device; None where this process is alone.
+    """What ranks talk through, on the model's kind of device; None where this process is alone."""
+    return join_ranks_on(device_of(model))
+
+
+def join_ranks_on(device: torch.device) -> Accelerator | None:
+    """As `join_ranks`, before there is a model.
 
     Alone there is nothing for Accelerate to do, and it would hold the whole process to one device.
     """
     if ranks() == 1:
         return None
     waiting = InitProcessGroupKwargs(timeout=_PATIENCE)
-    on_cpu = device_of(model).type == "cpu"
-    return Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[waiting])
 
 
 def mean_over_ranks(
