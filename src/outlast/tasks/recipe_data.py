@@ -18,8 +18,8 @@ from outlast.schema import from_record
 from outlast.streams import Split, open_streams, split
 from outlast.streams.fits import check_inputs, sizes_for
 from outlast.streams.opening import accepted, may_be_text
-from outlast.streams.tokenisers import has_tokeniser
 from outlast.streams.places import room_for
+from outlast.streams.tokenisers import has_tokeniser
 from outlast.tasks.builtin import task
 from outlast.tasks.recipes import ModelEntry, Recipe
 from outlast.tasks.task import Task
