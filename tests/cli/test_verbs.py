@@ -423,6 +423,9 @@ def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
         assert f"({name.replace('_', ' ')} {measured.short.loss:.4g}) than {words}" in str(
             no_better_than_guessing(as_good)
         )
+        assert "--scale" in str(no_better_than_guessing(as_good))
+        of_text = replace(as_good, data={**as_good.data, "target": "next token"})
+        assert "another tokenizer" in str(no_better_than_guessing(of_text))
     for better in (
         replace(measured, guesses={"constant": replace(guess, loss=measured.short.loss * 1.001)}),
         replace(measured, guesses={"persistence": replace(guess, loss=0.0)}),

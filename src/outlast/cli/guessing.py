@@ -1,4 +1,5 @@
-"""A warning where a model does no better than always guessing the same: most often its inputs are of another scale."""
+"""A warning where a model does no better than always guessing the same: most often its inputs are of another scale, or
+its tokens another tokenizer's."""
 
 from __future__ import annotations
 
@@ -22,9 +23,13 @@ def no_better_than_guessing(evaluation: Evaluation) -> str | None:
         return None
     if evaluation.short.loss < guess.loss:
         return None
+    why = (
+        "the inputs are scaled otherwise than in its training (--scale), or --inputs, --target or --horizon are not "
+        "those it was trained for"
+    )
+    if str(evaluation.data.get("target", "")).startswith("next "):  # tokens or bytes: there is nothing to scale
+        why = "the text was read with another tokenizer than in its training (--tokenizer), or as bytes"
     return (
         f"warning: within its training context the model is no better ({evaluation.measure.replace('_', ' ')} "
-        f"{evaluation.short.loss:.4g}) than {_CONSTANTS[evaluation.measure]} ({guess.loss:.4g}). Most often the inputs "
-        "are scaled otherwise than in its training (--scale), or --inputs, --target or --horizon are not those it was "
-        "trained for."
+        f"{evaluation.short.loss:.4g}) than {_CONSTANTS[evaluation.measure]} ({guess.loss:.4g}). Most often {why}."
     )

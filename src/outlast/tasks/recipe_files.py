@@ -69,9 +69,7 @@ def _at_scale(record: dict[str, Any], scale: str | None, path: str) -> dict[str,
     if not isinstance(scales, dict) or not all(isinstance(each, dict) for each in scales.values()):
         raise InputError(f"{path}: scales that are no tables", "tables such as [scales.laptop]", "correct the file")
     if scale is None and scales:
-        raise InputError(
-            f"{path} without a scale", f"one of {', '.join(scales)}", f"add --scale {next(iter(scales))}"
-        )
+        raise InputError(f"{path} without a scale", f"one of {', '.join(scales)}", f"add --scale {next(iter(scales))}")
     if scale is not None and scale not in scales:
         raise unknown_name(f"in {path}: scale", scale, scales)
     return {**record, **(scales[scale] if scale is not None else {})}
