@@ -14,7 +14,7 @@ from outlast.model import InputSpec
 from outlast.results import Comparison, Repair, load_result
 from outlast.serving import continuing
 
-WORDS = ("generate", "--model", "lm", "--data", "books", "--device", "cpu")
+WORDS = ("generate", "--model", "lm", "--data", "books", "--documents", "separate", "--device", "cpu")
 TEXTS = ("--data", "books", "--documents", "separate")
 TRAINED = ("--train-context", "16", "--scored", "32", "--steps", "2", "--device", "cpu")
 
@@ -51,7 +51,7 @@ def test_two_models_write_beside_each_other(run: Run, books: Path) -> None:
     told = json.loads(run(*WORDS, *drawn, "--against", "lm2", "--json").out)
     assert told["against"]["model"] == "lm2"
     assert told["against"]["tokens"] != told["tokens"] == json.loads(run(*WORDS, *drawn, "--json").out)["tokens"]
-    other = ("generate", "--model", "lm2", "--data", "books", "--device", "cpu", *drawn, "--json")
+    other = ("generate", "--model", "lm2", *WORDS[3:], *drawn, "--json")
     assert json.loads(run(*other).out)["tokens"] == told["against"]["tokens"]
     shown = run(*WORDS, *drawn, "--against", "lm2").out
     lines = shown.splitlines()
@@ -84,7 +84,7 @@ def test_a_text_goes_on_from_the_place_that_was_kept(run: Run, books: Path) -> N
         (("--stream", "40"), "stream 40 of 40"),
         (("--stream", "-1"), "stream -1 of 40"),
         (("--data", "nowhere"), "nowhere"),
-        (("--data", "features.npy"), "a model that reads tokens and streams of features"),
+        (("--data", "features.npy"), "for features.npy, read as arrays: option 'documents'"),
         (("--against", "few"), "--against few"),
         (("--against", "lm"), "--against lm, the model itself"),
         (("--against", "lm2", "--state", "new"), "--against and --state"),

@@ -229,7 +229,7 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     assert (tmp_path / "out" / "result.json").read_text() == whole
 
 
-@pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall", "families", "copying"])
+@pytest.mark.parametrize("name", ["regimes", "regimes-families", "recall", "families"])
 def test_recipes_are_well_formed(name):
     recipe = read_recipe(RECIPES / f"{name}.toml")
     assert isinstance(recipe, Recipe)

@@ -24,6 +24,7 @@ from outlast.cli.options import (
     EvaluateVerb,
     Machine,
     Measuring,
+    ReadingText,
     Repairing,
     RepairVerb,
     Starting,
@@ -139,13 +140,7 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
     Args:
         reader: the model; None: there is none yet.
     """
-    given = {**options.reading()}
-    if "text_split" in given:
-        given["split"] = given.pop("text_split")
-    if reader is not None and "tokenizer" not in given:
-        given |= tokeniser_for(options.model, reader, path)
-    if "separator" in given:
-        given["separator"] = given["separator"].replace("\\n", "\n").replace("\\t", "\t")
+    given = text_options(options, path, reader)
     takes = accepted(path, given)
     if "shares" not in takes:
         given.pop("shares", None)
@@ -156,6 +151,22 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
     if len(given.get("target", ())) == 1:
         given["target"] = given["target"][0]
     return open_streams(path, **given)
+
+
+def text_options(options: ReadingText, path: Path, reader: Recurrent | None) -> dict[str, Any]:
+    """The options of reading that were given, those of text by the names that the reader of text has for them.
+
+    Args:
+        options: of a verb with a model; where they name no tokeniser, text is read with the model's own.
+    """
+    given = {**options.reading()}
+    if "text_split" in given:
+        given["split"] = given.pop("text_split")
+    if reader is not None and "tokenizer" not in given:
+        given |= tokeniser_for(getattr(options, "model", None), reader, path)
+    if "separator" in given:
+        given["separator"] = given["separator"].replace("\\n", "\n").replace("\\t", "\t")
+    return given
 
 
 def keep_tokeniser(model: Recurrent, options: TrainVerb | MeasuringVerb) -> None:

@@ -48,7 +48,33 @@ class Source:
 
 
 @dataclass(kw_only=True)
-class Reading:
+class ReadingText:
+    """How text becomes streams of tokens; what was not given is left to the reader."""
+
+    tokenizer: Given[Path] = None
+    """Text: a folder with a tokenizer that transformers reads, or a tokenizer.json. Default: the one in the model's
+    folder; without one, bytes for a vocabulary of 256."""
+    field: Given[str] = None
+    """Text in .jsonl, .ndjson, .parquet and saved datasets: the field or column that holds it. Default: the one called
+    text or content, or the only one of text."""
+    documents: Given[Literal["separate", "joined"]] = None
+    """Text: each document a stream, or all joined into one long recording. Default: joined where more than half of all
+    tokens lie in documents shorter than 4,096 tokens."""
+    separator: Given[str] = None
+    """Text: what stands between joined documents (\\n is a line's end). Default: the tokenizer's mark of an end;
+    without one, an empty line."""
+    text_split: Given[str] = None
+    """Text: of a saved dataset with several splits, the one to read, such as train."""
+
+    def reading(self) -> dict[str, Any]:
+        """The options of reading that were given, by name."""
+        kind = Reading if isinstance(self, Reading) else ReadingText
+        given = {name: getattr(self, name) for name in kind.__dataclass_fields__}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(kw_only=True)
+class Reading(ReadingText):
     """How data become streams; what was not given is left to the reader."""
 
     inputs: Given[tuple[str, ...]] = None
@@ -92,27 +118,8 @@ class Reading:
     """Tables: units of columns, such as: power kW speed rpm. A column named power [kW] says its own."""
     vocabulary: Given[int] = None
     """Tokens: size of the vocabulary. Default: the largest token and one more."""
-    tokenizer: Given[Path] = None
-    """Text: a folder with a tokenizer that transformers reads, or a tokenizer.json. Default: the one in the model's
-    folder; without one, bytes for a vocabulary of 256."""
-    field: Given[str] = None
-    """Text in .jsonl, .ndjson, .parquet and saved datasets: the field or column that holds it. Default: the one called
-    text or content, or the only one of text."""
-    documents: Given[Literal["separate", "joined"]] = None
-    """Text: each document a stream, or all joined into one long recording. Default: joined where more than half of all
-    tokens lie in documents shorter than 4,096 tokens."""
-    separator: Given[str] = None
-    """Text: what stands between joined documents (\\n is a line's end). Default: the tokenizer's mark of an end;
-    without one, an empty line."""
-    text_split: Given[str] = None
-    """Text: of a saved dataset with several splits, the one to read, such as train."""
     shares: Given[tuple[float, float, float]] = None
     """Of training, validation and test: 0.6 0.15 0.25 (the default), 0.6/0.15/0.25 or 60%/15%/25%."""
-
-    def reading(self) -> dict[str, Any]:
-        """The options that were given, by name."""
-        given = {name: getattr(self, name) for name in Reading.__dataclass_fields__}
-        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(kw_only=True)
@@ -351,7 +358,7 @@ class DoseVerb(Trust):
 
 
 @dataclass(kw_only=True)
-class GenerateVerb(Machine, Model):
+class GenerateVerb(Machine, Model, ReadingText):
     """Let a language model write on, from a prompt or from where an earlier call ended."""
 
     prompt: Given[str] = None
@@ -364,7 +371,7 @@ class GenerateVerb(Machine, Model):
     """With --data: positions to read before the first token is written. Default: 10000, or the whole stream where it is
     shorter."""
     stream: Given[int] = None
-    """With --data: which stream (document), counted from 0. Default: 0."""
+    """With --data: which stream, counted from 0; of texts, a document or, where they are joined, all. Default: 0."""
     against: Given[str] = None
     """Another model, such as the repaired one: both write on after the same text, with the same draws, and what each
     writes is printed beside the other."""

@@ -324,7 +324,7 @@ def run_generate(options: GenerateVerb) -> int:
     model = inputs.model(options.model, options)
     model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
     tell([cast] if cast else [])
-    vocabulary = Vocabulary(options.model, model.input_spec, as_numbers=bool(options.tokens))
+    vocabulary = Vocabulary(str(options.tokenizer or options.model), model.input_spec, as_numbers=bool(options.tokens))
     other = writing.other(options, model)
     text = writing.text_of(options, model)
     after = load_place(options.state, model) if options.state and options.state.exists() else None

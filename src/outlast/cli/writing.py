@@ -98,10 +98,7 @@ def text_of(options: GenerateVerb, model: Recurrent) -> Past | None:
     """
     if options.data is None:
         return None
-    given: dict[str, str | None] = inputs.tokeniser_for(options.model, model, options.data)
-    if given:  # a text: stream N is document N
-        given["documents"] = "separate"
-    streams = open_streams(options.data, **given)
+    streams = open_streams(options.data, **inputs.text_options(options, options.data, model))
     stream = options.stream or 0
     age = options.age
     if age is None:
@@ -172,7 +169,7 @@ class Sampler:
 def sampler(options: RepairVerb | CompareVerb, model: Recurrent, parts: Split) -> Sampler:
     """Before the training: whether there will be samples, and how they are written."""
     try:
-        vocabulary = Vocabulary(options.model, model.input_spec, as_numbers=False)
+        vocabulary = Vocabulary(str(options.tokenizer or options.model), model.input_spec, as_numbers=False)
     except InputError as error:  # not asked for, so it is no reason to stop
         print(f"no continuations in the report: {error.given}", file=sys.stderr)
         return Sampler(options, parts.test, None)

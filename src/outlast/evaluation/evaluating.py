@@ -182,7 +182,7 @@ def _begun(
         ready, notes = asked, _too_few(asked, None)
     else:
         ready, verdict = asked.kept_within(settings.budget, time.monotonic() - began, speed)
-        notes = _too_few(ready, verdict)
+        notes = _too_few(ready, verdict if len(asked.streams) >= MIN_STREAMS else None)
         counts = (len(asked.streams), asked.scored), (len(ready.streams), ready.scored)
         if counts[0] != counts[1]:
             notes.append(within_budget(settings.budget, *counts))

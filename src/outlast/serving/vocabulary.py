@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ class Vocabulary:
     """How one model's tokens are written.
 
     Args:
-        folder: where the model lies; its tokeniser's files are beside it.
+        folder: where the model lies, its tokeniser's files beside it; or a tokenizer.json.
         spec: what the model reads.
         as_numbers: whether tokens stay numbers.
 
@@ -30,7 +31,7 @@ class Vocabulary:
         self.tokeniser: Any = None
         self.as_numbers = as_numbers
         self.bytes = spec is not None and spec.size == 256
-        if not as_numbers and folder and has_tokeniser(folder):
+        if not as_numbers and folder and (Path(folder).is_file() or has_tokeniser(folder)):
             self.tokeniser = open_tokeniser(folder, _AS_NUMBERS)
 
     def read(self, prompt: str | None, tokens: tuple[int, ...], first: bool) -> Tensor | None:

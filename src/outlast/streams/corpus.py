@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -57,7 +58,7 @@ class Corpus:
         offsets: (D + 1,) int64, where each begins, and the end of the last one's separator.
         sizes: (D,) int64, numbers of each without the separator; 0 where it has no text.
         bytes: (D,) int64, bytes of text of each, in UTF-8.
-        labels: (N,) int16, to which document the number after each belongs; None: there are more than `FEW`.
+        labels: (N,) int16, to which document the number after each belongs; None: there is one, or more than `FEW`.
         counts: documents of each file.
         cut: pieces that were made numbers apart where that may have changed them.
     """
@@ -87,6 +88,8 @@ def read_corpus(documents: Documents, encoder: Encoder) -> Corpus:
             f"{error.filename or 'a text'} ({error.strerror})", "text files that can be read", "check the files"
         ) from None
     folder = cache_folder() / "tokens" / key
+    if (kept := _opened(folder)) is not None:  # also where the cache may only be read
+        return kept
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
@@ -115,7 +118,7 @@ def _bytes_in_memory(documents: Documents, encoder: Encoder) -> Corpus:
         offsets=offsets,
         sizes=sizes,
         bytes=sizes,
-        labels=_labels(offsets) if len(sizes) <= FEW else None,
+        labels=_fill_labels(np.empty(int(offsets[-1]), np.int16), offsets) if _labelled(len(sizes)) else None,
         counts=(1,) * len(sizes),
         cut=0,
     )
@@ -126,10 +129,22 @@ def _offsets(sizes: np.ndarray, between: int) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.where(sizes > 0, sizes + between, 0))]).astype(np.int64)
 
 
-def _labels(offsets: np.ndarray) -> np.ndarray:
-    """(N,) int16: the document of the next number, which is what a position is to predict."""
-    whose = np.repeat(np.arange(len(offsets) - 1, dtype=np.int16), np.diff(offsets))
-    return np.append(whose[1:], whose[-1:])
+def _fill_labels(labels: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Write into (N,) int16 the document of the next number, which is what a position is to predict."""
+    for number, (begin, end) in enumerate(itertools.pairwise(offsets.tolist())):
+        labels[max(begin - 1, 0) : end] = number  # the last position has no next one, and stays in its document
+    return labels
+
+
+def _labelled(documents: int) -> bool:
+    """Whether losses can be told apart by document."""
+    return 1 < documents <= FEW
+
+
+def _write_labels(path: Path, offsets: np.ndarray) -> None:
+    labels = np.lib.format.open_memmap(path, "w+", np.int16, (int(offsets[-1]),))
+    _fill_labels(labels, offsets)
+    labels.flush()
 
 
 def _key(documents: Documents, encoder: Encoder) -> str:
@@ -171,8 +186,8 @@ def _make(folder: Path, documents: Documents, encoder: Encoder) -> None:
             )
         offsets = _offsets(sizes, len(encoder.between))
         kept = {_OFFSETS: offsets, _SIZES: sizes, _BYTES: lengths}
-        if len(sizes) <= FEW:
-            kept[_LABELS] = _labels(offsets)
+        if _labelled(len(sizes)):
+            _write_labels(making / _LABELS, offsets)
         for name, array in kept.items():
             with (making / name).open("wb") as file:
                 np.save(file, array)
@@ -196,7 +211,7 @@ def _opened(folder: Path) -> Corpus | None:
     try:
         record = json.loads((folder / _RECORD).read_bytes())
         tokens, offsets, sizes, lengths = (open_array(folder / name) for name in (_TOKENS, _OFFSETS, _SIZES, _BYTES))
-        labels = open_array(folder / _LABELS) if record["documents"] <= FEW else None
+        labels = open_array(folder / _LABELS) if _labelled(record["documents"]) else None
         wanted = record["tokens"], record["documents"], record["documents"]
         if (len(tokens), len(sizes), len(lengths)) != wanted or int(offsets[-1]) != len(tokens):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ SOURCE = (
         ".swift",
     ),
     *(".clj", ".el", ".erl", ".ex", ".exs", ".fs", ".hs", ".jl", ".lean", ".lisp", ".ml", ".nim", ".scm", ".zig"),
-    *(".swift", ".f90", ".m", ".proto", ".rst", ".sh", ".sql", ".tex", ".v", ".vhd"),
+    *(".f90", ".m", ".proto", ".rst", ".sh", ".sql", ".tex", ".v", ".vhd"),
 )
 """Of files of source code, and of other text that is read like it."""
 TEXT = (*PROSE, *SOURCE)
@@ -149,7 +150,7 @@ def _files(path: str | Path, field: str | None) -> tuple[tuple[Path, ...], Path 
     """The files that hold documents, and the folder below which they lie."""
     if is_pattern(path):
         found = matching(path)
-        fixed = [part for part in Path(path).parts if not any(mark in part for mark in "*?[")]
+        fixed = [*itertools.takewhile(lambda part: not any(mark in part for mark in "*?["), Path(path).parts)]
         below = Path(*fixed) if fixed and all(file.is_relative_to(Path(*fixed)) for file in found) else None
         return tuple(found), below if below != found[0] else None
     folder = existing(path)

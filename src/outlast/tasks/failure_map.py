@@ -7,7 +7,6 @@ would be under a cosine. What is measured becomes a row, and rows that are there
 
 from __future__ import annotations
 
-import copy
 import functools
 import threading
 import time
@@ -81,7 +80,6 @@ class FailureMap:
     Args:
         out: folder of what training leaves.
         rows: file of what was measured.
-        page: Markdown file that gets the figures; None: none.
         jobs: how many cells are trained side by side, one thread each.
         checkpoints: at which steps of a trajectory a copy is cooled and measured.
         cooling: steps over which the rate of a copy goes down to none.
@@ -92,7 +90,6 @@ class FailureMap:
 
     out: Path
     rows: Path
-    page: Path | None = None
     jobs: int = 2
     checkpoints: list[int]
     cooling: int
@@ -142,7 +139,7 @@ class Cell:
 
 
 def run_map(recipe: FailureMap, progress: WorkDone | None = None) -> list[Row]:
-    """Train and measure all cells that lack rows, and write the page.
+    """Train and measure all cells that lack rows.
 
     Returns:
         all rows of the file.
@@ -159,30 +156,33 @@ def run_map(recipe: FailureMap, progress: WorkDone | None = None) -> list[Row]:
 
 
 def _run(cell: Cell, progress: WorkDone | None, stop: threading.Event) -> None:
-    """The cell's trajectory from one checkpoint to the next, each measured where it is not yet."""
+    """The cell's trajectory, and from every checkpoint on it a cooled copy, measured where it is not yet."""
     train, test = DATA[cell.cells.data](cell.train_context)
-    folder, began = cell.map.out / cell.name, 0
-    model = build(
-        cell.cells.family,
-        inputs=InputSpec("tokens", train.classes or 0),
-        outputs=train.classes or 0,
-        seed=cell.seed,
-        **cell.cells.settings,
-    )
-    for number, step in enumerate(cell.checkpoints):
-        kept = folder / f"step-{step}"
-        if kept.exists():
-            model = checkpoints.load(kept)
-        else:
-            _train(model, train, cell, "constant", step - began, 2 * number, folder, progress, stop)
-            checkpoints.save(model, kept, provenance={"cell": cell.name, "step": step})
-            discard(folder / "checkpoint")
+    folder = cell.map.out / cell.name
+
+    def kept(step: int) -> Path:
+        return folder / f"step-{step}"
+
+    def keep(step: int) -> None:
+        if step in cell.checkpoints and not kept(step).exists():
+            checkpoints.save(model, kept(step), provenance={"cell": cell.name, "step": step})
+
+    if not all(kept(step).exists() for step in cell.checkpoints):
+        model = build(
+            cell.cells.family,
+            inputs=InputSpec("tokens", train.classes or 0),
+            outputs=train.classes or 0,
+            seed=cell.seed,
+            **cell.cells.settings,
+        )
+        _train(model, train, cell, "constant", cell.checkpoints[-1], 0, folder, progress, stop, keep)
+        discard(folder / "checkpoint")
+    for step in cell.checkpoints:
         if cell.row_id(step) not in {row["id"] for row in rows_in(cell.map.rows)}:
-            cooled = copy.deepcopy(model)
-            _train(cooled, train, cell, "linear", cell.map.cooling, 2 * number + 1, folder, progress, stop)
+            cooled = checkpoints.load(kept(step))
+            _train(cooled, train, cell, "linear", cell.map.cooling, step, folder, progress, stop)
             keep_row(cell.map.rows, _measured(cooled, test, cell, step))
             discard(folder / "checkpoint")
-        began = step
 
 
 def _train(
@@ -191,35 +191,40 @@ def _train(
     cell: Cell,
     schedule: str,
     steps: int,
-    number: int,
+    after: int,
     folder: Path,
     progress: WorkDone | None,
     stop: threading.Event,
+    keep: Callable[[int], None] | None = None,
 ) -> None:
-    """Train in place; `number` tells the stretches of a trajectory, and so their draws, apart."""
+    """Train in place: the trajectory, of which `keep` keeps what it wants, or a copy that is cooled `after` some steps.
+
+    A copy has moments of its own, warmed up over 50 steps, like all of them.
+    """
     settings = TrainSettings(
         steps=steps,
         batch_size=cell.map.batch_size,
         learning_rate=cell.map.learning_rate,
         schedule=schedule,
         warm_up=50,
-        seed=1000 * cell.seed + number,
+        seed=100_000 * cell.seed + after,
         checkpoint_every=1000,
     )
 
     def say(step: int, steps: int, loss: float, left: float) -> None:
+        if keep:
+            keep(step)
         if progress:
             progress(f"{cell.name}: {schedule} rate", step / steps, loss)
 
-    goal = objective(None, model, streams)
     fit(
         model,
         streams,
-        goal,
+        objective(None, model, streams),
         Zero(),
         cell.train_context,
         settings,
-        checkpoint=folder / "checkpoint" / str(number),
+        checkpoint=folder / "checkpoint" / str(after),
         resume=True,
         progress=say,
         stop=stop,

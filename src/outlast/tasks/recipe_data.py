@@ -18,8 +18,9 @@ from outlast.schema import from_record
 from outlast.streams import Split, open_streams, split
 from outlast.streams.fits import check_inputs, sizes_for
 from outlast.streams.opening import accepted, may_be_text
+from outlast.streams.own_tokeniser import tokeniser_for
 from outlast.streams.places import room_for
-from outlast.streams.tokenisers import has_tokeniser
+from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.tasks.builtin import task
 from outlast.tasks.recipes import ModelEntry, Recipe
 from outlast.tasks.task import Task
@@ -60,7 +61,10 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
 
         def model(seed: int) -> Recurrent:
             inputs, outputs = sizes_for(streams().train)
-            return build(entry.family or "", inputs=inputs, outputs=outputs, seed=seed, **entry.settings)
+            made = build(entry.family or "", inputs=inputs, outputs=outputs, seed=seed, **entry.settings)
+            if "tokenizer" in reading:
+                made.tokeniser = tokeniser_files(reading["tokenizer"])
+            return made
 
         return Task(
             name=str(reading["path"]),
@@ -137,6 +141,8 @@ def try_entry(
         check_inputs(work.model(entry.seeds[0]), parts.train)
         return None
     model = checkpoints.load(entry.checkpoint, allow_code=allow_code)
+    if parts.train.about.get("reader") == "text" and "tokenizer" not in parts.train.about:
+        tokeniser_for(entry.checkpoint, model, Path(work.name))  # bytes: refused, unless it reads them
     check_inputs(model, parts.train)
     return checkpoints.model_fingerprint(model)
 

@@ -105,9 +105,9 @@ def units_of(recipe: Recipe, how: How | None = None, chosen: Task | None = None)
 
 def _try(units: Sequence[Unit]) -> None:
     """Read all data and checkpoints once, before anything runs, and hold them against each other."""
-    found: dict[str, str | None] = {}
+    found: dict[int, str | None] = {}  # by entry: two of them may be called alike
     for unit in units:
-        if (name := unit.entry.called) not in found:
+        if (name := id(unit.entry)) not in found:
             unit.say("look at data and model", 0.0)
             found[name] = try_entry(
                 unit.entry,
@@ -118,7 +118,7 @@ def _try(units: Sequence[Unit]) -> None:
                 allow_code=unit.how.allow_code,
             )
     for unit in units:
-        if (weights := found[unit.entry.called]) is not None:
+        if (weights := found[id(unit.entry)]) is not None:
             record_base(unit.folder, str(unit.base_folder), weights)
 
 

@@ -100,7 +100,14 @@ class Unit:
         return self.settings("base", self.entry.training)
 
     def measuring_settings(self) -> EvalSettings:
-        return _over(self.task.measuring, self.recipe.measuring, "measuring")
+        found = _over(self.task.measuring, self.recipe.measuring, "measuring")
+        if found.budget is not None or found.streams is not None:
+            raise InputError(
+                f"measuring settings {self.recipe.measuring}",
+                "the same streams for every choice and every figure of a recipe",
+                "leave budget and streams out; fewer targets make measuring shorter",
+            )
+        return found
 
     def method(self) -> RepairSettings:
         given = {key: tuple(each) if isinstance(each, list) else each for key, each in self.recipe.method.items()}
