@@ -128,9 +128,10 @@ def main() -> None:
         "memory, expected and peak",
     ]
     load = os.getloadavg()[2]
+    beside = ", so other work ran beside" if load > options.threads + 0.5 else ""
     note = (
         f"({options.threads} thread of {os.cpu_count()} cores; the machine's load over the last 15 minutes was "
-        f"{load:.0f}, so other work ran beside. The whole run has the trial in it.)"
+        f"{load:.1f}{beside}. The whole run has the trial in it.)"
     )
     lines = [table(head, rows(found)), note]
     print("\n\n".join(lines))
