@@ -247,6 +247,13 @@ def test_few_streams_have_curves_and_no_verdict_wherever_they_are_told(tmp_path:
     assert page.count("of the 8 that a verdict needs") == 1
 
 
+def test_few_streams_that_were_asked_for_are_not_the_budgets_doing() -> None:
+    found = outlast.evaluate(MODEL, WAVES, train_context=T, settings=EvalSettings(targets=32, streams=3, budget=3600))
+    text = " ".join(summary(found).split())
+    assert "3 streams were asked for, of the 8 that a verdict needs" in text
+    assert "The budget" not in text
+
+
 def test_a_diagnosis_of_few_streams_says_why_there_are_no_causes(monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, SLOW)
     parts = outlast.split(wave_streams(streams=96, length=64))

@@ -152,3 +152,30 @@ def test_a_longer_window_than_there_is_for_a_row_is_told_before_anything_runs(re
     with pytest.raises(InputError, match="a training context of 100"):
         run_recipe(replace(recipe, trained=[replace(recipe.trained[0], train_context=100)]))
     assert not Path("out").exists()
+
+
+def test_text_for_a_checkpoint_without_a_tokenizer_is_refused_as_on_the_command_line(recipe: Recipe) -> None:
+    Path("texts").mkdir()
+    for number in range(40):
+        Path(f"texts/{number}.txt").write_text(f"Text {number}. " * 500)
+    text = replace(recipe, data={"path": "texts"}, models=recipe.models[:1])
+    with pytest.raises(InputError, match="vocabulary of 7 and no tokenizer"):
+        run_recipe(text)
+    assert not Path("out").exists() or not list(Path("out").rglob("*.json"))
+
+
+def test_checkpoints_of_one_name_are_looked_at_apart(recipe: Recipe) -> None:
+    other = build("gru", inputs=InputSpec("tokens", 7), outputs=7, seed=5, width=4, layers=1)
+    checkpoints.save(other, "others/tiny")
+    first = recipe.models[0]
+    both = [first, replace(first, checkpoint="others/tiny", seeds=[3])]
+    run_recipe(replace(recipe, models=both, trained=[], remembrance=None, keep_models=False))
+    records = [json.loads(Path(f"out/tiny-{seed}/base.json").read_text()) for seed in (0, 3)]
+    assert [each["checkpoint"] for each in records] == ["models/tiny", "others/tiny"]
+    assert records[0]["weights"] != records[1]["weights"]
+
+
+def test_a_budget_is_refused_before_anything_runs(recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="leave budget and streams out"):
+        run_recipe(replace(recipe, measuring={"budget": 60.0}))
+    assert not Path("out").exists()
