@@ -8,12 +8,12 @@ throughout, so a model that knew the table would predict as well as one that rea
 from __future__ import annotations
 
 import functools
-import itertools
 
 import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams import Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.ngrams import NGrams
 from outlast.tasks.prose import LETTERS, SYMBOLS, letters_of
 
@@ -73,10 +73,9 @@ def ciphered(
         made["references"] = {"told": told.reshape(-1)}
         if hazard:
             edges = (0, *(64 << k for k in range(32) if 64 << k < min(length, round(8 / hazard))))
-            bins = np.searchsorted(edges, np.roll(since, -1, 1), side="right") - 1  # of the symbol that is predicted
+            bins = binned(np.roll(since, -1, 1), edges)  # of the symbol that is predicted
             made["labels"] = {"since_change": bins.astype(np.int8).reshape(-1)}
-            names = [*(f"{low} to {high - 1}" for low, high in itertools.pairwise(edges)), f"{edges[-1]} and on"]
-            about["label_names"] = {"since_change": names}
+            about["label_names"] = {"since_change": bin_names(edges)}
     return Streams(
         inputs=symbols.reshape(-1),
         starts=np.arange(streams, dtype=np.int64) * (length + 1),

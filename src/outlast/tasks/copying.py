@@ -8,7 +8,6 @@ me: transformers are better than state space models at copying") that Buitrago R
 from __future__ import annotations
 
 import functools
-import itertools
 
 import numba
 import numpy as np
@@ -21,6 +20,7 @@ from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.streams import Split, Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.known import Known
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
@@ -76,11 +76,7 @@ def _streams(streams: int, length: int, sizes: np.ndarray, longest: int, seed: i
     place = np.zeros((streams, length + 1), np.int32)
     _fill(symbols, size, place, sizes, longest, ALPHABET, np.random.default_rng(seed))
     asked = place > 0
-    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
-    bins = {
-        name: np.where(asked, np.searchsorted(_EDGES, values, side="right") - 1, -1)
-        for name, values in (("length", size), ("place", place))
-    }
+    bins = {name: binned(values, _EDGES, asked) for name, values in (("length", size), ("place", place))}
     return Streams(
         inputs=symbols.reshape(-1),
         starts=np.arange(streams, dtype=np.int64) * (length + 1),
@@ -93,7 +89,7 @@ def _streams(streams: int, length: int, sizes: np.ndarray, longest: int, seed: i
             "alphabet": ALPHABET,
             "longest": longest,
             "seed": seed,
-            "label_names": {name: [*names, f"{_EDGES[-1]} and on"] for name in bins},
+            "label_names": {name: bin_names(_EDGES) for name in bins},
         },
         labels={name: values.reshape(-1).astype(np.int8) for name, values in bins.items()},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams import Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.ngrams import NGrams
 
 CLASSES = 256
@@ -93,8 +93,7 @@ def labelled_streams(
     begin = np.linspace(0, total - width, streams).astype(np.int64)
     at = begin[:, None] + np.arange(width)
     number = documents.number_of(np.minimum(at + 1, total - 1))  # of the byte that is predicted
-    into = np.searchsorted(_INTO, np.minimum(at + 1, total - 1) - documents.begin[number], side="right") - 1
-    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_INTO)]
+    into = binned(np.minimum(at + 1, total - 1) - documents.begin[number], _INTO)
     symbols = documents.content[at]
     return Streams(
         inputs=symbols.reshape(-1),
@@ -106,7 +105,7 @@ def labelled_streams(
             **about,
             "label_names": {
                 **{name: list(called) for name, (_, called) in kinds.items()},
-                "into": [*names, f"{_INTO[-1]} and on"],
+                "into": bin_names(_INTO),
             },
         },
         labels={

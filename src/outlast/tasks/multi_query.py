@@ -8,7 +8,6 @@ written again. A training window holds whole episodes; those of the control ``fa
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 
 import numba
@@ -21,6 +20,7 @@ from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.streams import Split, Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.known import Known
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
@@ -61,8 +61,7 @@ def queries(streams: int, length: int, seed: int, longest: int = TRAIN_CONTEXT) 
     distance = np.full((streams, length + 1), -1, np.int32)
     _fill(symbols, distance, math.log(_SHORTEST), math.log(longest), np.random.default_rng(seed))
     asked = distance >= 0
-    bins = np.where(asked, np.searchsorted(_EDGES, distance, side="right") - 1, -1)
-    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
+    bins = binned(distance, _EDGES, asked)
     return Streams(
         inputs=symbols.reshape(-1),
         starts=np.arange(streams, dtype=np.int64) * (length + 1),
@@ -77,7 +76,7 @@ def queries(streams: int, length: int, seed: int, longest: int = TRAIN_CONTEXT) 
             "values": VALUES,
             "longest": longest,
             "seed": seed,
-            "label_names": {"distance": [*names, f"{_EDGES[-1]} and on"]},
+            "label_names": {"distance": bin_names(_EDGES)},
         },
         labels={"distance": bins.reshape(-1).astype(np.int8)},
     )

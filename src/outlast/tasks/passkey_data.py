@@ -6,13 +6,12 @@ transformers"), with the letters of the State of the Union addresses as filler; 
 
 from __future__ import annotations
 
-import itertools
-
 import numba
 import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams import Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.prose import SYMBOLS as PROSE_SYMBOLS
 from outlast.tasks.prose import letters, letters_of
 
@@ -68,8 +67,7 @@ def passkeys(part: str, streams: int, length: int, seed: int, farthest: int, pro
     digit = np.full((streams, length + 1), -1, np.int8)
     _fill(symbols, distance, digit, text, begin, *_TOLD, _ASKED, farthest, rng)
     asked = digit >= 0
-    bins = np.where(asked, np.searchsorted(_EDGES, distance, side="right") - 1, -1)
-    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
+    bins = binned(distance, _EDGES, asked)
     return Streams(
         inputs=symbols.reshape(-1),
         starts=np.arange(streams, dtype=np.int64) * (length + 1),
@@ -83,7 +81,7 @@ def passkeys(part: str, streams: int, length: int, seed: int, farthest: int, pro
             "farthest": farthest,
             "prose_weight": prose_weight,
             "seed": seed,
-            "label_names": {"distance": [*names, f"{_EDGES[-1]} and on"], "digit": list(_ORDINALS)},
+            "label_names": {"distance": bin_names(_EDGES), "digit": list(_ORDINALS)},
         },
         labels={"distance": bins.reshape(-1).astype(np.int8), "digit": digit.reshape(-1)},
     )

@@ -8,7 +8,6 @@ often beyond the training context, and a small state cannot hold every key: memo
 from __future__ import annotations
 
 import functools
-import itertools
 
 import numba
 import numpy as np
@@ -20,6 +19,7 @@ from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_p
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.streams import Split, Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.recall_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
@@ -50,8 +50,7 @@ def recall_streams(streams: int, pairs: int, seed: int, keys: int = KEYS, values
     distance = np.empty((streams, 2 * pairs), np.int32)
     _fill(symbols, distance, keys, values, np.random.default_rng(seed))
     asked = distance >= 0
-    label = np.where(asked, np.searchsorted(_DISTANCES, distance, side="right") - 1, -1)
-    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_DISTANCES)]
+    label = binned(distance, _DISTANCES, asked)
     return Streams(
         inputs=symbols.reshape(-1),
         starts=np.arange(streams, dtype=np.int64) * 2 * pairs,
@@ -64,7 +63,7 @@ def recall_streams(streams: int, pairs: int, seed: int, keys: int = KEYS, values
             "keys": keys,
             "values": values,
             "seed": seed,
-            "label_names": {"distance": [*names, f"{_DISTANCES[-1]} and on"]},
+            "label_names": {"distance": bin_names(_DISTANCES)},
         },
         labels={"distance": label.reshape(-1).astype(np.int8)},
     )

@@ -7,7 +7,6 @@ between switches are geometric and fall on no grid.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 
 import numba
@@ -15,6 +14,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams import Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.regimes_bayes import not_told, told
 
 SYMBOLS = 16
@@ -79,9 +79,9 @@ def switching_test(streams: int, length: int, hazard: float, seed: int) -> Strea
     ``first_or_later`` (the bins of the first regime apart from those of all later ones, which begin on an old state).
     """
     chains = generate(streams, length, hazard, seed)
-    since = np.searchsorted(_SINCE_EDGES, chains.since, side="right") - 1
+    since = binned(chains.since, _SINCE_EDGES)
     later = chains.regime > 0
-    bins = _bin_names(_SINCE_EDGES)
+    bins = bin_names(_SINCE_EDGES)
     labels = {
         "since_switch": (since, bins),
         "regime": (np.minimum(chains.regime, REGIMES_APART), list(_ORDINALS)),
@@ -101,12 +101,8 @@ def stationary_test(streams: int, length: int, expected_hazard: float, seed: int
     """
     chains = generate(streams, length, 0.0, seed)
     edges = (0, *(64 << k for k in range(32) if 64 << k < length))
-    labels = {"position": (np.searchsorted(edges, chains.since, side="right") - 1, _bin_names(edges))}
+    labels = {"position": (binned(chains.since, edges), bin_names(edges))}
     return _with_slices(_as_streams(chains.symbols, 0.0, seed), chains, labels, expected_hazard)
-
-
-def _bin_names(edges: tuple[int, ...]) -> list[str]:
-    return [*(f"{low} to {high - 1}" for low, high in itertools.pairwise(edges)), f"{edges[-1]} and on"]
 
 
 def _with_slices(

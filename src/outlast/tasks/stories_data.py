@@ -8,13 +8,13 @@ one, two or three facts: where a person is, where a thing is, where a thing was 
 from __future__ import annotations
 
 import functools
-import itertools
 
 import numba
 import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams import Streams
+from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.words import Sentences, frequent, sentences_of
 
 PEOPLE = ("agnes", "bruno", "celia", "dmitri", "edith", "felix", "greta", "hugo")
@@ -123,8 +123,7 @@ def _streams(
     distance = np.full((streams, length + 1), -1, np.int32)
     _fill(symbols, facts, distance, text.words, text.begin, longest, examples, np.random.default_rng(seed))
     asked = facts >= 0
-    bins = np.where(asked, np.searchsorted(_EDGES, distance, side="right") - 1, -1)
-    names = [f"{low} to {high - 1}" for low, high in itertools.pairwise(_EDGES)]
+    bins = binned(distance, _EDGES, asked)
     return Streams(
         inputs=symbols.reshape(-1),
         starts=np.arange(streams, dtype=np.int64) * (length + 1),
@@ -139,7 +138,7 @@ def _streams(
             "prose_weight": prose_weight,
             "seed": seed,
             **({"examples": examples} if examples >= 0 else {}),
-            "label_names": {"facts": list(_FACTS), "distance": [*names, f"{_EDGES[-1]} and on"]},
+            "label_names": {"facts": list(_FACTS), "distance": bin_names(_EDGES)},
         },
         labels={"facts": facts.reshape(-1), "distance": bins.reshape(-1).astype(np.int8)},
     )
