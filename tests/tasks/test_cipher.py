@@ -61,11 +61,12 @@ def test_the_told_reference_reaches_its_score_and_a_blind_one_does_not():
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"), [({"streams": 10**6}, "no more"), ({"keys": 1}, "keys"), ({"hazard": 1.5}, "hazard")]
+    ("streams", "keys", "hazard", "said"),
+    [(10**6, 26, 0.0, "no more"), (4, 1, 0.0, "keys"), (4, 26, 1.5, "hazard")],
 )
-def test_what_there_is_not_is_refused(asked: dict[str, float], said: str):
+def test_what_there_is_not_is_refused(streams: int, keys: int, hazard: float, said: str):
     with pytest.raises(InputError, match=said):
-        ciphered("test", **{"streams": 4, "length": 100, "seed": 0, "apart": True, **asked})  # type: ignore[arg-type]
+        ciphered("test", streams, 100, 0, apart=True, keys=keys, hazard=hazard)
 
 
 MAP = """

@@ -279,13 +279,7 @@ def set_up(
         )
     training, measuring = training or TrainSettings(), measuring or EvalSettings()
     repairing = repairing or RepairSettings()
-    if measuring.budget is not None or measuring.streams is not None:
-        given = "budget" if measuring.budget is not None else "streams"
-        raise InputError(
-            f"measuring with {given}={getattr(measuring, given):g} in a repair or a comparison",
-            "the same streams for every choice and every figure",
-            "leave it out; fewer targets make measuring shorter",
-        )
+    require_same_streams(measuring)
     validation = _as_old_as(parts, train_context, measuring.max_length)
     judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
     guards = {name: the_streams(each) for name, each in (guards or {}).items()}
@@ -351,3 +345,14 @@ def _as_old_as(parts: Split, train_context: int, max_length: int | None) -> Stre
     if missing <= 0:
         return validation
     return validation.cut(length, warm_up=min(missing, int(validation.before.min())))
+
+
+def require_same_streams(measuring: EvalSettings) -> None:
+    """Raise InputError where the streams that are measured would be chosen by time or number."""
+    if measuring.budget is not None or measuring.streams is not None:
+        given = "budget" if measuring.budget is not None else "streams"
+        raise InputError(
+            f"measuring with {given}={getattr(measuring, given):g} in a repair or a comparison",
+            "the same streams for every choice and every figure",
+            "leave budget and streams out; fewer targets make measuring shorter",
+        )

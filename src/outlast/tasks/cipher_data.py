@@ -8,6 +8,7 @@ throughout, so a model that knew the table would predict as well as one that rea
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 
@@ -76,12 +77,8 @@ def ciphered(
             bins = binned(np.roll(since, -1, 1), edges)  # of the symbol that is predicted
             made["labels"] = {"since_change": bins.astype(np.int8).reshape(-1)}
             about["label_names"] = {"since_change": bin_names(edges)}
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * (length + 1),
-        lengths=np.full(streams, length, np.int64),
-        shift=1,
-        classes=SYMBOLS,
+    return replace(
+        Streams.from_tokens(symbols, SYMBOLS),
         about=about,
         **made,
     )

@@ -8,6 +8,7 @@ me: transformers are better than state space models at copying") that Buitrago R
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -77,13 +78,9 @@ def _streams(streams: int, length: int, sizes: np.ndarray, longest: int, seed: i
     _fill(symbols, size, place, sizes, longest, ALPHABET, np.random.default_rng(seed))
     asked = place > 0
     bins = {name: binned(values, _EDGES, asked) for name, values in (("length", size), ("place", place))}
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * (length + 1),
-        lengths=np.full(streams, length, np.int64),
+    return replace(
+        Streams.from_tokens(symbols, SYMBOLS),
         weights=asked.reshape(-1).astype(np.uint8),
-        shift=1,
-        classes=SYMBOLS,
         about={
             "source": "generated: strings and their copies",
             "alphabet": ALPHABET,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,12 +95,8 @@ def labelled_streams(
     number = documents.number_of(np.minimum(at + 1, total - 1))  # of the byte that is predicted
     into = binned(np.minimum(at + 1, total - 1) - documents.begin[number], _INTO)
     symbols = documents.content[at]
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * width,
-        lengths=np.full(streams, length, np.int64),
-        shift=1,
-        classes=CLASSES,
+    return replace(
+        Streams.from_tokens(symbols, CLASSES),
         about={
             **about,
             "label_names": {

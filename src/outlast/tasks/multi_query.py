@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -62,13 +63,9 @@ def queries(streams: int, length: int, seed: int, longest: int = TRAIN_CONTEXT) 
     _fill(symbols, distance, math.log(_SHORTEST), math.log(longest), np.random.default_rng(seed))
     asked = distance >= 0
     bins = binned(distance, _EDGES, asked)
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * (length + 1),
-        lengths=np.full(streams, length, np.int64),
+    return replace(
+        Streams.from_tokens(symbols, SYMBOLS),
         weights=asked.reshape(-1).astype(np.uint8),
-        shift=1,
-        classes=SYMBOLS,
         about={
             "source": "generated: pairs of keys and values, then queries",
             "pairs": PAIRS,

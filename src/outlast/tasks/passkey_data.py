@@ -6,6 +6,8 @@ transformers"), with the letters of the State of the Union addresses as filler; 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 
@@ -68,13 +70,9 @@ def passkeys(part: str, streams: int, length: int, seed: int, farthest: int, pro
     _fill(symbols, distance, digit, text, begin, *_TOLD, _ASKED, farthest, rng)
     asked = digit >= 0
     bins = binned(distance, _EDGES, asked)
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * (length + 1),
-        lengths=np.full(streams, length, np.int64),
+    return replace(
+        Streams.from_tokens(symbols, SYMBOLS),
         weights=np.where(asked, 1, prose_weight).astype(np.float16).reshape(-1),
-        shift=1,
-        classes=SYMBOLS,
         about={
             "source": "State of the Union addresses, letters, with pass keys in them",
             "part": part,

@@ -8,6 +8,7 @@ often beyond the training context, and a small state cannot hold every key: memo
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -51,13 +52,9 @@ def recall_streams(streams: int, pairs: int, seed: int, keys: int = KEYS, values
     _fill(symbols, distance, keys, values, np.random.default_rng(seed))
     asked = distance >= 0
     label = binned(distance, _DISTANCES, asked)
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * 2 * pairs,
-        lengths=np.full(streams, 2 * pairs - 1, np.int64),
+    return replace(
+        Streams.from_tokens(symbols, 2 * keys + values),
         weights=asked.reshape(-1).astype(np.uint8),
-        shift=1,
-        classes=2 * keys + values,
         about={
             "source": "generated: streaming key-value pairs",
             "keys": keys,

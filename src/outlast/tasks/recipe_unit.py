@@ -26,6 +26,7 @@ from outlast.model import Recurrent
 from outlast.parallel import on_first_rank, wait_for_all_ranks
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, compare
+from outlast.repairs.setup import require_same_streams
 from outlast.reporting import Language, write_report
 from outlast.results import Command, Comparison, load_as, save_result
 from outlast.streams import Split, Streams
@@ -101,12 +102,7 @@ class Unit:
 
     def measuring_settings(self) -> EvalSettings:
         found = _over(self.task.measuring, self.recipe.measuring, "measuring")
-        if found.budget is not None or found.streams is not None:
-            raise InputError(
-                f"measuring settings {self.recipe.measuring}",
-                "the same streams for every choice and every figure of a recipe",
-                "leave budget and streams out; fewer targets make measuring shorter",
-            )
+        require_same_streams(found)
         return found
 
     def method(self) -> RepairSettings:

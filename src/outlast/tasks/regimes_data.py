@@ -139,13 +139,8 @@ def _check(streams: int, length: int, hazard: float) -> None:
 
 
 def _as_streams(symbols: np.ndarray, hazard: float, seed: int) -> Streams:
-    S, width = symbols.shape
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(S, dtype=np.int64) * width,
-        lengths=np.full(S, width - 1, np.int64),
-        shift=1,
-        classes=SYMBOLS,
+    return replace(
+        Streams.from_tokens(symbols, SYMBOLS),
         about={
             "source": "generated: in-context Markov chains",
             "symbols": SYMBOLS,

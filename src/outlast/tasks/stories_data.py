@@ -8,6 +8,7 @@ one, two or three facts: where a person is, where a thing is, where a thing was 
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -124,13 +125,9 @@ def _streams(
     _fill(symbols, facts, distance, text.words, text.begin, longest, examples, np.random.default_rng(seed))
     asked = facts >= 0
     bins = binned(distance, _EDGES, asked)
-    return Streams(
-        inputs=symbols.reshape(-1),
-        starts=np.arange(streams, dtype=np.int64) * (length + 1),
-        lengths=np.full(streams, length, np.int64),
+    return replace(
+        Streams.from_tokens(symbols, len(vocabulary())),
         weights=np.where(asked, 1, prose_weight).astype(np.float16).reshape(-1),
-        shift=1,
-        classes=len(vocabulary()),
         about={
             "source": "generated stories between sentences of State of the Union addresses, words",
             "part": part,
