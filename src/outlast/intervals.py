@@ -141,6 +141,29 @@ def known_means(values: np.ndarray) -> np.ndarray:
     return np.where(known.any(1), np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
 
 
+def pooled_interval(
+    sums: np.ndarray, counts: np.ndarray, units: np.ndarray
+) -> tuple[float, float | None, float | None]:
+    """Mean over all positions with a 95 % interval over units: the ratio estimator, Student-t on its residuals.
+
+    Units have different numbers of positions; each position counts the same. With fewer than two of them there is no
+    interval.
+
+    Args:
+        sums, counts: (S,) of each stream.
+        units: (S,) the number of each stream's unit.
+    """
+    sums, counts = np.bincount(units, sums), np.bincount(units, counts)
+    has = counts > 0
+    n, total = int(has.sum()), counts.sum()
+    mean = float(sums.sum() / max(total, 1e-12))
+    if n < 2:
+        return mean, None, None
+    residuals = (sums[has] - mean * counts[has]) / (total / n)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt(float((residuals**2).sum()) / (n - 1) / n)
+    return mean, mean - half, mean + half
+
+
 def share_interval(shares: np.ndarray) -> Interval:
     """The mean of one share a stream, with the interval of Clopper and Pearson (1934) for n streams, each one trial.
 

@@ -23,6 +23,7 @@ from outlast.results import (
     MomentTimes,
     Remembrance,
     RemembranceRow,
+    ScenarioCoverage,
     Space,
     StateMap,
     Trace,
@@ -46,6 +47,24 @@ def with_clock(result: Diagnosis) -> Diagnosis:
     assert result.trace is not None
     moments = [replace(moment, times=times) for moment, times in zip(result.trace.moments, TIMES, strict=True)]
     return replace(result, trace=replace(result.trace, moments=moments))
+
+
+def by_scenario(result: Diagnosis) -> Diagnosis:
+    """The same of streams in which nights and weekends are named; of weekends too few streams have targets."""
+    assert result.coverage is not None
+    rows = []
+    for space in ("whole state", "behaviour"):
+        for name, share in (("night", 0.97), ("weekend", 0.4)):
+            for inside in (True, False):
+                known = name == "night" or not inside
+                cost = (0.3, 0.2, 0.4) if known else (None, None, None)
+                met = share if inside else 0.06
+                rows.append(ScenarioCoverage(space, name, inside, met, met - 0.05, met + 0.03, *cost, STREAMS, 400))
+    return replace(
+        result,
+        coverage=replace(result.coverage, scenarios=rows),
+        evaluation=example_results.with_scenarios(result.evaluation, "night", "weekend"),
+    )
 
 
 def broken() -> Diagnosis:

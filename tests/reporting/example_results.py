@@ -41,6 +41,7 @@ from outlast.results import (
     Refusal,
     Repair,
     Sample,
+    ScenarioLoss,
     Short,
     ShortContext,
     StateRow,
@@ -168,6 +169,36 @@ def evaluation(
         outlast="0.1.0",
     )
     return under(made, Periods(64, 128)) if judged and len(ages) > 1 else made
+
+
+def with_scenarios(each: Evaluation, *names: str, cost: float = 0.4) -> Evaluation:
+    """The same, told apart by scenarios of which each costs less than the one before."""
+    rows = []
+    assert each.short is not None
+    for place, name in enumerate(names):
+        for inside in (True, False):
+            lift = cost / 2**place if inside else 0.0
+            by_age = [band.loss + lift * max(0, at - 6) for at, band in enumerate(each.age_curve)]
+            loss, short = by_age[-1], each.short.loss
+            known = place < 3
+            rows.append(
+                ScenarioLoss(
+                    name,
+                    "22:00/06:00",
+                    inside,
+                    0.3 if inside else 0.7,
+                    loss,
+                    loss - 0.02 if known else None,
+                    loss + 0.02 if known else None,
+                    short,
+                    loss - short,
+                    loss - short - 0.01 if known else None,
+                    loss - short + 0.01 if known else None,
+                    by_age,
+                    STREAMS if known else 1,
+                )
+            )
+    return replace(each, scenarios=rows)
 
 
 LOST = Note(
@@ -312,6 +343,14 @@ def repair(
         control_passes=passes,
         guards=guards or {},
         outlast="0.1.0",
+    )
+
+
+def repair_by_scenario(*names: str) -> Repair:
+    """A repair whose base and result are told apart by scenarios."""
+    each = repair()
+    return replace(
+        each, before=with_scenarios(each.before, *names), after=with_scenarios(each.after, *names, cost=0.01)
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from outlast.reporting import kinds, numbers, summary, terms
 from outlast.reporting.kinds import next_steps
+from outlast.reporting.text_table import WIDTH, aligned
 from outlast.results import Command, Evaluation, Result
 from reporting import example_results as example
 
@@ -192,3 +193,11 @@ def test_the_terminal_summary_fits(result: Result) -> None:
 def test_the_terminal_table_marks_the_winner() -> None:
     assert "* carry" in summary(example.comparison())
     assert "* " not in summary(example.comparison(winner=None))
+
+
+@pytest.mark.parametrize("wide", [WIDTH - 14, WIDTH, 3 * WIDTH])
+def test_a_table_whose_columns_leave_names_no_room_is_written_all_the_same(wide: int) -> None:
+    name = "carry(expected_run=1280, zero_share=0.25)"
+    lines = aligned(["name", "x" * wide], [[name, "1"], ["short", "2"]]).splitlines()
+    written = "".join(line[:16].strip() for line in lines[2:] if not line.startswith("short"))
+    assert written.replace(" ", "") == name.replace(" ", "")

@@ -14,6 +14,7 @@ from outlast.cli.options import (
     Source,
     Starting,
     Trust,
+    Weighing,
 )
 
 GROUPS: dict[type, str] = {
@@ -24,6 +25,7 @@ GROUPS: dict[type, str] = {
     Measuring: "Measuring",
     Affording: "Measuring",
     Learning: "Training",
+    Weighing: "Training",
     Starting: "Starts",
     Repairing: "Repair",
     Machine: "Machine",

@@ -29,6 +29,7 @@ from outlast.cli.options import (
     RepairVerb,
     Starting,
     TrainVerb,
+    Weighing,
 )
 from outlast.cli.trial import try_out
 from outlast.durations import seconds_of
@@ -146,6 +147,8 @@ def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> St
         given.pop("shares", None)
     if reader is not None and reader.schema is not None and "schema" in takes:
         given["schema"] = reader.schema
+    if "scenario" in given:
+        given["scenarios"] = given.pop("scenario")
     if "horizon" in given:
         given["horizon"] = _horizons(given["horizon"])
     if len(given.get("target", ())) == 1:
@@ -206,7 +209,33 @@ def training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:
         seed=options.seed,
         checkpoint_every=options.checkpoint_every,
         precision=options.precision,
+        start_weights=start_weights(options),
     )
+
+
+def start_weights(options: Weighing) -> dict[str, float] | None:
+    """How often training windows begin in each scenario, from NAME=WEIGHT.
+
+    Raises:
+        InputError: something else, or a scenario twice.
+    """
+    if options.start_weights is None:
+        return None
+    found: dict[str, float] = {}
+    for said in options.start_weights:
+        name, equals, text = said.rpartition("=")
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = -1.0
+        if not equals or name in found or weight < 0:
+            raise InputError(
+                f"--start-weights {said}",
+                "NAME=WEIGHT, each scenario once, weights of 0 or more",
+                "for example night=4",
+            )
+        found[name] = weight
+    return found
 
 
 def repairing(options: Repairing) -> RepairSettings:

@@ -116,6 +116,9 @@ class Reading(ReadingText):
     unless --horizon says another."""
     units: Annotated[Given[dict[str, str]], tyro.conf.arg(help_behavior_hint="")] = None
     """Tables: units of columns, such as: power kW speed rpm. A column named power [kW] says its own."""
+    scenario: Given[tuple[str, ...]] = None
+    """Tables: situations that losses are told apart by, NAME=RULE: night=22:00/06:00 weekend=sat,sun (both take
+    --time), "start-up=speed<10", or several tests with 'and' between. Also one at a time: --scenario A --scenario B."""
     vocabulary: Given[int] = None
     """Tokens: size of the vocabulary. Default: the largest token and one more."""
     shares: Given[tuple[float, float, float]] = None
@@ -146,6 +149,15 @@ class Affording:
     the rest reads the same streams. Default: as long as it takes."""
     most_streams: Given[int] = None
     """Test streams to read, at most, drawn at random; with fewer than 8 there is no verdict. Default: all."""
+
+
+@dataclass(kw_only=True)
+class Weighing:
+    """Which scenarios training windows begin in."""
+
+    start_weights: Given[tuple[str, ...]] = None
+    """How often training windows begin in a --scenario against elsewhere, NAME=WEIGHT: night=4; 0: no window has a
+    position in it. In a diagnosis, those that the model was trained with. Default: all alike."""
 
 
 @dataclass(kw_only=True)
@@ -253,7 +265,7 @@ class CheckVerb(Running, Reading, Model):
 
 
 @dataclass(kw_only=True)
-class TrainVerb(Running, Learning, Reading, Source):
+class TrainVerb(Running, Learning, Weighing, Reading, Source):
     """Train a model from scratch (or one that is given) from the zero state, as one usually does.
 
     The model is written to OUT/model.
@@ -278,7 +290,7 @@ class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Model):
 
 
 @dataclass(kw_only=True)
-class DiagnoseVerb(Running, Affording, Measuring, Reading, Model):
+class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Model):
     """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
     out: Path = Path("runs/diagnose")
@@ -303,7 +315,7 @@ class DiagnoseVerb(Running, Affording, Measuring, Reading, Model):
 
 
 @dataclass(kw_only=True)
-class RepairVerb(Running, Learning, Repairing, Starting, Measuring, Reading, Source, Model):
+class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 
     The repaired model is written to OUT/model, a refused one to OUT/refused, and the control to OUT/control where plain
@@ -319,7 +331,7 @@ class RepairVerb(Running, Learning, Repairing, Starting, Measuring, Reading, Sou
 
 
 @dataclass(kw_only=True)
-class CompareVerb(Running, Learning, Repairing, Measuring, Reading, Source, Model):
+class CompareVerb(Running, Learning, Weighing, Repairing, Measuring, Reading, Source, Model):
     """Give several interventions equal steps and data; exit status 1 if the one that validation picks is refused.
 
     An accepted model is written to OUT/model, a refused one to OUT/refused, and the control to OUT/control where plain

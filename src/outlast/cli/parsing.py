@@ -58,7 +58,8 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
     given = _names(name, arguments, fields)
     from_file = _arguments(config, fields, given) if config else {}
     _require(name, fields, given | set(from_file))
-    arguments = shares_spread([*(word for each in from_file.values() for word in each), *arguments])
+    arguments = gathered([*(word for each in from_file.values() for word in each), *arguments], "--scenario")
+    arguments = shares_spread(arguments)
     _tell_targets_apart(arguments)
     options = _cli(verb, name, arguments, f"{config}" if config else None, from_file)
     for option, least in LEAST.items():
@@ -128,6 +129,24 @@ def _spelt(item: dataclasses.Field[Any]) -> str:
 
 def _is_option(word: str) -> bool:
     return word in _ALIASES or re.match(r"--[A-Za-z]", word) is not None
+
+
+def gathered(arguments: list[str], flag: str) -> list[str]:
+    """The arguments with all values of an option that stands several times behind its first one."""
+    rest: list[str] = []
+    values: list[str] = []
+    place, inside = None, False
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if name == flag:
+            place, inside = (len(rest) if place is None else place), not equals
+            values += [value] if equals else []
+        elif inside and not _is_option(word):
+            values.append(word)
+        else:
+            inside = False
+            rest.append(word)
+    return arguments if place is None else [*rest[:place], flag, *values, *rest[place:]]
 
 
 def shares_spread(arguments: list[str]) -> list[str]:

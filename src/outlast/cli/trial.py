@@ -27,6 +27,7 @@ from outlast.results.curve import Curve
 from outlast.state import named_leaves
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
+from outlast.streams.scenarios import weighted_places
 from outlast.training import TrainSettings
 from outlast.training.loop import require_trainable
 
@@ -98,6 +99,7 @@ def try_training(
     """
     require_trainable(model, settings)
     from_zero = Zero().prepared(model, streams, train_context)
+    weighted_places(streams, settings.start_weights, train_context)
     Sampler(streams, train_context, settings.batch_size, settings.seed, from_zero.continues)
     for rule in rules:
         rule.prepared(model, streams, train_context, seed=settings.seed).initial(model, settings.batch_size)

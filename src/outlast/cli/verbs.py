@@ -176,7 +176,9 @@ def run_diagnose(options: DiagnoseVerb) -> int:
                 train_context=context,
                 measures=measures,
                 settings=DiagnoseSettings(
-                    replace(inputs.measuring(options, options.seed), jobs=options.jobs), options.seed
+                    replace(inputs.measuring(options, options.seed), jobs=options.jobs),
+                    options.seed,
+                    inputs.start_weights(options),
                 ),
                 stationary=stationary,
                 name=options.model,

@@ -10,8 +10,8 @@ import numpy as np
 from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands
 from outlast.diagnosis.support import NEIGHBOURS, NULL_RATE, Support
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE, Views
-from outlast.intervals import known_interval, share_interval
-from outlast.results import Coverage, CoverageRow, MapPoint, Space, StateMap
+from outlast.intervals import known_interval, known_means, share_interval
+from outlast.results import Coverage, CoverageRow, MapPoint, ScenarioCoverage, Space, StateMap
 
 _MAP_TRAINING = 300
 _MAP_POINTS = 240
@@ -59,7 +59,33 @@ def coverage(scene: Scene, views: Views, regions: dict[str, Support], seen: Pair
         state_map=_map(regions[WHOLE], seen),
         battery=len(views.battery),
         continuation=views.battery.shape[1],
+        scenarios=[row for name in (WHOLE, BEHAVIOUR) for row in _by_scenario(name, scene, regions[name], seen, apart)],
     )
+
+
+def _by_scenario(space: str, scene: Scene, region: Support, seen: Pairs, apart: int) -> list[ScenarioCoverage]:
+    """The states of all ages from the training context on, by the scenario of the row that was read last."""
+    names = list(scene.streams.about.get("scenarios", {}))
+    if not names:
+        return []
+    columns = spaced(seen.marks, np.arange(len(seen.marks)), apart)
+    states, excess = seen.noted[space][:, columns], seen.excess[:, columns]
+    outside = region.outside(states.reshape(-1, states.shape[-1])).reshape(states.shape[:2])
+    at = scene.streams.starts[:, None] + seen.marks[columns][None] - 1
+    rows = []
+    for name in names:
+        marked = scene.streams.labels[name][at] > 0
+        for inside, chosen in ((True, marked), (False, ~marked)):
+            met = chosen.any(1)
+            if met.sum() < 2:
+                continue
+            share = share_interval(np.where(chosen, outside, 0).sum(1)[met] / chosen.sum(1)[met])
+            costs = known_means(np.where(chosen, excess, np.nan))
+            cost = known_interval(costs).triple if np.isfinite(costs).sum() > 1 else (None, None, None)
+            rows.append(
+                ScenarioCoverage(space, name, inside, *share.triple, *cost, n=share.n, samples=int(chosen.sum()))
+            )
+    return rows
 
 
 def _mean(value: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -52,6 +52,7 @@ from outlast.results import (
 )
 from outlast.streams import Split, Streams
 from outlast.streams.fits import check_inputs
+from outlast.streams.scenarios import check_weights
 
 Found = TypeVar("Found")
 
@@ -71,13 +72,17 @@ class DiagnoseSettings:
     Args:
         measuring: of the evaluation that the verdict comes from. Fewer targets than an evaluation of its own takes.
         seed: of projections, batteries and places.
+        start_weights: those that the model was trained with (`TrainSettings.start_weights`): they say which windows
+            training passed through.
     """
 
     measuring: EvalSettings = field(default_factory=lambda: EvalSettings(targets=512))
     seed: int = 0
+    start_weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         at_least(0, self.seed, "seed")
+        check_weights(self.start_weights)
 
 
 @taking
@@ -159,7 +164,7 @@ def diagnose(
     jobs = settings.measuring.jobs
     first: list[Callable[[], Any]] = [
         functools.partial(work.ask, "remembrance", remember),
-        functools.partial(_states, scene, parts.train, settings.seed, work),
+        functools.partial(_states, scene, parts.train, settings, work),
     ]
     remembered, states = side_by_side(jobs, first)
     causes, deep = _causes(scene, asked, control, remembered, states, jobs, work)
@@ -251,7 +256,8 @@ class _Deep:
     trace: Trace | None = None
 
 
-def _states(scene: Scene, train: Streams, seed: int, work: _Work) -> _States | None:
+def _states(scene: Scene, train: Streams, settings: DiagnoseSettings, work: _Work) -> _States | None:
+    seed, T = settings.seed, scene.train_context
     try:
         if scene.train_context < 2:
             raise NotAskable("the training context is a single position, so no state is young")
@@ -260,7 +266,7 @@ def _states(scene: Scene, train: Streams, seed: int, work: _Work) -> _States | N
                 f"training streams have at most {longest} positions, and a training window {scene.train_context}"
             )
         views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
-        regions = supports(training_states(views, train, scene.train_context, seed), views.names)
+        regions = supports(training_states(views, train, T, seed, settings.start_weights), views.names)
     except NotAskable as error:
         work.left_out |= dict.fromkeys(("coverage", "attribution", "trace", "changed places"), str(error))
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from scipy.stats import wasserstein_distance
@@ -14,6 +16,7 @@ from outlast.errors import NotAskable
 from outlast.randomness import hash_integers
 from outlast.streams import Streams
 from outlast.streams.places import draw_places
+from outlast.streams.scenarios import weighted_places
 
 NULL_RATE = 0.05
 NEIGHBOURS = 5
@@ -24,14 +27,24 @@ _DIRECTIONS = 24
 
 
 @torch.no_grad()
-def training_states(views: Views, streams: Streams, train_context: int, seed: int = 0) -> dict[str, np.ndarray]:
+def training_states(
+    views: Views,
+    streams: Streams,
+    train_context: int,
+    seed: int = 0,
+    start_weights: Mapping[str, float] | None = None,
+) -> dict[str, np.ndarray]:
     """What training windows pass through: one state a window, of an age drawn evenly from (0, T], by space (N, d).
 
-    Windows lie at random places of the training streams, in their order. The initial state itself is not among them:
-    it is one point, and every window starts from it.
+    Windows lie at random places of the training streams, in their order, as often as `start_weights` says of their
+    scenarios. The initial state itself is not among them: it is one point, and every window starts from it.
     """
     rows = np.arange(_WINDOWS)
-    stream, position = draw_places(streams.lengths, train_context, seed, "coverage", rows, ordered=True)
+    weighted = weighted_places(streams, start_weights, train_context)
+    if weighted is None:
+        stream, position = draw_places(streams.lengths, train_context, seed, "coverage", rows, ordered=True)
+    else:
+        stream, position = weighted.draw(seed, "coverage", rows, ordered=True)
     steps = min(_AGES, train_context)
     turn = (hash_integers(seed, "age", 0, rows) % np.uint64(steps)).astype(np.int64) + 1
     age = np.maximum(1, turn * train_context // steps)

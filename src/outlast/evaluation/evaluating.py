@@ -31,9 +31,11 @@ from outlast.evaluation.oddities import (
     table_rows,
     uncounted_streams,
     unequal_lengths,
+    unmet_scenarios,
     within_budget,
 )
 from outlast.evaluation.preparing import Prepared, prepared
+from outlast.evaluation.scenarios import scenario_losses
 from outlast.evaluation.schedule import Targets
 from outlast.evaluation.settings import EvalSettings
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of
@@ -106,8 +108,10 @@ def evaluate(
     notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
     notes += _unused(ready, kept)
     notes += [*ready.notes, *table_rows(ready.given.about), *joined_documents(ready.given.about)]
+    rules = streams.about.get("scenarios", {})
     verdict, short = None, None
     if judged:
+        notes += unmet_scenarios(rules, run.found.marked)
         notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
         if len(streams) < MIN_STREAMS:
             short = short_of(curves[main.name])
@@ -136,6 +140,7 @@ def evaluate(
         slices=run.slices.report(streams.blocks) if judged else {},
         other_measures={key: value for key, value in rows.items() if key != main.name},
         guesses=_guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {},
+        scenarios=scenario_losses(rules, run.found, kept, curves[main.name]) if judged else [],
         recovery=run.recovery_bands(kept, blocks) if run.recovering else [],
         blocks=[] if blocks is None else blocks.tolist(),
         notes=notes,

@@ -160,6 +160,18 @@ def few_streams(read: int, budget: float | None, needed: float | None) -> Note:
     return Note("few_streams", said, dict(facts))
 
 
+def unmet_scenarios(rules: dict[str, str], marked: np.ndarray) -> list[Note]:
+    """Scenarios in which no target lies that is scored.
+
+    Args:
+        rules: by name, in the order of the sums.
+        marked: `Sums.marked`.
+    """
+    unmet = [name for name, weights in zip(rules, marked[1, :, -1].sum(-1), strict=True) if weights <= 0]
+    said = f"no scored target lies in {', '.join(unmet)}: nothing is said about {'it' if len(unmet) == 1 else 'them'}"
+    return [Note("unmet_scenarios", said, {"names": ", ".join(unmet)})] if unmet else []
+
+
 def within_budget(budget: float, asked: tuple[int, int], read: tuple[int, int]) -> Note:
     """Of the streams and the targets of each that were asked for, those that were read and scored."""
     (streams, targets), (fewer, scored) = asked, read

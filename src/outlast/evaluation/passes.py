@@ -38,13 +38,15 @@ RECOVERIES = 8
 
 class Sums(NamedTuple):
     """What a pass leaves: losses (measures, bands, streams), weights (bands, streams), the weights of predictions that
-    were not finite (bands, streams), and how many of those there were, the ones between the targets among them.
+    were not finite (bands, streams), how many of those there were, the ones between the targets among them, and what
+    lies in scenarios: losses of the first measure and weights (2, scenarios, bands, streams).
     """
 
     losses: np.ndarray
     weights: np.ndarray
     lost: np.ndarray
     non_finite: int
+    marked: np.ndarray
 
 
 class Passes:
@@ -80,6 +82,7 @@ class Passes:
         self.device, self.everyone = device_of(model), np.arange(len(streams))
         self.restarts = schedule(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
+        self.scenarios = list(streams.about.get("scenarios", {}))
         self.found = self._nothing()
         self.inputs, self.outputs = Variation("every channel"), Variation("any channel")
         self.edges = _doublings(targets.size, length)
@@ -127,6 +130,7 @@ class Passes:
             was.weights + found.weights,
             was.lost + found.lost,
             was.non_finite + found.non_finite,
+            was.marked + found.marked,
         )
 
     def counted(self) -> np.ndarray:
@@ -231,7 +235,7 @@ class Passes:
         first = whole.offset[stretches]
         last = first + whole.size[stretches]
         band, stream = whole.band[stretches], whole.stream[restarts][row]
-        sums, counts, not_finite, missing = self._nothing()
+        sums, counts, not_finite, missing, marked = self._nothing()
         length = whole.length[restarts]
         for position, stop, batch, outputs, _ in self._read(whole.stream[restarts], whole.begin[restarts], length):
             scored = np.flatnonzero((first < stop) & (last > position))
@@ -246,11 +250,21 @@ class Passes:
                 for total, found in zip((counts, not_finite), _between(weighed, *at), strict=True):
                     np.add.at(total, place, found)
                 missing += int(_between(lost[None].astype(np.int64), *at).sum())
+                for number, inside in enumerate(self._inside(batch)):
+                    for total, found in zip(
+                        marked[:, number], _between(np.stack([losses[0] * weights, weights]) * inside, *at), strict=True
+                    ):
+                        np.add.at(total, place, found)
             self._count(int((np.clip(length, position, stop) - position).sum()))
-        return Sums(sums, counts, not_finite, missing)
+        return Sums(sums, counts, not_finite, missing, marked)
 
     def _nothing(self) -> Sums:
-        return Sums(np.zeros(self.shape), np.zeros(self.shape[1:]), np.zeros(self.shape[1:]), 0)
+        each = self.shape[1:]
+        return Sums(np.zeros(self.shape), np.zeros(each), np.zeros(each), 0, np.zeros((2, len(self.scenarios), *each)))
+
+    def _inside(self, batch: Batch) -> Iterator[np.ndarray]:
+        """Of each scenario, (B, T) bool: where it holds."""
+        return (batch.extras[f"label.{name}"].cpu().numpy() > 0 for name in self.scenarios)
 
     @torch.no_grad()
     def _worst(self) -> torch.Tensor:
@@ -319,6 +333,9 @@ class Passes:
         found.losses[:, -1, group] += (losses * weights).sum(-1)
         found.weights[-1, group] += weights.sum(-1)
         found.lost[-1, group] += (lost * weights).sum(-1)
+        for number, inside in enumerate(self._inside(batch)):
+            found.marked[0, number, -1, group] += (losses[0] * weights * inside).sum(-1)
+            found.marked[1, number, -1, group] += (weights * inside).sum(-1)
 
     def _state_rows(self, collected: dict[int, Any]) -> list[StateRow]:
         paths, found = [part.path for part in self.model.state_parts()], []

@@ -9,9 +9,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from outlast.intervals import LEVEL
+from outlast.intervals import pooled_interval
 from outlast.results import plain
 from outlast.streams import Batch, Streams
 
@@ -26,7 +25,8 @@ class SliceSums:
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
         self.references = list(streams.references)
-        self.names = {name: _value_names(streams, name) for name in streams.labels}
+        apart = streams.about.get("scenarios", {})  # these are scored by age (`outlast.evaluation.scenarios`)
+        self.names = {name: _value_names(streams, name) for name in streams.labels if name not in apart}
         shape = (1 + len(self.references), len(streams))
         self.whole = np.zeros(shape)
         self.whole_counts = np.zeros(len(streams))
@@ -116,17 +116,5 @@ def _value_names(streams: Streams, name: str) -> list[str]:
 
 
 def _pooled(sums: np.ndarray, counts: np.ndarray, units: np.ndarray) -> tuple[float, float | None, float | None]:
-    """Mean over all positions with a 95 % interval over units: the ratio estimator, Student-t on its residuals.
-
-    Units (streams, or blocks of them) have different numbers of positions in a slice; each position counts the same.
-    With fewer than two of them there is no interval.
-    """
-    sums, counts = np.bincount(units, sums), np.bincount(units, counts)
-    has = counts > 0
-    n, total = int(has.sum()), counts.sum()
-    mean = sums.sum() / max(total, 1e-12)
-    if n < 2:
-        return plain(mean), None, None
-    residuals = (sums[has] - mean * counts[has]) / (total / n)
-    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * math.sqrt((residuals**2).sum() / (n - 1) / n)
-    return plain(mean), plain(mean - half), plain(mean + half)
+    mean, low, high = pooled_interval(sums, counts, units)
+    return plain(mean), None if low is None else plain(low), None if high is None else plain(high)

@@ -335,6 +335,33 @@ def slices_note(evaluation: Evaluation, *, several: bool, worst_first: bool) -> 
     )
 
 
+def scenarios_hint(evaluation: Evaluation) -> str:
+    """How the figure of scenarios is read."""
+    return tell(
+        f"The {measure_name(evaluation.measure)} of the same targets by the age of the state that predicts them, in "
+        "each scenario. Where a line rises past the training context, old states cost there.",
+        f"同じ目標の{measure_name(evaluation.measure)}を、予測する状態の年齢ごとに、シナリオ別に示します。"
+        "学習文脈長を超えて線が上がるところでは、古い状態が損失を増やしています。",
+    )
+
+
+def scenarios_note(evaluation: Evaluation) -> str:
+    """How the table of scenarios is read."""
+    return sentences(
+        tell(
+            "Whether a position is in a scenario is asked of the row that is read there. Young states are those of the "
+            "age within the training context that is best for all targets together; the excess is the loss at the "
+            "oldest age minus theirs, paired, and every position counts the same.",
+            "位置がシナリオに入るかどうかは、そこで読む行で決まります。若い状態とは、学習文脈長以内で目標全体にとって"
+            "最も良い年齢の状態です。超過は、最も古い年齢での損失からその損失を対にして引いたもので、どの位置も等しく数えます。",
+        ),
+        tell(
+            f"n is how many of {over(evaluation)} have any. Verdicts are about all targets.",
+            f"n は、{over(evaluation)}のうち該当するものの数です。判定は目標全体についてのものです。",
+        ),
+    )
+
+
 def all_values(count: int) -> str:
     return tell(f"All {integer(count)} values", f"すべての値（{integer(count)} 件）")
 

@@ -95,6 +95,8 @@ def _japanese(odd: Note) -> str:
                 f"{_time(facts['budget'])}の予算に収まるよう、{facts['streams']:,} 系列のうち {facts['read']:,} 系列を"
                 f"読み、それぞれの {facts['targets']:,} 位置のうち {facts['scored']:,} 位置を採点しました。"
             )
+        case "unmet_scenarios":
+            return f"採点した目標のうち、{facts['names']} に当たるものはないため、これについては何も言えません。"
         case "unequal_lengths":
             return _lengths({name: int(value) for name, value in facts.items()})
         case "missing_rows":

@@ -10,6 +10,9 @@ from rich.cells import cell_len
 WIDTH = 100
 """Columns that a terminal summary takes at most."""
 
+_LEAST = 16
+"""Columns that names have in a table at least, however wide the others are: the table is then wider than `WIDTH`."""
+
 _NEVER_FIRST = "、。，．：；？！）」』〕】ー々〜・,.:;?!)%\u00a0"
 _NEVER_LAST = "（「『〔【("
 _WIDE = "\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
@@ -46,7 +49,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     Names in the first column that would make lines longer than `WIDTH` go over several lines; none is cut.
     """
     others = [max(cell_len(row[index]) for row in [head, *rows]) for index in range(1, len(head))]
-    room = WIDTH - sum(2 + width for width in others)
+    room = max(_LEAST, WIDTH - sum(2 + width for width in others))
     names = [_split(row[0], room) for row in rows]
     first = max(cell_len(name) for name in [head[0], *(line for name in names for line in name)])
     lines = [_line(head, [first, *others]), _line(["-" * width for width in (first, *others)], [first, *others])]

@@ -66,6 +66,30 @@ class CoverageRow:
 
 
 @dataclass(frozen=True)
+class ScenarioCoverage:
+    """Carried states past the training context that are met in one scenario, or (`inside` false) outside it.
+
+    Args:
+        unexplored, low, high: the share of them outside the training states' support.
+        excess, excess_low, excess_high: their loss over that of young states before the same targets; None where too
+            few streams have targets there.
+        n, samples: streams, and states of them.
+    """
+
+    space: str
+    name: str
+    inside: bool
+    unexplored: float
+    low: float
+    high: float
+    excess: float | None
+    excess_low: float | None
+    excess_high: float | None
+    n: int
+    samples: int
+
+
+@dataclass(frozen=True)
 class Space:
     """One view of the state that coverage is measured in.
 
@@ -120,6 +144,7 @@ class Coverage:
     state_map: StateMap
     battery: int
     continuation: int
+    scenarios: list[ScenarioCoverage] = field(default_factory=list)
 
     def at_oldest(self, space: str) -> CoverageRow:
         """The row of the oldest ages in one space."""

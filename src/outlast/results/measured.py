@@ -116,6 +116,34 @@ class StateRow:
 
 
 @dataclass(frozen=True)
+class ScenarioLoss:
+    """The targets in one scenario, or (`inside` false) all others, from the oldest states and from young ones.
+
+    Args:
+        share: of all targets that count.
+        loss, low, high: at the oldest age.
+        short: the loss of the same targets from the young states that `Evaluation.short` is of.
+        excess, excess_low, excess_high: of the first over the second, paired.
+        by_age: the loss in every band of the age curve.
+        n: units that have any. With fewer than two of them there is no interval.
+    """
+
+    name: str
+    rule: str
+    inside: bool
+    share: float
+    loss: float
+    low: float | None
+    high: float | None
+    short: float
+    excess: float
+    excess_low: float | None
+    excess_high: float | None
+    by_age: list[float]
+    n: int
+
+
+@dataclass(frozen=True)
 class Short:
     """The best band within the training context, cross-fitted over two halves of the streams."""
 
@@ -182,10 +210,11 @@ class Evaluation(Result):
     """One model measured on one set of streams.
 
     `blocks` says of each stream which unit of the intervals it belongs to; empty: each is one of its own. `guesses` are
-    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs, `notes`
-    what was odd, `cost` what was expected before the work, where that was asked for or a budget had to be kept.
-    `per_byte` is what a loss in nats a token is multiplied by to be in bits a byte of text; None: the measure is no
-    cross-entropy, or the streams were no text.
+    what needs no reading (``constant``, ``persistence``), `recovery` what a switch to another stream costs,
+    `scenarios` the losses in situations that were named, and outside each of them, `notes` what was odd, `cost`
+    what was expected before the work, where that was asked for or a budget had to be kept. `per_byte` is what a
+    loss in nats a token is multiplied by to be in bits a byte of text; None: the measure is no cross-entropy, or
+    the streams were no text.
     """
 
     model: dict[str, Any]
@@ -205,6 +234,7 @@ class Evaluation(Result):
     other_measures: dict[str, list[AgeBand]] = field(default_factory=dict)
     guesses: dict[str, Guess] = field(default_factory=dict)
     recovery: list[RecoveryBand] = field(default_factory=list)
+    scenarios: list[ScenarioLoss] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     cost: Cost | None = None

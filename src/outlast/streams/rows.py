@@ -30,6 +30,7 @@ class Rows:
         sizes: (P,) rows of each piece: a stream, or what lies between two gaps of one.
         step: seconds of the typical step, where rows are regular.
         gaps: what a result records about times; None: there are none.
+        row: (N,) the row of the table that each one is.
         origin: by column, (N,) the row of the table that each value comes from.
         missing: what a result records about missing values.
     """
@@ -44,6 +45,7 @@ class Rows:
     sizes: np.ndarray
     step: float | None
     gaps: dict[str, Any] | None
+    row: np.ndarray
     origin: dict[str, np.ndarray]
     missing: dict[str, Any]
 
@@ -86,8 +88,8 @@ def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], opti
     group, stream_names = _streams(table, content, options.stream, len(content[names[0]]))
     order = np.argsort(group, kind="stable")
     spaced = None if clock is None else spacing(replace(clock, times=clock.times[order]), group[order], options)
-    taken, about = _kept(lacking, order, group[order], options.missing)
-    group = group[next(iter(taken.values()))]
+    row, taken, about = _kept(lacking, order, group[order], options.missing)
+    group = group[row]
     ends, gaps = group[1:] != group[:-1], None
     if clock is not None and options.time is not None and spaced is not None:
         at = taken[options.time]
@@ -107,6 +109,7 @@ def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], opti
         sizes=np.diff(np.flatnonzero(np.concatenate([[True], ends, [True]]))) if len(group) else np.zeros(0, np.int64),
         step=None if spaced is None else spaced.step,
         gaps=gaps,
+        row=row,
         origin=taken,
         missing=about,
     )
@@ -114,8 +117,9 @@ def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], opti
 
 def _kept(
     lacking: dict[str, np.ndarray], order: np.ndarray, group: np.ndarray, missing: str
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """By column, the row of the table that each kept value comes from, and what a result records.
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
+    """The rows of the table that are kept, by column the row that each of their values comes from, and what a result
+    records.
 
     Args:
         lacking: by column, (rows,) whether its value is missing.
@@ -133,7 +137,7 @@ def _kept(
         sources = dict.fromkeys(lacking, np.arange(len(order)))
         about["note"] = "rows on either side of dropped ones are treated as neighbours, but for gaps in time"
     about["rows_dropped"] = int((~keep).sum())
-    return {name: order[source[keep]] for name, source in sources.items()}, about
+    return order[keep], {name: order[source[keep]] for name, source in sources.items()}, about
 
 
 def _numbered(

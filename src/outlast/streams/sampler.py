@@ -9,7 +9,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.streams.batch import Batch
-from outlast.streams.places import draw_places, room_for
+from outlast.streams.places import Weighted, draw_places, room_for
 from outlast.streams.streams import Streams
 
 Continues = Callable[[int, int, np.ndarray], np.ndarray]
@@ -30,7 +30,8 @@ class Sampler:
     """Training windows of `window` positions, `batch_size` rows a step on each of `world` ranks.
 
     A row goes on with its own stream where `continues` says so and the stream still has a whole window; otherwise
-    it starts at a uniformly random place (over all windows of all streams).
+    it starts at a random place, over all windows of all streams alike, or as often as `weighted` says. A row does not
+    go on into a window of weight 0.
     """
 
     streams: Streams
@@ -40,6 +41,7 @@ class Sampler:
     continues: Continues
     rank: int = 0
     world: int = 1
+    weighted: Weighted | None = None
 
     def __post_init__(self) -> None:
         if self.window < 1 or self.batch_size < 1 or not 0 <= self.rank < self.world:
@@ -57,13 +59,21 @@ class Sampler:
 
     def places(self, step: int, before: Places | None) -> Places:
         """Where each row stands at `step`, given where it stood at the step before (None at step 0)."""
-        stream_id, position = draw_places(self.streams.lengths, self.window, self.seed, "place", self.rows, step=step)
+        stream_id, position = self._drawn(step)
         if before is None:
             return Places(stream_id, position, np.zeros(self.batch_size, bool))
         follow = before.position + self.window
-        fits = follow + self.window <= self.streams.lengths[before.stream_id]
+        if self.weighted is None:
+            fits = follow + self.window <= self.streams.lengths[before.stream_id]
+        else:
+            fits = self.weighted.open(before.stream_id, follow)
         goes_on = np.asarray(self.continues(self.seed, step, self.rows), bool) & fits
         return Places(np.where(goes_on, before.stream_id, stream_id), np.where(goes_on, follow, position), goes_on)
+
+    def _drawn(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.weighted is not None:
+            return self.weighted.draw(self.seed, "place", self.rows, step=step)
+        return draw_places(self.streams.lengths, self.window, self.seed, "place", self.rows, step=step)
 
     def batch(self, places: Places) -> Batch:
         """The windows at `places`."""

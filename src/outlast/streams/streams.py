@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 
 from outlast.arguments import taking
-from outlast.errors import InputError
+from outlast.errors import InputError, unknown_name
 from outlast.intervals import blocks_of
 from outlast.streams.batch import Batch
 from outlast.streams.files import check_intact
 from outlast.streams.places import located
 from outlast.streams.readers import FromFiles
+from outlast.streams.scenarios import Condition, Scenario, compared, marks_of, recorded, scenarios_of
 from outlast.streams.shares import (
     DEFAULT_SHARES,
     MIN_STREAMS,
@@ -95,6 +97,38 @@ class Streams(FromFiles, FromTables):
         else:
             return None
         return values[..., None] if values.is_floating_point() and values.dim() == 2 else values
+
+    def with_scenarios(self, rules: Mapping[str, str] | Sequence[str]) -> Streams:
+        """The same streams with situations that losses are told apart by, beside those that they have.
+
+        Args:
+            rules: by name, as `Streams.from_table` takes them: by the clock of the streams, or on columns that are
+                inputs (in the table's own numbers).
+
+        Raises:
+            InputError: a rule that cannot be read, that takes a clock or a column which the streams do not have, or
+                that holds nowhere.
+        """
+        named, where = scenarios_of(rules), str(self.about.get("source", "the streams"))
+        marks = marks_of(named, len(self.inputs), self.clock, self._compared, where)
+        added = recorded(named)
+        about = {**self.about, **{key: {**self.about.get(key, {}), **more} for key, more in added.items()}}
+        return replace(self, labels={**self.labels, **marks}, about=about)
+
+    def _compared(self, test: Condition, scenario: Scenario) -> np.ndarray:
+        read = () if self.schema is None else self.schema.inputs
+        names = [column.name for column in read]
+        if test.column not in names:
+            raise unknown_name(f"scenario {scenario.name}={scenario.rule}: input", test.column, names)
+        try:
+            value = float(test.value)
+        except ValueError:
+            raise InputError(
+                f"scenario {scenario.name}={scenario.rule}", "a number beside an input", "correct the rule"
+            ) from None
+        column = read[names.index(test.column)]
+        values = self.inputs[:, names.index(test.column)].astype(np.float64) * column.std + column.mean
+        return compared(values, test.sign, value)
 
     def take(self, streams: np.ndarray) -> Streams:
         """Only the streams with these numbers."""
@@ -203,6 +237,11 @@ class Split:
     validation: Streams
     test: Streams
     how: str
+
+    def with_scenarios(self, rules: Mapping[str, str] | Sequence[str]) -> Split:
+        """The same with situations named in every part; see `Streams.with_scenarios`."""
+        parts = (part.with_scenarios(rules) for part in (self.train, self.validation, self.test))
+        return Split(*parts, how=self.how)
 
 
 @taking

@@ -24,6 +24,7 @@ from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
 from outlast.streams.rows import Rows, read_rows
 from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
+from outlast.streams.scenarios import Condition, Scenario, in_table, marks_of, recorded, scenarios_of
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 from outlast.streams.source import FILE, Table
 from outlast.streams.suspects import refuse_suspects
@@ -55,6 +56,7 @@ class FromTables(Layout):
         gaps: str | None = None,
         max_gap: float | None = None,
         targets_file: Any = None,
+        scenarios: Mapping[str, str] | Sequence[str] | None = None,
         shares: Shares = DEFAULT_SHARES,
         seed: int = 0,
         schema: Schema | None = None,
@@ -98,6 +100,9 @@ class FromTables(Layout):
             targets_file: targets beside the inputs: a table as `source` is, or ``.npy`` or an array of a row a row. Row
                 for row, or by `time` where both have it; `target` names its column where it has several. The
                 horizon is then 0 where none is given: the target stands in the row for which it is due.
+            scenarios: situations by name, each with a rule (`outlast.streams.scenarios`): ``{"night": "22:00/06:00",
+                "weekend": "sat,sun", "start-up": "speed<10"}``. Losses are told apart by them, and training can begin
+                its windows in them more often (`TrainSettings.start_weights`).
             shares, seed: of the split that will follow; `split` takes them over from here.
             schema: of a model, `model.schema`: columns, target, missing rule, scaling and bins are then those that it
                 was trained with, and what contradicts them is refused.
@@ -131,7 +136,8 @@ class FromTables(Layout):
             max_gap=max_gap,
         )
         check_shares(shares)
-        content = _content(table, options, beside)
+        named = scenarios_of(scenarios)
+        content = _content(table, options, beside, named)
         names, left_out = _inputs(content, options, table)
         rows = read_rows(table, content, names, options)
         if options.inputs is None:
@@ -165,6 +171,8 @@ class FromTables(Layout):
         if schema is not None or options.scale == "standard":
             about["scaling"] = {c.name: {"mean": c.mean, "std": c.std, "constant": c.constant} for c in read}
             about["constant_columns"] = [column.name for column in read if column.constant]
+        if named:
+            about |= recorded(named)
         aim = goal(rows, table, names, options, training)
         return cls(
             inputs=in_float32(figures.scaled(rows.features), table, names, rows.origin),
@@ -176,6 +184,7 @@ class FromTables(Layout):
             horizon=furthest,
             classes=aim.classes,
             about={**about, "target": aim.about},
+            labels=_marks(named, table, content, rows),
             clock=rows.clock,
             recording=recording,
             names=None if rows.names is None else np.array(rows.names)[of_piece],
@@ -221,9 +230,12 @@ class FromTables(Layout):
         return replace(streams, about={**streams.about, "reader": "audio"})
 
 
-def _content(table: Table, options: TableOptions, beside: Table | None) -> dict[str, pa.Array]:
+def _content(
+    table: Table, options: TableOptions, beside: Table | None, scenarios: Sequence[Scenario]
+) -> dict[str, pa.Array]:
     """The columns that are needed, by name, with targets from beside; all of them where inputs were not chosen."""
     others = [name for name in options.named if beside is None or name not in options.target]
+    others += [name for scenario in scenarios for name in scenario.columns]
     content = table.read(None if options.inputs is None else _each_once([*options.inputs, *others]))
     for name in [*others, *options.leave_out]:
         if name not in content and (name in others or name not in options.target):
@@ -231,6 +243,17 @@ def _content(table: Table, options: TableOptions, beside: Table | None) -> dict[
     if beside is None:
         return content
     return joined(table, content, beside, options.target, options.stream, options.time)
+
+
+def _marks(
+    named: Sequence[Scenario], table: Table, content: Mapping[str, pa.Array], rows: Rows
+) -> dict[str, np.ndarray]:
+    """Where each scenario holds, of values that are held too."""
+
+    def compared(test: Condition, scenario: Scenario) -> np.ndarray:
+        return in_table(test, scenario, table, content[test.column])[rows.origin.get(test.column, rows.row)]
+
+    return marks_of(named, len(rows.row), rows.clock, compared, table.source)
 
 
 def _about(

@@ -36,6 +36,7 @@ from outlast.ranks import ranks
 from outlast.state import at_least_float32, map_state
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
+from outlast.streams.scenarios import check_weights, weighted_places
 from outlast.training.objectives import Objective
 from outlast.training.objectives import objective as named_objective
 from outlast.training.resume import Checkpoint, Reached
@@ -61,6 +62,8 @@ class TrainSettings:
         seed: of everything random.
         checkpoint_every: steps between checkpoints where a folder is given.
         precision: ``no`` or ``bf16`` (autocast).
+        start_weights: by scenario of the streams (`Streams.from_table`), how often windows begin there against
+            elsewhere: ``{"night": 4}``; 0: no window has a position in it. Where several hold, they are multiplied.
     """
 
     steps: int = 400
@@ -74,6 +77,7 @@ class TrainSettings:
     seed: int = 0
     checkpoint_every: int = 200
     precision: str = "no"
+    start_weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not 0 < self.learning_rate < math.inf:
@@ -96,6 +100,7 @@ class TrainSettings:
             raise unknown_name("precision", self.precision, PRECISIONS)
         if self.schedule not in SCHEDULES:
             raise unknown_name("schedule", self.schedule, SCHEDULES)
+        check_weights(self.start_weights)
 
     def rate_at(self, step: int) -> float:
         """The learning rate at a step (counted from 0)."""
@@ -156,7 +161,8 @@ def fit(
     accelerator, rank, world = join_ranks(model), this_rank(), ranks()
     device = accelerator.device if accelerator else device_of(model)
     rule = intervention.prepared(model, streams, train_context, seed=settings.seed)
-    sampler = Sampler(streams, train_context, settings.batch_size, settings.seed, rule.continues, rank, world)
+    weighted = weighted_places(streams, settings.start_weights, train_context)
+    sampler = Sampler(streams, train_context, settings.batch_size, settings.seed, rule.continues, rank, world, weighted)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         settings.learning_rate,

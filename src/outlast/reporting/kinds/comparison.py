@@ -17,6 +17,7 @@ from outlast.reporting.labels import labels
 from outlast.reporting.numbers import integer
 from outlast.reporting.recovery import recovery_elements
 from outlast.reporting.samples import sample_sections
+from outlast.reporting.scenarios import scenarios
 from outlast.reporting.slices import slices
 from outlast.results import CompareRow, Comparison
 
@@ -69,6 +70,7 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
         Section(labels.RECOVERY, recovery_elements(main, key)),
         *_doses(ranked, comparison, key),
         *evaluation.by_position(curves, key),
+        *scenarios(curves, key),
         *slices(curves, key),
     ]
 

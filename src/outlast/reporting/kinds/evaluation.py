@@ -20,6 +20,7 @@ from outlast.reporting.numbers import duration, estimate, estimates, integer, sp
 from outlast.reporting.pairing import excesses
 from outlast.reporting.perplexity import perplexity
 from outlast.reporting.recovery import recovery_elements
+from outlast.reporting.scenarios import scenarios, terminal_table
 from outlast.reporting.slices import slices
 from outlast.reporting.terms import level, measure_name, oldest_age, unit
 from outlast.reporting.text_table import aligned, wrapped
@@ -177,6 +178,7 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
         *tables.untrained(evaluation),
         Section(labels.RECOVERY, recovery_elements(curves, key)),
         *by_position(curves, key),
+        *scenarios(curves, key),
         *slices(curves, key),
         *tables.other_measures(evaluation),
     ]
@@ -235,6 +237,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
     parts += map(wrapped, per_byte.lines(evaluation))
+    parts += terminal_table(evaluation)
     parts += terminal_notes([note for note in evaluation.notes if note is not oddities.too_few(evaluation)])
     if note := captions.summary_units(evaluation):
         parts.append(wrapped(note))

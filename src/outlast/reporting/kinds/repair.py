@@ -19,6 +19,7 @@ from outlast.reporting.language import spoken
 from outlast.reporting.numbers import estimate
 from outlast.reporting.recovery import recovery_elements
 from outlast.reporting.samples import sample_sections
+from outlast.reporting.scenarios import scenarios
 from outlast.reporting.slices import slices
 from outlast.reporting.terms import reason
 from outlast.reporting.text_table import aligned, wrapped
@@ -105,6 +106,7 @@ def _sections(repair: Repair, key: str) -> list[Section]:
         Section(labels.RECOVERY, recovery_elements(curves, key)),
         Section(labels.DOSES, dose_elements(repair, key)),
         *evaluation.by_position(curves, key),
+        *scenarios(curves, key),
         *slices(curves, key),
     ]
 

@@ -11,11 +11,15 @@ from outlast.reporting.kinds.diagnosis import maps
 from outlast.reporting.kinds.diagnosis import sentences as say
 from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
 from outlast.reporting.looks import Level, Line, Look
 from outlast.reporting.numbers import between, estimate, integer, number, percent, span
 from outlast.results import Attribution, AttributionRow, Coverage, Diagnosis, Evaluation, Remembrance
 
 _MAP_LARGE = 2 / 3
+
+_WHOLE, _BEHAVIOUR = "whole state", "behaviour"
+"""Spaces of a coverage that scenarios are told in."""
 
 
 def part(path: str, head: int | None) -> str:
@@ -106,6 +110,39 @@ def coverage(found: Coverage) -> list[Element]:
         )
     table = Table(words.COVERAGE, words.COLUMNS_COVERAGE, rows, cards=True)
     return [table, Paragraph(say.coverage_caption(percent(found.null_rate), integer(found.decorrelation)))]
+
+
+def scenarios(found: Coverage, unit: str) -> list[Element]:
+    """What is met in each scenario and outside it: how much of it training never passed through, and what it costs."""
+    behaviour = {(row.name, row.inside): row for row in found.scenarios if row.space == _BEHAVIOUR}
+    rows = []
+    for row in found.scenarios:
+        if row.space != _WHOLE:
+            continue
+        does = behaviour.get((row.name, row.inside))
+        costs = (row.excess, row.excess_low, row.excess_high)
+        known = None not in costs
+        rows.append(
+            Row(
+                [
+                    Cell(row.name if row.inside else tell(f"not {row.name}", f"{row.name} 以外")),
+                    *(
+                        Cell("–")
+                        if each is None
+                        else Cell(percent(each.unexplored), between(percent(each.low), percent(each.high)))
+                        for each in (row, does)
+                    ),
+                    Cell(*estimate(*costs, signed=True)) if known else Cell("–"),  # pyright: ignore[reportArgumentType]
+                    Cell(integer(row.n), say.states(integer(row.samples))),
+                ]
+            )
+        )
+    if not rows:
+        return []
+    columns = list(words.COLUMNS_SCENARIOS)
+    columns[3] = terms.in_unit(columns[3], unit)
+    table = Table(words.SCENARIOS, columns, rows, cards=True)
+    return [table, Paragraph(say.scenarios_caption(percent(found.null_rate)))]
 
 
 def _bar_told(row: AttributionRow, unit: str) -> str:

@@ -18,6 +18,7 @@ from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.first_steps import reset_code
 from outlast.reporting.labels import labels
 from outlast.reporting.numbers import between, duration, fixed, integer, number
+from outlast.reporting.scenarios import scenarios
 from outlast.results import Diagnosis, Evaluation
 
 _HELPED = ("fails", "declines", "undecided")
@@ -28,11 +29,13 @@ def article(result: Diagnosis, key: str) -> Article:
     """One diagnosis as an article."""
     evaluation = result.evaluation
     sections = [_causes(result), _help(result), _by_age(evaluation, key)]
+    sections += scenarios([Curve(labels.BASE, evaluation)], key)
     if result.remembrance:
         sections.append(Section(words.REMEMBRANCE, draw.remembrance(result.remembrance, evaluation, key)))
     if result.coverage:
         sections.append(Section(words.MAP, [draw.state_map(result, result.coverage, key)]))
         sections.append(Section(words.COVERAGE, draw.coverage(result.coverage)))
+        sections.append(Section(words.SCENARIOS, draw.scenarios(result.coverage, _asked_unit(result))))
     if result.attribution:
         sections.append(Section(words.PARTS, draw.parts(result.attribution, key)))
     if result.trace:
@@ -60,6 +63,10 @@ def asked(result: Diagnosis) -> str:
         return ages.y_label(result.evaluation)
     name, own = terms.measure_name(result.asked_measure), terms.unit_name(result.asked_unit)
     return terms.in_unit(name, "" if own == name else own)
+
+
+def _asked_unit(result: Diagnosis) -> str:
+    return terms.unit_name(result.asked_unit) if result.asked_measure else terms.unit(result.evaluation)
 
 
 def headline(result: Diagnosis) -> str:
@@ -130,7 +137,7 @@ def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
 
 def _causes(result: Diagnosis) -> Section:
     tones = {True: "bad", False: "plain", None: "open"}
-    unit = terms.unit_name(result.asked_unit) if result.asked_measure else terms.unit(result.evaluation)
+    unit = _asked_unit(result)
     rows = [
         Row(
             [

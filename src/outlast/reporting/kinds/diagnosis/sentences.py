@@ -253,3 +253,17 @@ def described(name: str, points: str) -> str:
 
 def head(path: str, number: int) -> str:
     return tell(f"{path} · head {number}", f"{path} · ヘッド {number}")
+
+
+def states(count: str) -> str:
+    return tell(f"{count} states", f"{count} 個の状態")
+
+
+def scenarios_caption(null_rate: str) -> str:
+    """How the table of states by scenario is read."""
+    return tell(
+        "Carried states of all ages past the training context, by the row that was read last. Of states like those "
+        f"that training passes through, {null_rate} would lie outside. n counts streams.",
+        "学習文脈長を超えたすべての年齢の、引き継がれた状態を、最後に読んだ行で分けたものです。"
+        f"学習が通る状態と同じようなものなら、外にあるのは {null_rate} です。n は系列の数です。",
+    )

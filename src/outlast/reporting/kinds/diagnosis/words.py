@@ -30,6 +30,14 @@ class _Words:
         ("distance (chance)", "距離（偶然）"),
         ("n", "n"),
     )
+    SCENARIOS = Text("States by scenario", "シナリオ別の状態")
+    COLUMNS_SCENARIOS = Texts(
+        ("scenario", "シナリオ"),
+        ("outside what training passed through", "学習が通った範囲の外"),
+        ("the same, by what they do", "振る舞いで見た場合"),
+        ("loss over young states", "若い状態との損失の差"),
+        ("n", "n"),
+    )
     COLUMNS_PARTS = Texts(
         ("part", "部分"),
         ("adds to the excess", "超過への寄与"),
