@@ -7,10 +7,23 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from outlast import InputError
 from outlast.tasks.known import error_of, nats_of
-from outlast.tasks.stories_data import PEOPLE, PLACES, THINGS, few_shot, prose, simulated, stories, uniform, vocabulary
+from outlast.tasks.stories import wrong_place
+from outlast.tasks.stories_data import (
+    FIRST_PLACE,
+    PEOPLE,
+    PLACES,
+    THINGS,
+    few_shot,
+    prose,
+    simulated,
+    stories,
+    uniform,
+    vocabulary,
+)
 
 GOES = re.compile(rf"({'|'.join(PEOPLE)}) (?:walks|hurries|returns) to the ({'|'.join(PLACES)}) \.")
 HANDLES = re.compile(rf"({'|'.join(PEOPLE)}) (grabs|lifts|leaves|drops) the ({'|'.join(THINGS)}) \.")
@@ -110,3 +123,21 @@ def test_streams_too_short_for_a_story_are_refused():
         stories("test", 1, 20, 0, 10)
     with pytest.raises(InputError, match="room"):
         few_shot("test", 1, 500, 0, 200, 4)
+
+
+def test_answers_are_chosen_among_the_places() -> None:
+    """A model that thinks of other words first is judged by the place that it likes best."""
+    streams = stories("test", 2, 1500, 6, 64)
+    batch = streams.window(np.arange(2), np.zeros(2, np.int64), 1500)
+    assert batch.targets is not None
+    words = len(vocabulary())
+    logits = torch.zeros(2, 1500, words)
+    logits[..., -1] = 9.0
+    right = logits.scatter(-1, batch.targets[..., None], 1.0)
+    asked = batch.weights > 0
+    assert asked.any()
+    assert float(wrong_place(right, batch)[asked].mean()) == 0.0
+    first = logits.clone()
+    first[..., FIRST_PLACE] = 1.0
+    missed = wrong_place(first, batch)[asked]
+    assert torch.equal(missed, (batch.targets[asked] != FIRST_PLACE).float())

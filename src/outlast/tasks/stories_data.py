@@ -26,7 +26,8 @@ _MARKS = (".", "?", "<story>", "<unknown>")
 _OWN = (*PEOPLE, *PLACES, *THINGS, *_GOES, *_TAKES, *_LEAVES, "to", "the", "where", "is", "was", "before", *_MARKS)
 _AT = {word: k for k, word in enumerate(_OWN)}
 
-_PERSON, _PLACE, _THING = 0, len(PEOPLE), len(PEOPLE) + len(PLACES)
+_PERSON, FIRST_PLACE, _THING = 0, len(PEOPLE), len(PEOPLE) + len(PLACES)
+"""Where people, places and things begin among the words."""
 _GO = _THING + len(THINGS)
 _TAKE, _LEAVE = _GO + len(_GOES), _GO + len(_GOES) + len(_TAKES)
 _VERBS_END = _LEAVE + len(_LEAVES)
@@ -247,7 +248,7 @@ def _tell(story, asked, words, begin, budget, rng):  # pragma: no cover  (compil
                     lay[thing], before[thing] = lies[thing], since[thing]
                     lies[thing], since[thing] = to, at
             story[at + 1] = _GO + rng.integers(0, len(_GOES))
-            story[at + 2], story[at + 3], story[at + 4], story[at + 5] = _TO, _THE, _PLACE + stage[to], STOP
+            story[at + 2], story[at + 3], story[at + 4], story[at + 5] = _TO, _THE, FIRST_PLACE + stage[to], STOP
             at += 6
         # Prose behind every event, as much as its share of what is left.
         share = left // max(fewest - event, 1)
@@ -274,9 +275,9 @@ def _tell(story, asked, words, begin, budget, rng):  # pragma: no cover  (compil
             answer, first, at = lies[chosen], min(since[chosen], taken[chosen]), at + 4
         else:
             story[at + 1], story[at + 2], story[at + 3] = _WAS, _THE, _THING + things[chosen]
-            story[at + 4], story[at + 5], story[at + 6] = _BEFORE, _THE, _PLACE + stage[lies[chosen]]
+            story[at + 4], story[at + 5], story[at + 6] = _BEFORE, _THE, FIRST_PLACE + stage[lies[chosen]]
             answer, first, at = lay[chosen], min(before[chosen], taken[chosen]), at + 7
-        story[at], story[at + 1], story[at + 2] = ASKED, _PLACE + stage[answer], STOP
+        story[at], story[at + 1], story[at + 2] = ASKED, FIRST_PLACE + stage[answer], STOP
         asked[kind, 0], asked[kind, 1] = at, first
         at += 3
     return at
@@ -315,13 +316,13 @@ def _simulate(symbols, starts, lengths, answers):  # pragma: no cover  (compiled
                 place[:], lies[:], lay[:], carrier[:] = -1, -1, -1, -1
                 begin = t + 1
             elif symbol == STOP:
-                if len(said) == 6 and said[0] < _PLACE and _GO <= said[1] < _TAKE:
+                if len(said) == 6 and said[0] < FIRST_PLACE and _GO <= said[1] < _TAKE:
                     who, to = said[0], said[4]
                     place[who] = to
                     for thing in range(len(THINGS)):
                         if carrier[thing] == who:
                             lay[thing], lies[thing] = lies[thing], to
-                elif len(said) == 5 and said[0] < _PLACE and _TAKE <= said[1] < _VERBS_END:
+                elif len(said) == 5 and said[0] < FIRST_PLACE and _TAKE <= said[1] < _VERBS_END:
                     thing = said[3] - _THING
                     carrier[thing] = said[0] if said[1] < _LEAVE else -1
                     lies[thing] = place[said[0]]
