@@ -11,6 +11,7 @@ from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
+from outlast.planning import ExpectedRun, expected_run
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
 from outlast.results import VERSION, load_result, save_result
@@ -30,6 +31,7 @@ __all__ = [
     "Deployed",
     "DiagnoseSettings",
     "EvalSettings",
+    "ExpectedRun",
     "FittedNoise",
     "InputError",
     "InputSpec",
@@ -57,6 +59,7 @@ __all__ = [
     "deploy",
     "diagnose",
     "evaluate",
+    "expected_run",
     "fit",
     "from_factory",
     "generate",
