@@ -298,3 +298,16 @@ def test_the_quickstart_that_ran_to_its_end_is_done(run: Run, here: Path, monkey
         assert done.out.endswith("report: won/report.html\n")
     assert not (here / "won" / "model").exists()
     assert not (here / "won" / "result.json").exists()
+
+
+def test_the_expected_run_can_be_read_off_the_data(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = outlast.expected_run(outlast.split(outlast.open_streams(here / "levels.npy")))
+    typed = asked(run, monkeypatch, "repair", "--expected-run", "inf")["intervention"]
+    assert typed == outlast.Carry(expected_run=float("inf"))
+    refused = run("repair", *AVERAGING, "--expected-run", "long").refused()
+    assert "--expected-run long" in refused
+    outcome = run("repair", *AVERAGING, "--expected-run", "data", "--out", "by-data")
+    assert outcome.status in (0, 1)
+    assert f"expected run: {found}" in outcome.err
+    assert found.run is None
+    assert "tbtt" in outcome.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +39,7 @@ from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, intervention, spoken
 from outlast.model import Recurrent
+from outlast.planning import expected_run
 from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Note
@@ -242,11 +244,36 @@ def repairing(options: Repairing) -> RepairSettings:
     return RepairSettings(**{name: getattr(options, name) for name in Repairing.__dataclass_fields__})
 
 
-def rule_of(options: RepairVerb) -> Intervention:
-    """The intervention that was asked for."""
+BY_DATA = "data"
+"""An expected run that the streams say."""
+
+
+def rule_of(options: RepairVerb, streams: Streams | None = None) -> Intervention:
+    """The intervention that was asked for.
+
+    Args:
+        streams: training streams, which say an expected run where that was asked for; None: they are not read yet.
+    """
     told = {name: getattr(options, name) for name in Starting.__dataclass_fields__ if name != "intervention"}
+    told["expected_run"] = _run(options.expected_run, streams)
     told["shares"] = told.pop("member_shares")  # --shares are those of training, validation and test
     return _rule(options.intervention, options.train_context, told)
+
+
+def _run(typed: str | None, streams: Streams | None) -> float | None:
+    """The expected run that was typed; of data that are not read yet None."""
+    if typed is None or (typed == BY_DATA and streams is None):
+        return None
+    if typed == BY_DATA and streams is not None:
+        found = expected_run(streams)
+        print(f"expected run: {found}", file=sys.stderr)
+        return float("inf") if found.run is None else found.run
+    try:
+        return float(typed)
+    except ValueError:
+        raise InputError(
+            f"--expected-run {typed}", "positions, inf, or data", "for example --expected-run 1280"
+        ) from None
 
 
 def rules_of(options: CompareVerb) -> list[Intervention]:

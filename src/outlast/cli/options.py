@@ -190,8 +190,9 @@ class Starting:
     intervention: str = "carry"
     """zero, random_noise, fitted_noise, state_passing, tbtt, carry or mix; with settings also in one word, such as
     carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
-    expected_run: Given[float] = None
-    """carry: positions after which the world may change, or inf. Default: 20 training contexts."""
+    expected_run: Given[str] = None
+    """carry: positions after which the world may change, inf, or data: as long as one situation lasts in the training
+    streams. Default: 20 training contexts."""
     zero_share: Given[float] = None
     """Share of rows that start from the initial state. Default: 0.25; of a mix, beside its members' own: 0."""
     std: Given[float] = None

@@ -232,6 +232,8 @@ def run_repair(options: RepairVerb) -> int:
     if (status := outputs.shown_again(options, "repair", how["training"])) is not None:
         return status
     parts, model, _ = inputs.split_and_model(options)
+    if options.expected_run == inputs.BY_DATA:
+        rule = inputs.rule_of(options, parts.train)
     guards = {str(path): inputs.streams_of(options, path, model) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, how["measures"])
