@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from outlast import checkpoints
 from outlast.evaluation import evaluate
@@ -165,7 +165,7 @@ def page(rows: Sequence[dict[str, Any]], of_power: dict[str, Any], repaired: Seq
         told = ", ".join("endless" if math.isinf(value) else f"{value:,.0f}" for value in values)
         lines.append([f"{run:,}" if run else "never", told, f"{covered} of {len(here)}"])
     ranks = [(row["true"] or 10**9, min(_value(row["run"]), 10**9)) for row in rows]
-    rank = float(np.asarray(spearmanr(*zip(*ranks, strict=True)).statistic))
+    rank = float(np.corrcoef(*(rankdata(each) for each in zip(*ranks, strict=True)))[0, 1])
     ended = [(row["true"], _value(row["run"])) for row in rows if row["true"] and math.isfinite(_value(row["run"]))]
     factor = float(np.exp(np.median([abs(math.log(told / true)) for true, told in ended])))
     said = [

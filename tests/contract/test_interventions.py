@@ -36,6 +36,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "random_noise": [{}, {"std": 2.0}],
     "fitted_noise": [{}, {"source": "carried", "carried_length": 40}],
     "carry": [{"expected_run": 40.0}],
+    "replay": [{"size": 16, "by": "evenly"}, {"size": 8, "foreign_share": 0.0}, {"by": "novelty"}],
     "mix": [
         {
             "members": (RandomNoise(std=1.0, zero_share=0.0), Carry(expected_run=40.0, zero_share=0.0)),

@@ -188,8 +188,8 @@ class Starting:
     """Where repair windows start."""
 
     intervention: str = "carry"
-    """zero, random_noise, fitted_noise, state_passing, tbtt, carry or mix; with settings also in one word, such as
-    carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
+    """zero, random_noise, fitted_noise, state_passing, tbtt, carry, replay or mix; with settings also in one word, such
+    as carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
     expected_run: Given[str] = None
     """carry: positions after which the world may change, inf, or data: as long as one situation lasts in the training
     streams. Default: 20 training contexts."""
@@ -201,6 +201,13 @@ class Starting:
     """fitted_noise: fitted on states at the training context (default), or on states carried far."""
     carried_length: Given[int] = None
     """fitted_noise of states carried far: positions they are carried. Default: 4096."""
+    by: Given[Literal["excess", "novelty", "evenly"]] = None
+    """replay: what its states are chosen by: excess (those that cost the most against young ones; default), novelty
+    (the farthest from training's), or evenly."""
+    size: Given[int] = None
+    """replay: states in its bank. Default: 512."""
+    foreign_share: Given[float] = None
+    """replay: share of rows that start from a state of another place. Default: 0.25."""
     members: Given[tuple[str, ...]] = None
     """mix: its interventions, each written as --intervention is."""
     member_shares: Given[tuple[float, ...]] = None

@@ -11,6 +11,7 @@ from outlast.interventions.control import Control, control_of
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.interventions.mix import Mix
 from outlast.interventions.noise import FittedNoise, RandomNoise
+from outlast.interventions.replay import Replay
 from outlast.interventions.settings import settings_of, spoken, written
 from outlast.interventions.zero import Zero
 
@@ -21,6 +22,7 @@ INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
     "carry": Carry,
     "state_passing": state_passing,
     "tbtt": tbtt,
+    "replay": Replay,
     "mix": Mix,
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "Mix",
     "Prepared",
     "RandomNoise",
+    "Replay",
     "Zero",
     "control_of",
     "intervention",

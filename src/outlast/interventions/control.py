@@ -11,7 +11,7 @@ import torch
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State
-from outlast.streams import Batch, Streams
+from outlast.streams import Batch, Placed, Streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,9 @@ class PreparedControl(Prepared):
 
     def continues(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         return self.of.continues(seed, step, rows)
+
+    def places(self, seed: int, step: int, rows: np.ndarray) -> Placed | None:
+        return self.of.places(seed, step, rows)
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         return carried.zero

@@ -19,7 +19,7 @@ import torch
 from outlast.errors import InputError
 from outlast.model import Recurrent
 from outlast.state import State, StatePart, choose_parts, detach, where
-from outlast.streams import Batch, Streams
+from outlast.streams import Batch, Placed, Streams
 
 
 class Carried(NamedTuple):
@@ -121,6 +121,14 @@ class Prepared(ABC):
     def goes_on(self, seed: int, step: int, rows: np.ndarray) -> np.ndarray:
         """What `continues` says of rows that are not set aside."""
         return np.zeros(len(rows), bool)
+
+    def places(self, seed: int, step: int, rows: np.ndarray) -> Placed | None:
+        """Where rows that do not go on begin, as `Sampler` asks; None: anywhere.
+
+        Args:
+            rows: the rows of one rank, numbered over all ranks, (B,).
+        """
+        return None
 
     def start(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         """The state each row of `batch` starts from."""

@@ -13,7 +13,7 @@ from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, select
-from outlast.streams import Batch, Streams
+from outlast.streams import Batch, Placed, Streams
 
 
 @taking_fields
@@ -98,6 +98,18 @@ class PreparedMix(Prepared):
         serving = self.serving(len(rows))
         each = [member.continues(seed, step, rows[serving == number]) for number, member in enumerate(self.members)]
         return np.concatenate(each)
+
+    def places(self, seed: int, step: int, rows: np.ndarray) -> Placed | None:
+        serving = self.serving(len(rows))
+        each = [member.places(seed, step, rows[serving == number]) for number, member in enumerate(self.members)]
+        if all(placed is None for placed in each):
+            return None
+        found = Placed(*(np.zeros(len(rows), kind) for kind in (np.int64, np.int64, bool)))
+        for number, placed in enumerate(each):
+            if placed is not None:
+                for whole, some in zip(found, placed, strict=True):
+                    whole[serving == number] = some
+        return found._replace(here=found.here & ~super().set_aside(len(rows)))
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         serving = torch.from_numpy(self.serving(len(batch.stream_id)))

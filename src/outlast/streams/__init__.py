@@ -5,13 +5,14 @@ from outlast.streams.clock import Clock
 from outlast.streams.copies import copies, joined
 from outlast.streams.fetch import cache_folder, fetch_package_file
 from outlast.streams.opening import open_streams
-from outlast.streams.sampler import Places, Sampler
+from outlast.streams.sampler import Placed, Places, Sampler
 from outlast.streams.streams import MIN_STREAMS, Split, Streams, split
 
 __all__ = [
     "MIN_STREAMS",
     "Batch",
     "Clock",
+    "Placed",
     "Places",
     "Sampler",
     "Split",

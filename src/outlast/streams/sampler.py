@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,18 @@ from outlast.streams.streams import Streams
 
 Continues = Callable[[int, int, np.ndarray], np.ndarray]
 """(seed, step, rows) -> (B,) bool: does this row go on with its stream?"""
+
+
+class Placed(NamedTuple):
+    """Where some rows begin that do not go on: stream and position (B,) each, and which rows `here` is said of."""
+
+    stream_id: np.ndarray
+    position: np.ndarray
+    here: np.ndarray
+
+
+Placing = Callable[[int, int, np.ndarray], "Placed | None"]
+"""(seed, step, rows) -> where rows that do not go on begin; None: anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +44,7 @@ class Sampler:
 
     A row goes on with its own stream where `continues` says so and the stream still has a whole window; otherwise
     it starts at a random place, over all windows of all streams alike, or as often as `weighted` says. A row does not
-    go on into a window of weight 0.
+    go on into a window of weight 0. Rows whose beginning `placing` says begin there.
     """
 
     streams: Streams
@@ -42,6 +55,7 @@ class Sampler:
     rank: int = 0
     world: int = 1
     weighted: Weighted | None = None
+    placing: Placing | None = None
 
     def __post_init__(self) -> None:
         if self.window < 1 or self.batch_size < 1 or not 0 <= self.rank < self.world:
@@ -72,8 +86,15 @@ class Sampler:
 
     def _drawn(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         if self.weighted is not None:
-            return self.weighted.draw(self.seed, "place", self.rows, step=step)
-        return draw_places(self.streams.lengths, self.window, self.seed, "place", self.rows, step=step)
+            stream_id, position = self.weighted.draw(self.seed, "place", self.rows, step=step)
+        else:
+            stream_id, position = draw_places(
+                self.streams.lengths, self.window, self.seed, "place", self.rows, step=step
+            )
+        placed = None if self.placing is None else self.placing(self.seed, step, self.rows)
+        if placed is None:
+            return stream_id, position
+        return np.where(placed.here, placed.stream_id, stream_id), np.where(placed.here, placed.position, position)
 
     def batch(self, places: Places) -> Batch:
         """The windows at `places`."""

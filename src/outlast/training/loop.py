@@ -162,7 +162,9 @@ def fit(
     device = accelerator.device if accelerator else device_of(model)
     rule = intervention.prepared(model, streams, train_context, seed=settings.seed)
     weighted = weighted_places(streams, settings.start_weights, train_context)
-    sampler = Sampler(streams, train_context, settings.batch_size, settings.seed, rule.continues, rank, world, weighted)
+    sampler = Sampler(
+        streams, train_context, settings.batch_size, settings.seed, rule.continues, rank, world, weighted, rule.places
+    )
     optimizer = torch.optim.AdamW(
         model.parameters(),
         settings.learning_rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -68,6 +69,7 @@ class Starts:
         self.seed: int = seed
         self.rule: Prepared = rule.prepared(self.model, cast("Streams", streams), window, seed=seed)
         self.step: int = 0
+        self._at: Batch | None = None
         self._carried = self.rule.initial(self.model, batch_size)
 
     def state(self, rows: int, continues: Tensor | None = None) -> State:
@@ -79,7 +81,8 @@ class Starts:
                 get what the intervention gives to a new stream. None: none does.
 
         Raises:
-            InputError: more rows than `batch_size`, or not as many of `continues`.
+            InputError: more rows than `batch_size`, not as many of `continues`, or an intervention that says where
+                windows begin (replay) with windows that `batches` did not give.
         """
         self._fits(rows)
         goes_on = torch.zeros(rows, dtype=torch.bool) if continues is None else continues.bool().cpu()
@@ -90,7 +93,20 @@ class Starts:
         # Anew each step, because a model may learn where it starts.
         zero, last = self.model.initial_state(rows), select(self._carried.last, torch.arange(rows))
         step, self.step = self.step, self.step + 1
-        return self.rule.start(Carried(zero, last), _rows(goes_on), generator(self.seed, "start", step, rank()))
+        read = self._read(rows, goes_on, step)
+        return self.rule.start(Carried(zero, last), read, generator(self.seed, "start", step, rank()))
+
+    def _read(self, rows: int, continues: Tensor, step: int) -> Batch:
+        """What is known of the batch that starts now: of one of `batches` where it lies, of another only its rows."""
+        if self._at is not None and len(self._at.stream_id) == rows:
+            return replace(self._at, continues=continues)
+        if self.rule.places(self.seed, step, np.arange(rows)) is not None:
+            raise InputError(
+                f"{self.rule.rule.label} and windows that begin anywhere",
+                "those of Starts.batches, which begin where this intervention says",
+                "take the windows from there, or choose another intervention",
+            )
+        return _rows(continues)
 
     def keep(self, final: State) -> None:
         """Hand back the states after a batch, tensors (B, …); no gradient is kept."""
@@ -105,11 +121,15 @@ class Starts:
     def batches(self, streams: Streams) -> Iterator[Batch]:
         """Windows of long streams, without end, on the model's device: rows go on with their stream as long as the
         intervention says (``batch.continues``). Each rank gets its own."""
-        sampler = Sampler(streams, self.window, self.batch_size, self.seed, self.rule.continues, rank(), ranks())
+        sampler = Sampler(
+            streams, self.window, self.batch_size, self.seed, self.rule.continues, rank(), ranks(),
+            placing=self.rule.places,
+        )  # fmt: skip
         places = None
         for step in itertools.count():
             places = sampler.places(step, places)
-            yield sampler.batch(places).to(device_of(self.model))
+            self._at = sampler.batch(places)
+            yield self._at.to(device_of(self.model))
 
     def _fits(self, rows: int) -> None:
         if not 1 <= rows <= self.batch_size:
