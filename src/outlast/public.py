@@ -11,7 +11,7 @@ from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Replay, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.planning import ExpectedRun, expected_run
+from outlast.planning import ExpectedRun, RepairCost, expected_run, repair_cost
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
 from outlast.results import VERSION, load_result, save_result
@@ -41,6 +41,7 @@ __all__ = [
     "Place",
     "RandomNoise",
     "Recurrent",
+    "RepairCost",
     "RepairSettings",
     "Replay",
     "Split",
@@ -70,6 +71,7 @@ __all__ = [
     "load_result",
     "open_streams",
     "repair",
+    "repair_cost",
     "save",
     "save_place",
     "save_result",

@@ -35,7 +35,7 @@ from outlast.cli.options import (
     TasksVerb,
     TrainVerb,
 )
-from outlast.cli.progress import Reporter
+from outlast.cli.progress import WORTH_SAYING, Reporter
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
@@ -46,6 +46,7 @@ from outlast.folders import locked
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
 from outlast.model import Recurrent, device_of
+from outlast.planning import repair_cost
 from outlast.ranks import ranks
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
@@ -239,6 +240,10 @@ def run_repair(options: RepairVerb) -> int:
         try_out(model, streams, how["measures"])
     try_repair(model, parts, [rule], guards=guards, **how)
     texts = writing.sampler(options, model, parts)
+    if not options.quiet and not options.resume and ranks() == 1:
+        expected = repair_cost(model, parts, intervention=rule, guards=guards, jobs=options.jobs, **how)
+        if expected.seconds >= WORTH_SAYING:
+            print(expected, file=sys.stderr, flush=True)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
             done = repair(

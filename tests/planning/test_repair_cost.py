@@ -1,0 +1,71 @@
+"""What a repair is said to cost: counted in steps and positions, timed in seconds, and the model is left alone."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+import outlast
+from outlast.errors import InputError
+from outlast.planning import repair_cost
+from outlast.results import Repair
+from outlast.training import TrainSettings
+from toys import small_gru, wave_streams
+
+T = 8
+ASKED = {"train_context": T, "intervention": "carry:expected_run=64", "steps": 50}
+
+
+def data() -> outlast.Split:
+    return outlast.split(wave_streams(64, 128))
+
+
+def test_it_counts_what_the_repair_does_and_times_what_it_takes() -> None:
+    model, training = small_gru(), TrainSettings(batch_size=16)
+    before = copy.deepcopy(model.state_dict())
+    told = repair_cost(model, data(), **ASKED, training=training, price=0.5)
+    assert (told.steps, told.trainings, told.positions) == (50, 2, 2 * 50 * 16 * T)
+    assert told.training > 0
+    assert told.measuring > 0
+    assert told.seconds == told.preparing + told.training + told.measuring
+    assert told.money == pytest.approx(0.5 * told.seconds * told.cores / 3600)
+    assert "50 steps with its control" in str(told)
+    assert "at 0.5 a core-hour" in str(told)
+    for name, weights in model.state_dict().items():
+        assert torch.equal(weights, before[name])
+
+
+def test_more_steps_and_doses_cost_more_and_no_control_less() -> None:
+    model = small_gru()
+    whole = repair_cost(model, data(), **ASKED)
+    alone = repair_cost(model, data(), **ASKED, repairing=outlast.RepairSettings(control=False, doses=(1.0,)))
+    assert alone.positions == whole.positions // 2
+    assert alone.trainings == 1
+    assert alone.measuring < whole.measuring
+    assert "without a control" in str(alone)
+    longer = repair_cost(model, data(), **{**ASKED, "steps": 5000})
+    assert longer.training > 20 * whole.training
+    assert longer.money is None
+
+
+def test_the_repair_that_follows_is_the_same_with_and_without_it() -> None:
+    def made(*, told: bool) -> Repair:
+        model = small_gru()
+        how = outlast.RepairSettings(anyway=True, doses=(1.0,))
+        if told:
+            repair_cost(model, data(), **ASKED, repairing=how)
+        return outlast.repair(model, data(), **ASKED, repairing=how).result
+
+    first, second = made(told=False), made(told=True)
+    assert first.after.age_curve == second.after.age_curve
+
+
+def test_wrong_input_is_refused_as_by_the_repair() -> None:
+    with pytest.raises(InputError, match="price"):
+        repair_cost(small_gru(), data(), **ASKED, price=-1.0)
+    with pytest.raises(InputError, match="intervention"):
+        repair_cost(small_gru(), data(), train_context=T, intervention="carrry")
+    with pytest.raises(InputError, match="jobs"):
+        repair_cost(small_gru(), data(), **ASKED, jobs=0)
