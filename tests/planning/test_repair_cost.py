@@ -62,6 +62,15 @@ def test_the_repair_that_follows_is_the_same_with_and_without_it() -> None:
     assert first.after.age_curve == second.after.age_curve
 
 
+def test_a_model_without_finite_numbers_is_told_apart() -> None:
+    model = small_gru()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.fill_(float("nan"))
+    with pytest.raises(outlast.TrainingDiverged):
+        repair_cost(model, data(), **ASKED)
+
+
 def test_wrong_input_is_refused_as_by_the_repair() -> None:
     with pytest.raises(InputError, match="price"):
         repair_cost(small_gru(), data(), **ASKED, price=-1.0)

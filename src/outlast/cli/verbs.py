@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -39,7 +40,7 @@ from outlast.cli.progress import WORTH_SAYING, Reporter
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
-from outlast.errors import InputError, Interrupted
+from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
 from outlast.folders import locked
@@ -241,9 +242,10 @@ def run_repair(options: RepairVerb) -> int:
     try_repair(model, parts, [rule], guards=guards, **how)
     texts = writing.sampler(options, model, parts)
     if not options.quiet and not options.resume and ranks() == 1:
-        expected = repair_cost(model, parts, intervention=rule, guards=guards, jobs=options.jobs, **how)
-        if expected.seconds >= WORTH_SAYING:
-            print(expected, file=sys.stderr, flush=True)
+        with contextlib.suppress(TrainingDiverged):  # of a broken base; what is wrong with it, measuring says
+            expected = repair_cost(model, parts, intervention=rule, guards=guards, jobs=options.jobs, **how)
+            if expected.seconds >= WORTH_SAYING:
+                print(expected, file=sys.stderr, flush=True)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
             done = repair(

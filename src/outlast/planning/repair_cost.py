@@ -30,6 +30,8 @@ from outlast.training.objectives import Objective
 _STEPS = 6
 """Steps of the trial; the first two warm caches up and are not counted."""
 _UNCOUNTED = 2
+_RATE = 1e-12
+"""Of the trial: it is only timed, and should not diverge where the training itself would not."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def repair_cost(
 
     Raises:
         InputError: as `outlast.repair`, or a price below 0.
+        TrainingDiverged: the model gives no finite numbers; a repair would end after its first measurement.
     """
     at_least(1, jobs, "jobs")
     if price is not None and not 0 <= price < float("inf"):
@@ -141,7 +144,7 @@ def _tried(todo: Setup, rule: Intervention) -> tuple[float, float]:
         todo.objective,
         rule,
         todo.train_context,
-        replace(todo.training, steps=_STEPS, warm_up=0),
+        replace(todo.training, steps=_STEPS, learning_rate=_RATE, warm_up=0),
         progress=lambda step, steps, loss, left: times.append(time.monotonic()),
     )
     step = float(np.median(np.diff(times)[_UNCOUNTED - 1 :]))
