@@ -99,7 +99,7 @@ def _loss(row: ScenarioLoss) -> Estimate:
 
 def _table(shown: Drawn) -> Table:
     first = shown[0][0].evaluation
-    unit = terms.unit(first)
+    unit, several = terms.unit(first), len(shown) > 1
     rows = []
     for row in first.scenarios:
         rule = row.rule if row.inside else ""
@@ -107,15 +107,18 @@ def _table(shown: Drawn) -> Table:
         for curve, _ in shown:
             same = [each for each in curve.evaluation.scenarios if (each.name, each.inside) == (row.name, row.inside)]
             if not same:
-                cells += [Cell("–")] * 3
+                cells += [Cell("–")] * (2 if several else 3)
                 continue
-            cells += [Cell(*_loss(same[0])), Cell(number(same[0].short)), Cell(*_excess(same[0]))]
+            young = [] if several else [Cell(number(same[0].short))]
+            cells += [Cell(*_loss(same[0])), *young, Cell(*_excess(same[0]))]
         rows.append(Row([*cells, Cell(integer(row.n))]))
     heads = []
     for curve, _ in shown:
-        before = f"{curve.title}: " if len(shown) > 1 else ""
-        names = (labels.COLUMN_OLDEST_LOSS, labels.COLUMN_YOUNG_LOSS, labels.COLUMN_EXCESS)
-        heads += [terms.in_unit(f"{before}{name}", unit) for name in names]
+        names = [labels.COLUMN_OLDEST_LOSS, labels.COLUMN_YOUNG_LOSS, labels.COLUMN_EXCESS]
+        if several:
+            brief = curve.name.partition("(")[0]
+            names = [brief, f"{brief}: {labels.COLUMN_EXCESS}"]
+        heads += [terms.in_unit(name, unit) for name in names]
     columns = [labels.COLUMN_SCENARIO, labels.COLUMN_SHARE, *heads, labels.COLUMN_COUNT]
     return Table(labels.SCENARIOS, columns, rows, cards=True)
 
