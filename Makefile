@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving browser clean data diagnosis-study example failure-map families forecast-study \
-	install kernels lint paper paper-seeds quickstart \
+	install kernels lint nights paper paper-seeds quickstart \
 	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts run-study speech speech-table test test-all versions
 
 install: .venv/installed
@@ -101,6 +101,10 @@ speech-table: install
 
 diagnosis-study: install
 	$(BIN)/python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
+
+# Household power learnt by day alone: what nights cost, and what starts from nights repair.
+nights: install
+	$(BIN)/python -m outlast.tasks.nights --out runs/nights --page docs/scenarios.md
 
 # Whether the expected run is told rightly from streams, and what that is worth.
 run-study: install
