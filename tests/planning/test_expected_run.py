@@ -158,3 +158,14 @@ def test_pairs_are_counted_once_and_never_across_streams() -> None:
         for distance in group:
             _, counts = scores.at(int(distance))
             assert counts.sum() == sum(max(0, size - distance) for size in scores.sizes)
+
+
+def test_of_very_much_data_a_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = numbers(changing(1 / 64, 8))
+    whole = scores_of(streams)
+    monkeypatch.setattr("outlast.planning.likeness.MOST_POSITIONS", 20 * LENGTH)
+    assert scores_of(streams).sizes.sum() < whole.sizes.sum()
+    monkeypatch.setattr("outlast.planning.likeness.MOST_NUMBERS", 27 * 2000)
+    one = scores_of(streams)
+    assert one.sizes.tolist() == [1998]
+    assert one.pieces == 16

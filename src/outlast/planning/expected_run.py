@@ -96,7 +96,7 @@ def expected_run(data: Streams | Split, *, seed: int = 0) -> ExpectedRun:
 
     Args:
         data: streams, the longer the better (of a split, the training part): they have to show situations beginning and
-            ending. At most two million positions are looked at.
+            ending. At most two million positions are looked at, fewer of wide inputs.
         seed: of which streams, and of resampling.
 
     Raises:

@@ -20,6 +20,8 @@ from outlast.streams import MIN_STREAMS, Streams
 
 MOST_POSITIONS = 1 << 21
 """Positions that are looked at, of all streams together."""
+MOST_NUMBERS = 1 << 26
+"""Of wide inputs fewer positions: so many numbers that a model of numbers sees."""
 _CONTEXTS, _ANSWERS = 64, 256
 """Tokens, the most frequent ones, that a token model tells apart before and after a step; all others are one."""
 _WAVES = 24
@@ -94,10 +96,12 @@ def scores_of(streams: Streams, seed: int = 0) -> Scores:
 def _stretches(streams: Streams, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Where in the flat arrays the stretches begin that are looked at, and how long each is."""
     order = np.random.default_rng(seed).permutation(len(streams))
-    lengths = streams.lengths[order]
+    lengths, most = streams.lengths[order], MOST_POSITIONS
+    if not streams.tokens:
+        most = min(most, MOST_NUMBERS // (1 + 2 * streams.inputs.shape[-1] + _WAVES))
     # Whole streams as long as they fit; of one that alone is too long, its beginning.
-    lengths = np.minimum(lengths, MOST_POSITIONS)
-    kept = max(1, int((np.cumsum(lengths) <= MOST_POSITIONS).sum()))
+    lengths = np.minimum(lengths, most)
+    kept = max(1, int((np.cumsum(lengths) <= most).sum()))
     chosen = order[:kept]
     usable = lengths[:kept] >= 8
     return streams.starts[chosen][usable], lengths[:kept][usable]
