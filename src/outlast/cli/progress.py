@@ -13,8 +13,10 @@ from outlast.durations import written
 from outlast.results import Cost
 
 _QUIET_SECONDS = 10.0
-WORTH_SAYING = 5.0
+_WORTH_SAYING = 5.0
 """Seconds of measuring from which on its cost is said before it starts."""
+LONG_REPAIR = 30.0
+"""Seconds of a repair from which on its cost is said before it starts."""
 
 
 def expected(cost: Cost) -> str:
@@ -59,7 +61,7 @@ class Reporter:
 
     def expect(self, cost: Cost) -> None:
         """Say what measuring will cost, where that is more than a few seconds."""
-        if self.quiet or cost.seconds < WORTH_SAYING:
+        if self.quiet or cost.seconds < _WORTH_SAYING:
             return
         text = expected(cost)
         if self.console.is_terminal:

@@ -36,7 +36,7 @@ from outlast.cli.options import (
     TasksVerb,
     TrainVerb,
 )
-from outlast.cli.progress import WORTH_SAYING, Reporter
+from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
@@ -244,7 +244,7 @@ def run_repair(options: RepairVerb) -> int:
     if not options.quiet and not options.resume and ranks() == 1:
         with contextlib.suppress(TrainingDiverged):  # of a broken base; what is wrong with it, measuring says
             expected = repair_cost(model, parts, intervention=rule, guards=guards, jobs=options.jobs, **how)
-            if expected.seconds >= WORTH_SAYING:
+            if expected.seconds >= LONG_REPAIR:
                 print(expected, file=sys.stderr, flush=True)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
