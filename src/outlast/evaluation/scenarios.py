@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.evaluation.passes import Sums
-from outlast.intervals import every_other, pooled_interval
+from outlast.evaluation.slices import pooled
+from outlast.intervals import every_other
 from outlast.results import ScenarioLoss, plain
 from outlast.results.curve import Curve
 
@@ -35,23 +36,17 @@ def scenario_losses(rules: dict[str, str], found: Sums, kept: np.ndarray, curve:
             if oldest.sum() <= 1e-9 * everything[1, -1].sum():
                 continue
             old, short = losses[-1], losses[young, streams]
-            excess = pooled_interval(old - short, oldest, units)
             rows.append(
                 ScenarioLoss(
                     name,
                     rule,
                     holds,
                     plain(oldest.sum() / everything[1, -1].sum()),
-                    *_plain(pooled_interval(old, oldest, units)),
+                    *pooled(old, oldest, units),
                     plain(short.sum() / oldest.sum()),
-                    *_plain(excess),
+                    *pooled(old - short, oldest, units),
                     by_age=[plain(each.sum() / oldest.sum()) for each in losses],
                     n=int((np.bincount(units, oldest) > 0).sum()),
                 )
             )
     return rows
-
-
-def _plain(triple: tuple[float, float | None, float | None]) -> tuple[float, float | None, float | None]:
-    mean, low, high = triple
-    return plain(mean), None if low is None else plain(low), None if high is None else plain(high)

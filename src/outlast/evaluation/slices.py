@@ -81,7 +81,7 @@ class SliceSums:
             "all": everything,
             "references": {
                 name: {
-                    "loss": _pooled(self.whole[k], self.whole_counts, units)[0],
+                    "loss": pooled(self.whole[k], self.whole_counts, units)[0],
                     "per_stream": per_stream[k].tolist(),
                 }
                 for k, name in enumerate(self.references, start=1)
@@ -97,7 +97,7 @@ class SliceSums:
         }
 
     def _row(self, sums: np.ndarray, counts: np.ndarray, units: np.ndarray) -> dict[str, Any]:
-        loss, low, high = _pooled(sums[0], counts, units)
+        loss, low, high = pooled(sums[0], counts, units)
         return {
             "loss": loss,
             "low": low,
@@ -105,7 +105,7 @@ class SliceSums:
             "n": int((np.bincount(units, counts) > 0).sum()),
             "positions": int((counts).sum()),
             "excess": {
-                name: list(_pooled(sums[0] - sums[k], counts, units)) for k, name in enumerate(self.references, start=1)
+                name: list(pooled(sums[0] - sums[k], counts, units)) for k, name in enumerate(self.references, start=1)
             },
         }
 
@@ -115,6 +115,7 @@ def _value_names(streams: Streams, name: str) -> list[str]:
     return list(given) if given else [str(value) for value in range(int(streams.labels[name].max()) + 1)]
 
 
-def _pooled(sums: np.ndarray, counts: np.ndarray, units: np.ndarray) -> tuple[float, float | None, float | None]:
+def pooled(sums: np.ndarray, counts: np.ndarray, units: np.ndarray) -> tuple[float, float | None, float | None]:
+    """`pooled_interval`, ready for a result."""
     mean, low, high = pooled_interval(sums, counts, units)
     return plain(mean), None if low is None else plain(low), None if high is None else plain(high)

@@ -174,7 +174,7 @@ def _farthest(met: Bank, model: Recurrent, streams: Streams, window: int, size: 
     states = np.concatenate(looks)
     left = np.where(np.isfinite(states).all(1), region.distance(states), -np.inf)
     white, chosen = region.white(np.nan_to_num(states)), list[int]()
-    while len(chosen) < min(size, int(np.isfinite(left).sum()) + len(chosen)) and np.isfinite(left.max()):
+    while len(chosen) < size and np.isfinite(left.max()):
         chosen.append(int(left.argmax()))
         left = np.minimum(left, np.linalg.norm(white - white[chosen[-1]], axis=1))
         left[chosen[-1]] = -np.inf
