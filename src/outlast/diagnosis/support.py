@@ -41,10 +41,9 @@ def training_states(
     """
     rows = np.arange(_WINDOWS)
     weighted = weighted_places(streams, start_weights, train_context)
-    if weighted is None:
-        stream, position = draw_places(streams.lengths, train_context, seed, "coverage", rows, ordered=True)
-    else:
-        stream, position = weighted.draw(seed, "coverage", rows, ordered=True)
+    stream, position = draw_places(
+        streams.lengths, train_context, seed, "coverage", rows, ordered=True, weighted=weighted
+    )
     steps = min(_AGES, train_context)
     turn = (hash_integers(seed, "age", 0, rows) % np.uint64(steps)).astype(np.int64) + 1
     age = np.maximum(1, turn * train_context // steps)

@@ -36,7 +36,15 @@ def room_for(lengths: np.ndarray, window: int) -> np.ndarray:
 
 
 def draw_places(
-    lengths: np.ndarray, window: int, seed: int, purpose: str, rows: np.ndarray, *, step: int = 0, ordered: bool = False
+    lengths: np.ndarray,
+    window: int,
+    seed: int,
+    purpose: str,
+    rows: np.ndarray,
+    *,
+    step: int = 0,
+    ordered: bool = False,
+    weighted: Weighted | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stream and position of a random window for each row, (B,) each, even over all windows of all streams.
 
@@ -46,10 +54,13 @@ def draw_places(
         purpose: what they are drawn for; others get others.
         rows: (B,) numbers of the rows.
         ordered: in the order in which they lie, rather than a place for each row.
+        weighted: where some windows are drawn more often than others; None: all alike.
 
     Raises:
         InputError: no stream is as long as a window.
     """
+    if weighted is not None:
+        return weighted.draw(seed, purpose, rows, step=step, ordered=ordered)
     room = room_for(lengths, window)
     drawn = (hash_integers(seed, purpose, step, rows) % np.uint64(room.sum())).astype(np.int64)
     return located(room, np.sort(drawn) if ordered else drawn)

@@ -85,12 +85,9 @@ class Sampler:
         return Places(np.where(goes_on, before.stream_id, stream_id), np.where(goes_on, follow, position), goes_on)
 
     def _drawn(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.weighted is not None:
-            stream_id, position = self.weighted.draw(self.seed, "place", self.rows, step=step)
-        else:
-            stream_id, position = draw_places(
-                self.streams.lengths, self.window, self.seed, "place", self.rows, step=step
-            )
+        stream_id, position = draw_places(
+            self.streams.lengths, self.window, self.seed, "place", self.rows, step=step, weighted=self.weighted
+        )
         placed = None if self.placing is None else self.placing(self.seed, step, self.rows)
         if placed is None:
             return stream_id, position
