@@ -205,6 +205,15 @@ def test_a_checkpoint_of_other_streams_or_context_is_refused(tmp_path):
             fit(small_gru(), streams, Regression(), Zero(), context, SETTINGS, **options)
 
 
+def test_a_checkpoint_from_before_there_was_a_setting_is_gone_on_with(tmp_path):
+    stopped_at(3, checkpoint=tmp_path / "c")
+    path = tmp_path / "c" / "training-rank0.json"
+    record = json.loads(path.read_text())
+    assert record["made_of"]["settings"].pop("start_weights", 0) is None
+    path.write_text(json.dumps(record))
+    assert run(checkpoint=tmp_path / "c", resume=True)[1] == run()[1]
+
+
 def tensors_folder(folder: Path) -> Path:
     return next(folder.glob("step-*"))
 

@@ -143,8 +143,8 @@ class Checkpoint:
     def _compare(self, made: dict[str, Any]) -> None:
         """Refuse what was made of something else: it would go on to a third model."""
         for key, value in self.made_of.items():
-            if made.get(key) != value:
-                was, now = _differing(made.get(key), value)
+            was, now = _differing(made.get(key), value)
+            if was != now:
                 again = _AGAIN.get(key, "repeat the command that made it").format(was)
                 raise InputError(
                     f"a checkpoint made with {key} {was}",
@@ -181,7 +181,8 @@ def _fitting(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def _differing(was: Any, now: Any) -> tuple[Any, Any]:
-    """What differs: of two dictionaries only the entries that do."""
+    """What differs: of two dictionaries only the entries that do; a setting that is not there is one that is None, so
+    that a checkpoint from before there was such a setting can be gone on with."""
     if not isinstance(was, dict) or not isinstance(now, dict):
         return was, now
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
