@@ -11,10 +11,10 @@ from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Replay, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.planning import ExpectedRun, RepairCost, expected_run, repair_cost
+from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
-from outlast.results import VERSION, load_result, save_result
+from outlast.results import VERSION, Plan, RepairCost, load_result, save_result
 from outlast.serving import Deployed, deploy
 from outlast.state import StatePart
 from outlast.streams import Batch, Split, Streams, open_streams, split
@@ -39,6 +39,7 @@ __all__ = [
     "Mix",
     "OutlastError",
     "Place",
+    "Plan",
     "RandomNoise",
     "Recurrent",
     "RepairCost",
@@ -70,6 +71,7 @@ __all__ = [
     "load_place",
     "load_result",
     "open_streams",
+    "plan",
     "repair",
     "repair_cost",
     "save",

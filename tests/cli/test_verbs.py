@@ -57,6 +57,26 @@ def test_check_keeps_and_breaks(run: Run, here: Path) -> None:
     assert "outlast check --model leaky:build" in commands(broken, here / "broken")
 
 
+def test_plan_advises_and_its_repair_can_be_made(run: Run, here: Path) -> None:
+    asked = ("--steps", "160", "--learning-rate", "0.03", "--price-per-hour", "0.4", "--value-per-unit", "30")
+    planned = run("plan", "--model", "mymod:drifting", *MEASURE, *asked, "--budget", "100s", "--out", "plan")
+    assert planned.status == 0
+    assert files(here / "plan") == {"result.json", "report.html"}
+    result = outlast.load_result(here / "plan")
+    assert isinstance(result, outlast.Plan)
+    assert result.base.command.model == "mymod:drifting"
+    assert result.budget == 100.0
+    assert result.advice == "repair"
+    assert result.worth is not None
+    typed = [line for line in commands(planned, here / "plan") if line.startswith("outlast repair")]
+    assert typed
+    made = run(*shlex.split(typed[0])[1:], "--out", "made")
+    assert "read_ahead" in figures(here / "made")["training"]
+    assert made.status in (0, 1)
+    again = run("report", "plan", "--out", "again.html", "--language", "ja")
+    assert again.status == 0
+
+
 def test_evaluate_writes_and_prints(run: Run, here: Path) -> None:
     outcome = run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out")
     assert outcome.status == 0

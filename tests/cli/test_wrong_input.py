@@ -27,6 +27,7 @@ from reporting import example_results
 EVALUATE = ("evaluate", "--model", "mymod:build")
 REPAIR = ("repair", "--model", "mymod:build", *MEASURE)
 COMPARE = ("compare", "--model", "mymod:build", *MEASURE)
+PLAN = ("plan", "--model", "mymod:build", *MEASURE)
 DOSE = ("dose", "--base", "mymod:build", "--repaired")
 TEXT = ("evaluate", "--model", "mymod:tokens", "--data", "texts")
 TEXTS = ("--data", "texts", "--train-context", "8")
@@ -99,6 +100,12 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     ((*REPAIR, "--short-ages", "0", "17"), ["short ages 0 to 17", "at most 16"]),
     ((*REPAIR, "--jobs", "0"), ["--jobs 0", "at least 1"]),
     ((*REPAIR, "--replace", "model"), ["model"]),
+    ((*PLAN, "--budget", "soon"), ["--budget soon", "a length of time"]),
+    ((*PLAN, "--price-per-hour", "-1"), ["--price-per-hour=-1", "0 or more"]),
+    ((*PLAN, "--value-per-unit", "much"), ["--value-per-unit much", "a number"]),
+    ((*PLAN, "--steps", "0"), ["steps 0"]),
+    ((*PLAN, "--read-ahead", "4"), ["'--read-ahead'"]),
+    ((*REPAIR, "--read-ahead", "-1"), ["read_ahead=-1"]),
     ((*COMPARE, "--anchor", "nan"), ["an anchor of nan"]),
     ((*COMPARE, "--doses", "0"), ["doses 0", "above 0 and at most 1"]),
     ((*COMPARE, "--short-ages", "0", "17"), ["short ages 0 to 17"]),

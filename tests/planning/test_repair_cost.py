@@ -30,9 +30,9 @@ def test_it_counts_what_the_repair_does_and_times_what_it_takes() -> None:
     assert told.training > 0
     assert told.measuring > 0
     assert told.seconds == told.preparing + told.training + told.measuring
-    assert told.money == pytest.approx(0.5 * told.seconds * told.cores / 3600)
+    assert told.money == pytest.approx(0.5 * told.seconds / 3600)
     assert "50 steps with its control" in str(told)
-    assert "at 0.5 a core-hour" in str(told)
+    assert "at 0.5 an hour" in str(told)
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, before[name])
 

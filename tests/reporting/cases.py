@@ -10,7 +10,7 @@ import pytest
 from outlast.repairs import acceptance
 from outlast.reporting import Language, write_report
 from outlast.results import CompareRow, Comparison, Result
-from reporting import example_diagnosis
+from reporting import example_diagnosis, example_plans
 from reporting import example_results as example
 
 NASTY = '<script>alert("$x$ & y")</script>'
@@ -40,6 +40,7 @@ CASES: dict[str, list[Result]] = {
     "repair": [example.repair(control=example.control())],
     "no control": [example.repair(doses=[], guards={"day": example.guard(example.CARRY)})],
     **{f"refused, {name}": [each] for name, each in example.refused().items()},
+    **{f"plan, {name}": [each] for name, each in example_plans.plans().items()},
     "comparison": [example.comparison()],
     "no winner": [example.comparison(winner=None)],
     "nothing tried": [replace(example.comparison(winner=None), rows=[], picked=None)],

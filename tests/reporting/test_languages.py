@@ -17,6 +17,7 @@ from outlast.reporting import Language, figures, glossary, summary, write_figure
 from outlast.reporting.kinds import TELLINGS
 from outlast.reporting.kinds.diagnosis import evidence
 from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.plan.words import words as words_of_plans
 from outlast.reporting.labels import labels
 from outlast.reporting.language import Named, Text, Texts, speaking, tell
 from outlast.reporting.text_table import wrapped
@@ -64,7 +65,7 @@ def test_every_text_stands_beside_its_japanese() -> None:
             assert not JAPANESE.search(english), place
 
 
-@pytest.mark.parametrize("holder", [labels, words])
+@pytest.mark.parametrize("holder", [labels, words, words_of_plans])
 def test_every_label_has_its_japanese(holder: object) -> None:
     pairs = [
         pair

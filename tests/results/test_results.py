@@ -25,6 +25,7 @@ from outlast.results import (
     Comparison,
     Diagnosis,
     Evaluation,
+    Plan,
     Repair,
     Reset,
     Training,
@@ -43,6 +44,7 @@ RECORDS = {
     "check": CheckReport,
     "train": Training,
     "diagnose": Diagnosis,
+    "plan": Plan,
 }
 floats = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=6)

@@ -23,8 +23,10 @@ from outlast.cli.options import (
     CompareVerb,
     DiagnoseVerb,
     EvaluateVerb,
+    Learning,
     Machine,
     Measuring,
+    PlanVerb,
     ReadingText,
     Repairing,
     RepairVerb,
@@ -50,7 +52,7 @@ from outlast.streams.own_tokeniser import reads_text, tokeniser_for
 from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.training import TrainSettings
 
-MeasuringVerb = EvaluateVerb | RepairVerb | CompareVerb
+MeasuringVerb = EvaluateVerb | PlanVerb | RepairVerb | CompareVerb
 ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb
 
 
@@ -203,16 +205,18 @@ def measuring(options: Measuring, seed: int) -> EvalSettings:
     return replace(settings, streams=options.most_streams, budget=budget)
 
 
-def training(options: TrainVerb | RepairVerb | CompareVerb) -> TrainSettings:
-    return TrainSettings(
+def training(options: TrainVerb | PlanVerb | RepairVerb | CompareVerb) -> TrainSettings:
+    settings = TrainSettings(
         steps=options.steps,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
-        checkpoint_every=options.checkpoint_every,
         precision=options.precision,
         start_weights=start_weights(options),
     )
+    if not isinstance(options, Learning):
+        return settings
+    return replace(settings, checkpoint_every=options.checkpoint_every, read_ahead=options.read_ahead)
 
 
 def start_weights(options: Weighing) -> dict[str, float] | None:

@@ -161,7 +161,7 @@ class Weighing:
 
 
 @dataclass(kw_only=True)
-class Learning:
+class Stepping:
     """How to train."""
 
     objective: Given[str] = None
@@ -174,6 +174,15 @@ class Learning:
     """Rows in a batch."""
     precision: Literal["no", "bf16"] = "no"
     """Mixed precision."""
+
+
+@dataclass(kw_only=True)
+class Learning(Stepping):
+    """How to train, and how to go on with it."""
+
+    read_ahead: Given[int] = None
+    """Windows that every row reads without learning before the first step, so that a short repair starts from states as
+    old as a long one meets. Default: none."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
     resume: bool = False
@@ -320,6 +329,27 @@ class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Model):
     """Streams of the same kind whose world does not change, to tell an unexplored state from stale context."""
     figures: bool = False
     """Also write every figure as SVG and PNG to OUT/figures."""
+
+
+@dataclass(kw_only=True)
+class PlanVerb(Running, Stepping, Weighing, Repairing, Measuring, Reading, Source, Model):
+    """Say what to do about a model before anything is paid for: leave it, reset it, repair it, or go beyond starts.
+
+    Short trainings are judged on validation streams; the advice says what it is expected to cost and to buy. The test
+    streams are not read, and no model is written.
+    """
+
+    out: Path = Path("runs/plan")
+    """Folder for result.json and report.html."""
+    budget: Given[str] = None
+    """Time that planning may take, such as 90s, 10min or 2h. Default: as long as one repair with these settings."""
+    price_per_hour: Given[float] = None
+    """What an hour of this machine costs, in any currency."""
+    value_per_unit: Given[float] = None
+    """What a day with one unit less of loss is worth, in that currency: a nat, a unit of error, or one per cent of an
+    error rate."""
+    jobs: int = 1
+    """Pilots that are trained side by side, one thread each."""
 
 
 @dataclass(kw_only=True)
@@ -508,6 +538,7 @@ VERBS: dict[str, type] = {
     "train": TrainVerb,
     "evaluate": EvaluateVerb,
     "diagnose": DiagnoseVerb,
+    "plan": PlanVerb,
     "repair": RepairVerb,
     "compare": CompareVerb,
     "dose": DoseVerb,

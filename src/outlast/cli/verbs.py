@@ -28,6 +28,7 @@ from outlast.cli.options import (
     EnvVerb,
     EvaluateVerb,
     GenerateVerb,
+    PlanVerb,
     QuickstartVerb,
     RecipeVerb,
     RepairVerb,
@@ -40,6 +41,7 @@ from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
+from outlast.durations import seconds_of
 from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
@@ -47,7 +49,8 @@ from outlast.folders import locked
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
 from outlast.model import Recurrent, device_of
-from outlast.planning import repair_cost
+from outlast.planning import plan, repair_cost
+from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
@@ -304,7 +307,35 @@ def run_compare(options: CompareVerb) -> int:
     return 0 if done.result.winner else 1
 
 
-def _how(options: RepairVerb | CompareVerb) -> dict[str, Any]:
+@outputs.alone
+def run_plan(options: PlanVerb) -> int:
+    outputs.claim(options.out, "plan", replace=options.replace)
+    how = _how(options)
+    budget = None if options.budget is None else seconds_of(options.budget, "--budget")
+    check_price(options.price_per_hour, "--price-per-hour", PRICE)
+    check_price(options.value_per_unit, "--value-per-unit", VALUE)
+    parts, model, notes = inputs.split_and_model(options)
+    try_repair(model, parts, [], guards={}, **how)
+    tell(notes)
+    with outputs.output(options.out):
+        with Reporter(quiet=options.quiet) as say:
+            result = plan(
+                model,
+                parts,
+                budget=budget,
+                price_per_hour=options.price_per_hour,
+                value_per_unit=options.value_per_unit,
+                jobs=options.jobs,
+                progress=say,
+                **how,
+            )
+        base = replace(result.base, command=inputs.command(options, model))
+        outputs.finish(replace(result, base=base), options)
+    outputs.warn(result.base)
+    return 0
+
+
+def _how(options: PlanVerb | RepairVerb | CompareVerb) -> dict[str, Any]:
     """What is asked of repair and compare alike, by the names of their arguments."""
     return {
         "train_context": options.train_context,

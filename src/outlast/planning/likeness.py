@@ -22,6 +22,8 @@ MOST_POSITIONS = 1 << 21
 """Positions that are looked at, of all streams together."""
 MOST_NUMBERS = 1 << 26
 """Of wide inputs fewer positions: so many numbers that a model of numbers sees."""
+LEAST_LENGTH = 64
+"""Positions of the longest stream, at least."""
 _CONTEXTS, _ANSWERS = 64, 256
 """Tokens, the most frequent ones, that a token model tells apart before and after a step; all others are one."""
 _WAVES = 24
@@ -79,10 +81,10 @@ def scores_of(streams: Streams, seed: int = 0) -> Scores:
         InputError: streams too short to tell anything.
     """
     starts, lengths = _stretches(streams, seed)
-    if int(lengths.max()) < 64:
+    if int(lengths.max()) < LEAST_LENGTH:
         raise InputError(
             f"streams of at most {int(lengths.max())} positions",
-            "streams in which a situation can last: 64 positions or more",
+            f"streams in which a situation can last: {LEAST_LENGTH} positions or more",
             "give longer streams",
         )
     pieces = 1 if len(starts) >= 2 * MIN_STREAMS else -(-2 * MIN_STREAMS // len(starts))

@@ -416,6 +416,15 @@ def state_hint(left_out: int, repaired: str | None) -> str:
     )
 
 
+def outlook_hint() -> str:
+    return tell(
+        "Each point is a whole training of that many steps, judged on validation streams. Past the dotted stretch it "
+        "is what is expected of more steps, with an interval of 90 %; below a horizontal line it is better than that.",
+        "各点は、そのステップ数で終わる一回の学習を検証系列で測ったものです。点線の先はステップを増やしたときの見込みで、"
+        "区間は 90 % です。横線より下なら、それより良くなります。",
+    )
+
+
 def training_hint() -> str:
     return tell(
         "The objective on training windows, as it was recorded. It says nothing about ages past the training context.",

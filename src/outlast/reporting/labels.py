@@ -17,6 +17,7 @@ class _Labels:
     REPAIR = Text("Repair", "修復")
     COMPARISON = Text("Comparison of repairs", "修復の比較")
     DIAGNOSIS = Text("Diagnosis", "診断")
+    PLAN = Text("Plan", "計画")
 
     CAUSE_NAMES = Named(
         {

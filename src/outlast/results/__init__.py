@@ -49,6 +49,7 @@ from outlast.results.measured import (
     bits_per_byte,
     plain,
 )
+from outlast.results.planned import Change, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained, Worth
 from outlast.results.repaired import Benefit, CompareRow, Comparison, DosePoint, Refusal, Repair, Sample, ShortContext
 from outlast.results.trained import Training
 
@@ -62,6 +63,7 @@ __all__ = [
     "Band",
     "Benefit",
     "Cause",
+    "Change",
     "Check",
     "CheckReport",
     "Command",
@@ -83,14 +85,20 @@ __all__ = [
     "Moment",
     "MomentTimes",
     "Note",
+    "Outlook",
+    "Pilot",
+    "Plan",
     "PositionBin",
     "RecoveryBand",
     "Refusal",
+    "Remedy",
     "Remembrance",
     "RemembranceRow",
     "Repair",
+    "RepairCost",
     "Reset",
     "Result",
+    "RunEstimate",
     "Sample",
     "ScenarioCoverage",
     "ScenarioLoss",
@@ -101,7 +109,9 @@ __all__ = [
     "StateRow",
     "Trace",
     "Training",
+    "Untrained",
     "Verdict",
+    "Worth",
     "bits_per_byte",
     "cross_fitted_best",
     "finite_or_null",

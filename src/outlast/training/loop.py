@@ -37,6 +37,7 @@ from outlast.state import at_least_float32, map_state
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.streams.scenarios import check_weights, weighted_places
+from outlast.training.ahead import read_ahead
 from outlast.training.objectives import Objective
 from outlast.training.objectives import objective as named_objective
 from outlast.training.resume import Checkpoint, Reached
@@ -64,6 +65,8 @@ class TrainSettings:
         precision: ``no`` or ``bf16`` (autocast).
         start_weights: by scenario of the streams (`Streams.from_table`), how often windows begin there against
             elsewhere: ``{"night": 4}``; 0: no window has a position in it. Where several hold, they are multiplied.
+        read_ahead: windows that every row reads without learning before the first step, so that a short training
+            starts from states as old as a long one meets. None: none.
     """
 
     steps: int = 400
@@ -78,6 +81,7 @@ class TrainSettings:
     checkpoint_every: int = 200
     precision: str = "no"
     start_weights: Mapping[str, float] | None = None
+    read_ahead: int | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not 0 < self.learning_rate < math.inf:
@@ -88,6 +92,7 @@ class TrainSettings:
             )
         at_least(0, self.seed, "seed")
         at_least(0, self.warm_up or 0, "warm_up")
+        at_least(0, self.read_ahead or 0, "read_ahead")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas={self.betas}", "two numbers from 0 to below 1", "for example betas=(0.9, 0.98)")
         if self.checkpoint_every < 1 or not self.clip > 0 or not self.weight_decay >= 0:
@@ -198,6 +203,9 @@ def fit(
             reached = saving.restore(reached, model, optimizer)
         first, places, carried = reached.step, reached.places, reached.carried
         losses, recent = reached.losses, reached.recent
+        ahead = settings.read_ahead or 0
+        if places is None and ahead:
+            places, carried = read_ahead(wrapped, model, sampler, rule, carried, ahead)
         if accelerator:
             same_step(accelerator, first)
         model.train()
@@ -205,11 +213,11 @@ def fit(
         began = time.monotonic()
         for step in range(first, settings.steps):
             _seed(device, int(hash_integers(settings.seed, "dropout", step, np.array([rank]))[0] >> np.uint64(1)))
-            places = sampler.places(step, places)
+            places = sampler.places(ahead + step, places)
             batch = objective.prepare(sampler.batch(places).with_extras(aside=aside).to(device))
             # Anew each step, because a model may learn where it starts.
             carried = Carried(model.initial_state(settings.batch_size), carried.last)
-            start = rule.start(carried, batch, generator(settings.seed, "start", step, rank))
+            start = rule.start(carried, batch, generator(settings.seed, "start", ahead + step, rank))
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                 outputs, final = wrapped(batch.inputs, start)
             if settings.precision == "bf16":

@@ -1,0 +1,61 @@
+"""What a longer training is expected to reach, from pilots of a few lengths, with an interval.
+
+Losses of whole short trainings fall about as A + B · steps^−p. Two or three of them do not say what p is; it is drawn
+from what such losses did elsewhere (docs/planning.md), and A and B are fitted to the pilots of resampled streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from outlast.intervals import Interval
+
+POWERS = (0.15, 0.3, 0.5, 0.8, 1.2, 1.8)
+"""p, each as likely as the others."""
+_SAMPLES = 200
+_ALONE = (0.0, 0.1, 0.25, 0.5)
+"""Where there is one pilot: what is still to be gained, as a share of what it gained over the base."""
+
+
+def outlook(
+    steps: Sequence[int], losses: Sequence[np.ndarray], base: np.ndarray, at: int, blocks: np.ndarray | None, seed: int
+) -> Interval:
+    """The mean loss after `at` steps on streams like these, whose base does as these do; 90 % is between its ends.
+
+    Args:
+        steps: of each pilot, rising.
+        losses: (S,) of each, by stream.
+        base: (S,) of the base.
+        blocks: (S,) which streams belong together; None: each stands alone.
+    """
+    # What is not certain is how far a training gets from the base, not how hard these streams are.
+    table = np.stack([np.zeros_like(base), *(each - base for each in losses)])
+    draws = np.random.default_rng(seed)
+    units = np.arange(table.shape[1]) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    count = int(units.max()) + 1
+    weights = np.stack([np.ones(count), *(np.bincount(draws.integers(0, count, count), minlength=count)
+                                          for _ in range(_SAMPLES))])[:, units]  # fmt: skip
+    means = weights @ table.T / weights.sum(1, keepdims=True)
+    expected = np.stack([_after(np.array(steps, float), means, at, power) for power in range(_variants(steps))])
+    low, high = np.quantile(expected[:, 1:], [0.05, 0.95])
+    level = float(base.mean())
+    return Interval(level + float(expected[:, 0].mean()), level + float(low), level + float(high), table.shape[1])
+
+
+def _variants(steps: Sequence[int]) -> int:
+    return len(POWERS) if len(steps) > 1 else len(_ALONE)
+
+
+def _after(steps: np.ndarray, means: np.ndarray, at: int, variant: int) -> np.ndarray:
+    """(samples,) expected losses over the base from (samples, 1 + pilots) means, the first of which is the base's."""
+    base, tried = means[:, 0], means[:, 1:]
+    if len(steps) == 1:
+        return tried[:, 0] - _ALONE[variant] * (1 - (steps[0] / at) ** 0.5) * np.maximum(base - tried[:, 0], 0.0)
+    x = steps ** -POWERS[variant]
+    weights = steps / steps.sum()  # the longest says the most
+    centre, level = weights @ x, tried @ weights
+    slope = ((tried - level[:, None]) * (x - centre) * weights).sum(1) / ((x - centre) ** 2 * weights).sum()
+    # A pilot that is worse than a shorter one says nothing of a further rise.
+    return level + np.maximum(slope, 0.0) * (at ** -POWERS[variant] - centre)

@@ -1,0 +1,260 @@
+"""Advise what to do about a model before anything is paid for: leave it, reset it, repair it, or go beyond starts."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from outlast.arguments import at_least, taking
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings, usable
+from outlast.evaluation.measures import Measure
+from outlast.planning.advice import Advice, advise, needs_pilots, untried
+from outlast.planning.changes import changes, expected_of
+from outlast.planning.expected_run import ExpectedRun, expected_run
+from outlast.planning.judged import judged, losses_without_training, remedy
+from outlast.planning.likeness import LEAST_LENGTH
+from outlast.planning.options import options, plain, usual
+from outlast.planning.pilots import Piloted, run_pilots
+from outlast.planning.repair_cost import PRICE, VALUE, check_price, cost_of
+from outlast.planning.rounds import read_ahead_of, rounds
+from outlast.planning.timing import Pace, Readings, paces, readings
+from outlast.planning.worth import worth_of
+from outlast.progress import WorkDone
+from outlast.ranks import ranks
+from outlast.repairs import RepairSettings
+from outlast.repairs.repairing import workers
+from outlast.repairs.setup import Setup, set_up
+from outlast.results import (
+    VERSION,
+    Evaluation,
+    Plan,
+    Remedy,
+    RepairCost,
+    RunEstimate,
+    Untrained,
+    Worth,
+)
+from outlast.streams import Split, Streams
+from outlast.training import TrainSettings
+from outlast.training.objectives import Objective
+
+
+@taking
+def plan(
+    model: nn.Module,
+    data: Split | Streams,
+    *,
+    train_context: int,
+    objective: Objective | str | None = None,
+    measures: Sequence[Measure | str] | Measure | str | None = None,
+    training: TrainSettings | None = None,
+    steps: int | None = None,
+    measuring: EvalSettings | None = None,
+    repairing: RepairSettings | None = None,
+    budget: float | None = None,
+    price_per_hour: float | None = None,
+    value_per_unit: float | None = None,
+    jobs: int = 1,
+    progress: WorkDone | None = None,
+) -> Plan:
+    """What to do about `model`, what it is expected to cost, and what it buys.
+
+    The model is measured on validation streams. Where it is worth trying, short trainings that differ in their starts,
+    plain training and longer windows are run in rounds of which the best go on; test streams are never read. The model
+    is not changed.
+
+    Args:
+        training: of a repair; pilots have its settings and a sixteenth to a quarter of its steps. `steps` overrides its
+            number of steps.
+        budget: seconds that planning may take; None: as long as one repair with these settings.
+        price_per_hour: what an hour of this machine costs, in any currency.
+        value_per_unit: what a day with one unit less of loss is worth, in that currency. The unit is that of the
+            measure that decides (a nat, say); of an error rate, one per cent.
+        jobs: pilots side by side, in threads of one torch thread each.
+        progress: told what is going on.
+
+    The others are those of `outlast.repair`.
+
+    Raises:
+        InputError: as `outlast.repair`; a budget, price or value that is none; or several ranks.
+    """
+    began = time.monotonic()
+    at_least(1, jobs, "jobs")
+    check_price(price_per_hour, "price_per_hour", PRICE)
+    check_price(value_per_unit, "value_per_unit", VALUE)
+    if budget is not None and not 0 < budget < math.inf:
+        raise InputError(f"budget={budget:g}", "seconds, more than 0", "leave it out for as long as one repair takes")
+    if ranks() > 1:
+        raise InputError(
+            f"a plan on {ranks()} ranks", "one process", "run outlast plan without torchrun; the repair may have it"
+        )
+    asked = replace(training or TrainSettings(), read_ahead=None)
+    todo = set_up(model, data, train_context, objective, measures, asked, steps, measuring, repairing, None, progress)
+    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
+    settings = {
+        "training": asdict(todo.training),
+        "repairing": asdict(todo.repairing),
+        "measuring": asdict(todo.measuring),
+        "objective": todo.objective.name,
+        "jobs": jobs,
+        "threads": torch.get_num_threads(),
+    }
+    found = Plan(
+        base=seen,
+        settings=json.loads(json.dumps(settings)),
+        advice="",
+        reason="",
+        evidence={},
+        runs=[],
+        untrained=_untrained(seen),
+        pilots=[],
+        outlooks=[],
+        remedy=None,
+        cost=None,
+        default_cost=None,
+        budget=budget,
+        spent=0.0,
+        outlast=VERSION,
+    )
+    if not needs_pilots(seen):
+        return _concluded(found, untried(seen), began)
+    return _with_pilots(found, todo, _Asked(workers(todo, jobs), budget, price_per_hour, value_per_unit), began)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Pilots side by side, and what the caller said of time and money."""
+
+    busy: int
+    budget: float | None
+    price: float | None
+    value: float | None
+
+
+def _concluded(found: Plan, advice: Advice, began: float) -> Plan:
+    return replace(
+        found,
+        advice=advice.name,
+        reason=advice.reason,
+        evidence=advice.evidence,
+        spent=round(time.monotonic() - began, 3),
+    )
+
+
+def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
+    """The plan, once pilots were run."""
+    seen, steps = found.base, todo.training.steps
+    # Streams to learn from, and streams to be judged on: where their worlds last differently long, both runs are tried.
+    named = {"training": todo.data.train, "validation": todo.validation}
+    runs = {
+        name: expected_run(streams, seed=todo.training.seed)
+        for name, streams in named.items()
+        if streams.lengths.max() >= LEAST_LENGTH
+    }
+    tried, alone = options(todo, list(runs.values())), plain(todo)
+    _, length = usable(todo.validation, todo.train_context, todo.measuring.max_length)
+    ahead = read_ahead_of(steps, todo.train_context, length)
+    timed = replace(todo, progress=None, training=replace(todo.training, read_ahead=ahead))
+    trials = paces(timed, [usual(todo).rule, alone.rule], asked.busy)
+    reading = readings(todo)
+    default = cost_of(todo, trials, reading, asked.busy, asked.price)
+    budget = default.seconds if asked.budget is None else asked.budget
+    left = budget - (time.monotonic() - began)
+    design = rounds(steps, len(tried), len(todo.repairing.doses), trials[0], reading, left * asked.busy, ahead)
+    if asked.budget is not None and design.seconds > left * asked.busy:
+        needed = design.seconds / asked.busy + (time.monotonic() - began)
+        raise InputError(
+            f"budget={asked.budget:g}",
+            f"at least {math.ceil(needed)} seconds for the smallest rounds of pilots",
+            "raise it, lower --steps, or measure less (--scored, --max-length)",
+        )
+    piloted = run_pilots(todo, seen, tried, alone, design, asked.busy)
+    found = replace(
+        found,
+        runs=[_estimate(name, run) for name, run in runs.items()],
+        pilots=piloted.pilots,
+        default_cost=default,
+        budget=round(budget, 3),
+    )
+    return _advised(found, todo, piloted, functools.partial(_cost, todo, trials, reading, asked), asked, began)
+
+
+def _cost(todo: Setup, trials: list[Pace], reading: Readings, asked: _Asked, remedy: Remedy) -> RepairCost:
+    """Of a training that is asked for."""
+    how = replace(todo.training, steps=remedy.steps, read_ahead=remedy.read_ahead)
+    return cost_of(replace(todo, training=how), trials, reading, asked.busy, asked.price)
+
+
+def _advised(
+    found: Plan,
+    todo: Setup,
+    piloted: Piloted,
+    cost: Callable[[Remedy], RepairCost],
+    asked: _Asked,
+    began: float,
+) -> Plan:
+    """The plan, with what pilots say."""
+    seen, read = found.base, judged(todo, found.base, piloted)
+    resets = losses_without_training(seen)
+    run_on = resets.pop("base")
+    starts, longer = (None if each is None else read.tried(each) for each in (read.starts, read.longer))
+    advice = advise(seen, starts, read.tried(read.plain), longer, resets)
+    trials = {"starts": read.starts, "plain": read.plain, "longer_windows": read.longer}
+    about = None if advice.about is None else trials[advice.about]
+    found = replace(found, outlooks=[each for several in read.outlooks.values() for each in several])
+    rival = min(float(run_on.mean()), float(resets["periodic_reset"].mean()))
+    if about is not None:
+        training = remedy(todo, about, read.outlooks[about.option.name], rival)
+        found = replace(found, remedy=training, cost=cost(training))
+    found = _concluded(found, advice, began)
+    found = replace(found, worth=_worth(found, todo.main, rival, asked))
+    return replace(found, changes=changes(found, todo.main))
+
+
+def _worth(plan: Plan, measure: Measure, rival: float, asked: _Asked) -> Worth | None:
+    """What the advised step buys; None: no value was given, or nothing is to be done.
+
+    Args:
+        rival: the loss as the base is best used without training.
+    """
+    if asked.value is None:
+        return None
+    if plan.advice == "reset":
+        reset = next(each for each in plan.untrained if each.name == "periodic_reset")
+        mean, low, high = reset.against_base
+        return worth_of((-mean, -high, -low), measure, asked.value, 0.0)
+    expected = expected_of(plan)
+    if plan.advice not in ("repair", "beyond_starts") or expected is None or plan.cost is None:
+        return None
+    gain = (rival - expected.loss, rival - expected.high, rival - expected.low)
+    # Planning has been paid for as well.
+    cost = 0.0 if asked.price is None else asked.price * (plan.cost.seconds + plan.spent) / 3600
+    return worth_of(gain, measure, asked.value, cost)
+
+
+def _untrained(seen: Evaluation) -> list[Untrained]:
+    """What the base gives without training, as it runs on first."""
+    curve, found = seen.curve, [Untrained("base", None, seen.oldest.loss, (0.0, 0.0, 0.0))]
+    for name, reset in seen.resets.items():
+        apart = curve.interval(np.array(reset.per_stream) - curve.losses[-1])
+        found.append(Untrained(name, reset.every, reset.loss, apart.triple))
+    return found
+
+
+def _estimate(streams: str, run: ExpectedRun) -> RunEstimate:
+    """As a result holds it: without infinite numbers."""
+
+    def within(value: float | None) -> float | None:
+        return None if value is None else min(value, float(run.longest))
+
+    endless = run.run is not None and math.isinf(run.run)
+    return RunEstimate(streams, within(run.run), within(run.low), within(run.high), endless)

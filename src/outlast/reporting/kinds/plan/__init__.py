@@ -1,0 +1,148 @@
+"""How a plan is told: one page that says what to do, what it costs, what it buys, and what would change that."""
+
+from __future__ import annotations
+
+import shlex
+
+from outlast.reporting import age_figures as ages
+from outlast.reporting.age_figures import Curve
+from outlast.reporting.commands import Step, command, context
+from outlast.reporting.elements import Bullets, Section
+from outlast.reporting.elements import Facts as Rows
+from outlast.reporting.facts import Facts, flat
+from outlast.reporting.kinds import evaluation
+from outlast.reporting.kinds.first_steps import mend, reset_code, without_training
+from outlast.reporting.kinds.plan import page
+from outlast.reporting.kinds.plan import sentences as say
+from outlast.reporting.kinds.plan.words import words
+from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
+from outlast.reporting.numbers import duration, integer
+from outlast.reporting.text_table import aligned, wrapped
+from outlast.results import Plan, Remedy
+
+_TONES = {"leave_it": "good", "reset": "warn", "repair": "warn", "beyond_starts": "open", "mend": "bad"}
+
+
+def _figures(plan: Plan) -> list[tuple[str, str]]:
+    found = evaluation.figures(plan.base)[:3]
+    each, cost, worth = say.expected(plan), plan.cost, plan.worth
+    if each is not None and cost is not None:
+        gain = say.rival(plan).loss - each.loss
+        found += [(words.FIGURE_GAIN, say.loss(plan, gain)), (words.FIGURE_COST, duration(cost.seconds))]
+    if worth is not None:
+        found.append((words.FIGURE_DAY, page.day(worth.day)))
+    return [*found, (words.FIGURE_SPENT, duration(plan.spent))]
+
+
+def _sections(plan: Plan, key: str) -> list[Section]:
+    curve = [Curve(labels.BASE, plan.base)]
+    runs = [Bullets([say.run(each) for each in plan.runs])] if plan.runs else []
+    return [
+        Section(words.TRIED, [page.tried(plan)] if plan.pilots else []),
+        Section(words.BUYS, page.buys(plan, key)),
+        Section(words.MONEY, [Rows(found)] if (found := page.money(plan)) else []),
+        Section(words.CHANGES, [Bullets([say.change(plan, each) for each in plan.changes])] if plan.changes else []),
+        Section(labels.AGE_CURVE, [ages.loss_curve(curve, key), ages.loss_numbers(curve)]),
+        Section(words.RUNS, [*runs, *([page.rounds(plan)] if plan.pilots else [])]),
+        *evaluation.odd(plan.base),
+    ]
+
+
+def _terminal(plan: Plan) -> list[str]:
+    if not plan.pilots:
+        return evaluation.terminal(plan.base)
+    head = words.COLUMNS_TRIED
+    rows = [[cell.text for cell in row.cells] for row in page.tried(plan).rows]
+    told = [aligned(list(head), rows)]
+    if found := page.money(plan):
+        told.append("\n".join(wrapped(f"{name}: {value}") for name, value in found))
+    if plan.changes:
+        told.append("\n".join(wrapped(say.change(plan, each)) for each in plan.changes))
+    return told
+
+
+def _next_steps(plan: Plan) -> list[Step]:
+    given = plan.base.command
+    match plan.advice:
+        case "mend":
+            return mend(plan.base)
+        case "reset":
+            found = say.rival(plan)
+            text = tell("Reset it; nothing has to be trained:", "リセットします。学習は要りません：")
+            return [Step(text, reset_code("periodic_reset", found.every or 1))]
+        case "repair":
+            assert plan.remedy is not None
+            text = tell(
+                "Make the repair; it is judged on test streams, and refused if it does not keep what is promised here:",
+                "修復します。テスト系列で判定され、ここでの見込みが守られなければ不採用になります：",
+            )
+            return [Step(text, command("repair", given, context(plan.base), *_asked(plan, plan.remedy)))]
+        case "beyond_starts":
+            return _beyond(plan)
+    further = 4 * plan.base.oldest.age[1]
+    text = tell(
+        "Nothing has to be done. If it will run for longer than that without a reset, measure older states:",
+        "何もする必要はありません。リセットせずにそれより長く動かすなら、もっと古い状態を測ります：",
+    )
+    return [Step(text, command("evaluate", given, context(plan.base), f"--max-length {further}", data="LONGER_DATA"))]
+
+
+def _asked(plan: Plan, remedy: Remedy) -> list[str]:
+    """Options of the repair that is advised."""
+    told = [f"--intervention {shlex.quote(remedy.typed)}", f"--steps {remedy.steps}"]
+    usual = plan.settings["training"]
+    told += [f"--read-ahead {remedy.read_ahead}"] if remedy.read_ahead else []
+    told += [f"--learning-rate {remedy.learning_rate:g}"] if remedy.learning_rate != 1e-3 else []
+    told += [f"--batch-size {usual['batch_size']}"] if usual["batch_size"] != 32 else []
+    told += [f"--seed {usual['seed']}"] if usual["seed"] else []
+    return told
+
+
+def _beyond(plan: Plan) -> list[Step]:
+    given, asked = plan.base.command, plan.remedy
+    steps = []
+    if asked is not None and asked.kind in ("plain", "longer_windows"):
+        text = tell(
+            f"Train it on in the plain way, on windows of {integer(asked.train_context)} positions:",
+            f"{integer(asked.train_context)} 位置の窓で、通常の方法で学習を続けます：",
+        )
+        options = [
+            f"--train-context {asked.train_context}",
+            f"--steps {asked.steps}",
+            f"--batch-size {asked.batch_size}",
+            f"--learning-rate {asked.learning_rate:g}",
+        ]
+        steps.append(Step(text, command("train", given, *options)))
+    why = tell(
+        "Ask what else may be missing: a diagnosis says whether it is the memory, the arithmetic, an attention window "
+        "or the data. A larger state or another architecture cannot be tried here.",
+        "他に何が足りないかを調べます。記憶か、計算の精度か、注意の窓か、データかを診断で確かめられます。"
+        "状態を大きくしたり構造を変えたりすることは、ここでは試せません。",
+    )
+    steps.append(Step(why, command("diagnose", given, context(plan.base))))
+    return [*steps, *without_training(plan.base)]
+
+
+def _facts(plan: Plan) -> Facts:
+    return [
+        *evaluation.facts(plan.base),
+        *flat(labels.FACT_TRAINING, plan.settings["training"]),
+        *flat(labels.REPAIR, plan.settings["repairing"]),
+    ]
+
+
+TELLING = Telling(
+    record=Plan,
+    name=lambda: labels.PLAN,
+    model=lambda plan: plan.base.model,
+    badge=lambda plan: (_TONES[plan.advice], words.BADGES[plan.advice]),
+    headline=say.headline,
+    lead=say.lead,
+    figures=_figures,
+    sections=_sections,
+    terminal=_terminal,
+    next_steps=_next_steps,
+    facts=_facts,
+)

@@ -1,0 +1,151 @@
+"""The tables and the figure of a plan."""
+
+from __future__ import annotations
+
+from outlast.reporting import captions, descriptions, plots, terms
+from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
+from outlast.reporting.kinds.plan import sentences as say
+from outlast.reporting.kinds.plan.words import words
+from outlast.reporting.labels import labels
+from outlast.reporting.language import tell
+from outlast.reporting.looks import Level, Line, Look, swatch
+from outlast.reporting.numbers import duration, estimate, integer, number
+from outlast.results import Pilot, Plan, RepairCost
+
+
+def tried(plan: Plan) -> Table:
+    """What needs no training, and the last pilot of every training that went to the last round."""
+    unit, rows = terms.unit(plan.base), []
+    for each in plan.untrained:
+        name = words.RUN_ON if each.name == "base" else terms.reset(each.name, each.every or 1)
+        cells = [Cell(name, labels.WITHOUT_TRAINING), Cell(number(each.loss, 4))]
+        cells.append(Cell("–") if each.name == "base" else Cell(*estimate(*each.against_base, signed=True)))
+        marked = plan.advice == "reset" and each.name == say.rival(plan).name
+        rows.append(Row([*cells, Cell("–"), Cell("–")], labels.TAKEN if marked else ""))
+    last = max((pilot.rung for pilot in plan.pilots), default=0)
+    for pilot in (pilot for pilot in plan.pilots if pilot.rung == last):
+        name, steps = say.training_name(pilot.name, pilot.kind), integer(pilot.steps)
+        below = tell(f"{steps} steps, dose {pilot.dose:g}", f"{steps} ステップ、用量 {pilot.dose:g}")
+        held = words.HELD if pilot.kept else words.MAYBE_LOST
+        cells = [
+            Cell(name, below),
+            Cell(number(pilot.loss, 4)),
+            Cell(*estimate(*pilot.oldest, signed=True)),
+            Cell(held, estimate(*pilot.short, signed=True).value),
+            _whole(plan, pilot),
+        ]
+        marked = plan.remedy is not None and plan.remedy.name == pilot.name and plan.advice != "reset"
+        rows.append(Row(cells, labels.TAKEN if marked else ""))
+    head = words.COLUMNS_TRIED
+    columns = [head[0], *(terms.in_unit(name, unit) for name in head[1:3]), head[3], terms.in_unit(head[4], unit)]
+    return Table(words.TRIED, columns, rows, cards=True, named=True)
+
+
+def _whole(plan: Plan, pilot: Pilot) -> Cell:
+    """What the whole of a repair's steps is expected to reach."""
+    steps = plan.settings["training"]["steps"]
+    found = [each for each in plan.outlooks if (each.name, each.steps) == (pilot.name, steps)]
+    if not found:
+        return Cell("–")
+    return Cell(*estimate(found[0].loss, found[0].low, found[0].high, fine=True))
+
+
+def rounds(plan: Plan) -> Fold:
+    """Every pilot, in the order in which they were run."""
+    unit, rows = terms.unit(plan.base), []
+    for pilot in plan.pilots:
+        short = Cell(words.HELD if pilot.kept else words.MAYBE_LOST, estimate(*pilot.short, signed=True).value)
+        cells = [
+            Cell(say.training_name(pilot.name, pilot.kind)),
+            Cell(integer(pilot.steps)),
+            Cell(number(pilot.loss, 4)),
+            Cell(f"{pilot.dose:g}"),
+            short,
+            Cell(duration(pilot.seconds)),
+        ]
+        rows.append(Row(cells))
+    head = words.COLUMNS_ROUNDS
+    columns = [head[0], head[1], terms.in_unit(head[2], unit), *head[3:]]
+    return Fold(words.ROUNDS, [Table(words.ROUNDS, columns, rows, named=True)])
+
+
+def buys(plan: Plan, key: str) -> list[Element]:
+    """Losses of the pilots by steps, and what more steps are expected to reach; empty where nothing was tried."""
+    names = list(dict.fromkeys(each.name for each in plan.outlooks))
+    if not names:
+        return []
+    lines, described, unit = [], [], terms.unit(plan.base)
+    for slot, name in enumerate(names):
+        pilots = [pilot for pilot in plan.pilots if pilot.name == name]
+        ahead = [each for each in plan.outlooks if each.name == name and each.steps > pilots[-1].steps]
+        title = say.training_name(name, pilots[-1].kind)
+        values = [(pilot.steps, pilot.loss, pilot.loss, pilot.loss, number(pilot.loss, 4)) for pilot in pilots]
+        values += [(each.steps, each.loss, each.low, each.high, say.outlook(plan, each)) for each in ahead]
+        told = [descriptions.plain(title, descriptions.at_step(step), text) for step, _, _, _, text in values]
+        points = [(float(step), loss, low, high) for step, loss, low, high, _ in values]
+        end = number(points[-1][1], 4)
+        strong = plan.remedy is not None and plan.remedy.name == name
+        gaps = frozenset({len(pilots) - 1}) if ahead else frozenset[int]()
+        label = descriptions.end_label(title, end, names)
+        lines.append(Line(title, Look(slot, strong), points, label, end, told, gaps))
+        described.append(
+            descriptions.curve(title, [(descriptions.at_step(v[0]), v[1], number(v[1], 4)) for v in values], unit)
+        )
+    levels = [
+        Level(name, each.loss, number(each.loss, 4), name, dash)
+        for dash, each in enumerate(plan.untrained)
+        if each.name != "overlapping_reset"
+        for name in [words.RUN_ON if each.name == "base" else labels.RESETS[each.name]]
+    ]
+    drawing = plots.curve(
+        lines,
+        levels=levels,
+        x_labels=(words.STEPS_AXIS, words.STEPS_AXIS_NARROW),
+        y_label=terms.in_unit(labels.OLDEST_OF.format(terms.measure_name(plan.base.measure)), unit),
+        mark=None,
+        zero_at=None,
+        key=f"{key}-buys",
+        title=words.BUYS,
+        description=" ".join(described),
+        height=360,
+        log_y=False,
+    )
+    legend = [LegendItem(swatch(line.look), line.name) for line in lines]
+    legend += [LegendItem(swatch(None, level=level.dash), level.name, level.told) for level in levels]
+    return [FigureElement(drawing.wide, drawing.narrow, legend, captions.outlook_hint())]
+
+
+def money(plan: Plan) -> list[tuple[str, str]]:
+    """Cost and benefit of what is advised; empty where nothing is to be done."""
+    rows: list[tuple[str, str]] = []
+    cost, each, worth = plan.cost, say.expected(plan), plan.worth
+    if cost is not None and plan.advice in ("repair", "beyond_starts"):
+        rows += [
+            (words.FACT_STEPS, integer(cost.steps)),
+            (words.FACT_POSITIONS, integer(cost.positions)),
+            (words.FACT_TIME, duration(cost.seconds)),
+            (words.FACT_CORE_HOURS, number(cost.core_hours, 2)),
+        ]
+        rows += [] if cost.money is None else [(words.FACT_MONEY, number(cost.money, 3))]
+        if each is not None and worth is None:
+            gain = say.rival(plan).loss - each.loss
+            rows.append((words.FACT_GAIN, say.loss(plan, gain)))
+    if worth is not None:
+        told = estimate(*worth.gain, signed=True)
+        rows.append((words.FACT_GAIN, f"{terms.with_unit(told.value, terms.unit_name(worth.unit))} ({told.interval})"))
+        a_day = estimate(*worth.a_day, signed=True)
+        rows.append((words.FACT_A_DAY, f"{a_day.value} ({a_day.interval})"))
+        rows.append((words.FACT_DAY, day(worth.day)))
+    if rows and plan.default_cost is not None:
+        rows.append((words.FACT_DEFAULT, _brief(plan.default_cost)))
+    return [*rows, (words.FACT_SPENT, duration(plan.spent))] if rows else []
+
+
+def day(number_of: int | None) -> str:
+    """The day on which it has paid for itself."""
+    return words.NEVER if number_of is None else tell(f"on day {integer(number_of)}", f"{integer(number_of)} 日目")
+
+
+def _brief(cost: RepairCost) -> str:
+    steps, time = integer(cost.steps), duration(cost.seconds)
+    return tell(f"{steps} steps, {time}", f"{steps} ステップ、{time}")

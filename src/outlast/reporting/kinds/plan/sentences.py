@@ -1,0 +1,257 @@
+"""What is said of a plan: the advice, why, and what would change it."""
+
+from __future__ import annotations
+
+from outlast.reporting import oddities, terms
+from outlast.reporting.kinds.plan.words import words
+from outlast.reporting.language import sentences, tell
+from outlast.reporting.numbers import estimate, integer, number
+from outlast.reporting.refusals import at_every
+from outlast.results import Change, Outlook, Plan, RunEstimate, Untrained
+
+
+def training_name(name: str, kind: str) -> str:
+    """A training in words: an intervention by its label."""
+    return words.KINDS.get(kind, name)
+
+
+def expected(plan: Plan) -> Outlook | None:
+    """What the training that is named is expected to reach."""
+    asked = plan.remedy
+    if asked is None:
+        return None
+    return next((each for each in plan.outlooks if (each.name, each.steps) == (asked.name, asked.steps)), None)
+
+
+def rival(plan: Plan) -> Untrained:
+    """The base as it is best used without training, at no extra cost."""
+    return min((each for each in plan.untrained if each.name != "overlapping_reset"), key=lambda each: each.loss)
+
+
+def loss(plan: Plan, value: float) -> str:
+    """A mean loss on validation streams, with its unit."""
+    return terms.with_unit(number(value, 4), terms.unit(plan.base))
+
+
+def outlook(plan: Plan, each: Outlook) -> str:
+    """ "2.47 nats (2.45 to 2.50)"."""
+    told = estimate(each.loss, each.low, each.high, fine=True)
+    value = terms.with_unit(told.value, terms.unit(plan.base))
+    return tell(f"{value} ({told.interval})", f"{value}（{told.interval}）")
+
+
+def now(plan: Plan) -> str:
+    """The base at its oldest age, and what its best reset makes of that, where it makes it better."""
+    run_on, best = plan.untrained[0], rival(plan)
+    own = loss(plan, run_on.loss)
+    if best is run_on or best.every is None:
+        return own
+    given, every = number(best.loss, 4), at_every(best.every)
+    return tell(f"{own} ({given} when it is reset {every})", f"{own}（{every}のリセットでは {given}）")
+
+
+def difference(plan: Plan, name: str) -> str:
+    """A difference of the evidence, with its interval."""
+    low, high = (float(plan.evidence[f"{name}_{end}"]) for end in ("low", "high"))
+    return terms.with_interval(estimate(float(plan.evidence[name]), low, high, signed=True), terms.unit(plan.base))
+
+
+def headline(plan: Plan) -> str:
+    match plan.advice:
+        case "mend":
+            verdict = plan.base.verdict
+            return oddities.broken(plan.base, verdict.because[0] if verdict else "")
+        case "leave_it":
+            return _leave_it(plan)
+        case "reset":
+            return _reset(plan)
+        case "repair":
+            return _repair(plan)
+    return _beyond(plan)
+
+
+def _leave_it(plan: Plan) -> str:
+    oldest = terms.oldest_age(plan.base.oldest)
+    if plan.reason == "no_verdict":
+        return tell(
+            "There is no advice, because there is nothing to judge by: too few streams, or no targets.",
+            "判断の材料がないため、助言はありません（系列が少なすぎるか、目標がありません）。",
+        )
+    if plan.reason == "undecided":
+        return tell(
+            f"Leave the model as it is for now: {oldest}, validation streams do not tell whether it fails, and nothing "
+            "that was tried is clearly better.",
+            f"今はそのまま使います。{oldest}破綻しているかどうかは検証系列ではわからず、"
+            "試したもののどれも明らかに良くはありません。",
+        )
+    return tell(
+        f"Leave the model as it is: {oldest}, it does as well as within its training context, and training on would "
+        "gain next to nothing.",
+        f"モデルはそのまま使います。{oldest}も学習文脈長以内と同じ性能で、さらに学習してもほとんど良くなりません。",
+    )
+
+
+def _reset(plan: Plan) -> str:
+    found = rival(plan)
+    was, then = loss(plan, plan.untrained[0].loss), loss(plan, found.loss)
+    every, measure = at_every(found.every or 1), terms.measure_name(plan.base.measure)
+    return tell(
+        f"Reset the state {every}: that takes the {measure} from {was} to {then} without any training, and no training "
+        "that was tried is clearly better.",
+        f"状態を{every}にリセットします。学習なしで{measure}が {was} から {then} になり、"
+        "試した学習のどれも、それより明らかに良くはありません。",
+    )
+
+
+def _repair(plan: Plan) -> str:
+    each, asked = expected(plan), plan.remedy
+    assert each is not None
+    assert asked is not None
+    was, then = now(plan), outlook(plan, each)
+    steps, measure = integer(asked.steps), terms.measure_name(plan.base.measure)
+    where = terms.oldest_age(plan.base.oldest)
+    return tell(
+        f"Repair the model with {asked.name}, {steps} steps: {where}, its {measure} is expected to go from {was} to "
+        f"{then}.",
+        f"{asked.name}、{steps} ステップでモデルを修復します。{where}の{measure}は {was} から {then} になる"
+        "見込みです。",
+    )
+
+
+def _beyond(plan: Plan) -> str:
+    where, measure = terms.oldest_age(plan.base.oldest), terms.measure_name(plan.base.measure)
+    if plan.reason == "nothing_helps":
+        return tell(
+            f"Starts are not enough: {where}, nothing that was tried lowers the {measure} clearly, neither other "
+            "starts nor plain training nor a reset.",
+            f"初期状態だけでは足りません。{where}の{measure}は、試したもの（別の初期状態、通常の学習、リセット）の"
+            "どれでも明らかには下がりません。",
+        )
+    each, asked = expected(plan), plan.remedy
+    assert each is not None
+    assert asked is not None
+    was, then = now(plan), outlook(plan, each)
+    what = training_name(asked.name, asked.kind)
+    if plan.reason == "training_on_helps":
+        return tell(
+            f"Starts are not what is missing: age does this model no harm, and yet it is not as good as it could be. "
+            f"With {what} alone its {measure} is expected to go from {was} to {then}.",
+            f"足りないのは初期状態ではありません。年齢の害はありませんが、まだ良くなる余地があります。"
+            f"{what}だけで{measure}は {was} から {then} になる見込みです。",
+        )
+    return tell(
+        f"Starts are not enough: {what} does as well or better. With it the {measure} is expected to go from {was} to "
+        f"{then}, {where}.",
+        f"初期状態だけでは足りません。{what}の方が同じかそれ以上に良く、{where}の{measure}は {was} から {then} になる"
+        "見込みです。",
+    )
+
+
+def lead(plan: Plan) -> str:
+    """What the advice rests on."""
+    if not plan.pilots:
+        return ""
+    read = tell(
+        "Measured on validation streams alone, with short trainings; the test streams were left for what is done.",
+        "短い学習で、検証系列だけを使って測りました。テスト系列は実際の処置の確認のために残してあります。",
+    )
+    return sentences(_because(plan), read)
+
+
+def _because(plan: Plan) -> str:
+    evidence = plan.evidence
+    if plan.advice == "repair" and "by_starts" in evidence:
+        return tell(
+            f"After {integer(plan.pilots[-1].steps)} steps its pilot is {difference(plan, 'starts')} against the model "
+            f"as it is best used without training, and {difference(plan, 'by_starts')} against plain training.",
+            f"{integer(plan.pilots[-1].steps)} ステップの試行で、学習なしの最善の使い方に対して "
+            f"{difference(plan, 'starts')}、通常の学習に対して {difference(plan, 'by_starts')} でした。",
+        )
+    if plan.reason in ("plain_training_does_as_well", "training_on_helps") and "by_starts" in evidence:
+        return tell(
+            f"The best starts differ from plain training by {difference(plan, 'by_starts')}.",
+            f"最も良い初期状態と通常の学習との差は {difference(plan, 'by_starts')} です。",
+        )
+    if plan.reason == "longer_windows_do_better":
+        return tell(
+            f"Longer windows, as many positions a step, are {difference(plan, 'longer_windows')} against the model as "
+            f"it is best used without training; the best starts are {difference(plan, 'starts')}.",
+            f"一ステップの位置の数を変えずに窓を長くすると、学習なしの最善の使い方に対して "
+            f"{difference(plan, 'longer_windows')}、最も良い初期状態では {difference(plan, 'starts')} です。",
+        )
+    name = "starts" if "starts" in evidence else "plain"
+    if name not in evidence:
+        return ""
+    return tell(
+        f"The best that was tried is {difference(plan, name)} against the model as it is best used without training.",
+        f"試した中で最も良いものは、学習なしの最善の使い方に対して {difference(plan, name)} です。",
+    )
+
+
+def run(each: RunEstimate) -> str:
+    """How long one situation lasts in some of the streams."""
+    where = words.TRAINING if each.streams == "training" else words.VALIDATION
+    if each.run is None:
+        said = tell("no situations that last were found; one rule holds everywhere", "続く状況は見つかりません")
+    elif each.endless:
+        length = integer(round(each.run))
+        said = tell(
+            f"longer than {length} positions, the most that was looked at", f"調べた最大の {length} 位置より長い"
+        )
+    else:
+        low, high = (integer(round(end or 0)) for end in (each.low, each.high))
+        length = integer(round(each.run))
+        said = tell(f"{length} positions ({low} to {high})", f"{length} 位置（{low} 〜 {high}）")
+    return tell(f"In {where}: {said}.", f"{where}：{said}。")
+
+
+def change(plan: Plan, each: Change) -> str:
+    """One thing that would change the advice."""
+    facts = each.facts
+    match each.name:
+        case "no_resets":
+            return tell(
+                "If the model must not be reset, because what it holds is needed: a longer training would have to be "
+                "tried, and may not be enough.",
+                "状態に必要な内容があってリセットできない場合：より長い学習を試すことになりますが、足りるとは限りません。",
+            )
+        case "two_copies":
+            given, every = loss(plan, float(facts["loss"])), at_every(int(facts["every"]))
+            return tell(
+                f"If running may cost twice as much: two overlapping copies, each reset {every}, give {given} at once.",
+                f"実行費用が二倍でもよい場合：二つの複製を{every}に交互にリセットすれば、すぐに {given} になります。",
+            )
+        case "short_contexts":
+            anchor = number(float(facts["anchor"]), 2)
+            return tell(
+                "If short contexts must hold: the pilot does not yet show that they do. A stronger anchor "
+                f"(--anchor {anchor}) holds them closer.",
+                f"短い文脈を必ず保つ場合：試行ではまだ確かではありません。より強いアンカー（--anchor {anchor}）で"
+                "元のモデルに近く保てます。",
+            )
+        case "worth_less":
+            value = number(float(facts["value"]), 3)
+            return tell(
+                f"If a day with one unit less of loss is worth less than {value}: the repair does not pay for itself "
+                "within a year.",
+                f"損失が一単位低い一日の価値が {value} より小さい場合：修復は一年以内に元が取れません。",
+            )
+        case "never_pays":
+            return tell("It is not expected to pay for itself.", "元が取れる見込みはありません。")
+        case "other_starts":
+            given = loss(plan, float(facts["loss"]))
+            return tell(
+                f"{facts['name']} may do as well: {given} is expected of it. outlast compare tells.",
+                f"{facts['name']} も同じくらい良いかもしれません（見込み {given}）。outlast compare で確かめられます。",
+            )
+        case "more_streams":
+            needed = integer(int(facts["needed"]))
+            return tell(
+                f"With more streams, about {needed}: then it is known whether the model fails.",
+                f"系列を約 {needed} 本に増やした場合：破綻しているかどうかがわかります。",
+            )
+    age = integer(int(facts["age"]))
+    return tell(
+        f"If it runs on beyond {age} positions without a reset: nothing older was measured.",
+        f"リセットせずに {age} 位置を超えて動かす場合：それより古い状態は測っていません。",
+    )

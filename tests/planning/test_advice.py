@@ -1,0 +1,121 @@
+"""What is advised, where what every training and every reset gives is written down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from outlast.intervals import Interval
+from outlast.planning.advice import Tried, advise, needs_pilots, untried
+from outlast.results import Evaluation
+from reporting import example_results as example
+
+FAILING, FINE = example.BASE, example.HEALTHY
+NOISE = 0.003
+
+
+def tried(level: float, base: Evaluation, name: str, *, expected: float | None = None, kept: bool = True) -> Tried:
+    """A training at this mean loss, by streams that are hard where they are for the base."""
+    run_on = base.curve.losses[-1]
+    draws = np.random.default_rng(len(name) + int(1000 * level))
+    noise = NOISE * draws.normal(size=len(run_on))
+    losses = run_on - run_on.mean() + level + noise - noise.mean()
+    ends = None if expected is None else Interval(expected, expected - 0.01, expected + 0.01, len(losses))
+    return Tried(losses, kept, ends)
+
+
+def asked(
+    losses, *, starts: float | None, plain: float, longer: float | None = None, reset: float | None = None,
+    expected: float | None = None, unsure: bool = False,
+):  # fmt: skip
+    base = example.evaluation(losses, unsure=unsure)
+    run_on = float(base.oldest.loss)
+    level = run_on if reset is None else reset
+    resets = {name: tried(level, base, name).oldest for name in ("periodic_reset", "overlapping_reset")}
+    found = advise(
+        base,
+        None if starts is None else tried(starts, base, "starts", expected=expected),
+        tried(plain, base, "plain"),
+        None if longer is None else tried(longer, base, "longer"),
+        resets,
+    )
+    return base, found
+
+
+CASES = {
+    "starts win over resets and plain training": (
+        FAILING, {"starts": 2.63, "plain": 2.80, "longer": 2.75, "reset": 2.70}, ("repair", "starts_help", "starts"),
+    ),
+    "plain training does as well": (
+        FAILING, {"starts": 2.63, "plain": 2.63, "reset": 2.70},
+        ("beyond_starts", "plain_training_does_as_well", "plain"),
+    ),
+    "only plain training gets below a reset": (
+        FAILING, {"starts": 2.75, "plain": 2.63, "reset": 2.70},
+        ("beyond_starts", "plain_training_does_as_well", "plain"),
+    ),
+    "longer windows do better": (
+        FAILING, {"starts": 2.66, "plain": 2.80, "longer": 2.60, "reset": 2.70},
+        ("beyond_starts", "longer_windows_do_better", "longer_windows"),
+    ),
+    "longer windows do better than starts, and worse than a reset": (
+        FAILING, {"starts": 2.76, "plain": 2.80, "longer": 2.74, "reset": 2.65}, ("reset", "resets_do_better", None),
+    ),
+    "a reset is better than all": (
+        FAILING, {"starts": 2.72, "plain": 2.80, "reset": 2.65}, ("reset", "resets_do_better", None),
+    ),
+    "a reset is better yet, but not for long": (
+        FAILING, {"starts": 2.72, "plain": 2.80, "reset": 2.70, "expected": 2.64}, ("repair", "starts_help", "starts"),
+    ),
+    "nothing helps": (
+        FAILING, {"starts": 2.84, "plain": 2.84}, ("beyond_starts", "nothing_helps", "starts"),
+    ),
+    "no starts came to the last round": (
+        FAILING, {"starts": None, "plain": 2.84, "longer": 2.5},
+        ("beyond_starts", "longer_windows_do_better", "longer_windows"),
+    ),
+    "fine, and nothing to win": (
+        FINE, {"starts": 2.633, "plain": 2.634, "longer": 2.635}, ("leave_it", "nothing_to_win", None),
+    ),
+    "fine, and plain training betters it": (
+        FINE, {"starts": 2.49, "plain": 2.50}, ("beyond_starts", "training_on_helps", "plain"),
+    ),
+    "fine, and longer windows better it": (
+        FINE, {"starts": 2.55, "plain": 2.60, "longer": 2.45}, ("beyond_starts", "training_on_helps", "longer_windows"),
+    ),
+    "fine, and starts better it by themselves": (
+        FINE, {"starts": 2.45, "plain": 2.62}, ("repair", "starts_help_a_fine_model", "starts"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_advice_follows_from_what_was_planted(name: str) -> None:
+    losses, levels, wanted = CASES[name]
+    base, found = asked(losses, **levels)
+    assert base.verdict is not None
+    assert base.verdict.name == ("fails" if losses is FAILING else "robust")
+    assert (found.name, found.reason, found.about) == wanted
+    rival = min(base.oldest.loss, levels.get("reset") or base.oldest.loss) if losses is FAILING else base.oldest.loss
+    assert found.evidence["plain"] == pytest.approx(levels["plain"] - rival, abs=1e-6)
+    if levels["starts"] is not None:
+        assert found.evidence["by_starts"] == pytest.approx(levels["starts"] - levels["plain"], abs=1e-6)
+
+
+def test_where_nobody_can_tell_the_model_is_left_and_it_is_said_what_would_tell() -> None:
+    base, found = asked(example.UNSURE, starts=2.66, plain=2.66, unsure=True)
+    assert base.verdict is not None
+    assert base.verdict.name == "undecided"
+    assert (found.name, found.reason) == ("leave_it", "undecided")
+    assert found.evidence["streams_needed"] == base.verdict.streams_needed
+
+
+def test_a_broken_model_is_mended_and_one_without_a_verdict_left() -> None:
+    assert not needs_pilots(example.broken())
+    assert untried(example.broken()).name == "mend"
+    silent = replace(example.evaluation(), verdict=None)
+    assert not needs_pilots(silent)
+    assert (untried(silent).name, untried(silent).reason) == ("leave_it", "no_verdict")
+    assert needs_pilots(example.evaluation())

@@ -1,0 +1,65 @@
+"""What a longer training is expected to reach, where the truth is known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from outlast.planning.outlook import outlook
+
+STREAMS = 32
+
+
+def made(power: float, *, steps=(50, 100, 200), noise: float = 0.0, hard: float = 1.0, seed: int = 0):
+    """Base and pilots by stream, of losses that fall as 1 + steps^−power; streams differ much, pilots on one little."""
+    draws = np.random.default_rng(seed)
+    level = hard * draws.normal(size=STREAMS)
+    base = 3.0 + level
+    losses = [1.0 + step**-power + level + noise * draws.normal(size=STREAMS) for step in steps]
+    return steps, losses, base
+
+
+@pytest.mark.parametrize("power", [0.2, 0.5, 1.0, 1.5])
+def test_what_falls_by_a_power_of_the_steps_lies_within_the_interval(power: float) -> None:
+    steps, losses, base = made(power)
+    for at in (400, 800, 1600):
+        found = outlook(steps, losses, base, at, None, 0)
+        truth = 1.0 + at**-power + float(base.mean()) - 3.0
+        assert found.low - 1e-9 <= truth <= found.high + 1e-9
+        assert found.low <= found.mean <= found.high
+        assert found.high - found.low < 1.0, "how hard streams are is no part of it"
+
+
+def test_it_is_the_last_pilot_at_its_own_steps_and_never_worse_later() -> None:
+    steps, losses, base = made(0.5)
+    at = [outlook(steps, losses, base, each, None, 0) for each in (200, 400, 800, 1600)]
+    assert at[0].mean == pytest.approx(losses[-1].mean(), abs=0.02)
+    assert all(after.mean <= before.mean + 1e-12 for before, after in itertools.pairwise(at))
+    widths = [each.high - each.low for each in at]
+    assert widths == sorted(widths)
+
+
+def test_pilots_that_got_worse_promise_nothing() -> None:
+    steps, losses, base = made(0.5)
+    found = outlook(steps, losses[::-1], base, 1600, None, 0)
+    assert found.mean >= losses[-1].mean() - 1e-9
+
+
+def test_one_pilot_promises_a_part_of_what_it_gained() -> None:
+    _, losses, base = made(0.5)
+    alone = outlook((200,), losses[-1:], base, 800, None, 0)
+    gained = float((base - losses[-1]).mean())
+    assert 0 < losses[-1].mean() - alone.mean < 0.5 * gained
+    assert alone.low < alone.mean < losses[-1].mean() + 1e-9 <= alone.high + 1e-6
+    worse = outlook((200,), [base + 1.0], base, 800, None, 0)
+    assert worse.mean == pytest.approx(float(base.mean()) + 1.0)
+
+
+def test_blocks_are_the_units_and_the_same_seed_gives_the_same() -> None:
+    steps, losses, base = made(0.5, noise=0.3)
+    blocks = np.repeat(np.arange(4), STREAMS // 4)
+    first, again = (outlook(steps, losses, base, 800, blocks, 7) for _ in range(2))
+    assert first == again
+    assert outlook(steps, losses, base, 800, None, 7) != first

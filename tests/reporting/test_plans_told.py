@@ -1,0 +1,92 @@
+"""A plan says what to do, what that costs and buys, and what would change it; its commands can be typed."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from outlast.cli.options import VERBS
+from outlast.cli.parsing import parse
+from outlast.reporting import summary
+from outlast.reporting.kinds import badge, headline, lead, next_steps
+from outlast.reporting.language import speaking
+from outlast.reporting.numbers import NO_BREAK
+from outlast.results import Plan
+from reporting import example_plans
+
+PLANS = example_plans.plans()
+HEADLINES = {
+    "starts_help": "Repair the model with carry(expected_run=11585), 400 steps",
+    "plain_training_does_as_well": "plain training does as well or better",
+    "longer_windows_do_better": "longer windows does as well or better",
+    "nothing_helps": "nothing that was tried lowers the cross-entropy clearly",
+    "resets_do_better": "Reset the state every 128 positions",
+    "nothing_to_win": "Leave the model as it is",
+    "training_on_helps": "Starts are not what is missing",
+    "starts_help_a_fine_model": "Repair the model with carry(expected_run=11585)",
+    "undecided": "validation streams do not tell whether it fails",
+    "broken": "broken",
+    "no_verdict": "nothing to judge by",
+}
+
+
+@pytest.mark.parametrize("name", HEADLINES)
+def test_every_reason_has_its_headline(name: str) -> None:
+    assert PLANS[name].reason == name
+    assert HEADLINES[name] in headline(PLANS[name])
+
+
+def test_the_headline_says_what_a_reset_gives_where_that_is_better() -> None:
+    said = headline(PLANS["starts_help"]).replace(NO_BREAK, " ")
+    assert "from 2.830 nats (2.700 when it is reset every 128 positions) to 2.6260 nats" in said
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_its_commands_can_be_typed(plan: Plan) -> None:
+    steps = next_steps(plan)
+    assert steps
+    for step in steps:
+        if step.code and step.code.startswith("outlast "):
+            _, verb, *rest = shlex.split(step.code)
+            assert parse(VERBS[verb], rest) is not None
+
+
+def test_the_repair_that_is_advised_is_typed_in_full() -> None:
+    code = next_steps(PLANS["starts_help"])[0].code
+    assert code is not None
+    for told in (
+        "--intervention carry:expected_run=11585",
+        "--steps 400",
+        "--read-ahead 64",
+        "--learning-rate 0.002",
+        "--seed 3",
+    ):
+        assert told in code
+    assert "--train-context 256" in (next_steps(PLANS["longer_windows_do_better"])[0].code or "")
+    assert "with_reset(model, every=128)" in (next_steps(PLANS["resets_do_better"])[0].code or "")
+
+
+def test_what_would_change_the_advice_is_said() -> None:
+    said = summary(PLANS["starts_help"])
+    assert "tbtt may do as well" in said
+    assert "does not pay for itself within a year" in said.replace("\n", " ")
+    assert "If running may cost twice as much" in said
+    assert "paid for itself: on day 1" in said
+    unsure = summary(PLANS["starts_help, unsure of short contexts"])
+    assert "A stronger anchor (--anchor 16)" in unsure.replace("\n", " ")
+    assert "money" not in unsure
+    assert "about " in summary(PLANS["undecided"])
+    for plan in PLANS.values():
+        if plan.pilots:
+            assert "nothing older was measured" in summary(plan)
+
+
+def test_the_tone_and_the_lead_follow_the_advice() -> None:
+    assert badge(PLANS["starts_help"]) == ("warn", "Repair it")
+    assert badge(PLANS["nothing_to_win"]) == ("good", "Leave it")
+    assert badge(PLANS["broken"])[0] == "bad"
+    assert "against plain training" in lead(PLANS["starts_help"])
+    assert lead(PLANS["broken"]) == ""
+    with speaking("ja"):
+        assert "修復します" in headline(PLANS["starts_help"])
