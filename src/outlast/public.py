@@ -9,7 +9,7 @@ from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverg
 from outlast.evaluation import EvalSettings, cost, evaluate
 from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
-from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Replay, Zero, state_passing, tbtt
+from outlast.interventions import Carry, FittedNoise, Mix, Partial, RandomNoise, Replay, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
@@ -38,6 +38,7 @@ __all__ = [
     "Interrupted",
     "Mix",
     "OutlastError",
+    "Partial",
     "Place",
     "Plan",
     "RandomNoise",

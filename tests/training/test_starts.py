@@ -19,6 +19,7 @@ from toys import LearnedStart, small_gru, wave_streams
 
 ROWS, WINDOW = 8, 8
 SETTINGS: dict[str, dict[str, Any]] = {
+    "partial": {"of": Carry(expected_run=40.0), "strength": 0.5},
     "carry": {"expected_run": 40.0},
     "mix": {"members": (RandomNoise(zero_share=0.0), Carry(expected_run=40.0, zero_share=0.0))},
 }

@@ -39,7 +39,7 @@ from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
-from outlast.interventions import Intervention, intervention, spoken
+from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent
 from outlast.planning import expected_run
 from outlast.ranks import local_rank, ranks
@@ -261,7 +261,19 @@ def rule_of(options: RepairVerb, streams: Streams | None = None) -> Intervention
     told = {name: getattr(options, name) for name in Starting.__dataclass_fields__ if name != "intervention"}
     told["expected_run"] = _run(options.expected_run, streams)
     told["shares"] = told.pop("member_shares")  # --shares are those of training, validation and test
-    return _rule(options.intervention, options.train_context, told)
+    less = {name: told.pop(name) for name in ("of", "parts", "strength") if told[name] is not None}
+    if not less:
+        return _rule(options.intervention, options.train_context, told)
+    if spoken(options.intervention)[0] == "partial":
+        less["of"] = _rule(less.pop("of", "carry"), options.train_context, told)
+        return _rule(options.intervention, options.train_context, less)
+    if "of" in less:
+        raise InputError(
+            f"--of {less['of']} with --intervention {options.intervention}",
+            "one intervention that --parts and --strength change",
+            "leave --of out",
+        )
+    return Partial(of=_rule(options.intervention, options.train_context, told), **less)
 
 
 def _run(typed: str | None, streams: Streams | None) -> float | None:

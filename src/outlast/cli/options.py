@@ -197,8 +197,8 @@ class Starting:
     """Where repair windows start."""
 
     intervention: str = "carry"
-    """zero, random_noise, fitted_noise, state_passing, tbtt, carry, replay or mix; with settings also in one word, such
-    as carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
+    """zero, random_noise, fitted_noise, state_passing, tbtt, carry, replay, mix or partial; with settings also in one
+    word, such as carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
     expected_run: Given[str] = None
     """carry: positions after which the world may change, inf, or data: as long as one situation lasts in the training
     streams. Default: 20 training contexts."""
@@ -221,6 +221,13 @@ class Starting:
     """mix: its interventions, each written as --intervention is."""
     member_shares: Given[tuple[float, ...]] = None
     """mix: a share of the rows for each member. Default: equal shares."""
+    parts: Given[tuple[str, ...]] = None
+    """Parts of the state that start as the intervention says, such as layers.1.cell, all of a layer (layers.1), or
+    heads (layers.0.state:0,2); the rest starts from the initial state. Default: all."""
+    strength: Given[float] = None
+    """How far states start from the initial one, towards where the intervention starts them. Default: 1, all of it."""
+    of: Given[str] = None
+    """partial: the intervention that --parts and --strength change, where it is not --intervention itself."""
 
 
 @dataclass(kw_only=True)

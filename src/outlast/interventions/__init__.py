@@ -11,6 +11,7 @@ from outlast.interventions.control import Control, control_of
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.interventions.mix import Mix
 from outlast.interventions.noise import FittedNoise, RandomNoise
+from outlast.interventions.partial import Partial
 from outlast.interventions.replay import Replay
 from outlast.interventions.settings import settings_of, spoken, written
 from outlast.interventions.zero import Zero
@@ -24,6 +25,7 @@ INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
     "tbtt": tbtt,
     "replay": Replay,
     "mix": Mix,
+    "partial": Partial,
 }
 
 
@@ -67,6 +69,7 @@ __all__ = [
     "FittedNoise",
     "Intervention",
     "Mix",
+    "Partial",
     "Prepared",
     "RandomNoise",
     "Replay",

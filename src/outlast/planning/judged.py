@@ -54,17 +54,19 @@ def judged(todo: Setup, seen: Evaluation, piloted: Piloted) -> Judged:
     starts = [trial for trial in piloted.last if trial.option.kind == "starts"]
     longer = [trial for trial in piloted.last if trial.option.kind == "longer_windows"]
     steps, last = todo.training.steps, [*piloted.last, piloted.plain]
+    verdict = seen.verdict
+    at_stake = 0.0 if verdict is None else max(verdict.excess, verdict.tolerance)
     lengths = sorted({trial.steps[-1] for trial in last} | {max(1, round(share * steps)) for share in LENGTHS})
     return Judged(
         best_of(starts, validation) if starts else None,
         piloted.plain,
         longer[0] if longer else None,
-        {trial.option.name: _outlooks(trial, seen, lengths, todo.training.seed) for trial in last},
+        {trial.option.name: _outlooks(trial, seen, lengths, todo.training.seed, at_stake) for trial in last},
         steps,
     )
 
 
-def _outlooks(trial: Trial, seen: Evaluation, lengths: list[int], seed: int) -> list[Outlook]:
+def _outlooks(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_stake: float) -> list[Outlook]:
     """What the trial would reach at the dose that validation takes of it, after each of these steps."""
     curve, found = seen.curve, []
     # Earlier pilots were looked at at the largest dose only; what the dose takes off is taken off all of them.
@@ -73,7 +75,7 @@ def _outlooks(trial: Trial, seen: Evaluation, lengths: list[int], seed: int) -> 
     for steps in lengths:
         if steps < trial.steps[-1]:
             continue
-        each = outlook(trial.steps, losses, curve.losses[-1], steps, curve.blocks, seed)
+        each = outlook(trial.steps, losses, curve.losses[-1], steps, curve.blocks, seed, at_stake)
         found.append(Outlook(trial.option.name, trial.option.kind, steps, *each.triple))
     return found
 

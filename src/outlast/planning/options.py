@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outlast.interventions import Carry, Intervention, Zero, control_of, state_passing, tbtt
-from outlast.planning.expected_run import ExpectedRun
 from outlast.repairs.setup import Setup
 
 USUAL_RUN = 20
@@ -40,16 +38,15 @@ def usual(todo: Setup) -> Option:
     return _starts(todo, Carry(expected_run=USUAL_RUN * todo.train_context))
 
 
-def options(todo: Setup, runs: Sequence[ExpectedRun]) -> list[Option]:
+def options(todo: Setup, runs: Sequence[float]) -> list[Option]:
     """All that is tried beside plain training, the most promising first; the default repair is one of them, or one much
     like it.
 
     Args:
-        runs: how long one situation lasts, as streams say.
+        runs: positions that one situation lasts, as streams say, where it ends at all.
     """
     longest = float(todo.data.train.lengths.max())
-    told = [found.run for found in runs if found.run is not None and math.isfinite(found.run)]
-    wanted = [run for run in told if 2 * todo.train_context <= run < longest]
+    wanted = [run for run in runs if 2 * todo.train_context <= run < longest]
     carried: list[float] = []
     for run in [*wanted, float(USUAL_RUN * todo.train_context)]:
         if all(max(run, other) / min(run, other) >= _ALIKE for other in carried):

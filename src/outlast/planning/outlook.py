@@ -14,13 +14,23 @@ from outlast.intervals import Interval
 
 POWERS = (0.15, 0.3, 0.5, 0.8, 1.2, 1.8)
 """p, each as likely as the others."""
+LUCK = 0.25
+"""Standard deviation of a training's loss at the oldest age, by seed and number of steps, as a share of what is at
+stake.
+"""
 _SAMPLES = 200
 _ALONE = (0.0, 0.1, 0.25, 0.5)
 """Where there is one pilot: what is still to be gained, as a share of what it gained over the base."""
 
 
 def outlook(
-    steps: Sequence[int], losses: Sequence[np.ndarray], base: np.ndarray, at: int, blocks: np.ndarray | None, seed: int
+    steps: Sequence[int],
+    losses: Sequence[np.ndarray],
+    base: np.ndarray,
+    at: int,
+    blocks: np.ndarray | None,
+    seed: int,
+    scale: float = 0.0,
 ) -> Interval:
     """The mean loss after `at` steps on streams like these, whose base does as these do; 90 % is between its ends.
 
@@ -29,6 +39,8 @@ def outlook(
         losses: (S,) of each, by stream.
         base: (S,) of the base.
         blocks: (S,) which streams belong together; None: each stands alone.
+        scale: what is at stake, such as how far the base fails: trainings that differ in their seed alone end `LUCK` of
+            it apart, or of what they gain where that is more.
     """
     # What is not certain is how far a training gets from the base, not how hard these streams are.
     table = np.stack([np.zeros_like(base), *(each - base for each in losses)])
@@ -39,6 +51,9 @@ def outlook(
                                           for _ in range(_SAMPLES))])[:, units]  # fmt: skip
     means = weights @ table.T / weights.sum(1, keepdims=True)
     expected = np.stack([_after(np.array(steps, float), means, at, power) for power in range(_variants(steps))])
+    luck = LUCK * max(scale, abs(float(table[-1].mean())))
+    # Of the training that is to come; that of the pilots is in the same figures, and as large.
+    expected[:, 1:] += luck * draws.normal(size=expected[:, 1:].shape) * (1.0 if at > steps[-1] else 0.0)
     low, high = np.quantile(expected[:, 1:], [0.05, 0.95])
     level = float(base.mean())
     return Interval(level + float(expected[:, 0].mean()), level + float(low), level + float(high), table.shape[1])

@@ -14,7 +14,7 @@ from outlast.parallel import side_by_side
 from outlast.planning.options import Option
 from outlast.planning.rounds import Round, Rounds
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
-from outlast.repairs.setup import Setup
+from outlast.repairs.setup import Setup, Trained
 from outlast.results import Evaluation, Pilot
 
 
@@ -82,6 +82,15 @@ def run_pilots(
     return Piloted(pilots, going, alone)
 
 
+def train(
+    todo: Setup, option: Option, steps: int, read_ahead: int | None, stop: threading.Event | None = None
+) -> Trained:
+    """A whole training of so many steps under an option, on a copy of the base."""
+    training = replace(todo.training, steps=steps, batch_size=option.batch_size, read_ahead=read_ahead)
+    one = replace(todo, train_context=option.train_context, training=training)
+    return replace(one.train(option.rule, None, False, stop), label=f"{option.name}, {steps} steps")
+
+
 def best_of(trials: Sequence[Trial], validation: Validation) -> Trial:
     """The trial of which validation takes a dose, as it would of repairs that were compared."""
     everything = [(trial, number, dose) for trial in trials for number, dose in enumerate(trial.doses)]
@@ -104,16 +113,8 @@ def _run(
     """One pilot of an option, which is added to its trial."""
     began, option = time.monotonic(), trial.option
     trial.read_ahead = read_ahead if option.kind == "starts" else None
-    training = replace(
-        todo.training,
-        steps=how.steps,
-        batch_size=option.batch_size,
-        read_ahead=trial.read_ahead,
-    )
+    trained = train(todo, option, how.steps, trial.read_ahead, stop)
     doses = sorted(todo.repairing.doses)[-how.doses :]
-    short = replace(todo, train_context=option.train_context, training=training)
-    trained = short.train(option.rule, None, False, stop)
-    trained = replace(trained, label=f"{option.name}, {how.steps} steps")
     judged = replace(todo, repairing=replace(todo.repairing, doses=tuple(doses)))
     found = [each.candidate for each in judged.doses(trained, seen)]
     trial.steps.append(how.steps)

@@ -160,7 +160,8 @@ def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
         for name, streams in named.items()
         if streams.lengths.max() >= LEAST_LENGTH
     }
-    tried, alone = options(todo, list(runs.values())), plain(todo)
+    ended = [each.run for each in runs.values() if each.run is not None and math.isfinite(each.run)]
+    tried, alone = options(todo, ended), plain(todo)
     _, length = usable(todo.validation, todo.train_context, todo.measuring.max_length)
     ahead = read_ahead_of(steps, todo.train_context, length)
     timed = replace(todo, progress=None, training=replace(todo.training, read_ahead=ahead))

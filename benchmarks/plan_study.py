@@ -1,0 +1,328 @@
+"""Is what `outlast plan` advises better than always making the default repair, and are its expectations right?
+
+    python benchmarks/plan_study.py --out runs/plan-study --page docs/planning.md
+
+Bases of several families and tasks are trained, planned for, and then everything that could have been done is done:
+every training that a plan may try is made with all of a repair's steps, the default one also with twice as many
+(planning takes as long as a repair), and what was advised as it was advised. All of it is measured on test streams,
+which the plan has not seen. What would have been best is chosen on one half of the test streams and scored on the
+other. What is in the folder is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outlast import checkpoints
+from outlast.evaluation import best_periods
+from outlast.families import build
+from outlast.folders import locked
+from outlast.intervals import every_other, mean_interval
+from outlast.interventions import Intervention, Zero, intervention, tbtt
+from outlast.model import Recurrent
+from outlast.planning import plan
+from outlast.planning.options import Option, options, plain, usual
+from outlast.planning.pilots import train
+from outlast.repairs.setup import Dosed, Setup, picked, points_of, set_up
+from outlast.results import Plan, load_as, save_result, write_atomically
+from outlast.tasks import TASKS, Task
+from outlast.tasks.pages import put_figures, table, with_ends
+from outlast.training import fit
+from outlast.training.objectives import objective
+
+STEPS = 400
+"""Of a repair, where the task's own is longer."""
+SEEDS = (500, 501, 502)
+"""Written down before any of them was run; seeds below 100 were looked at before."""
+BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
+
+
+ZERO = Zero()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Bases that differ in their seed alone.
+
+    Args:
+        name: of them.
+        task: whose data, training and measures.
+        family: None: the task's own model.
+        starts: where the windows of the base's own training start.
+    """
+
+    name: str
+    task: str
+    family: str | None = None
+    starts: Intervention = ZERO
+
+
+KINDS = (
+    Kind("power, GLA", "power"),
+    Kind("power, LSTM", "power", "lstm"),
+    Kind("power, Mamba-2", "power", "mamba2"),
+    Kind("power, GLA trained by TBTT", "power", None, tbtt()),
+    Kind("air, GLA", "air"),
+    Kind("regimes, Mamba-2", "regimes"),
+    Kind("recall, Mamba-2", "recall"),
+    Kind("several queries, Mamba-2", "multi_query"),
+    Kind("speech, as it is shipped", "speech"),
+)
+
+
+def run(kind: Kind, seed: int, folder: Path) -> None:
+    """Everything of one base."""
+    path = folder / "row.json"
+    if path.exists():
+        return
+    task = TASKS[kind.task]
+    data, base = task.streams(), _base(kind, task, seed, folder / "base")
+    goal = task.objective(base) if task.objective else None
+    measures = task.measures(base) if task.measures else None
+    training = replace(task.repairing, steps=min(STEPS, task.repairing.steps), seed=seed)
+    measuring, repairing = replace(task.measuring, jobs=1), replace(task.method, anyway=False)
+    if not (folder / "plan" / "result.json").exists():
+        say(f"{kind.name}, {seed}: plan")
+        made = plan(
+            base, data, train_context=task.train_context, objective=goal, measures=measures, training=training,
+            measuring=measuring, repairing=repairing,
+        )  # fmt: skip
+        save_result(made, folder / "plan" / "result.json")
+    made = load_as(folder / "plan", Plan)
+    context = task.train_context
+    todo = set_up(base, data, context, goal, measures, training, None, measuring, repairing, None, None)
+    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
+    before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
+    row: dict[str, Any] = {
+        "kind": kind.name,
+        "seed": seed,
+        "unit": before.unit,
+        "tolerance": before.verdict.tolerance if before.verdict else None,
+        "verdict": seen.verdict.name if seen.verdict else None,
+        "steps": todo.training.steps,
+        "blocks": before.blocks,
+        "validation": {"base": seen.oldest.loss, "reset": seen.resets["periodic_reset"].loss},
+        "base": before.oldest.per_stream,
+        "reset": before.resets["periodic_reset"].per_stream,
+        "trained": {},
+    }
+    for name, option, steps, ahead in _everything(todo, made):
+        began = time.monotonic()
+        say(f"{kind.name}, {seed}: {name}")
+        row["trained"][name] = {
+            **_measured(todo, seen, option, steps, ahead),
+            "label": option.name,
+            "kind": option.kind,
+            "steps": steps,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+    write_atomically(path, json.dumps(row))
+
+
+def _base(kind: Kind, task: Task, seed: int, folder: Path) -> Recurrent:
+    if not folder.exists():
+        model = task.model(seed)
+        if kind.family is not None and model.input_spec is not None:
+            model = build(kind.family, inputs=model.input_spec, outputs=_outputs(task), seed=seed)
+        if not task.pretrained:
+            say(f"{kind.name}, {seed}: train the base")
+            streams = task.training_set(task.base_from)
+            goal = objective(None, copy.deepcopy(model), streams)
+            fit(model, streams, goal, kind.starts, task.train_context, replace(task.training, seed=seed))
+        checkpoints.save(model, folder, provenance={"task": task.name, "seed": seed})
+    return checkpoints.load(folder)
+
+
+def _outputs(task: Task) -> int:
+    classes = task.streams().train.classes
+    assert classes is not None
+    return classes
+
+
+Training = tuple[str, Option, int, int | None]
+"""Its name, option, steps and windows read ahead."""
+
+
+def _everything(todo: Setup, made: Plan) -> list[Training]:
+    """All that could have been done, and what was advised."""
+    steps = todo.training.steps
+    runs = [each.run for each in made.runs if each.run is not None and not each.endless]
+    found: list[Training] = [(each.name, each, steps, None) for each in [*options(todo, runs), plain(todo)]]
+    found.append(("default, twice the steps", usual(todo), 2 * steps, None))
+    if usual(todo).name not in [name for name, *_ in found]:
+        found.append((usual(todo).name, usual(todo), steps, None))
+    asked = made.remedy
+    if asked is not None and made.advice in ("repair", "beyond_starts"):
+        rule = intervention(asked.typed) if asked.kind == "starts" else None
+        same = [option for _, option, *_ in found if option.name == asked.name]
+        option = same[0] if rule is None or same else Option(asked.name, asked.kind, rule, todo.train_context, 32)
+        found.append(("advised", option, asked.steps, asked.read_ahead))
+    return found
+
+
+def _measured(todo: Setup, seen: Any, option: Option, steps: int, ahead: int | None) -> dict[str, Any]:
+    """At the dose that validation takes: whether it keeps short contexts there, and the test streams' losses."""
+    doses: list[Dosed] = todo.doses(train(todo, option, steps, ahead), seen)
+    validation = todo.held_against(seen)
+    chosen = doses[picked(doses, validation)]
+    _, after = todo.measure(chosen, ends_only=True)
+    kept = next(each.kept for each in points_of(doses, validation) if each.dose == chosen.dose)
+    return {
+        "dose": chosen.dose,
+        "kept": kept,
+        "short": float(chosen.candidate.short.mean()),
+        "validation": chosen.seen.oldest.loss,
+        "test": after.oldest.per_stream,
+        "other_doses": {f"{each.dose:g}": each.seen.oldest.loss for each in doses},
+    }
+
+
+Losses = np.ndarray
+"""(S,) of the test streams at their oldest age."""
+
+
+def outcomes(row: dict[str, Any], made: Plan) -> dict[str, Losses]:
+    """What each way of deciding ends with. A training that loses short contexts on validation streams, or is no better
+    there than the base as it is best used, is not deployed: then the base is."""
+    seen, base, reset = row["validation"], np.array(row["base"]), np.array(row["reset"])
+    untrained = base if seen["base"] <= seen["reset"] else reset
+
+    def deployed(name: str) -> Losses:
+        each = row["trained"][name]
+        good = each["kept"] and each["validation"] < min(seen["base"], seen["reset"])
+        return np.array(each["test"]) if good else untrained
+
+    default = usual_name(row)
+    advised = {"leave_it": base, "mend": base, "reset": reset}.get(made.advice)
+    if advised is None:
+        # Where nothing helps, a plan names no training that it would make.
+        advised = untrained if made.reason == "nothing_helps" else deployed("advised")
+    return {
+        "leave it": base,
+        "best use without training": untrained,
+        "the default repair": deployed(default),
+        "the default repair, twice the steps": deployed("default, twice the steps"),
+        "the plan": advised,
+    }
+
+
+def usual_name(row: dict[str, Any]) -> str:
+    return next(each["label"] for name, each in row["trained"].items() if name == "default, twice the steps")
+
+
+def hindsight(row: dict[str, Any]) -> tuple[Losses, list[str]]:
+    """What would have been best among the base, its reset and every training of a repair's steps that keeps short
+    contexts: chosen on one half of the test streams, scored on the other, both ways."""
+    names = ["base", "reset", *(name for name, each in row["trained"].items() if _plain_repair(row, name, each))]
+    losses = {name: np.array(row[name] if name in row else row["trained"][name]["test"]) for name in names}
+    first = every_other(len(row["base"]), np.array(row["blocks"]) if row["blocks"] else None)
+    scored, chosen = np.empty(len(first)), []
+    for half in (first, ~first):
+        best = min(names, key=lambda name: float(losses[name][half].mean()))
+        scored[~half] = losses[best][~half]
+        chosen.append(best)
+    return scored, chosen
+
+
+def _plain_repair(row: dict[str, Any], name: str, each: dict[str, Any]) -> bool:
+    return each["kept"] and each["steps"] == row["steps"] and name != "advised"
+
+
+def expectations(row: dict[str, Any], made: Plan) -> list[dict[str, float]]:
+    """Of every training of the last round, and of the advised one: expected and found, as changes against the base."""
+    found = []
+    base, seen = float(np.mean(row["base"])), made.base.oldest.loss
+    for name, each in row["trained"].items():
+        told = [one for one in made.outlooks if (one.name, one.steps) == (each["label"], each["steps"])]
+        if not told or name == "default, twice the steps":
+            continue
+        after = float(np.mean(each["test"])) - base
+        low, high = told[0].low - seen, told[0].high - seen
+        found.append({"expected": told[0].loss - seen, "low": low, "high": high, "found": after, "base": abs(base)})
+    return found
+
+
+def page(rows: Sequence[dict[str, Any]], plans: Sequence[Plan]) -> str:
+    """The figures, as Markdown."""
+    ways = list(outcomes(rows[0], plans[0]))
+    regrets: dict[str, dict[str, list[float]]] = {}
+    lines = []
+    for row, made in zip(rows, plans, strict=True):
+        best, _ = hindsight(row)
+        level = abs(float(np.mean(row["base"])))
+        for way, losses in outcomes(row, made).items():
+            share = 100 * float((losses - best).mean()) / level
+            regrets.setdefault(way, {}).setdefault(row["kind"], []).append(share)
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        here = [(row, made) for row, made in zip(rows, plans, strict=True) if row["kind"] == kind]
+        advice = ", ".join(_advice(made) for _, made in here)
+        means = [f"{np.mean(regrets[way][kind]):+.2f}" for way in ways]
+        lines.append([kind, str(len(here)), advice, *means])
+    over = []
+    for way in ways:
+        by_kind = np.array([np.mean(each) for each in regrets[way].values()])
+        over.append(with_ends(*mean_interval(by_kind).triple) if len(by_kind) > 1 else f"{by_kind[0]:+.3f}")
+    lines.append(["**all kinds alike**", str(len(rows)), "", *over])
+    told = [each for row, made in zip(rows, plans, strict=True) for each in expectations(row, made)]
+    inside = sum(each["low"] <= each["found"] <= each["high"] for each in told)
+    errors = np.array([100 * abs(each["expected"] - each["found"]) / each["base"] for each in told])
+    width = np.array([100 * (each["high"] - each["low"]) / each["base"] for each in told])
+    spent = np.array([made.spent / made.default_cost.seconds for made in plans if made.default_cost])
+    return "\n\n".join(
+        [
+            f"Regret of every way of deciding against what would have been best in hindsight, at the oldest age, per "
+            f"cent of the base's loss; {len(rows)} bases, means over seeds, intervals over kinds of bases.",
+            table(["bases", "n", "advice", *ways], lines),
+            f"Of {len(told)} trainings whose loss a plan foretold, {inside} ended within its interval of 90 %; half of "
+            f"the expectations are within {np.median(errors):.2f} % of the base's loss, nine of ten within "
+            f"{np.quantile(errors, 0.9):.2f} %; half of the intervals are narrower than {np.median(width):.2f} %. "
+            f"Planning took {np.median(spent):.2f} of the time of a default repair (at most {spent.max():.2f}).",
+        ]
+    )
+
+
+def _advice(made: Plan) -> str:
+    if made.advice == "beyond_starts":
+        return made.reason.replace("_", " ")
+    named = f" ({made.remedy.name}, {made.remedy.steps} steps)" if made.remedy else ""
+    return made.advice.replace("_", " ") + named
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/plan-study"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--kinds", nargs="+", default=[kind.name for kind in KINDS])
+    parser.add_argument("--page", type=Path)
+    options_ = parser.parse_args()
+    wanted = [(kind, seed) for seed in options_.seeds for kind in KINDS if kind.name in options_.kinds]
+    folders = {
+        (kind, seed): options_.out / f"{kind.name.replace(', ', '-').replace(' ', '-')}-{seed}" for kind, seed in wanted
+    }
+    with locked(options_.out, "plan_study"):
+        for (kind, seed), folder in folders.items():
+            run(kind, seed, folder)
+    rows = [json.loads((folder / "row.json").read_text()) for folder in folders.values()]
+    text = page(rows, [load_as(folder / "plan", Plan) for folder in folders.values()])
+    if options_.page:
+        put_figures(options_.page, "Planning", [text], BEGIN, END)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
