@@ -80,13 +80,27 @@ CASES = {
         FINE, {"starts": 2.633, "plain": 2.634, "longer": 2.635}, ("leave_it", "nothing_to_win", None),
     ),
     "fine, and plain training betters it": (
-        FINE, {"starts": 2.49, "plain": 2.50}, ("beyond_starts", "training_on_helps", "plain"),
+        FINE, {"starts": 2.50, "plain": 2.50}, ("beyond_starts", "plain_training_does_as_well", "plain"),
+    ),
+    "fine, and most of what starts give plain training gives too": (
+        FINE, {"starts": 2.47, "plain": 2.50, "longer": 2.475}, ("beyond_starts", "training_on_helps", "starts"),
     ),
     "fine, and longer windows better it": (
-        FINE, {"starts": 2.55, "plain": 2.60, "longer": 2.45}, ("beyond_starts", "training_on_helps", "longer_windows"),
+        FINE, {"starts": 2.55, "plain": 2.60, "longer": 2.45},
+        ("beyond_starts", "longer_windows_do_better", "longer_windows"),
     ),
     "fine, and starts better it by themselves": (
-        FINE, {"starts": 2.45, "plain": 2.62}, ("repair", "starts_help_a_fine_model", "starts"),
+        FINE, {"starts": 2.45, "plain": 2.62}, ("repair", "starts_help", "starts"),
+    ),
+    "fails, and most of what starts give plain training gives too": (
+        FAILING, {"starts": 2.60, "plain": 2.64, "reset": 2.70}, ("beyond_starts", "training_on_helps", "starts"),
+    ),
+    "longer windows are the best of what plain training mostly gives": (
+        FAILING, {"starts": 2.60, "plain": 2.62, "longer": 2.57, "reset": 2.70},
+        ("beyond_starts", "training_on_helps", "longer_windows"),
+    ),
+    "longer windows do as well as starts": (
+        FAILING, {"starts": 2.62, "plain": 2.80, "longer": 2.6199, "reset": 2.70}, ("repair", "starts_help", "starts"),
     ),
 }  # fmt: skip
 

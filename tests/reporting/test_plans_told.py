@@ -23,8 +23,7 @@ HEADLINES = {
     "nothing_helps": "nothing that was tried lowers the cross-entropy clearly",
     "resets_do_better": "Reset the state every 128 positions",
     "nothing_to_win": "Leave the model as it is",
-    "training_on_helps": "Starts are not what is missing",
-    "starts_help_a_fine_model": "Repair the model with carry(expected_run=11585)",
+    "training_on_helps": "most of what can be gained comes from training on",
     "undecided": "validation streams do not tell whether it fails",
     "broken": "broken",
     "no_verdict": "nothing to judge by",
@@ -64,6 +63,9 @@ def test_the_repair_that_is_advised_is_typed_in_full() -> None:
     ):
         assert told in code
     assert "--train-context 256" in (next_steps(PLANS["longer_windows_do_better"])[0].code or "")
+    assert "--anyway" not in code
+    assert (next_steps(PLANS["starts_help, a fine model"])[0].code or "").endswith("--anyway")
+    assert (next_steps(PLANS["training_on_helps"])[0].code or "").endswith("--anyway")
     assert "with_reset(model, every=128)" in (next_steps(PLANS["resets_do_better"])[0].code or "")
 
 

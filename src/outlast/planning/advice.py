@@ -6,6 +6,7 @@ fitted to. Otherwise what is cheaper is advised, or it is said that starts are n
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from outlast.results.curve import Curve
 WORTHWHILE = 4.0
 """Tolerances by which training has to better a model that does not fail before anything is advised."""
 _FINE = ("robust", "generalises")
+Facts = dict[str, float | int | str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Advice:
 
     name: str
     reason: str
-    evidence: dict[str, float | int | str] = field(default_factory=dict)
+    evidence: Facts = field(default_factory=dict)
     about: str | None = None
 
 
@@ -73,23 +75,18 @@ def advise(
         return _of_a_fine_model(base, starts, plain, longer)
     run_on = curve.losses[-1]
     rival = min((run_on, resets["periodic_reset"]), key=lambda each: float(each.mean()))
-    found = {"starts": starts, "plain": plain, "longer_windows": longer}
-    facts = _figures(curve, rival, found)
-    wins = longer is not None and (starts is None or _below(curve, longer.oldest, starts.oldest))
-    if longer is not None and wins and _better(curve, longer, rival):
-        return Advice("beyond_starts", "longer_windows_do_better", facts, "longer_windows")
-    if starts is not None and _better(curve, starts, rival):
-        if _below(curve, starts.oldest, plain.oldest):
-            return Advice("repair", "starts_help", facts, "starts")
-        return Advice("beyond_starts", "plain_training_does_as_well", facts, "plain")
-    if _better(curve, plain, rival):
-        return Advice("beyond_starts", "plain_training_does_as_well", facts, "plain")
+    given = {"starts": starts, "plain": plain, "longer_windows": longer}
+    tried = {name: each for name, each in given.items() if each is not None}
+    facts = _figures(curve, rival, tried)
+    better = [name for name, each in tried.items() if _better(curve, each, rival, verdict.tolerance)]
+    if better:
+        return _of_what_helps(curve, tried, better, rival, facts)
     if _below(curve, resets["periodic_reset"], run_on):
         return Advice("reset", "resets_do_better", facts | _resets(curve, run_on, resets))
     if verdict.name == "undecided":
         needed = {} if verdict.streams_needed is None else {"streams_needed": verdict.streams_needed}
         return Advice("leave_it", "undecided", facts | needed)
-    return Advice("beyond_starts", "nothing_helps", facts, "starts" if starts is not None else "plain")
+    return Advice("beyond_starts", "nothing_helps", facts, _best(tried, list(tried)))
 
 
 def _of_a_fine_model(base: Evaluation, starts: Tried | None, plain: Tried, longer: Tried | None) -> Advice:
@@ -97,50 +94,71 @@ def _of_a_fine_model(base: Evaluation, starts: Tried | None, plain: Tried, longe
     verdict, curve = base.verdict, base.curve
     assert verdict is not None
     run_on = curve.losses[-1]
-    found = {"starts": starts, "plain": plain, "longer_windows": longer}
-    facts = _figures(curve, run_on, found)
-    given = {name: each for name, each in found.items() if each is not None}
-    best = min(given, key=lambda name: float(given[name].oldest.mean()))
-    gain = curve.interval(given[best].oldest - run_on)
+    given = {"starts": starts, "plain": plain, "longer_windows": longer}
+    tried = {name: each for name, each in given.items() if each is not None}
+    facts = _figures(curve, run_on, tried)
+    gain = curve.interval(tried[_best(tried, list(tried))].oldest - run_on)
     if gain.mean > -WORTHWHILE * verdict.tolerance or gain.high > -verdict.tolerance:
         return Advice("leave_it", "nothing_to_win", facts)
-    without = [each for name, each in given.items() if name != "starts"]
-    other = min(without, key=lambda each: float(each.oldest.mean()))
-    if starts is not None and best == "starts":
-        by_starts = curve.interval(starts.oldest - other.oldest)
-        if by_starts.high < 0 and by_starts.mean < gain.mean / 2:
-            return Advice("repair", "starts_help_a_fine_model", facts, "starts")
-    about = "plain" if other is plain else "longer_windows"
-    return Advice("beyond_starts", "training_on_helps", facts, about)
+    return _of_what_helps(curve, tried, list(tried), run_on, facts)
 
 
-def _better(curve: Curve, tried: Tried, rival: np.ndarray) -> bool:
-    """Whether a training is, or is expected to become, clearly better than what needs none."""
-    return _below(curve, tried.oldest, rival) or (tried.expected is not None and tried.expected.high < rival.mean())
+def _of_what_helps(
+    curve: Curve, tried: Mapping[str, Tried], better: Sequence[str], rival: np.ndarray, facts: Facts
+) -> Advice:
+    """Something is better than the rival; whether that is the starts' doing.
+
+    Args:
+        better: names of what is.
+    """
+    best = _best(tried, better)
+    plain = tried["plain"].oldest
+    by_plain, whole = curve.interval(plain - rival), float((tried[best].oldest - rival).mean())
+    mostly_plain = by_plain.high < 0 and by_plain.mean < whole / 2
+    if best == "longer_windows" and not mostly_plain:
+        starts = tried.get("starts")
+        if starts is None or "starts" not in better or _below(curve, tried[best].oldest, starts.oldest):
+            return Advice("beyond_starts", "longer_windows_do_better", facts, best)
+        best = "starts"
+    if best == "plain" or not _below(curve, tried[best].oldest, plain):
+        return Advice("beyond_starts", "plain_training_does_as_well", facts, "plain")
+    if mostly_plain:
+        return Advice("beyond_starts", "training_on_helps", facts, best)
+    return Advice("repair", "starts_help", facts, "starts")
+
+
+def _best(tried: Mapping[str, Tried], names: Sequence[str]) -> str:
+    return min(names, key=lambda name: float(tried[name].oldest.mean()))
+
+
+def _better(curve: Curve, tried: Tried, rival: np.ndarray, tolerance: float) -> bool:
+    """Whether a training is clearly better than what needs none, or is expected to become better. The repair is judged
+    once more, and refused where it is not; a plan that waited until all is clear would advise resets to most."""
+    if _below(curve, tried.oldest, rival):
+        return True
+    return tried.expected is not None and tried.expected.mean < float(rival.mean()) - tolerance / 2
 
 
 def _below(curve: Curve, losses: np.ndarray, rival: np.ndarray) -> bool:
     return curve.interval(losses - rival).high < 0
 
 
-def _figures(curve: Curve, rival: np.ndarray, found: dict[str, Tried | None]) -> dict[str, float | int | str]:
+def _figures(curve: Curve, rival: np.ndarray, tried: Mapping[str, Tried]) -> Facts:
     """What every training is against the rival, and starts against plain training."""
-    facts: dict[str, float | int | str] = {}
-    for name, each in found.items():
-        if each is not None:
-            facts |= _numbers(name, curve.interval(each.oldest - rival)) | {f"{name}_kept": int(each.kept)}
-    starts, plain = found["starts"], found["plain"]
-    if starts is not None and plain is not None:
-        facts |= _numbers("by_starts", curve.interval(starts.oldest - plain.oldest))
+    facts: Facts = {}
+    for name, each in tried.items():
+        facts |= _numbers(name, curve.interval(each.oldest - rival)) | {f"{name}_kept": int(each.kept)}
+    if "starts" in tried:
+        facts |= _numbers("by_starts", curve.interval(tried["starts"].oldest - tried["plain"].oldest))
     return facts
 
 
-def _resets(curve: Curve, run_on: np.ndarray, resets: dict[str, np.ndarray]) -> dict[str, float | int | str]:
-    facts = {}
+def _resets(curve: Curve, run_on: np.ndarray, resets: dict[str, np.ndarray]) -> Facts:
+    facts: Facts = {}
     for name, losses in resets.items():
         facts |= _numbers(name, curve.interval(losses - run_on))
     return facts
 
 
-def _numbers(name: str, each: Interval) -> dict[str, float | int | str]:
+def _numbers(name: str, each: Interval) -> Facts:
     return {name: each.mean, f"{name}_low": each.low, f"{name}_high": each.high}

@@ -22,7 +22,7 @@ def changes(plan: Plan, measure: Measure) -> list[Change]:
         found += _of_a_repair(plan, expected, measure)
     if plan.advice == "reset":
         found.append(Change("no_resets"))
-    if plan.advice in ("repair", "reset", "beyond_starts") and plan.reason != "training_on_helps":
+    if plan.advice in ("repair", "reset", "beyond_starts"):
         found += [
             Change("two_copies", {"loss": each.loss, "every": each.every or 0})
             for each in plan.untrained

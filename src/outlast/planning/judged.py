@@ -55,7 +55,9 @@ def judged(todo: Setup, seen: Evaluation, piloted: Piloted) -> Judged:
     longer = [trial for trial in piloted.last if trial.option.kind == "longer_windows"]
     steps, last = todo.training.steps, [*piloted.last, piloted.plain]
     verdict = seen.verdict
-    at_stake = 0.0 if verdict is None else max(verdict.excess, verdict.tolerance)
+    run_on = float(seen.curve.losses[-1].mean())
+    most = max(run_on - float(trial.taken.oldest.mean()) for trial in last)
+    at_stake = most if verdict is None else max(most, verdict.excess, verdict.tolerance)
     lengths = sorted({trial.steps[-1] for trial in last} | {max(1, round(share * steps)) for share in LENGTHS})
     return Judged(
         best_of(starts, validation) if starts else None,

@@ -12,8 +12,10 @@ import numpy as np
 
 from outlast.intervals import Interval
 
-POWERS = (0.15, 0.3, 0.5, 0.8, 1.2, 1.8)
-"""p, each as likely as the others."""
+POWERS = (-0.4, -0.1, 0.2, 0.5, 1.0)
+"""p, each as likely as the others; below zero losses still fall faster with every doubling, as of a base that had not
+been trained to the end.
+"""
 LUCK = 0.25
 """Standard deviation of a training's loss at the oldest age, by seed and number of steps, as a share of what is at
 stake.
@@ -68,9 +70,14 @@ def _after(steps: np.ndarray, means: np.ndarray, at: int, variant: int) -> np.nd
     base, tried = means[:, 0], means[:, 1:]
     if len(steps) == 1:
         return tried[:, 0] - _ALONE[variant] * (1 - (steps[0] / at) ** 0.5) * np.maximum(base - tried[:, 0], 0.0)
-    x = steps ** -POWERS[variant]
+    x = _falling(steps, POWERS[variant])
     weights = steps / steps.sum()  # the longest says the most
     centre, level = weights @ x, tried @ weights
     slope = ((tried - level[:, None]) * (x - centre) * weights).sum(1) / ((x - centre) ** 2 * weights).sum()
     # A pilot that is worse than a shorter one says nothing of a further rise.
-    return level + np.maximum(slope, 0.0) * (at ** -POWERS[variant] - centre)
+    return level + np.maximum(slope, 0.0) * (_falling(np.array(at, float), POWERS[variant]) - centre)
+
+
+def _falling(steps: np.ndarray, power: float) -> np.ndarray:
+    """steps^−power, shifted and scaled so that it falls whatever the sign of the power (Box and Cox 1964)."""
+    return (steps**-power - 1) / power

@@ -78,7 +78,8 @@ def _next_steps(plan: Plan) -> list[Step]:
                 "Make the repair; it is judged on test streams, and refused if it does not keep what is promised here:",
                 "修復します。テスト系列で判定され、ここでの見込みが守られなければ不採用になります：",
             )
-            return [Step(text, command("repair", given, context(plan.base), *_asked(plan, plan.remedy)))]
+            options = [*_asked(plan, plan.remedy), *(["--anyway"] if _fine(plan) else [])]
+            return [Step(text, command("repair", given, context(plan.base), *options))]
         case "beyond_starts":
             return _beyond(plan)
     further = 4 * plan.base.oldest.age[1]
@@ -100,10 +101,20 @@ def _asked(plan: Plan, remedy: Remedy) -> list[str]:
     return told
 
 
+def _fine(plan: Plan) -> bool:
+    """Whether a repair would end with nothing to repair, unless it is told to go on."""
+    verdict = plan.base.verdict
+    return verdict is not None and verdict.name in ("robust", "generalises")
+
+
 def _beyond(plan: Plan) -> list[Step]:
     given, asked = plan.base.command, plan.remedy
     steps = []
-    if asked is not None and asked.kind in ("plain", "longer_windows"):
+    if asked is not None and asked.kind == "starts" and plan.reason != "nothing_helps":
+        text = tell("Train it on with the starts that did best:", "最も良かった初期状態で学習を続けます：")
+        options = [*_asked(plan, asked), *(["--anyway"] if _fine(plan) else [])]
+        steps.append(Step(text, command("repair", given, context(plan.base), *options)))
+    if asked is not None and asked.kind in ("plain", "longer_windows") and plan.reason != "nothing_helps":
         text = tell(
             f"Train it on in the plain way, on windows of {integer(asked.train_context)} positions:",
             f"{integer(asked.train_context)} 位置の窓で、通常の方法で学習を続けます：",

@@ -134,10 +134,10 @@ def _beyond(plan: Plan) -> str:
     what = training_name(asked.name, asked.kind)
     if plan.reason == "training_on_helps":
         return tell(
-            f"Starts are not what is missing: age does this model no harm, and yet it is not as good as it could be. "
-            f"With {what} alone its {measure} is expected to go from {was} to {then}.",
-            f"足りないのは初期状態ではありません。年齢の害はありませんが、まだ良くなる余地があります。"
-            f"{what}だけで{measure}は {was} から {then} になる見込みです。",
+            f"Starts are not enough: most of what can be gained comes from training on, whatever windows start from. "
+            f"With {what} the {measure} is expected to go from {was} to {then}, {where}.",
+            f"初期状態だけでは足りません。良くなる分のほとんどは、窓をどこから始めても、学習を続けることで得られます。"
+            f"{what}により、{where}の{measure}は {was} から {then} になる見込みです。",
         )
     return tell(
         f"Starts are not enough: {what} does as well or better. With it the {measure} is expected to go from {was} to "
@@ -169,8 +169,10 @@ def _because(plan: Plan) -> str:
         )
     if plan.reason in ("plain_training_does_as_well", "training_on_helps") and "by_starts" in evidence:
         return tell(
-            f"The best starts differ from plain training by {difference(plan, 'by_starts')}.",
-            f"最も良い初期状態と通常の学習との差は {difference(plan, 'by_starts')} です。",
+            f"Against the model as it is best used without training, the pilot of plain training is "
+            f"{difference(plan, 'plain')}; the best starts add {difference(plan, 'by_starts')} to that.",
+            f"学習なしの最善の使い方に対して、通常の学習の試行は {difference(plan, 'plain')}、"
+            f"最も良い初期状態がさらに {difference(plan, 'by_starts')} を加えます。",
         )
     if plan.reason == "longer_windows_do_better":
         return tell(
