@@ -12,72 +12,30 @@ other. What is in the folder is not run again.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bases import KINDS, Kind, asked_of, base_of, folder_of, say, setup_of
 
-from outlast import checkpoints
 from outlast.evaluation import best_periods
-from outlast.families import build
 from outlast.folders import locked
 from outlast.intervals import every_other, mean_interval
-from outlast.interventions import Intervention, Zero, intervention, tbtt
-from outlast.model import Recurrent
+from outlast.interventions import intervention
 from outlast.planning import plan
 from outlast.planning.options import Option, options, plain, usual
 from outlast.planning.pilots import train
-from outlast.repairs.setup import Dosed, Setup, picked, points_of, set_up
+from outlast.repairs.setup import Dosed, Setup, picked, points_of
 from outlast.results import Plan, load_as, save_result, write_atomically
-from outlast.tasks import TASKS, Task
+from outlast.tasks import TASKS
 from outlast.tasks.pages import put_figures, table, with_ends
-from outlast.training import fit
-from outlast.training.objectives import objective
 
-STEPS = 400
-"""Of a repair, where the task's own is longer."""
 SEEDS = (500, 501, 502)
 """Written down before any of them was run; seeds below 100 were looked at before."""
 BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
-
-
-ZERO = Zero()
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Bases that differ in their seed alone.
-
-    Args:
-        name: of them.
-        task: whose data, training and measures.
-        family: None: the task's own model.
-        starts: where the windows of the base's own training start.
-    """
-
-    name: str
-    task: str
-    family: str | None = None
-    starts: Intervention = ZERO
-
-
-KINDS = (
-    Kind("power, GLA", "power"),
-    Kind("power, LSTM", "power", "lstm"),
-    Kind("power, Mamba-2", "power", "mamba2"),
-    Kind("power, GLA trained by TBTT", "power", None, tbtt()),
-    Kind("air, GLA", "air"),
-    Kind("regimes, Mamba-2", "regimes"),
-    Kind("recall, Mamba-2", "recall"),
-    Kind("several queries, Mamba-2", "multi_query"),
-    Kind("speech, as it is shipped", "speech"),
-)
 
 
 def run(kind: Kind, seed: int, folder: Path) -> None:
@@ -85,22 +43,12 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
     path = folder / "row.json"
     if path.exists():
         return
-    task = TASKS[kind.task]
-    data, base = task.streams(), _base(kind, task, seed, folder / "base")
-    goal = task.objective(base) if task.objective else None
-    measures = task.measures(base) if task.measures else None
-    training = replace(task.repairing, steps=min(STEPS, task.repairing.steps), seed=seed)
-    measuring, repairing = replace(task.measuring, jobs=1), replace(task.method, anyway=False)
+    data, base = TASKS[kind.task].streams(), base_of(kind, seed, folder / "base")
+    asked = asked_of(kind, base, seed)
     if not (folder / "plan" / "result.json").exists():
         say(f"{kind.name}, {seed}: plan")
-        made = plan(
-            base, data, train_context=task.train_context, objective=goal, measures=measures, training=training,
-            measuring=measuring, repairing=repairing,
-        )  # fmt: skip
-        save_result(made, folder / "plan" / "result.json")
-    made = load_as(folder / "plan", Plan)
-    context = task.train_context
-    todo = set_up(base, data, context, goal, measures, training, None, measuring, repairing, None, None)
+        save_result(plan(base, data, **asked), folder / "plan" / "result.json")
+    made, todo = load_as(folder / "plan", Plan), setup_of(kind, base, seed)
     seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
     before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
     row: dict[str, Any] = {
@@ -127,26 +75,6 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             "seconds": round(time.monotonic() - began, 1),
         }
     write_atomically(path, json.dumps(row))
-
-
-def _base(kind: Kind, task: Task, seed: int, folder: Path) -> Recurrent:
-    if not folder.exists():
-        model = task.model(seed)
-        if kind.family is not None and model.input_spec is not None:
-            model = build(kind.family, inputs=model.input_spec, outputs=_outputs(task), seed=seed)
-        if not task.pretrained:
-            say(f"{kind.name}, {seed}: train the base")
-            streams = task.training_set(task.base_from)
-            goal = objective(None, copy.deepcopy(model), streams)
-            fit(model, streams, goal, kind.starts, task.train_context, replace(task.training, seed=seed))
-        checkpoints.save(model, folder, provenance={"task": task.name, "seed": seed})
-    return checkpoints.load(folder)
-
-
-def _outputs(task: Task) -> int:
-    classes = task.streams().train.classes
-    assert classes is not None
-    return classes
 
 
 Training = tuple[str, Option, int, int | None]
@@ -298,11 +226,6 @@ def _advice(made: Plan) -> str:
     return made.advice.replace("_", " ") + named
 
 
-def say(text: str) -> None:
-    """Progress, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/plan-study"))
@@ -311,9 +234,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     options_ = parser.parse_args()
     wanted = [(kind, seed) for seed in options_.seeds for kind in KINDS if kind.name in options_.kinds]
-    folders = {
-        (kind, seed): options_.out / f"{kind.name.replace(', ', '-').replace(' ', '-')}-{seed}" for kind, seed in wanted
-    }
+    folders = {(kind, seed): folder_of(options_.out, kind, seed) for kind, seed in wanted}
     with locked(options_.out, "plan_study"):
         for (kind, seed), folder in folders.items():
             run(kind, seed, folder)

@@ -1,0 +1,106 @@
+"""Bases that studies plan for and repair: of several families and tasks, trained as the task trains them."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from outlast import checkpoints
+from outlast.families import build
+from outlast.interventions import Intervention, Zero, tbtt
+from outlast.model import Recurrent
+from outlast.repairs.setup import Setup, set_up
+from outlast.tasks import TASKS, Task
+from outlast.training import fit
+from outlast.training.objectives import objective
+
+STEPS = 400
+"""Of a repair, where the task's own is longer."""
+ZERO = Zero()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Bases that differ in their seed alone.
+
+    Args:
+        name: of them.
+        task: whose data, training and measures.
+        family: None: the task's own model.
+        starts: where the windows of the base's own training start.
+    """
+
+    name: str
+    task: str
+    family: str | None = None
+    starts: Intervention = ZERO
+
+
+KINDS = (
+    Kind("power, GLA", "power"),
+    Kind("power, LSTM", "power", "lstm"),
+    Kind("power, Mamba-2", "power", "mamba2"),
+    Kind("power, GLA trained by TBTT", "power", None, tbtt()),
+    Kind("air, GLA", "air"),
+    Kind("regimes, Mamba-2", "regimes"),
+    Kind("recall, Mamba-2", "recall"),
+    Kind("several queries, Mamba-2", "multi_query"),
+    Kind("speech, as it is shipped", "speech"),
+)
+
+
+def base_of(kind: Kind, seed: int, folder: Path) -> Recurrent:
+    """The base of a seed: from the folder, or trained now and saved there."""
+    task = TASKS[kind.task]
+    if not folder.exists():
+        model = task.model(seed)
+        if kind.family is not None and model.input_spec is not None:
+            model = build(kind.family, inputs=model.input_spec, outputs=_outputs(task), seed=seed)
+        if not task.pretrained:
+            say(f"{kind.name}, {seed}: train the base")
+            streams = task.training_set(task.base_from)
+            goal = objective(None, copy.deepcopy(model), streams)
+            fit(model, streams, goal, kind.starts, task.train_context, replace(task.training, seed=seed))
+        checkpoints.save(model, folder, provenance={"task": task.name, "seed": seed})
+    return checkpoints.load(folder)
+
+
+def asked_of(kind: Kind, base: Recurrent, seed: int) -> dict[str, Any]:
+    """How a base is repaired, by the names of the arguments of `outlast.repair`."""
+    task = TASKS[kind.task]
+    return {
+        "train_context": task.train_context,
+        "objective": task.objective(base) if task.objective else None,
+        "measures": task.measures(base) if task.measures else None,
+        "training": replace(task.repairing, steps=min(STEPS, task.repairing.steps), seed=seed),
+        "measuring": replace(task.measuring, jobs=1),
+        "repairing": replace(task.method, anyway=False),
+    }
+
+
+def setup_of(kind: Kind, base: Recurrent, seed: int) -> Setup:
+    """The same as repairs use it inside."""
+    how, data = asked_of(kind, base, seed), TASKS[kind.task].streams()
+    return set_up(
+        base, data, how["train_context"], how["objective"], how["measures"], how["training"], None, how["measuring"],
+        how["repairing"], None, None,
+    )  # fmt: skip
+
+
+def _outputs(task: Task) -> int:
+    classes = task.streams().train.classes
+    assert classes is not None
+    return classes
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def folder_of(out: Path, kind: Kind, seed: int) -> Path:
+    """Where everything of one base lies."""
+    return out / f"{kind.name.replace(', ', '-').replace(' ', '-')}-{seed}"

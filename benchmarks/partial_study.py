@@ -1,0 +1,176 @@
+"""Do the parts of the state that attribution blames suffice, and do short contexts hold better then?
+
+    python benchmarks/partial_study.py --out runs/plan-study --page docs/repairing.md
+
+On the bases of the study of plans (trained where they are not there yet): a diagnosis says which parts carry the
+excess; `tbtt` is then made in all of the state, in the fewest parts that carry at least 80 % of the excess, in all
+others, and at half the strength, with equal steps. What is in the folder is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bases import KINDS, Kind, base_of, folder_of, say, setup_of
+
+from outlast.diagnosis import DiagnoseSettings, diagnose
+from outlast.evaluation import EvalSettings, best_periods
+from outlast.folders import locked
+from outlast.intervals import mean_interval
+from outlast.interventions import Intervention, Partial, control_of, tbtt
+from outlast.repairs.setup import picked
+from outlast.results import Attribution, Diagnosis, load_as, save_result, write_atomically
+from outlast.tasks import TASKS
+from outlast.tasks.pages import put_figures, table, with_ends
+
+SEEDS = (500, 501, 502)
+NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
+SHARE = 0.8
+"""Of the excess, that the blamed parts carry at least."""
+BEGIN, END = "<!-- partial: begin -->", "<!-- partial: end -->"
+WHOLE, BLAMED, OTHERS, HALF, PLAIN = (
+    "all of it",
+    "blamed parts",
+    "all other parts",
+    "half the strength",
+    "plain training",
+)
+
+
+def blamed(split: Attribution) -> tuple[list[str], list[str]]:
+    """The fewest parts that carry `SHARE` of the excess, and all others; heads are taken together."""
+    by_part: dict[str, float] = {}
+    for row in split.rows:
+        if row.kind in ("recurrent", "convolution"):
+            by_part[row.part] = by_part.get(row.part, 0.0) + row.contribution.mean
+    ordered, chosen, carried = sorted(by_part, key=lambda part: -by_part[part]), [], 0.0
+    for part in ordered:
+        if carried >= SHARE * split.excess.mean and chosen:
+            break
+        chosen.append(part)
+        carried += by_part[part]
+    return chosen, [part for part in ordered if part not in chosen]
+
+
+def run(kind: Kind, seed: int, folder: Path) -> None:
+    """All repairs of one base."""
+    path = folder / "partial.json"
+    if path.exists():
+        return
+    base, task = base_of(kind, seed, folder / "base"), TASKS[kind.task]
+    if not (folder / "diagnosis" / "result.json").exists():
+        say(f"{kind.name}, {seed}: diagnose")
+        settings = DiagnoseSettings(EvalSettings(targets=512), seed)
+        found = diagnose(copy.deepcopy(base), task.streams(), train_context=task.train_context, settings=settings)
+        save_result(found, folder / "diagnosis" / "result.json")
+    split = load_as(folder / "diagnosis", Diagnosis).attribution
+    row: dict[str, Any] = {"kind": kind.name, "seed": seed, "blamed": [], "others": [], "made": {}}
+    todo = setup_of(kind, base, seed)
+    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
+    before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
+    row |= {"base": before.oldest.loss, "reset": before.resets["periodic_reset"].loss}
+    rules: dict[str, Intervention] = {
+        WHOLE: tbtt(),
+        HALF: Partial(of=tbtt(), strength=0.5),
+        PLAIN: control_of(tbtt()),
+    }
+    if split is not None:
+        row["blamed"], row["others"] = blamed(split)
+        rules[BLAMED] = Partial(of=tbtt(), parts=tuple(row["blamed"]))
+        if row["others"]:
+            rules[OTHERS] = Partial(of=tbtt(), parts=tuple(row["others"]))
+    for name, rule in rules.items():
+        say(f"{kind.name}, {seed}: {name}")
+        doses = todo.doses(todo.train(rule, None, resume=False), seen)
+        chosen = doses[picked(doses, todo.held_against(seen))]
+        _, after = todo.measure(chosen, ends_only=True)
+        judged = todo.judge(chosen, after, before, [], {}, None, todo.base)
+        whole = doses[-1].candidate
+        row["made"][name] = {
+            "dose": chosen.dose, "oldest": after.oldest.loss, "short": judged.short_context.difference,
+            "reference": judged.short_context.reference, "short at the largest dose": float(whole.short.mean()),
+            "oldest at the largest dose": float(whole.oldest.mean()),
+        }  # fmt: skip
+    write_atomically(path, json.dumps(row))
+
+
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    """The figures, as Markdown."""
+    lines = []
+    for row in rows:
+        made = row["made"]
+        cells = [
+            f"{made[name]['oldest']:.4f}" if name in made else "–" for name in (WHOLE, BLAMED, OTHERS, HALF, PLAIN)
+        ]
+        names = ", ".join(row["blamed"]) or "no excess to split"
+        lines.append([row["kind"], str(row["seed"]), names, f"{row['base']:.4f}", f"{row['reset']:.4f}", *cells])
+    said = [
+        table(["base", "seed", "blamed parts", "as it runs on", "reset", WHOLE, BLAMED, OTHERS, HALF, PLAIN], lines)
+    ]
+    apart = []
+    for name in (BLAMED, OTHERS, HALF):
+        here = [row for row in rows if name in row["made"]]
+        kinds = list(dict.fromkeys(row["kind"] for row in here))
+        if len(kinds) < 2:
+            continue
+        gain = np.array([_share(here, kind, name) for kind in kinds])
+        short = np.array([_short(here, kind, name) for kind in kinds])
+        apart.append([name, with_ends(*mean_interval(gain).triple), with_ends(*mean_interval(short).triple)])
+    if apart:
+        said.append(
+            table(
+                [
+                    "instead of all of it",
+                    "share of its gain over the base",
+                    "short contexts at the largest dose, per cent",
+                ],
+                apart,
+            )
+        )
+        said.append("Means over seeds, intervals over kinds of bases; the last column is against all of the state.")
+    return "\n\n".join(said)
+
+
+def _share(rows: Sequence[dict[str, Any]], kind: str, name: str) -> float:
+    """Of the gain of the whole state, over the seeds of a kind."""
+    here = [row for row in rows if row["kind"] == kind]
+    whole = sum(row["base"] - row["made"][WHOLE]["oldest"] for row in here)
+    return sum(row["base"] - row["made"][name]["oldest"] for row in here) / whole
+
+
+def _short(rows: Sequence[dict[str, Any]], kind: str, name: str) -> float:
+    each = "short at the largest dose"
+    here = [row["made"] for row in rows if row["kind"] == kind]
+    return 100 * float(np.mean([(made[name][each] - made[WHOLE][each]) / made[WHOLE]["reference"] for made in here]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/plan-study"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--kinds", nargs="+", default=list(NAMES))
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    folders = {
+        (kind, seed): folder_of(options.out, kind, seed)
+        for seed in options.seeds
+        for kind in KINDS
+        if kind.name in options.kinds
+    }
+    with locked(options.out, "plan_study"):
+        for (kind, seed), folder in folders.items():
+            run(kind, seed, folder)
+    text = page([json.loads((folder / "partial.json").read_text()) for folder in folders.values()])
+    if options.page:
+        put_figures(options.page, "Repairing", [text], BEGIN, END)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
