@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import outlast
-from outlast.errors import InputError
+from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import EvalSettings
-from outlast.planning import plan
+from outlast.planning import pilots, plan
 from outlast.results import Plan, from_json, to_json
 from outlast.training import TrainSettings
 from planted import Learning, coin_streams
@@ -140,6 +140,21 @@ def test_pilots_side_by_side_find_the_same() -> None:
     one, two = (plan(Learning(old_ages_learn, 0.2), streams(), **ASKED, jobs=jobs) for jobs in (1, 2))
     assert [replace(pilot, seconds=0.0) for pilot in one.pilots] == [replace(p, seconds=0.0) for p in two.pilots]
     assert (one.advice, one.outlooks) == (two.advice, two.outlooks)
+
+
+def test_an_option_that_diverges_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = pilots.train
+
+    def diverging(todo, option, *rest):
+        if option.name == "tbtt":
+            raise TrainingDiverged("at step 3")
+        return train(todo, option, *rest)
+
+    monkeypatch.setattr(pilots, "train", diverging)
+    made = plan(Learning(old_ages_learn, 0.2), streams(), **ASKED)
+    assert [note.facts["name"] for note in made.notes] == ["tbtt"]
+    assert "tbtt" not in {pilot.name for pilot in made.pilots}
+    assert made.advice == "repair"
 
 
 def test_a_broken_model_and_one_nobody_can_judge_are_not_tried() -> None:

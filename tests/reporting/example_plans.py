@@ -10,6 +10,7 @@ from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.evaluation.oddities import few_streams
 from outlast.planning.advice import Advice, Tried, advise, needs_pilots, untried
 from outlast.planning.changes import changes
+from outlast.planning.planning import diverged_note
 from outlast.planning.worth import worth_of
 from outlast.results import Command, Evaluation, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained
 from reporting import example_results as example
@@ -126,6 +127,7 @@ def _made(
         default_cost=RepairCost(800, 2, 3_276_800, 0.0, 128.0, 88.0, 2, price) if pilots else None,
         budget=216.0 if pilots else None,
         spent=201.3,
+        notes=[diverged_note("state_passing", 50)] if kind == "plain" else [],
         outlast="0.1.0",
     )
     if value is not None and remedy is not None and cost is not None and price is not None:

@@ -112,7 +112,10 @@ def test_equals_the_definition(name, way, T, sizes, low, seed):
     others = [number for number in range(len(got)) if number not in summed]
     assert worst([got[i] for i in others], [expected[i] for i in others], least) < tolerance
     terms = 0.1 * max(float(x.detach().abs().max()) for x in expected)
-    assert not summed or worst([got[i] for i in summed], [expected[i] for i in summed], terms) < tolerance
+    if summed and (far := worst([got[i] for i in summed], [expected[i] for i in summed], terms)) >= tolerance:
+        # With strong decays the rounding of the arguments alone moves such a sum: by as much in the definition.
+        own = run(name, "reference", tensors, dtype)
+        assert far < 2 * worst([own[i] for i in summed], [expected[i] for i in summed], terms)
 
 
 @pytest.mark.parametrize(("name", "way"), FASTER)

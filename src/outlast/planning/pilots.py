@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from outlast.errors import TrainingDiverged
 from outlast.parallel import side_by_side
 from outlast.planning.options import Option
 from outlast.planning.rounds import Round, Rounds
@@ -18,7 +19,7 @@ from outlast.repairs.setup import Setup, Trained
 from outlast.results import Evaluation, Pilot
 
 
-@dataclass
+@dataclass(eq=False)
 class Trial:
     """What is known of one option: its losses at the oldest age, by streams, after so many steps.
 
@@ -47,11 +48,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Piloted:
-    """Every pilot in the order they were run, and the options of the last round; plain training stands beside them."""
+    """Every pilot in the order they were run, and the options of the last round; plain training stands beside them.
+
+    `diverged` are the names of options whose training did not hold, with the steps it was to have.
+    """
 
     pilots: list[Pilot]
     last: list[Trial]
     plain: Trial
+    diverged: dict[str, int]
 
 
 def run_pilots(
@@ -67,7 +72,7 @@ def run_pilots(
     """
     validation = todo.held_against(seen)
     going, alone = [Trial(each) for each in tried[: plan.rounds[0].options]], Trial(plain)
-    pilots: list[Pilot] = []
+    pilots, diverged = list[Pilot](), dict[str, int]()
     for number, each in enumerate(plan.rounds):
         if number:
             going = sorted(going, key=lambda trial: float(trial.losses[-1].mean()))[: each.options]
@@ -78,8 +83,12 @@ def run_pilots(
             functools.partial(_run, todo, seen, validation, trial, number, each, plan.read_ahead, stop)
             for trial in (*going, alone)
         ]
-        pilots += side_by_side(workers, work, stop)
-    return Piloted(pilots, going, alone)
+        made = side_by_side(workers, work, stop)
+        pilots += [pilot for pilot in made if pilot is not None]
+        lost = [trial for trial, pilot in zip(going, made, strict=False) if pilot is None]
+        diverged |= {trial.option.name: each.steps for trial in lost}
+        going = [trial for trial in going if trial not in lost]
+    return Piloted(pilots, going, alone, diverged)
 
 
 def train(
@@ -109,11 +118,20 @@ def _run(
     how: Round,
     read_ahead: int,
     stop: threading.Event,
-) -> Pilot:
-    """One pilot of an option, which is added to its trial."""
+) -> Pilot | None:
+    """One pilot of an option, which is added to its trial; None: its training diverged.
+
+    Raises:
+        TrainingDiverged: of plain training, without which nothing can be compared.
+    """
     began, option = time.monotonic(), trial.option
     trial.read_ahead = read_ahead if option.kind == "starts" else None
-    trained = train(todo, option, how.steps, trial.read_ahead, stop)
+    try:
+        trained = train(todo, option, how.steps, trial.read_ahead, stop)
+    except TrainingDiverged:
+        if option.kind == "plain":
+            raise
+        return None
     doses = sorted(todo.repairing.doses)[-how.doses :]
     judged = replace(todo, repairing=replace(todo.repairing, doses=tuple(doses)))
     found = [each.candidate for each in judged.doses(trained, seen)]

@@ -36,6 +36,7 @@ from outlast.repairs.setup import Setup, set_up
 from outlast.results import (
     VERSION,
     Evaluation,
+    Note,
     Plan,
     Remedy,
     RepairCost,
@@ -183,6 +184,7 @@ def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
         found,
         runs=[_estimate(name, run) for name, run in runs.items()],
         pilots=piloted.pilots,
+        notes=[diverged_note(name, steps) for name, steps in piloted.diverged.items()],
         default_cost=default,
         budget=round(budget, 3),
     )
@@ -249,6 +251,12 @@ def _untrained(seen: Evaluation) -> list[Untrained]:
         apart = curve.interval(np.array(reset.per_stream) - curve.losses[-1])
         found.append(Untrained(name, reset.every, reset.loss, apart.triple))
     return found
+
+
+def diverged_note(name: str, steps: int) -> Note:
+    """That a pilot did not hold."""
+    said = f"{name}, {steps} steps: its loss stopped being a number, and it was tried no further"
+    return Note("diverged", said, {"name": name, "steps": steps})
 
 
 def _estimate(streams: str, run: ExpectedRun) -> RunEstimate:

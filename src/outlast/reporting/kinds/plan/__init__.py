@@ -38,9 +38,10 @@ def _figures(plan: Plan) -> list[tuple[str, str]]:
 
 def _sections(plan: Plan, key: str) -> list[Section]:
     curve = [Curve(labels.BASE, plan.base)]
+    lost = [Bullets([say.diverged(note) for note in plan.notes])] if plan.notes else []
     runs = [Bullets([say.run(each) for each in plan.runs])] if plan.runs else []
     return [
-        Section(words.TRIED, [page.tried(plan)] if plan.pilots else []),
+        Section(words.TRIED, [page.tried(plan), *lost] if plan.pilots else []),
         Section(words.BUYS, page.buys(plan, key)),
         Section(words.MONEY, [Rows(found)] if (found := page.money(plan)) else []),
         Section(words.CHANGES, [Bullets([say.change(plan, each) for each in plan.changes])] if plan.changes else []),
@@ -56,6 +57,7 @@ def _terminal(plan: Plan) -> list[str]:
     head = words.COLUMNS_TRIED
     rows = [[cell.text for cell in row.cells] for row in page.tried(plan).rows]
     told = [aligned(list(head), rows)]
+    told += [wrapped(say.diverged(note)) for note in plan.notes]
     if found := page.money(plan):
         told.append("\n".join(wrapped(f"{name}: {value}") for name, value in found))
     if plan.changes:

@@ -7,7 +7,7 @@ from outlast.reporting.kinds.plan.words import words
 from outlast.reporting.language import sentences, tell
 from outlast.reporting.numbers import estimate, integer, number
 from outlast.reporting.refusals import at_every
-from outlast.results import Change, Outlook, Plan, RunEstimate, Untrained
+from outlast.results import Change, Note, Outlook, Plan, RunEstimate, Untrained
 
 
 def training_name(name: str, kind: str) -> str:
@@ -205,6 +205,17 @@ def run(each: RunEstimate) -> str:
         length = integer(round(each.run))
         said = tell(f"{length} positions ({low} to {high})", f"{length} 位置（{low} 〜 {high}）")
     return tell(f"In {where}: {said}.", f"{where}：{said}。")
+
+
+def diverged(note: Note) -> str:
+    """A training that did not hold."""
+    name, steps = str(note.facts["name"]), integer(int(note.facts["steps"]))
+    return tell(
+        f"{name}, {steps} steps: its loss stopped being a number, and it was tried no further. A lower learning rate "
+        "may hold.",
+        f"{name}、{steps} ステップ：損失が数でなくなったため、それ以上は試していません。学習率を下げれば"
+        "うまくいくかもしれません。",
+    )
 
 
 def change(plan: Plan, each: Change) -> str:
