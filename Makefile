@@ -5,9 +5,10 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench bench-language bench-serving browser clean data diagnosis-study example failure-map families forecast-study \
-	install kernels lint nights paper paper-seeds quickstart \
-	quickstart-arithmetic quickstart-blind recall regimes regimes-families repair-fronts run-study speech speech-table test test-all versions
+.PHONY: air api audit bench bench-language bench-serving browser clean data data-study diagnosis-study example \
+	failure-map families forecast-study install kernels lint nights paper paper-seeds partial-study plan-study \
+	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
+	run-study speech speech-table test test-all versions
 
 install: .venv/installed
 
@@ -109,6 +110,20 @@ nights: install
 # Whether the expected run is told rightly from streams, and what that is worth.
 run-study: install
 	$(BIN)/python benchmarks/run_study.py --out runs/run-study --page docs/planning.md
+
+# Plans, and all that could have been done instead, on three seeds of nine kinds of bases; then what else was tried on
+# some of these bases. Each goes on where it is stopped; some five minutes a base.
+plan-study: install
+	$(BIN)/python benchmarks/plan_study.py --out runs/plan-study --page docs/planning.md
+
+partial-study: install
+	$(BIN)/python benchmarks/partial_study.py --out runs/plan-study --page docs/repairing.md
+
+remedies-study: install
+	$(BIN)/python benchmarks/remedies_study.py --out runs/plan-study --page docs/repairing.md
+
+data-study: install
+	$(BIN)/python benchmarks/data_study.py --out runs/plan-study --page docs/repairing.md
 
 # Of the models that regimes and regimes-families leave.
 forecast-study: install

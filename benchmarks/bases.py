@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from outlast import checkpoints
 from outlast.families import build
+from outlast.folders import locked
 from outlast.interventions import Intervention, Zero, tbtt
 from outlast.model import Recurrent
 from outlast.repairs.setup import Setup, set_up
 from outlast.tasks import TASKS, Task
+from outlast.tasks.pages import put_figures
 from outlast.training import fit
 from outlast.training.objectives import objective
 
+SEEDS = (500, 501, 502)
+"""Written down before any of them was run; seeds below 100 were looked at before."""
 STEPS = 400
 """Of a repair, where the task's own is longer."""
 ZERO = Zero()
@@ -104,3 +110,39 @@ def say(text: str) -> None:
 def folder_of(out: Path, kind: Kind, seed: int) -> Path:
     """Where everything of one base lies."""
     return out / f"{kind.name.replace(', ', '-').replace(' ', '-')}-{seed}"
+
+
+def study(
+    about: str | None,
+    run: Callable[[Kind, int, Path], None],
+    page: Callable[[Sequence[Path]], str],
+    names: Sequence[str],
+    title: str,
+    marks: tuple[str, str],
+) -> None:
+    """The command line of a study: run what is missing for every kind and seed, print its figures, and put them into a
+    page.
+
+    Args:
+        about: what its help says.
+        run: everything of one base, in its folder.
+        page: the figures from the folders.
+        names: of the kinds that it looks at.
+        title: of a page that is not there yet.
+        marks: between which the figures stand.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/plan-study"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--kinds", nargs="+", default=list(names))
+    parser.add_argument("--page", type=Path)
+    asked = parser.parse_args()
+    wanted = [(kind, seed) for seed in asked.seeds for kind in KINDS if kind.name in asked.kinds]
+    folders = [folder_of(asked.out, kind, seed) for kind, seed in wanted]
+    with locked(asked.out, "plan_study"):
+        for (kind, seed), folder in zip(wanted, folders, strict=True):
+            run(kind, seed, folder)
+    text = page(folders)
+    if asked.page:
+        put_figures(asked.page, title, [text], *marks)
+    print(text)

@@ -9,7 +9,6 @@ others, and at half the strength, with equal steps. What is in the folder is not
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 from collections.abc import Sequence
@@ -17,19 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, base_of, folder_of, say, setup_of
+from bases import Kind, base_of, say, setup_of, study
 
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
-from outlast.folders import locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Partial, control_of, tbtt
 from outlast.repairs.setup import picked
 from outlast.results import Attribution, Diagnosis, load_as, save_result, write_atomically
 from outlast.tasks import TASKS
-from outlast.tasks.pages import put_figures, table, with_ends
+from outlast.tasks.pages import table, with_ends
 
-SEEDS = (500, 501, 502)
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
 SHARE = 0.8
 """Of the excess, that the blamed parts carry at least."""
@@ -150,27 +147,10 @@ def _short(rows: Sequence[dict[str, Any]], kind: str, name: str) -> float:
     return 100 * float(np.mean([(made[name][each] - made[WHOLE][each]) / made[WHOLE]["reference"] for made in here]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/plan-study"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--kinds", nargs="+", default=list(NAMES))
-    parser.add_argument("--page", type=Path)
-    options = parser.parse_args()
-    folders = {
-        (kind, seed): folder_of(options.out, kind, seed)
-        for seed in options.seeds
-        for kind in KINDS
-        if kind.name in options.kinds
-    }
-    with locked(options.out, "plan_study"):
-        for (kind, seed), folder in folders.items():
-            run(kind, seed, folder)
-    text = page([json.loads((folder / "partial.json").read_text()) for folder in folders.values()])
-    if options.page:
-        put_figures(options.page, "Repairing", [text], BEGIN, END)
-    print(text)
+def figures(folders: Sequence[Path]) -> str:
+    """Of all bases."""
+    return page([json.loads((folder / "partial.json").read_text()) for folder in folders])
 
 
 if __name__ == "__main__":
-    main()
+    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END))

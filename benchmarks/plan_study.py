@@ -11,7 +11,6 @@ other. What is in the folder is not run again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, asked_of, base_of, folder_of, say, setup_of
+from bases import KINDS, Kind, asked_of, base_of, say, setup_of, study
 
 from outlast.evaluation import best_periods
-from outlast.folders import locked
 from outlast.intervals import every_other, mean_interval
 from outlast.interventions import intervention
 from outlast.planning import plan
@@ -31,10 +29,8 @@ from outlast.planning.pilots import train
 from outlast.repairs.setup import Dosed, Setup, picked, points_of
 from outlast.results import Plan, load_as, save_result, write_atomically
 from outlast.tasks import TASKS
-from outlast.tasks.pages import put_figures, table, with_ends
+from outlast.tasks.pages import table, with_ends
 
-SEEDS = (500, 501, 502)
-"""Written down before any of them was run; seeds below 100 were looked at before."""
 BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
 
 
@@ -226,24 +222,11 @@ def _advice(made: Plan) -> str:
     return made.advice.replace("_", " ") + named
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/plan-study"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--kinds", nargs="+", default=[kind.name for kind in KINDS])
-    parser.add_argument("--page", type=Path)
-    options_ = parser.parse_args()
-    wanted = [(kind, seed) for seed in options_.seeds for kind in KINDS if kind.name in options_.kinds]
-    folders = {(kind, seed): folder_of(options_.out, kind, seed) for kind, seed in wanted}
-    with locked(options_.out, "plan_study"):
-        for (kind, seed), folder in folders.items():
-            run(kind, seed, folder)
-    rows = [json.loads((folder / "row.json").read_text()) for folder in folders.values()]
-    text = page(rows, [load_as(folder / "plan", Plan) for folder in folders.values()])
-    if options_.page:
-        put_figures(options_.page, "Planning", [text], BEGIN, END)
-    print(text)
+def figures(folders: Sequence[Path]) -> str:
+    """Of all bases."""
+    rows = [json.loads((folder / "row.json").read_text()) for folder in folders]
+    return page(rows, [load_as(folder / "plan", Plan) for folder in folders])
 
 
 if __name__ == "__main__":
-    main()
+    study(__doc__, run, figures, [kind.name for kind in KINDS], "Planning", (BEGIN, END))

@@ -161,6 +161,12 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: outlast.plan(MODEL, STREAMS, train_context=8, value_per_unit=float("inf")), "value_per_unit=inf"),
     (lambda: outlast.plan(MODEL, STREAMS, train_context=8, jobs=0), "jobs=0"),
     (lambda: TrainSettings(read_ahead=-1), "read_ahead=-1"),
+    (lambda: TrainSettings(state_penalty=-1), "state_penalty -1"),
+    (lambda: TrainSettings(state_dropout=1), "state_dropout 1"),
+    (lambda: outlast.Partial(of=outlast.tbtt(), strength=0), "strength 0"),
+    (lambda: outlast.Partial(of=3), "of=3"),
+    (lambda: outlast.with_decay(MODEL, 0), "factor=0"),
+    (lambda: outlast.with_decay(MODEL, "slow"), "factor='slow'"),
     (
         lambda: outlast.evaluate(MODEL, STREAMS, train_context=T, settings=EvalSettings(budget=1e-6)),
         "a budget of 1s",

@@ -2,6 +2,7 @@
 
 from outlast.adapters import adapt, from_factory
 from outlast.adapters.check import check
+from outlast.adapters.decaying import with_decay
 from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
@@ -82,6 +83,7 @@ __all__ = [
     "split",
     "state_passing",
     "tbtt",
+    "with_decay",
     "with_dose",
     "with_reset",
     "write_figures",

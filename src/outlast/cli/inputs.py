@@ -216,7 +216,13 @@ def training(options: TrainVerb | PlanVerb | RepairVerb | CompareVerb) -> TrainS
     )
     if not isinstance(options, Learning):
         return settings
-    return replace(settings, checkpoint_every=options.checkpoint_every, read_ahead=options.read_ahead)
+    return replace(
+        settings,
+        checkpoint_every=options.checkpoint_every,
+        read_ahead=options.read_ahead,
+        state_penalty=options.state_penalty,
+        state_dropout=options.state_dropout,
+    )
 
 
 def start_weights(options: Weighing) -> dict[str, float] | None:

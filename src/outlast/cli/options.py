@@ -183,6 +183,10 @@ class Learning(Stepping):
     read_ahead: Given[int] = None
     """Windows that every row reads without learning before the first step, so that a short repair starts from states as
     old as a long one meets. Default: none."""
+    state_penalty: Given[float] = None
+    """Weight of the mean square of the state's numbers at the end of every window. Default: none."""
+    state_dropout: Given[float] = None
+    """Share of the state's numbers that become those of the initial state, four times a window. Default: none."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
     resume: bool = False

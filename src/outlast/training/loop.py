@@ -40,6 +40,7 @@ from outlast.streams.scenarios import check_weights, weighted_places
 from outlast.training.ahead import read_ahead
 from outlast.training.objectives import Objective
 from outlast.training.objectives import objective as named_objective
+from outlast.training.regular import read_dropping, size_of
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, mean_over_ranks, same_step
 
@@ -65,6 +66,10 @@ class TrainSettings:
         precision: ``no`` or ``bf16`` (autocast).
         start_weights: by scenario of the streams (`Streams.from_table`), how often windows begin there against
             elsewhere: ``{"night": 4}``; 0: no window has a position in it. Where several hold, they are multiplied.
+        state_penalty: weight of the mean square of the state's numbers at the end of every window, beside the
+            objective. None: none.
+        state_dropout: share of the state's numbers that become those of the initial state, four times a window. None:
+            none.
         read_ahead: windows that every row reads without learning before the first step, so that a short training
             starts from states as old as a long one meets. None: none.
     """
@@ -82,6 +87,8 @@ class TrainSettings:
     precision: str = "no"
     start_weights: Mapping[str, float] | None = None
     read_ahead: int | None = None
+    state_penalty: float | None = None
+    state_dropout: float | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not 0 < self.learning_rate < math.inf:
@@ -93,6 +100,10 @@ class TrainSettings:
         at_least(0, self.seed, "seed")
         at_least(0, self.warm_up or 0, "warm_up")
         at_least(0, self.read_ahead or 0, "read_ahead")
+        if not 0 <= (self.state_penalty or 0) < math.inf:
+            raise InputError(f"state_penalty {self.state_penalty:g}", "a weight, 0 or more", "leave it out for none")
+        if not 0 <= (self.state_dropout or 0) < 1:
+            raise InputError(f"state_dropout {self.state_dropout:g}", "a share, 0 to below 1", "leave it out for none")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas={self.betas}", "two numbers from 0 to below 1", "for example betas=(0.9, 0.98)")
         if self.checkpoint_every < 1 or not self.clip > 0 or not self.weight_decay >= 0:
@@ -219,10 +230,17 @@ def fit(
             carried = Carried(model.initial_state(settings.batch_size), carried.last)
             start = rule.start(carried, batch, generator(settings.seed, "start", ahead + step, rank))
             with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-                outputs, final = wrapped(batch.inputs, start)
+                if settings.state_dropout:
+                    draws = generator(settings.seed, "state dropout", ahead + step, rank)
+                    zero, share = carried.zero, settings.state_dropout
+                    outputs, final = read_dropping(wrapped, batch.inputs, start, zero, rule.parts, share, draws)
+                else:
+                    outputs, final = wrapped(batch.inputs, start)
             if settings.precision == "bf16":
                 outputs, final = map_state(at_least_float32, outputs), map_state(at_least_float32, final)
             losses_here = objective.per_position(outputs, batch)
+            if settings.state_penalty:
+                losses_here = losses_here + settings.state_penalty * size_of(final, rule.parts)[:, None]
             loss, value = mean_over_ranks(accelerator, losses_here, batch.weights)
             loss.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(wrapped.parameters(), settings.clip))
