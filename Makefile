@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint nights paper paper-seeds partial-study plan-study \
+	failure-map families forecast-study install kernels lint mimic-study nights paper paper-seeds partial-study plan-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	run-study speech speech-table test test-all versions
 
@@ -121,6 +121,9 @@ partial-study: install
 
 remedies-study: install
 	$(BIN)/python benchmarks/remedies_study.py --out runs/plan-study --page docs/repairing.md
+
+mimic-study: install
+	$(BIN)/python benchmarks/mimic_study.py --out runs/plan-study --page docs/repairing.md
 
 data-study: install
 	$(BIN)/python benchmarks/data_study.py --out runs/plan-study --page docs/repairing.md
