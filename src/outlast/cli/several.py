@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import tempfile
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
         return _beside_the_first(verb, options) if name in TRAINING and not shown else 0
     finally:
         if torch.distributed.is_initialized():
+            gc.collect()  # wrapped models that an error kept alive (`let_go`)
             torch.distributed.destroy_process_group()
 
 

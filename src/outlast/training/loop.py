@@ -42,7 +42,7 @@ from outlast.training.objectives import Objective
 from outlast.training.objectives import objective as named_objective
 from outlast.training.regular import read_dropping, size_of
 from outlast.training.resume import Checkpoint, Reached
-from outlast.training.together import any_rank, join_ranks, mean_over_ranks, same_step
+from outlast.training.together import any_rank, join_ranks, let_go, mean_over_ranks, same_step
 
 PRECISIONS = ("no", "bf16")
 SCHEDULES = ("cosine", "constant", "linear")
@@ -273,6 +273,9 @@ def fit(
                     f"saved to {checkpoint}; run the same command with --resume" if checkpoint else "nothing was kept"
                 )
                 raise Interrupted(f"stopped at step {done} of {settings.steps}: {kept}")
+    if accelerator:
+        del wrapped, optimizer
+        let_go(accelerator)
     return losses
 
 
