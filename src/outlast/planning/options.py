@@ -32,6 +32,11 @@ class Option:
     train_context: int
     batch_size: int
 
+    @property
+    def run(self) -> float:
+        """Positions for which rows go on with their stream; 0 where they never do."""
+        return self.rule.expected_run if isinstance(self.rule, Carry) else 0.0
+
 
 def usual(todo: Setup) -> Option:
     """The default repair."""

@@ -75,7 +75,7 @@ def run_pilots(
     pilots, diverged = list[Pilot](), dict[str, int]()
     for number, each in enumerate(plan.rounds):
         if number:
-            going = sorted(going, key=lambda trial: float(trial.losses[-1].mean()))[: each.options]
+            going = going_on(going, each.options, seen)
             names = {trial.option.name for trial in (*going, alone)}
             pilots = [replace(pilot, went_on=pilot.went_on or pilot.name in names) for pilot in pilots]
         stop = threading.Event()
@@ -89,6 +89,21 @@ def run_pilots(
         diverged |= {trial.option.name: each.steps for trial in lost}
         going = [trial for trial in going if trial not in lost]
     return Piloted(pilots, going, alone, diverged)
+
+
+def going_on(trials: Sequence[Trial], count: int, seen: Evaluation) -> list[Trial]:
+    """The best `count`, at the largest dose and the oldest age; of those that are level with the last of them, the ones
+    whose rows go on for longest, for short trainings favour short runs."""
+    ordered = sorted(trials, key=lambda trial: float(trial.losses[-1].mean()))
+    if len(ordered) <= count:
+        return ordered
+    last = ordered[count - 1].losses[-1]
+    apart = [seen.curve.interval(trial.losses[-1] - last) for trial in ordered]
+    clear = [trial for trial, each in zip(ordered, apart, strict=True) if each.high < 0]
+    level = [trial for trial, each in zip(ordered, apart, strict=True) if each.low <= 0 <= each.high]
+    # A sort keeps the order of equals, so that of equal runs the better goes on.
+    longest = sorted(level, key=lambda trial: -trial.option.run)
+    return [*clear, *longest][:count]
 
 
 def train(

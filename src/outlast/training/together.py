@@ -65,7 +65,7 @@ def any_rank(accelerator: Accelerator | None, asked: bool) -> bool:
 
 def let_go(accelerator: Accelerator) -> None:
     """Drop the wrapped model: one that is still alive when its process ends can abort it, with all its work done
-    (torch 2.11 on the CPU: in four of fifteen runs)."""
+    (torch 2.13 on the CPU: in four of fifteen runs)."""
     accelerator.free_memory()
 
 
