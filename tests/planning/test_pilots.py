@@ -38,7 +38,8 @@ def test_of_those_that_are_level_the_longest_runs_go_on() -> None:
     levels = {"state_passing": 2.5000, "carry": 2.5001, "tbtt": 2.5002, "longer": 2.4}
     assert names(levels, 2) == ["longer", "tbtt"]
     assert names(levels, 3) == ["longer", "tbtt", "carry"]
-    assert names({"state_passing": 2.5, "carry": 2.5001}, 1, noise=0.05) == ["carry"]
+    assert names({"longer": 2.4999, "carry": 2.5, "tbtt": 2.5001}, 2) == ["longer", "tbtt"], "the best is never dropped"
+    assert names({"state_passing": 2.5, "carry": 2.5001}, 1, noise=0.05) == ["state_passing"]
 
 
 def test_a_run_is_that_of_the_rows() -> None:

@@ -35,6 +35,11 @@ class Tried:
     kept: bool
     expected: Interval | None = None
 
+    @property
+    def at_last(self) -> float:
+        """The mean loss that the whole training is expected to reach; where that is not known, the pilot's."""
+        return float(self.oldest.mean()) if self.expected is None else self.expected.mean
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -80,7 +85,7 @@ def advise(
     facts = _figures(curve, rival, tried)
     better = [name for name, each in tried.items() if _better(curve, each, rival, verdict.tolerance)]
     if better:
-        return _of_what_helps(curve, tried, better, rival, facts)
+        return _of_what_helps(curve, tried, better, rival, facts, verdict.tolerance)
     if _below(curve, resets["periodic_reset"], run_on):
         return Advice("reset", "resets_do_better", facts | _resets(curve, run_on, resets))
     if verdict.name == "undecided":
@@ -100,21 +105,27 @@ def _of_a_fine_model(base: Evaluation, starts: Tried | None, plain: Tried, longe
     gain = curve.interval(tried[_best(tried, list(tried))].oldest - run_on)
     if gain.mean > -WORTHWHILE * verdict.tolerance or gain.high > -verdict.tolerance:
         return Advice("leave_it", "nothing_to_win", facts)
-    return _of_what_helps(curve, tried, list(tried), run_on, facts)
+    return _of_what_helps(curve, tried, list(tried), run_on, facts, verdict.tolerance)
 
 
 def _of_what_helps(
-    curve: Curve, tried: Mapping[str, Tried], better: Sequence[str], rival: np.ndarray, facts: Facts
+    curve: Curve,
+    tried: Mapping[str, Tried],
+    better: Sequence[str],
+    rival: np.ndarray,
+    facts: Facts,
+    tolerance: float,
 ) -> Advice:
     """Something is better than the rival; whether that is the starts' doing.
 
     Args:
         better: names of what is.
     """
+    # A pilot pays for being begun before it gains, so what plain training gives is read off the whole training.
     best = _best(tried, better)
-    plain = tried["plain"].oldest
-    by_plain, whole = curve.interval(plain - rival), float((tried[best].oldest - rival).mean())
-    mostly_plain = by_plain.high < 0 and by_plain.mean < whole / 2
+    plain, level = tried["plain"].oldest, float(rival.mean())
+    by_plain, whole = tried["plain"].at_last - level, tried[best].at_last - level
+    mostly_plain = by_plain < -tolerance / 2 and by_plain < whole / 2
     if best == "longer_windows" and not mostly_plain:
         starts = tried.get("starts")
         if starts is None or "starts" not in better or _below(curve, tried[best].oldest, starts.oldest):
