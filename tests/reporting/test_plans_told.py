@@ -18,8 +18,8 @@ from reporting import example_plans
 PLANS = example_plans.plans()
 HEADLINES = {
     "starts_help": "Repair the model with carry(expected_run=11585), 400 steps",
-    "plain_training_does_as_well": "plain training does as well or better",
-    "longer_windows_do_better": "longer windows does as well or better",
+    "plain_training_does_as_well": "with plain training as much or more is gained",
+    "longer_windows_do_better": "with longer windows as much or more is gained",
     "nothing_helps": "nothing that was tried lowers the cross-entropy clearly",
     "resets_do_better": "Reset the state every 128 positions",
     "nothing_to_win": "Leave the model as it is",

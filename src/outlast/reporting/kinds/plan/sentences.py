@@ -140,8 +140,8 @@ def _beyond(plan: Plan) -> str:
             f"{what}により、{where}の{measure}は {was} から {then} になる見込みです。",
         )
     return tell(
-        f"Starts are not enough: {what} does as well or better. With it the {measure} is expected to go from {was} to "
-        f"{then}, {where}.",
+        f"Starts are not enough: with {what} as much or more is gained. The {measure} is then expected to go from "
+        f"{was} to {then}, {where}.",
         f"初期状態だけでは足りません。{what}の方が同じかそれ以上に良く、{where}の{measure}は {was} から {then} になる"
         "見込みです。",
     )
