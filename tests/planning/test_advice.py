@@ -118,6 +118,17 @@ def test_the_advice_follows_from_what_was_planted(name: str) -> None:
         assert found.evidence["by_starts"] == pytest.approx(levels["starts"] - levels["plain"], abs=1e-6)
 
 
+def test_plain_training_that_is_no_better_than_a_reset_is_no_rival() -> None:
+    """Of few speakers a reset helps all, and plain training some: starts need not be told apart from it."""
+    base = example.evaluation(FAILING)
+    starts, plain = (tried(level, base, name) for name, level in (("starts", 2.63), ("plain", 2.75)))
+    scattered = replace(plain, oldest=plain.oldest + 3.0 * np.sin(np.arange(len(plain.oldest)) / 4))
+    reset = tried(2.70, base, "reset").oldest
+    resets = {"periodic_reset": reset, "overlapping_reset": reset}
+    assert base.curve.interval(starts.oldest - scattered.oldest).high > 0
+    assert advise(base, starts, scattered, None, resets).name == "repair"
+
+
 def test_where_nobody_can_tell_the_model_is_left_and_it_is_said_what_would_tell() -> None:
     base, found = asked(example.UNSURE, starts=2.66, plain=2.66, unsure=True)
     assert base.verdict is not None

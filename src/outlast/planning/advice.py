@@ -131,7 +131,8 @@ def _of_what_helps(
         if starts is None or "starts" not in better or _below(curve, tried[best].oldest, starts.oldest):
             return Advice("beyond_starts", "longer_windows_do_better", facts, best)
         best = "starts"
-    if best == "plain" or not _below(curve, tried[best].oldest, plain):
+    # Plain training that is no better than a reset is no rival, however little is known of it.
+    if best == "plain" or ("plain" in better and not _below(curve, tried[best].oldest, plain)):
         return Advice("beyond_starts", "plain_training_does_as_well", facts, "plain")
     if mostly_plain:
         return Advice("beyond_starts", "training_on_helps", facts, best)

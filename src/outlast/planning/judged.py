@@ -78,7 +78,9 @@ def _outlooks(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_
         if steps < trial.steps[-1]:
             continue
         each = outlook(trial.steps, losses, curve.losses[-1], steps, curve.blocks, seed, at_stake)
-        found.append(Outlook(trial.option.name, trial.option.kind, steps, *each.triple))
+        # Losses that were never below zero, error rates among them, are not expected to get there.
+        least = 0.0 if min(float(one.min()) for one in (*losses, curve.losses[-1])) >= 0 else -np.inf
+        found.append(Outlook(trial.option.name, trial.option.kind, steps, *(max(least, end) for end in each.triple)))
     return found
 
 
