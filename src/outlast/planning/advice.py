@@ -122,11 +122,8 @@ def _of_what_helps(
         better: names of what is.
     """
     # A pilot pays for being begun before it gains, so what plain training gives is read off the whole training.
-    best = _best(tried, better)
-    plain, level = tried["plain"].oldest, float(rival.mean())
-    by_plain, whole = tried["plain"].at_last - level, tried[best].at_last - level
-    mostly_plain = by_plain < -tolerance / 2 and by_plain < whole / 2
-    if best == "longer_windows" and not mostly_plain:
+    best, plain = _best(tried, better), tried["plain"].oldest
+    if best == "longer_windows" and not _mostly_training(curve, tried, best, rival, tolerance):
         starts = tried.get("starts")
         if starts is None or "starts" not in better or _below(curve, tried[best].oldest, starts.oldest):
             return Advice("beyond_starts", "longer_windows_do_better", facts, best)
@@ -134,9 +131,21 @@ def _of_what_helps(
     # Plain training that is no better than a reset is no rival, however little is known of it.
     if best == "plain" or ("plain" in better and not _below(curve, tried[best].oldest, plain)):
         return Advice("beyond_starts", "plain_training_does_as_well", facts, "plain")
-    if mostly_plain:
+    if _mostly_training(curve, tried, best, rival, tolerance):
         return Advice("beyond_starts", "training_on_helps", facts, best)
     return Advice("repair", "starts_help", facts, "starts")
+
+
+def _mostly_training(curve: Curve, tried: Mapping[str, Tried], name: str, rival: np.ndarray, tolerance: float) -> bool:
+    """Whether plain training is expected to give most of what this training gives; or a good part of it, where the gain
+    is far more than age costs the base, so that most of it cures nothing."""
+    level, losses = float(rival.mean()), curve.losses.mean(1)
+    by_plain, whole = tried["plain"].at_last - level, tried[name].at_last - level
+    if by_plain > -tolerance / 2:
+        return False
+    cost = float(losses[-1] - losses.min())
+    cures = cost >= (losses[-1] - tried[name].at_last) / 2
+    return by_plain < whole / (2 if cures else 4)
 
 
 def _best(tried: Mapping[str, Tried], names: Sequence[str]) -> str:
