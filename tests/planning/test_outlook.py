@@ -7,7 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
+from outlast.interventions import tbtt
+from outlast.planning.judged import outlooks_of
+from outlast.planning.options import Option
 from outlast.planning.outlook import outlook
+from outlast.planning.pilots import Trial
+from outlast.repairs.picking import Candidate
+from reporting import example_results as example
 
 STREAMS = 32
 
@@ -63,3 +69,15 @@ def test_blocks_are_the_units_and_the_same_seed_gives_the_same() -> None:
     first, again = (outlook(steps, losses, base, 800, blocks, 7) for _ in range(2))
     assert first == again
     assert outlook(steps, losses, base, 800, None, 7) != first
+
+
+def test_losses_that_were_never_below_zero_are_not_expected_there() -> None:
+    """An error rate of none at a smaller dose, after one of a few per cent at the largest."""
+    base = example.evaluation()
+    run_on = base.curve.losses[-1]
+    option = Option("tbtt", "starts", tbtt(), 64, 32)
+    trial = Trial(option, [50, 100], [0.1 + 0 * run_on, 0.02 + 0 * run_on])
+    trial.doses = [Candidate(0.5, 0 * run_on, 0.0 * run_on)]
+    told = outlooks_of(trial, base, [100, 400, 1600], 0, 2.8)
+    assert [each.steps for each in told] == [100, 400, 1600]
+    assert all(0.0 <= each.low <= each.loss <= each.high for each in told)

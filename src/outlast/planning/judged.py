@@ -63,12 +63,12 @@ def judged(todo: Setup, seen: Evaluation, piloted: Piloted) -> Judged:
         best_of(starts, validation) if starts else None,
         piloted.plain,
         longer[0] if longer else None,
-        {trial.option.name: _outlooks(trial, seen, lengths, todo.training.seed, at_stake) for trial in last},
+        {trial.option.name: outlooks_of(trial, seen, lengths, todo.training.seed, at_stake) for trial in last},
         steps,
     )
 
 
-def _outlooks(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_stake: float) -> list[Outlook]:
+def outlooks_of(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_stake: float) -> list[Outlook]:
     """What the trial would reach at the dose that validation takes of it, after each of these steps."""
     curve, found = seen.curve, []
     # Earlier pilots were looked at at the largest dose only; what the dose takes off is taken off all of them.
@@ -79,7 +79,8 @@ def _outlooks(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_
             continue
         each = outlook(trial.steps, losses, curve.losses[-1], steps, curve.blocks, seed, at_stake)
         # Losses that were never below zero, error rates among them, are not expected to get there.
-        least = 0.0 if min(float(one.min()) for one in (*losses, curve.losses[-1])) >= 0 else -np.inf
+        seen_losses = (curve.losses[-1], trial.taken.oldest, *trial.losses)
+        least = 0.0 if min(float(one.min()) for one in seen_losses) >= 0 else -np.inf
         found.append(Outlook(trial.option.name, trial.option.kind, steps, *(max(least, end) for end in each.triple)))
     return found
 
