@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,3 +264,17 @@ def test_a_budget_is_taken_in_a_table_too_and_what_it_chose_can_be_typed(run: Ru
     assert record["cost"]["streams"] == 9
     again = run("evaluate", *model, "--most-streams", "9", "--budget", "1h", "--out", "again", "--json")
     assert json.loads(again.out)["age_curve"] == record["age_curve"]
+
+
+@pytest.mark.parametrize("words", [("plan", "--help"), ("--version",)])
+def test_whoever_reads_what_is_printed_may_have_had_enough(words: tuple[str, ...]) -> None:
+    """As `outlast plan --help | head -1` does: no traceback, and the status of a broken pipe."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "outlast", *words], stdout=writes, stderr=subprocess.PIPE, check=False, timeout=120
+        )
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stderr) == (141, b"")

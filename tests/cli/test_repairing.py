@@ -14,7 +14,8 @@ import torch
 
 import outlast
 from cli.workshop import AVERAGING, LEARN, LEVELS, MEASURE, Outcome, Run, files
-from outlast.cli.options import CompareVerb, Repairing, RepairVerb
+from outlast.cli.option_groups import Repairing
+from outlast.cli.options import CompareVerb, RepairVerb
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Comparison, Refusal, Repair, load_as, save_result
 

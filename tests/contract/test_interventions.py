@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from outlast.cli.options import Starting
+from outlast.cli.option_groups import Starting
 from outlast.errors import InputError
 from outlast.interventions import (
     INTERVENTIONS,

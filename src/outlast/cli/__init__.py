@@ -1,7 +1,7 @@
 """The command line: ``outlast VERB``.
 
-Exit status 0: done; 1: the answer is no; 2: wrong input; 3: a fault, with its traceback; 130: stopped by Ctrl-C; 143:
-by SIGTERM.
+Exit status 0: done; 1: the answer is no; 2: wrong input; 3: a fault, with its traceback; 130: stopped by Ctrl-C; 141:
+whoever read the output closed it; 143: stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ STOPPED = 128 + signal.SIGINT
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = _asked(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read what is printed has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _asked(arguments: list[str]) -> int:
+    """The exit status of what was typed."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage(), file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
@@ -61,6 +71,8 @@ def _run(name: str, rest: list[str]) -> int:
     except OutlastError as error:
         print(f"rank {rank()}: {error}" if rank() else error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except Exception:
         traceback.print_exc()
         print("This is a fault of outlast, or of the model's own code where that is named last.", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.cli.options import (
+from outlast.cli.option_groups import (
     Affording,
     Learning,
     Machine,

@@ -17,23 +17,17 @@ import torch
 from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
-from outlast.cli.options import (
+from outlast.cli.option_groups import (
     Affording,
-    CheckVerb,
-    CompareVerb,
-    DiagnoseVerb,
-    EvaluateVerb,
     Learning,
     Machine,
     Measuring,
-    PlanVerb,
     ReadingText,
     Repairing,
-    RepairVerb,
     Starting,
-    TrainVerb,
     Weighing,
 )
+from outlast.cli.options import CheckVerb, CompareVerb, DiagnoseVerb, EvaluateVerb, PlanVerb, RepairVerb, TrainVerb
 from outlast.cli.trial import try_out
 from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name

@@ -1,285 +1,35 @@
 """What each verb can be told, on the command line or in a TOML file with the same keys.
 
-A verb is a dataclass that inherits groups of options; its help shows the groups of the rightmost base first, each under
-its title (`outlast.cli.groups`). Nothing here loads torch.
+A verb is a dataclass that inherits groups of options (`outlast.cli.option_groups`); its help shows the groups of the
+rightmost base first, each under its title (`outlast.cli.groups`). Nothing here loads torch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import tyro
 
-Value = TypeVar("Value")
-Given = Annotated[Value | None, tyro.conf.arg(help_behavior_hint="")]
-"""An option that may be left out; its help says what happens then."""
-Listed = Annotated[tuple[Value, ...], tyro.conf.arg(help_behavior_hint="")]
-"""Any number of values."""
-
-
-@dataclass(kw_only=True)
-class Model:
-    """What to run."""
-
-    model: str
-    """A directory that outlast, transformers or fla saved, or package.module:build."""
-
-
-@dataclass(kw_only=True)
-class Trust:
-    """Whose code may run."""
-
-    allow_code: bool = False
-    """Import and run the function that a model's directory names. A directory of a model that was built by a function
-    of yours (package.module:build) needs it; naming the function itself as the model says it already."""
-
-
-@dataclass(kw_only=True)
-class Source:
-    """What to read, and how much of it at a time."""
-
-    data: Path
-    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt, .md, source code; tables also
-    .gz), a folder of them, a saved dataset, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
-    train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
-    """Positions that a training window has."""
-
-
-@dataclass(kw_only=True)
-class ReadingText:
-    """How text becomes streams of tokens; what was not given is left to the reader."""
-
-    tokenizer: Given[Path] = None
-    """Text: a folder with a tokenizer that transformers reads, or a tokenizer.json. Default: the one in the model's
-    folder; without one, bytes for a vocabulary of 256."""
-    field: Given[str] = None
-    """Text in .jsonl, .ndjson, .parquet and saved datasets: the field or column that holds it. Default: the one called
-    text or content, or the only one of text."""
-    documents: Given[Literal["separate", "joined"]] = None
-    """Text: each document a stream, or all joined into one long recording. Default: joined where more than half of all
-    tokens lie in documents shorter than 4,096 tokens."""
-    separator: Given[str] = None
-    """Text: what stands between joined documents (\\n is a line's end). Default: the tokenizer's mark of an end;
-    without one, an empty line."""
-    text_split: Given[str] = None
-    """Text: of a saved dataset with several splits, the one to read, such as train."""
-
-    def reading(self) -> dict[str, Any]:
-        """The options of reading that were given, by name."""
-        kind = Reading if isinstance(self, Reading) else ReadingText
-        given = {name: getattr(self, name) for name in kind.__dataclass_fields__}
-        return {name: value for name, value in given.items() if value is not None}
-
-
-@dataclass(kw_only=True)
-class Reading(ReadingText):
-    """How data become streams; what was not given is left to the reader."""
-
-    inputs: Given[tuple[str, ...]] = None
-    """Tables: input columns, in the order the model reads them. Default: all of numbers; those that look like
-    identifiers, times or the target in disguise are then asked about."""
-    leave_out: Given[tuple[str, ...]] = None
-    """Tables: columns that are no inputs, where --inputs does not choose them."""
-    target: Given[tuple[str, ...]] = None
-    """Tables: the column to forecast, or several. Default: all inputs.
-    (How many positions are scored is --scored.)"""
-    horizon: Given[tuple[str, ...]] = None
-    """Tables and features: positions ahead; tables also several, such as 1,15,60. Default: 1."""
-    aggregate: Given[Literal["value", "mean"]] = None
-    """Tables: forecast the value `horizon` rows ahead (default), or the mean up to there."""
-    bins: Given[int] = None
-    """Tables: forecast classes, this many quantile bins of the target."""
-    quantiles: Given[tuple[float, ...]] = None
-    """Tables: forecast these quantiles of the target, such as 0.1 0.5 0.9, judged by the pinball loss."""
-    weight: Given[str] = None
-    """Tables: the column that says how much a row's target counts, 0 or more. Default: all count alike."""
-    target_kind: Given[Literal["value", "class"]] = None
-    """Tables: whether the column of --target holds numbers (default) or labels."""
-    stream: Given[str] = None
-    """Tables: the column that tells streams (machines, say) apart. Default: one recording."""
-    time: Given[str] = None
-    """Tables: the column that says when each row was (times, ISO 8601 text, or seconds since 1970), so that a diagnosis
-    tells moments by the clock. Default: positions only."""
-    scale: Given[Literal["standard", "none"]] = None
-    """Tables: standardise with training figures (default), or leave numbers as they are."""
-    missing: Given[Literal["drop", "hold", "error"]] = None
-    """Tables: drop rows with missing values (default), hold the last value, or refuse."""
-    gaps: Given[Literal["split", "join", "error"]] = None
-    """Tables with --time: cut streams where rows are too far apart (default), join the rows, or refuse."""
-    max_gap: Given[float] = None
-    """Tables with --time: seconds from which on rows are too far apart. Default: 1.5 typical steps, where 9 of 10 steps
-    are like the typical one; otherwise never."""
-    targets_file: Given[Path] = None
-    """Tables and features: targets beside the data, row for row or by --time: a table, or .npy. Their horizon is 0
-    unless --horizon says another."""
-    units: Annotated[Given[dict[str, str]], tyro.conf.arg(help_behavior_hint="")] = None
-    """Tables: units of columns, such as: power kW speed rpm. A column named power [kW] says its own."""
-    scenario: Given[tuple[str, ...]] = None
-    """Tables: situations that losses are told apart by, NAME=RULE: night=22:00/06:00 weekend=sat,sun (both take
-    --time), "start-up=speed<10", or several tests with 'and' between. Also one at a time: --scenario A --scenario B."""
-    vocabulary: Given[int] = None
-    """Tokens: size of the vocabulary. Default: the largest token and one more."""
-    shares: Given[tuple[float, float, float]] = None
-    """Of training, validation and test: 0.6 0.15 0.25 (the default), 0.6/0.15/0.25 or 60%/15%/25%."""
-
-
-@dataclass(kw_only=True)
-class Measuring:
-    """How to measure."""
-
-    max_length: Given[int] = None
-    """Positions of each test stream to use. Default: as many as leave enough streams."""
-    measure: Given[tuple[str, ...]] = None
-    """cross_entropy, error_rate, squared_error, absolute_error or pinball; of one of several targets, such as
-    squared_error:power@15. Verdict and acceptance go by the first. Default: what fits the targets."""
-    scored: Annotated[int, tyro.conf.arg(aliases=["--targets"])] = 2048
-    """Positions a stream whose predictions are scored, the same ones at every age. Not the column to forecast: that is
-    --target. (Its name was --targets.)"""
-
-
-@dataclass(kw_only=True)
-class Affording:
-    """What measuring may cost."""
-
-    budget: Given[str] = None
-    """How long measuring may take, such as 90s, 10min or 2h: fewer positions are scored, and then fewer streams read,
-    so that it is kept. With fewer than 8 streams there is no verdict. Of a diagnosis a sixth is for the age curve, and
-    the rest reads the same streams. Default: as long as it takes."""
-    most_streams: Given[int] = None
-    """Test streams to read, at most, drawn at random; with fewer than 8 there is no verdict. Default: all."""
-
-
-@dataclass(kw_only=True)
-class Weighing:
-    """Which scenarios training windows begin in."""
-
-    start_weights: Given[tuple[str, ...]] = None
-    """How often training windows begin in a --scenario against elsewhere, NAME=WEIGHT: night=4; 0: no window has a
-    position in it. In a diagnosis, those that the model was trained with. Default: all alike."""
-
-
-@dataclass(kw_only=True)
-class Stepping:
-    """How to train."""
-
-    objective: Given[str] = None
-    """next_token, classification, regression, quantiles or self_distillation. Default: what fits the targets."""
-    steps: int = 400
-    """Optimiser steps."""
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
-    batch_size: int = 32
-    """Rows in a batch."""
-    precision: Literal["no", "bf16"] = "no"
-    """Mixed precision."""
-
-
-@dataclass(kw_only=True)
-class Learning(Stepping):
-    """How to train, and how to go on with it."""
-
-    read_ahead: Given[int] = None
-    """Windows that every row reads without learning before the first step, so that a short repair starts from states as
-    old as a long one meets. Default: none."""
-    state_penalty: Given[float] = None
-    """Weight of the mean square of the state's numbers at the end of every window. Default: none."""
-    state_dropout: Given[float] = None
-    """Share of the state's numbers that become those of the initial state, four times a window. Default: none."""
-    checkpoint_every: int = 200
-    """Steps between checkpoints."""
-    resume: bool = False
-    """Go on from the checkpoint that a stopped run of the same command left in --out. Where there is none, begin; where
-    a finished run lies, show it and do nothing."""
-    track: Given[Literal["tensorboard", "mlflow", "trackio"]] = None
-    """Log the loss by step, and what came of it: tensorboard to OUT/track, the others where they are set to."""
-
-
-@dataclass(kw_only=True)
-class Starting:
-    """Where repair windows start."""
-
-    intervention: str = "carry"
-    """zero, random_noise, fitted_noise, state_passing, tbtt, carry, replay, mix or partial; with settings also in one
-    word, such as carry:expected_run=1280,zero_share=0.5, or as JSON with a name."""
-    expected_run: Given[str] = None
-    """carry: positions after which the world may change, inf, or data: as long as one situation lasts in the training
-    streams. Default: 20 training contexts."""
-    zero_share: Given[float] = None
-    """Share of rows that start from the initial state. Default: 0.25; of a mix, beside its members' own: 0."""
-    std: Given[float] = None
-    """random_noise: its standard deviation. Default: that of the model's own states."""
-    source: Given[Literal["window", "carried"]] = None
-    """fitted_noise: fitted on states at the training context (default), or on states carried far."""
-    carried_length: Given[int] = None
-    """fitted_noise of states carried far: positions they are carried. Default: 4096."""
-    by: Given[Literal["excess", "novelty", "evenly"]] = None
-    """replay: what its states are chosen by: excess (those that cost the most against young ones; default), novelty
-    (the farthest from training's), or evenly."""
-    size: Given[int] = None
-    """replay: states in its bank. Default: 512."""
-    foreign_share: Given[float] = None
-    """replay: share of rows that start from a state of another place. Default: 0.25."""
-    members: Given[tuple[str, ...]] = None
-    """mix: its interventions, each written as --intervention is."""
-    member_shares: Given[tuple[float, ...]] = None
-    """mix: a share of the rows for each member. Default: equal shares."""
-    parts: Given[tuple[str, ...]] = None
-    """Parts of the state that start as the intervention says, such as layers.1.cell, all of a layer (layers.1), or
-    heads (layers.0.state:0,2); the rest starts from the initial state. Default: all."""
-    strength: Given[float] = None
-    """How far states start from the initial one, towards where the intervention starts them. Default: 1, all of it."""
-    of: Given[str] = None
-    """partial: the intervention that --parts and --strength change, where it is not --intervention itself."""
-
-
-@dataclass(kw_only=True)
-class Repairing:
-    """What a repair is held to."""
-
-    anchor: float = 4.0
-    """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
-    labels: float = 1.0
-    """Weight of the objective on those rows."""
-    doses: tuple[float, ...] = (0.5, 0.75, 1.0)
-    """Shares of the way from the base's weights to the repaired ones; validation chooses one of them."""
-    control: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: it is made)")] = True
-    """Leave out the control, the same training from zero states. It costs as much as the repair; without it nobody
-    knows whether the starts or plain training gained what was gained."""
-    anyway: bool = False
-    """Go on where validation says that there is nothing to repair."""
-    short_ages: Given[tuple[int, int]] = None
-    """FROM TO: ages over which short contexts must hold, every age alike. Default: 0 up to the training context. For a
-    model that is reset every P positions: 0 P."""
-
-
-@dataclass(kw_only=True)
-class Machine(Trust):
-    """What to run on."""
-
-    device: str = "auto"
-    """cpu, cuda, cuda:1, …, or auto: a GPU where there is one."""
-    threads: Given[int] = None
-    """Threads inside one operation. Default: what torch takes."""
-
-
-@dataclass(kw_only=True)
-class Running(Machine):
-    """Where and how to run."""
-
-    out: Path
-    """Folder for result.json, report.html and models."""
-    replace: bool = False
-    """Write into --out even where another verb's result or models lie there."""
-    seed: int = 0
-    """Of everything random."""
-    json: bool = False
-    """Print the result as JSON on standard output, and all else on standard error."""
-    language: Literal["en", "ja"] = "en"
-    """Of the report and of what is printed: English or Japanese."""
-    quiet: bool = False
-    """No progress on standard error; what was found, warnings and errors are still said."""
+from outlast.cli.option_groups import (
+    Affording,
+    Given,
+    Learning,
+    Listed,
+    Machine,
+    Measuring,
+    Model,
+    Reading,
+    ReadingText,
+    Repairing,
+    Running,
+    Source,
+    Starting,
+    Stepping,
+    Trust,
+    Weighing,
+)
 
 
 @dataclass(kw_only=True)

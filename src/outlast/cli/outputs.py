@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record, tokeniser_in
 from outlast.cli.guessing import no_better_than_guessing
-from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, Running, TrainVerb
+from outlast.cli.option_groups import Running
+from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, TrainVerb
 from outlast.errors import InputError, Interrupted
 from outlast.folders import discard, locked
 from outlast.foreign import CONFIG, KEPT, is_directory_of

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from outlast.cli.options import Learning, Running
+from outlast.cli.option_groups import Learning, Running
 from outlast.cli.progress import Reporter
 from outlast.errors import InputError
 from outlast.ranks import ranks
