@@ -70,7 +70,7 @@ CASES = {
         FAILING, {"starts": 2.72, "plain": 2.80, "reset": 2.70, "expected": 2.64}, ("repair", "starts_help", "starts"),
     ),
     "nothing helps": (
-        FAILING, {"starts": 2.84, "plain": 2.84}, ("beyond_starts", "nothing_helps", "starts"),
+        FAILING, {"starts": 2.84, "plain": 2.84}, ("beyond_starts", "nothing_helps", None),
     ),
     "no starts came to the last round": (
         FAILING, {"starts": None, "plain": 2.84, "longer": 2.5},

@@ -91,7 +91,7 @@ def advise(
     if verdict.name == "undecided":
         needed = {} if verdict.streams_needed is None else {"streams_needed": verdict.streams_needed}
         return Advice("leave_it", "undecided", facts | needed)
-    return Advice("beyond_starts", "nothing_helps", facts, _best(tried, list(tried)))
+    return Advice("beyond_starts", "nothing_helps", facts)
 
 
 def _of_a_fine_model(base: Evaluation, starts: Tried | None, plain: Tried, longer: Tried | None) -> Advice:

@@ -203,7 +203,8 @@ class Plan(Result):
         untrained: what resets give, the base as it is first.
         pilots: by round, in the order in which they were run.
         outlooks: of the trainings of the last round, by steps.
-        remedy: the training that is advised, or, where starts are not enough, the one that did best; None: none.
+        remedy: the training that is advised, or, where starts are not enough, the one that did best; None: none helps,
+            or none is needed.
         cost: of the advised repair, measured on this machine; None: there is none.
         default_cost: of one repair with default settings.
         budget, spent: seconds that planning was allowed, and took.

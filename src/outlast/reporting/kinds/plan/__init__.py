@@ -112,11 +112,11 @@ def _fine(plan: Plan) -> bool:
 def _beyond(plan: Plan) -> list[Step]:
     given, asked = plan.base.command, plan.remedy
     steps = []
-    if asked is not None and asked.kind == "starts" and plan.reason != "nothing_helps":
+    if asked is not None and asked.kind == "starts":
         text = tell("Train it on with the starts that did best:", "最も良かった初期状態で学習を続けます：")
         options = [*_asked(plan, asked), *(["--anyway"] if _fine(plan) else [])]
         steps.append(Step(text, command("repair", given, context(plan.base), *options)))
-    if asked is not None and asked.kind in ("plain", "longer_windows") and plan.reason != "nothing_helps":
+    if asked is not None and asked.kind in ("plain", "longer_windows"):
         text = tell(
             f"Train it on in the plain way, on windows of {integer(asked.train_context)} positions:",
             f"{integer(asked.train_context)} 位置の窓で、通常の方法で学習を続けます：",
