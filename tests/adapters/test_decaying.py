@@ -12,7 +12,7 @@ import outlast
 from outlast.adapters.decaying import with_decay
 from outlast.errors import InputError
 from outlast.model import InputSpec
-from outlast.state import leaves
+from outlast.state import leaves, rebuild
 from toys import small_gru
 
 SCALED = ("gla", "mamba", "mamba2", "gated_deltanet", "rwkv6")
@@ -37,7 +37,7 @@ def memory_left(model: outlast.Recurrent, steps: int) -> torch.Tensor:
         for each, own in zip(leaves(zero), parts, strict=True)
     ]
     with torch.no_grad():
-        ends = [leaves(model(inputs, outlast.state.rebuild(zero, start))[1])[0] for start in (moved, leaves(zero))]
+        ends = [leaves(model(inputs, rebuild(zero, start))[1])[0] for start in (moved, leaves(zero))]
     return (ends[0] - ends[1]).flatten()[:64] / (moved[0] - leaves(zero)[0]).flatten()[:64]
 
 

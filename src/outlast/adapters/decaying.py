@@ -47,7 +47,7 @@ def with_decay(model: nn.Module, factor: float) -> Recurrent:
                     rate += math.log(factor)
                     found += 1
             if isinstance(module, RWKV6):  # −exp of a projection
-                module.decay_high.bias += math.log(factor)
+                module.decay_high.bias.add_(math.log(factor))
                 found += 1
             if isinstance(module, GLA):  # the log of a sigmoid, over a temperature
                 module.temperature /= factor
