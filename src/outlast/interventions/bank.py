@@ -19,7 +19,7 @@ from outlast.diagnosis.views import WHOLE, Views
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.of_targets import default_measures
-from outlast.model import Recurrent
+from outlast.model import Recurrent, quietly
 from outlast.state import State, concatenate, detach, select
 from outlast.streams import Streams
 from outlast.streams.reading import groups, read
@@ -114,16 +114,12 @@ def collect(
     stream = np.sort(np.random.default_rng(seed).permutation(usable)[:_STREAMS])
     last = int(min(streams.lengths[stream].min(), _LONGEST * window)) // window - 1
     places = np.unique(np.linspace(_LEAST_AGE, last, min(_MARKS, last - _LEAST_AGE + 1)).astype(np.int64)) * window
-    was_training = model.training
-    model.eval()
-    try:
+    with quietly(model):
         met = _met(model, streams, stream, places, window)
         if by == "excess":
             return _worst(met, model, streams, places, window, size, measure)
         if by == "novelty":
             return _farthest(met, model, streams, window, size, seed)
-    finally:
-        model.train(was_training)
     return met.take(np.unique(np.linspace(0, len(met) - 1, size).round().astype(np.int64)))
 
 

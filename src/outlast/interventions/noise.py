@@ -17,7 +17,7 @@ import torch
 from outlast.arguments import taking_fields
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
-from outlast.model import Recurrent
+from outlast.model import Recurrent, quietly
 from outlast.state import PartStatistics, State, StatePart, leaves, rebuild, statistics
 from outlast.streams import Batch, Streams
 from outlast.streams.places import draw_places
@@ -138,14 +138,10 @@ def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int
     parts: tuple[StatePart, ...] = model.state_parts()
     rows = _FIT_ROWS if length <= window else _FIT_ROWS // 4
     stream_id, position = draw_places(streams.lengths, length, seed, "fit", np.arange(rows))
-    training = model.training
-    model.eval()
-    try:
+    with quietly(model):
         state = model.initial_state(rows)
         for piece in read(model, streams, stream_id, position, length, state, chunk=_FIT_CHUNK):
             state = piece.state
-    finally:
-        model.train(training)
     fitted = statistics(state, parts)
     for part, found in zip(parts, fitted, strict=True):
         if part.touched and not bool(torch.isfinite(found.mean).all() and torch.isfinite(found.m2).all()):

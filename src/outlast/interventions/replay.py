@@ -15,7 +15,7 @@ from outlast.arguments import at_least, taking_fields
 from outlast.errors import InputError, unknown_name
 from outlast.interventions.bank import Bank, Choice, collect
 from outlast.interventions.intervention import Carried, Intervention, Prepared
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent, device_of, quietly
 from outlast.randomness import hash_integers
 from outlast.state import State, to
 from outlast.streams import Batch, Placed, Streams
@@ -92,12 +92,8 @@ class PreparedReplay(Prepared):
         drawn = torch.rand(len(number), generator=generator).numpy() < self.rule.foreign_share
         others = torch.randint(len(self.bank), (len(number),), generator=generator).numpy()
         number = np.where(drawn | ~known, others, number)
-        training = self.model.training
-        self.model.eval()
-        try:
+        with quietly(self.model):
             state = to(self.bank.encoded(self.model, self.streams, number), device_of(self.model))
-        finally:
-            self.model.train(training)
         return self.touching(state, carried.zero)
 
     def _numbers(self, stream: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

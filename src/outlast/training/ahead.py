@@ -6,17 +6,15 @@ where a longer training would have come to.
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from outlast.interventions import Carried, Prepared
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent, device_of, quietly
 from outlast.randomness import generator
 from outlast.streams import Sampler
 from outlast.streams.sampler import Places
 
 
-@torch.no_grad()
 def read_ahead(
     wrapped: nn.Module, model: Recurrent, sampler: Sampler, rule: Prepared, carried: Carried, windows: int
 ) -> tuple[Places | None, Carried]:
@@ -27,14 +25,12 @@ def read_ahead(
         carried: what is carried before the first of them.
     """
     places, device = None, device_of(model)
-    mode = model.training
-    model.eval()  # dropout is no part of a state that deployment meets
-    for step in range(windows):
-        places = sampler.places(step, places)
-        batch = sampler.batch(places).to(device)
-        carried = Carried(model.initial_state(sampler.batch_size), carried.last)
-        start = rule.start(carried, batch, generator(sampler.seed, "start", step, sampler.rank))
-        _, final = wrapped(batch.inputs, start)
-        carried = rule.keep(carried, final, batch)
-    model.train(mode)
+    with quietly(model):  # dropout is no part of a state that deployment meets
+        for step in range(windows):
+            places = sampler.places(step, places)
+            batch = sampler.batch(places).to(device)
+            carried = Carried(model.initial_state(sampler.batch_size), carried.last)
+            start = rule.start(carried, batch, generator(sampler.seed, "start", step, sampler.rank))
+            _, final = wrapped(batch.inputs, start)
+            carried = rule.keep(carried, final, batch)
     return places, carried
