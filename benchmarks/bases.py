@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from outlast import checkpoints
+from outlast.evaluation import best_periods
 from outlast.families import build
 from outlast.folders import locked
 from outlast.interventions import Intervention, Zero, tbtt
 from outlast.model import Recurrent
-from outlast.repairs.setup import Setup, set_up
+from outlast.repairs.setup import Dosed, Setup, Trained, picked, set_up
+from outlast.results import Evaluation
 from outlast.tasks import TASKS, Task
 from outlast.tasks.pages import put_figures
 from outlast.training import fit
@@ -110,6 +112,24 @@ def say(text: str) -> None:
 def folder_of(out: Path, kind: Kind, seed: int) -> Path:
     """Where everything of one base lies."""
     return out / f"{kind.name.replace(', ', '-').replace(' ', '-')}-{seed}"
+
+
+def measured(kind: Kind, seed: int, folder: Path) -> tuple[Setup, Evaluation, Evaluation]:
+    """How a base is repaired, the base on validation streams, and on test streams under its best resets there."""
+    todo = setup_of(kind, base_of(kind, seed, folder / "base"), seed)
+    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
+    return todo, seen, todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
+
+
+def at_its_dose(todo: Setup, seen: Evaluation, trained: Trained) -> tuple[list[Dosed], Dosed, Evaluation]:
+    """Every dose of a training on validation streams, the one that these take, and that on test streams.
+
+    Args:
+        seen: the base on validation streams.
+    """
+    doses = todo.doses(trained, seen)
+    chosen = doses[picked(doses, todo.held_against(seen))]
+    return doses, chosen, todo.measure(chosen, ends_only=True)[1]
 
 
 def study(

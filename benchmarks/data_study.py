@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import Kind, base_of, say, setup_of, study
+from bases import Kind, at_its_dose, measured, say, study
 
-from outlast.evaluation import best_periods
 from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Replay, Zero, tbtt
-from outlast.repairs.setup import picked
 from outlast.results import write_atomically
 from outlast.tasks.pages import table, with_ends
 
@@ -41,10 +39,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
     path = folder / "data.json"
     if path.exists():
         return
-    base = base_of(kind, seed, folder / "base")
-    todo = setup_of(kind, base, seed)
-    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
-    before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
+    todo, seen, before = measured(kind, seed, folder)
     longest = int(todo.data.train.lengths.max())
     trials: list[tuple[str, float, int, Intervention]] = [
         ("hours", share, max(2 * todo.train_context, round(share * longest)), tbtt()) for share in SHARES
@@ -56,20 +51,16 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
         say(f"{kind.name}, {seed}: {what} {amount:g}")
         part = todo.data.train.between(0, length)
         one = replace(todo, data=replace(todo.data, train=part))
-        doses = one.doses(one.train(rule, None, resume=False), seen)
-        chosen = doses[picked(doses, one.held_against(seen))]
-        _, after = one.measure(chosen, ends_only=True)
+        _, chosen, after = at_its_dose(one, seen, one.train(rule, None, resume=False))
         rows.append({
             "what": what, "amount": amount, "positions": int(part.lengths.sum()), "dose": chosen.dose,
             "oldest": after.oldest.loss,
         })  # fmt: skip
-    reset = before.resets["periodic_reset"].loss
     made = {
         "kind": kind.name,
         "task": kind.task,
         "seed": seed,
         "base": before.oldest.loss,
-        "reset": reset,
         "rows": rows,
     }
     write_atomically(path, json.dumps(made))

@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, base_of, say, setup_of, study
+from bases import KINDS, Kind, at_its_dose, measured, say, study
 from mimic import Mimic, imitate
 
-from outlast.evaluation import best_periods
 from outlast.interventions import Intervention, Replay, control_of, state_passing, tbtt
-from outlast.repairs.setup import picked
 from outlast.results import write_atomically
 from outlast.tasks.pages import table
 
@@ -43,20 +41,15 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
     path = folder / "mimic.json"
     if path.exists():
         return
-    base = base_of(kind, seed, folder / "base")
-    todo = setup_of(kind, base, seed)
+    todo, seen, before = measured(kind, seed, folder)
     _, near = imitate(copy.deepcopy(todo.base), todo.data.train, todo.train_context, SIZE, seed)
-    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
-    before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
     row: dict[str, Any] = {
         "kind": kind.name, "seed": seed, "near": asdict(near), "base": before.oldest.loss,
         "reset": before.resets["periodic_reset"].loss, "made": {},
     }  # fmt: skip
     for name, rule in RULES.items():
         say(f"{kind.name}, {seed}: {name}")
-        doses = todo.doses(todo.train(rule, None, resume=False), seen)
-        chosen = doses[picked(doses, todo.held_against(seen))]
-        _, after = todo.measure(chosen, ends_only=True)
+        _, chosen, after = at_its_dose(todo, seen, todo.train(rule, None, resume=False))
         row["made"][name] = {"dose": chosen.dose, "oldest": after.oldest.loss}
     write_atomically(path, json.dumps(row))
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import Kind, base_of, say, setup_of, study
+from bases import Kind, at_its_dose, base_of, say, setup_of, study
 
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
 from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Partial, control_of, tbtt
-from outlast.repairs.setup import picked
 from outlast.results import Attribution, Diagnosis, load_as, save_result, write_atomically
 from outlast.tasks import TASKS
 from outlast.tasks.pages import table, with_ends
@@ -84,9 +83,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             rules[OTHERS] = Partial(of=tbtt(), parts=tuple(row["others"]))
     for name, rule in rules.items():
         say(f"{kind.name}, {seed}: {name}")
-        doses = todo.doses(todo.train(rule, None, resume=False), seen)
-        chosen = doses[picked(doses, todo.held_against(seen))]
-        _, after = todo.measure(chosen, ends_only=True)
+        doses, chosen, after = at_its_dose(todo, seen, todo.train(rule, None, resume=False))
         judged = todo.judge(chosen, after, before, [], {}, None, todo.base)
         whole = doses[-1].candidate
         row["made"][name] = {

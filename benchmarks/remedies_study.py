@@ -20,15 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from bases import Kind, base_of, say, setup_of, study
+from bases import Kind, at_its_dose, measured, say, study
 
 from outlast.errors import InputError
-from outlast.evaluation import best_periods
 from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Zero, control_of, tbtt
 from outlast.planning.options import LONGER
 from outlast.public import with_decay
-from outlast.repairs.setup import Setup, Trained, picked
+from outlast.repairs.setup import Setup, Trained
 from outlast.results import Evaluation, write_atomically
 from outlast.tasks.pages import table, with_ends
 from outlast.training.regular import size_of
@@ -46,10 +45,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
     path = folder / "remedies.json"
     if path.exists():
         return
-    base = base_of(kind, seed, folder / "base")
-    todo = setup_of(kind, base, seed)
-    seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
-    before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
+    todo, seen, before = measured(kind, seed, folder)
     row: dict[str, Any] = {
         "kind": kind.name, "seed": seed, "base": before.oldest.loss,
         "reset": before.resets["periodic_reset"].loss, "made": {},
@@ -63,7 +59,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             how = todo
             if name.startswith(SCALED):  # half of the way to other decays is not half of the change
                 how = replace(todo, repairing=replace(todo.repairing, doses=(1.0,)))
-            row["made"][name] = {**measured(how, seen, before, trained), "seconds": round(spent, 1)}
+            row["made"][name] = {**judged_on_test(how, seen, before, trained), "seconds": round(spent, 1)}
     write_atomically(path, json.dumps(row))
 
 
@@ -120,11 +116,9 @@ def scaled(todo: Setup, seen: Evaluation, rule: Intervention | None = None) -> T
     return replace(todo, base=model).train(rule, None, resume=False)
 
 
-def measured(todo: Setup, seen: Evaluation, before: Evaluation, trained: Trained) -> dict[str, Any]:
+def judged_on_test(todo: Setup, seen: Evaluation, before: Evaluation, trained: Trained) -> dict[str, Any]:
     """At the dose that validation takes, on test streams."""
-    doses = todo.doses(trained, seen)
-    chosen = doses[picked(doses, todo.held_against(seen))]
-    _, after = todo.measure(chosen, ends_only=True)
+    _, chosen, after = at_its_dose(todo, seen, trained)
     judged = todo.judge(chosen, after, before, [], {}, None, todo.base)
     return {
         "dose": chosen.dose, "oldest": after.oldest.loss, "short": judged.short_context.difference,

@@ -17,7 +17,7 @@ def changes(plan: Plan, measure: Measure) -> list[Change]:
     found = list[Change]()
     if plan.advice == "mend" or plan.base.verdict is None:
         return found
-    expected = expected_of(plan)
+    expected = plan.expected
     if plan.advice == "repair" and expected is not None:
         found += _of_a_repair(plan, expected, measure)
     if plan.advice == "reset":
@@ -39,20 +39,11 @@ def _of_a_repair(plan: Plan, expected: Outlook, measure: Measure) -> list[Change
     found = []
     if not plan.evidence.get("starts_kept", 1):
         found.append(Change("short_contexts", {"anchor": 4 * plan.remedy.anchor}))
-    rival = min(each.loss for each in plan.untrained if each.name != "overlapping_reset")
     money = None if plan.cost is None else plan.cost.money
     if money:
-        value = least_value(rival - expected.loss, measure, money)
+        value = least_value(plan.rival.loss - expected.loss, measure, money)
         found.append(Change("never_pays") if value is None else Change("worth_less", {"value": value}))
     others = [each for each in plan.outlooks if each.kind == "starts" and each.name != expected.name]
     near = [each for each in others if each.steps == expected.steps and each.low <= expected.loss]
     found += [Change("other_starts", {"name": each.name, "loss": each.loss}) for each in near]
     return found
-
-
-def expected_of(plan: Plan) -> Outlook | None:
-    """The outlook of the training that the plan names; None: it names none."""
-    asked = plan.remedy
-    if asked is None:
-        return None
-    return next(each for each in plan.outlooks if (each.name, each.steps) == (asked.name, asked.steps))

@@ -18,7 +18,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measures import Measure
 from outlast.planning.advice import Advice, advise, needs_pilots, untried
-from outlast.planning.changes import changes, expected_of
+from outlast.planning.changes import changes
 from outlast.planning.expected_run import ExpectedRun, expected_run
 from outlast.planning.judged import judged, losses_without_training, remedy
 from outlast.planning.likeness import LEAST_LENGTH
@@ -235,7 +235,7 @@ def _worth(plan: Plan, measure: Measure, rival: float, asked: _Asked) -> Worth |
         reset = next(each for each in plan.untrained if each.name == "periodic_reset")
         mean, low, high = reset.against_base
         return worth_of((-mean, -high, -low), measure, asked.value, 0.0)
-    expected = expected_of(plan)
+    expected = plan.expected
     if plan.advice not in ("repair", "beyond_starts") or expected is None or plan.cost is None:
         return None
     gain = (rival - expected.loss, rival - expected.high, rival - expected.low)

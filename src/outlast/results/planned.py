@@ -231,3 +231,16 @@ class Plan(Result):
     notes: list[Note] = field(default_factory=list)
     kind: str = "plan"
     outlast: str = ""
+
+    @property
+    def expected(self) -> Outlook | None:
+        """The outlook of the training that the plan names; None: it names none."""
+        asked = self.remedy
+        if asked is None:
+            return None
+        return next(each for each in self.outlooks if (each.name, each.steps) == (asked.name, asked.steps))
+
+    @property
+    def rival(self) -> Untrained:
+        """The base as it is best used without training, at no extra cost."""
+        return min((each for each in self.untrained if each.name != "overlapping_reset"), key=lambda each: each.loss)

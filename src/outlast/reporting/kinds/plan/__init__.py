@@ -27,9 +27,9 @@ _TONES = {"leave_it": "good", "reset": "warn", "repair": "warn", "beyond_starts"
 
 def _figures(plan: Plan) -> list[tuple[str, str]]:
     found = evaluation.figures(plan.base)[:3]
-    each, cost, worth = say.expected(plan), plan.cost, plan.worth
+    each, cost, worth = plan.expected, plan.cost, plan.worth
     if each is not None and cost is not None:
-        gain = say.rival(plan).loss - each.loss
+        gain = plan.rival.loss - each.loss
         found += [(words.FIGURE_GAIN, say.loss(plan, gain)), (words.FIGURE_COST, duration(cost.seconds))]
     if worth is not None:
         found.append((words.FIGURE_DAY, page.day(worth.day)))
@@ -71,7 +71,7 @@ def _next_steps(plan: Plan) -> list[Step]:
         case "mend":
             return mend(plan.base)
         case "reset":
-            found = say.rival(plan)
+            found = plan.rival
             text = tell("Reset it; nothing has to be trained:", "リセットします。学習は要りません：")
             return [Step(text, reset_code("periodic_reset", found.every or 1))]
         case "repair":

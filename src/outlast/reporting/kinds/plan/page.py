@@ -20,7 +20,7 @@ def tried(plan: Plan) -> Table:
         name = words.RUN_ON if each.name == "base" else terms.reset(each.name, each.every or 1)
         cells = [Cell(name, labels.WITHOUT_TRAINING), Cell(number(each.loss, 4))]
         cells.append(Cell("–") if each.name == "base" else Cell(*estimate(*each.against_base, signed=True)))
-        marked = plan.advice == "reset" and each.name == say.rival(plan).name
+        marked = plan.advice == "reset" and each.name == plan.rival.name
         rows.append(Row([*cells, Cell("–"), Cell("–")], labels.TAKEN if marked else ""))
     last = max((pilot.rung for pilot in plan.pilots), default=0)
     for pilot in (pilot for pilot in plan.pilots if pilot.rung == last):
@@ -118,7 +118,7 @@ def buys(plan: Plan, key: str) -> list[Element]:
 def money(plan: Plan) -> list[tuple[str, str]]:
     """Cost and benefit of what is advised; empty where nothing is to be done."""
     rows: list[tuple[str, str]] = []
-    cost, each, worth = plan.cost, say.expected(plan), plan.worth
+    cost, each, worth = plan.cost, plan.expected, plan.worth
     if cost is not None and plan.advice in ("repair", "beyond_starts"):
         rows += [
             (words.FACT_STEPS, integer(cost.steps)),
@@ -128,7 +128,7 @@ def money(plan: Plan) -> list[tuple[str, str]]:
         ]
         rows += [] if cost.money is None else [(words.FACT_MONEY, number(cost.money, 3))]
         if each is not None and worth is None:
-            gain = say.rival(plan).loss - each.loss
+            gain = plan.rival.loss - each.loss
             rows.append((words.FACT_GAIN, say.loss(plan, gain)))
     if worth is not None:
         told = estimate(*worth.gain, signed=True)

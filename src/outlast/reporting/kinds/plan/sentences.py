@@ -7,25 +7,12 @@ from outlast.reporting.kinds.plan.words import words
 from outlast.reporting.language import sentences, tell
 from outlast.reporting.numbers import estimate, integer, number
 from outlast.reporting.refusals import at_every
-from outlast.results import Change, Note, Outlook, Plan, RunEstimate, Untrained
+from outlast.results import Change, Note, Outlook, Plan, RunEstimate
 
 
 def training_name(name: str, kind: str) -> str:
     """A training in words: an intervention by its label."""
     return words.KINDS.get(kind, name)
-
-
-def expected(plan: Plan) -> Outlook | None:
-    """What the training that is named is expected to reach."""
-    asked = plan.remedy
-    if asked is None:
-        return None
-    return next((each for each in plan.outlooks if (each.name, each.steps) == (asked.name, asked.steps)), None)
-
-
-def rival(plan: Plan) -> Untrained:
-    """The base as it is best used without training, at no extra cost."""
-    return min((each for each in plan.untrained if each.name != "overlapping_reset"), key=lambda each: each.loss)
 
 
 def loss(plan: Plan, value: float) -> str:
@@ -42,7 +29,7 @@ def outlook(plan: Plan, each: Outlook) -> str:
 
 def now(plan: Plan) -> str:
     """The base at its oldest age, and what its best reset makes of that, where it makes it better."""
-    run_on, best = plan.untrained[0], rival(plan)
+    run_on, best = plan.untrained[0], plan.rival
     own = loss(plan, run_on.loss)
     if best is run_on or best.every is None:
         return own
@@ -92,7 +79,7 @@ def _leave_it(plan: Plan) -> str:
 
 
 def _reset(plan: Plan) -> str:
-    found = rival(plan)
+    found = plan.rival
     was, then = loss(plan, plan.untrained[0].loss), loss(plan, found.loss)
     every, measure = at_every(found.every or 1), terms.measure_name(plan.base.measure)
     return tell(
@@ -104,7 +91,7 @@ def _reset(plan: Plan) -> str:
 
 
 def _repair(plan: Plan) -> str:
-    each, asked = expected(plan), plan.remedy
+    each, asked = plan.expected, plan.remedy
     assert each is not None
     assert asked is not None
     was, then = now(plan), outlook(plan, each)
@@ -127,7 +114,7 @@ def _beyond(plan: Plan) -> str:
             f"初期状態だけでは足りません。{where}の{measure}は、試したもの（別の初期状態、通常の学習、リセット）の"
             "どれでも明らかには下がりません。",
         )
-    each, asked = expected(plan), plan.remedy
+    each, asked = plan.expected, plan.remedy
     assert each is not None
     assert asked is not None
     was, then = now(plan), outlook(plan, each)
