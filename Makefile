@@ -8,7 +8,7 @@ UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 .PHONY: air api audit bench bench-language bench-serving browser clean data data-study diagnosis-study example \
 	failure-map families forecast-study install kernels lint mimic-study nights paper paper-seeds partial-study plan-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
-	run-study speech speech-table test test-all versions
+	replay-study run-study speech speech-table test test-all versions
 
 install: .venv/installed
 
@@ -127,6 +127,9 @@ mimic-study: install
 
 data-study: install
 	$(BIN)/python benchmarks/data_study.py --out runs/plan-study --page docs/repairing.md
+
+replay-study: install
+	$(BIN)/python benchmarks/replay_study.py --out runs/plan-study --page docs/repairing.md
 
 # Of the models that regimes and regimes-families leave.
 forecast-study: install

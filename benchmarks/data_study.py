@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import Kind, at_its_dose, measured, say, study
+from bases import Kind, at_its_dose, measured, say, study, with_interval
 
-from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Replay, Zero, tbtt
 from outlast.results import write_atomically
-from outlast.tasks.pages import table, with_ends
+from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "speech, as it is shipped")
 SHARES = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)
@@ -87,8 +86,7 @@ def _lines(found: Sequence[dict[str, Any]], what: str) -> list[list[str]]:
     for amount, shares, losses in _by_amount(found, what):
         hours = [row["positions"] * HOURS[each["task"]] for each in found for row in _rows(each, what, amount)]
         named = f"{np.mean(hours):,.2g}" if what == "hours" else f"{amount:,.0f}"
-        ends = with_ends(*mean_interval(shares).triple) if len(shares) > 1 else f"{shares[0]:+.3f}"
-        lines.append([named, f"{losses.mean():.4f}", ends])
+        lines.append([named, f"{losses.mean():.4f}", with_interval(list(shares))])
     return lines
 
 

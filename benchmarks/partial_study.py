@@ -2,9 +2,9 @@
 
     python benchmarks/partial_study.py --out runs/plan-study --page docs/repairing.md
 
-On the bases of the study of plans (trained where they are not there yet): a diagnosis says which parts carry the
-excess; `tbtt` is then made in all of the state, in the fewest parts that carry at least 80 % of the excess, in all
-others, and at half the strength, with equal steps. What is in the folder is not run again.
+On the bases of the study of plans (trained where they are not there yet): a diagnosis says which part carries the most
+of the excess; `tbtt` is then made in all of the state, in that part, in all others, and at half the strength, with
+equal steps. What is in the folder is not run again.
 """
 
 from __future__ import annotations
@@ -16,42 +16,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import Kind, at_its_dose, base_of, say, setup_of, study
+from bases import Kind, at_its_dose, base_of, say, setup_of, study, with_interval
 
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
-from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Partial, control_of, tbtt
 from outlast.results import Attribution, Diagnosis, load_as, save_result, write_atomically
 from outlast.tasks import TASKS
-from outlast.tasks.pages import table, with_ends
+from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
-SHARE = 0.8
-"""Of the excess, that the blamed parts carry at least."""
 BEGIN, END = "<!-- partial: begin -->", "<!-- partial: end -->"
 WHOLE, BLAMED, OTHERS, HALF, PLAIN = (
     "all of it",
-    "blamed parts",
+    "the blamed part",
     "all other parts",
     "half the strength",
     "plain training",
 )
 
 
-def blamed(split: Attribution) -> tuple[list[str], list[str]]:
-    """The fewest parts that carry `SHARE` of the excess, and all others; heads are taken together."""
+def blamed(split: Attribution) -> dict[str, float]:
+    """Share of the excess by part, the largest first; heads are taken together."""
     by_part: dict[str, float] = {}
     for row in split.rows:
         if row.kind in ("recurrent", "convolution"):
-            by_part[row.part] = by_part.get(row.part, 0.0) + row.contribution.mean
-    ordered, chosen, carried = sorted(by_part, key=lambda part: -by_part[part]), [], 0.0
-    for part in ordered:
-        if carried >= SHARE * split.excess.mean and chosen:
-            break
-        chosen.append(part)
-        carried += by_part[part]
-    return chosen, [part for part in ordered if part not in chosen]
+            by_part[row.part] = by_part.get(row.part, 0.0) + row.contribution.mean / split.excess.mean
+    return {part: by_part[part] for part in sorted(by_part, key=lambda part: -by_part[part])}
 
 
 def run(kind: Kind, seed: int, folder: Path) -> None:
@@ -66,7 +57,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
         found = diagnose(copy.deepcopy(base), task.streams(), train_context=task.train_context, settings=settings)
         save_result(found, folder / "diagnosis" / "result.json")
     split = load_as(folder / "diagnosis", Diagnosis).attribution
-    row: dict[str, Any] = {"kind": kind.name, "seed": seed, "blamed": [], "others": [], "made": {}}
+    row: dict[str, Any] = {"kind": kind.name, "seed": seed, "blamed": {}, "made": {}}
     todo = setup_of(kind, base, seed)
     seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
     before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
@@ -77,10 +68,11 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
         PLAIN: control_of(tbtt()),
     }
     if split is not None:
-        row["blamed"], row["others"] = blamed(split)
-        rules[BLAMED] = Partial(of=tbtt(), parts=tuple(row["blamed"]))
-        if row["others"]:
-            rules[OTHERS] = Partial(of=tbtt(), parts=tuple(row["others"]))
+        row["blamed"] = blamed(split)
+        most, *others = row["blamed"]
+        if others:
+            rules[BLAMED] = Partial(of=tbtt(), parts=(most,))
+            rules[OTHERS] = Partial(of=tbtt(), parts=tuple(others))
     for name, rule in rules.items():
         say(f"{kind.name}, {seed}: {name}")
         doses, chosen, after = at_its_dose(todo, seen, todo.train(rule, None, resume=False))
@@ -102,20 +94,23 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         cells = [
             f"{made[name]['oldest']:.4f}" if name in made else "–" for name in (WHOLE, BLAMED, OTHERS, HALF, PLAIN)
         ]
-        names = ", ".join(row["blamed"]) or "no excess to split"
+        shares = [f"{part} {share:.0%}" for part, share in row["blamed"].items()]
+        names = ", ".join(shares[:2]) or "no excess to split"
         lines.append([row["kind"], str(row["seed"]), names, f"{row['base']:.4f}", f"{row['reset']:.4f}", *cells])
     said = [
-        table(["base", "seed", "blamed parts", "as it runs on", "reset", WHOLE, BLAMED, OTHERS, HALF, PLAIN], lines)
+        table(
+            ["base", "seed", "shares of the excess", "as it runs on", "reset", WHOLE, BLAMED, OTHERS, HALF, PLAIN],
+            lines,
+        )
     ]
     apart = []
     for name in (BLAMED, OTHERS, HALF):
         here = [row for row in rows if name in row["made"]]
         kinds = list(dict.fromkeys(row["kind"] for row in here))
-        if len(kinds) < 2:
+        if not kinds:
             continue
-        gain = np.array([_share(here, kind, name) for kind in kinds])
-        short = np.array([_short(here, kind, name) for kind in kinds])
-        apart.append([name, with_ends(*mean_interval(gain).triple), with_ends(*mean_interval(short).triple)])
+        gain = [_share(here, kind, name) for kind in kinds]
+        apart.append([name, with_interval(gain), with_interval([_short(here, kind, name) for kind in kinds])])
     if apart:
         said.append(
             table(

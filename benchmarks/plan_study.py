@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, asked_of, base_of, say, setup_of, study
+from bases import KINDS, Kind, asked_of, base_of, say, setup_of, study, with_interval
 
 from outlast.evaluation import best_periods
-from outlast.intervals import every_other, mean_interval
+from outlast.intervals import every_other
 from outlast.interventions import intervention
 from outlast.planning import plan
 from outlast.planning.options import Option, options, plain, usual
@@ -29,7 +29,7 @@ from outlast.planning.pilots import train
 from outlast.repairs.setup import Dosed, Setup, picked, points_of
 from outlast.results import Plan, load_as, save_result, write_atomically
 from outlast.tasks import TASKS
-from outlast.tasks.pages import table, with_ends
+from outlast.tasks.pages import table
 
 BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
 
@@ -194,8 +194,7 @@ def page(rows: Sequence[dict[str, Any]], plans: Sequence[Plan]) -> str:
         lines.append([kind, str(len(here)), advice, *means])
     over = []
     for way in ways:
-        by_kind = np.array([np.mean(each) for each in regrets[way].values()])
-        over.append(with_ends(*mean_interval(by_kind).triple) if len(by_kind) > 1 else f"{by_kind[0]:+.3f}")
+        over.append(with_interval([float(np.mean(each)) for each in regrets[way].values()]))
     lines.append(["**all kinds alike**", str(len(rows)), "", *over])
     told = [each for row, made in zip(rows, plans, strict=True) for each in expectations(row, made)]
     inside = sum(each["low"] <= each["found"] <= each["high"] for each in told)

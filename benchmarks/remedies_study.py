@@ -20,16 +20,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from bases import Kind, at_its_dose, measured, say, study
+from bases import Kind, at_its_dose, measured, say, study, with_interval
 
 from outlast.errors import InputError
-from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Zero, control_of, tbtt
 from outlast.planning.options import LONGER
 from outlast.public import with_decay
 from outlast.repairs.setup import Setup, Trained
 from outlast.results import Evaluation, write_atomically
-from outlast.tasks.pages import table, with_ends
+from outlast.tasks.pages import table
 from outlast.training.regular import size_of
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
@@ -145,7 +144,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
             start = [row["base"] - row["made"]["tbtt"]["oldest"] for row in here]
             gains.append(sum(row["base"] - row["made"][name]["oldest"] for row in here) / sum(start))
             shorts.append(100 * np.mean([row["made"][name]["short"] / row["made"][name]["reference"] for row in here]))
-        lines.append([name, *cells, _over(gains), _over(shorts)])
+        lines.append([name, *cells, with_interval(gains), with_interval(shorts)])
     head = ["remedy", *kinds, "share of what tbtt gains", "short contexts, per cent"]
     seeds = ", ".join(sorted({str(row["seed"]) for row in rows}))
     said = f"Loss at the oldest age, means over seeds {seeds}; intervals over kinds."
@@ -154,10 +153,6 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
 
 def _means(rows: Sequence[dict[str, Any]], kinds: Sequence[str], what: str) -> list[str]:
     return [f"{np.mean([row[what] for row in rows if row['kind'] == kind]):.4f}" for kind in kinds]
-
-
-def _over(values: Sequence[float]) -> str:
-    return with_ends(*mean_interval(np.array(values)).triple) if len(values) > 1 else f"{values[0]:+.3f}"
 
 
 def figures(folders: Sequence[Path]) -> str:
