@@ -11,6 +11,7 @@ from outlast.evaluation import EvalSettings, cost, evaluate
 from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, Partial, RandomNoise, Replay, Zero, state_passing, tbtt
+from outlast.live import Incident, Kept, Notice, Profile, Seen, Watcher, load_profile, make_profile
 from outlast.model import InputSpec, Recurrent
 from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
@@ -34,19 +35,24 @@ __all__ = [
     "EvalSettings",
     "ExpectedRun",
     "FittedNoise",
+    "Incident",
     "InputError",
     "InputSpec",
     "Interrupted",
+    "Kept",
     "Mix",
+    "Notice",
     "OutlastError",
     "Partial",
     "Place",
     "Plan",
+    "Profile",
     "RandomNoise",
     "Recurrent",
     "RepairCost",
     "RepairSettings",
     "Replay",
+    "Seen",
     "Split",
     "Starts",
     "StatePart",
@@ -54,6 +60,7 @@ __all__ = [
     "Task",
     "TrainSettings",
     "TrainingDiverged",
+    "Watcher",
     "Zero",
     "adapt",
     "anchored",
@@ -71,7 +78,9 @@ __all__ = [
     "judge",
     "load",
     "load_place",
+    "load_profile",
     "load_result",
+    "make_profile",
     "open_streams",
     "plan",
     "repair",

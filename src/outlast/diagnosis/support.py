@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 from sklearn.covariance import LedoitWolf
-from sklearn.neighbors import NearestNeighbors
 
 from outlast.diagnosis.reading import read_to
-from outlast.diagnosis.views import Views
+from outlast.diagnosis.views import Projections
 from outlast.errors import NotAskable
 from outlast.randomness import hash_integers
 from outlast.streams import Streams
@@ -28,7 +30,7 @@ _DIRECTIONS = 24
 
 @torch.no_grad()
 def training_states(
-    views: Views,
+    views: Projections,
     streams: Streams,
     train_context: int,
     seed: int = 0,
@@ -48,6 +50,44 @@ def training_states(
     turn = (hash_integers(seed, "age", 0, rows) % np.uint64(steps)).astype(np.int64) + 1
     age = np.maximum(1, turn * train_context // steps)
     return views.look(read_to(views.model, streams, stream, position, position + age))
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What is within a radius of the k-th nearest of known states.
+
+    Args:
+        centre: (d,) what is taken off a state before it is whitened.
+        whiten: (d, k).
+        known: (N, k) whitened states.
+        radius: how far from the `NEIGHBOURS`-th nearest of them a state may lie.
+    """
+
+    centre: np.ndarray
+    whiten: np.ndarray
+    known: np.ndarray
+    radius: float
+
+    def white(self, states: np.ndarray) -> np.ndarray:
+        """(N, d) as (N, k)."""
+        # Bounded, so that squares stay finite in the search for neighbours.
+        return np.clip((states - self.centre) @ self.whiten, -1e12, 1e12)
+
+    @functools.cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.known)
+
+    def distance(self, states: np.ndarray) -> np.ndarray:
+        """(N,) distance to the k-th nearest known state; infinite for a state that is not finite."""
+        finite = np.isfinite(states).all(1)
+        found = np.full(len(states), np.inf)
+        if finite.any():
+            found[finite] = self._tree.query(self.white(states[finite]), NEIGHBOURS)[0][:, -1]
+        return found
+
+    def outside(self, states: np.ndarray) -> np.ndarray:
+        """(N,) whether each state lies where there are no known ones."""
+        return self.distance(states) > self.radius
 
 
 class Support:
@@ -72,34 +112,39 @@ class Support:
         values, vectors = np.linalg.eigh(fit.covariance_)
         # A direction in which the states do not vary has no unit; where none is left, every distance is 0.
         keep = values > max(values[-1] * 1e-10, 1e-300)
-        self.whiten = vectors[:, keep] / np.sqrt(np.maximum(values[keep], 1e-300)) if keep.any() else vectors * 0
-        self.centre = fit.location_
+        whiten = vectors[:, keep] / np.sqrt(np.maximum(values[keep], 1e-300)) if keep.any() else vectors * 0
         self.size = len(reference)
-        self.neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(self.white(reference))
+        unbounded = Region(fit.location_, whiten, np.empty((0, 0)), np.inf)
+        self.region = replace(unbounded, known=unbounded.white(reference))
         calibration = self.distance(states[stretch == 4])
         self.calibration = len(calibration)
         # One of the distances themselves: between a finite one and an infinite one there is nothing.
-        self.radius = float(np.quantile(calibration, 1 - NULL_RATE, method="higher"))
+        radius = float(np.quantile(calibration, 1 - NULL_RATE, method="higher"))
+        self.region = replace(self.region, radius=radius)
         self.held_out = float(self.outside(states[stretch == 5]).mean())
         self.spare = states[finite & (stretch >= 4)]
         self.reference = reference
         self.scale = np.where(reference.std(0) > 0, reference.std(0), 1.0)
 
+    @property
+    def radius(self) -> float:
+        return self.region.radius
+
+    @property
+    def centre(self) -> np.ndarray:
+        return self.region.centre
+
     def white(self, states: np.ndarray) -> np.ndarray:
-        # Bounded, so that squares stay finite in the search for neighbours.
-        return np.clip((states - self.centre) @ self.whiten, -1e12, 1e12)
+        """As of the region."""
+        return self.region.white(states)
 
     def distance(self, states: np.ndarray) -> np.ndarray:
-        """(N,) distance to the k-th nearest training state; infinite for a state that is not finite."""
-        finite = np.isfinite(states).all(1)
-        found = np.full(len(states), np.inf)
-        if finite.any():
-            found[finite] = self.neighbours.kneighbors(self.white(states[finite]))[0][:, -1]
-        return found
+        """As of the region."""
+        return self.region.distance(states)
 
     def outside(self, states: np.ndarray) -> np.ndarray:
-        """(N,) whether each state lies where training has none."""
-        return self.distance(states) > self.radius
+        """As of the region."""
+        return self.region.outside(states)
 
     def wasserstein(self, states: np.ndarray, seed: int = 0) -> tuple[float, float]:
         """Sliced Wasserstein distance to the training sample, in its standard deviations; and the same for held-out

@@ -49,18 +49,20 @@ class _View:
         return tensor.flatten(1).double() if tensor.dim() > 1 else tensor[:, None].double()
 
 
-class Views:
-    """Every part and head of a model's state, the whole of it, and its behaviour, each as a few numbers a row.
+class Projections:
+    """Every part and head of a model's state, and the whole of it, each as a few numbers a row.
 
     Args:
         model: its floating parts but counters are looked at.
-        streams: whose inputs make the battery of continuations (training streams).
-        seed: of the projections and of the battery.
-        outputs: what the model's outputs are; None: what the targets are. Classes are compared by their shares.
+        seed: of the projections.
+        heads: whether heads are looked at one by one as well.
+
+    Raises:
+        NotAskable: the state has no part of real numbers.
     """
 
-    def __init__(self, model: Recurrent, streams: Streams, seed: int = 0, outputs: Outputs | None = None) -> None:
-        self.model, self.parts = model, model.state_parts()
+    def __init__(self, model: Recurrent, seed: int = 0, *, heads: bool = True) -> None:
+        self.model, self.parts, self.seed = model, model.state_parts(), seed
         with torch.no_grad():
             example = leaves(model.initial_state(1))
         self.views: list[_View] = []
@@ -68,21 +70,18 @@ class Views:
             if part.kind == "counter" or not tensor.is_floating_point():
                 continue
             self.views.append(_view(part.path, number, None, tensor[0].numel(), seed))
-            if part.head_axis is not None and tensor.shape[part.head_axis] > 1:
-                heads = tensor.shape[part.head_axis]
-                for head in range(heads):
+            if heads and part.head_axis is not None and tensor.shape[part.head_axis] > 1:
+                count = tensor.shape[part.head_axis]
+                for head in range(count):
                     name = f"{part.path}, head {head}"  # see `HEAD`
-                    self.views.append(_view(name, number, head, tensor[0].numel() // heads, seed))
+                    self.views.append(_view(name, number, head, tensor[0].numel() // count, seed))
         if not self.views:
             raise NotAskable(f"the state of a {type(model).__name__} has no part of real numbers")
-        self.battery = _battery(streams, seed)
-        self.seed, self.outputs = seed, outputs or outputs_of(streams)
-        self._behaviour: Tensor | None = None
 
     @property
     def names(self) -> list[str]:
         """Of all spaces, the parts first."""
-        return [*(view.name for view in self.views), WHOLE, BEHAVIOUR]
+        return [*(view.name for view in self.views), WHOLE]
 
     @torch.no_grad()
     def look(self, state: State) -> dict[str, np.ndarray]:
@@ -91,11 +90,34 @@ class Views:
         raw = [view.of(tensors, self.parts) for view in self.views]
         seen = {view.name: (numbers @ view.projection).numpy() for view, numbers in zip(self.views, raw, strict=True)}
         seen[WHOLE] = np.concatenate([seen[view.name] for view in self.views if view.head is None], 1)
-        seen[BEHAVIOUR] = self._behave(state)
         seen["size"] = torch.stack([numbers.square().mean(1).sqrt() for numbers in raw], 1).numpy()
         seen["mean"] = torch.stack([numbers.mean(1) for numbers in raw], 1).numpy()
         seen["spread"] = torch.stack([numbers.std(1, correction=0) for numbers in raw], 1).numpy()
         return seen
+
+
+class Views(Projections):
+    """The same, and the states' behaviour.
+
+    Args:
+        model, seed: as for `Projections`; the seed is also that of the battery.
+        streams: whose inputs make the battery of continuations (training streams).
+        outputs: what the model's outputs are; None: what the targets are. Classes are compared by their shares.
+    """
+
+    def __init__(self, model: Recurrent, streams: Streams, seed: int = 0, outputs: Outputs | None = None) -> None:
+        super().__init__(model, seed)
+        self.battery = _battery(streams, seed)
+        self.outputs = outputs or outputs_of(streams)
+        self._behaviour: Tensor | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [*super().names, BEHAVIOUR]
+
+    @torch.no_grad()
+    def look(self, state: State) -> dict[str, np.ndarray]:
+        return {**super().look(state), BEHAVIOUR: self._behave(state)}
 
     def _behave(self, state: State) -> np.ndarray:
         """(B, d) the predictions at the end of every continuation of the battery."""

@@ -48,8 +48,20 @@ def measure(name: str, streams: Streams) -> Measure:
     Raises:
         InputError: there is none, or it does not fit the targets.
     """
+    return measure_of(name, None if streams.schema is None else streams.schema.target)
+
+
+def measure_of(name: str, target: Target | None) -> Measure:
+    """The measure with this name, where no streams are at hand.
+
+    Args:
+        target: what a table's targets mean; None: the streams came from something else.
+
+    Raises:
+        InputError: as `measure`.
+    """
     base, colon, of = name.partition(":")
-    target = _values(streams)
+    target = target if target is not None and target.kind == "value" else None
     if base == PINBALL:
         if target is None or not target.quantiles:
             raise InputError(

@@ -1,0 +1,123 @@
+"""Incidents: a stretch of one stream in which a watched model was not as it usually is, and whether that hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from outlast.intervals import mean_interval
+from outlast.live.profiles import Facts
+from outlast.state import State
+
+Harm = Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
+"""``unknown``: too few probes with targets yet. The last two: there are no targets, and nobody can tell whether that
+hurts; a model that uses its history should predict otherwise than a young copy."""
+
+LOOKS = (8, 16, 32)
+"""Probes after the one that opened an incident, at which it is asked whether it hurts."""
+
+
+@dataclass(frozen=True)
+class Incident:
+    """What was seen of one stream.
+
+    Args:
+        number: counted from 1 within one watcher.
+        stream: its name.
+        opened, closed: positions of the stream; `closed` None: it goes on.
+        signals: those that passed their bars when it opened.
+        values: of all signals at the probe that opened it, where they have one.
+        harm: whether age hurts.
+        excess: loss of the old state − loss of a young one on the same targets, after it opened, with an interval that
+            holds for all looks together; None: not known.
+        usual_excess: the same on healthy streams.
+        probes: that `excess` rests on.
+        kept: states that were kept of it.
+    """
+
+    number: int
+    stream: str
+    opened: int
+    closed: int | None
+    signals: tuple[str, ...]
+    values: dict[str, float]
+    harm: Harm
+    excess: tuple[float, float, float] | None
+    usual_excess: float | None
+    probes: int
+    kept: int
+
+    @property
+    def offer(self) -> str | None:
+        """What helps at once, where age hurts: ``reset`` the stream, or run two copies."""
+        return "reset" if self.harm == "worse_than_reset" else None
+
+    def __str__(self) -> str:
+        until = "" if self.closed is None else f" to {self.closed:,}"
+        told = f"stream {self.stream!r}, positions {self.opened:,}{until}: {', '.join(self.signals)} unusual; "
+        told += _HARM[self.harm]
+        if self.excess is not None:
+            mean, low, high = self.excess
+            told += f" (old − young {mean:+.3g}, {low:+.3g} to {high:+.3g}, {self.probes} probes)"
+        return told
+
+
+_HARM: dict[Harm, str] = {
+    "unknown": "whether that hurts is not known yet",
+    "none_seen": "no harm seen: the old state does no worse than a young one",
+    "advantage_lost": "advantage lost: the old state no longer does better than a young one",
+    "worse_than_reset": "worse than reset: a young state does better; reset the stream, or run two copies",
+    "age_changes_predictions": "age changes the predictions more than usual",
+    "unfamiliar": "unfamiliar states",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A state that was kept, with what was read after it.
+
+    Args:
+        incident: number of the incident.
+        stream: name.
+        position: of the stream, before the first of the inputs.
+        state: one row, before the inputs.
+        inputs: (1, L, …), L at least twice T/2: what came then.
+        targets: (1, T/2, …) of the last T/2 positions that the probe scored; None: there are none.
+        scored: (begin, end) of these among the inputs.
+        excess: old − young there; not a number without targets.
+    """
+
+    incident: int
+    stream: str
+    position: int
+    state: State
+    inputs: Tensor
+    targets: Tensor | None
+    scored: tuple[int, int]
+    excess: float
+
+
+def harm_of(
+    excesses: Sequence[float], facts: Facts, signals: Sequence[str], *, targets: bool
+) -> tuple[Harm, tuple[float, float, float] | None]:
+    """Whether age hurts, from the excesses of the probes after the one that opened an incident.
+
+    The opening probe itself was chosen for being bad, and comes back to the mean by itself.
+    """
+    if not targets:
+        return ("age_changes_predictions" if "divergence" in signals else "unfamiliar"), None
+    found = np.array([each for each in excesses if np.isfinite(each)])
+    look = max((each for each in LOOKS if each <= len(found)), default=None)
+    if look is None:
+        return "unknown", None
+    interval = mean_interval(found[:look], comparisons=len(LOOKS))
+    if interval.low > 0 and interval.mean > facts.tolerance:
+        return "worse_than_reset", interval.triple
+    usual = facts.excess
+    if usual is not None and usual[2] < -facts.tolerance and interval.low > usual[0] + facts.tolerance:
+        return "advantage_lost", interval.triple
+    return "none_seen", interval.triple

@@ -1,0 +1,252 @@
+"""How a profile is made: from what training passed through, and from healthy streams that it never read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from outlast.adapters import adapt
+from outlast.arguments import at_least, taking
+from outlast.checkpoints import model_fingerprint
+from outlast.diagnosis.support import Support, training_states
+from outlast.diagnosis.views import WHOLE, Projections
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.measures import Measure, outputs_of
+from outlast.evaluation.of_targets import default_measures, measure
+from outlast.intervals import mean_interval
+from outlast.live.alarms import Bars, calibrate, check_run_length, independent
+from outlast.live.cost import chosen_rate
+from outlast.live.healthy import Healthy, observed, stretches
+from outlast.live.profiles import AgeLoss, Arrival, Facts, Profile, Usual
+from outlast.live.signals import BLIND, LOSS, WITH_TARGETS, Senses
+from outlast.live.tails import fit_tail
+from outlast.model import Recurrent, quietly
+from outlast.progress import ShareDone
+from outlast.results import Evaluation
+from outlast.streams import Split, Streams
+from outlast.streams.fits import check_inputs
+from outlast.streams.places import draw_places
+from outlast.streams.reading import read
+
+_PROBES = 8
+"""To a false alarm, at least: with fewer, nearly every probe would be one."""
+_FOLDS = 4
+_OLDEST = 128
+"""Training contexts that states of training streams are old, at most."""
+_ROWS, _MARKS = 64, 24
+_TARGETS = 256
+"""A stream, that the age curve of a profile is measured on."""
+
+
+@taking
+def make_profile(
+    model: nn.Module,
+    data: Split,
+    *,
+    train_context: int,
+    run_length: int,
+    streams: int = 1,
+    every: int | None = None,
+    measures: Measure | str | None = None,
+    seed: int = 0,
+    progress: ShareDone | None = None,
+) -> Profile:
+    """What a model at work usually looks like, and from where on that is an alarm.
+
+    The region of known states comes from training streams: windows from zero states, and states carried far along them.
+    All else comes from validation and test streams, which training never read.
+
+    Args:
+        model: a recurrent model, or a module that `outlast.adapt` takes.
+        data: training streams, and healthy ones that the model was not trained on.
+        train_context: positions that a training window had, T.
+        run_length: positions of each stream between false alarms of the whole fleet, over all signals together.
+        streams: how many the fleet has.
+        every: positions of a stream between probes; None: as often as takes about a hundredth of the time that the
+            model itself takes on this machine, one position of all streams (at most 1,024) at a time.
+        measures: of losses; None: what fits the targets.
+        seed: of what is drawn at random.
+        progress: called with the share done.
+
+    Raises:
+        InputError: streams that do not fit the model or are too short, or a run length of more than a tenth of the
+            independent healthy data.
+        NotAskable: the model's state has no part of real numbers, or they are not finite.
+    """
+    for name, value in (("train_context", train_context), ("run_length", run_length), ("streams", streams)):
+        at_least(1, value, name)
+    if every is not None:
+        at_least(1, every, "every")
+        _check_rate(every, run_length, streams)
+    model = adapt(model)
+    for part in (data.train, data.validation, data.test):
+        check_inputs(model, part)
+    held = [stretches(part) for part in (data.validation, data.test)]
+    wanted = check_run_length(run_length, streams, sum(int(each.lengths.sum()) for each in held))
+    chosen = _measure(measures, data.test)
+    say = progress or (lambda share: None)
+    with quietly(model):
+        senses = _senses(model, data.train, train_context, chosen, seed)
+        share = None
+        if every is None:
+            most = run_length * streams // _PROBES
+            every, share = chosen_rate(senses, data.train, train_context, streams, most)
+            _check_rate(every, run_length, streams)
+        healthy, senses = observed(model, senses, held, train_context, every, lambda done: say(0.8 * done))
+    found = _evaluated(model, data, train_context, chosen, seed)
+    say(1.0)
+    return _profile(senses, healthy, found, data, wanted=wanted, train_context=train_context, every=every,
+                    run_length=run_length, streams=streams, share=share, seed=seed)  # fmt: skip
+
+
+def _check_rate(every: int, run_length: int, streams: int) -> None:
+    if every * _PROBES > run_length * streams:
+        raise InputError(
+            f"a probe every {every:,} positions, and one false alarm in {run_length:,}",
+            f"at least {_PROBES} probes to a false alarm",
+            f"ask for fewer alarms (--run-length {_PROBES * every}), or probe more often (--every)",
+        )
+
+
+def _measure(asked: Measure | str | None, streams: Streams) -> Measure | None:
+    if streams.target_kind is None:
+        return None
+    if asked is None:
+        return default_measures(streams)[0]
+    found = measure(asked, streams) if isinstance(asked, str) else asked
+    try:
+        measure(found.name, streams)
+    except InputError:
+        raise InputError(
+            f"the measure {found.name!r} of your own", "one that outlast has, by its name", "leave it out"
+        ) from None
+    return found
+
+
+def _senses(model: Recurrent, train: Streams, train_context: int, measure: Measure | None, seed: int) -> Senses:
+    """Without the usual sizes, which healthy streams tell."""
+    projections = Projections(model, seed, heads=False)
+    young = training_states(projections, train, train_context, seed)[WHOLE]
+    old = _carried(projections, train, train_context, seed)
+    states = young
+    if len(old):
+        alike = np.linspace(0, len(old) - 1, len(young)).astype(np.int64)
+        states = np.stack([young, old[alike]], 1).reshape(-1, young.shape[1])
+    return Senses(model, projections, Support(states).region, None, measure, outputs_of(train, measure))
+
+
+def _carried(projections: Projections, train: Streams, train_context: int, seed: int) -> np.ndarray:
+    """(N, d) states carried along training streams, row after row: what training with states that go on passes
+    through; none where the streams are too short."""
+    length = int(min(_OLDEST * train_context, np.quantile(train.lengths, 0.75)))
+    marks = np.unique(np.linspace(2, length // train_context, _MARKS).astype(np.int64)) * train_context
+    if length < 3 * train_context:
+        return np.empty((0, 0))
+    rows = np.arange(_ROWS)
+    stream, position = draw_places(train.lengths, length, seed, "carried", rows, ordered=True)
+    seen = [
+        projections.look(piece.state)[WHOLE]
+        for piece in read(projections.model, train, stream, position, int(marks[-1]), marks=marks.tolist())
+        if piece.end in marks
+    ]
+    return np.stack(seen, 1).reshape(-1, seen[0].shape[1])
+
+
+def _evaluated(
+    model: Recurrent, data: Split, train_context: int, measure: Measure | None, seed: int
+) -> Evaluation | None:
+    """The age curve on held-out streams; None where they do not allow for one."""
+    settings = EvalSettings(targets=_TARGETS, seed=seed, streams=16)
+    try:
+        return evaluate(model, data.test, train_context=train_context, measures=measure, settings=settings)
+    except InputError:
+        return None
+
+
+def _profile(
+    senses: Senses,
+    healthy: Healthy,
+    found: Evaluation | None,
+    data: Split,
+    *,
+    wanted: float,
+    train_context: int,
+    every: int,
+    run_length: int,
+    streams: int,
+    share: float | None,
+    seed: int,
+) -> Profile:
+    measure, probes, begin = senses.measure, healthy.probes, healthy.begin
+    sets = {"blind": BLIND} | ({"targets": WITH_TARGETS} if measure is not None else {})
+    usual, bars = dict[str, Usual](), dict[str, Bars]()
+    for name, signals in sets.items():
+        values = probes.values(signals)
+        scores = _scores(values, signals)
+        bars[name] = calibrate(scores, begin, signals, wanted)
+        for j, signal in enumerate(signals):
+            finite = values[np.isfinite(values[:, j]), j]
+            usual[signal] = Usual(
+                float(finite.mean()),
+                float(finite.std()),
+                fit_tail(values[:, j], signal),
+                independent(scores[:, j], begin),
+            )
+    excess, tolerance = None, 0.0
+    if measure is not None:
+        known = np.isfinite(probes.excess)
+        blocks = np.arange(int(known.sum())) * 32 // max(int(known.sum()), 1)
+        excess = mean_interval(probes.excess[known], blocks=blocks).triple
+        tolerance = measure.tolerated(usual[LOSS].mean)
+    projections = senses.projections
+    assert senses.sizes is not None
+    facts = Facts(
+        model=model_fingerprint(senses.model),
+        train_context=train_context,
+        every=every,
+        streams=streams,
+        run_length=run_length,
+        step=None if senses.model.schema is None else senses.model.schema.step,
+        healthy=healthy.positions,
+        probes=len(probes),
+        measure=None if measure is None else measure.name,
+        unit=None if measure is None else measure.unit,
+        outputs=senses.outputs,
+        targets=_arrival(data.test),
+        shift=data.test.shift,
+        usual=usual,
+        bars=bars,
+        parts=tuple(view.name for view in projections.views),
+        sizes=tuple((float(mean), float(std)) for mean, std in senses.sizes.T),
+        excess=excess,
+        tolerance=tolerance,
+        verdict=found.verdict.name if found is not None and found.verdict is not None else None,
+        age_curve=() if found is None else tuple(AgeLoss(b.age, b.loss, b.low, b.high) for b in found.age_curve),
+        share=share,
+        seed=seed,
+        about=cast(dict[str, Any], json.loads(json.dumps({**data.test.describe(), "split": data.how}, default=str))),
+    )
+    kept = {view.name: view.projection.to(torch.float64).numpy() for view in projections.views}
+    return Profile(facts, senses.region, kept)
+
+
+def _scores(values: np.ndarray, signals: Sequence[str]) -> np.ndarray:
+    """(N, signals) scores of healthy values, each by the tails of the three quarters of all that lie elsewhere."""
+    fold, scores = np.arange(len(values)) * _FOLDS // len(values), np.empty_like(values)
+    for number in range(_FOLDS):
+        here = fold == number
+        for j, signal in enumerate(signals):
+            scores[here, j] = fit_tail(values[~here, j], signal).score(values[here, j])
+    return scores
+
+
+def _arrival(streams: Streams) -> Arrival:
+    if streams.target_kind is None:
+        return "none"
+    return "next" if streams.targets is None else "given"

@@ -1,0 +1,292 @@
+"""Profiles, and what a watcher sees of healthy, broken and harmlessly drifting streams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from leaky import LEAK, Leaky, T, healthy, recordings
+
+from outlast.errors import InputError
+from outlast.live import Watcher, load_profile, make_profile
+from outlast.live.healthy import observed, stretches
+from outlast.live.incidents import harm_of
+from outlast.live.profiles import ARRAYS, RECORD
+from outlast.state import map_state
+from outlast.streams import Streams
+
+EVERY = 64
+RUN = 3000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Leaky().eval()
+
+
+@pytest.fixture(scope="module")
+def profile(model):
+    return make_profile(model, healthy(), train_context=T, run_length=RUN, every=EVERY)
+
+
+def watched(watcher, model, streams, count, touch=lambda state, t: state, chunk=1):
+    """All notices of stream 0 read on a chunk at a time, and of how many positions."""
+    found, state = [], model.initial_state(1)
+    with torch.no_grad():
+        for t in range(0, count, chunk):
+            state = touch(state, t)
+            inputs = streams.window(np.zeros(1, np.int64), np.array([t]), chunk).inputs
+            _, after = model(inputs, state)
+            found += watcher.observe("one", state, inputs)
+            state = after
+    return found
+
+
+def plus(path: str, amount: float, at: int):
+    """Add to one part of the state at a moment; it hardly leaks away."""
+
+    def touch(state, t):
+        if t != at:
+            return state
+        (kept,) = state
+        return (kept._replace(**{path: getattr(kept, path) + amount}),)
+
+    return touch
+
+
+def test_a_profile_says_what_is_usual(profile):
+    facts = profile.facts
+    assert facts.targets == "next"
+    assert facts.shift == 1
+    assert facts.healthy == 2 * 12 * 6000
+    assert set(facts.bars) == {"targets", "blind"}
+    assert facts.usual["loss"].mean == pytest.approx(1, abs=0.1)
+    assert facts.excess is not None
+    assert facts.excess[1] < 0 < facts.excess[2] or abs(facts.excess[0]) < facts.tolerance
+    assert facts.verdict in ("robust", "undecided")
+    assert len(facts.age_curve) > 3
+    assert profile.delay(targets=True) >= EVERY
+
+
+def test_a_profile_is_kept_whole_or_refused(profile, model, tmp_path):
+    profile.save(tmp_path)
+    again = load_profile(tmp_path)
+    assert again.facts == profile.facts
+    assert (again.region.known == profile.region.known).all()
+    with pytest.raises(InputError, match="the profile of this model"):
+        again.senses(Leaky(read=0.5))
+    whole = (tmp_path / ARRAYS).read_bytes()
+    (tmp_path / ARRAYS).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="is not what was written"):
+        load_profile(tmp_path)
+    (tmp_path / ARRAYS).write_bytes(whole[:100])
+    with pytest.raises(InputError, match="cannot be used"):
+        load_profile(tmp_path)
+    (tmp_path / RECORD).write_text((tmp_path / RECORD).read_text().replace('"every"', '"each"'))
+    with pytest.raises(InputError, match="cannot be used"):
+        load_profile(tmp_path)
+    with pytest.raises(InputError, match="make one"):
+        load_profile(tmp_path / "nothing")
+
+
+def test_what_cannot_be_promised_is_refused(model):
+    with pytest.raises(InputError, match="a tenth of the healthy data"):
+        make_profile(model, healthy(), train_context=T, run_length=20_000)
+    with pytest.raises(InputError, match="at least 8 probes to a false alarm"):
+        make_profile(model, healthy(), train_context=T, run_length=1000, every=200)
+    with pytest.raises(InputError, match="every=0"):
+        make_profile(model, healthy(), train_context=T, run_length=1000, every=0)
+
+
+def test_a_default_rate_lets_probes_not_overlap(model):
+    made = make_profile(model, healthy(), train_context=T, run_length=5000)
+    assert 3 * T // 2 <= made.facts.every <= 5000 // 8
+    assert made.facts.share is not None
+
+
+def test_a_watcher_sees_what_the_profile_was_made_of(profile, model):
+    """Probes in a stream that is read one position at a time are those that a reading of the file makes."""
+    streams = recordings(50, streams=1, length=3000)
+    made = []
+    watcher = Watcher(profile, model, on_probe=lambda seen: made.append(seen) if seen.regular else None)
+    watched(watcher, model, streams, 2900)
+    with torch.no_grad():
+        offline, _ = observed(model, profile.senses(model), [streams], T, EVERY)
+    values = offline.probes.values(watcher.bars.signals)
+    assert [each.position for each in made] == offline.position[: len(made)].tolist()
+    assert len(made) > 40
+    seen = np.array([list(each.values.values()) for each in made])
+    np.testing.assert_allclose(seen[:, 1:], values[: len(made), 1:], rtol=1e-3, atol=1e-4)
+    # The logarithm of a distance in whitened space, where float32's last bits are large.
+    np.testing.assert_allclose(seen[:, 0], values[: len(made), 0], atol=0.2)
+    assert watcher.counts.probes >= len(made)
+
+
+def test_a_state_that_hurts_is_told_to_be_worse_than_reset(profile, model):
+    """The level is read out: old predictions are off by it, young ones are not."""
+    watcher = Watcher(profile, model)
+    found = watched(watcher, model, recordings(51, streams=1), 5000, plus("level", 2.0, 2000))
+    opened = [each.incident for each in found if each.what == "opened"]
+    hurt = [each.incident for each in found if each.what == "judged" and each.incident.harm == "worse_than_reset"]
+    assert opened
+    after = [each for each in opened if each.opened >= 2000]
+    assert after[0].opened < 2000 + 6 * EVERY
+    assert hurt[0].offer == "reset"
+    assert hurt[0].excess is not None
+    assert hurt[0].excess[0] == pytest.approx(4, abs=1.5)  # the square of what was added
+    assert "worse than reset" in str(hurt[0])
+    kept = watcher.take_kept()
+    assert kept
+    assert watcher.take_kept() == []
+    first = kept[-1]
+    # A kept state, read on, gives the outputs that were scored.
+    begin, end = first.scored
+    outputs, _ = model(first.inputs, first.state)
+    assert first.targets is not None
+    loss = (outputs[:, begin:end] - first.targets).square().mean()
+    assert loss > 2
+
+
+def test_a_drift_that_nothing_reads_is_never_called_harmful(profile, model):
+    watcher = Watcher(profile, model)
+    found = watched(watcher, model, recordings(52, streams=1), 5900, plus("idle", 2.0, 1000))
+    opened = [each.incident for each in found if each.what == "opened"]
+    assert any("unexplored" in each.signals or "norms" in each.signals for each in opened)
+    assert {each.incident.harm for each in found} <= {"unknown", "none_seen"}
+    assert "none_seen" in {each.incident.harm for each in found if each.what == "judged"}
+
+
+def test_without_targets_nothing_is_called_harmful(profile, model):
+    watcher = Watcher(profile, model, targets=False)
+    found = watched(watcher, model, recordings(53, streams=1), 5000, plus("level", 2.0, 2000))
+    opened = [each.incident for each in found if each.what == "opened" and each.incident.opened >= 2000]
+    assert opened
+    assert opened[0].harm in ("age_changes_predictions", "unfamiliar")
+    assert {each.incident.harm for each in found} <= {"age_changes_predictions", "unfamiliar"}
+    assert all(each.incident.excess is None for each in found)
+
+
+def test_a_state_that_is_no_number_is_an_alarm(profile, model):
+    watcher = Watcher(profile, model)
+    found = watched(watcher, model, recordings(54, streams=1), 1000, plus("level", float("nan"), 500))
+    opened = [each.incident for each in found if each.what == "opened" and each.incident.opened >= 500]
+    assert opened[0].opened < 500 + 2 * EVERY
+    assert "loss" in opened[0].signals
+
+
+def test_an_incident_closes_when_all_is_well_again(profile, model):
+    def touch(state, t):
+        return plus("level", 3.0, 1000)(plus("level", -3.0 * LEAK**600, 1600)(state, t), t)
+
+    watcher = Watcher(profile, model)
+    found = watched(watcher, model, recordings(55, streams=1), 5900, touch)
+    closed = [each.incident for each in found if each.what == "closed" and each.incident.opened >= 1000]
+    assert closed[0].closed is not None
+    assert 1600 < closed[0].closed < 5900
+    assert watcher.incidents == [] or watcher.incidents[0].opened > closed[0].closed
+
+
+def test_streams_side_by_side_are_watched_as_each_alone(profile, model):
+    streams, names = recordings(56, streams=5, length=2000), [f"s{i}" for i in range(5)]
+    profile = replace(profile, facts=replace(profile.facts, streams=5))
+
+    def run(together):
+        watcher, told = Watcher(profile, model), []
+        state = model.initial_state(5)
+        with torch.no_grad():
+            for t in range(1900):
+                inputs = streams.window(np.arange(5), np.full(5, t), 1).inputs
+                if t == 700:
+                    state = (state[0]._replace(level=state[0].level + torch.tensor([[0.0], [3.0], [0], [0], [0]])),)
+                if together:
+                    # a few calls tell them one by one: the count of each goes on
+                    told += watcher.observe(list(names), state, inputs)
+                else:
+                    for i, name in enumerate(names):
+                        one = map_state(lambda tensor, i=i: tensor[i : i + 1], state)
+                        told += watcher.observe(name, one, inputs[i : i + 1])
+                _, state = model(inputs, state)
+        told += watcher.flush()
+        return sorted((one.incident.stream, one.incident.opened) for one in told if one.what == "opened")
+
+    apart, together = run(False), run(True)
+    assert apart == together
+    assert "s1" in {name for name, _ in together}
+
+
+def test_what_is_held_is_bounded_and_what_is_dropped_is_counted(profile, model):
+    streams, names = recordings(57, streams=40, length=600), [f"s{i}" for i in range(40)]
+    watcher = Watcher(profile, model, most_recorded=4, most_streams=45)
+    state, inputs = model.initial_state(40), torch.zeros(40, 1, 1)
+    with torch.no_grad():
+        for t in range(500):
+            inputs = streams.window(np.arange(40), np.full(40, t), 1).inputs
+            watcher.observe(names, state, inputs)
+            assert sum(one.recording is not None for one in watcher._streams.values()) <= 4
+            _, state = model(inputs, state)
+        for t in range(10):
+            watcher.observe(f"new {t}", model.initial_state(1), inputs[:1])
+    assert watcher.counts.dropped_probes > 0
+    assert watcher.counts.dropped_streams == 5
+    assert len(watcher._streams) == 45
+    with pytest.raises(InputError, match="each stream once"):
+        watcher.observe(["a", "a"], model.initial_state(2), inputs[:2])
+
+
+def test_targets_that_come_later_are_waited_for(model):
+    """As of a forecast an hour ahead: given with a delay, they lead to the same losses."""
+    parts = healthy()
+
+    def given(streams: Streams) -> Streams:
+        targets = np.concatenate([streams.inputs[1:], streams.inputs[-1:]])
+        return replace(streams, targets=targets, shift=0)
+
+    parts = replace(parts, train=given(parts.train), validation=given(parts.validation), test=given(parts.test))
+    profile = make_profile(model, parts, train_context=T, run_length=RUN, every=EVERY)
+    assert profile.facts.targets == "given"
+    streams = given(recordings(58, streams=1, length=2000))
+
+    def run(delay):
+        state, found = model.initial_state(1), []
+        watcher = Watcher(profile, model, on_probe=lambda seen: found.append(seen) if seen.regular else None)
+        with torch.no_grad():
+            for t in range(1900):
+                batch = streams.window(np.zeros(1, np.int64), np.array([t]), 1)
+                watcher.observe("one", state, batch.inputs, batch.targets if delay == 0 else None)
+                if delay and t >= delay:
+                    late = streams.window(np.zeros(1, np.int64), np.array([t - delay]), 1)
+                    assert late.targets is not None
+                    watcher.arrived("one", t - delay, late.targets)
+                _, state = model(batch.inputs, state)
+        return found, watcher.counts.without_targets
+
+    (at_once, none), (later, missed) = run(0), run(30)
+    assert later == at_once[: len(later)]
+    assert len(later) >= len(at_once) - 1
+    assert none == missed == 0
+    _, never = run(100_000)
+    assert never > 10
+
+
+def test_segments_of_a_recording_become_one_stretch():
+    whole = replace(recordings(60, streams=2, length=1000), horizon=10)
+    cut = whole.cut(200)
+    assert len(cut) == 8
+    assert stretches(cut).lengths.tolist() == [830, 830]
+    assert stretches(cut.cut(90, warm_up=50)).lengths.sum() < 2 * 830
+    with pytest.raises(InputError, match="share positions"):
+        stretches(whole.take(np.array([0, 0])))
+
+
+def test_harm_is_asked_only_of_probes_after_the_first_and_at_set_looks(profile):
+    facts = profile.facts
+    bad = [1.0 + 0.01 * i for i in range(40)]
+    assert harm_of(bad[:7], facts, ("loss",), targets=True)[0] == "unknown"
+    assert harm_of(bad[:8], facts, ("loss",), targets=True)[0] == "worse_than_reset"
+    assert harm_of([0.0, 0.001] * 8, facts, ("loss",), targets=True)[0] == "none_seen"
+    helped = replace(facts, excess=(-1.0, -1.1, -0.9))
+    assert harm_of([0.0, 0.001] * 8, helped, ("loss",), targets=True)[0] == "advantage_lost"
+    assert harm_of([-1.0, -1.01] * 8, helped, ("loss",), targets=True)[0] == "none_seen"
+    assert harm_of([-1.0, -1.01] * 8, helped, ("norms",), targets=False) == ("unfamiliar", None)
