@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import Kind, at_its_dose, measured, say, study, with_interval
+from bases import FEWER, Kind, at_its_dose, measured, say, study, with_interval
 
 from outlast.interventions import Intervention, Replay, Zero, tbtt
 from outlast.results import write_atomically
@@ -118,4 +118,4 @@ def figures(folders: Sequence[Path]) -> str:
 
 
 if __name__ == "__main__":
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END))
+    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, at_its_dose, measured, say, study
+from bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study
 from mimic import Mimic, imitate
 
 from outlast.interventions import Intervention, Replay, control_of, state_passing, tbtt
@@ -95,4 +95,4 @@ def figures(folders: Sequence[Path]) -> str:
 
 if __name__ == "__main__":
     assert {kind.name for kind in KINDS} >= set(NAMES)
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END))
+    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import Kind, at_its_dose, base_of, say, setup_of, study, with_interval
+from bases import FEWER, Kind, at_its_dose, base_of, say, setup_of, study, with_interval
 
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
@@ -145,4 +145,4 @@ def figures(folders: Sequence[Path]) -> str:
 
 
 if __name__ == "__main__":
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END))
+    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bases import Kind, at_its_dose, measured, say, study, with_interval
+from bases import FEWER, Kind, at_its_dose, measured, say, study, with_interval
 
 from outlast.errors import InputError
 from outlast.interventions import Intervention, Zero, control_of, tbtt
@@ -161,4 +161,4 @@ def figures(folders: Sequence[Path]) -> str:
 
 
 if __name__ == "__main__":
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END))
+    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)
