@@ -98,7 +98,13 @@ def _decayed(state: State, since: int) -> State:
 
 def _drifting(state: State, since: int) -> State:
     inner, idle = state
-    return inner, idle + 0.02
+    return inner, idle + 0.2
+
+
+def _damaged_always(state: State, since: int) -> State:
+    """As `_damaged`, four times an hour."""
+    inner, idle = state
+    return map_state(lambda tensor: (8 * tensor).clamp(-100, 100), inner), idle
 
 
 CHANGES = (
@@ -109,5 +115,6 @@ CHANGES = (
     Change("the voltage drifts by 1 standard deviation in a week", _ramp),
     Change("the state is damaged once a day", state=_damaged),
     Change("the state is mostly lost all the time", state=_decayed),
+    Change("the state is damaged four times an hour", state=_damaged_always),
     Change("a part that nothing reads drifts", state=_drifting, harmless=True),
 )

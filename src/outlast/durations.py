@@ -1,4 +1,4 @@
-"""Lengths of time as people type and read them: 90s, 10min, 2h, 1h30min."""
+"""Lengths of time as people type and read them: 90s, 10min, 2h, 1h30min, 7d."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 
 from outlast.errors import InputError
 
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_LENGTH = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)min)?(?:(\d+(?:\.\d+)?)s)?")
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_LENGTH = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)min)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def seconds_of(typed: str, option: str) -> float:
-    """Seconds of what was typed: hours, minutes and seconds in this order, or a plain number of seconds.
+    """Seconds of what was typed: days, hours, minutes and seconds in this order, or a plain number of seconds.
 
     Args:
         option: where it was typed, for the message.
@@ -25,7 +25,9 @@ def seconds_of(typed: str, option: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", words):
         seconds = float(words)
     elif words and found:
-        seconds = sum(float(number or 0) * unit for number, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+        seconds = sum(
+            float(number or 0) * unit for number, unit in zip(found.groups(), (86400, 3600, 60, 1), strict=True)
+        )
     else:
         seconds = 0.0
     if not 0 < seconds < math.inf:

@@ -170,10 +170,13 @@ def test_without_targets_nothing_is_called_harmful(profile, model):
 
 def test_a_state_that_is_no_number_is_an_alarm(profile, model):
     watcher = Watcher(profile, model)
-    found = watched(watcher, model, recordings(54, streams=1), 1000, plus("level", float("nan"), 500))
+    found = watched(watcher, model, recordings(54, streams=1), 1500, plus("level", float("nan"), 500))
     opened = [each.incident for each in found if each.what == "opened" and each.incident.opened >= 500]
     assert opened[0].opened < 500 + 2 * EVERY
     assert "loss" in opened[0].signals
+    hurt = [each.incident for each in found if each.what == "judged" and each.incident.opened >= 500]
+    assert [each.harm for each in hurt] == ["worse_than_reset"]
+    assert hurt[0].excess is None
 
 
 def test_an_incident_closes_when_all_is_well_again(profile, model):
@@ -286,6 +289,10 @@ def test_harm_is_asked_only_of_probes_after_the_first_and_at_set_looks(profile):
     assert harm_of(bad[:7], facts, ("loss",), targets=True)[0] == "unknown"
     assert harm_of(bad[:8], facts, ("loss",), targets=True)[0] == "worse_than_reset"
     assert harm_of([0.0, 0.001] * 8, facts, ("loss",), targets=True)[0] == "none_seen"
+    unclear = [-1.0, 1.0] * 32
+    assert [harm_of(unclear[:n], facts, ("loss",), targets=True)[0] for n in (16, 32, 64)] == [
+        "unknown", "unknown", "none_seen",
+    ]  # fmt: skip
     helped = replace(facts, excess=(-1.0, -1.1, -0.9))
     assert harm_of([0.0, 0.001] * 8, helped, ("loss",), targets=True)[0] == "advantage_lost"
     assert harm_of([-1.0, -1.01] * 8, helped, ("loss",), targets=True)[0] == "none_seen"

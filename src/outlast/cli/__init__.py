@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 # Threads that wait must sleep, not spin: on a machine that others use too, spinning costs a factor of ten and more.
 # It has to be said before torch loads its threads.
@@ -47,9 +49,24 @@ def _asked(arguments: list[str]) -> int:
         return 0
     if arguments[0].partition("=")[0] == "--print-completion":
         return _print_completion(arguments)
+    name, rest = _named(arguments)
+    if name in _groups() and (not rest or rest[0] in ("-h", "--help")):
+        print(_usage(name), file=sys.stdout if rest else sys.stderr)
+        return 0 if rest else 2
     with sigterm_as_ctrl_c() as terminated:
-        status = _run(arguments[0], arguments[1:])
+        status = _run(name, rest)
         return 128 + signal.SIGTERM if status == STOPPED and terminated.is_set() else status
+
+
+def _groups() -> set[str]:
+    """First words of verbs that have two."""
+    return {name.partition(" ")[0] for name in VERBS if " " in name}
+
+
+def _named(arguments: list[str]) -> tuple[str, list[str]]:
+    """The verb, of one word or two, and what follows it."""
+    words = 2 if arguments[0] in _groups() and len(arguments) > 1 and not arguments[1].startswith("-") else 1
+    return " ".join(arguments[:words]), arguments[words:]
 
 
 def _run(name: str, rest: list[str]) -> int:
@@ -59,11 +76,11 @@ def _run(name: str, rest: list[str]) -> int:
             raise unknown_name("verb", name, VERBS)
         options = parse(VERBS[name], rest)
         tune_allocator()
-        from outlast.cli import several, verbs  # loads torch, which no help and no misspelt option has to wait for
+        from outlast.cli import several  # loads torch, which no help and no misspelt option has to wait for
 
         flush_denormals()
 
-        return several.on_ranks(name, getattr(verbs, f"run_{name}"), options)
+        return several.on_ranks(name, _verb(name), options)
     except (Interrupted, KeyboardInterrupt) as stop:
         if rank() == 0:
             print(str(stop) or "stopped", file=sys.stderr)
@@ -79,6 +96,15 @@ def _run(name: str, rest: list[str]) -> int:
         return 3
 
 
+def _verb(name: str) -> Callable[[Any], int]:
+    """What a verb does."""
+    if name.startswith("live "):
+        from outlast.cli import live_verbs as verbs
+    else:
+        from outlast.cli import verbs
+    return getattr(verbs, f"run_{name.replace(' ', '_')}")
+
+
 def _print_completion(arguments: list[str]) -> int:
     from outlast.cli.completion import completion  # loads shtab, which nothing else needs
 
@@ -90,8 +116,12 @@ def _print_completion(arguments: list[str]) -> int:
     return 0
 
 
-def _usage() -> str:
-    lines = [f"  {name:<11} {(kind.__doc__ or '').splitlines()[0]}" for name, kind in VERBS.items()]
+def _usage(group: str = "") -> str:
+    """Of all verbs, or of those of two words whose first one is the group's."""
+    shown = {name: kind for name, kind in VERBS.items() if name.startswith(f"{group} ") or not group}
+    lines = [f"  {name:<13} {(kind.__doc__ or '').splitlines()[0]}" for name, kind in shown.items()]
+    if group:
+        return "\n".join([f"usage: outlast {group} VERB [options]     outlast {group} VERB --help", "", *lines])
     return "\n".join(
         [
             "outlast: recurrent models that outlast their training context",

@@ -64,6 +64,9 @@ OWN: dict[str, str] = {
     "resets": "Streams",
     "stream": "Streams",
     "state_every": "State",
+    "run_length": "Watching",
+    "fleet": "Watching",
+    "every": "Watching",
 }
 """The titles of options that are of one verb alone; the others stand under `Options`."""
 
@@ -84,5 +87,6 @@ EXAMPLES: dict[str, str] = {
     "report": "outlast report runs/evaluate runs/repair --out report.html",
     "tasks": "outlast tasks --fetch power",
     "env": "outlast env --json",
+    "live profile": f"outlast live profile --model runs/repair/model --allow-code {_READINGS} --run-length 7d",
 }
 """One command a verb, which its help ends with."""

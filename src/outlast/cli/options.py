@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from outlast.cli.live_options import LIVE
 from outlast.cli.option_groups import (
     Affording,
     Given,
@@ -308,12 +309,16 @@ VERBS: dict[str, type] = {
     "report": ReportVerb,
     "tasks": TasksVerb,
     "env": EnvVerb,
+    **LIVE,
 }
+"""Every verb by what is typed; those of two words stand under their first one."""
 
 LEAST = {
     "seed": 0,
     "seeds": 1,
     "threads": 1,
+    "fleet": 1,
+    "every": 1,
     "jobs": 1,
     "train_context": 1,
     "max_length": 1,

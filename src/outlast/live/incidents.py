@@ -14,11 +14,14 @@ from outlast.live.profiles import Facts
 from outlast.state import State
 
 Harm = Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
-"""``unknown``: too few probes with targets yet. The last two: there are no targets, and nobody can tell whether that
+"""``unknown``: the probes do not tell yet. The last two: there are no targets, and nobody can tell whether that
 hurts; a model that uses its history should predict otherwise than a young copy."""
 
-LOOKS = (8, 16, 32)
+LOOKS = (8, 16, 32, 64)
 """Probes after the one that opened an incident, at which it is asked whether it hurts."""
+
+BROKEN = 4
+"""Such probes at which the old state's loss was no number, and the young one's was: nobody has to count on."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,8 @@ def harm_of(
     """
     if not targets:
         return ("age_changes_predictions" if "divergence" in signals else "unfamiliar"), None
+    if sum(each == np.inf for each in excesses) >= BROKEN:
+        return "worse_than_reset", None
     found = np.array([each for each in excesses if np.isfinite(each)])
     look = max((each for each in LOOKS if each <= len(found)), default=None)
     if look is None:
@@ -120,4 +125,6 @@ def harm_of(
     usual = facts.excess
     if usual is not None and usual[2] < -facts.tolerance and interval.low > usual[0] + facts.tolerance:
         return "advantage_lost", interval.triple
-    return "none_seen", interval.triple
+    # Little was seen, or as much as will be asked for.
+    clear = interval.high <= 2 * facts.tolerance or look == LOOKS[-1]
+    return ("none_seen" if clear else "unknown"), interval.triple

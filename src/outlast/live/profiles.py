@@ -16,6 +16,7 @@ from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.hashing import tensors_sha256
 from outlast.diagnosis.support import Region
 from outlast.diagnosis.views import Projections
+from outlast.durations import written
 from outlast.errors import InputError
 from outlast.evaluation.measures import Outputs
 from outlast.evaluation.of_targets import measure_of
@@ -173,6 +174,35 @@ class Profile:
         target = model.schema.target if model.schema is not None else None
         measure = None if self.facts.measure is None else measure_of(self.facts.measure, target)
         return Senses(model, projections, self.region, np.array(self.facts.sizes).T, measure, self.facts.outputs)
+
+    def __str__(self) -> str:
+        facts = self.facts
+        time = "" if not facts.step else f" ({written(facts.run_length * facts.step)})"
+        of = "one stream" if facts.streams == 1 else f"each of {facts.streams:,} streams"
+        told = [
+            f"one false alarm in {facts.run_length:,} positions{time} of {of}, set on {facts.healthy:,} held-out ones",
+            f"a probe every {facts.every:,} positions"
+            + ("" if facts.share is None else f", measured to take {100 * facts.share:.1f} % of the model's own time"),
+        ]
+        for name, targets in (("with targets", True), ("without", False)):
+            if targets and "targets" not in facts.bars:
+                continue
+            told.append(
+                f"{name}: {', '.join(self.signals(targets=targets).signals)}; in one stream, a change that makes every "
+                f"probe as unusual as one healthy one in a hundred is seen after about {self.delay(targets=targets):,} "
+                "positions"
+            )
+        if facts.excess is not None:
+            mean, low, high = facts.excess
+            told.append(
+                f"usually an old state does {'worse' if mean > 0 else 'better'} than a young one by {abs(mean):.3g} "
+                f"{facts.unit} ({low:+.3g} to {high:+.3g})"
+            )
+        if facts.verdict in ("fails", "declines"):
+            told.append(
+                f"on these streams the model {facts.verdict}: that is usual now; repair it first (outlast repair)"
+            )
+        return "\n".join(told)
 
     def save(self, folder: str | Path) -> None:
         """Write `profile.json` and `profile.safetensors`.

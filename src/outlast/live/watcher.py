@@ -440,7 +440,7 @@ class Watcher:
         if recording.begin < before.opened:
             return []
         one.excesses.append(excess)
-        known = [each for each in one.excesses if np.isfinite(each)]
+        known = [each for each in one.excesses if not np.isnan(each)]
         harm, interval = harm_of(known, self.profile.facts, before.signals, targets=self.targets)
         one.incident = replace(before, harm=harm, excess=interval, probes=len(known))
         self._keep(one, recording, excess)
