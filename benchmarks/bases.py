@@ -170,7 +170,14 @@ def study(
     parser.add_argument("--kinds", nargs="+", default=list(names))
     parser.add_argument("--page", type=Path)
     asked = parser.parse_args()
-    wanted = [(kind, seed) for seed in asked.seeds for kind in KINDS if kind.name in asked.kinds]
+    chosen = [kind for kind in KINDS if kind.name in asked.kinds]
+    # A model that was shipped is the same one under every seed, and its trainings are the longest: one seed.
+    wanted = [
+        (kind, seed)
+        for seed in asked.seeds
+        for kind in chosen
+        if seed == asked.seeds[0] or not TASKS[kind.task].pretrained
+    ]
     folders = [folder_of(asked.out, kind, seed) for kind, seed in wanted]
     with locked(asked.out, "plan_study"):
         for (kind, seed), folder in zip(wanted, folders, strict=True):

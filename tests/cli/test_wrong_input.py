@@ -33,6 +33,7 @@ TEXT = ("evaluate", "--model", "mymod:tokens", "--data", "texts")
 TEXTS = ("--data", "texts", "--train-context", "8")
 
 
+PROFILE = ("live", "profile", "--model", "mymod:averaging_well", "--data", "levels.npy", "-T", "8", *QUICK)
 WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     (("evalute",), ["verb 'evalute'", "did you mean 'evaluate'?"]),
     ((*EVALUATE, *MEASURE, "--horizn", "3"), ["'--horizn'", "did you mean '--horizon'?"]),
@@ -100,6 +101,12 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     ((*REPAIR, "--short-ages", "0", "17"), ["short ages 0 to 17", "at most 16"]),
     ((*REPAIR, "--jobs", "0"), ["--jobs 0", "at least 1"]),
     ((*REPAIR, "--replace", "model"), ["model"]),
+    ((*PROFILE, "--run-length", "soon"), ["--run-length soon", "a length of time"]),
+    ((*PROFILE, "--run-length", "7d"), ["--run-length 7d", "a number of positions"]),
+    ((*PROFILE, "--run-length", "100000"), ["one false alarm in 100,000", "a tenth of the healthy data"]),
+    ((*PROFILE, "--run-length", "64", "--every", "16"), ["a probe every 16", "at least 8 probes"]),
+    ((*PROFILE, "--run-length", "64", "--fleet", "0"), ["--fleet 0", "at least 1"]),
+    (("live", "profiles"), ["verb 'live profiles'", "did you mean 'live profile'?"]),
     ((*PLAN, "--budget", "soon"), ["--budget soon", "a length of time"]),
     ((*PLAN, "--price-per-hour", "-1"), ["--price-per-hour=-1", "0 or more"]),
     ((*PLAN, "--value-per-unit", "much"), ["--value-per-unit much", "a number"]),
