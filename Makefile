@@ -5,10 +5,10 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench bench-language bench-serving browser clean data data-study diagnosis-study example \
+.PHONY: air api audit bench bench-language bench-serving bench-watching browser clean data data-study diagnosis-study example \
 	failure-map families forecast-study install kernels lint mimic-study nights paper paper-seeds partial-study plan-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
-	replay-study run-study speech speech-table test test-all versions
+	replay-study run-study speech speech-table test test-all versions watch-study
 
 install: .venv/installed
 
@@ -130,6 +130,14 @@ data-study: install
 
 replay-study: install
 	$(BIN)/python benchmarks/replay_study.py --out runs/plan-study --page docs/repairing.md
+
+# Alarms of a watched forecaster in weeks that nothing was calibrated on, and in weeks with planted changes.
+watch-study: install
+	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
+	$(BIN)/python benchmarks/watch_study.py --out runs/watch-study --page docs/watching.md
+
+bench-watching: install
+	$(BIN)/python benchmarks/watching.py --page docs/watching.md
 
 # Of the models that regimes and regimes-families leave.
 forecast-study: install

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 from cli.workshop import QUICK, Run, files
-from outlast.live import load_profile
+from outlast.live import Incident, Notice, load_profile
+from outlast.live.incidents import Harm
+from outlast.live.ledger import Ledger
+from outlast.live.ledger.incidents import Recorder
 
 PROFILE = ("live", "profile", "--model", "mymod:averaging_well", "--data", "levels.npy", "--train-context", "8", *QUICK)
 
@@ -34,3 +37,39 @@ def test_what_live_can_do(run: Run) -> None:
     nothing = run("live")
     assert (nothing.status, nothing.out) == (2, "")
     assert "live profile" in nothing.err
+
+
+def test_incidents_are_listed_shown_labelled_and_exported(run: Run, here: Path) -> None:
+    ledger = Ledger(here / "runs" / "live")
+    harms: tuple[tuple[int, Harm], ...] = ((1, "none_seen"), (2, "worse_than_reset"))
+    told = [
+        Incident(n, f"pump {n}", 100 * n, None if n > 1 else 900, ("loss",), {"loss": 3.0}, harm, None, None, 8, 0)
+        for n, harm in harms
+    ]
+    Recorder(ledger, "a" * 64).write([Notice("opened", each) for each in told])
+    ledger.close()
+    lines = run("live", "incidents", "list").out.splitlines()
+    assert lines[0].startswith("2: stream 'pump 2', positions 200: loss unusual; worse than reset")
+    assert lines[1].startswith("1: stream 'pump 1', positions 100 to 900: loss unusual; no harm seen")
+    assert run("live", "incidents", "list", "--open").out.splitlines() == lines[:1]
+    assert run("live", "incidents", "list", "--harm", "unfamiliar").out == "no incidents\n"
+    as_json = run("live", "incidents", "list", "--json", "--of-stream", "pump 1").out
+    assert json.loads(as_json)["opened"] == 100
+    assert json.loads(run("live", "incidents", "show", 2).out)["stream"] == "pump 2"
+    said = run("live", "incidents", "label", 2, "false_alarm", "--by", "ann")
+    assert said.out.rstrip().endswith("false_alarm (ann)")
+    assert run("live", "incidents", "export", "--out", "all.jsonl").out == "2 incidents: all.jsonl\n"
+    assert [json.loads(line)["label"] for line in (here / "all.jsonl").read_text().splitlines()] == [
+        None,
+        "false_alarm",
+    ]
+
+
+def test_looking_makes_no_ledger(run: Run, here: Path) -> None:
+    assert "no ledger.db" in run("live", "incidents", "list").refused()
+    assert not (here / "runs" / "live").exists()
+    Ledger(here / "runs" / "live").close()
+    assert "incident 7" in run("live", "incidents", "show", 7).refused()
+    assert "no incident" in run("live", "incidents", "show").refused()
+    assert "without a label" in run("live", "incidents", "label", 7, "--by", "ann").refused()
+    assert "lost" in run("live", "incidents", "label", 7, "lost", "--by", "ann").refused()

@@ -37,8 +37,7 @@ def write_state(
     Raises:
         InputError: the file cannot be written; what lay there still does.
     """
-    named = {name: _plain(tensor) for name, tensor in named_leaves(state)}
-    named |= {f"{_BESIDE}{name}": _plain(tensor) for name, tensor in beside.items()}
+    named = _named(state, beside)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -51,6 +50,11 @@ def write_state(
         raise InputError(
             f"{path} could not be written ({error})", "a file in a folder with room", "choose another"
         ) from error
+
+
+def state_hash(state: State, beside: Mapping[str, Tensor], record: Mapping[str, str], fingerprint: str) -> str:
+    """Of all that `write_state` would write, tensors (B, …) and text."""
+    return _hash(_named(state, beside), {**record, "model": fingerprint})
 
 
 def read_state(
@@ -113,6 +117,11 @@ def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path,
     device = device_of(model)
     pairs = zip(like, leaves(state), strict=True)
     return rebuild(state, [named[name].to(device, tensor.dtype) for name, tensor in pairs])
+
+
+def _named(state: State, beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = {name: _plain(tensor) for name, tensor in named_leaves(state)}
+    return named | {f"{_BESIDE}{name}": _plain(tensor) for name, tensor in beside.items()}
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -59,14 +59,17 @@ def _asked(arguments: list[str]) -> int:
 
 
 def _groups() -> set[str]:
-    """First words of verbs that have two."""
-    return {name.partition(" ")[0] for name in VERBS if " " in name}
+    """What verbs of several words begin with: ``live``, ``live incidents``."""
+    words = [name.split() for name in VERBS]
+    return {" ".join(each[:count]) for each in words for count in range(1, len(each))}
 
 
 def _named(arguments: list[str]) -> tuple[str, list[str]]:
-    """The verb, of one word or two, and what follows it."""
-    words = 2 if arguments[0] in _groups() and len(arguments) > 1 and not arguments[1].startswith("-") else 1
-    return " ".join(arguments[:words]), arguments[words:]
+    """The verb, of one word or several, and what follows it."""
+    name, rest = arguments[0], arguments[1:]
+    while name in _groups() and rest and not rest[0].startswith("-"):
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    return name, rest
 
 
 def _run(name: str, rest: list[str]) -> int:
@@ -119,7 +122,7 @@ def _print_completion(arguments: list[str]) -> int:
 def _usage(group: str = "") -> str:
     """Of all verbs, or of those of two words whose first one is the group's."""
     shown = {name: kind for name, kind in VERBS.items() if name.startswith(f"{group} ") or not group}
-    lines = [f"  {name:<13} {(kind.__doc__ or '').splitlines()[0]}" for name, kind in shown.items()]
+    lines = [f"  {name:<22} {(kind.__doc__ or '').splitlines()[0]}" for name, kind in shown.items()]
     if group:
         return "\n".join([f"usage: outlast {group} VERB [options]     outlast {group} VERB --help", "", *lines])
     return "\n".join(

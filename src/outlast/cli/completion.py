@@ -36,16 +36,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="show the version")
     parser.add_argument("--print-completion", choices=SHELLS, help="print what makes a shell complete outlast")
     verbs = parser.add_subparsers(dest="verb")
-    groups: dict[str, Any] = {}
+    groups: dict[str, Any] = {"": verbs}
     for name, verb in VERBS.items():
-        said, (group, _, second) = (verb.__doc__ or "").splitlines()[0], name.partition(" ")
-        if second and group not in groups:
-            above = verbs.add_parser(group, help=f"{group} VERB", description=f"{group} VERB", add_help=False)
-            above.add_argument("-h", "--help", action="store_true", help="show the verbs")
-            groups[group] = above.add_subparsers(dest="second")
-        inner = (groups[group] if second else verbs).add_parser(
-            second or name, help=said, description=said, add_help=False
-        )
+        said, words = (verb.__doc__ or "").splitlines()[0], name.split()
+        for count in range(1, len(words)):
+            group, above = " ".join(words[:count]), groups[" ".join(words[: count - 1])]
+            if group not in groups:
+                made = above.add_parser(words[count - 1], help=f"{group} VERB", add_help=False)
+                made.add_argument("-h", "--help", action="store_true", help="show the verbs")
+                groups[group] = made.add_subparsers(dest=group)
+        inner = groups[" ".join(words[:-1])].add_parser(words[-1], help=said, description=said, add_help=False)
         inner.add_argument("-h", "--help", action="store_true", help="show the options")
         _add(inner, Option("config", ("--config",), "FILE", "A TOML file of options.", "", (), True, False))
         for option in options_of(verb):

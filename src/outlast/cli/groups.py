@@ -67,6 +67,16 @@ OWN: dict[str, str] = {
     "run_length": "Watching",
     "fleet": "Watching",
     "every": "Watching",
+    "ledger": "Ledger",
+    "database": "Ledger",
+    "open": "Which",
+    "harm": "Which",
+    "of_stream": "Which",
+    "most": "Which",
+    "incident": "Incident",
+    "label": "Incident",
+    "by": "Incident",
+    "note": "Incident",
 }
 """The titles of options that are of one verb alone; the others stand under `Options`."""
 
@@ -88,5 +98,9 @@ EXAMPLES: dict[str, str] = {
     "tasks": "outlast tasks --fetch power",
     "env": "outlast env --json",
     "live profile": f"outlast live profile --model runs/repair/model --allow-code {_READINGS} --run-length 7d",
+    "live incidents list": "outlast live incidents list --open --harm worse_than_reset",
+    "live incidents show": "outlast live incidents show 3",
+    "live incidents label": "outlast live incidents label 3 false_alarm --by ann --note 'a test run'",
+    "live incidents export": "outlast live incidents export --out incidents.jsonl",
 }
 """One command a verb, which its help ends with."""

@@ -17,6 +17,7 @@ import torch
 from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
+from outlast.cli.live_options import LiveProfileVerb
 from outlast.cli.option_groups import (
     Affording,
     Learning,
@@ -47,7 +48,7 @@ from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.training import TrainSettings
 
 MeasuringVerb = EvaluateVerb | PlanVerb | RepairVerb | CompareVerb
-ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb
+ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb | LiveProfileVerb
 
 
 def device(options: Machine) -> torch.device:
@@ -126,7 +127,7 @@ def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent, list[Note
     return parts, found, try_out(found, parts.test, options.measure)
 
 
-def split_of(options: TrainVerb | MeasuringVerb, reader: Recurrent | None) -> Split:
+def split_of(options: TrainVerb | MeasuringVerb | LiveProfileVerb, reader: Recurrent | None) -> Split:
     return split(streams_of(options, options.data, reader), options.shares)
 
 

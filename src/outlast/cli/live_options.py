@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
 
 from outlast.cli.option_groups import Given, Machine, Model, Reading, Source
 
@@ -35,4 +38,68 @@ class LiveProfileVerb(Machine, Reading, Source, Model):
     """No progress on standard error."""
 
 
-LIVE: dict[str, type] = {"live profile": LiveProfileVerb}
+@dataclass(kw_only=True)
+class Ledgered:
+    """Which ledger."""
+
+    ledger: Path = Path("runs/live")
+    """Folder of the ledger: kept states, and ledger.db unless there is a --database."""
+    database: Given[str] = None
+    """Another database than SQLite in that folder, such as postgresql+psycopg://host/name."""
+
+
+@dataclass(kw_only=True)
+class LiveIncidentsListVerb(Ledgered):
+    """List incidents of a ledger, the newest first."""
+
+    open: bool = False
+    """Only those that go on."""
+    harm: Given[
+        Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
+    ] = None
+    """Only those of which this is known."""
+    of_stream: Given[str] = None
+    """Only those of this stream."""
+    most: int = 50
+    """How many, at most."""
+    json: bool = False
+    """Print them as JSON lines."""
+
+
+@dataclass(kw_only=True)
+class LiveIncidentsShowVerb(Ledgered):
+    """Show all that is known of one incident, as JSON."""
+
+    incident: Annotated[Given[int], tyro.conf.Positional] = None
+    """Its number in the ledger."""
+
+
+@dataclass(kw_only=True)
+class LiveIncidentsLabelVerb(Ledgered):
+    """Say what an incident was; who said it, and when, is kept."""
+
+    incident: Annotated[Given[int], tyro.conf.Positional] = None
+    """Its number in the ledger."""
+    label: Annotated[Given[Literal["real", "false_alarm", "do_not_use"]], tyro.conf.Positional] = None
+    """real, false_alarm, or do_not_use: its states train nothing."""
+    by: str
+    """Who says so."""
+    note: Given[str] = None
+    """Anything more."""
+
+
+@dataclass(kw_only=True)
+class LiveIncidentsExportVerb(Ledgered):
+    """Write all incidents of a ledger to a file of JSON lines, the oldest first."""
+
+    out: Path = Path("incidents.jsonl")
+    """The file."""
+
+
+LIVE: dict[str, type] = {
+    "live profile": LiveProfileVerb,
+    "live incidents list": LiveIncidentsListVerb,
+    "live incidents show": LiveIncidentsShowVerb,
+    "live incidents label": LiveIncidentsLabelVerb,
+    "live incidents export": LiveIncidentsExportVerb,
+}

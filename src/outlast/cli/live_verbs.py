@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from outlast.cli import inputs, outputs
-from outlast.cli.live_options import LiveProfileVerb
+from outlast.cli.live_options import (
+    Ledgered,
+    LiveIncidentsExportVerb,
+    LiveIncidentsLabelVerb,
+    LiveIncidentsListVerb,
+    LiveIncidentsShowVerb,
+    LiveProfileVerb,
+)
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import tell, try_out
 from outlast.durations import seconds_of
@@ -14,6 +25,9 @@ from outlast.live import make_profile
 from outlast.live.profiles import RECORD
 from outlast.model import Recurrent
 from outlast.streams import Split
+
+if TYPE_CHECKING:
+    from outlast.live.ledger import Ledger
 
 
 @outputs.alone
@@ -53,3 +67,68 @@ def _positions(typed: str, model: Recurrent, parts: Split) -> int:
             "for example --run-length 10080, or name the --time-column",
         )
     return max(1, round(seconds / schema.step))
+
+
+def run_live_incidents_list(options: LiveIncidentsListVerb) -> int:
+    with _ledger(options) as ledger:
+        from outlast.live.ledger.incidents import listed
+
+        found = listed(ledger, open_only=options.open, harm=options.harm, stream=options.of_stream, most=options.most)
+    for each in found:
+        print(json.dumps(each.record()) if options.json else each)
+    if not found and not options.json:
+        print("no incidents")
+    return 0
+
+
+def run_live_incidents_show(options: LiveIncidentsShowVerb) -> int:
+    with _ledger(options) as ledger:
+        from outlast.live.ledger.incidents import shown
+
+        print(json.dumps(shown(ledger, _number(options)).record(), indent=1))
+    return 0
+
+
+def run_live_incidents_label(options: LiveIncidentsLabelVerb) -> int:
+    with _ledger(options) as ledger:
+        from outlast.live.ledger.incidents import label
+
+        number = _number(options)
+        if options.label is None:
+            raise InputError(
+                f"incident {number} without a label", "real, false_alarm or do_not_use", "write it behind the number"
+            )
+        print(label(ledger, number, options.label, by=options.by, note=options.note))
+    return 0
+
+
+def run_live_incidents_export(options: LiveIncidentsExportVerb) -> int:
+    with _ledger(options) as ledger:
+        from outlast.live.ledger.incidents import export
+
+        print(f"{export(ledger, options.out)} incidents: {options.out}")
+    return 0
+
+
+def _number(options: LiveIncidentsShowVerb | LiveIncidentsLabelVerb) -> int:
+    if options.incident is None:
+        raise InputError("no incident", "its number in the ledger", "outlast live incidents list shows them")
+    return options.incident
+
+
+@contextmanager
+def _ledger(options: Ledgered) -> Iterator[Ledger]:
+    """One that is there; looking makes none."""
+    from outlast.live.ledger import Ledger
+
+    if options.database is None and not (options.ledger / "ledger.db").exists():
+        raise InputError(
+            f"--ledger {options.ledger}, where there is no ledger.db",
+            "the folder of a ledger",
+            "name it, or --database",
+        )
+    ledger = Ledger(options.ledger, options.database)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

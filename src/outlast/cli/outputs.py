@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record, tokeniser_in
 from outlast.cli.guessing import no_better_than_guessing
+from outlast.cli.live_options import LiveProfileVerb
 from outlast.cli.option_groups import Running
 from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, TrainVerb
 from outlast.errors import InputError, Interrupted
@@ -28,7 +29,7 @@ RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
 _CHECKPOINT = "checkpoint"
 _UNREADABLE = ""
 _HEAD = 4096
-Writing = TypeVar("Writing", bound=Running | DoseVerb | QuickstartVerb)
+Writing = TypeVar("Writing", bound=Running | DoseVerb | QuickstartVerb | LiveProfileVerb)
 
 
 def alone(verb: Callable[[Writing], int]) -> Callable[[Writing], int]:

@@ -62,14 +62,14 @@ class Incident:
     def __str__(self) -> str:
         until = "" if self.closed is None else f" to {self.closed:,}"
         told = f"stream {self.stream!r}, positions {self.opened:,}{until}: {', '.join(self.signals)} unusual; "
-        told += _HARM[self.harm]
+        told += HARMS[self.harm]
         if self.excess is not None:
             mean, low, high = self.excess
             told += f" (old − young {mean:+.3g}, {low:+.3g} to {high:+.3g}, {self.probes} probes)"
         return told
 
 
-_HARM: dict[Harm, str] = {
+HARMS: dict[Harm, str] = {
     "unknown": "whether that hurts is not known yet",
     "none_seen": "no harm seen: the old state does no worse than a young one",
     "advantage_lost": "advantage lost: the old state no longer does better than a young one",
@@ -77,6 +77,7 @@ _HARM: dict[Harm, str] = {
     "age_changes_predictions": "age changes the predictions more than usual",
     "unfamiliar": "unfamiliar states",
 }
+"""In words."""
 
 
 @dataclass(frozen=True, eq=False)

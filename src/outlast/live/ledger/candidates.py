@@ -1,0 +1,244 @@
+"""Candidates in a ledger: each moves from status to status in one transaction, and one model is at work at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from outlast.errors import InputError
+from outlast.live.ledger.store import Ledger, now
+from outlast.live.ledger.tables import ALLOWED, CandidateRow, DeploymentRow, GateRow, MoveRow, Status
+
+SLOT = "production"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A new version on its way.
+
+    Args:
+        parent: fingerprint of the model that it comes from.
+        model: its own, as soon as it is trained.
+        folder: of its files.
+    """
+
+    id: int
+    parent: str
+    model: str | None
+    folder: str
+    status: Status
+    begun: datetime
+    changed: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model at work, from when to when."""
+
+    id: int
+    model: str
+    folder: str
+    candidate: int | None
+    since: datetime
+    until: datetime | None
+    by: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Move:
+    """One step of a candidate."""
+
+    before: Status | None
+    after: Status
+    by: str
+    because: str
+    at: datetime
+
+
+def begin(ledger: Ledger, parent: str, folder: str, *, by: str, because: str) -> Candidate:
+    """A candidate whose material has been collected."""
+    with ledger.writing() as session:
+        row = CandidateRow(
+            parent=parent, model=None, folder=folder, status=Status.COLLECTED, begun=now(), changed=now()
+        )
+        session.add(row)
+        session.flush()
+        _note(session, row.id, None, Status.COLLECTED, by, because)
+        return _candidate(row)
+
+
+def candidate(ledger: Ledger, number: int) -> Candidate:
+    """One of them.
+
+    Raises:
+        InputError: there is none of this number.
+    """
+    with ledger.writing() as session:
+        return _candidate(_found(session, number, ledger))
+
+
+def candidates(ledger: Ledger, status: Status | None = None) -> list[Candidate]:
+    """All of them, or those of one status, the newest first."""
+    asked = select(CandidateRow).order_by(CandidateRow.id.desc())
+    with ledger.writing() as session:
+        return [_candidate(row) for row in session.scalars(asked if status is None else asked.where(
+            CandidateRow.status == status))]  # fmt: skip
+
+
+def move(ledger: Ledger, number: int, to: Status, *, by: str, because: str, model: str | None = None) -> Candidate:
+    """Let a candidate go on to another status. Into and out of work it goes by `promote` and `roll_back`.
+
+    Args:
+        model: its fingerprint, where it has one now.
+
+    Raises:
+        InputError: there is no such candidate, or no such way from where it is.
+    """
+    if to in (Status.PROMOTED, Status.RETIRED, Status.ROLLED_BACK):
+        raise InputError(f"a move to {to}", "promote or roll_back, which change what is at work too", "use these")
+    with ledger.writing() as session:
+        row = _found(session, number, ledger)
+        _moved(session, row, to, by, because)
+        if model is not None:
+            row.model = model
+        session.flush()
+        session.refresh(row)
+        return _candidate(row)
+
+
+def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment:
+    """Put a candidate to work instead of what is at work now: both change in one transaction.
+
+    Raises:
+        InputError: there is no such candidate, it is not a canary, or it has no model.
+    """
+    with ledger.writing() as session:
+        row = _found(session, number, ledger)
+        if row.model is None:
+            raise InputError(f"candidate {number} without a model", "a trained one", "train it first")
+        _moved(session, row, Status.PROMOTED, by, because)
+        old = _at_work(session)
+        if old is not None:
+            old.until = now()
+            before = None if old.candidate is None else session.get(CandidateRow, old.candidate)
+            if before is not None and before.status == Status.PROMOTED:
+                _moved(session, before, Status.RETIRED, by, f"candidate {number} was promoted")
+        session.flush()
+        return _deployed(session, row.model, row.folder, number, by, because)
+
+
+def roll_back(ledger: Ledger, *, by: str, because: str) -> Deployment:
+    """Put the model to work again that was at work before the one that is now.
+
+    Raises:
+        InputError: there was none before.
+    """
+    with ledger.writing() as session:
+        current = _at_work(session)
+        asked = select(DeploymentRow).where(DeploymentRow.slot == SLOT).order_by(DeploymentRow.id.desc())
+        before = next(
+            (each for each in session.scalars(asked) if current is not None and each.model != current.model), None
+        )
+        if current is None or before is None:
+            raise InputError("a roll-back with nothing to go back to", "a model that was at work before", "promote one")
+        current.until = now()
+        gone = None if current.candidate is None else session.get(CandidateRow, current.candidate)
+        if gone is not None and gone.status == Status.PROMOTED:
+            _moved(session, gone, Status.ROLLED_BACK, by, because)
+        session.flush()
+        return _deployed(session, before.model, before.folder, before.candidate, by, because)
+
+
+def deploy(ledger: Ledger, model: str, folder: str, *, by: str, because: str) -> Deployment:
+    """The first model at work, which was no candidate.
+
+    Raises:
+        InputError: one is at work already.
+    """
+    with ledger.writing() as session:
+        if (current := _at_work(session)) is not None:
+            raise InputError(
+                f"a first model where {current.folder} is at work", "a ledger without one", "promote a candidate"
+            )
+        return _deployed(session, model, folder, None, by, because)
+
+
+def at_work(ledger: Ledger) -> Deployment | None:
+    """What is at work now."""
+    with ledger.writing() as session:
+        row = _at_work(session)
+        return None if row is None else _deployment(row)
+
+
+def deployments(ledger: Ledger) -> list[Deployment]:
+    """All that were ever at work, the newest first."""
+    with ledger.writing() as session:
+        return [_deployment(row) for row in session.scalars(select(DeploymentRow).order_by(DeploymentRow.id.desc()))]
+
+
+def moves(ledger: Ledger, number: int) -> list[Move]:
+    """The way of a candidate, the oldest step first."""
+    with ledger.writing() as session:
+        _found(session, number, ledger)
+        rows = session.scalars(select(MoveRow).where(MoveRow.candidate == number).order_by(MoveRow.id))
+        return [
+            Move(None if row.before is None else Status(row.before), Status(row.after), row.by, row.because, row.at)
+            for row in rows
+        ]
+
+
+def gate(ledger: Ledger, number: int, stage: str, name: str, *, passed: bool, figures: Mapping[str, Any]) -> None:
+    """Write down what a candidate was held against."""
+    with ledger.writing() as session:
+        _found(session, number, ledger)
+        session.add(GateRow(candidate=number, stage=stage, name=name, passed=passed, figures=dict(figures), at=now()))
+
+
+def _moved(session: Session, row: CandidateRow, to: Status, by: str, because: str) -> None:
+    before = Status(row.status)
+    if to not in ALLOWED[before]:
+        ways = ", ".join(sorted(ALLOWED[before])) or "nowhere: this is its end"
+        raise InputError(f"candidate {row.id}, {before}, to {to}", f"from {before}: {ways}", "go step by step")
+    asked = update(CandidateRow).where(CandidateRow.id == row.id, CandidateRow.status == before)
+    if session.execute(asked.values(status=to, changed=now())).rowcount != 1:  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError(f"candidate {row.id}, {before}, to {to}", f"that it still is {before}", "look at it again")
+    _note(session, row.id, before, to, by, because)
+
+
+def _note(session: Session, number: int, before: Status | None, after: Status, by: str, because: str) -> None:
+    session.add(MoveRow(candidate=number, before=before, after=after, by=by, because=because, at=now()))
+
+
+def _at_work(session: Session) -> DeploymentRow | None:
+    asked = select(DeploymentRow).where(DeploymentRow.slot == SLOT, DeploymentRow.until.is_(None))
+    return session.scalars(asked).one_or_none()
+
+
+def _deployed(session: Session, model: str, folder: str, number: int | None, by: str, because: str) -> Deployment:
+    row = DeploymentRow(
+        slot=SLOT, model=model, folder=folder, candidate=number, since=now(), until=None, by=by, because=because
+    )
+    session.add(row)
+    session.flush()
+    return _deployment(row)
+
+
+def _found(session: Session, number: int, ledger: Ledger) -> CandidateRow:
+    row = session.get(CandidateRow, number)
+    if row is None:
+        raise InputError(f"candidate {number}", f"one that the ledger at {ledger.shown} has", "look at all of them")
+    return row
+
+
+def _candidate(row: CandidateRow) -> Candidate:
+    return Candidate(row.id, row.parent, row.model, row.folder, Status(row.status), row.begun, row.changed)
+
+
+def _deployment(row: DeploymentRow) -> Deployment:
+    return Deployment(row.id, row.model, row.folder, row.candidate, row.since, row.until, row.by, row.because)

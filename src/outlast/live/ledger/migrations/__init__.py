@@ -1,0 +1,1 @@
+"""How older ledgers become new ones; one file in `versions` a change, oldest first."""
