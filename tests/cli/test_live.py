@@ -43,7 +43,7 @@ def test_incidents_are_listed_shown_labelled_and_exported(run: Run, here: Path) 
     ledger = Ledger(here / "runs" / "live")
     harms: tuple[tuple[int, Harm], ...] = ((1, "none_seen"), (2, "worse_than_reset"))
     told = [
-        Incident(n, f"pump {n}", 100 * n, None if n > 1 else 900, ("loss",), {"loss": 3.0}, harm, None, None, 8, 0)
+        Incident("w", n, f"pump {n}", 100 * n, None if n > 1 else 900, ("loss",), {"loss": 3.0}, harm, None, None, 8, 0)
         for n, harm in harms
     ]
     Recorder(ledger, "a" * 64).write([Notice("opened", each) for each in told])

@@ -37,7 +37,7 @@ def ledger(tmp_path):
 def incident(number=1, **more):
     given = {"stream": "pump 7", "opened": 100, "closed": None, "signals": ("loss",), "values": {"loss": 3.0},
              "harm": "unknown", "excess": None, "usual_excess": -0.1, "probes": 0, "kept": 0}  # fmt: skip
-    return Incident(number, **{**given, **more})
+    return Incident(more.pop("watcher", "w"), number, **{**given, **more})
 
 
 def state(seed=0, of_incident=1):
@@ -45,7 +45,7 @@ def state(seed=0, of_incident=1):
     kept = Leaky().initial_state(1)[0]
     kept = (kept._replace(level=torch.randn(1, 2, generator=random)),)
     inputs, targets = torch.randn(1, 24, 1, generator=random), torch.randn(1, 8, 1, generator=random)
-    return Kept(of_incident, "pump 7", 84, kept, inputs, targets, (16, 24), 2.5)
+    return Kept("w", of_incident, "pump 7", 84, kept, inputs, targets, (16, 24), 2.5)
 
 
 def test_tables_and_migrations_say_the_same(ledger):
@@ -101,6 +101,29 @@ def test_a_kept_state_comes_back_bit_for_bit_or_is_refused(ledger):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(InputError, match="is not what was written"):
         of.kept_state(ledger, hashed, Leaky(), MODEL)
+
+
+def test_watchers_do_not_write_over_each_other(ledger):
+    """Two in one process, and one made anew: each counts from 1."""
+    recorder = of.Recorder(ledger, MODEL)
+    recorder.write([Notice("opened", incident(watcher="a", stream="x"))])
+    recorder.write([Notice("opened", incident(watcher="b", stream="y"))])
+    of.Recorder(ledger, MODEL).write([Notice("judged", incident(watcher="b", stream="y", harm="none_seen"))])
+    assert [(each.stream, each.harm) for each in of.listed(ledger)] == [("y", "none_seen"), ("x", "unknown")]
+
+
+def test_a_state_of_an_incident_that_nobody_told_is_refused_and_nothing_is_written(ledger):
+    with pytest.raises(InputError, match="which the ledger does not know"):
+        of.Recorder(ledger, MODEL).write([Notice("opened", incident(2))], [state(0, of_incident=1)])
+    assert of.listed(ledger) == []
+
+
+def test_a_state_that_is_no_number_is_kept_too(ledger):
+    kept = state(4)
+    kept.state[0].level[0, 0] = torch.nan
+    of.Recorder(ledger, MODEL).write([Notice("opened", incident())], [kept])
+    (hashed,) = of.listed(ledger)[0].states
+    assert torch.isnan(of.kept_state(ledger, hashed, Leaky(), MODEL).state[0].level[0, 0])
 
 
 def test_people_label_incidents_and_take_them_elsewhere(ledger, tmp_path):
@@ -175,7 +198,8 @@ def test_a_candidate_goes_where_the_table_allows_and_nowhere_else(tmp_path, befo
         return on.move(ledger, found.id, after, **HOW)
 
     # What ends a time at work is no move of its own.
-    if after in ALLOWED[before] and after not in (Status.RETIRED, Status.ROLLED_BACK):
+    by_hand = after not in (Status.RETIRED, Status.ROLLED_BACK) and before != Status.RETIRED
+    if after in ALLOWED[before] and by_hand:
         go()
         assert on.candidate(ledger, found.id).status == after
         assert on.moves(ledger, found.id)[-1].after == after
@@ -216,8 +240,15 @@ def test_one_model_is_at_work_and_the_old_one_comes_back(ledger):
     back = on.roll_back(ledger, by="watcher", because="the canary is worse")
     assert back.model == one.model
     assert on.candidate(ledger, two.id).status == Status.ROLLED_BACK
+    assert on.candidate(ledger, one.id).status == Status.PROMOTED
+    assert on.moves(ledger, one.id)[-1].because == f"candidate {two.id} was rolled back"
     assert [each.until is None for each in on.deployments(ledger)] == [True, False, False, False]
+    # Once more, and it is the first model; what was rolled back stays away.
+    assert on.roll_back(ledger, **HOW).model == MODEL
+    assert on.candidate(ledger, one.id).status == Status.ROLLED_BACK
     assert on.deployments(ledger)[-1].id == first.id
+    with pytest.raises(InputError, match="nothing to go back to"):
+        on.roll_back(ledger, **HOW)
 
 
 def test_two_who_promote_at_once_do_not_both_succeed(ledger):
@@ -228,7 +259,7 @@ def test_two_who_promote_at_once_do_not_both_succeed(ledger):
 
     def promote(number):
         mine = Ledger(ledger.folder)
-        barrier.wait()
+        barrier.wait(timeout=60)
         try:
             on.promote(mine, number, **HOW)
         except InputError as error:
@@ -267,8 +298,11 @@ def test_a_ledger_that_is_damaged_or_too_new_is_refused_with_one_message(tmp_pat
         database.execute("update alembic_version set version_num = '9999'")
     with pytest.raises(InputError, match="the outlast that wrote it"):
         Ledger(tmp_path)
-    with pytest.raises(InputError, match="a database URL"):
+    with pytest.raises(InputError, match="does not open"):
         Ledger(tmp_path, "nonsense://x")
+    with pytest.raises(InputError, match="database") as refused:
+        Ledger(tmp_path, "mysql+pymysql://ann:secret@host/name")
+    assert "secret" not in str(refused.value)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="a folder that may be written to"):
         Ledger(tmp_path / "file")
@@ -281,6 +315,23 @@ def test_a_ledger_that_exists_is_opened_again_with_all_that_is_in_it(tmp_path):
     again = Ledger(tmp_path)
     assert len(of.listed(again)) == 1
     again.close()
+
+
+def test_threads_may_open_ledgers_at_once(tmp_path):
+    failed = list[BaseException]()
+
+    def go(number):
+        try:
+            Ledger(tmp_path / str(number % 3)).close()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in range(9)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert failed == []
 
 
 def test_the_core_does_not_need_the_extra():

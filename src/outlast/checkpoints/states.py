@@ -58,13 +58,14 @@ def state_hash(state: State, beside: Mapping[str, Tensor], record: Mapping[str, 
 
 
 def read_state(
-    path: str | Path, model: Recurrent, fingerprint: str, writers: str, resets: str = "none"
+    path: str | Path, model: Recurrent, fingerprint: str, writers: str, resets: str = "none", *, finite: bool = True
 ) -> tuple[State, dict[str, Tensor], dict[str, str]]:
     """What `write_state` wrote: the state on the model's device, the tensors beside it on the CPU, and the text.
 
     Args:
         writers: who writes such files, for the message.
         resets: under which the model runs.
+        finite: refuse states that hold what is no number.
 
     Raises:
         InputError: there is no such file, it is none of these, it is damaged, or it belongs to another model.
@@ -93,7 +94,7 @@ def read_state(
     rows = {len(tensor) for tensor in named.values() if tensor.dim()}
     if len(rows) != 1:
         raise no_state(path, f"tensors of {sorted(rows)} rows", writers)
-    return _as_of(model, named, rows.pop(), path, writers), beside, record
+    return _as_of(model, named, rows.pop(), path, writers, finite), beside, record
 
 
 def no_state(path: str | Path, why: str, writers: str) -> InputError:
@@ -103,7 +104,7 @@ def no_state(path: str | Path, why: str, writers: str) -> InputError:
     )
 
 
-def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path, writers: str) -> State:
+def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path, writers: str, finite: bool) -> State:
     """The tensors by name as a state of the model."""
     state = model.initial_state(rows)
     like = dict(named_leaves(state))
@@ -112,7 +113,7 @@ def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path,
         raise InputError(f"{path}, a state of other parts", f"the parts {parts}, …", "start anew")
     for name, tensor in like.items():
         given = named[name]
-        if given.is_floating_point() != tensor.is_floating_point() or not torch.isfinite(given).all():
+        if given.is_floating_point() != tensor.is_floating_point() or (finite and not torch.isfinite(given).all()):
             raise no_state(path, f"{name} is of {given.dtype}, or holds what is no number", writers)
     device = device_of(model)
     pairs = zip(like, leaves(state), strict=True)

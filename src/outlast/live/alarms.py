@@ -163,7 +163,7 @@ def check_run_length(run_length: int, streams: int, healthy: int, unit: str = "p
     Args:
         run_length: positions of a stream between false alarms of the whole fleet.
         streams: of the fleet.
-        healthy: positions of independent healthy data.
+        healthy: positions of independent healthy data that probes stand for.
 
     Raises:
         InputError: the run length is more than a tenth of what there is.

@@ -71,6 +71,34 @@ def stretches(streams: Streams) -> Streams:
     )
 
 
+FEWEST = 8
+"""Probes of a stream that says anything of an alarm, which comes of several."""
+
+
+def long_enough(streams: Sequence[Streams], train_context: int, every: int) -> tuple[list[Streams], int]:
+    """Those that have at least eight probes, and how many positions all their probes stand for: `every` each, as those
+    of a stream that runs on do.
+
+    Raises:
+        InputError: none has.
+    """
+    half, kept, count = max(1, train_context // 2), list[Streams](), 0
+    for part in streams:
+        probes = (part.lengths - half - train_context) // every + 1
+        chosen = np.flatnonzero(probes >= FEWEST)
+        if len(chosen):
+            kept.append(part.take(chosen))
+            count += int(probes[chosen].sum())
+    if not kept:
+        longest = max(int(each.lengths.max()) for each in streams)
+        raise InputError(
+            f"held-out streams of at most {longest:,} positions, with a probe every {every:,}",
+            f"at least {train_context + half + (FEWEST - 1) * every:,}: {FEWEST} probes",
+            "give longer streams, or probe more often (--every)",
+        )
+    return kept, count * every
+
+
 def observed(
     model: Recurrent,
     senses: Senses,

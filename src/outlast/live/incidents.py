@@ -29,7 +29,8 @@ class Incident:
     """What was seen of one stream.
 
     Args:
-        number: counted from 1 within one watcher.
+        watcher: which watcher saw it; every one has a name of its own.
+        number: counted from 1 within it.
         stream: its name.
         opened, closed: positions of the stream; `closed` None: it goes on.
         signals: those that passed their bars when it opened.
@@ -42,6 +43,7 @@ class Incident:
         kept: states that were kept of it.
     """
 
+    watcher: str
     number: int
     stream: str
     opened: int
@@ -85,7 +87,7 @@ class Kept:
     """A state that was kept, with what was read after it.
 
     Args:
-        incident: number of the incident.
+        watcher, incident: the watcher, and its number of the incident.
         stream: name.
         position: of the stream, before the first of the inputs.
         state: one row, before the inputs.
@@ -95,6 +97,7 @@ class Kept:
         excess: old − young there; not a number without targets.
     """
 
+    watcher: str
     incident: int
     stream: str
     position: int
@@ -106,26 +109,33 @@ class Kept:
 
 
 def harm_of(
-    excesses: Sequence[float], facts: Facts, signals: Sequence[str], *, targets: bool
-) -> tuple[Harm, tuple[float, float, float] | None]:
+    excesses: Sequence[float], facts: Facts, signals: Sequence[str], *, targets: bool, before: int = 0
+) -> tuple[Harm, tuple[float, float, float] | None, int]:
     """Whether age hurts, from the excesses of the probes after the one that opened an incident.
 
     The opening probe itself was chosen for being bad, and comes back to the mean by itself.
+
+    Args:
+        before: how often that was settled before in this incident, each time from probes of their own: all times
+            together err as rarely as twice the first one.
+
+    Returns:
+        what is known, the interval of the excess, and how many probes it rests on.
     """
     if not targets:
-        return ("age_changes_predictions" if "divergence" in signals else "unfamiliar"), None
+        return ("age_changes_predictions" if "divergence" in signals else "unfamiliar"), None, 0
     if sum(each == np.inf for each in excesses) >= BROKEN:
-        return "worse_than_reset", None
+        return "worse_than_reset", None, len(excesses)
     found = np.array([each for each in excesses if np.isfinite(each)])
     look = max((each for each in LOOKS if each <= len(found)), default=None)
     if look is None:
-        return "unknown", None
-    interval = mean_interval(found[:look], comparisons=len(LOOKS))
+        return "unknown", None, 0
+    interval = mean_interval(found[:look], comparisons=len(LOOKS) * 2 ** min(before, 20))
     if interval.low > 0 and interval.mean > facts.tolerance:
-        return "worse_than_reset", interval.triple
+        return "worse_than_reset", interval.triple, look
     usual = facts.excess
     if usual is not None and usual[2] < -facts.tolerance and interval.low > usual[0] + facts.tolerance:
-        return "advantage_lost", interval.triple
+        return "advantage_lost", interval.triple, look
     # Little was seen, or as much as will be asked for.
     clear = interval.high <= 2 * facts.tolerance or look == LOOKS[-1]
-    return ("none_seen" if clear else "unknown"), interval.triple
+    return ("none_seen" if clear else "unknown"), interval.triple, look

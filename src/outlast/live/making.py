@@ -22,7 +22,7 @@ from outlast.evaluation.of_targets import default_measures, measure
 from outlast.intervals import mean_interval
 from outlast.live.alarms import Bars, calibrate, check_run_length, independent
 from outlast.live.cost import chosen_rate
-from outlast.live.healthy import Healthy, observed, stretches
+from outlast.live.healthy import Healthy, long_enough, observed, stretches
 from outlast.live.profiles import AgeLoss, Arrival, Facts, Profile, Usual
 from outlast.live.signals import BLIND, LOSS, WITH_TARGETS, Senses
 from outlast.live.tails import fit_tail
@@ -88,7 +88,7 @@ def make_profile(
     for part in (data.train, data.validation, data.test):
         check_inputs(model, part)
     held = [stretches(part) for part in (data.validation, data.test)]
-    wanted = check_run_length(run_length, streams, sum(int(each.lengths.sum()) for each in held))
+    check_run_length(run_length, streams, sum(int(each.lengths.sum()) for each in held))  # before the long work
     chosen = _measure(measures, data.test)
     say = progress or (lambda share: None)
     with quietly(model):
@@ -98,6 +98,8 @@ def make_profile(
             most = run_length * streams // _PROBES
             every, share = chosen_rate(senses, data.train, train_context, streams, most)
             _check_rate(every, run_length, streams)
+        held, stood_for = long_enough(held, train_context, every)
+        wanted = check_run_length(run_length, streams, stood_for)
         healthy, senses = observed(model, senses, held, train_context, every, lambda done: say(0.8 * done))
     found = _evaluated(model, data, train_context, chosen, seed)
     say(1.0)
@@ -213,7 +215,7 @@ def _profile(
         streams=streams,
         run_length=run_length,
         step=None if senses.model.schema is None else senses.model.schema.step,
-        healthy=healthy.positions,
+        healthy=len(probes) * every,
         probes=len(probes),
         measure=None if measure is None else measure.name,
         unit=None if measure is None else measure.unit,

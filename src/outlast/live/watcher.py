@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,20 +11,22 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from outlast.adapters import adapt
 from outlast.errors import InputError
 from outlast.live.alarms import closes, opens, stepped
 from outlast.live.cost import AT_ONCE
 from outlast.live.incidents import Incident, Kept, harm_of
 from outlast.live.profiles import Profile
 from outlast.live.signals import Probes
-from outlast.model import Recurrent, quietly
+from outlast.model import quietly
 from outlast.state import State, concatenate, map_state
 from outlast.streams import Batch
 
-_WAITING = 4
-"""Probes of one stream that wait for their targets."""
+_WAITING = 8
+"""Probes of one stream that wait for their targets, at most; half of them before others than regular ones wait too."""
+_NEVER = 2**62
 
 Happened = Literal["opened", "judged", "closed"]
 
@@ -59,8 +62,8 @@ class Counts:
     Args:
         probes: that were made.
         dropped_probes: not made, because too many streams were recorded at once.
-        without_targets: made without the targets, which had not come while four more were made.
-        dropped_streams: forgotten, the least recently begun first, because there were too many.
+        without_targets: made without any target, since none had come while eight more were made.
+        turned_away: times that a stream was read which is not watched, because there are too many.
         dropped_states: of incidents, not kept because there were too many.
         seconds: spent on probes.
     """
@@ -68,7 +71,7 @@ class Counts:
     probes: int = 0
     dropped_probes: int = 0
     without_targets: int = 0
-    dropped_streams: int = 0
+    turned_away: int = 0
     dropped_states: int = 0
     seconds: float = 0.0
 
@@ -78,14 +81,37 @@ class _Recording:
     """One probe on its way."""
 
     stream: str
+    owner: _Stream
+    life: int
     begin: int
     before: State
     regular: bool
     inputs: list[Tensor] = field(default_factory=list)
-    targets: list[Tensor] = field(default_factory=list)
+    targets: Tensor | None = None
+    known: Tensor | None = None
     read: int = 0
     old: State | None = None
     led: int = 0
+
+    def take(self, position: int, targets: Tensor, half: int) -> None:
+        """Take targets (1, T, …) of the positions of the stream from `position` on, as far as they are scored."""
+        if self.old is None:  # of positions that only lead
+            return
+        first = position - self.begin - self.led
+        low, high = max(first, 0), min(first + targets.shape[1], half)
+        if low >= high:
+            return
+        part = targets[0, low - first : high - first].detach()
+        if self.targets is None or self.known is None:
+            self.targets = torch.zeros(1, half, *part.shape[1:], dtype=part.dtype, device=part.device)
+            self.known = torch.zeros(1, half, dtype=torch.bool)
+        finite = torch.isfinite(part.reshape(len(part), -1)).all(1)
+        self.targets[0, low:high] = torch.nan_to_num(part) if part.is_floating_point() else part
+        self.known[0, low:high] = finite.cpu()
+
+    def complete(self) -> bool:
+        """Whether all that is scored has its target."""
+        return self.known is not None and bool(self.known.all())
 
     @property
     def scored(self) -> int:
@@ -104,7 +130,7 @@ class _Cohort:
     """
 
     names: Sequence[str]
-    streams: list[_Stream]
+    streams: list[_Stream | None]
     start: np.ndarray
     due: np.ndarray
     clock: int = 0
@@ -122,7 +148,9 @@ class _Stream:
     waiting: list[_Recording] = field(default_factory=list)
     incident: Incident | None = None
     excesses: list[float] = field(default_factory=list)
+    settled: int = 0
     row: int = -1
+    life: int = 0
 
 
 class Watcher:
@@ -149,7 +177,7 @@ class Watcher:
     def __init__(
         self,
         profile: Profile,
-        model: Recurrent,
+        model: nn.Module,
         *,
         targets: bool | None = None,
         most_streams: int = 100_000,
@@ -162,7 +190,7 @@ class Watcher:
         self.bars = profile.signals(targets=self.targets)
         self.counts = Counts()
         self._on_probe = on_probe
-        self._senses = profile.senses(model)
+        self._senses = profile.senses(adapt(model))
         self._limits = np.array(self.bars.values)
         self._tails = [profile.facts.usual[name].tail for name in self.bars.signals]
         self._every, self._half = profile.facts.every, profile.half
@@ -173,7 +201,8 @@ class Watcher:
         self._recorded = 0
         self._ready: list[_Recording] = []
         self._kept: list[Kept] = []
-        self._number = 0
+        self._number, self._held = 0, 0
+        self.name: str = uuid.uuid4().hex
 
     def observe(
         self, stream: str | Sequence[str], state: State, inputs: Tensor, targets: Tensor | None = None
@@ -195,19 +224,36 @@ class Watcher:
             one = self._streams.get(stream)
             if one is None:
                 one = self._begun(stream)
+                if one is None:
+                    return ()
             one.position += inputs.shape[1]
-            if one.position <= one.due and one.recording is None:
+            if one.position > one.due or one.recording is not None:
+                if len(inputs) != 1:
+                    raise _rows(len(inputs), 1)
+                self._record(one, stream, 0, state, inputs, targets)
+            elif not self._ready:
                 return ()
-            self._record(one, stream, 0, state, inputs, targets)
+            self._held += 1
         else:
+            if len(stream) != len(inputs):
+                raise _rows(len(inputs), len(stream))
             cohort = self._side_by_side(stream)
             cohort.clock += inputs.shape[1]
             for row in np.flatnonzero(cohort.due < cohort.clock).tolist():
                 one = cohort.streams[row]
+                assert one is not None
                 one.position = int(cohort.start[row]) + cohort.clock
                 self._record(one, stream[row], row, state, inputs, targets)
                 self._reschedule(one)
-        return self._made() if len(self._ready) >= self._at_once else ()
+            self._held += len(stream)
+        return self._made() if self._due() else ()
+
+    def _due(self) -> bool:
+        """Whether the probes that are ready are to be made: enough of them, or one that has waited."""
+        if not self._ready:
+            self._held = 0
+            return False
+        return len(self._ready) >= self._at_once or self._held >= self._half * max(1, len(self._streams))
 
     def arrived(self, stream: str, position: int, targets: Tensor) -> tuple[Notice, ...]:
         """Take targets that came later.
@@ -217,17 +263,16 @@ class Watcher:
             targets: (1, T, …).
         """
         one = self._streams.get(stream)
-        for waiting in [] if one is None else list(one.waiting):
-            have = sum(each.shape[1] for each in waiting.targets)
-            skip = waiting.begin + waiting.led + have - position  # from the first position that is scored
-            if not 0 <= skip < targets.shape[1]:
-                continue
-            waiting.targets.append(targets[:, skip : skip + self._half - have].clone())
-            if have + waiting.targets[-1].shape[1] >= self._half:
-                assert one is not None
+        if one is None or not self.targets:
+            return ()
+        if one.recording is not None:
+            one.recording.take(position, targets, self._half)
+        for waiting in list(one.waiting):
+            waiting.take(position, targets, self._half)
+            if waiting.complete():
                 one.waiting.remove(waiting)
-                self._ready.append(waiting)
-        return self._made() if len(self._ready) >= self._at_once else ()
+                self._put(waiting)
+        return self._made() if self._due() else ()
 
     def flush(self) -> tuple[Notice, ...]:
         """Make the probes that wait for others to be made with."""
@@ -241,13 +286,17 @@ class Watcher:
             self._let_go(one)
             one.due = max(one.due, one.position + self._half)
 
-    def forget(self, *streams: str) -> None:
-        """Streams have ended."""
+    def forget(self, *streams: str) -> tuple[Notice, ...]:
+        """Streams have ended; their incidents close."""
         self._dissolve()
+        told = []
         for name in streams:
             one = self._streams.pop(name, None)
             if one is not None:
                 self._let_go(one)
+                if one.incident is not None:
+                    told.append(Notice("closed", replace(one.incident, closed=one.position)))
+        return tuple(told)
 
     def take_kept(self) -> list[Kept]:
         """States of incidents that were kept since this was asked last."""
@@ -264,19 +313,17 @@ class Watcher:
         if cohort is not None and (names is cohort.names or list(names) == list(cohort.names)):
             return cohort
         self._dissolve()
-        if len(set(names)) < len(names) or len(names) > self._most_streams:
+        if len(set(names)) < len(names):
             raise InputError(
-                f"{len(names):,} rows of {len(set(names)):,} streams",
-                f"each stream once, and at most {self._most_streams:,} (most_streams)",
-                "tell the rows apart by name",
+                f"{len(names):,} rows of {len(set(names)):,} streams", "each stream once", "tell the rows apart by name"
             )
         streams = [self._streams.get(name) or self._begun(name) for name in names]
-        self._streams.update(zip(names, streams, strict=True))  # making room may have dropped one of them
-        start = np.array([one.position for one in streams], np.int64)
-        cohort = self._cohort = _Cohort(list(names), streams, start, np.zeros_like(start))
+        start = np.array([0 if one is None else one.position for one in streams], np.int64)
+        cohort = self._cohort = _Cohort(list(names), streams, start, np.full(len(names), _NEVER, np.int64))
         for row, one in enumerate(streams):
-            one.row = row
-            self._reschedule(one)
+            if one is not None:
+                one.row = row
+                self._reschedule(one)
         return cohort
 
     def _dissolve(self) -> None:
@@ -284,17 +331,19 @@ class Watcher:
         cohort, self._cohort = self._cohort, None
         if cohort is not None:
             for row, one in enumerate(cohort.streams):
-                one.position, one.row = int(cohort.start[row]) + cohort.clock, -1
+                if one is not None:
+                    one.position, one.row = int(cohort.start[row]) + cohort.clock, -1
 
     def _reschedule(self, one: _Stream) -> None:
         if one.row >= 0 and self._cohort is not None:
             recording = one.recording is not None
             self._cohort.due[one.row] = -1 if recording else one.due - self._cohort.start[one.row]
 
-    def _begun(self, name: str) -> _Stream:
-        while len(self._streams) >= self._most_streams:
-            self.forget(next(iter(self._streams)))
-            self.counts.dropped_streams += 1
+    def _begun(self, name: str) -> _Stream | None:
+        """A new stream; None where no more are watched."""
+        if len(self._streams) >= self._most_streams:
+            self.counts.turned_away += 1
+            return None
         # Streams that begin together are not all due together.
         spread = zlib.crc32(name.encode()) % self._every if self.profile.facts.streams > 1 else 0
         one = _Stream(0, self._half + spread, np.zeros(len(self._limits)), self._half + spread)
@@ -302,9 +351,15 @@ class Watcher:
         return one
 
     def _let_go(self, one: _Stream) -> None:
-        if one.recording is not None:
-            self._recorded -= 1
+        """What was recorded of a stream so far is of no use."""
+        one.life += 1
+        self._recorded -= (one.recording is not None) + len(one.waiting)
         one.recording, one.waiting = None, []
+
+    def _put(self, recording: _Recording) -> None:
+        """All is there that a probe needs."""
+        self._recorded -= 1
+        self._ready.append(recording)
 
     def _record(self, one: _Stream, name: str, row: int, state: State, inputs: Tensor, targets: Tensor | None) -> None:
         """Take in what is read of a stream that is being recorded, or is to be from here on."""
@@ -312,37 +367,37 @@ class Watcher:
         recording = one.recording
         if recording is None:
             begin, regular = one.position - length, one.position > one.regular
+            if self._recorded >= self._most_recorded:
+                self.counts.dropped_probes += 1
+                one.due = one.position + self._half  # it is its turn as soon as there is room
+                return
             if regular:
                 one.regular += -(-(one.position - one.regular) // self._every) * self._every
             one.due = self._next(one)
-            if self._recorded >= self._most_recorded:
-                self.counts.dropped_probes += 1
-                return
             self._recorded += 1
-            recording = one.recording = _Recording(name, begin, _row(state, row), regular)
+            recording = one.recording = _Recording(name, one, one.life, begin, _row(state, row), regular)
         if recording.old is None and recording.read >= self._half:
             recording.old, recording.led = _row(state, row), recording.read
         recording.inputs.append(inputs[row : row + 1].clone())
         recording.read += length
-        if recording.old is not None and targets is not None and self.targets:
-            recording.targets.append(targets[row : row + 1].clone())
+        if targets is not None and self.targets and self.profile.facts.targets == "given":
+            recording.take(one.position - length, targets[row : row + 1], self._half)
         ahead = self.profile.facts.shift if self.profile.facts.targets == "next" and self.targets else 0
         if recording.scored < self._half + ahead:
             return
-        self._recorded -= 1
         one.recording = None
-        late = self.targets and self.profile.facts.targets == "given" and not recording.targets
-        if late:
+        if self.targets and self.profile.facts.targets == "given" and not recording.complete():
             one.waiting.append(recording)
             if len(one.waiting) > _WAITING:  # its targets never came
-                self.counts.without_targets += 1
-                self._ready.append(one.waiting.pop(0))
+                oldest = one.waiting.pop(0)
+                self.counts.without_targets += oldest.known is None
+                self._put(oldest)
         else:
-            self._ready.append(recording)
+            self._put(recording)
 
     def _next(self, one: _Stream) -> int:
         """Where the next probe is due: sooner where an incident is open and its harm is not known."""
-        if one.incident is not None and one.incident.harm == "unknown":
+        if one.incident is not None and one.incident.harm == "unknown" and len(one.waiting) < _WAITING // 2:
             soon = one.position + max(3 * self._half, self._every // 8)
             if soon + 3 * self._half <= one.regular:
                 return soon
@@ -352,7 +407,7 @@ class Watcher:
         """Make the probes that are ready, and take note of what they say."""
         if not self._ready:
             return ()
-        ready, self._ready = self._ready, []
+        ready, self._ready, self._held = self._ready, [], 0
         began = time.perf_counter()
         notices: list[Notice] = []
         with_targets = [each for each in ready if self._targets_of(each) is not None]
@@ -376,10 +431,7 @@ class Watcher:
             first = recording.led + shift
             found = torch.cat(recording.inputs, 1)[:, first : first + self._half]
             return found[..., None] if found.is_floating_point() and found.dim() == 2 else found
-        if not recording.targets:
-            return None
-        found = torch.cat(recording.targets, 1)[:, : self._half]
-        return found if found.shape[1] == self._half else None
+        return recording.targets
 
     def _probed(self, group: list[_Recording]) -> Probes:
         half = self._half
@@ -388,16 +440,17 @@ class Watcher:
         window = torch.cat([each[:, one.led : one.led + half] for each, one in zip(inputs, group, strict=True)])
         found = [self._targets_of(each) for each in group]
         targets = None if found[0] is None else torch.cat([each for each in found if each is not None])
-        rows, zero = len(group), torch.zeros(len(group), dtype=torch.int64)
-        batch = Batch(window, targets, torch.ones(rows, half), zero, zero, zero.bool())
+        zero = torch.zeros(len(group), dtype=torch.int64)
+        known = [torch.ones(1, half) if each.known is None else each.known.float() for each in group]
+        batch = Batch(window, targets, torch.cat(known), zero, zero, zero.bool())
         state = concatenate([each.old for each in group])
         with quietly(self._senses.model):
             probes, _ = self._senses.probe(state, lead, batch)
         return probes
 
     def _judged(self, recording: _Recording, values: np.ndarray, scores: np.ndarray, excess: float) -> list[Notice]:
-        one = self._streams.get(recording.stream)
-        if one is None:  # forgotten meanwhile
+        one = recording.owner
+        if one.life != recording.life:  # forgotten or restarted meanwhile
             return []
         if self._on_probe is not None:
             told = _told(self.bars.signals, values)
@@ -421,13 +474,14 @@ class Watcher:
         names = self.bars.signals
         signals = tuple(name for name, over in zip(names, one.sums > self._limits, strict=True) if over)
         told = _told(names, values)
-        harm, _ = harm_of([], self.profile.facts, signals, targets=self.targets)
+        harm, _, _ = harm_of([], self.profile.facts, signals, targets=self.targets)
         usual = self.profile.facts.excess if self.targets else None
         one.incident = Incident(
+            self.name,
             self._number, recording.stream, recording.begin + recording.led, None, signals, told, harm, None,
             None if usual is None else usual[0], 0, 0,
         )  # fmt: skip
-        one.excesses = []
+        one.excesses, one.settled = [], 0
         self._keep(one, recording, told.get("excess", float("nan")))
         one.due = min(one.due, self._next(one))
         self._reschedule(one)
@@ -439,12 +493,18 @@ class Watcher:
         before = one.incident
         if recording.begin < before.opened:
             return []
-        one.excesses.append(excess)
-        known = [each for each in one.excesses if not np.isnan(each)]
-        harm, interval = harm_of(known, self.profile.facts, before.signals, targets=self.targets)
-        one.incident = replace(before, harm=harm, excess=interval, probes=len(known))
+        if not np.isnan(excess):
+            one.excesses.append(excess)
+        facts, on = self.profile.facts, self.targets
+        harm, interval, rests = harm_of(one.excesses, facts, before.signals, targets=on, before=one.settled)
+        if harm != "unknown":
+            # What is known of now: the probes to come are asked anew, for a harmless incident may turn harmful.
+            one.incident = replace(before, harm=harm, excess=interval, probes=rests)
+            one.excesses, one.settled = [], one.settled + 1
+        elif before.harm == "unknown":
+            one.incident = replace(before, excess=interval, probes=rests)
         self._keep(one, recording, excess)
-        return [Notice("judged", one.incident)] if harm != before.harm else []
+        return [Notice("judged", one.incident)] if one.incident.harm != before.harm else []
 
     def _keep(self, one: _Stream, recording: _Recording, excess: float) -> None:
         assert one.incident is not None
@@ -456,6 +516,7 @@ class Watcher:
         scored = (recording.led, recording.led + self._half)
         self._kept.append(
             Kept(
+                self.name,
                 one.incident.number, recording.stream, recording.begin, recording.before,
                 torch.cat(recording.inputs, 1), self._targets_of(recording), scored, excess,
             )
@@ -465,6 +526,10 @@ class Watcher:
 
 MOST_OF_ONE = 8
 """States that are kept of one incident."""
+
+
+def _rows(rows: int, names: int) -> InputError:
+    return InputError(f"{rows} rows for {names} streams", "a name for each row of the inputs", "name them all")
 
 
 def _told(names: Sequence[str], values: np.ndarray) -> dict[str, float]:

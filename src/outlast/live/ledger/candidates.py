@@ -38,12 +38,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A model at work, from when to when."""
+    """A model at work, from when to when.
+
+    Args:
+        candidate: that it was; None: the first model.
+        replaced: the deployment to which a roll-back goes.
+    """
 
     id: int
     model: str
     folder: str
     candidate: int | None
+    replaced: int | None
     since: datetime
     until: datetime | None
     by: str
@@ -120,6 +126,8 @@ def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment
     """
     with ledger.writing() as session:
         row = _found(session, number, ledger)
+        if row.status == Status.RETIRED:
+            raise InputError(f"candidate {number}, {row.status}, to be promoted", "a canary", "begin a new candidate")
         if row.model is None:
             raise InputError(f"candidate {number} without a model", "a trained one", "train it first")
         _moved(session, row, Status.PROMOTED, by, because)
@@ -130,29 +138,31 @@ def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment
             if before is not None and before.status == Status.PROMOTED:
                 _moved(session, before, Status.RETIRED, by, f"candidate {number} was promoted")
         session.flush()
-        return _deployed(session, row.model, row.folder, number, by, because)
+        return _deployed(session, row.model, row.folder, number, None if old is None else old.id, by, because)
 
 
 def roll_back(ledger: Ledger, *, by: str, because: str) -> Deployment:
-    """Put the model to work again that was at work before the one that is now.
+    """Put the model to work again that the one now at work replaced; once more, and it is the one before that.
 
     Raises:
-        InputError: there was none before.
+        InputError: it replaced none.
     """
     with ledger.writing() as session:
         current = _at_work(session)
-        asked = select(DeploymentRow).where(DeploymentRow.slot == SLOT).order_by(DeploymentRow.id.desc())
-        before = next(
-            (each for each in session.scalars(asked) if current is not None and each.model != current.model), None
-        )
+        before = None
+        if current is not None and current.replaced is not None:
+            before = session.get(DeploymentRow, current.replaced)
         if current is None or before is None:
             raise InputError("a roll-back with nothing to go back to", "a model that was at work before", "promote one")
         current.until = now()
         gone = None if current.candidate is None else session.get(CandidateRow, current.candidate)
-        if gone is not None and gone.status == Status.PROMOTED:
+        if gone is not None:
             _moved(session, gone, Status.ROLLED_BACK, by, because)
+        back = None if before.candidate is None else session.get(CandidateRow, before.candidate)
+        if back is not None:
+            _moved(session, back, Status.PROMOTED, by, f"candidate {current.candidate} was rolled back")
         session.flush()
-        return _deployed(session, before.model, before.folder, before.candidate, by, because)
+        return _deployed(session, before.model, before.folder, before.candidate, before.replaced, by, because)
 
 
 def deploy(ledger: Ledger, model: str, folder: str, *, by: str, because: str) -> Deployment:
@@ -166,7 +176,7 @@ def deploy(ledger: Ledger, model: str, folder: str, *, by: str, because: str) ->
             raise InputError(
                 f"a first model where {current.folder} is at work", "a ledger without one", "promote a candidate"
             )
-        return _deployed(session, model, folder, None, by, because)
+        return _deployed(session, model, folder, None, None, by, because)
 
 
 def at_work(ledger: Ledger) -> Deployment | None:
@@ -220,10 +230,13 @@ def _at_work(session: Session) -> DeploymentRow | None:
     return session.scalars(asked).one_or_none()
 
 
-def _deployed(session: Session, model: str, folder: str, number: int | None, by: str, because: str) -> Deployment:
+def _deployed(
+    session: Session, model: str, folder: str, number: int | None, replaced: int | None, by: str, because: str
+) -> Deployment:
     row = DeploymentRow(
-        slot=SLOT, model=model, folder=folder, candidate=number, since=now(), until=None, by=by, because=because
-    )
+        slot=SLOT, model=model, folder=folder, candidate=number, replaced=replaced, since=now(), until=None, by=by,
+        because=because,
+    )  # fmt: skip
     session.add(row)
     session.flush()
     return _deployment(row)
@@ -241,4 +254,6 @@ def _candidate(row: CandidateRow) -> Candidate:
 
 
 def _deployment(row: DeploymentRow) -> Deployment:
-    return Deployment(row.id, row.model, row.folder, row.candidate, row.since, row.until, row.by, row.because)
+    return Deployment(
+        row.id, row.model, row.folder, row.candidate, row.replaced, row.since, row.until, row.by, row.because
+    )

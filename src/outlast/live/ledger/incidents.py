@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from outlast.checkpoints.states import read_state, state_hash, write_state
 from outlast.errors import InputError, unknown_name
@@ -73,7 +74,7 @@ class Recorded:
 class Recorder:
     """Writes what a watcher tells into a ledger.
 
-        recorder = Recorder(ledger, watcher.profile.facts.model)
+        recorder = Recorder(ledger, watcher.profile.facts.model)    # of one watcher, or of many
         recorder.write(watcher.observe(stream, state, inputs, targets), watcher.take_kept())
 
     Args:
@@ -82,13 +83,13 @@ class Recorder:
 
     def __init__(self, ledger: Ledger, model: str) -> None:
         self.ledger, self.model = ledger, model
-        self._ids: dict[int, int] = {}
 
     def write(self, notices: Sequence[Notice], kept: Sequence[Kept] = ()) -> None:
         """Write all of it in one transaction; files of states before the rows that name them.
 
         Raises:
-            InputError: the ledger or the folder of states cannot be written.
+            InputError: the ledger or the folder of states cannot be written, or a state is of an incident that nobody
+                told. Nothing was written then.
         """
         if not notices and not kept:
             return
@@ -96,19 +97,25 @@ class Recorder:
         with self.ledger.writing() as session:
             for notice in notices:
                 told = notice.incident
-                number = self._ids.get(told.number)
-                row = None if number is None else session.get(IncidentRow, number)
+                row = _row_of(session, told.watcher, told.number)
                 if row is None:
-                    row = IncidentRow(model=self.model, stream=told.stream, opened=told.opened, told=now())
+                    row = IncidentRow(
+                        watcher=told.watcher, number=told.number, model=self.model, stream=told.stream,
+                        opened=told.opened, told=now(),
+                    )  # fmt: skip
                     session.add(row)
                 _told(row, told)
                 session.flush()
-                self._ids[told.number] = row.id
             for each, hashed in zip(kept, hashes, strict=True):
-                of = self._ids.get(each.incident)
-                if of is None or session.scalar(
-                    select(StateRow.id).where(StateRow.incident == of, StateRow.hash == hashed)
-                ):
+                row = _row_of(session, each.watcher, each.incident)
+                if row is None:
+                    raise InputError(
+                        f"a state of incident {each.incident}, which the ledger does not know",
+                        "the notice that it opened, before its states or with them",
+                        "write all that a watcher tells, in its order",
+                    )
+                of = row.id
+                if session.scalar(select(StateRow.id).where(StateRow.incident == of, StateRow.hash == hashed)):
                     continue
                 excess = each.excess if np.isfinite(each.excess) else None
                 begin, end = each.scored
@@ -116,6 +123,10 @@ class Recorder:
                     StateRow(incident=of, hash=hashed, position=each.position, begin=begin, end=end, excess=excess,
                              kept=now())
                 )  # fmt: skip
+
+
+def _row_of(session: Session, watcher: str, number: int) -> IncidentRow | None:
+    return session.scalar(select(IncidentRow).where(IncidentRow.watcher == watcher, IncidentRow.number == number))
 
 
 def _told(row: IncidentRow, told: Incident) -> None:
@@ -198,10 +209,10 @@ def kept_state(ledger: Ledger, hashed: str, model: Recurrent, fingerprint: str) 
         InputError: no such file, a damaged one, or one of another model.
     """
     path = state_path(ledger, hashed)
-    state, beside, record = read_state(path, model, fingerprint, "outlast live")
+    state, beside, record = read_state(path, model, fingerprint, "outlast live", finite=False)
     begin, end = (int(each) for each in record["scored"].split())
     found = Kept(
-        int(record["incident"]), record["stream"], int(record["position"]), state, beside["inputs"],
+        record["watcher"], int(record["incident"]), record["stream"], int(record["position"]), state, beside["inputs"],
         beside.get("targets"), (begin, end), float(record["excess"]),
     )  # fmt: skip
     if state_hash(state, beside, record, fingerprint) != hashed:
@@ -217,7 +228,7 @@ def state_path(ledger: Ledger, hashed: str) -> Path:
 def _write_state(ledger: Ledger, kept: Kept, model: str) -> str:
     beside = {"inputs": kept.inputs} | ({} if kept.targets is None else {"targets": kept.targets})
     record = {
-        "incident": str(kept.incident), "stream": kept.stream, "position": str(kept.position),
+        "watcher": kept.watcher, "incident": str(kept.incident), "stream": kept.stream, "position": str(kept.position),
         "scored": " ".join(map(str, kept.scored)), "excess": repr(float(kept.excess)),
     }  # fmt: skip
     hashed = state_hash(kept.state, beside, record, model)

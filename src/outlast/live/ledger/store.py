@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,10 @@ except ImportError as error:
 
 _WAIT = 30_000
 """Milliseconds that a writer waits for another one."""
+_KINDS = ("sqlite", "postgresql")
+"""Databases whose rules keep two models from being at work at once."""
+_UPGRADING = threading.Lock()
+"""Alembic knows one migration at a time in a process."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -40,7 +45,7 @@ class Ledger:
 
     Args:
         folder: where kept states are, and `ledger.db` unless there is a URL.
-        url: of any database that SQLAlchemy knows.
+        url: of a PostgreSQL database, or of SQLite elsewhere.
 
     Raises:
         InputError: it cannot be opened or brought up to date.
@@ -57,10 +62,16 @@ class Ledger:
         self.url: str = url or f"sqlite:///{(self.folder / 'ledger.db').absolute()}"
         try:
             self._engine = sa.create_engine(self.url)
-        except (exc.ArgumentError, ImportError) as error:
+        except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
             raise InputError(
-                f"a ledger at {url} ({error})", "a database URL", "for example postgresql+psycopg://user@host/name"
+                f"a database that SQLAlchemy does not open ({type(error).__name__})",
+                f"the URL of {' or '.join(_KINDS)}",
+                "for example postgresql+psycopg://user@host/name; the package of its driver has to be there",
             ) from None
+        if self._engine.dialect.name not in _KINDS:
+            raise InputError(
+                f"a database of {self._engine.dialect.name}", f"{' or '.join(_KINDS)}", "leave it out for SQLite"
+            )
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepared)
             event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -98,7 +109,7 @@ class Ledger:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         try:
-            with self._engine.begin() as connection:
+            with _UPGRADING, self._engine.begin() as connection:
                 config.attributes["connection"] = connection
                 alembic.command.upgrade(config, "head")
         except alembic.util.CommandError as error:

@@ -34,11 +34,12 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     Status.SHADOW: frozenset({Status.CANARY, Status.REFUSED}),
     Status.CANARY: frozenset({Status.PROMOTED, Status.REFUSED}),
     Status.PROMOTED: frozenset({Status.RETIRED, Status.ROLLED_BACK}),
-    Status.RETIRED: frozenset(),
+    Status.RETIRED: frozenset({Status.PROMOTED}),
     Status.REFUSED: frozenset(),
     Status.ROLLED_BACK: frozenset(),
 }
-"""Where a candidate may go from each status; there is no other way."""
+"""Where a candidate may go from each status; there is no other way. A retired one comes back where what replaced it is
+rolled back."""
 
 
 class Label(StrEnum):
@@ -57,8 +58,11 @@ class IncidentRow(Base):
     """An incident as its watcher told it last, and what a person said of it."""
 
     __tablename__ = "incidents"
+    __table_args__ = (UniqueConstraint("watcher", "number"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    watcher: Mapped[str] = mapped_column(String(32))
+    number: Mapped[int]
     model: Mapped[str] = mapped_column(String(64), index=True)
     stream: Mapped[str] = mapped_column(index=True)
     opened: Mapped[int] = mapped_column(BigInteger)
@@ -154,6 +158,7 @@ class DeploymentRow(Base):
     model: Mapped[str] = mapped_column(String(64))
     folder: Mapped[str]
     candidate: Mapped[int | None] = mapped_column(ForeignKey("candidates.id"))
+    replaced: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
     since: Mapped[datetime]
     until: Mapped[datetime | None]
     by: Mapped[str]

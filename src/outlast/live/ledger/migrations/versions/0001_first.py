@@ -11,6 +11,8 @@ def upgrade() -> None:
     op.create_table(
         "incidents",
         sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("watcher", sa.String(32), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
         sa.Column("model", sa.String(64), nullable=False, index=True),
         sa.Column("stream", sa.String, nullable=False, index=True),
         sa.Column("opened", sa.BigInteger, nullable=False),
@@ -27,6 +29,7 @@ def upgrade() -> None:
         sa.Column("label_by", sa.String),
         sa.Column("label_at", sa.DateTime),
         sa.Column("note", sa.String),
+        sa.UniqueConstraint("watcher", "number"),
     )
     op.create_table(
         "states",
@@ -77,6 +80,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(64), nullable=False),
         sa.Column("folder", sa.String, nullable=False),
         sa.Column("candidate", sa.Integer, sa.ForeignKey("candidates.id")),
+        sa.Column("replaced", sa.Integer, sa.ForeignKey("deployments.id")),
         sa.Column("since", sa.DateTime, nullable=False),
         sa.Column("until", sa.DateTime),
         sa.Column("by", sa.String, nullable=False),
