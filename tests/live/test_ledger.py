@@ -14,8 +14,8 @@ import alembic.migration
 import numpy as np
 import pytest
 import torch
-from leaky import Leaky, T, healthy, recordings
 
+from live.leaky import Leaky, T, healthy, recordings
 from outlast.errors import InputError
 from outlast.live import Incident, Kept, Notice, Watcher, make_profile
 from outlast.live.ledger import ALLOWED, Ledger, Status

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from leaky import LEAK, Leaky, T, healthy, recordings
 
+from live.leaky import LEAK, Leaky, T, healthy, recordings
 from outlast.errors import InputError
 from outlast.live import Watcher, load_profile, make_profile
 from outlast.live.healthy import observed, stretches
