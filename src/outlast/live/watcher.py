@@ -194,6 +194,8 @@ class Watcher:
         self._limits = np.array(self.bars.values)
         self._tails = [profile.facts.usual[name].tail for name in self.bars.signals]
         self._every, self._half = profile.facts.every, profile.half
+        # One by one, probes of many streams would cost many times what they cost side by side.
+        self._patience = max(self._half, self._every // 4)
         self._at_once = min(profile.facts.streams, AT_ONCE)
         self._most_streams, self._most_recorded, self._most_kept = most_streams, most_recorded, most_kept
         self._streams: dict[str, _Stream] = {}
@@ -253,7 +255,7 @@ class Watcher:
         if not self._ready:
             self._held = 0
             return False
-        return len(self._ready) >= self._at_once or self._held >= self._half * max(1, len(self._streams))
+        return len(self._ready) >= self._at_once or self._held >= self._patience * max(1, len(self._streams))
 
     def arrived(self, stream: str, position: int, targets: Tensor) -> tuple[Notice, ...]:
         """Take targets that came later.
