@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +11,10 @@ import torch
 from outlast.errors import InputError
 from outlast.live.signals import Probes, Senses, joined, unusual
 from outlast.model import Recurrent
+from outlast.progress import ShareDone
 from outlast.state import select
 from outlast.streams import Streams
 from outlast.streams.reading import read
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +104,7 @@ def observed(
     streams: Sequence[Streams],
     train_context: int,
     every: int,
-    progress: Progress = lambda share: None,
+    progress: ShareDone = lambda share: None,
 ) -> tuple[Healthy, Senses]:
     """Read streams from their beginning, and probe each of them every so many positions.
 
@@ -150,7 +149,8 @@ def observed(
     if senses.sizes is None:
         every_size = np.concatenate(sizes)
         senses = senses.knowing(every_size)
-        probes = replace(probes, norms=unusual(every_size, senses))
+        assert senses.sizes is not None
+        probes = replace(probes, norms=unusual(every_size, senses.sizes))
     order = np.lexsort((at, which))
     probes = Probes(**{name: getattr(probes, name)[order] for name in Probes.__dataclass_fields__})
     return Healthy(probes, which[order], at[order], total), senses

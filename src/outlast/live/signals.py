@@ -110,7 +110,7 @@ class Senses:
         losses = self._loss(outputs, both) if measured else np.concatenate([none, none])
         return Probes(
             unexplored=np.log(np.maximum(distance, 1e-12)),
-            norms=none if self.sizes is None else _unusual(sizes, self.sizes),
+            norms=none if self.sizes is None else unusual(sizes, self.sizes),
             loss=losses[:rows],
             young=losses[rows:],
             divergence=_numbers(apart),
@@ -134,13 +134,11 @@ def _numbers(values: Tensor) -> np.ndarray:
     return np.where(np.isnan(found), np.inf, found)
 
 
-def _unusual(sizes: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """(N,) from the logarithms of sizes (N, parts)."""
+def unusual(sizes: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """(N,) the norms' signal of logarithms of sizes (N, parts).
+
+    Args:
+        usual: (2, parts) as `Senses.sizes`.
+    """
     far = np.abs(sizes - usual[0]) / usual[1]
     return np.where(np.isfinite(far), far, _FAR).max(1)
-
-
-def unusual(sizes: np.ndarray, senses: Senses) -> np.ndarray:
-    """(N,) the norms' signal of sizes (N, parts) that were seen before it could be told."""
-    assert senses.sizes is not None
-    return _unusual(sizes, senses.sizes)

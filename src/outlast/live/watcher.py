@@ -412,11 +412,16 @@ class Watcher:
         ready, self._ready, self._held = self._ready, [], 0
         began = time.perf_counter()
         notices: list[Notice] = []
-        with_targets = [each for each in ready if self._targets_of(each) is not None]
-        without = [each for each in ready if self._targets_of(each) is None]
-        for group in (with_targets, without):
+        known = [(each, self._targets_of(each)) for each in ready]
+        with_targets = [(each, targets) for each, targets in known if targets is not None]
+        without = [each for each, targets in known if targets is None]
+        groups = (
+            ([each for each, _ in with_targets], [targets for _, targets in with_targets]),
+            (without, list[Tensor]()),
+        )
+        for group, targets in groups:
             if group:
-                probes = self._probed(group)
+                probes = self._probed(group, torch.cat(targets) if targets else None)
                 values = probes.values(self.bars.signals)
                 scores = np.stack([tail.score(values[:, j]) for j, tail in enumerate(self._tails)], 1)
                 for number, recording in enumerate(group):
@@ -435,13 +440,11 @@ class Watcher:
             return found[..., None] if found.is_floating_point() and found.dim() == 2 else found
         return recording.targets
 
-    def _probed(self, group: list[_Recording]) -> Probes:
+    def _probed(self, group: list[_Recording], targets: Tensor | None) -> Probes:
         half = self._half
         inputs = [torch.cat(each.inputs, 1) for each in group]
         lead = torch.cat([each[:, one.led - half : one.led] for each, one in zip(inputs, group, strict=True)])
         window = torch.cat([each[:, one.led : one.led + half] for each, one in zip(inputs, group, strict=True)])
-        found = [self._targets_of(each) for each in group]
-        targets = None if found[0] is None else torch.cat([each for each in found if each is not None])
         zero = torch.zeros(len(group), dtype=torch.int64)
         known = [torch.ones(1, half) if each.known is None else each.known.float() for each in group]
         batch = Batch(window, targets, torch.cat(known), zero, zero, zero.bool())
