@@ -84,7 +84,7 @@ class Facts:
         tolerance: in the unit of the measure, how much is worse.
         verdict: on held-out streams; None: there is none.
         age_curve: on held-out streams.
-        share: of the model's own time that watching was measured to take; None: the rate was given.
+        share: of the model's own time that probes alone were measured to take; None: the rate was given.
         seed: of the projections.
         about: where the streams came from.
     """
@@ -182,7 +182,7 @@ class Profile:
         told = [
             f"one false alarm in {facts.run_length:,} positions{time} of {of}, set on {facts.healthy:,} held-out ones",
             f"a probe every {facts.every:,} positions"
-            + ("" if facts.share is None else f", measured to take {100 * facts.share:.1f} % of the model's own time"),
+            + ("" if facts.share is None else f"; probes alone take {100 * facts.share:.1f} % of the model's time"),
         ]
         for name, targets in (("with targets", True), ("without", False)):
             if targets and "targets" not in facts.bars:
