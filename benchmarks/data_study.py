@@ -10,7 +10,6 @@ is in the folder is not run again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,6 @@ import numpy as np
 from bases import FEWER, Kind, at_its_dose, measured, say, study, with_interval
 
 from outlast.interventions import Intervention, Replay, Zero, tbtt
-from outlast.results import write_atomically
 from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "speech, as it is shipped")
@@ -30,14 +28,10 @@ ENOUGH = 0.9
 """Share of the benefit of all the data, that the least that suffices reaches."""
 HOURS = {"power": 1 / 60, "speech": 0.01 / 3600}
 """Of one position: a minute, and a frame of 10 ms."""
-BEGIN, END = "<!-- data: begin -->", "<!-- data: end -->"
 
 
-def run(kind: Kind, seed: int, folder: Path) -> None:
+def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """Every amount of data on one base."""
-    path = folder / "data.json"
-    if path.exists():
-        return
     todo, seen, before = measured(kind, seed, folder)
     longest = int(todo.data.train.lengths.max())
     trials: list[tuple[str, float, int, Intervention]] = [
@@ -55,14 +49,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             "what": what, "amount": amount, "positions": int(part.lengths.sum()), "dose": chosen.dose,
             "oldest": after.oldest.loss,
         })  # fmt: skip
-    made = {
-        "kind": kind.name,
-        "task": kind.task,
-        "seed": seed,
-        "base": before.oldest.loss,
-        "rows": rows,
-    }
-    write_atomically(path, json.dumps(made))
+    return {"task": kind.task, "base": before.oldest.loss, "rows": rows}
 
 
 def page(found: Sequence[dict[str, Any]]) -> str:
@@ -112,10 +99,5 @@ def _least(found: Sequence[dict[str, Any]], what: str, head: str) -> str:
     return f"The least of these that gives {ENOUGH:.0%} of it: {amount} {head}."
 
 
-def figures(folders: Sequence[Path]) -> str:
-    """Of all bases."""
-    return page([json.loads((folder / "data.json").read_text()) for folder in folders])
-
-
 if __name__ == "__main__":
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)
+    study("data", __doc__, run, page, NAMES, "Repairing", FEWER)

@@ -10,7 +10,6 @@ states themselves, state passing, `tbtt` and plain training. What is in the fold
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,6 @@ from bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study
 from mimic import Mimic, imitate
 
 from outlast.interventions import Intervention, Replay, control_of, state_passing, tbtt
-from outlast.results import write_atomically
 from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
@@ -33,25 +31,21 @@ RULES: dict[str, Intervention] = {
     "tbtt": tbtt(),
     "plain training": control_of(tbtt()),
 }
-BEGIN, END = "<!-- mimic: begin -->", "<!-- mimic: end -->"
 
 
-def run(kind: Kind, seed: int, folder: Path) -> None:
+def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """The imitations of one base, and every repair of it."""
-    path = folder / "mimic.json"
-    if path.exists():
-        return
     todo, seen, before = measured(kind, seed, folder)
     _, near = imitate(copy.deepcopy(todo.base), todo.data.train, todo.train_context, SIZE, seed)
     row: dict[str, Any] = {
-        "kind": kind.name, "seed": seed, "near": asdict(near), "base": before.oldest.loss,
+        "near": asdict(near), "base": before.oldest.loss,
         "reset": before.resets["periodic_reset"].loss, "made": {},
     }  # fmt: skip
     for name, rule in RULES.items():
         say(f"{kind.name}, {seed}: {name}")
         _, chosen, after = at_its_dose(todo, seen, todo.train(rule, None, resume=False))
         row["made"][name] = {"dose": chosen.dose, "oldest": after.oldest.loss}
-    write_atomically(path, json.dumps(row))
+    return row
 
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
@@ -88,11 +82,6 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def figures(folders: Sequence[Path]) -> str:
-    """Of all bases."""
-    return page([json.loads((folder / "mimic.json").read_text()) for folder in folders])
-
-
 if __name__ == "__main__":
     assert {kind.name for kind in KINDS} >= set(NAMES)
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)
+    study("mimic", __doc__, run, page, NAMES, "Repairing", FEWER)

@@ -10,7 +10,6 @@ equal steps. What is in the folder is not run again.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,11 @@ from bases import FEWER, Kind, at_its_dose, base_of, say, setup_of, study, with_
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
 from outlast.interventions import Intervention, Partial, control_of, tbtt
-from outlast.results import Attribution, Diagnosis, load_as, save_result, write_atomically
+from outlast.results import Attribution, Diagnosis, load_as, save_result
 from outlast.tasks import TASKS
 from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
-BEGIN, END = "<!-- partial: begin -->", "<!-- partial: end -->"
 WHOLE, BLAMED, OTHERS, HALF, PLAIN = (
     "all of it",
     "the blamed part",
@@ -45,11 +43,8 @@ def blamed(split: Attribution) -> dict[str, float]:
     return {part: by_part[part] for part in sorted(by_part, key=lambda part: -by_part[part])}
 
 
-def run(kind: Kind, seed: int, folder: Path) -> None:
+def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """All repairs of one base."""
-    path = folder / "partial.json"
-    if path.exists():
-        return
     base, task = base_of(kind, seed, folder / "base"), TASKS[kind.task]
     if not (folder / "diagnosis" / "result.json").exists():
         say(f"{kind.name}, {seed}: diagnose")
@@ -57,7 +52,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
         found = diagnose(copy.deepcopy(base), task.streams(), train_context=task.train_context, settings=settings)
         save_result(found, folder / "diagnosis" / "result.json")
     split = load_as(folder / "diagnosis", Diagnosis).attribution
-    row: dict[str, Any] = {"kind": kind.name, "seed": seed, "blamed": {}, "made": {}}
+    row: dict[str, Any] = {"blamed": {}, "made": {}}
     todo = setup_of(kind, base, seed)
     seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
     before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
@@ -83,7 +78,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             "reference": judged.short_context.reference, "short at the largest dose": float(whole.short.mean()),
             "oldest at the largest dose": float(whole.oldest.mean()),
         }  # fmt: skip
-    write_atomically(path, json.dumps(row))
+    return row
 
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
@@ -139,10 +134,5 @@ def _short(rows: Sequence[dict[str, Any]], kind: str, name: str) -> float:
     return 100 * float(np.mean([(made[name][each] - made[WHOLE][each]) / made[WHOLE]["reference"] for made in here]))
 
 
-def figures(folders: Sequence[Path]) -> str:
-    """Of all bases."""
-    return page([json.loads((folder / "partial.json").read_text()) for folder in folders])
-
-
 if __name__ == "__main__":
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)
+    study("partial", __doc__, run, page, NAMES, "Repairing", FEWER)

@@ -11,7 +11,6 @@ other. What is in the folder is not run again.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,18 +26,13 @@ from outlast.planning import plan
 from outlast.planning.options import Option, options, plain, usual
 from outlast.planning.pilots import train
 from outlast.repairs.setup import Dosed, Setup, picked, points_of
-from outlast.results import Plan, load_as, save_result, write_atomically
+from outlast.results import Plan, load_as, save_result
 from outlast.tasks import TASKS
 from outlast.tasks.pages import table
 
-BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
 
-
-def run(kind: Kind, seed: int, folder: Path) -> None:
+def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """Everything of one base."""
-    path = folder / "row.json"
-    if path.exists():
-        return
     data, base = TASKS[kind.task].streams(), base_of(kind, seed, folder / "base")
     asked = asked_of(kind, base, seed)
     if not (folder / "plan" / "result.json").exists():
@@ -48,8 +42,6 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
     seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
     before = todo.evaluate(todo.base, todo.data, "base", best_periods(seen))
     row: dict[str, Any] = {
-        "kind": kind.name,
-        "seed": seed,
         "unit": before.unit,
         "tolerance": before.verdict.tolerance if before.verdict else None,
         "verdict": seen.verdict.name if seen.verdict else None,
@@ -58,6 +50,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
         "validation": {"base": seen.oldest.loss, "reset": seen.resets["periodic_reset"].loss},
         "base": before.oldest.per_stream,
         "reset": before.resets["periodic_reset"].per_stream,
+        "plan": told(made),
         "trained": {},
     }
     for name, option, steps, ahead in _everything(todo, made):
@@ -70,7 +63,21 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             "steps": steps,
             "seconds": round(time.monotonic() - began, 1),
         }
-    write_atomically(path, json.dumps(row))
+    return row
+
+
+def told(made: Plan) -> dict[str, Any]:
+    """What a plan said, and what it took."""
+    remedy = made.remedy
+    return {
+        "advice": made.advice,
+        "reason": made.reason,
+        "remedy": [remedy.name, remedy.steps] if remedy else None,
+        "base": made.base.oldest.loss,
+        "outlooks": [[one.name, one.steps, one.loss, one.low, one.high] for one in made.outlooks],
+        "spent": made.spent,
+        "default": made.default_cost.seconds if made.default_cost else None,
+    }
 
 
 Training = tuple[str, Option, int, int | None]
@@ -115,7 +122,7 @@ Losses = np.ndarray
 """(S,) of the test streams at their oldest age."""
 
 
-def outcomes(row: dict[str, Any], made: Plan) -> dict[str, Losses]:
+def outcomes(row: dict[str, Any]) -> dict[str, Losses]:
     """What each way of deciding ends with. A training that loses short contexts on validation streams, or is no better
     there than the base as it is best used, is not deployed: then the base is."""
     seen, base, reset = row["validation"], np.array(row["base"]), np.array(row["reset"])
@@ -127,10 +134,10 @@ def outcomes(row: dict[str, Any], made: Plan) -> dict[str, Losses]:
         return np.array(each["test"]) if good else untrained
 
     default = usual_name(row)
-    advised = {"leave_it": base, "mend": base, "reset": reset}.get(made.advice)
+    advised = {"leave_it": base, "mend": base, "reset": reset}.get(row["plan"]["advice"])
     if advised is None:
         # Where nothing helps, a plan names no training that it would make.
-        advised = untrained if made.reason == "nothing_helps" else deployed("advised")
+        advised = untrained if row["plan"]["reason"] == "nothing_helps" else deployed("advised")
     return {
         "leave it": base,
         "best use without training": untrained,
@@ -162,70 +169,65 @@ def _plain_repair(row: dict[str, Any], name: str, each: dict[str, Any]) -> bool:
     return each["kept"] and each["steps"] == row["steps"] and name != "advised"
 
 
-def expectations(row: dict[str, Any], made: Plan) -> list[dict[str, float]]:
+def expectations(row: dict[str, Any]) -> list[dict[str, float]]:
     """Of every training of the last round, and of the advised one: expected and found, as changes against the base."""
     found = []
-    base, seen = float(np.mean(row["base"])), made.base.oldest.loss
+    base, seen = float(np.mean(row["base"])), row["plan"]["base"]
     for name, each in row["trained"].items():
-        told = [one for one in made.outlooks if (one.name, one.steps) == (each["label"], each["steps"])]
-        if not told or name == "default, twice the steps":
+        asked = [each["label"], each["steps"]]
+        foretold = [one[2:] for one in row["plan"]["outlooks"] if one[:2] == asked]
+        if not foretold or name == "default, twice the steps":
             continue
+        loss, low, high = (value - seen for value in foretold[0])
         after = float(np.mean(each["test"])) - base
-        low, high = told[0].low - seen, told[0].high - seen
-        found.append({"expected": told[0].loss - seen, "low": low, "high": high, "found": after, "base": abs(base)})
+        found.append({"expected": loss, "low": low, "high": high, "found": after, "base": abs(base)})
     return found
 
 
-def page(rows: Sequence[dict[str, Any]], plans: Sequence[Plan]) -> str:
+def page(rows: Sequence[dict[str, Any]]) -> str:
     """The figures, as Markdown."""
-    ways = list(outcomes(rows[0], plans[0]))
+    ways = list(outcomes(rows[0]))
     regrets: dict[str, dict[str, list[float]]] = {}
     lines = []
-    for row, made in zip(rows, plans, strict=True):
+    for row in rows:
         best, _ = hindsight(row)
         level = abs(float(np.mean(row["base"])))
-        for way, losses in outcomes(row, made).items():
+        for way, losses in outcomes(row).items():
             share = 100 * float((losses - best).mean()) / level
             regrets.setdefault(way, {}).setdefault(row["kind"], []).append(share)
     for kind in dict.fromkeys(row["kind"] for row in rows):
-        here = [(row, made) for row, made in zip(rows, plans, strict=True) if row["kind"] == kind]
-        advice = ", ".join(_advice(made) for _, made in here)
+        here = [row for row in rows if row["kind"] == kind]
+        advice = ", ".join(_advice(row["plan"]) for row in here)
         means = [f"{np.mean(regrets[way][kind]):+.2f}" for way in ways]
         lines.append([kind, str(len(here)), advice, *means])
     over = []
     for way in ways:
         over.append(with_interval([float(np.mean(each)) for each in regrets[way].values()]))
     lines.append(["**all kinds alike**", str(len(rows)), "", *over])
-    told = [each for row, made in zip(rows, plans, strict=True) for each in expectations(row, made)]
-    inside = sum(each["low"] <= each["found"] <= each["high"] for each in told)
-    errors = np.array([100 * abs(each["expected"] - each["found"]) / each["base"] for each in told])
-    width = np.array([100 * (each["high"] - each["low"]) / each["base"] for each in told])
-    spent = np.array([made.spent / made.default_cost.seconds for made in plans if made.default_cost])
+    found = [each for row in rows for each in expectations(row)]
+    inside = sum(each["low"] <= each["found"] <= each["high"] for each in found)
+    errors = np.array([100 * abs(each["expected"] - each["found"]) / each["base"] for each in found])
+    width = np.array([100 * (each["high"] - each["low"]) / each["base"] for each in found])
+    spent = np.array([row["plan"]["spent"] / row["plan"]["default"] for row in rows if row["plan"]["default"]])
     return "\n\n".join(
         [
             f"Regret of every way of deciding against what would have been best in hindsight, at the oldest age, per "
             f"cent of the base's loss; {len(rows)} bases, means over seeds, intervals over kinds of bases.",
             table(["bases", "n", "advice", *ways], lines),
-            f"Of {len(told)} trainings whose loss a plan foretold, {inside} ended within its interval of 90 %; half of "
-            f"the expectations are within {np.median(errors):.2f} % of the base's loss, nine of ten within "
+            f"Of {len(found)} trainings whose loss a plan foretold, {inside} ended within its interval of 90 %; half "
+            f"of the expectations are within {np.median(errors):.2f} % of the base's loss, nine of ten within "
             f"{np.quantile(errors, 0.9):.2f} %; half of the intervals are narrower than {np.median(width):.2f} %. "
             f"Planning took {np.median(spent):.2f} of the time of a default repair (at most {spent.max():.2f}).",
         ]
     )
 
 
-def _advice(made: Plan) -> str:
-    if made.advice == "beyond_starts":
-        return made.reason.replace("_", " ")
-    named = f" ({made.remedy.name}, {made.remedy.steps} steps)" if made.remedy else ""
-    return made.advice.replace("_", " ") + named
-
-
-def figures(folders: Sequence[Path]) -> str:
-    """Of all bases."""
-    rows = [json.loads((folder / "row.json").read_text()) for folder in folders]
-    return page(rows, [load_as(folder / "plan", Plan) for folder in folders])
+def _advice(made: dict[str, Any]) -> str:
+    if made["advice"] == "beyond_starts":
+        return made["reason"].replace("_", " ")
+    named = "{} ({}, {} steps)".format(made["advice"], *made["remedy"]) if made["remedy"] else made["advice"]
+    return named.replace("_", " ")
 
 
 if __name__ == "__main__":
-    study(__doc__, run, figures, [kind.name for kind in KINDS], "Planning", (BEGIN, END))
+    study("plans", __doc__, run, page, [kind.name for kind in KINDS], "Planning")

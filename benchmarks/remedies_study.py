@@ -11,7 +11,6 @@ run again.
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from outlast.interventions import Intervention, Zero, control_of, tbtt
 from outlast.planning.options import LONGER
 from outlast.public import with_decay
 from outlast.repairs.setup import Setup, Trained
-from outlast.results import Evaluation, write_atomically
+from outlast.results import Evaluation
 from outlast.tasks.pages import table
 from outlast.training.regular import size_of
 
@@ -35,18 +34,14 @@ NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
 FACTORS = (0.5, 0.7, 0.85, 1.2, 1.5, 2.0)
 PENALTY, DROPOUT = 0.1, 0.1
 """Of the loss that states of the base's usual size would add, beside a loss of 1; and a share of the state."""
-BEGIN, END = "<!-- remedies: begin -->", "<!-- remedies: end -->"
 STARTS, SCALED = ", with tbtt", "scaled decays"
 
 
-def run(kind: Kind, seed: int, folder: Path) -> None:
+def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """Every remedy on one base."""
-    path = folder / "remedies.json"
-    if path.exists():
-        return
     todo, seen, before = measured(kind, seed, folder)
     row: dict[str, Any] = {
-        "kind": kind.name, "seed": seed, "base": before.oldest.loss,
+        "base": before.oldest.loss,
         "reset": before.resets["periodic_reset"].loss, "made": {},
     }  # fmt: skip
     for name, make in remedies(todo, seen).items():
@@ -59,7 +54,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             if name.startswith(SCALED):  # half of the way to other decays is not half of the change
                 how = replace(todo, repairing=replace(todo.repairing, doses=(1.0,)))
             row["made"][name] = {**judged_on_test(how, seen, before, trained), "seconds": round(spent, 1)}
-    write_atomically(path, json.dumps(row))
+    return row
 
 
 def remedies(todo: Setup, seen: Evaluation) -> dict[str, Callable[[], Trained | None]]:
@@ -155,10 +150,5 @@ def _means(rows: Sequence[dict[str, Any]], kinds: Sequence[str], what: str) -> l
     return [f"{np.mean([row[what] for row in rows if row['kind'] == kind]):.4f}" for kind in kinds]
 
 
-def figures(folders: Sequence[Path]) -> str:
-    """Of all bases."""
-    return page([json.loads((folder / "remedies.json").read_text()) for folder in folders])
-
-
 if __name__ == "__main__":
-    study(__doc__, run, figures, NAMES, "Repairing", (BEGIN, END), FEWER)
+    study("remedies", __doc__, run, page, NAMES, "Repairing", FEWER)

@@ -9,20 +9,17 @@ the default repair has it and plain training, all with equal steps. What is in t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, at_its_dose, measured, say, study, with_interval
+from bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study, with_interval
 
 from outlast.interventions import Intervention, Replay, control_of
 from outlast.planning.options import usual
-from outlast.results import write_atomically
 from outlast.tasks.pages import table
 
-BEGIN, END = "<!-- replay: begin -->", "<!-- replay: end -->"
 CARRY, PLAIN = "carry", "plain training"
 REPLAYS: dict[str, Intervention] = {
     "replay, by excess": Replay(by="excess"),
@@ -32,15 +29,12 @@ REPLAYS: dict[str, Intervention] = {
 }
 
 
-def run(kind: Kind, seed: int, folder: Path) -> None:
+def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """Every repair of one base."""
-    path = folder / "replay.json"
-    if path.exists():
-        return
     todo, seen, before = measured(kind, seed, folder)
     default = usual(todo).rule
     row: dict[str, Any] = {
-        "kind": kind.name, "seed": seed, "base": before.oldest.loss,
+        "base": before.oldest.loss,
         "reset": before.resets["periodic_reset"].loss, "made": {},
     }  # fmt: skip
     for name, rule in {CARRY: default, **REPLAYS, PLAIN: control_of(default)}.items():
@@ -51,7 +45,7 @@ def run(kind: Kind, seed: int, folder: Path) -> None:
             "dose": chosen.dose, "oldest": after.oldest.loss, "short": judged.short_context.difference,
             "reference": judged.short_context.reference,
         }  # fmt: skip
-    write_atomically(path, json.dumps(row))
+    return row
 
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
@@ -87,10 +81,5 @@ def _short(rows: Sequence[dict[str, Any]], kind: str, way: str) -> float:
     return 100 * float(np.mean([made["short"] / made["reference"] for made in here]))
 
 
-def figures(folders: Sequence[Path]) -> str:
-    """Of all bases."""
-    return page([json.loads((folder / "replay.json").read_text()) for folder in folders])
-
-
 if __name__ == "__main__":
-    study(__doc__, run, figures, [kind.name for kind in KINDS], "Repairing", (BEGIN, END))
+    study("replay", __doc__, run, page, [kind.name for kind in KINDS], "Repairing", FEWER)
