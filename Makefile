@@ -5,7 +5,7 @@ VERSIONS := constraints.txt
 # A label of the build, such as torch's +cpu, is left out of exact versions, for the index knows none.
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
-.PHONY: air api audit bench bench-language bench-serving bench-watching browser clean data data-study diagnosis-study example \
+.PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
 	failure-map families forecast-study install kernels lint mimic-study nights paper paper-seeds partial-study plan-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
@@ -170,6 +170,12 @@ browser:
 	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
 		|| { echo "the tests need a browser: install the package chromium"; exit 2; }
 
+# Messages are read from a real broker, got the same way.
+broker:
+	@PATH="$$PATH:/usr/sbin"; command -v mosquitto > /dev/null && command -v openssl > /dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq mosquitto openssl; } \
+		|| { echo "the tests need an MQTT broker: install the packages mosquitto and openssl"; exit 2; }
+
 # By one process, before two would each compile the same ones.
 kernels: install
 	$(BIN)/python -m pytest tests/scan/test_recurrences.py -k "equals_the_definition and numba"
@@ -179,7 +185,7 @@ data: install
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/outlast tasks --fetch text
 
-test: browser install
+test: broker browser install
 	$(MAKE) -j 2 lint data kernels
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 

@@ -370,6 +370,12 @@ def test_what_is_no_source_is_said(tmp_path, once):
     for name in ("a.txt", "nowhere/a.csv", "nowhere", *(["a.csv"] if once else [])):
         with pytest.raises(InputError, match="standard input, or mqtt"):
             opened(str(tmp_path / name), once=once)
+    with pytest.raises(InputError, match="environment") as error:
+        opened("mqtt://me:secret@host/a")
+    assert "secret" not in str(error.value)
+    for url in ("mqtt://host", "mqtt://host/", "mqtt://host/a#", "mqtt://host/#/a", "mqtt://host:0/a", "mqtts://:1/a"):
+        with pytest.raises(InputError, match="mqtt://host:port"):
+            opened(url)
 
 
 def test_a_damaged_parquet_file_is_said(tmp_path):

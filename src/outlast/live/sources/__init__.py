@@ -1,4 +1,4 @@
-"""What a model at work reads: files that grow, folders in which they arrive, standard input."""
+"""What a model at work reads: files that grow, folders in which they arrive, standard input, MQTT."""
 
 from outlast.live.sources.opening import opened
 from outlast.live.sources.pieces import Offset, Piece, Refused, Source
