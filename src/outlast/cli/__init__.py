@@ -19,6 +19,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from outlast.cli.environment import flush_denormals, tune_allocator
+from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.cli.stopping import sigterm_as_ctrl_c
@@ -101,7 +102,9 @@ def _run(name: str, rest: list[str]) -> int:
 
 def _verb(name: str) -> Callable[[Any], int]:
     """What a verb does."""
-    if name.startswith("live "):
+    if name in LIVE_RUN:
+        from outlast.cli import live_run_verbs as verbs
+    elif name.startswith("live "):
         from outlast.cli import live_verbs as verbs
     else:
         from outlast.cli import verbs

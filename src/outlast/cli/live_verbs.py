@@ -70,7 +70,7 @@ def _positions(typed: str, model: Recurrent, parts: Split) -> int:
 
 
 def run_live_incidents_list(options: LiveIncidentsListVerb) -> int:
-    with _ledger(options) as ledger:
+    with open_ledger(options) as ledger:
         from outlast.live.ledger.incidents import listed
 
         found = listed(ledger, open_only=options.open, harm=options.harm, stream=options.of_stream, most=options.most)
@@ -82,7 +82,7 @@ def run_live_incidents_list(options: LiveIncidentsListVerb) -> int:
 
 
 def run_live_incidents_show(options: LiveIncidentsShowVerb) -> int:
-    with _ledger(options) as ledger:
+    with open_ledger(options) as ledger:
         from outlast.live.ledger.incidents import shown
 
         print(json.dumps(shown(ledger, _number(options)).record(), indent=1))
@@ -90,7 +90,7 @@ def run_live_incidents_show(options: LiveIncidentsShowVerb) -> int:
 
 
 def run_live_incidents_label(options: LiveIncidentsLabelVerb) -> int:
-    with _ledger(options) as ledger:
+    with open_ledger(options) as ledger:
         from outlast.live.ledger.incidents import label
 
         number = _number(options)
@@ -103,7 +103,7 @@ def run_live_incidents_label(options: LiveIncidentsLabelVerb) -> int:
 
 
 def run_live_incidents_export(options: LiveIncidentsExportVerb) -> int:
-    with _ledger(options) as ledger:
+    with open_ledger(options) as ledger:
         from outlast.live.ledger.incidents import export
 
         print(f"{export(ledger, options.out)} incidents: {options.out}")
@@ -117,7 +117,7 @@ def _number(options: LiveIncidentsShowVerb | LiveIncidentsLabelVerb) -> int:
 
 
 @contextmanager
-def _ledger(options: Ledgered) -> Iterator[Ledger]:
+def open_ledger(options: Ledgered) -> Iterator[Ledger]:
     """One that is there; looking makes none."""
     from outlast.live.ledger import Ledger
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from outlast.cli.live_options import LIVE
+from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.option_groups import (
     Affording,
     Given,
@@ -310,6 +311,7 @@ VERBS: dict[str, type] = {
     "tasks": TasksVerb,
     "env": EnvVerb,
     **LIVE,
+    **LIVE_RUN,
 }
 """Every verb by what is typed; those of two words stand under their first one."""
 

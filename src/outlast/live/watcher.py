@@ -306,6 +306,17 @@ class Watcher:
         return kept
 
     @property
+    def keeps(self) -> bool:
+        """Whether `take_kept` has something to give."""
+        return bool(self._kept)
+
+    def goes_on(self, stream: str, position: int) -> None:
+        """A stream that is not watched yet has been read so far already, by another process."""
+        if stream not in self._streams and (one := self._begun(stream)) is not None:
+            one.position = position
+            one.due, one.regular = one.due + position, one.regular + position
+
+    @property
     def incidents(self) -> list[Incident]:
         """Those that are open."""
         return [one.incident for one in self._streams.values() if one.incident is not None]

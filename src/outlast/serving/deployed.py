@@ -23,6 +23,8 @@ from outlast.randomness import generator
 from outlast.schema import Schema
 from outlast.serving.files import read_pool, write_pool
 from outlast.serving.forecasts import Units, columns_of, told
+from outlast.serving.listening import Listener, Reading
+from outlast.serving.packing import pack, unpack
 from outlast.serving.plan import Plan, planned
 from outlast.serving.pool import Pool
 from outlast.serving.resets import under_resets
@@ -79,6 +81,9 @@ class Deployed:
         model: a recurrent model; it is put into evaluation mode.
         resets, stream_column: as for `deploy`.
         folder: where it was saved, with its tokeniser.
+
+    Attributes:
+        listener: is told of all rows with a schema that are read; None: nobody.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Deployed:
         self.resets: str = resets
         self.schema: Schema | None = model.schema
         self.folder: str | None = folder
+        self.listener: Listener | None = None
         self.stream_column: str = stream_column or (self.schema.stream if self.schema else None) or "stream"
         self._fingerprint: str | None = None
         self._pool = Pool(self.model, len(self.schema.inputs) if self.schema else 0)
@@ -212,6 +218,57 @@ class Deployed:
         self._pool = read_pool(path, self.model, self.fingerprint, self.resets, self._pool.last.shape[1])
 
     @property
+    def names(self) -> list[str]:
+        """The streams that were read, by number."""
+        return list(self._pool.names)
+
+    def numbers(self, streams: Sequence[str]) -> np.ndarray:
+        """(N,) numbers of streams that were read, as `Reading.at` has them."""
+        return np.array([self._pool.row[name] for name in streams], np.int64)
+
+    def packed(self, streams: Sequence[str]) -> np.ndarray:
+        """States and clocks of streams that were read, (N, bytes): all that they need to go on elsewhere."""
+        at = self._pool.rows(list(streams))
+        return pack(self._pool.tensors(at))
+
+    def go_on(self, streams: Sequence[str], packed: np.ndarray) -> None:
+        """Let streams go on from what `packed` gave.
+
+        Raises:
+            InputError: it is of a model with other states.
+        """
+        pool = self._pool
+        found = unpack(packed, pool.tensors(np.arange(0)))
+        pool.set(pool.rows(list(streams)), found)
+
+    def take_over(self, other: Deployed, *, states: bool) -> None:
+        """Have all streams of another deployed model, with its clocks.
+
+        Args:
+            states: from its states; else from the initial state.
+
+        Raises:
+            InputError: its states are of another kind.
+        """
+        names = other.names
+        if not names:
+            return
+        mine, theirs = self._pool, other._pool
+        at, tensors = mine.rows(names), theirs.tensors(theirs.rows(names))
+        if states:
+            mine.set(at, tensors)
+        else:
+            mine.set_clocks(at, tensors)
+
+    @torch.no_grad()
+    def encode(self, streams: Sequence[str], values: np.ndarray) -> None:
+        """Read raw values (N, T, F) of N streams without counting them: only the states go on."""
+        at = self._pool.rows(list(streams))
+        position = self._pool.position[at].copy()
+        self._advance(at, values)
+        self._pool.position[at] = position
+
+    @property
     def fingerprint(self) -> str:
         """Of the model's weights."""
         if self._fingerprint is None:
@@ -230,14 +287,22 @@ class Deployed:
             )
         return self.schema
 
-    def _advance(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Read raw values (S, T, F) of the streams at these rows of the pool; outputs (S, T, O)."""
-        if self.schema is not None:
-            values = self.schema.scaled(values)
-        inputs = torch.from_numpy(values).to(self._device)
-        outputs, state = self.model(inputs, self._pool.of(at))
-        self._pool.put(at, state, values.shape[1])
+    def _advance(self, at: np.ndarray, values: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
+        """Read raw values (S, T, F) of the streams at these rows of the pool; outputs (S, T, O).
+
+        Args:
+            numbers: (S, T) of the rows, for the listener.
+        """
+        pool, before = self._pool, self._pool.of(at)
+        scaled = values if self.schema is None else self.schema.scaled(values)
+        inputs = torch.from_numpy(scaled).to(self._device)
+        outputs, state = self.model(inputs, before)
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
+        if self.listener is not None and numbers is not None:
+            names = [pool.names[row] for row in at.tolist()]
+            position = pool.position[at].copy()
+            self.listener.read(Reading(names, at, numbers, before, inputs, values, outputs, position))
+        pool.put(at, state, values.shape[1])
         return (outputs if outputs.dtype == torch.float64 else outputs.float()).cpu().numpy()
 
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
@@ -284,10 +349,13 @@ class Deployed:
         outputs: np.ndarray | None = None
         for numbers in plan.rounds():  # (S, T) row numbers, of S different streams
             at = pool.rows([rows.streams[int(number)] for number in numbers[:, 0]])
-            pool.restart(at[[i for i, number in enumerate(numbers[:, 0]) if number in plan.restarts]])
+            anew = at[[i for i, number in enumerate(numbers[:, 0]) if number in plan.restarts]]
+            pool.restart(anew)
+            if self.listener is not None and len(anew):
+                self.listener.restarted([pool.names[row] for row in anew.tolist()])
             for begin, end in pieces(numbers.shape[1], CHUNK):
                 part = numbers[:, begin:end]
-                found = self._advance(at, plan.values[part])
+                found = self._advance(at, plan.values[part], part)
                 if outputs is None:
                     outputs = np.empty((len(kept), found.shape[-1]), found.dtype)
                 outputs[place_of[part]] = found

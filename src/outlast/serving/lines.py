@@ -99,10 +99,15 @@ def _read(deployed: Deployed, rows: list[tuple[int, dict[str, Any]]], out: TextI
 
 
 def _write(out: TextIO, record: dict[str, Any]) -> None:
+    out.write(line_of(record))
+
+
+def line_of(record: dict[str, Any]) -> str:
+    """A record as one line of JSON; what is no number is null."""
     try:
-        out.write(json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n")
+        return json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
     except ValueError:  # a model that diverged
-        out.write(json.dumps(finite_or_null(record), ensure_ascii=False) + "\n")
+        return json.dumps(finite_or_null(record), ensure_ascii=False) + "\n"
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

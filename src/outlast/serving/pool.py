@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.errors import InputError
 from outlast.model import Recurrent
-from outlast.state import State, concatenate, map_state, rows_of
+from outlast.state import State, concatenate, leaves, map_state, rebuild, rows_of
 
 _FIRST = 16
 """Rows that are made room for at first."""
@@ -105,12 +106,43 @@ class Pool:
             self._put(rows, state)
             self.position[rows] += positions
 
+    def tensors(self, rows: np.ndarray) -> list[Tensor]:
+        """All that is kept of some rows, tensors (N, …): the state's first, then position, time and last values."""
+        clocks = (self.position[rows], self.time[rows].astype(np.int64), self.last[rows])
+        index = torch.from_numpy(rows)
+        state = map_state(lambda tensor: tensor[index.to(tensor.device)], self.state)
+        return [*leaves(state), *(torch.from_numpy(each) for each in clocks)]
+
+    def set(self, rows: np.ndarray, tensors: Sequence[Tensor]) -> None:
+        """Keep what `tensors` gave.
+
+        Raises:
+            InputError: of a pool of other states.
+        """
+        mine = self.tensors(rows[:0])
+        for own, given in zip(mine, tensors, strict=False):
+            if own.shape[1:] != given.shape[1:] or own.dtype.is_floating_point != given.dtype.is_floating_point:
+                raise InputError(
+                    f"states with parts {tuple(given.shape[1:])}", f"parts {tuple(own.shape[1:])}", "start anew"
+                )
+        if len(mine) != len(tensors):
+            raise InputError(f"states of {len(tensors)} parts", f"{len(mine)}", "start anew")
+        self._put(rows, rebuild(self.state, list(tensors[:-3])))
+        self.set_clocks(rows, tensors)
+
+    def set_clocks(self, rows: np.ndarray, tensors: Sequence[Tensor]) -> None:
+        """Keep the clocks of what `tensors` gave, and the last values where they are as many."""
+        position, time, last = (each.numpy() for each in tensors[-3:])
+        self.position[rows], self.time[rows] = position, time.astype("datetime64[us]")
+        if last.shape[1:] == self.last.shape[1:]:
+            self.last[rows] = last
+
     def _put(self, rows: np.ndarray, state: State) -> None:
         if not self._owned:  # parts may be views of one tensor, or of what the model keeps
             self.state, self._owned = map_state(_cloned, self.state), True
         index = torch.from_numpy(rows)
         # In place: these tensors are the pool's own, which no model keeps.
-        map_state(lambda mine, new: mine.index_copy_(0, index.to(mine.device), new.to(mine.dtype)), self.state, state)
+        map_state(lambda mine, new: mine.index_copy_(0, index.to(mine.device), new.to(mine)), self.state, state)
 
 
 def _alone(tensor: Tensor) -> Tensor:

@@ -186,10 +186,11 @@ def at_work(ledger: Ledger) -> Deployment | None:
         return None if row is None else _deployment(row)
 
 
-def deployments(ledger: Ledger) -> list[Deployment]:
-    """All that were ever at work, the newest first."""
+def deployments(ledger: Ledger, most: int | None = None) -> list[Deployment]:
+    """All that were ever at work, or so many, the newest first."""
+    asked = select(DeploymentRow).order_by(DeploymentRow.id.desc()).limit(most)
     with ledger.writing() as session:
-        return [_deployment(row) for row in session.scalars(select(DeploymentRow).order_by(DeploymentRow.id.desc()))]
+        return [_deployment(row) for row in session.scalars(asked)]
 
 
 def moves(ledger: Ledger, number: int) -> list[Move]:
@@ -208,6 +209,25 @@ def gate(ledger: Ledger, number: int, stage: str, name: str, *, passed: bool, fi
     with ledger.writing() as session:
         _found(session, number, ledger)
         session.add(GateRow(candidate=number, stage=stage, name=name, passed=passed, figures=dict(figures), at=now()))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a candidate was held against."""
+
+    stage: str
+    name: str
+    passed: bool
+    figures: dict[str, Any]
+    at: datetime
+
+
+def gates(ledger: Ledger, number: int) -> list[Gate]:
+    """All that a candidate was held against, the oldest first."""
+    with ledger.writing() as session:
+        _found(session, number, ledger)
+        rows = session.scalars(select(GateRow).where(GateRow.candidate == number).order_by(GateRow.id))
+        return [Gate(row.stage, row.name, row.passed, row.figures, row.at) for row in rows]
 
 
 def _moved(session: Session, row: CandidateRow, to: Status, by: str, because: str) -> None:

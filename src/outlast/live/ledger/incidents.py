@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -136,6 +136,22 @@ def _told(row: IncidentRow, told: Incident) -> None:
     row.changed = now()
 
 
+def end_open(ledger: Ledger, model: str, positions: Mapping[str, int]) -> int:
+    """Close what a watcher left open whose process is gone; how many.
+
+    Args:
+        model: fingerprint of the model that was watched.
+        positions: of the streams, where they go on.
+    """
+    with ledger.writing() as session:
+        rows = session.scalars(
+            select(IncidentRow).where(IncidentRow.model == model, IncidentRow.closed.is_(None))
+        ).all()
+        for row in rows:
+            row.closed, row.changed = max(row.opened, positions.get(row.stream, row.opened)), now()
+        return len(rows)
+
+
 def listed(
     ledger: Ledger, *, open_only: bool = False, harm: str | None = None, stream: str | None = None, most: int = 1000
 ) -> list[Recorded]:
@@ -255,4 +271,4 @@ def _no_incident(number: int, ledger: Ledger) -> InputError:
     )
 
 
-__all__ = ["Recorded", "Recorder", "export", "kept_state", "label", "listed", "shown", "state_path"]
+__all__ = ["Recorded", "Recorder", "end_open", "export", "kept_state", "label", "listed", "shown", "state_path"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from outlast.errors import type_name
 from outlast.live.sources.pieces import SHOWN, Refused
+from outlast.streams.source import MISSING
 
 _EXACT = 2.0**53
 """From here on a float does not tell every whole number from the next."""
@@ -36,11 +37,11 @@ def decoded(line: bytes) -> str:
 
 
 def cell(text: str) -> float | int | str | None:
-    """A cell of CSV: a number, None where nothing or ``nan`` is written, else the text.
+    """A cell of CSV: a number, None where nothing or another sign of a missing value is written, else the text.
 
     Whole numbers of up to 64 bits that a float would not keep apart (names of devices) stay whole.
     """
-    if not text:
+    if text in MISSING:
         return None
     try:
         number = float(text)

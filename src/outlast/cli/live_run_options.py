@@ -1,0 +1,106 @@
+"""What the verbs can be told that run versions of a model and change what is at work. Nothing here loads torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from outlast.cli.live_options import Ledgered
+from outlast.cli.option_groups import Given, Trust
+
+
+@dataclass(kw_only=True)
+class _Said:
+    """Who decides, and why: both are kept."""
+
+    by: str
+    """Who says so."""
+    because: str = "no reason given"
+    """Why."""
+
+
+@dataclass(kw_only=True)
+class LiveDeployVerb(Trust, _Said, Ledgered):
+    """Put the first model to work in a ledger: it is copied there, with its profile."""
+
+    model: Path
+    """Folder of a model that was trained on a table."""
+    profile: Path
+    """Folder of its profile (outlast live profile)."""
+
+
+@dataclass(kw_only=True)
+class LiveRunVerb(Trust, Ledgered):
+    """Run what is at work over live input, with shadows and canaries beside it; a killed run goes on where it was."""
+
+    source: str
+    """A file, a folder in which CSV, JSON lines or Parquet files arrive, - for JSON lines on standard input, or
+    mqtt://host:port/topic/filter."""
+    out: Given[Path] = None
+    """A file that forecasts are appended to, as JSON lines, each once. Default: standard output."""
+    once: bool = False
+    """Read what is there, and end."""
+    stream: Given[str] = None
+    """Column that says to which stream a row belongs. Default: the one that the model was trained with."""
+    resets: str = "none"
+    """none, periodic:EVERY or overlapping:EVERY; nothing is watched under resets."""
+    watch: bool = True
+    """Look for incidents."""
+    auto: bool = False
+    """Let candidates go on by themselves where the evidence is clear."""
+    canary_share: float = 0.1
+    """Of the streams, that a canary answers."""
+    block: Given[int] = None
+    """Positions of a stream that make a block of evidence. Default: eight training contexts, or two horizons."""
+    warm: int = 50
+    """Blocks for which the version before is kept ready after a promotion."""
+    commit: float = 1.0
+    """Seconds after which what was read is written down; 0: at once."""
+    rows: int = 8192
+    """That are read at once, at most."""
+    quiet: bool = False
+    """Say nothing on standard error but what is wrong."""
+
+
+@dataclass(kw_only=True)
+class LiveApproveVerb(Trust, _Said, Ledgered):
+    """Let a candidate go on: from its gates to a shadow, from there to a canary, from there to work."""
+
+    candidate: Annotated[Given[int], tyro.conf.Positional] = None
+    """Its number in the ledger."""
+    anyway: bool = False
+    """Also without evidence from live streams."""
+
+
+@dataclass(kw_only=True)
+class LiveRefuseVerb(_Said, Ledgered):
+    """Refuse a candidate, wherever it is on its way."""
+
+    candidate: Annotated[Given[int], tyro.conf.Positional] = None
+    """Its number in the ledger."""
+
+
+@dataclass(kw_only=True)
+class LiveRollbackVerb(_Said, Ledgered):
+    """Put the version to work again that the one at work replaced; a run follows within a second."""
+
+
+@dataclass(kw_only=True)
+class LiveStatusVerb(Ledgered):
+    """Say what is at work, what reads beside it, and what was read, answered and put aside."""
+
+    json: bool = False
+    """Print it as JSON."""
+
+
+LIVE_RUN: dict[str, type] = {
+    "live deploy": LiveDeployVerb,
+    "live run": LiveRunVerb,
+    "live approve": LiveApproveVerb,
+    "live refuse": LiveRefuseVerb,
+    "live rollback": LiveRollbackVerb,
+    "live status": LiveStatusVerb,
+}

@@ -1,0 +1,217 @@
+"""One model that reads all streams, with what is needed to judge what it forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from outlast import checkpoints
+from outlast.errors import InputError
+from outlast.evaluation.measures import Measure
+from outlast.evaluation.of_targets import measure_of
+from outlast.live.running.ahead import Ahead
+from outlast.live.running.delays import Delay
+from outlast.model import Recurrent
+from outlast.serving.deployed import Deployed
+from outlast.serving.listening import Reading
+from outlast.serving.packing import pack, unpack
+from outlast.streams import Batch
+
+MODEL, PROFILE = "model", "profile"
+"""Folders of one version: its weights, and what it usually looks like at work."""
+
+
+class Heard(Protocol):
+    """Who is told of what a lane reads."""
+
+    def heard(self, reading: Reading, targets: Tensor, known: np.ndarray) -> None:
+        """Rows were read.
+
+        Args:
+            targets: (S, T) or (S, T, K), of the positions a horizon before each of these.
+            known: (S, T) bool, whether they are known.
+        """
+
+    def restarted(self, streams: Sequence[str]) -> None:
+        """Streams go on from the initial state."""
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What a lane made of N rows.
+
+    Args:
+        records: a forecast for each, as `Deployed.read` gives them.
+        loss: (N,) of the forecast that was made a horizon before each; not a number where it has none.
+        streams: (N,) numbers of their streams; −1: the row was passed over.
+    """
+
+    records: list[dict[str, Any]]
+    loss: np.ndarray
+    streams: np.ndarray
+
+
+class Lane:
+    """A version of the model that reads what comes in.
+
+    Args:
+        folder: of this version: `model` in it, and `profile` where it has one.
+        fingerprint: that its weights must have; None: whatever they have.
+        measure: of losses, by name; None: what fits the target.
+        resets, stream_column, allow_code: as for `outlast.deploy`.
+        recent: inputs of every stream that are kept, so that another version can read them again.
+
+    Raises:
+        InputError: no such model, one without a schema, or another one than was written down.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        fingerprint: str | None = None,
+        *,
+        measure: str | None = None,
+        resets: str = "none",
+        stream_column: str | None = None,
+        allow_code: bool = False,
+        recent: int = 64,
+    ) -> None:
+        self.folder: Path = Path(folder)
+        self.model: Recurrent = checkpoints.load(self.folder / MODEL, "cpu", allow_code=allow_code)
+        self.deployed: Deployed = Deployed(
+            self.model, resets=resets, stream_column=stream_column, folder=str(self.folder / MODEL)
+        )
+        schema = self.deployed.schema
+        if schema is None:
+            raise InputError(
+                f"{self.folder / MODEL}, a model that does not know its columns",
+                "one that was trained on a table",
+                "save it with its schema: model.schema = streams.schema, then outlast.save",
+            )
+        self.fingerprint: str = self.deployed.fingerprint
+        if fingerprint is not None and self.fingerprint != fingerprint:
+            raise InputError(
+                f"{self.folder / MODEL} with the weights {self.fingerprint[:12]}…",
+                f"{fingerprint[:12]}…, as the ledger says",
+                "restore the folder as it was",
+            )
+        self.deployed.listener = _Ear(self)
+        self.ahead: Ahead = Ahead(schema.target)
+        usual = _usual(schema.target.kind, schema.target.quantiles)
+        self.measure: Measure = measure_of(measure or usual, schema.target)
+        self._recent = Delay(recent, (len(schema.inputs),), np.float64, np.nan)
+        self._outputs = Delay(self.ahead.horizon, (schema.target.outputs,), np.float32, np.nan)
+        self._raw = np.empty((0, 0))
+        self._loss, self._numbers = np.empty(0), np.empty(0, np.int64)
+        self.heard: Heard | None = None
+
+    def read(self, rows: Sequence[dict[str, Any]]) -> Read:
+        """Read raw rows of any streams.
+
+        Raises:
+            RowError: one of them cannot be read; nothing was read then.
+        """
+        self._raw = self.ahead.raw(rows)
+        self._loss, self._numbers = np.full(len(rows), np.nan), np.full(len(rows), -1)
+        records = self.deployed.read(list(rows))
+        return Read(records, self._loss, self._numbers)
+
+    def take_over(self, other: Lane, *, states: bool) -> None:
+        """Have all streams of another lane: with its states, or with what the last inputs make of the initial one.
+
+        Raises:
+            InputError: its states are of another kind.
+        """
+        names = other.deployed.names
+        if not names:
+            return
+        self.deployed.take_over(other.deployed, states=states)
+        at = np.arange(len(names))
+        for mine, theirs in zip(self._kept(), other._kept(), strict=True):
+            if mine is not self._outputs:  # forecasts of another model are none of this one's
+                mine.keep(at, theirs.of(at))
+        if not states:
+            recent = other._recent.of(at)
+            for begin in range(recent.shape[1]):
+                # Streams that are younger than the rest have fewer inputs: those join where theirs begin.
+                here = np.flatnonzero(~np.isnan(recent[:, begin]).any(-1))
+                if len(here):
+                    self.deployed.encode([names[i] for i in here], recent[here, begin : begin + 1])
+
+    def packed(self, streams: Sequence[str]) -> np.ndarray:
+        """All that some streams need to go on in another process, (N, bytes)."""
+        at = self._at(streams)
+        held = pack([torch.from_numpy(each.of(at)) for each in self._kept()])
+        return np.concatenate([self.deployed.packed(streams), held], 1)
+
+    def go_on(self, streams: Sequence[str], packed: np.ndarray) -> None:
+        """Go on from what `packed` gave.
+
+        Raises:
+            InputError: it is of another model.
+        """
+        like = [torch.from_numpy(each.of(np.arange(0))) for each in self._kept()]
+        width = sum(int(np.prod(each.shape[1:])) * each.element_size() for each in like)
+        cut = packed.shape[1] - width
+        self.deployed.go_on(streams, packed[:, : max(cut, 0)])
+        at = self._at(streams)
+        for each, held in zip(self._kept(), unpack(packed[:, cut:], like), strict=True):
+            each.keep(at, held.numpy())
+
+    def _at(self, streams: Sequence[str]) -> np.ndarray:
+        return self.deployed.numbers(streams)
+
+    def _kept(self) -> list[Delay]:
+        return [*self.ahead.delays, self._recent, self._outputs]
+
+    def take_in(self, reading: Reading) -> None:
+        """What the deployed model has just read, and what it gave."""
+        at, ahead = reading.at, self.ahead
+        self._recent.through(at, reading.values)
+        targets, known = ahead.arrived(at, self._raw[reading.numbers])
+        given = reading.outputs.float().cpu().numpy()
+        # A forecast that is no number is as bad as can be; where none was made, what is kept is not a number.
+        given = np.where(np.isnan(given), np.inf, given)
+        outputs = self._outputs.through(at, given)[:, : known.shape[1]]
+        made = ~np.isnan(outputs).any(-1)
+        zero = torch.zeros(len(at), dtype=torch.int64)
+        batch = Batch(reading.inputs, targets, torch.from_numpy(known).float(), zero, zero, zero.bool())
+        loss = self.measure.per_position(torch.from_numpy(outputs), batch).double().numpy()
+        loss = np.where(np.isnan(loss), np.inf, loss)
+        self._loss[reading.numbers] = np.where(known & made, loss, np.nan)
+        self._numbers[reading.numbers] = at[:, None]
+        if self.heard is not None:
+            self.heard.heard(reading, targets, known)
+
+    def begun_anew(self, streams: Sequence[str]) -> None:
+        """Streams go on from the initial state: what comes does not follow what came."""
+        at = self._at(streams)
+        for each in self._kept():
+            each.clear(at)
+        if self.heard is not None:
+            self.heard.restarted(streams)
+
+
+class _Ear:
+    """Hands on what a lane's deployed model reads."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+
+    def read(self, reading: Reading) -> None:
+        self.lane.take_in(reading)
+
+    def restarted(self, streams: Sequence[str]) -> None:
+        self.lane.begun_anew(streams)
+
+
+def _usual(kind: str, quantiles: Sequence[float]) -> str:
+    if kind != "value":
+        return "cross_entropy"
+    return "pinball" if quantiles else "squared_error"

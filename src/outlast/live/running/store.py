@@ -1,0 +1,200 @@
+"""What a run has done, in one SQLite file: how far every source was read, the states after it, and the results.
+
+All of it changes in one transaction, so that a run that is killed at any moment goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.live.sources.pieces import Offset
+
+FILE = "run.db"
+_VERSION = 1
+_WAIT = 30.0
+"""Seconds that a writer waits for another one."""
+_TABLES = """
+CREATE TABLE offsets (source TEXT PRIMARY KEY, offset TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE states (model TEXT, number INTEGER, stream TEXT, held BLOB, crc INTEGER, PRIMARY KEY (model, number));
+CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL);
+CREATE TABLE refused (
+    id INTEGER PRIMARY KEY, source TEXT, number INTEGER, text TEXT, because TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass
+class Done:
+    """What is to be written down at once.
+
+    Args:
+        offsets: of the sources, after what was read.
+        states: by model: names and numbers of the streams that were read, and what `Lane.packed` gave of them.
+        lines: results, one line each.
+        refused: (source, number, text, because) of rows that could not be read.
+        facts: whatever else is to be known after a restart, by name.
+        gone: models whose states are not needed any more.
+    """
+
+    offsets: dict[str, Offset] = field(default_factory=dict)
+    states: Mapping[str, tuple[Sequence[str], np.ndarray, np.ndarray]] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    refused: list[tuple[str, int, str, str]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+
+class Store:
+    """The file of one run.
+
+    Args:
+        folder: that it is in.
+
+    Raises:
+        InputError: it cannot be opened, is damaged, or is of a later version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path: Path = Path(folder) / FILE
+        with self._told():
+            self._database = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+                self._database.execute(f"PRAGMA {pragma}")
+            version = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                with self._transaction():
+                    for statement in filter(str.strip, _TABLES.split(";")):
+                        self._database.execute(statement)
+                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                raise InputError(
+                    f"{self.path} of version {version}", f"version {_VERSION}", "use the outlast that wrote it"
+                )
+
+    def offsets(self) -> dict[str, Offset]:
+        """How far every source was read."""
+        with self._told():
+            found = self._database.execute("SELECT source, offset FROM offsets").fetchall()
+        return {source: json.loads(offset) for source, offset in found}
+
+    def states(self, model: str) -> tuple[list[str], np.ndarray]:
+        """Streams that a model has read, in the order of their numbers, and what was packed of them.
+
+        Raises:
+            InputError: what is there is not what was written.
+        """
+        with self._told():
+            found = self._database.execute(
+                "SELECT number, stream, held, crc FROM states WHERE model = ? ORDER BY number", (model,)
+            ).fetchall()
+        for place, (number, stream, held, crc) in enumerate(found):
+            if number != place or zlib.crc32(held) != crc or len(held) != len(found[0][2]):
+                raise self._damaged(f"the state of stream {stream!r} is not what was written")
+        if not found:
+            return [], np.empty((0, 0), np.uint8)
+        packed = np.frombuffer(b"".join(row[2] for row in found), np.uint8).reshape(len(found), -1)
+        return [row[1] for row in found], packed
+
+    def fact(self, name: str) -> Any:
+        """What was written down by this name; None: nothing."""
+        with self._told():
+            found = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def write(self, done: Done) -> None:
+        """All of it, or nothing.
+
+        Raises:
+            InputError: it cannot be written; what was there still is.
+        """
+        with self._told(), self._transaction():
+            write = self._database.executemany
+            write(
+                "INSERT OR REPLACE INTO offsets VALUES (?, ?)",
+                [(source, json.dumps(offset)) for source, offset in done.offsets.items()],
+            )
+            for model, (names, numbers, packed) in done.states.items():
+                rows = (each.tobytes() for each in packed)
+                write(
+                    "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)",
+                    (
+                        (model, number, name, held, zlib.crc32(held))
+                        for name, number, held in zip(names, numbers.tolist(), rows, strict=True)
+                    ),
+                )
+            write("DELETE FROM states WHERE model = ?", [(model,) for model in done.gone])
+            if done.lines:
+                write("INSERT INTO outbox (lines) VALUES (?)", [("".join(done.lines),)])
+            write("INSERT INTO refused (source, number, text, because) VALUES (?, ?, ?, ?)", done.refused)
+            self._put_facts(done.facts)
+
+    def waiting(self) -> list[tuple[int, str]]:
+        """Results that have not been handed over yet, the oldest first, with their numbers."""
+        with self._told():
+            return self._database.execute("SELECT id, lines FROM outbox ORDER BY id").fetchall()
+
+    def handed_over(self, last: int, facts: Mapping[str, Any]) -> None:
+        """Results up to this number are where they belong."""
+        with self._told(), self._transaction():
+            self._database.execute("DELETE FROM outbox WHERE id <= ?", (last,))
+            self._put_facts(facts)
+
+    def refused(self, most: int = 20) -> tuple[int, list[tuple[str, int, str, str]]]:
+        """How many rows were refused, and the last of them."""
+        with self._told():
+            count = self._database.execute("SELECT COUNT(*) FROM refused").fetchone()[0]
+            last = self._database.execute(
+                "SELECT source, number, text, because FROM refused ORDER BY id DESC LIMIT ?", (most,)
+            ).fetchall()
+        return count, last
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def _put_facts(self, facts: Mapping[str, Any]) -> None:
+        self._database.executemany(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{self.path}, which cannot be used ({error})",
+                "a file that may be read and written, on a disk with room",
+                "free space, or correct its rights; nothing that was written is lost, and the run goes on where it was",
+            ) from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, why: str) -> InputError:
+        return InputError(
+            f"{self.path}, which is damaged ({why})",
+            "the file as outlast wrote it",
+            "restore it from a copy, or move it away to read everything anew",
+        )

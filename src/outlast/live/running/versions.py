@@ -1,0 +1,99 @@
+"""Versions of a model on their way to work: the first one, and what a person says of those that follow."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from outlast import checkpoints
+from outlast.errors import InputError
+from outlast.folders import aside
+from outlast.live.ledger import candidates as ledger_of
+from outlast.live.ledger.candidates import Candidate, Deployment
+from outlast.live.ledger.store import Ledger
+from outlast.live.ledger.tables import Status
+from outlast.live.profiles import load_profile
+from outlast.live.running.lane import MODEL, PROFILE
+
+VERSIONS = "versions"
+"""Of the ledger's folder, where the models lie that were put to work without being candidates."""
+_NEXT = {Status.GATED: Status.SHADOW, Status.SHADOW: Status.CANARY, Status.CANARY: Status.PROMOTED}
+
+
+def put_to_work(
+    ledger: Ledger, model: str | Path, profile: str | Path, *, by: str, because: str, allow_code: bool = False
+) -> Deployment:
+    """Put the first model to work. It is copied into the ledger's folder, with its profile.
+
+    Raises:
+        InputError: no such model or profile, a profile of another model, a model that does not know its columns, or one
+            is at work already.
+    """
+    if (current := ledger_of.at_work(ledger)) is not None:
+        raise InputError(
+            f"a first model where {current.folder} is at work",
+            "a ledger without one",
+            "choose another --ledger; versions that follow come by outlast live retrain",
+        )
+    loaded = checkpoints.load(model, "cpu", allow_code=allow_code)
+    if loaded.schema is None:
+        raise InputError(
+            f"{model}, a model that does not know its columns", "one that was trained on a table",
+            "save it with its schema: model.schema = streams.schema, then outlast.save",
+        )  # fmt: skip
+    load_profile(profile).senses(loaded)  # which says so where it is of another model
+    found = checkpoints.model_fingerprint(loaded)
+    folder = ledger.folder / VERSIONS / found[:16]
+    try:
+        if not folder.exists():
+            new = aside(folder)
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+            shutil.copytree(model, new / MODEL)
+            shutil.copytree(profile, new / PROFILE)
+            new.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder} ({error.strerror})", "a folder that may be written to, with room", "free it, or choose another"
+        ) from error
+    return ledger_of.deploy(ledger, found, str(folder.absolute()), by=by, because=because)
+
+
+def approve(
+    ledger: Ledger, number: int, *, by: str, because: str, anyway: bool = False, allow_code: bool = False
+) -> Candidate:
+    """Let a candidate go on to its next stage, which a person answers for.
+
+    Args:
+        anyway: also without evidence from live streams.
+
+    Raises:
+        InputError: there is no such candidate, it is at its end, it waits for evidence, or its files are not what its
+            gates saw.
+    """
+    found = ledger_of.candidate(ledger, number)
+    to = _NEXT.get(found.status)
+    if to is None:
+        raise InputError(
+            f"candidate {number}, {found.status}, to be approved",
+            "one that is gated, a shadow or a canary",
+            "outlast live retrain takes it through its stages; what was refused stays so",
+        )
+    told = [each for each in ledger_of.gates(ledger, number) if each.stage == found.status]
+    if found.status != Status.GATED and not anyway and not (told and told[-1].passed):
+        raise InputError(
+            f"candidate {number}, a {found.status} of which live streams do not say yet that it is better",
+            "evidence from outlast live run",
+            "let it read longer, or say --anyway and why",
+        )
+    loaded = checkpoints.load(Path(found.folder) / MODEL, "cpu", allow_code=allow_code)
+    if checkpoints.model_fingerprint(loaded) != found.model:
+        raise InputError(
+            f"{found.folder}, whose model is not the one that its gates saw", "the folder as it was", "restore it"
+        )
+    load_profile(Path(found.folder) / PROFILE).senses(loaded)
+    if to == Status.PROMOTED:
+        ledger_of.promote(ledger, number, by=by, because=because)
+    else:
+        ledger_of.move(ledger, number, to, by=by, because=because)
+    return ledger_of.candidate(ledger, number)

@@ -1,0 +1,86 @@
+"""Evidence that one model is better than another, where the truth is known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from outlast.live.evidence import Evidence, from_record
+
+STREAMS, BLOCK = 8, 20
+
+
+def fed(evidence: Evidence, gain: float, blocks: int, seed: int, shared: float = 0.5, spread: float = 0.2) -> list[str]:
+    """Verdicts after every block, of gains that scatter by stream, by block (in all streams alike) and by position."""
+    random = np.random.default_rng(seed)
+    found, at = [], np.repeat(np.arange(STREAMS), BLOCK)
+    for _ in range(blocks):
+        common = shared * spread * random.normal() + spread * random.normal(size=STREAMS)
+        own = np.repeat(common, BLOCK) + 0.5 * random.normal(size=len(at))
+        first = 1.0 + random.normal(size=len(at))
+        evidence.add(at, first, first - gain - own)
+        found.append(evidence.finding.verdict)
+    return found
+
+
+def test_the_same_model_twice_is_seldom_called_better_or_worse_whenever_one_looks() -> None:
+    verdicts = [fed(Evidence(BLOCK, 0.05), 0.0, 200, seed) for seed in range(100)]
+    better = sum("better" in each for each in verdicts)
+    worse = sum("worse" in each for each in verdicts)
+    assert better <= 10  # of 100 where 5 are allowed; more than 10 come by chance once in 90 times
+    assert worse <= better + 10
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.2, "better"), (-0.4, "worse")])
+def test_what_is_better_or_worse_is_found(gain: float, verdict: str) -> None:
+    for seed in range(20):
+        found = fed(Evidence(BLOCK, 0.05), gain, 150, seed)
+        first = next(each for each in found if each != "open")
+        assert first == verdict
+
+
+def test_being_worse_by_less_than_the_tolerance_is_not_worse() -> None:
+    found = [fed(Evidence(BLOCK, 0.1), -0.05, 200, seed) for seed in range(30)]
+    assert sum("worse" in each for each in found) <= 3
+
+
+def test_forecasts_that_are_no_numbers_are_worse_at_once() -> None:
+    evidence, at = Evidence(BLOCK, 0.05), np.repeat(np.arange(STREAMS), BLOCK)
+    evidence.add(at[:10], np.ones(10), np.full(10, np.inf))
+    assert evidence.finding.verdict == "open"
+    evidence.add(at[:10], np.ones(10), np.full(10, np.inf))
+    assert evidence.finding.verdict == "worse"
+
+
+def test_one_stream_that_is_ruined_does_not_decide_for_all() -> None:
+    evidence, at = Evidence(BLOCK, 0.05), np.repeat(np.arange(STREAMS), BLOCK)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        first = 1.0 + random.normal(size=len(at))
+        second = first - 0.2 - 0.1 * random.normal(size=len(at))
+        second[at == 3] = 1e9
+        evidence.add(at, first, second)
+    assert evidence.finding.verdict == "better"
+
+
+def test_what_has_no_loss_counts_for_nothing() -> None:
+    evidence = Evidence(4, 0.05)
+    evidence.add(np.zeros(100, int), np.full(100, np.nan), np.ones(100))
+    evidence.add(np.zeros(100, int), np.ones(100), np.full(100, np.nan))
+    assert evidence.finding.blocks == 0
+
+
+def test_it_goes_on_from_its_record_wherever_it_was_cut() -> None:
+    random = np.random.default_rng(1)
+    whole, cut = Evidence(7, 0.05), Evidence(7, 0.05)
+    for _ in range(200):
+        at = random.integers(0, 40, 11)
+        first, second = random.normal(size=11), random.normal(size=11)
+        second[random.random(11) < 0.02] = np.inf
+        whole.add(at, first, second)
+        cut.add(at, first, second)
+        cut = from_record(json.loads(json.dumps(cut.record(), allow_nan=False)))
+    assert cut.finding == whole.finding
+    assert whole.finding.blocks > 5

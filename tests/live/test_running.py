@@ -1,0 +1,339 @@
+"""A run over live input: what is answered, what is kept, and versions that read beside each other."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import outlast
+from live.plant import (
+    HORIZON,
+    NAMES,
+    better,
+    candidate,
+    forecaster,
+    put_to_work,
+    recorded,
+    results,
+    rows,
+    ruined,
+    write_csv,
+)
+from outlast.errors import InputError
+from outlast.live.ledger import Ledger
+from outlast.live.ledger.candidates import at_work, gate, gates, moves, promote, roll_back
+from outlast.live.ledger.candidates import candidate as candidate_of
+from outlast.live.ledger.tables import Status
+from outlast.live.running.ahead import Ahead
+from outlast.live.running.run import Run, RunSettings
+from outlast.live.running.store import Store
+from outlast.live.sources.opening import opened
+from outlast.schema import Target
+from outlast.streams import Split
+
+FAST = RunSettings(rows=600, commit=0.0, block=60)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return recorded(tmp_path_factory.mktemp("plant"))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "live")
+
+
+def made(ledger: Ledger, source: Path, out: Path, settings: RunSettings = FAST, said: list[str] | None = None) -> Run:
+    told: Callable[[str], None] = (said if said is not None else []).append
+    return Run(ledger, opened(str(source), once=True), out=out, settings=settings, say=told)
+
+
+def to_the_end(run: Run) -> None:
+    while run.step() or not run.source.ended:
+        pass
+    run.close()
+
+
+def test_every_row_is_answered_once_as_the_deployed_model_answers_it(
+    tmp_path: Path, ledger: Ledger, parts: Split
+) -> None:
+    model = forecaster(parts)
+    fingerprint = put_to_work(ledger, tmp_path / "first", model, parts)
+    table = rows(7, 300)
+    run = made(ledger, write_csv(tmp_path / "in.csv", table), tmp_path / "out.jsonl")
+    to_the_end(run)
+    found = results(tmp_path / "out.jsonl")
+    expected = outlast.deploy(tmp_path / "first" / "model").read(table)
+    assert [row["number"] for row in found] == list(range(1, len(table) + 1))
+    assert {row["version"] for row in found} == {fingerprint[:12]}
+    for row, same in zip(found, expected, strict=True):
+        assert (row["stream"], row["position"]) == (same["stream"], same["position"])
+        assert row["forecast"]["level"] == pytest.approx(same["forecast"]["level"], abs=1e-5)
+
+
+def test_a_run_that_ends_anywhere_goes_on_where_it_was(tmp_path: Path, ledger: Ledger, parts: Split) -> None:
+    model = forecaster(parts)
+    put_to_work(ledger, tmp_path / "first", model, parts)
+    source, table = write_csv(tmp_path / "in.csv", rows(7, 200)), rows(7, 200)
+    small = RunSettings(rows=97, commit=0.0, block=60)
+    for _ in range(100):
+        run = made(ledger, source, tmp_path / "out.jsonl", small)
+        if not run.step():
+            run.close()
+            break
+        run.source.close()  # and no more: what was read is written down, all else is gone
+        run.store.close()
+    else:
+        pytest.fail("it never came to the end")
+    found = results(tmp_path / "out.jsonl")
+    expected = outlast.deploy(tmp_path / "first" / "model").read(table)
+    assert [row["number"] for row in found] == list(range(1, len(table) + 1))
+    for row, same in zip(found, expected, strict=True):
+        assert row["forecast"]["level"] == pytest.approx(same["forecast"]["level"], abs=1e-5)
+
+
+def test_losses_are_those_that_an_evaluation_of_the_same_rows_has(tmp_path: Path, ledger: Ledger, parts: Split) -> None:
+    put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    table = rows(3, 120)
+    run = made(ledger, write_csv(tmp_path / "in.csv", table), tmp_path / "out.jsonl")
+    lane = run._work
+    read = lane.read(table[:330])
+    more = lane.read(table[330:])
+    loss = np.concatenate([read.loss, more.loss])
+    schema = parts.train.schema
+    assert schema is not None
+    spread = schema.target.stds[0]
+    deployed = outlast.deploy(tmp_path / "first" / "model")
+    forecasts = deployed.read(table)
+    for number, row in enumerate(table):
+        before = number - HORIZON * len(NAMES)
+        if before < 0:
+            assert np.isnan(loss[number])
+        else:
+            error = (forecasts[before]["forecast"]["level"] - row["level"]) / spread
+            assert loss[number] == pytest.approx(error**2, rel=1e-3, abs=1e-6)
+    run.close()
+
+
+class TestAhead:
+    @pytest.mark.parametrize("aggregate", ["value", "mean"])
+    @pytest.mark.parametrize("cuts", [[1] * 40, [40], [3, 11, 1, 25]])
+    def test_targets_are_those_of_the_table(self, tmp_path: Path, aggregate: str, cuts: list[int]) -> None:
+        table = [{"x": float(value)} for value in np.random.default_rng(0).normal(size=40)]
+        path = write_csv(tmp_path / "table.csv", table)
+        streams = outlast.Streams.from_table(path, target="x", horizon=[2, 5], aggregate=aggregate)
+        assert streams.schema is not None
+        ahead, found, begin = Ahead(streams.schema.target), [], 0
+        for size in cuts:
+            values = ahead.raw(table[begin : begin + size])[None]
+            targets, known = ahead.arrived(np.zeros(1, int), values)
+            found += targets[0][torch.from_numpy(known[0])].tolist()
+            begin += size
+        expected = streams.window(np.zeros(1, int), np.zeros(1, int), 35).targets
+        assert expected is not None
+        np.testing.assert_allclose(found, expected[0].numpy(), rtol=1e-4, atol=1e-5)
+
+    def test_bins_and_labels_too(self, tmp_path: Path) -> None:
+        random = np.random.default_rng(0)
+        table = [{"x": float(random.normal()), "state": "on" if random.random() < 0.4 else "off"} for _ in range(60)]
+        path = write_csv(tmp_path / "table.csv", table)
+        for options in (
+            {"target": "x", "horizon": 4, "bins": 8},
+            {"target": "state", "target_kind": "class", "horizon": 2},
+        ):
+            streams = outlast.Streams.from_table(path, **options)  # pyright: ignore[reportArgumentType]
+            assert streams.schema is not None
+            ahead = Ahead(streams.schema.target)
+            targets, known = ahead.arrived(np.zeros(1, int), ahead.raw(table)[None])
+            count = int(known.sum())
+            expected = streams.window(np.zeros(1, int), np.zeros(1, int), count).targets
+            assert expected is not None
+            assert count == 60 - ahead.horizon
+            np.testing.assert_array_equal(targets[0][torch.from_numpy(known[0])].numpy(), expected[0].numpy())
+
+    def test_a_missing_value_makes_its_targets_unknown_and_no_others(self) -> None:
+        ahead = Ahead(Target("value", ("x",), (2,), means=(0.0,), stds=(1.0,)))
+        values = np.arange(10.0)[None, :, None].copy()
+        values[0, 5] = np.nan
+        _, known = ahead.arrived(np.zeros(1, int), values)
+        assert np.flatnonzero(~known[0]).tolist() == [0, 1, 5]
+
+
+def test_a_row_that_cannot_be_read_is_put_aside_and_the_others_are_answered(
+    tmp_path: Path, ledger: Ledger, parts: Split
+) -> None:
+    put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    table: list[dict[str, Any]] = rows(7, 20)
+    table[13]["noisy"] = "broken"
+    table[50]["level"] = "inf"
+    said: list[str] = []
+    run = made(ledger, write_csv(tmp_path / "in.csv", table), tmp_path / "out.jsonl", said=said)
+    to_the_end(run)
+    found = results(tmp_path / "out.jsonl")
+    assert len(found) == len(table) - 2
+    store = Store(ledger.folder / "running")
+    count, last = store.refused()
+    assert count == 2
+    assert [(source, number) for source, number, _, _ in last] == [("in.csv", 52), ("in.csv", 15)]
+    assert json.loads(last[1][2])["noisy"] == "broken"
+    assert any("line 15" in each for each in said)
+
+
+def test_nothing_at_work_and_another_model_than_the_ledger_says_are_refused(
+    tmp_path: Path, ledger: Ledger, parts: Split
+) -> None:
+    source = write_csv(tmp_path / "in.csv", rows(0, 10))
+    with pytest.raises(InputError, match="live deploy"):
+        made(ledger, source, tmp_path / "out.jsonl")
+    put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    outlast.save(forecaster(parts, seed=5), tmp_path / "first" / "model")
+    with pytest.raises(InputError, match="as the ledger says"):
+        made(ledger, source, tmp_path / "out.jsonl")
+
+
+@pytest.fixture(scope="module")
+def trained(parts: Split) -> Any:
+    return better(forecaster(parts), parts)
+
+
+def test_a_better_shadow_becomes_a_canary_and_goes_to_work_with_its_states(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    number = candidate(ledger, tmp_path / "second", copy.deepcopy(trained), parts, first, Status.SHADOW)
+    said: list[str] = []
+    settings = RunSettings(rows=600, commit=0.0, block=60, auto=True, canary_share=0.5)
+    run = made(ledger, write_csv(tmp_path / "in.csv", rows(7, 3500)), tmp_path / "out.jsonl", settings, said)
+    to_the_end(run)
+    assert candidate_of(ledger, number).status == Status.PROMOTED
+    assert [each.after for each in moves(ledger, number)][-2:] == [Status.CANARY, Status.PROMOTED]
+    assert [(each.stage, each.passed) for each in gates(ledger, number)] == [("shadow", True), ("canary", True)]
+    found = results(tmp_path / "out.jsonl")
+    second = candidate_of(ledger, number).model
+    assert second is not None
+    versions = [row["version"] for row in found]
+    assert set(versions) == {first[:12], second[:12]}
+    assert versions[-1] == second[:12]
+    mixed = {row["stream"] for row in found if row["version"] == first[:12]} & {
+        row["stream"] for row in found if row["version"] == second[:12]
+    }
+    assert mixed  # canaries first, all later
+    # Each version's forecasts are those of a model that has read all rows that came since it began.
+    alone = outlast.deploy(tmp_path / "first" / "model").read(rows(7, 3500))
+    for row, same in zip(found, alone, strict=True):
+        if row["version"] == first[:12]:
+            assert row["forecast"]["level"] == pytest.approx(same["forecast"]["level"], abs=1e-4)
+
+
+def test_a_person_has_to_approve_unless_told_otherwise(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    number = candidate(ledger, tmp_path / "second", copy.deepcopy(trained), parts, first, Status.SHADOW)
+    said: list[str] = []
+    run = made(ledger, write_csv(tmp_path / "in.csv", rows(7, 2000)), tmp_path / "out.jsonl", said=said)
+    to_the_end(run)
+    assert candidate_of(ledger, number).status == Status.SHADOW
+    assert [each.passed for each in gates(ledger, number)] == [True]
+    assert any("waits for a person" in each for each in said)
+    assert {row["version"] for row in results(tmp_path / "out.jsonl")} == {first[:12]}
+
+
+def test_a_worse_shadow_is_refused(tmp_path: Path, ledger: Ledger, parts: Split, trained: Any) -> None:
+    first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    number = candidate(ledger, tmp_path / "second", ruined(copy.deepcopy(trained)), parts, first, Status.SHADOW)
+    settings = RunSettings(rows=600, commit=0.0, block=60, auto=True)
+    to_the_end(made(ledger, write_csv(tmp_path / "in.csv", rows(7, 2000)), tmp_path / "out.jsonl", settings))
+    assert candidate_of(ledger, number).status == Status.REFUSED
+    assert {row["version"] for row in results(tmp_path / "out.jsonl")} == {first[:12]}
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_bad_version_promoted_by_hand_rolls_itself_back(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, running: bool
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    number = candidate(ledger, tmp_path / "second", ruined(copy.deepcopy(trained)), parts, first, Status.CANARY)
+    table, source, out = rows(7, 2500), tmp_path / "in.csv", tmp_path / "out.jsonl"
+    write_csv(source, table[:600])
+    if running:
+        run = made(ledger, source, out)
+        promote(ledger, number, by="ann", because="I know better")
+    else:
+        promote(ledger, number, by="ann", because="I know better")
+        run = made(ledger, source, out)
+    to_the_end(run)
+    write_csv(source, table)
+    to_the_end(made(ledger, source, out))
+    work = at_work(ledger)
+    assert work is not None
+    assert work.model == first
+    assert work.by == "outlast"
+    assert candidate_of(ledger, number).status == Status.ROLLED_BACK
+    found = results(out)
+    assert len(found) == len(table)
+    second = candidate_of(ledger, number).model
+    assert second is not None
+    versions = [row["version"] for row in found]
+    assert second[:12] in versions
+    assert versions[-1] == first[:12]
+    # The states of the first version were kept warm: it answers as if it had never been away.
+    alone = outlast.deploy(tmp_path / "first" / "model").read(table)
+    if running:
+        assert found[-1]["forecast"]["level"] == pytest.approx(alone[-1]["forecast"]["level"], abs=1e-4)
+
+
+def test_a_roll_back_by_a_person_is_followed_at_once(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    number = candidate(
+        ledger, tmp_path / "second", better(copy.deepcopy(trained), parts, 5), parts, first, Status.CANARY
+    )
+    source, out, table = tmp_path / "in.csv", tmp_path / "out.jsonl", rows(7, 300)
+    write_csv(source, table)
+    promote(ledger, number, by="ann", because="it passed")
+    run = made(ledger, source, out)
+    run.step()
+    roll_back(ledger, by="ann", because="I do not like it")
+    to_the_end(run)
+    versions = [row["version"] for row in results(out)]
+    assert versions[0] != first[:12]
+    assert versions[-1] == first[:12]
+
+
+def test_states_are_handed_over_where_the_gates_found_that_better(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    table, source = rows(7, 400), tmp_path / "in.csv"
+    twin = copy.deepcopy(trained)
+    with torch.no_grad():
+        next(iter(twin.parameters())).add_(1e-7)  # another fingerprint, the same forecasts
+    for better_way in ("handed_over", "encoded_anew"):
+        ledger = Ledger(tmp_path / better_way)
+        out = tmp_path / f"{better_way}.jsonl"
+        first = put_to_work(ledger, tmp_path / better_way / "first", copy.deepcopy(trained), parts)
+        write_csv(source, table[:1200])
+        to_the_end(made(ledger, source, out))
+        number = candidate(ledger, tmp_path / better_way / "second", copy.deepcopy(twin), parts, first, Status.CANARY)
+        gate(ledger, number, "gates", "handover", passed=True, figures={"better": better_way})
+        promote(ledger, number, by="ann", because="it passed")
+        write_csv(source, table)
+        to_the_end(made(ledger, source, out))
+        alone = outlast.deploy(tmp_path / better_way / "first" / "model").read(table)
+        found = results(out)
+        assert [row["position"] for row in found] == [row["position"] for row in alone]
+        near = [
+            abs(row["forecast"]["level"] - same["forecast"]["level"]) for row, same in zip(found, alone, strict=True)
+        ]
+        assert max(near[:1200]) < 1e-4
+        assert (max(near[1200:1206]) < 2e-5) == (better_way == "handed_over")
+        assert max(near[1200:]) < 0.1  # the last inputs make nearly the same state
