@@ -236,6 +236,9 @@ def gates(ledger: Ledger, number: int) -> list[Gate]:
 
 def _moved(session: Session, row: CandidateRow, to: Status, by: str, because: str) -> None:
     before = Status(row.status)
+    asked = select(MoveRow.after).where(MoveRow.candidate == row.id).order_by(MoveRow.id.desc()).limit(1)
+    if session.scalar(asked) != before:
+        raise InputError(f"candidate {row.id}, {before}, which no move led to", "what its moves led to", "begin anew")
     if to not in ALLOWED[before]:
         ways = ", ".join(sorted(ALLOWED[before])) or "nowhere: this is its end"
         raise InputError(f"candidate {row.id}, {before}, to {to}", f"from {before}: {ways}", "go step by step")

@@ -186,8 +186,8 @@ def _borne_out(row: IncidentRow) -> bool:
 
 
 def _by_time(found: list[_Found], earlier: float) -> tuple[list[_Found], list[_Found]]:
-    """Incidents before and after the moment at which the earlier share of every stream's has been told, streams alike:
-    a flood of one of them does not move it."""
+    """Incidents before and after the moment at which the earlier share of them has been told, streams alike: a flood of
+    one of them moves it by no more than that stream's share."""
     if not found:
         return [], []
     count = Counter(each.stream for each in found)
