@@ -13,7 +13,7 @@ from outlast.checkpoints.hashing import file_sha256
 from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
-from outlast.folders import locked
+from outlast.folders import discard, locked
 from outlast.interventions import Carry, Mix
 from outlast.live.ledger.candidates import Candidate, gate, move
 from outlast.live.ledger.store import Ledger
@@ -135,7 +135,9 @@ def train(
             "as_a_repair": "accepted" if refusal is None else refusal.name,
         }
         gate(ledger, number, TRAIN, "trained", passed=True, figures=figures)
-        return move(ledger, number, Status.TRAINED, by=by, because=f"trained for {done.result.steps} steps", model=own)
+        one = move(ledger, number, Status.TRAINED, by=by, because=f"trained for {done.result.steps} steps", model=own)
+        discard(folder / "checkpoint")
+        return one
 
 
 def _refused(ledger: Ledger, number: int, by: str, why: str) -> Candidate:
