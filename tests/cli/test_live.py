@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from cli.workshop import QUICK, Run, files
+from live.leaky import recordings
+from live.met import fill
 from outlast.live import Incident, Notice, load_profile
 from outlast.live.incidents import Harm
 from outlast.live.ledger import Ledger
@@ -73,3 +77,31 @@ def test_looking_makes_no_ledger(run: Run, here: Path) -> None:
     assert "no incident" in run("live", "incidents", "show").refused()
     assert "without a label" in run("live", "incidents", "label", 7, "--by", "ann").refused()
     assert "lost" in run("live", "incidents", "label", 7, "lost", "--by", "ann").refused()
+
+
+def test_incidents_become_a_candidate_that_is_listed_and_shown(run: Run, here: Path) -> None:
+    ledger = Ledger(here / "runs" / "live")
+    assert run("live", "candidates", "list").out == "no candidates\n"
+    fill(ledger)
+    ledger.close()
+    np.save("values.npy", recordings(0, streams=40, length=2000).inputs.reshape(40, 2001, 1))
+    data, work = ("--data", "values.npy", "--train-context", "16"), ("--model", "live.leaky:build")
+    assert run("live", "profile", *work, *data, "--run-length", "1000", "--every", "32", "--quiet").status == 0
+    how = ("--profile", "runs/profile", "--by", "ann", "--steps", "30", "--learning-rate", "0.1", "--batch-size", "16",
+           "--scored", "128", "--quiet", "--far-state", "1000")  # fmt: skip
+    assert "none is at work" in run("live", "retrain", *data, *how).refused()
+    assert "36 left out: incidents in quarantine" in run("live", "retrain", *work, *data, *how).refused()
+    first = run("live", "retrain", *work, *data, *how, "--quarantine", "0", "--stage", "collect")
+    assert first.status == 0
+    assert "collected: 24 states of 6 streams to train on; 12 states of 6 streams, of later" in first.out
+    assert "next: train it: outlast live retrain --stage train --candidate 1" in first.out
+    done = run("live", "retrain", *work, *data, *how)
+    assert done.status == 0, done.err
+    for name in ("finite", "short contexts", "guards", "corpus", "later incidents", "not worse than a reset", "alarm"):
+        assert f"\n{name}: passed" in done.out
+    assert "\nhandover: figures: better" in done.out
+    assert run("live", "candidates", "list", "--status", "gated").out.startswith("1: gated since")
+    assert run("live", "candidates", "show", 1).out == done.out
+    told = json.loads(run("live", "candidates", "show", 1, "--json").out)
+    assert [each["after"] for each in told["moves"]] == ["collected", "trained", "gated"]
+    assert "no candidate" in run("live", "candidates", "show").refused()

@@ -55,3 +55,8 @@ def recordings(seed: int, streams: int = 12, length: int = 6000) -> Streams:
 
 def healthy(seed: int = 0) -> Split:
     return Split(recordings(seed), recordings(seed + 1), recordings(seed + 2), how="each by itself")
+
+
+def build() -> Leaky:
+    """As a factory, so that it can be saved."""
+    return Leaky()

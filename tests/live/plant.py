@@ -13,8 +13,9 @@ import torch
 import outlast
 from outlast.families import build
 from outlast.live.ledger import Ledger
-from outlast.live.ledger.candidates import begin, deploy, move
+from outlast.live.ledger.candidates import begin, deploy, gate, move
 from outlast.live.ledger.tables import Status
+from outlast.live.retraining.verified import GATES, REQUIRED, folder_of
 from outlast.live.running.lane import MODEL, PROFILE
 from outlast.model import InputSpec, Recurrent
 from outlast.streams import Split, Streams
@@ -71,10 +72,12 @@ def put_to_work(ledger: Ledger, folder: Path, model: Recurrent, parts: Split) ->
     return found
 
 
-def candidate(ledger: Ledger, folder: Path, model: Recurrent, parts: Split, parent: str, to: Status) -> int:
+def candidate(ledger: Ledger, model: Recurrent, parts: Split, parent: str, to: Status) -> int:
     """A candidate that has come so far."""
-    found = version(folder, model, parts)
-    number = begin(ledger, parent, str(folder), by="a test", because="to see").id
+    number = begin(ledger, parent, lambda number: str(folder_of(ledger, number)), by="a test", because="to see").id
+    found = version(folder_of(ledger, number), model, parts)
+    for name in REQUIRED:
+        gate(ledger, number, GATES, name, passed=True, figures={"model": found})
     for status in (Status.TRAINED, Status.GATED, Status.SHADOW, Status.CANARY):
         move(ledger, number, status, by="a test", because="to see", model=found)
         if status == to:

@@ -77,6 +77,16 @@ OWN: dict[str, str] = {
     "label": "Incident",
     "by": "Incident",
     "note": "Incident",
+    "profile": "Watching",
+    "stage": "Candidate",
+    "candidate": "Candidate",
+    "quarantine": "Which",
+    "watchers": "Which",
+    "per_stream": "Which",
+    "far_state": "Which",
+    "status": "Which",
+    "continuation": "Starts",
+    "share": "Starts",
 }
 """The titles of options that are of one verb alone; the others stand under `Options`."""
 
@@ -102,5 +112,9 @@ EXAMPLES: dict[str, str] = {
     "live incidents show": "outlast live incidents show 3",
     "live incidents label": "outlast live incidents label 3 false_alarm --by ann --note 'a test run'",
     "live incidents export": "outlast live incidents export --out incidents.jsonl",
+    "live retrain": f"outlast live retrain --model runs/repair/model --allow-code {_READINGS} --profile runs/profile "
+    "--by ann",
+    "live candidates list": "outlast live candidates list --status gated",
+    "live candidates show": "outlast live candidates show 1",
 }
 """One command a verb, which its help ends with."""

@@ -17,7 +17,7 @@ import torch
 from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
-from outlast.cli.live_options import LiveProfileVerb
+from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.option_groups import (
     Affording,
     Learning,
@@ -127,11 +127,11 @@ def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent, list[Note
     return parts, found, try_out(found, parts.test, options.measure)
 
 
-def split_of(options: TrainVerb | MeasuringVerb | LiveProfileVerb, reader: Recurrent | None) -> Split:
+def split_of(options: TrainVerb | MeasuringVerb | LiveProfileVerb | LiveRetrainVerb, reader: Recurrent | None) -> Split:
     return split(streams_of(options, options.data, reader), options.shares)
 
 
-def streams_of(options: ReadingVerb, path: Path, reader: Recurrent | None) -> Streams:
+def streams_of(options: ReadingVerb | LiveRetrainVerb, path: Path, reader: Recurrent | None) -> Streams:
     """The streams of a file or folder, read as the options say.
 
     Tables are read as the model that will read them was trained to, where it says so. Otherwise they are scaled for the

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from outlast.cli.option_groups import Given, Machine, Model, Reading, Source
+from outlast.cli.option_groups import Given, Listed, Machine, Measuring, Model, Reading, Source, Stepping
 
 
 @dataclass(kw_only=True)
@@ -96,10 +96,87 @@ class LiveIncidentsExportVerb(Ledgered):
     """The file."""
 
 
+@dataclass(kw_only=True)
+class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
+    """Make a new version from incidents; exit status 1 if it is refused.
+
+    Incidents are collected, a candidate is trained on --data with windows that start from the states that were kept,
+    and it is held to its gates. What is done already is not done again.
+    """
+
+    model: Given[str] = None
+    """The model at work. Default: the one that the ledger says is at work."""
+    profile: Path
+    """Folder of its profile (outlast live profile)."""
+    by: str
+    """Who asks for it; it is kept."""
+    stage: Given[Literal["collect", "train", "gates"]] = None
+    """Only this one. Default: all that are left."""
+    candidate: Given[int] = None
+    """The candidate to go on with. Default: the newest one of the model that is not done, else a new one."""
+    quarantine: str = "1h"
+    """How long ago incidents were last changed, at least, unless a person said that they are real."""
+    harm: tuple[Literal["worse_than_reset", "advantage_lost", "age_changes_predictions", "unfamiliar"], ...] = (
+        "worse_than_reset",
+        "advantage_lost",
+    )
+    """What the incidents did that are used."""
+    watchers: Given[tuple[str, ...]] = None
+    """Names of the watchers that are believed. Default: all that wrote into the ledger."""
+    per_stream: int = 8
+    """States of one stream, at most."""
+    far_state: float = 100.0
+    """Times the largest number that training streams have in a part of the state, above which a state is left out."""
+    continuation: Literal["corpus", "arrived"] = "corpus"
+    """What windows read that start from a kept state: what --data has (no label of an incident is used), or what came
+    after it, with the targets that arrived."""
+    share: float = 0.5
+    """Of the rows that start from kept states; the others are carried."""
+    expected_run: Given[float] = None
+    """Positions after which the world of the carried rows may change. Default: 20 training contexts."""
+    anchor: float = 4.0
+    """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
+    labels: float = 1.0
+    """Weight of the objective on those rows."""
+    guard: Listed[Path] = ()
+    """More data of the same kind on which short contexts must hold."""
+    seed: int = 0
+    """Of everything random."""
+    json: bool = False
+    """Print what became of the candidate as JSON."""
+    quiet: bool = False
+    """No progress on standard error."""
+
+
+@dataclass(kw_only=True)
+class LiveCandidatesListVerb(Ledgered):
+    """List candidates of a ledger, the newest first."""
+
+    status: Given[
+        Literal["collected", "trained", "gated", "shadow", "canary", "promoted", "retired", "refused", "rolled_back"]
+    ] = None
+    """Only those that have come so far."""
+    json: bool = False
+    """Print them as JSON lines."""
+
+
+@dataclass(kw_only=True)
+class LiveCandidatesShowVerb(Ledgered):
+    """Show what became of one candidate: what was collected and left out, what each gate said, what to do next."""
+
+    candidate: Annotated[Given[int], tyro.conf.Positional] = None
+    """Its number in the ledger."""
+    json: bool = False
+    """Print all that is known of it as JSON."""
+
+
 LIVE: dict[str, type] = {
     "live profile": LiveProfileVerb,
     "live incidents list": LiveIncidentsListVerb,
     "live incidents show": LiveIncidentsShowVerb,
     "live incidents label": LiveIncidentsLabelVerb,
     "live incidents export": LiveIncidentsExportVerb,
+    "live retrain": LiveRetrainVerb,
+    "live candidates list": LiveCandidatesListVerb,
+    "live candidates show": LiveCandidatesShowVerb,
 }

@@ -6,25 +6,31 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outlast.cli import inputs, outputs
 from outlast.cli.live_options import (
     Ledgered,
+    LiveCandidatesListVerb,
+    LiveCandidatesShowVerb,
     LiveIncidentsExportVerb,
     LiveIncidentsLabelVerb,
     LiveIncidentsListVerb,
     LiveIncidentsShowVerb,
     LiveProfileVerb,
+    LiveRetrainVerb,
 )
 from outlast.cli.progress import Reporter
 from outlast.cli.trial import tell, try_out
 from outlast.durations import seconds_of
 from outlast.errors import InputError
 from outlast.live import make_profile
-from outlast.live.profiles import RECORD
+from outlast.live.profiles import RECORD, load_profile
 from outlast.model import Recurrent
+from outlast.repairs import RepairSettings
 from outlast.streams import Split
+from outlast.training import TrainSettings
 
 if TYPE_CHECKING:
     from outlast.live.ledger import Ledger
@@ -107,6 +113,107 @@ def run_live_incidents_export(options: LiveIncidentsExportVerb) -> int:
         from outlast.live.ledger.incidents import export
 
         print(f"{export(ledger, options.out)} incidents: {options.out}")
+    return 0
+
+
+def run_live_retrain(options: LiveRetrainVerb) -> int:
+    with open_ledger(options) as ledger:
+        from outlast.live.ledger import Status
+        from outlast.live.ledger.candidates import at_work
+        from outlast.live.retraining import Collecting, Training, retrain
+        from outlast.live.retraining.telling import record, told
+
+        name = options.model
+        if name is None:
+            current = at_work(ledger)
+            if current is None:
+                raise InputError(
+                    f"no --model, and a ledger at {ledger.shown} in which none is at work",
+                    "the model at work",
+                    "name it",
+                )
+            name = str(_model_in(Path(current.folder)))
+        profile = load_profile(options.profile)
+        model = inputs.model(name, options)
+        parts = inputs.split_of(options, model)
+        tell(try_out(model, parts.test, options.measure))
+        with Reporter(quiet=options.quiet) as say:
+            found = retrain(
+                ledger,
+                parts,
+                model=model,
+                profile=profile,
+                train_context=options.train_context,
+                by=options.by,
+                number=options.candidate,
+                stage=options.stage,
+                collecting=Collecting(
+                    harms=options.harm,
+                    watchers=options.watchers,
+                    quarantine=_seconds(options.quarantine),
+                    per_stream=options.per_stream,
+                    far_state=options.far_state,
+                    continuation=options.continuation,
+                ),
+                training=Training(
+                    share=options.share,
+                    expected_run=options.expected_run,
+                    training=TrainSettings(
+                        steps=options.steps,
+                        batch_size=options.batch_size,
+                        learning_rate=options.learning_rate,
+                        precision=options.precision,
+                        seed=options.seed,
+                    ),
+                    measuring=inputs.measuring(options, options.seed),
+                    repairing=RepairSettings(
+                        anchor=options.anchor, labels=options.labels, doses=(1.0,), control=False, anyway=True
+                    ),
+                    objective=options.objective,
+                    measures=options.measure,
+                    guards={str(path): inputs.streams_of(options, path, model) for path in options.guard},
+                ),
+                allow_code=options.allow_code or not Path(name).is_dir(),
+                progress=say,
+            )
+        print(json.dumps(record(ledger, found)) if options.json else told(ledger, found))
+        return 1 if found.status == Status.REFUSED else 0
+
+
+def _seconds(typed: str) -> float:
+    return float(typed) if typed.isdecimal() else seconds_of(typed, "--quarantine")
+
+
+def _model_in(folder: Path) -> Path:
+    """The model in the folder of what is at work: itself, or a candidate's with its model inside."""
+    return folder / "model" if (folder / "model").is_dir() else folder
+
+
+def run_live_candidates_list(options: LiveCandidatesListVerb) -> int:
+    with open_ledger(options) as ledger:
+        from outlast.live.ledger import Status
+        from outlast.live.ledger.candidates import candidates
+        from outlast.live.retraining.telling import record
+
+        found = candidates(ledger, None if options.status is None else Status(options.status))
+        for each in found:
+            own = "no model yet" if each.model is None else f"the model {each.model[:12]}…"
+            line = f"{each.id}: {each.status} since {each.changed:%F %T}; {own}, from {each.parent[:12]}…"
+            print(json.dumps(record(ledger, each)) if options.json else line)
+    if not found and not options.json:
+        print("no candidates")
+    return 0
+
+
+def run_live_candidates_show(options: LiveCandidatesShowVerb) -> int:
+    with open_ledger(options) as ledger:
+        from outlast.live.ledger.candidates import candidate
+        from outlast.live.retraining.telling import record, told
+
+        if options.candidate is None:
+            raise InputError("no candidate", "its number in the ledger", "outlast live candidates list shows them")
+        one = candidate(ledger, options.candidate)
+        print(json.dumps(record(ledger, one), indent=1) if options.json else told(ledger, one))
     return 0
 
 

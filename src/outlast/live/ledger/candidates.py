@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -57,6 +57,17 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What a candidate was held against."""
+
+    stage: str
+    name: str
+    passed: bool
+    figures: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Move:
     """One step of a candidate."""
 
@@ -67,14 +78,19 @@ class Move:
     at: datetime
 
 
-def begin(ledger: Ledger, parent: str, folder: str, *, by: str, because: str) -> Candidate:
-    """A candidate whose material has been collected."""
+def begin(ledger: Ledger, parent: str, folder: str | Callable[[int], str], *, by: str, because: str) -> Candidate:
+    """A candidate whose material has been collected.
+
+    Args:
+        folder: of its files; or what puts them there, told its number before anybody else sees it.
+    """
     with ledger.writing() as session:
-        row = CandidateRow(
-            parent=parent, model=None, folder=folder, status=Status.COLLECTED, begun=now(), changed=now()
-        )
+        given = folder if isinstance(folder, str) else ""
+        row = CandidateRow(parent=parent, model=None, folder=given, status=Status.COLLECTED, begun=now(), changed=now())
         session.add(row)
         session.flush()
+        if not isinstance(folder, str):
+            row.folder = folder(row.id)
         _note(session, row.id, None, Status.COLLECTED, by, because)
         return _candidate(row)
 
@@ -211,27 +227,19 @@ def gate(ledger: Ledger, number: int, stage: str, name: str, *, passed: bool, fi
         session.add(GateRow(candidate=number, stage=stage, name=name, passed=passed, figures=dict(figures), at=now()))
 
 
-@dataclass(frozen=True)
-class Gate:
-    """What a candidate was held against."""
-
-    stage: str
-    name: str
-    passed: bool
-    figures: dict[str, Any]
-    at: datetime
-
-
 def gates(ledger: Ledger, number: int) -> list[Gate]:
-    """All that a candidate was held against, the oldest first."""
+    """All that a candidate was held against, the first one first."""
     with ledger.writing() as session:
         _found(session, number, ledger)
         rows = session.scalars(select(GateRow).where(GateRow.candidate == number).order_by(GateRow.id))
-        return [Gate(row.stage, row.name, row.passed, row.figures, row.at) for row in rows]
+        return [Gate(row.stage, row.name, row.passed, dict(row.figures), row.at) for row in rows]
 
 
 def _moved(session: Session, row: CandidateRow, to: Status, by: str, because: str) -> None:
     before = Status(row.status)
+    asked = select(MoveRow.after).where(MoveRow.candidate == row.id).order_by(MoveRow.id.desc()).limit(1)
+    if session.scalar(asked) != before:
+        raise InputError(f"candidate {row.id}, {before}, which no move led to", "what its moves led to", "begin anew")
     if to not in ALLOWED[before]:
         ways = ", ".join(sorted(ALLOWED[before])) or "nowhere: this is its end"
         raise InputError(f"candidate {row.id}, {before}, to {to}", f"from {before}: {ways}", "go step by step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from outlast.errors import InputError
@@ -10,6 +11,7 @@ from outlast.live.ledger import candidates as ledger_of
 from outlast.live.ledger.candidates import Deployment
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
+from outlast.live.retraining.verified import folder_of
 
 Part = Literal["shadow", "canary", "warm"]
 """A candidate that nobody is answered by; one that answers some streams; the version before, which is kept ready."""
@@ -42,6 +44,11 @@ class Roles:
     beside: Beside | None
 
 
+def place_of(ledger: Ledger, version: Deployment) -> Path:
+    """Where the files of a version are."""
+    return Path(version.folder) if version.candidate is None else folder_of(ledger, version.candidate)
+
+
 def roles(ledger: Ledger, cooled: frozenset[int]) -> Roles:
     """What the ledger says now. A candidate goes before a version that is kept warm.
 
@@ -62,9 +69,9 @@ def roles(ledger: Ledger, cooled: frozenset[int]) -> Roles:
     for part, status in stages:
         for each in ledger_of.candidates(ledger, status):
             if each.model is not None and each.parent == work.model:
-                return Roles(work, Beside(part, each.folder, each.model, each.id))
+                return Roles(work, Beside(part, str(folder_of(ledger, each.id)), each.model, each.id))
     before = ledger_of.deployments(ledger, most=2)[-1]
     # What came back by a roll-back goes on alone: the version before it was the bad one.
     if work.replaced == before.id and work.id not in cooled:
-        return Roles(work, Beside("warm", before.folder, before.model, work.candidate))
+        return Roles(work, Beside("warm", str(place_of(ledger, before)), before.model, work.candidate))
     return Roles(work, None)

@@ -16,9 +16,10 @@ from outlast.live.evidence import Evidence, from_record
 from outlast.live.ledger.candidates import deployments, gates, roll_back
 from outlast.live.ledger.store import Ledger
 from outlast.live.profiles import Profile, load_profile
+from outlast.live.retraining.verified import cleared
 from outlast.live.running.lane import PROFILE, Lane, Read
 from outlast.live.running.results import Results
-from outlast.live.running.roles import Beside, Roles, roles
+from outlast.live.running.roles import Beside, Roles, place_of, roles
 from outlast.live.running.stages import BY, decide
 from outlast.live.running.store import Done, Store
 from outlast.live.running.watching import Watching
@@ -30,6 +31,8 @@ FOLDER = "running"
 """Of the ledger's folder, where a run keeps what it has done."""
 EVIDENCE, _COOLED, WRITTEN, _LANES = "evidence", "cooled", "rows written", "lanes"
 _IDLE = 0.1
+OLD = 16
+"""Training contexts that a version which began with young states reads before its losses count: young ones do well."""
 _SHARE = 10
 """Writing takes at most one part in so many of the time."""
 
@@ -184,7 +187,8 @@ class Run:
             self._written += 1
             told = {"number": self._written, **record, "version": by.fingerprint[:12]}
             self._open.lines.append(line_of(told if time_column is None else {**told, time_column: row[time_column]}))
-        if other is not None and self._evidence is not None:
+        self._waits = max(0, self._waits - len(rows))
+        if other is not None and self._evidence is not None and not self._waits:
             self._evidence.add(read.streams, *self._in_order(read, other))
 
     def _in_order(self, read: Read, other: Read) -> tuple[np.ndarray, np.ndarray]:
@@ -271,17 +275,20 @@ class Run:
         """The version that read last, where the one at work has been changed since."""
         for each in deployments(self.ledger):
             if each.model in self._stored and each.model != self.roles.at_work.model:
-                return self._lane(each.folder, each.model)
+                return self._lane(place_of(self.ledger, each), each.model)
         return None
 
     def _successor(self, found: Roles, before: Lane | None) -> Lane:
         """The version at work; where it did not read beside, it goes on from what the one before it has read."""
-        lane = self._lane(found.at_work.folder, found.at_work.model)
+        work = found.at_work
+        if work.candidate is not None:
+            cleared(self.ledger, work.candidate, allow_code=self.settings.allow_code)
+        lane = self._lane(place_of(self.ledger, work), work.model)
         if not lane.deployed.names and before is not None:
             lane.take_over(before, states=_hands_over(self.ledger, found.at_work.candidate))
         return lane
 
-    def _lane(self, folder: str, model: str) -> Lane:
+    def _lane(self, folder: str | Path, model: str) -> Lane:
         profile = _profile(folder)
         lane = Lane(
             folder, model, measure=profile.facts.measure, resets=self.settings.resets,
@@ -295,9 +302,9 @@ class Run:
 
     def _begin_work(self) -> None:
         """The lane that is at work is watched; one that has read nothing goes on from what another one has."""
-        profile = _profile(str(self._work.folder))
+        profile = _profile(self._work.folder)
         self._block = self.settings.block or max(8 * profile.facts.train_context, 2 * self._work.ahead.horizon)
-        self._tolerance = profile.facts.tolerance
+        self._tolerance, self._context = profile.facts.tolerance, profile.facts.train_context
         self._watching = self._work.heard = None
         if self.settings.watch and self.settings.resets == "none":
             self._watching = self._work.heard = Watching(self._work, profile, self.ledger, self.say)
@@ -305,35 +312,41 @@ class Run:
     def _begin_beside(self) -> None:
         beside = self.roles.beside
         self._evidence: Evidence | None = None
+        self._waits = 0
         self._broken: str | None = None
         if beside is None:
             self._beside = None
             return
         if self._beside is None:
             try:
+                if beside.part != "warm" and beside.candidate is not None:
+                    cleared(self.ledger, beside.candidate, allow_code=self.settings.allow_code)
                 self._beside = self._lane(beside.folder, beside.model)
             except InputError as error:
                 self.say(f"{beside.part}: {beside.folder} cannot read beside: {error}")
                 self._broken = str(error)
                 return
-            if not self._beside.deployed.names:
-                self._beside.take_over(self._work, states=False)
+            if not self._beside.deployed.names and self._work.deployed.names:
+                handed = beside.part != "warm" and _hands_over(self.ledger, beside.candidate)
+                self._beside.take_over(self._work, states=handed)
                 self._open.streams |= dict.fromkeys(self._beside.deployed.names)
+                if not handed:
+                    self._waits = OLD * self._context * len(self._beside.deployed.names)
         self._beside.heard = None
         self._evidence = Evidence(self._block, self._tolerance)
         known = self.store.fact(EVIDENCE)
         if known is not None and known["key"] == beside.key:
-            self._evidence = from_record(known["record"])
+            self._evidence, self._waits = from_record(known["record"]), known["waits"]
         self.say(f"{beside.part}: {beside.folder}")
 
     def _evidence_record(self) -> dict[str, Any] | None:
         beside: Beside | None = self.roles.beside
         if beside is None or self._evidence is None:
             return None
-        return {"key": beside.key, "record": self._evidence.record()}
+        return {"key": beside.key, "record": self._evidence.record(), "waits": self._waits}
 
 
-def _profile(folder: str) -> Profile:
+def _profile(folder: str | Path) -> Profile:
     return load_profile(Path(folder) / PROFILE)
 
 

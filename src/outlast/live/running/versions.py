@@ -13,6 +13,7 @@ from outlast.live.ledger.candidates import Candidate, Deployment
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.profiles import load_profile
+from outlast.live.retraining.verified import cleared, folder_of
 from outlast.live.running.lane import MODEL, PROFILE
 
 VERSIONS = "versions"
@@ -68,8 +69,8 @@ def approve(
         anyway: also without evidence from live streams.
 
     Raises:
-        InputError: there is no such candidate, it is at its end, it waits for evidence, or its files are not what its
-            gates saw.
+        InputError: there is no such candidate, it is at its end, it did not come through its gates, it waits for
+            evidence, or its files are not what its gates saw.
     """
     found = ledger_of.candidate(ledger, number)
     to = _NEXT.get(found.status)
@@ -86,12 +87,8 @@ def approve(
             "evidence from outlast live run",
             "let it read longer, or say --anyway and why",
         )
-    loaded = checkpoints.load(Path(found.folder) / MODEL, "cpu", allow_code=allow_code)
-    if checkpoints.model_fingerprint(loaded) != found.model:
-        raise InputError(
-            f"{found.folder}, whose model is not the one that its gates saw", "the folder as it was", "restore it"
-        )
-    load_profile(Path(found.folder) / PROFILE).senses(loaded)
+    loaded = cleared(ledger, number, allow_code=allow_code)
+    load_profile(folder_of(ledger, number) / PROFILE).senses(loaded)
     if to == Status.PROMOTED:
         ledger_of.promote(ledger, number, by=by, because=because)
     else:

@@ -1,0 +1,143 @@
+"""What is believed of a candidate: what one stage wrote is known again by its hash wherever a later one reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from outlast import checkpoints
+from outlast.checkpoints import model_fingerprint
+from outlast.checkpoints.hashing import file_sha256
+from outlast.errors import InputError
+from outlast.live.ledger.candidates import Candidate, Gate, candidate, gates, moves
+from outlast.live.ledger.store import Ledger
+from outlast.live.ledger.tables import ALLOWED, Status
+from outlast.live.retraining.collected import Collected, read_collected
+from outlast.model import Recurrent
+from outlast.results import Repair, load_result
+
+CANDIDATES, MODEL, PROFILE, RESULT = "candidates", "model", "profile", "result.json"
+COLLECT, TRAIN, GATES = "collect", "train", "gates"
+"""Stages, as gates name them."""
+REQUIRED = (
+    "finite",
+    "short contexts",
+    "guards",
+    "corpus",
+    "later incidents",
+    "not worse than a reset",
+    "alarm",
+)
+"""Gates that a candidate has to pass; `handover` is for information."""
+
+
+def folder_of(ledger: Ledger, number: int) -> Path:
+    """Where a candidate's files are."""
+    return ledger.folder / CANDIDATES / str(number)
+
+
+def latest(ledger: Ledger, number: int, stage: str) -> dict[str, Gate]:
+    """The last gate of each name that was written of a stage."""
+    return {each.name: each for each in gates(ledger, number) if each.stage == stage}
+
+
+def collected_of(ledger: Ledger, number: int, model: Recurrent, fingerprint: str) -> tuple[Collected, str]:
+    """What was collected for a candidate, and its hash.
+
+    Raises:
+        InputError: it is not what the ledger says.
+    """
+    known = _figure(ledger, number, COLLECT, "collected", "sha256")
+    return read_collected(folder_of(ledger, number), model, fingerprint, known), known
+
+
+def result_of(ledger: Ledger, number: int) -> Repair:
+    """The record of a candidate's training.
+
+    Raises:
+        InputError: it is not what the ledger says.
+    """
+    path = folder_of(ledger, number) / RESULT
+    known = _figure(ledger, number, TRAIN, "trained", "result")
+    if not path.is_file() or file_sha256(path) != known:
+        raise InputError(f"{path}, which is not what training wrote", "the file as written", _AGAIN)
+    found = load_result(path)
+    if not isinstance(found, Repair):
+        raise InputError(f"{path}, a result of {found.kind}", "that of a repair", _AGAIN)
+    return found
+
+
+def model_of(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
+    """The model of a candidate, whatever its status.
+
+    Raises:
+        InputError: it has none, or what lies in its folder is another one than the ledger says.
+    """
+    one, folder = candidate(ledger, number), folder_of(ledger, number) / MODEL
+    if one.model is None or not folder.is_dir():
+        raise InputError(f"candidate {number} without a model", "a trained one", "outlast live retrain trains it")
+    model = checkpoints.load(folder, device, allow_code=allow_code)
+    found = model_fingerprint(model)
+    if found != one.model:
+        raise InputError(
+            f"{folder} with the model {found[:12]}…", f"{one.model[:12]}…, as the ledger has candidate {number}", _AGAIN
+        )
+    return model
+
+
+def cleared(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
+    """The model of a candidate that came through all gates: ask this before it is given anything to do.
+
+    Raises:
+        InputError: it did not come through all of them, its status is not where its moves led, or what lies in its
+            folder is another model than the gates saw.
+    """
+    one, found = candidate(ledger, number), latest(ledger, number, GATES)
+    _came_by_moves(ledger, one)
+    if one.status in (Status.COLLECTED, Status.TRAINED, Status.REFUSED, Status.ROLLED_BACK):
+        raise InputError(f"candidate {number}, {one.status}", "one that came through its gates", _AGAIN)
+    for name in REQUIRED:
+        seen = found.get(name)
+        if seen is None or not seen.passed or seen.figures.get("model") != one.model:
+            why = "none" if seen is None else "not passed" if not seen.passed else "of another model"
+            raise InputError(f"candidate {number} whose gate {name!r} is {why}", "all gates passed by it", _AGAIN)
+    return model_of(ledger, number, device, allow_code=allow_code)
+
+
+def check_moves(ledger: Ledger, number: int) -> Candidate:
+    """The candidate, whose status is where its moves led.
+
+    Raises:
+        InputError: it is not.
+    """
+    one = candidate(ledger, number)
+    _came_by_moves(ledger, one)
+    return one
+
+
+def _came_by_moves(ledger: Ledger, one: Candidate) -> None:
+    at: Status | None = None
+    for step in moves(ledger, one.id):
+        begins = at is None and step.after == Status.COLLECTED
+        if step.before != at or not (begins or (at is not None and step.after in ALLOWED[at])):
+            break
+        at = step.after
+    else:
+        if at == one.status:
+            return
+    raise InputError(
+        f"candidate {one.id}, {one.status}, which its moves do not lead to", "a status that it came to by moves", _AGAIN
+    )
+
+
+def _figure(ledger: Ledger, number: int, stage: str, name: str, figure: str) -> str:
+    seen = latest(ledger, number, stage).get(name)
+    known: Any = None if seen is None or not seen.passed else seen.figures.get(figure)
+    if not isinstance(known, str):
+        raise InputError(f"candidate {number} without a record that it was {name}", "one", _AGAIN)
+    return known
+
+
+_AGAIN = "begin a new candidate: outlast live retrain --stage collect"
