@@ -21,7 +21,7 @@ from outlast.live.running.lane import PROFILE, Lane, Read
 from outlast.live.running.results import Results
 from outlast.live.running.roles import Beside, Roles, place_of, roles
 from outlast.live.running.stages import BY, decide
-from outlast.live.running.store import Done, Store
+from outlast.live.running.store import Done, History, Store
 from outlast.live.running.watching import Watching
 from outlast.live.sources.pieces import Piece, Source
 from outlast.serving.lines import line_of
@@ -75,7 +75,8 @@ class _Open:
     lines: list[str] = field(default_factory=list)
     refused: list[tuple[str, int, str, str]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
+    sums: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    moment: str | None = None
 
 
 class Run:
@@ -188,8 +189,20 @@ class Run:
             told = {"number": self._written, **record, "version": by.fingerprint[:12]}
             self._open.lines.append(line_of(told if time_column is None else {**told, time_column: row[time_column]}))
         self._waits = max(0, self._waits - len(rows))
+        self._note(read, self._work, "work")
+        if other is not None and self._beside is not None and self.roles.beside is not None:
+            self._note(other, self._beside, self.roles.beside.part)
+        if time_column is not None and rows:
+            self._open.moment = str(rows[-1][time_column])
         if other is not None and self._evidence is not None and not self._waits:
             self._evidence.add(read.streams, *self._in_order(read, other))
+
+    def _note(self, read: Read, lane: Lane, part: str) -> None:
+        """Losses, for the history."""
+        finite = read.loss[np.isfinite(read.loss)]
+        sums = self._open.sums.setdefault((lane.fingerprint, part), [0.0, 0])
+        sums[0] += float(finite.sum())
+        sums[1] += len(finite)
 
     def _in_order(self, read: Read, other: Read) -> tuple[np.ndarray, np.ndarray]:
         """Losses of the older version and of the newer one."""
@@ -224,7 +237,11 @@ class Run:
             offsets = {piece.source: piece.offset for piece in done.pieces}
             facts = {WRITTEN: self._written, _COOLED: sorted(self._cooled), EVIDENCE: self._evidence_record()}
             facts[_LANES] = [lane.fingerprint for lane in lanes]
-            self.store.write(Done(offsets, states, done.lines, done.refused, facts, done.gone))
+            history = [
+                History(self._written, done.moment, model, part, total / count if count else None, int(count))
+                for (model, part), (total, count) in done.sums.items()
+            ]
+            self.store.write(Done(offsets, states, done.lines, done.refused, facts, done.gone, history))
             self.source.committed(done.pieces)
             if len(done.refused) > 3:
                 self.say(f"not read: {len(done.refused):,} rows; {self.store.path} has them")

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,29 @@ CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL);
 CREATE TABLE refused (
     id INTEGER PRIMARY KEY, source TEXT, number INTEGER, text TEXT, because TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP
 );
+CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, count INTEGER);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+class History(NamedTuple):
+    """Losses of one version over a stretch of what was read.
+
+    Args:
+        rows: answered in all, at the end of it.
+        time: of the last row, where rows have one.
+        model: fingerprint.
+        part: ``work``, or what it was beside: ``shadow``, ``canary``, ``warm``.
+        loss: mean of the finite ones; None: there is none.
+        known: positions that have a loss.
+    """
+
+    rows: int
+    time: str | None
+    model: str
+    part: str
+    loss: float | None
+    known: int
 
 
 @dataclass
@@ -45,6 +66,7 @@ class Done:
         refused: (source, number, text, because) of rows that could not be read.
         facts: whatever else is to be known after a restart, by name.
         gone: models whose states are not needed any more.
+        history: what became of the losses since the last time.
     """
 
     offsets: dict[str, Offset] = field(default_factory=dict)
@@ -53,6 +75,7 @@ class Done:
     refused: list[tuple[str, int, str, str]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
+    history: list[History] = field(default_factory=list)
 
 
 class Store:
@@ -137,7 +160,14 @@ class Store:
             if done.lines:
                 write("INSERT INTO outbox (lines) VALUES (?)", [("".join(done.lines),)])
             write("INSERT INTO refused (source, number, text, because) VALUES (?, ?, ?, ?)", done.refused)
+            write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", done.history)
             self._put_facts(done.facts)
+
+    def history(self) -> list[History]:
+        """Losses of all versions, the oldest first."""
+        with self._told():
+            found = self._database.execute("SELECT * FROM history ORDER BY rowid").fetchall()
+        return [History(*row) for row in found]
 
     def waiting(self) -> list[tuple[int, str]]:
         """Results that have not been handed over yet, the oldest first, with their numbers."""
