@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from outlast.live.signals import Senses
+from outlast.live.watcher import AT_ONCE
 from outlast.state import select
 from outlast.streams import Streams
 from outlast.streams.places import draw_places
 
-AT_ONCE = 32
-"""Probes that are made side by side, where so many streams are watched."""
 _SHARE = 0.01
 """Of the model's own time, that the default rate is to take: half of what is promised."""
 _MOST_ROWS = 1024
