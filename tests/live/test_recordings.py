@@ -102,13 +102,13 @@ def test_a_step_takes_no_more_where_more_is_recorded(profiles, brought):
         names, state = [f"s{number}" for number in range(300)], Leaky().initial_state(300)
         for number in range(count, 300):  # these are not due
             watcher.observe(names[number], Leaky().initial_state(1), torch.zeros(1, 1, 1))
-            watcher._streams[names[number]].due = 10**6
+            watcher._readings.streams[names[number]].due = 10**6
         for t in range(T // 2 + 6):
             inputs, targets = torch.randn(300, 1, 1), torch.randn(300, 1, 1) if brought else None
             with Operations() as operations:
                 watcher.observe(names, state, inputs, targets)
             if t > T // 2 + 1:
-                assert sum(one.recording is not None for one in watcher._streams.values()) == count
+                assert sum(one.recording is not None for one in watcher._readings.streams.values()) == count
                 counted.append(operations.count)
     assert len(set(counted)) == 1
     assert counted[0] <= 2

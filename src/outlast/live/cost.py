@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from outlast.live.readings import AT_ONCE
 from outlast.live.signals import Senses
-from outlast.live.watcher import AT_ONCE
 from outlast.state import select
 from outlast.streams import Streams
 from outlast.streams.places import draw_places
