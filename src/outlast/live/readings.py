@@ -40,7 +40,8 @@ class Readings:
         self.streams: dict[str, Stream] = {}
         self.recorded = 0
         self._every, self._half = facts.every, profile.half
-        self._scored = self._half + (facts.shift if facts.targets == "next" and targets else 0)
+        self._span = profile.span(targets=targets)
+        self._scored = self._span - self._half
         self._given = facts.targets == "given" and targets
         self._signals = len(profile.signals(targets=targets).signals)
         # Streams of a fleet that begin together are not all due together.
@@ -150,7 +151,7 @@ class Readings:
                 self._dissolve(one.cohort)
         if len(self._cohorts) >= _COHORTS:
             self._dissolve(next(iter(self._cohorts.values())))
-        cohort = self._cohorts[first] = Cohort.of(names, streams, Tape(self._half, self._half + self._scored))
+        cohort = self._cohorts[first] = Cohort.of(names, streams, Tape(self._half, self._span))
         for one in streams:
             if one is not None:
                 self._schedule(one)

@@ -6,12 +6,14 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from outlast.adapters import adapt
+from outlast.errors import InputError
 from outlast.live.alarms import closes, opens, stepped
 from outlast.live.cohorts import Stream
 from outlast.live.incidents import Incident, Kept, harm_of
@@ -41,12 +43,16 @@ class Watcher:
         model: which makes the probes; the one that is at work.
         targets: whether losses are to be watched; None: where the profile has them.
         most_streams: that are remembered.
-        most_recorded: streams of which inputs are held at once.
+        most_recorded: probes on their way at once: of each, two states and the inputs between them are held, or some
+            more (T positions and those of the steps that they end in), and twice the inputs while it is recorded side
+            by side with others. None: twice as many as the profile's fleet and rate have on average, at least 256: less
+            memory than the states of the fleet itself take, where `every` is four times T or more.
         most_kept: states of incidents that are held until `take_kept`.
         on_probe: is told of every probe.
 
     Raises:
-        InputError: a profile of another model, or targets where the profile knows none.
+        InputError: a profile of another model, targets where the profile knows none, or `most_recorded` below what is
+            recorded at once on average, for then probes would be dropped all the time.
     """
 
     def __init__(
@@ -73,7 +79,7 @@ class Watcher:
             profile,
             targets=self.targets,
             most_streams=most_streams,
-            most_recorded=256 if most_recorded is None else most_recorded,
+            most_recorded=_room(profile, most_recorded, targets=self.targets),
             counts=self.counts,
         )
         self._most_kept = most_kept
@@ -134,6 +140,11 @@ class Watcher:
     def incidents(self) -> list[Incident]:
         """Those that are open."""
         return [one.incident for one in self._readings.streams.values() if one.incident is not None]
+
+    @property
+    def recorded(self) -> int:
+        """Probes on their way, of which inputs are held."""
+        return self._readings.recorded
 
     def _made(self) -> tuple[Notice, ...]:
         """Make the probes that are ready, and take note of what they say."""
@@ -255,6 +266,23 @@ class Watcher:
             )
         )  # fmt: skip
         one.incident = replace(one.incident, kept=one.incident.kept + 1)
+
+
+_ROOM = 256
+"""Probes on their way, that there is room for at least."""
+
+
+def _room(profile: Profile, asked: int | None, *, targets: bool) -> int:
+    """Probes that may be on their way at once."""
+    facts = profile.facts
+    usual = ceil(min(1.0, profile.span(targets=targets) / facts.every) * facts.streams)
+    if asked is not None and asked < usual:
+        raise InputError(
+            f"most_recorded={asked:,} for {facts.streams:,} streams with a probe every {facts.every:,} positions",
+            f"at least {usual:,}: so many are recorded at once on average",
+            f"leave it out (then it is {max(_ROOM, 2 * usual):,}), or make a profile with fewer probes (--every)",
+        )
+    return max(_ROOM, 2 * usual) if asked is None else asked
 
 
 def _told(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
