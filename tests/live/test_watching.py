@@ -316,13 +316,13 @@ def test_what_is_held_is_bounded_and_what_is_dropped_is_counted(profile, model):
         for t in range(500):
             inputs = streams.window(np.arange(40), np.full(40, t), 1).inputs
             watcher.observe(names, state, inputs)
-            assert sum(one.recording is not None for one in watcher._streams.values()) <= 4
+            assert sum(one.recording is not None for one in watcher._readings.streams.values()) <= 4
             _, state = model(inputs, state)
         for t in range(10):
             watcher.observe(f"new {t}", model.initial_state(1), inputs[:1])
     assert watcher.counts.dropped_probes > 0
     assert watcher.counts.turned_away == 5
-    assert len(watcher._streams) == 45
+    assert len(watcher._readings.streams) == 45
     with pytest.raises(InputError, match="each stream once"):
         watcher.observe(["a", "a"], model.initial_state(2), inputs[:2])
     with pytest.raises(InputError, match="3 rows for 2 streams"):
