@@ -99,6 +99,12 @@ class Readings:
                 one.waiting.remove(waiting)
                 self._put(one, waiting)
 
+    def goes_on(self, name: str, position: int) -> None:
+        """A stream that is not watched yet has been read so far already."""
+        if name not in self.streams and (one := self._begun(name)) is not None:
+            one.position = position
+            one.due, one.regular = one.due + position, one.regular + position
+
     def restarted(self, name: str) -> None:
         """The stream goes on from the initial state."""
         one = self.streams.get(name)

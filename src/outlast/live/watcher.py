@@ -143,9 +143,7 @@ class Watcher:
 
     def goes_on(self, stream: str, position: int) -> None:
         """A stream that is not watched yet has been read so far already, by another process."""
-        if stream not in self._streams and (one := self._begun(stream)) is not None:
-            one.position = position
-            one.due, one.regular = one.due + position, one.regular + position
+        self._readings.goes_on(stream, position)
 
     @property
     def incidents(self) -> list[Incident]:

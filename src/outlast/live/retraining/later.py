@@ -21,6 +21,7 @@ from outlast.model import Recurrent
 
 _OF_PREDICTIONS = (LOSS, EXCESS, DIVERGENCE)
 """Signals that tell of predictions. What the others tell at these moments is of a state that the base made."""
+LESS = 0.9
 LEAST_UNITS = 4
 """Streams, or incidents where there are fewer streams, that an interval takes."""
 
@@ -127,11 +128,11 @@ def no_worse_than_reset(found: Later, profile: Profile) -> tuple[bool, dict[str,
 
 def gone_quiet(found: Later) -> tuple[bool, dict[str, Any]]:
     """Whether the alarm would go: at such moments no signal of the candidate's predictions is so unusual, by its own
-    profile, that the sum which makes an alarm rises; or half as unusual as the base's, for the states are not its own.
+    profile, that the sum which makes an alarm rises; or a tenth less so than the base's: the states are not its own.
     """
     figures = {"base": found.base.scores, "candidate": found.candidate.scores, "rises_above": USUAL}
     base, own = found.base.scores, found.candidate.scores
-    return all(own[name] <= max(USUAL, base[name] / 2) for name in own), figures
+    return all(own[name] <= max(USUAL, LESS * base[name]) for name in own), figures
 
 
 def _losses(found: Later) -> dict[str, Any]:
