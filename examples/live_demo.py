@@ -2,18 +2,20 @@
 
     python examples/live_demo.py --out runs/live-demo
 
-A forecaster of the next hour's power is at work on sixteen streams, stretches of the test years shifted to one calendar. On
-the sixth day something comes up that it has never read: interference, noise on all seven channels (planted; the power that
-is to be forecast stays what it was). What happens then is what this shows, faster than it would happen: the alarm, the
-states that are kept, a candidate that learns from them and from the first week of it, its gates, and the stages on live data.
+A forecaster of the next hour's power is at work on sixteen streams, stretches of the test years shifted to one
+calendar. On the sixth day something comes up that it has never read: interference, noise on all channels (planted; the
+power that is to be forecast stays what it was). What happens then is what this shows, faster than it would happen:
+the alarm, the states that are kept, a candidate that learns from them and from the first days of it, its gates, and the
+stages on live data. `--show bad` and `--show poisoned` are two other stories, told below.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,14 @@ import torch
 
 import outlast
 from outlast.live.ledger import Ledger
-from outlast.live.ledger.candidates import at_work, gates
+from outlast.live.ledger.candidates import Candidate, candidates
 from outlast.live.ledger.incidents import label, listed
 from outlast.live.ledger.tables import Status
 from outlast.live.retraining import Collecting, Training, retrain
 from outlast.live.retraining.settings import HARMFUL
+from outlast.live.retraining.telling import told
 from outlast.live.running.run import Run, RunSettings
+from outlast.live.running.status import status
 from outlast.live.running.versions import approve, put_to_work
 from outlast.live.sources import opened
 from outlast.tasks.power_data import CHANNELS, load_power
@@ -39,7 +43,7 @@ QUIET_DAYS, MOST_DAYS = 5, 36
 NOISE = 2.0
 """Standard deviations of every channel."""
 BY = "the demo"
-SETTINGS = RunSettings(rows=64 * STREAMS, commit=0.5, canary_share=0.25, block=256, warm=12, auto=True)
+SETTINGS = RunSettings(rows=64 * STREAMS, commit=0.5, canary_share=0.25, block=256, warm=40, auto=True)
 
 
 def minutes() -> pl.DataFrame:
@@ -70,8 +74,8 @@ def houses(table: pl.DataFrame) -> pl.DataFrame:
 
 def days(table: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
     begin = np.datetime64("2010-01-01", "us")
-    low, high = (begin + np.timedelta64(day, "D") for day in (first, last))
-    return table.filter((pl.col("time") >= low) & (pl.col("time") < high))
+    low, high = (pl.lit(begin + np.timedelta64(day, "D")) for day in (first, last))
+    return table.filter(pl.col("time").is_between(low, high, closed="left"))
 
 
 def disturbed(table: pl.DataFrame, day: int) -> pl.DataFrame:
@@ -79,14 +83,6 @@ def disturbed(table: pl.DataFrame, day: int) -> pl.DataFrame:
     random = np.random.default_rng(day)
     noisy = {name: table[name] + NOISE * random.normal(size=len(table)) for name in CHANNELS}
     return table.with_columns(**noisy)
-
-
-def arriving(table: pl.DataFrame, folder: Path) -> Iterator[int]:
-    """Files of a day each."""
-    for day in range(MOST_DAYS):
-        part = days(table, day, day + 1)
-        (part if day < QUIET_DAYS else disturbed(part, day)).write_csv(folder / f"day-{day:03d}.csv")
-        yield day
 
 
 def read(path: Path, schema: Any = None) -> outlast.Streams:
@@ -108,74 +104,160 @@ def trained(corpus: outlast.Split) -> outlast.Recurrent:
     return model
 
 
-class Story:
-    """Says what happens, with the seconds that went by."""
+class Plant:
+    """A forecaster at work on streams whose files arrive day by day.
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    Args:
+        out: folder of everything.
+    """
 
-    def __call__(self, text: str) -> None:
+    def __init__(self, out: Path) -> None:
+        self.out, self._began, self.day = out, time.monotonic(), 0
+        shutil.rmtree(out, ignore_errors=True)
+        (out / "arriving").mkdir(parents=True)
+        table = minutes()
+        self.history: pl.DataFrame = table.slice(0, HISTORY).with_columns(stream=pl.lit("history"))
+        self.live: pl.DataFrame = houses(table)
+        self.corpus: outlast.Split = outlast.split(read(self.written(self.history, "history")))
+        self.model: outlast.Recurrent = trained(self.corpus)
+        outlast.save(self.model, out / "first" / "model")
+        self.say("a forecaster is trained")
+        self.profile: outlast.Profile = outlast.make_profile(
+            self.model, self.corpus, train_context=T, run_length=DAY, streams=STREAMS, every=128
+        )
+        self.profile.save(out / "first" / "profile")
+        self.say(f"its profile: {self.profile}")
+        self.ledger: Ledger = Ledger(out / "live")
+        put_to_work(self.ledger, out / "first" / "model", out / "first" / "profile", by=BY, because="the first")
+        source = opened(str(out / "arriving"))
+        self.run: Run = Run(self.ledger, source, out=out / "forecasts.jsonl", settings=SETTINGS, say=self.say)
+
+    def say(self, text: str) -> None:
+        """What happens, with the seconds that went by."""
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
+
+    def written(self, table: pl.DataFrame, name: str) -> Path:
+        path = self.out / f"{name}.parquet"
+        table.write_parquet(path)
+        return path
+
+    def another_day(self, change: Callable[[pl.DataFrame, int], pl.DataFrame] | None = None) -> None:
+        """One more file arrives, and is read."""
+        part = days(self.live, self.day, self.day + 1)
+        part = part if change is None else change(part, self.day)
+        part.write_csv(self.out / "arriving" / f"day-{self.day:03d}.csv")
+        self.day += 1
+        while self.run.step():
+            pass
+
+    def hurt(self) -> set[str]:
+        """Streams with an incident in which age hurts."""
+        return {each.stream for each in listed(self.ledger) if each.harm in HARMFUL}
+
+    def until_it_hurts(self, change: Callable[[pl.DataFrame, int], pl.DataFrame]) -> None:
+        """Days go by until incidents of nearly all streams hurt; then somebody looks at them."""
+        while len(self.hurt()) < STREAMS - 1:
+            if self.day == MOST_DAYS:
+                sys.exit("nothing came of it: see what the ledger says")
+            self.another_day(change)
+        self.say(f"day {self.day}: {len(self.hurt())} streams have incidents that hurt; somebody has looked at them")
+        for each in listed(self.ledger):
+            if each.harm in HARMFUL:
+                label(self.ledger, each.id, "real", by=BY)
+
+    def retrained(self, corpus: outlast.Split, collecting: Collecting | None = None) -> Candidate:
+        """A candidate, as far as its gates."""
+        how = Training(training=outlast.TrainSettings(steps=600, learning_rate=2e-3))
+        found = retrain(
+            self.ledger, corpus, model=self.model, profile=self.profile, train_context=T, by=BY,
+            collecting=collecting, training=how,
+        )  # fmt: skip
+        self.say(told(self.ledger, found))
+        return found
+
+    def all_that_arrived(self) -> pl.DataFrame:
+        """The history, and what came since."""
+        files = sorted((self.out / "arriving").glob("*.csv"))
+        seen = pl.concat([pl.read_csv(each, try_parse_dates=True) for each in files])
+        return pl.concat([self.history, seen.select(self.history.columns).cast(self.history.schema)])
+
+    def status(self) -> Status | None:
+        """Of the candidate."""
+        found = candidates(self.ledger)
+        return found[0].status if found else None
+
+    def done(self) -> None:
+        self.run.close()
+        self.ledger.close()
+        print(status(Ledger(self.out / "live")))
+
+
+def loop(plant: Plant) -> None:
+    """Alarm, incidents, retraining, shadow, canary, promotion; then some days in which it has to be quiet."""
+    while plant.day < QUIET_DAYS:
+        plant.another_day()
+    plant.say(f"day {plant.day}: interference begins")
+    plant.until_it_hurts(disturbed)
+    both = plant.written(plant.all_that_arrived(), "both")
+    candidate = plant.retrained(outlast.split(read(both, plant.corpus.train.schema)))
+    if candidate.status == Status.GATED:
+        approve(plant.ledger, candidate.id, by=BY, because="came through its gates")
+        while plant.status() in (Status.SHADOW, Status.CANARY) and plant.day < MOST_DAYS:
+            plant.another_day(disturbed)
+    before = len(plant.hurt())
+    for _ in range(QUIET_DAYS):
+        plant.another_day(disturbed)
+    plant.say(
+        f"day {plant.day}: the candidate is {plant.status()}; {len(plant.hurt()) - before} more streams were hurt"
+    )
+
+
+def bad(plant: Plant) -> None:
+    """A version that has learnt from simulated interference alone comes through its gates, and a person puts it to work
+    in a hurry. Then the interference ends, and it is worse than the one before: it rolls itself back."""
+    while plant.day < 2:
+        plant.another_day()
+    plant.until_it_hurts(disturbed)
+    simulated = plant.written(disturbed(plant.history, 10_000), "simulated")
+    candidate = plant.retrained(outlast.split(read(simulated, plant.corpus.train.schema)))
+    if candidate.status != Status.GATED:
+        return
+    for why in ("came through its gates", "in a hurry", "in a hurry"):
+        approve(plant.ledger, candidate.id, by="somebody", because=why, anyway=True)
+    plant.say("a person has put it to work without waiting; the interference ends")
+    while plant.status() == Status.PROMOTED and plant.day < MOST_DAYS:
+        plant.another_day()
+    plant.say(f"day {plant.day}: the candidate is {plant.status()}")
+
+
+def falsified(table: pl.DataFrame, day: int) -> pl.DataFrame:
+    """Interference, and a power that has nothing to do with what was measured: targets that teach nonsense."""
+    power = np.random.default_rng(day).permutation(table["power"].to_numpy())
+    return disturbed(table, day).with_columns(power=pl.Series(power))
+
+
+def poisoned(plant: Plant) -> None:
+    """Somebody falsifies all targets that arrive, and a person trains with them: no candidate comes of it."""
+    while plant.day < 2:
+        plant.another_day()
+    plant.say("from now on all targets that arrive are false")
+    plant.until_it_hurts(falsified)
+    candidate = plant.retrained(plant.corpus, Collecting(continuation="arrived"))
+    plant.say(f"the candidate is {candidate.status}")
+
+
+SHOWS = {"loop": loop, "bad": bad, "poisoned": poisoned}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/live-demo"))
-    out, say = parser.parse_args().out, Story()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    parser.add_argument("--show", choices=list(SHOWS), default="loop")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-
-    table = minutes()
-    history = table.slice(0, HISTORY).with_columns(stream=pl.lit("history"))
-    history.write_parquet(out / "history.parquet")
-    corpus = outlast.split(read(out / "history.parquet"))
-    model = trained(corpus)
-    outlast.save(model, out / "first" / "model")
-    say("a forecaster is trained")
-    profile = outlast.make_profile(model, corpus, train_context=T, run_length=DAY, streams=STREAMS, every=128)
-    profile.save(out / "first" / "profile")
-    say(f"its profile: {profile}")
-
-    ledger = Ledger(out / "live")
-    put_to_work(ledger, out / "first" / "model", out / "first" / "profile", by=BY, because="the first")
-    live, number, healed = houses(table), None, 0
-    (out / "arriving").mkdir()
-    run = Run(ledger, opened(str(out / "arriving")), out=out / "forecasts.jsonl", settings=SETTINGS, say=say)
-    for day in arriving(live, out / "arriving"):
-        if day == QUIET_DAYS:
-            say(f"day {day}: interference begins")
-        while run.step():
-            pass
-        harmful = [each for each in listed(ledger) if each.harm in HARMFUL]
-        print(day, len(harmful), [h.closed for h in harmful][:5], run.roles.beside and run.roles.beside.part, run._evidence and str(run._evidence.finding))
-        if number is None and len({each.stream for each in harmful}) >= 15:
-            say(f"day {day}: {len(harmful)} incidents that hurt; a person has looked at them")
-            for each in harmful:
-                label(ledger, each.id, "real", by=BY)
-            files = sorted((out / "arriving").glob("*.csv"))
-            seen = pl.concat([pl.read_csv(each, try_parse_dates=True) for each in files])
-            both = pl.concat([history, seen.select(history.columns).cast(dict(history.schema))])
-            both.write_parquet(out / "both.parquet")
-            more = outlast.split(read(out / "both.parquet", corpus.train.schema))
-            candidate = retrain(
-                ledger, more, model=model, profile=profile, train_context=T, by=BY,
-                collecting=Collecting(), training=Training(training=outlast.TrainSettings(steps=600, learning_rate=2e-3)),
-            )  # fmt: skip
-            for gate in gates(ledger, candidate.id):
-                say(f"gate {gate.name}: {'passed' if gate.passed else 'NOT passed'} {gate.figures}")
-            if candidate.status != Status.GATED:
-                say("refused")
-                break
-            number = approve(ledger, candidate.id, by=BY, because="came through its gates").id
-        work = at_work(ledger)
-        if work is not None and work.candidate is not None:
-            healed += 1
-            if healed > 4:
-                break
-    run.close()
-    for each in run.store.history() if False else []:
-        print(each)
+    plant = Plant(asked.out)
+    SHOWS[asked.show](plant)
+    plant.done()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL);
 CREATE TABLE refused (
     id INTEGER PRIMARY KEY, source TEXT, number INTEGER, text TEXT, because TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP
 );
-CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, count INTEGER);
+CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, known INTEGER);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
