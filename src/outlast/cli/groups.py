@@ -115,6 +115,7 @@ EXAMPLES: dict[str, str] = {
     "live retrain": f"outlast live retrain --model runs/repair/model --allow-code {_READINGS} --profile runs/profile "
     "--by ann",
     "live candidates list": "outlast live candidates list --status gated",
+    "live report": "outlast live report --ledger runs/live --out runs/live/report --language ja",
     "live candidates show": "outlast live candidates show 1",
 }
 """One command a verb, which its help ends with."""

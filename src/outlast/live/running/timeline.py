@@ -204,15 +204,18 @@ def _lines(stretches: Sequence[Stretch]) -> list[LossLine]:
 
 def _open_over_time(stretches: Sequence[Stretch], seen: Sequence[Told]) -> list[IncidentsOpen]:
     """How many incidents were open in each stretch; those alike that follow each other are one."""
+    if not stretches:
+        return []
     ends = [(group[-1].rows, group[0].since, group[-1].at) for group in _by_stretch(stretches)]
     clock = [datetime.fromisoformat(at) for _, _, at in ends]
     counts = np.zeros((2, len(ends) + 1), np.int64)
     for each in seen:
-        # What is told between two writings belongs to the rows that the second one writes down.
-        first = bisect_right(clock, each.told)
+        # What is told between two writings belongs to the rows that the second one writes down; what is told when a run
+        # ends, to its last ones.
+        first = min(bisect_right(clock, each.told), len(ends) - 1)
         last = len(ends) if each.closed is None else bisect_right(clock, each.closed) + 1
         for harmful in range(1 + (each.harm in HARMFUL)):
-            counts[harmful, min(first, len(ends))] += 1
+            counts[harmful, first] += 1
             counts[harmful, min(last, len(ends))] -= 1
     found: list[IncidentsOpen] = []
     for (rows, since, _), (count, harmful) in zip(ends, counts.cumsum(1)[:, :-1].T.tolist(), strict=True):
