@@ -23,7 +23,7 @@ from outlast.live.retraining import FromKept, cleared, collect, hold, model_of, 
 from outlast.live.retraining.collected import read_collected
 from outlast.live.retraining.doubts import probed
 from outlast.live.retraining.from_kept import with_arrived
-from outlast.live.retraining.later import LEAST_UNITS, Later, Seen, better, less_unusual, no_worse_than_reset
+from outlast.live.retraining.later import LEAST_UNITS, Later, Seen, better, gone_quiet, no_worse_than_reset
 from outlast.live.retraining.verified import collected_of, folder_of
 from outlast.live.signals import Probes
 from outlast.randomness import generator
@@ -89,7 +89,9 @@ def test_what_was_met_at_work_is_learnt_and_comes_through_all_gates(ledger, mode
     assert figures["base"] > 8
     assert figures["candidate"] < 2
     assert (figures["units"], figures["unit"]) == (6, "stream")
-    assert seen["alarm"].figures["candidate"] < seen["alarm"].figures["base"]
+    scores = seen["alarm"].figures
+    assert max(scores["candidate"].values()) <= 0.9 * max(scores["base"].values())
+    assert max(scores["base"].values()) > 4
     assert seen["handover"].figures["better"] in ("handed_over", "encoded_anew")
     assert (folder_of(ledger, one.id) / "profile" / "profile.json").exists()
     # Once more, and nothing is done again.
@@ -287,22 +289,23 @@ def test_what_was_collected_is_known_by_its_hash(ledger, model, data, profile):
         read_collected(folder_of(ledger, one.id), model, one.parent, "0" * 64)
 
 
-def seen(loss, young, unusual=0.5):
+def seen(loss, young, score=3.0):
     nothing = np.zeros(len(loss))
-    return Seen(Probes(nothing, nothing, np.array(loss), np.array(young), nothing), unusual)
+    scores = {"loss": 1.0, "excess": score}
+    return Seen(Probes(nothing, nothing, np.array(loss), np.array(young), nothing), scores)
 
 
 def test_later_incidents_are_compared_by_stream_and_beyond_chance(profile):
     young, unit = [1.0] * 8, np.arange(8)
-    base = seen([4.0, 5, 4, 5, 4, 5, 4, 5], young, 0.9)
-    good = Later(base, seen([1.0] * 8, young, 0.2), unit, "stream", True)
+    base = seen([4.0, 5, 4, 5, 4, 5, 4, 5], young, 3.0)
+    good = Later(base, seen([1.0] * 8, young, 1.2), unit, "stream", True)
     assert better(good)[0]
     assert no_worse_than_reset(good, profile)[0]
-    assert less_unusual(good)[0]
-    by_chance = Later(base, seen([1.0, 9, 1, 9, 1, 9, 1, 9], young, 0.9), unit, "stream", True)
+    assert gone_quiet(good)[0]
+    by_chance = Later(base, seen([1.0, 9, 1, 9, 1, 9, 1, 9], young, 3.0), unit, "stream", True)
     assert not better(by_chance)[0]
     assert not no_worse_than_reset(by_chance, profile)[0]
-    assert not less_unusual(by_chance)[0]
+    assert not gone_quiet(by_chance)[0]
     halfway = Later(base, seen([3.0] * 8, young), unit, "stream", True)
     assert better(halfway)[0]
     assert not no_worse_than_reset(halfway, profile)[0]

@@ -10,7 +10,7 @@ import torch
 
 from live.leaky import LEAK, Leaky, T, healthy, recordings
 from outlast.errors import InputError
-from outlast.live import Watcher, load_profile, make_profile
+from outlast.live import Seen, Watcher, load_profile, make_profile
 from outlast.live.healthy import observed, stretches
 from outlast.live.incidents import harm_of
 from outlast.live.profiles import ARRAYS, RECORD
@@ -316,13 +316,13 @@ def test_what_is_held_is_bounded_and_what_is_dropped_is_counted(profile, model):
         for t in range(500):
             inputs = streams.window(np.arange(40), np.full(40, t), 1).inputs
             watcher.observe(names, state, inputs)
-            assert sum(one.recording is not None for one in watcher._streams.values()) <= 4
+            assert sum(one.recording is not None for one in watcher._readings.streams.values()) <= 4
             _, state = model(inputs, state)
         for t in range(10):
             watcher.observe(f"new {t}", model.initial_state(1), inputs[:1])
     assert watcher.counts.dropped_probes > 0
     assert watcher.counts.turned_away == 5
-    assert len(watcher._streams) == 45
+    assert len(watcher._readings.streams) == 45
     with pytest.raises(InputError, match="each stream once"):
         watcher.observe(["a", "a"], model.initial_state(2), inputs[:2])
     with pytest.raises(InputError, match="3 rows for 2 streams"):
@@ -412,3 +412,17 @@ def test_harm_is_asked_only_of_probes_after_the_first_and_at_set_looks(profile):
     assert harm_of([0.0, 0.001] * 8, helped, ("loss",), targets=True)[0] == "advantage_lost"
     assert harm_of([-1.0, -1.01] * 8, helped, ("loss",), targets=True)[0] == "none_seen"
     assert harm_of([-1.0, -1.01] * 8, helped, ("norms",), targets=False) == ("unfamiliar", None, 0)
+
+
+def test_a_stream_that_another_process_has_read_goes_on_at_its_position(profile, model):
+    seen: list[Seen] = []
+    watcher = Watcher(profile, model, on_probe=seen.append)
+    watcher.goes_on("pump", 10_000)
+    streams, state = recordings(7, streams=1), model.initial_state(1)
+    for begin in range(0, 3 * profile.facts.every, 8):
+        inputs = streams.window(np.zeros(1, int), np.array([begin]), 8).inputs
+        watcher.observe("pump", state, inputs)
+        _, state = model(inputs, state)
+    watcher.flush()
+    assert seen
+    assert all(10_000 + profile.half <= each.position <= 10_000 + 3 * profile.facts.every for each in seen)

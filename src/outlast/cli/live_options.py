@@ -25,7 +25,8 @@ class LiveProfileVerb(Machine, Reading, Source, Model):
     fleet: int = 1
     """Streams that are to be watched."""
     every: Given[int] = None
-    """Positions of a stream between probes. Default: as many as take about a hundredth of the model's own time here."""
+    """Positions of a stream between probes. Default: so many that all of watching takes less than a fiftieth of the
+    model's own time here."""
     measure: Given[str] = None
     """Of losses, by its name. Default: what fits the targets."""
     out: Path = Path("runs/profile")

@@ -23,7 +23,7 @@ from outlast.intervals import mean_interval
 from outlast.live.alarms import Bars, calibrate, check_run_length, independent
 from outlast.live.cost import chosen_rate
 from outlast.live.healthy import Healthy, long_enough, observed, stretches
-from outlast.live.profiles import AgeLoss, Arrival, Facts, Profile, Usual
+from outlast.live.profiles import AgeLoss, Facts, Profile, Usual, arrival_of
 from outlast.live.signals import BLIND, LOSS, WITH_TARGETS, Senses
 from outlast.live.tails import fit_tail
 from outlast.model import Recurrent, quietly
@@ -68,8 +68,8 @@ def make_profile(
         train_context: positions that a training window had, T.
         run_length: positions of each stream between false alarms of the whole fleet, over all signals together.
         streams: how many the fleet has.
-        every: positions of a stream between probes; None: as often as takes about a hundredth of the time that the
-            model itself takes on this machine, one position of all streams (at most 1,024) at a time.
+        every: positions of a stream between probes; None: as often as lets watching take less than 2 % of the time
+            that the model itself takes on this machine, one position of all streams (at most 1,024) at a time.
         measures: of losses; None: what fits the targets.
         seed: of what is drawn at random.
         progress: called with the share done.
@@ -220,7 +220,7 @@ def _profile(
         measure=None if measure is None else measure.name,
         unit=None if measure is None else measure.unit,
         outputs=senses.outputs,
-        targets=_arrival(data.test),
+        targets=arrival_of(data.test),
         shift=data.test.shift,
         usual=usual,
         bars=bars,
@@ -246,9 +246,3 @@ def _scores(values: np.ndarray, signals: Sequence[str]) -> np.ndarray:
         for j, signal in enumerate(signals):
             scores[here, j] = fit_tail(values[~here, j], signal).score(values[here, j])
     return scores
-
-
-def _arrival(streams: Streams) -> Arrival:
-    if streams.target_kind is None:
-        return "none"
-    return "next" if streams.targets is None else "given"

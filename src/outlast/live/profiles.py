@@ -25,12 +25,20 @@ from outlast.live.signals import Senses
 from outlast.live.tails import Tail
 from outlast.model import Recurrent
 from outlast.results import VERSION, write_atomically
+from outlast.streams import Streams
 
 RECORD, ARRAYS = "profile.json", "profile.safetensors"
 SCHEMA = 1
 
 Arrival = Literal["next", "given", "none"]
 """When targets are known: the next inputs are the targets; whoever watches gives them; or never."""
+
+
+def arrival_of(streams: Streams) -> Arrival:
+    """When the targets of such streams are known."""
+    if streams.target_kind is None:
+        return "none"
+    return "next" if streams.targets is None else "given"
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,8 @@ class Facts:
         tolerance: in the unit of the measure, how much is worse.
         verdict: on held-out streams; None: there is none.
         age_curve: on held-out streams.
-        share: of the model's own time that probes alone were measured to take; None: the rate was given.
+        share: of the model's own time that watching was measured to take while no incident is open; None: the rate was
+            given.
         seed: of the projections.
         about: where the streams came from.
     """
@@ -132,6 +141,10 @@ class Profile:
     def half(self) -> int:
         """Positions that a young state has read, and that are scored then."""
         return max(1, self.facts.train_context // 2)
+
+    def span(self, *, targets: bool) -> int:
+        """Positions that a stream is recorded for, for one probe: targets that are the next inputs take some more."""
+        return 2 * self.half + (self.facts.shift if self.facts.targets == "next" and targets else 0)
 
     def signals(self, *, targets: bool) -> Bars:
         """The bars to hold signals against.
@@ -182,7 +195,7 @@ class Profile:
         told = [
             f"one false alarm in {facts.run_length:,} positions{time} of {of}, set on {facts.healthy:,} held-out ones",
             f"a probe every {facts.every:,} positions"
-            + ("" if facts.share is None else f"; probes alone take {100 * facts.share:.1f} % of the model's time"),
+            + ("" if facts.share is None else f"; watching takes {100 * facts.share:.1f} % of the model's time"),
         ]
         for name, targets in (("with targets", True), ("without", False)):
             if targets and "targets" not in facts.bars:

@@ -20,7 +20,7 @@ from outlast.live.ledger.tables import Status
 from outlast.live.making import make_profile
 from outlast.live.profiles import Profile
 from outlast.live.retraining.handing import handover
-from outlast.live.retraining.later import Later, better, later, less_unusual, no_worse_than_reset
+from outlast.live.retraining.later import Later, better, gone_quiet, later, no_worse_than_reset
 from outlast.live.retraining.verified import (
     GATES,
     PROFILE,
@@ -175,5 +175,5 @@ _GATES: dict[str, _Ask] = {
     "corpus": _corpus,
     "later incidents": _of_later(lambda _, found: better(found)),
     "not worse than a reset": _of_later(lambda held, found: no_worse_than_reset(found, held.profile)),
-    "alarm": _of_later(lambda _, found: less_unusual(found)),
+    "alarm": _of_later(lambda _, found: gone_quiet(found)),
 }

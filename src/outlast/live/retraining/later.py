@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from outlast.intervals import Interval, mean_interval
+from outlast.live.alarms import USUAL
 from outlast.live.profiles import Profile
 from outlast.live.retraining.collected import Collected
 from outlast.live.retraining.doubts import probed
-from outlast.live.signals import Probes
+from outlast.live.signals import DIVERGENCE, EXCESS, LOSS, Probes
 from outlast.model import Recurrent
 
-UNUSUAL = float(-np.log(0.01))
-"""Score of a value that one healthy probe in a hundred has."""
+_OF_PREDICTIONS = (LOSS, EXCESS, DIVERGENCE)
+"""Signals that tell of predictions. What the others tell at these moments is of a state that the base made."""
+LESS = 0.9
 LEAST_UNITS = 4
 """Streams, or incidents where there are fewer streams, that an interval takes."""
 
@@ -30,11 +32,11 @@ class Seen:
 
     Args:
         probes: N of them, of the old states that were handed over.
-        unusual: share of their signals that one healthy probe in a hundred exceeds, by the model's own profile.
+        scores: mean of each signal of its predictions, by the model's own profile; healthy ones have 1.
     """
 
     probes: Probes
-    unusual: float
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +81,10 @@ def later(collected: Collected, base: tuple[Recurrent, Profile], candidate: tupl
 
 def _seen(model: Recurrent, profile: Profile, collected: Collected, numbers: np.ndarray, *, targets: bool) -> Seen:
     probes = probed(profile.senses(model), collected, numbers, profile.half)
-    names = profile.signals(targets=targets).signals
+    names = [name for name in profile.signals(targets=targets).signals if name in _OF_PREDICTIONS]
     values = probes.values(names)
     scores = np.stack([profile.facts.usual[name].tail.score(values[:, j]) for j, name in enumerate(names)], 1)
-    return Seen(probes, float((scores > UNUSUAL).mean()))
+    return Seen(probes, dict(zip(names, scores.mean(0).tolist(), strict=True)))
 
 
 def better(found: Later) -> tuple[bool, dict[str, Any]]:
@@ -105,9 +107,9 @@ def better(found: Later) -> tuple[bool, dict[str, Any]]:
 def no_worse_than_reset(found: Later, profile: Profile) -> tuple[bool, dict[str, Any]]:
     """Whether a reset would not help the candidate there, as it would have helped the base.
 
-    Its loss is not above that of its own young copy by more than a tolerance beyond chance; and the upper end of what
-    it may be above is within two tolerances, or half of what the base was above: where so few moments are known that
-    they say nothing, it does not pass.
+    On average its loss is not above that of its own young copy by more than a tolerance, or half of what the base's was
+    above where that is more; and not beyond chance by more than a tolerance. Few moments prove no more than that: live
+    streams do, which come next.
     """
     if not found.targets:
         return False, {"because": "no targets arrived: a person has to look"}
@@ -121,13 +123,16 @@ def no_worse_than_reset(found: Later, profile: Profile) -> tuple[bool, dict[str,
     if excess is None or base is None:
         return False, {**figures, "because": f"at least {LEAST_UNITS} streams or incidents with finite losses are due"}
     clear = excess.mean > tolerance and excess.low > 0
-    return not clear and excess.high <= max(2 * tolerance, base.mean / 2), figures
+    return not clear and excess.mean <= max(tolerance, base.mean / 2), figures
 
 
-def less_unusual(found: Later) -> tuple[bool, dict[str, Any]]:
-    """Whether fewer signals are unusual under the candidate's own profile than are under the base's."""
-    figures = {"base": found.base.unusual, "candidate": found.candidate.unusual}
-    return found.candidate.unusual < found.base.unusual, figures
+def gone_quiet(found: Later) -> tuple[bool, dict[str, Any]]:
+    """Whether the alarm would go: at such moments no signal of the candidate's predictions is so unusual, by its own
+    profile, that the sum which makes an alarm rises; or a tenth less so than the base's: the states are not its own.
+    """
+    figures = {"base": found.base.scores, "candidate": found.candidate.scores, "rises_above": USUAL}
+    base, own = found.base.scores, found.candidate.scores
+    return all(own[name] <= max(USUAL, LESS * base[name]) for name in own), figures
 
 
 def _losses(found: Later) -> dict[str, Any]:
