@@ -50,7 +50,7 @@ def gates(rows: int, *, live: tuple[str, ...] = (), failed: str = "") -> list[Ga
         "corpus": {"against_base": [-0.21, -0.26, -0.16], "against_reset": [-0.02, -0.05, 0.01], "tolerance": 0.02},
         "later incidents": {"base": 3.1, "candidate": 2.48, "difference": [-0.62, -0.8, -0.44], "units": 6},
         "not worse than a reset": {"excess": [0.01, -0.02, 0.04], "base_excess": [0.7, 0.5, 0.9], "tolerance": 0.02},
-        "alarm": {"base": 0.41, "candidate": 0.03},
+        "alarm": {"base": {"loss": 6.1, "excess": 5.2}, "candidate": {"loss": 1.1, "excess": 0.9}, "rises_above": 2.0},
         "handover": {"better": "handed_over", "difference": [-0.01, -0.02, -0.004]},
     }
     left = {"incidents of another model": 3, "the same state again": 4}

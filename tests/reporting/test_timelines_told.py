@@ -150,6 +150,10 @@ def test_every_gate_says_its_figures_in_words() -> None:
             assert sentences.gate(each, told) != "–"
             assert sentences.gate(replace(each, figures={}), told)  # a ledger may have been written by other hands
             assert sentences.gate(replace(each, figures={"difference": [None, 1, "x"], "gain": None}), told)
+    alarm = next(each for each in told.candidates[1].gates if each.name == "alarm")
+    assert sentences.gate(alarm, told).startswith(
+        "loss 1.1 (the model at work 6.1), excess 0.90 (the model at work 5.2)"
+    )
     later = next(each for each in told.candidates[1].gates if each.name == "later incidents")
     refused = replace(later, passed=False, figures={"because": "no targets arrived: a person has to look"})
     assert sentences.gate(refused, told) == "no targets arrived: a person has to look"

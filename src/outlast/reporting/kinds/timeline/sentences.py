@@ -307,13 +307,21 @@ def _reset(figures: dict[str, Any], unit: str) -> str:
 
 
 def _alarm(figures: dict[str, Any], unit: str) -> str:
-    own, base = _number(figures, "candidate"), _number(figures, "base")
-    if own is None or base is None:
+    own, base, bar = figures.get("candidate"), figures.get("base"), _number(figures, "rises_above")
+    if not isinstance(own, dict) or not isinstance(base, dict) or bar is None:
         return ""
-    return tell(
-        f"{percent(own)} of the signals are unusual, {percent(base)} under the model at work",
-        f"異常な信号は {percent(own)}、運用中のモデルでは {percent(base)}",
-    )
+    said = []
+    for key in own:
+        signal, values = words.SIGNALS.get(key, in_line(str(key))), (_number(own, key), _number(base, key))
+        if values[0] is not None and values[1] is not None:
+            mine, theirs = number(values[0], 2), number(values[1], 2)
+            said.append(
+                tell(f"{signal} {mine} (the model at work {theirs})", f"{signal} {mine}（運用中のモデル {theirs}）")
+            )
+    if not said:
+        return ""
+    scale = tell(f"1 is usual, an alarm rises above {number(bar, 2)}", f"普段は 1、警報は {number(bar, 2)} 超で上昇")
+    return tell(f"{listed(said)}; {scale}", f"{listed(said)}。{scale}")
 
 
 def _handover(figures: dict[str, Any], unit: str) -> str:
