@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import outlast
-from cli.workshop import Run
+from cli.workshop import Run, files
 from live.plant import better, candidate, forecaster, recorded, results, rows, version, write_csv
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import at_work
@@ -107,6 +107,31 @@ def test_what_cannot_go_to_work_is_refused_in_one_message(run: Run, plant: Path)
     nowhere = run("live", "run", "--source", "nowhere/at/all.csv", "--once")
     assert nowhere.status == 2
     assert "nowhere" in nowhere.err
+
+
+def test_the_report_is_one_page_of_all_that_happened(run: Run, plant: Path) -> None:
+    assert "no ledger.db" in run("live", "report").refused()
+    assert not (plant / "runs").exists()
+    deployed(run, plant)
+    write_csv(plant / "in.csv", rows(3, 100))
+    assert run("live", "run", "--source", "in.csv", "--once", "--out", "out.jsonl", "--quiet").status == 0
+    done = run("live", "report")
+    assert done.status == 0, done.err
+    said = " ".join(done.out.split())
+    assert "The first model has been at work since" in said
+    assert "(600 rows); no incident is open" in said
+    out = plant / "runs" / "live" / "report"
+    assert files(out) == {"report.html", "result.json"}
+    assert '<html lang="en">' in (out / "report.html").read_text()
+    as_json = run("live", "report", "--ledger", "runs/live", "--out", "elsewhere", "--language", "ja", "--json")
+    told = json.loads(as_json.out)
+    assert (told["kind"], told["rows"], told["measure"]) == ("timeline", 600, "squared_error")
+    assert "report: elsewhere" in as_json.err
+    assert '<html lang="ja">' in (plant / "elsewhere" / "report.html").read_text()
+    assert run("report", "elsewhere", "--out", "again.html").status == 0
+    (plant / "elsewhere" / "result.json").write_text('{"kind": "plan"}')
+    assert "--replace" in run("live", "report", "--out", "elsewhere").refused()
+    assert run("live", "report", "--out", "elsewhere", "--replace").status == 0
 
 
 @pytest.mark.parametrize("kills", [6])

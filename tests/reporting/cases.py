@@ -10,7 +10,7 @@ import pytest
 from outlast.repairs import acceptance
 from outlast.reporting import Language, write_report
 from outlast.results import CompareRow, Comparison, Result
-from reporting import example_diagnosis, example_plans
+from reporting import example_diagnosis, example_plans, example_timelines
 from reporting import example_results as example
 
 NASTY = '<script>alert("$x$ & y")</script>'
@@ -82,6 +82,11 @@ CASES: dict[str, list[Result]] = {
     "clock": [example_diagnosis.with_clock(example_diagnosis.diagnosis())],
     "時計": [example_diagnosis.with_clock(example_diagnosis.diagnosis())],
     "diagnosis and others": [example_diagnosis.diagnosis("numerics"), example.evaluation()],
+    **{f"timeline, {name}": [each] for name, each in example_timelines.timelines().items()},
+    "timeline, hostile": [example_timelines.hostile(NASTY)],
+    "timeline, unseen signs": [example_timelines.hostile(HOSTILE)],
+    "経過": [example_timelines.timeline()],
+    "長い経過": [example_timelines.long_run()],
     "mix": [example.evaluation(), example.comparison(), example.check_report(), example.training()],
 }
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page
 from reporting import example_results as example
 from reporting.cases import CASES, NASTY, Pages, looked_at
 
-READ = ["clock", "時計", "repair", "文章", "mix"]
-"""Diagnoses in both languages, repairs, one of them of texts, and a page of an evaluation, repairs, checks and a
-training."""
+READ = ["clock", "時計", "repair", "文章", "timeline, a long run", "経過", "mix"]
+"""Diagnoses in both languages, repairs, one of them of texts, timelines, and a page of an evaluation, repairs, checks
+and a training."""
 
 Open = Callable[..., Page]
 

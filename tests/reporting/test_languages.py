@@ -18,6 +18,7 @@ from outlast.reporting.kinds import TELLINGS
 from outlast.reporting.kinds.diagnosis import evidence
 from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.plan.words import words as words_of_plans
+from outlast.reporting.kinds.timeline.words import words as words_of_timelines
 from outlast.reporting.labels import labels
 from outlast.reporting.language import Named, Text, Texts, speaking, tell
 from outlast.reporting.text_table import wrapped
@@ -65,7 +66,7 @@ def test_every_text_stands_beside_its_japanese() -> None:
             assert not JAPANESE.search(english), place
 
 
-@pytest.mark.parametrize("holder", [labels, words, words_of_plans])
+@pytest.mark.parametrize("holder", [labels, words, words_of_plans, words_of_timelines])
 def test_every_label_has_its_japanese(holder: object) -> None:
     pairs = [
         pair

@@ -28,6 +28,7 @@ from outlast.results import (
     Plan,
     Repair,
     Reset,
+    Timeline,
     Training,
     from_json,
     load_result,
@@ -45,6 +46,7 @@ RECORDS = {
     "train": Training,
     "diagnose": Diagnosis,
     "plan": Plan,
+    "timeline": Timeline,
 }
 floats = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=6)

@@ -116,5 +116,12 @@ EXAMPLES: dict[str, str] = {
     "--by ann",
     "live candidates list": "outlast live candidates list --status gated",
     "live candidates show": "outlast live candidates show 1",
+    "live deploy": "outlast live deploy --model runs/repair/model --allow-code --profile runs/profile --by ann",
+    "live run": "outlast live run --source arriving/ --out forecasts.jsonl --allow-code",
+    "live approve": "outlast live approve 3 --by ann --because 'a month as a shadow'",
+    "live refuse": "outlast live refuse 3 --by ann --because 'the sensor was off'",
+    "live rollback": "outlast live rollback --by ann --because 'the plant asked for it'",
+    "live status": "outlast live status",
+    "live report": "outlast live report --ledger runs/live --out runs/live/report --language ja",
 }
 """One command a verb, which its help ends with."""

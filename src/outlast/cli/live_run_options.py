@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -96,6 +96,20 @@ class LiveStatusVerb(Ledgered):
     """Print it as JSON."""
 
 
+@dataclass(kw_only=True)
+class LiveReportVerb(Ledgered):
+    """Write one page of all that happened: losses over time, candidates and their gates, incidents, how it stands."""
+
+    out: Path = Path("runs/live/report")
+    """Folder for result.json and report.html."""
+    replace: bool = False
+    """Write into --out even where another verb's result lies there."""
+    language: Literal["en", "ja"] = "en"
+    """Of the report and of what is printed: English or Japanese."""
+    json: bool = False
+    """Print the result as JSON on standard output, and all else on standard error."""
+
+
 LIVE_RUN: dict[str, type] = {
     "live deploy": LiveDeployVerb,
     "live run": LiveRunVerb,
@@ -103,4 +117,5 @@ LIVE_RUN: dict[str, type] = {
     "live refuse": LiveRefuseVerb,
     "live rollback": LiveRollbackVerb,
     "live status": LiveStatusVerb,
+    "live report": LiveReportVerb,
 }

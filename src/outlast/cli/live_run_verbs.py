@@ -11,10 +11,12 @@ from dataclasses import asdict
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from outlast.cli import outputs
 from outlast.cli.live_run_options import (
     LiveApproveVerb,
     LiveDeployVerb,
     LiveRefuseVerb,
+    LiveReportVerb,
     LiveRollbackVerb,
     LiveRunVerb,
     LiveStatusVerb,
@@ -22,6 +24,7 @@ from outlast.cli.live_run_options import (
 from outlast.cli.live_verbs import open_ledger
 from outlast.errors import InputError
 from outlast.folders import locked
+from outlast.results import Timeline
 
 if TYPE_CHECKING:
     from outlast.live.running.run import Run
@@ -124,6 +127,15 @@ def run_live_status(options: LiveStatusVerb) -> int:
     with open_ledger(options) as ledger:
         found = status(ledger)
     print(json.dumps(asdict(found), indent=1) if options.json else found)
+    return 0
+
+
+def run_live_report(options: LiveReportVerb) -> int:
+    from outlast.live.running.timeline import timeline
+
+    with open_ledger(options) as ledger, locked(options.out, "outlast live report"):
+        outputs.claim(options.out, Timeline.kind, replace=options.replace)
+        outputs.finish(timeline(ledger), options)
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record, tokeniser_in
 from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.live_options import LiveProfileVerb
+from outlast.cli.live_run_options import LiveReportVerb
 from outlast.cli.option_groups import Running
 from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, TrainVerb
 from outlast.errors import InputError, Interrupted
@@ -250,14 +251,14 @@ def trained_how(result: Result) -> dict[str, Any]:
     return result.training if isinstance(result, Repair) else {}
 
 
-def finish(result: Result, options: Running) -> None:
+def finish(result: Result, options: Running | LiveReportVerb) -> None:
     """Write report.html, then result.json: where there is a new result.json, the rest is there."""
     write_report([result], options.out / REPORT, language=options.language)
     save_result(result, options.out / RESULT)
     show(result, options)
 
 
-def show(result: Result, options: Running) -> None:
+def show(result: Result, options: Running | LiveReportVerb) -> None:
     """Print a result that was written."""
     print(to_json(result) if options.json else summary(result, options.language))
     tell(options, f"\nreport: {options.out / REPORT}")
@@ -270,5 +271,5 @@ def warn(evaluation: Evaluation) -> None:
         print(warning, file=sys.stderr)
 
 
-def tell(options: Running, text: str) -> None:
+def tell(options: Running | LiveReportVerb, text: str) -> None:
     print(text, file=sys.stderr if options.json else sys.stdout)

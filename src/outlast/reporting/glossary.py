@@ -168,3 +168,49 @@ DIAGNOSED: Entries = (
         "ある部分の値を若い状態から古い状態へ、またはその逆へ移すこと。",
     ),
 )
+
+AT_WORK: Entries = (
+    Entry(
+        "Incident",
+        "A stretch of one stream in which the model at work was not as it usually is. Whether that hurts is asked of a "
+        "young copy that reads the same.",
+        "異常",
+        "一つの系列のうち、運用中のモデルが普段と違っていた区間。害があるかは、同じものを読む若い複製と比べて調べます。",
+    ),
+    Entry(
+        "Candidate",
+        "A new version on its way: collected, trained, held to gates, then a shadow, a canary, and at work.",
+        "候補",
+        "新しい版。収集、学習、関門を経て、シャドー、カナリア、運用へ進みます。",
+    ),
+    Entry(
+        "Gate",
+        "What a candidate is held against before it may go on.",
+        "関門",
+        "候補が先へ進む前に満たすべきこと。",
+    ),
+    Entry(
+        "Shadow",
+        "A candidate that reads all that comes in, and answers nobody.",
+        "シャドー",
+        "届くものをすべて読むが、誰にも応答しない候補。",
+    ),
+    Entry(
+        "Canary",
+        "A candidate that answers some of the streams, always the same ones.",
+        "カナリア",
+        "一部の系列（いつも同じもの）に応答する候補。",
+    ),
+    Entry(
+        "Kept ready",
+        "The version before goes on reading for a while after a promotion, so that a roll-back loses nothing.",
+        "待機中",
+        "昇格の後もしばらく読み続ける前の版。切り戻しても何も失われません。",
+    ),
+    Entry(
+        "Evidence",
+        "Bets on which version loses less, on the same rows. It may be looked at at any time; 20 decides.",
+        "証拠",
+        "同じ行でどちらの版の損失が小さいかへの賭け。いつ見ても構いません。20 で決まります。",
+    ),
+)

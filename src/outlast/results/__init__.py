@@ -51,6 +51,19 @@ from outlast.results.measured import (
 )
 from outlast.results.planned import Change, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained, Worth
 from outlast.results.repaired import Benefit, CompareRow, Comparison, DosePoint, Refusal, Repair, Sample, ShortContext
+from outlast.results.timeline import (
+    AtWork,
+    CandidateMove,
+    CandidateTold,
+    GateAnswer,
+    IncidentsOpen,
+    IncidentTold,
+    Instant,
+    LiveEvidence,
+    LossLine,
+    LossPoint,
+    Timeline,
+)
 from outlast.results.trained import Training
 
 __all__ = [
@@ -58,10 +71,13 @@ __all__ = [
     "SCHEMA",
     "VERSION",
     "AgeBand",
+    "AtWork",
     "Attribution",
     "AttributionRow",
     "Band",
     "Benefit",
+    "CandidateMove",
+    "CandidateTold",
     "Cause",
     "Change",
     "Check",
@@ -79,8 +95,15 @@ __all__ = [
     "Forecast",
     "ForecastCheck",
     "Gap",
+    "GateAnswer",
     "Guess",
+    "IncidentTold",
+    "IncidentsOpen",
+    "Instant",
     "Kind",
+    "LiveEvidence",
+    "LossLine",
+    "LossPoint",
     "MapPoint",
     "Moment",
     "MomentTimes",
@@ -107,6 +130,7 @@ __all__ = [
     "Space",
     "StateMap",
     "StateRow",
+    "Timeline",
     "Trace",
     "Training",
     "Untrained",

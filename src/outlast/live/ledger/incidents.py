@@ -71,6 +71,15 @@ class Recorded:
         return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in found.items()}
 
 
+@dataclass(frozen=True)
+class Told:
+    """When an incident was told of first, and when that it closed (None: it goes on); and whether it hurt."""
+
+    told: datetime
+    closed: datetime | None
+    harm: str
+
+
 class Recorder:
     """Writes what a watcher tells into a ledger.
 
@@ -176,6 +185,16 @@ def listed(
         return [_recorded(row, held.get(row.id, [])) for row in rows]
 
 
+def told_of_all(ledger: Ledger) -> list[Told]:
+    """All incidents, the oldest first, with little of each."""
+    asked = select(IncidentRow.told, IncidentRow.changed, IncidentRow.closed, IncidentRow.harm).order_by(IncidentRow.id)
+    with ledger.writing() as session:
+        return [
+            Told(told, None if closed is None else changed, harm)
+            for told, changed, closed, harm in session.execute(asked)
+        ]
+
+
 def shown(ledger: Ledger, number: int) -> Recorded:
     """One incident.
 
@@ -271,4 +290,16 @@ def _no_incident(number: int, ledger: Ledger) -> InputError:
     )
 
 
-__all__ = ["Recorded", "Recorder", "end_open", "export", "kept_state", "label", "listed", "shown", "state_path"]
+__all__ = [
+    "Recorded",
+    "Recorder",
+    "Told",
+    "end_open",
+    "export",
+    "kept_state",
+    "label",
+    "listed",
+    "shown",
+    "state_path",
+    "told_of_all",
+]

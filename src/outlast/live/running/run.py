@@ -14,7 +14,7 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence, from_record
 from outlast.live.ledger.candidates import deployments, gates, roll_back
-from outlast.live.ledger.store import Ledger
+from outlast.live.ledger.store import Ledger, now
 from outlast.live.profiles import Profile, load_profile
 from outlast.live.retraining.verified import cleared
 from outlast.live.running.lane import PROFILE, Lane, Read
@@ -237,8 +237,9 @@ class Run:
             offsets = {piece.source: piece.offset for piece in done.pieces}
             facts = {WRITTEN: self._written, _COOLED: sorted(self._cooled), EVIDENCE: self._evidence_record()}
             facts[_LANES] = [lane.fingerprint for lane in lanes]
+            at = now().isoformat(timespec="microseconds")
             history = [
-                History(self._written, done.moment, model, part, total / count if count else None, int(count))
+                History(self._written, done.moment, model, part, total / count if count else None, int(count), at)
                 for (model, part), (total, count) in done.sums.items()
             ]
             self.store.write(Done(offsets, states, done.lines, done.refused, facts, done.gone, history))
@@ -248,8 +249,8 @@ class Run:
             self._open = _Open()
         self._results.hand_over()
         self._look()
-        now, wait = time.monotonic(), self.settings.commit
-        self._next = now + (max(wait, _SHARE * (now - began)) if wait else 0.0)
+        ended, wait = time.monotonic(), self.settings.commit
+        self._next = ended + (max(wait, _SHARE * (ended - began)) if wait else 0.0)
 
     def _look(self) -> None:
         """Decide what the evidence decides, and follow what the ledger says by now."""

@@ -30,7 +30,8 @@ CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL);
 CREATE TABLE refused (
     id INTEGER PRIMARY KEY, source TEXT, number INTEGER, text TEXT, because TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP
 );
-CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, known INTEGER);
+CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, count INTEGER, at TEXT);
+CREATE INDEX history_at ON history (at);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -45,6 +46,7 @@ class History(NamedTuple):
         part: ``work``, or what it was beside: ``shadow``, ``canary``, ``warm``.
         loss: mean of the finite ones; None: there is none.
         known: positions that have a loss.
+        at: when that was written down, in UTC, by the ledger's clock: it places what the ledger tells among the rows.
     """
 
     rows: int
@@ -53,6 +55,25 @@ class History(NamedTuple):
     part: str
     loss: float | None
     known: int
+    at: str
+
+
+class Stretch(NamedTuple):
+    """Losses of one version over one of many equal stretches of all that was read.
+
+    Args:
+        since: rows that were answered before it.
+        rows, time, model, part, loss, known, at: as `History`, at the end of it.
+    """
+
+    since: int
+    rows: int
+    time: str | None
+    model: str
+    part: str
+    loss: float | None
+    known: int
+    at: str
 
 
 @dataclass
@@ -160,7 +181,7 @@ class Store:
             if done.lines:
                 write("INSERT INTO outbox (lines) VALUES (?)", [("".join(done.lines),)])
             write("INSERT INTO refused (source, number, text, because) VALUES (?, ?, ?, ?)", done.refused)
-            write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", done.history)
+            write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", done.history)
             self._put_facts(done.facts)
 
     def history(self) -> list[History]:
@@ -168,6 +189,31 @@ class Store:
         with self._told():
             found = self._database.execute("SELECT * FROM history ORDER BY rowid").fetchall()
         return [History(*row) for row in found]
+
+    def losses(self, most: int) -> list[Stretch]:
+        """The same in at most so many stretches of equal numbers of rows, the oldest first."""
+        with self._told():
+            whole = self._database.execute("SELECT MAX(rows) FROM history").fetchone()[0] or 0
+            found = self._database.execute(
+                # Beside MAX alone, the other columns are those of its row.
+                "SELECT MAX(rowid), rows * ?1 / (?2 + 1) AS stretch, rows, time, model, part,"
+                " SUM(loss * count) / SUM(count), SUM(count), at FROM history GROUP BY stretch, model, part"
+                " ORDER BY stretch, MAX(rowid)",
+                (most, whole),
+            ).fetchall()
+        begins, end, last = {}, 0, None
+        for _, stretch, rows, *_ in found:
+            if stretch != last:
+                begins[stretch], last = end, stretch
+            end = max(end, rows)
+        return [Stretch(begins[stretch], *row) for _, stretch, *row in found]
+
+    def moment(self, at: str) -> tuple[int, str | None]:
+        """How many rows were answered by a time (in UTC, as `History.at`), and the time of the last of them."""
+        asked = "SELECT rows, time FROM history WHERE at <= ? ORDER BY at DESC, rowid DESC LIMIT 1"
+        with self._told():
+            found = self._database.execute(asked, (at,)).fetchone()
+        return (0, None) if found is None else (found[0], found[1])
 
     def waiting(self) -> list[tuple[int, str]]:
         """Results that have not been handed over yet, the oldest first, with their numbers."""

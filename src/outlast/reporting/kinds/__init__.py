@@ -6,7 +6,7 @@ from typing import Any
 
 from outlast.reporting.commands import Step
 from outlast.reporting.elements import Article
-from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, training
+from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
 from outlast.reporting.language import Language, speaking, tell
@@ -22,6 +22,7 @@ TELLINGS: dict[type[Result], Telling[Any]] = {
         evaluation.TELLING,
         plan.TELLING,
         repair.TELLING,
+        timeline.TELLING,
         training.TELLING,
     )
 }
