@@ -33,12 +33,14 @@ from outlast.live.retraining.settings import HARMFUL
 from outlast.live.retraining.telling import told
 from outlast.live.running.run import Run, RunSettings
 from outlast.live.running.status import status
-from outlast.live.running.versions import approve, put_to_work
+from outlast.live.running.timeline import timeline
+from outlast.live.running.versions import approve, propose, put_to_work
 from outlast.live.sources import opened
+from outlast.results import save_result
 from outlast.tasks.power_data import CHANNELS, load_power
 
 T, HORIZON, STREAMS = 64, 60, 16
-DAY, HISTORY = 1440, 1_000_000
+DAY, HISTORY, BLOCK = 1440, 1_000_000, 100_000
 QUIET_DAYS, MOST_DAYS = 5, 36
 NOISE = 2.0
 """Standard deviations of every channel."""
@@ -95,11 +97,11 @@ def read(path: Path, schema: Any = None) -> outlast.Streams:
     )  # fmt: skip
 
 
-def trained(corpus: outlast.Split) -> outlast.Recurrent:
+def trained(corpus: outlast.Split, steps: int) -> outlast.Recurrent:
     """Windows go on where others ended, for a week: it is fine at any age."""
     inputs = outlast.InputSpec("features", len(CHANNELS))
     model = outlast.build("gla", inputs=inputs, outputs=32, seed=0)
-    how = outlast.TrainSettings(steps=1200, learning_rate=3e-3)
+    how = outlast.TrainSettings(steps=steps, learning_rate=3e-3)
     outlast.fit(model, corpus.train, "classification", outlast.Carry(expected_run=10_080), T, how)
     return model
 
@@ -116,25 +118,31 @@ class Plant:
         shutil.rmtree(out, ignore_errors=True)
         (out / "arriving").mkdir(parents=True)
         table = minutes()
-        self.history: pl.DataFrame = table.slice(0, HISTORY).with_columns(stream=pl.lit("history"))
+        # Blocks, each split by time: all seasons are trained on, and all are held out.
+        block = pl.format("history {}", pl.int_range(HISTORY) // BLOCK)
+        self.history: pl.DataFrame = table.slice(0, HISTORY).with_columns(stream=block)
         self.live: pl.DataFrame = houses(table)
         self.corpus: outlast.Split = outlast.split(read(self.written(self.history, "history")))
-        self.model: outlast.Recurrent = trained(self.corpus)
-        outlast.save(self.model, out / "first" / "model")
-        self.say("a forecaster is trained")
-        self.profile: outlast.Profile = outlast.make_profile(
-            self.model, self.corpus, train_context=T, run_length=DAY, streams=STREAMS, every=128
-        )
-        self.profile.save(out / "first" / "profile")
-        self.say(f"its profile: {self.profile}")
+        folder = self.version("first", steps=1200)
+        self.model: outlast.Recurrent = outlast.load(folder / "model")
+        self.profile: outlast.Profile = outlast.load_profile(folder / "profile")
+        self.say(f"a forecaster is trained; its profile: {self.profile}")
         self.ledger: Ledger = Ledger(out / "live")
-        put_to_work(self.ledger, out / "first" / "model", out / "first" / "profile", by=BY, because="the first")
+        put_to_work(self.ledger, folder / "model", folder / "profile", by=BY, because="the first")
         source = opened(str(out / "arriving"))
         self.run: Run = Run(self.ledger, source, out=out / "forecasts.jsonl", settings=SETTINGS, say=self.say)
 
     def say(self, text: str) -> None:
         """What happens, with the seconds that went by."""
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
+
+    def version(self, name: str, steps: int) -> Path:
+        """A model that is trained for so long, and its profile."""
+        model, folder = trained(self.corpus, steps), self.out / name
+        outlast.save(model, folder / "model")
+        profile = outlast.make_profile(model, self.corpus, train_context=T, run_length=DAY, streams=STREAMS, every=128)
+        profile.save(folder / "profile")
+        return folder
 
     def written(self, table: pl.DataFrame, name: str) -> Path:
         path = self.out / f"{name}.parquet"
@@ -188,8 +196,11 @@ class Plant:
 
     def done(self) -> None:
         self.run.close()
+        print(status(self.ledger))
+        found = timeline(self.ledger)
         self.ledger.close()
-        print(status(Ledger(self.out / "live")))
+        save_result(found, self.out / "report" / "result.json")
+        print(outlast.write_report([found], self.out / "report" / "report.html"))
 
 
 def loop(plant: Plant) -> None:
@@ -213,18 +224,15 @@ def loop(plant: Plant) -> None:
 
 
 def bad(plant: Plant) -> None:
-    """A version that has learnt from simulated interference alone comes through its gates, and a person puts it to work
-    in a hurry. Then the interference ends, and it is worse than the one before: it rolls itself back."""
+    """Somebody takes the wrong file, of a training that has hardly begun, and puts it to work by hand without waiting
+    for any evidence. It is worse than the one before, and rolls itself back."""
     while plant.day < 2:
         plant.another_day()
-    plant.until_it_hurts(disturbed)
-    simulated = plant.written(disturbed(plant.history, 10_000), "simulated")
-    candidate = plant.retrained(outlast.split(read(simulated, plant.corpus.train.schema)))
-    if candidate.status != Status.GATED:
-        return
-    for why in ("came through its gates", "in a hurry", "in a hurry"):
-        approve(plant.ledger, candidate.id, by="somebody", because=why, anyway=True)
-    plant.say("a person has put it to work without waiting; the interference ends")
+    wrong = plant.version("wrong", steps=40)
+    number = propose(plant.ledger, wrong / "model", wrong / "profile", by="somebody", because="the newest file").id
+    for _ in ("a shadow", "a canary", "work"):
+        approve(plant.ledger, number, by="somebody", because="in a hurry", anyway=True)
+    plant.say("a person has put another version to work, without waiting for evidence")
     while plant.status() == Status.PROMOTED and plant.day < MOST_DAYS:
         plant.another_day()
     plant.say(f"day {plant.day}: the candidate is {plant.status()}")

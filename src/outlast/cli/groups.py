@@ -118,6 +118,7 @@ EXAMPLES: dict[str, str] = {
     "live candidates show": "outlast live candidates show 1",
     "live deploy": "outlast live deploy --model runs/repair/model --allow-code --profile runs/profile --by ann",
     "live run": "outlast live run --source arriving/ --out forecasts.jsonl --allow-code",
+    "live propose": "outlast live propose --model runs/mine/model --profile runs/mine/profile --by ann",
     "live approve": "outlast live approve 3 --by ann --because 'a month as a shadow'",
     "live refuse": "outlast live refuse 3 --by ann --because 'the sensor was off'",
     "live rollback": "outlast live rollback --by ann --because 'the plant asked for it'",

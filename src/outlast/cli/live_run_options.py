@@ -66,6 +66,16 @@ class LiveRunVerb(Trust, Ledgered):
 
 
 @dataclass(kw_only=True)
+class LiveProposeVerb(Trust, _Said, Ledgered):
+    """Make a candidate of a version that was made elsewhere: you answer for it, its gates are the live ones alone."""
+
+    model: Path
+    """Folder of a model with the columns and the target of the one at work."""
+    profile: Path
+    """Folder of its profile (outlast live profile)."""
+
+
+@dataclass(kw_only=True)
 class LiveApproveVerb(Trust, _Said, Ledgered):
     """Let a candidate go on: from its gates to a shadow, from there to a canary, from there to work."""
 
@@ -113,6 +123,7 @@ class LiveReportVerb(Ledgered):
 LIVE_RUN: dict[str, type] = {
     "live deploy": LiveDeployVerb,
     "live run": LiveRunVerb,
+    "live propose": LiveProposeVerb,
     "live approve": LiveApproveVerb,
     "live refuse": LiveRefuseVerb,
     "live rollback": LiveRollbackVerb,

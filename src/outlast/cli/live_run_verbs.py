@@ -15,6 +15,7 @@ from outlast.cli import outputs
 from outlast.cli.live_run_options import (
     LiveApproveVerb,
     LiveDeployVerb,
+    LiveProposeVerb,
     LiveRefuseVerb,
     LiveReportVerb,
     LiveRollbackVerb,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 def run_live_deploy(options: LiveDeployVerb) -> int:
     from outlast.live.ledger import Ledger
+    from outlast.live.running.roles import place_of
     from outlast.live.running.versions import put_to_work
 
     ledger = Ledger(options.ledger, options.database)
@@ -40,7 +42,7 @@ def run_live_deploy(options: LiveDeployVerb) -> int:
             ledger, options.model, options.profile, by=options.by, because=options.because,
             allow_code=options.allow_code,
         )  # fmt: skip
-        print(f"at work: {found.folder}")
+        print(f"at work: {place_of(ledger, found)}")
     finally:
         ledger.close()
     return 0
@@ -91,6 +93,18 @@ def _stopping() -> Iterator[Event]:
             signal.signal(each, handler)
 
 
+def run_live_propose(options: LiveProposeVerb) -> int:
+    from outlast.live.running.versions import propose
+
+    with open_ledger(options) as ledger:
+        found = propose(
+            ledger, options.model, options.profile, by=options.by, because=options.because,
+            allow_code=options.allow_code,
+        )  # fmt: skip
+        print(f"candidate {found.id}: {found.status}, by word of {options.by}\nnext: outlast live approve {found.id}")
+    return 0
+
+
 def run_live_approve(options: LiveApproveVerb) -> int:
     from outlast.live.running.versions import approve
 
@@ -115,9 +129,10 @@ def run_live_refuse(options: LiveRefuseVerb) -> int:
 
 def run_live_rollback(options: LiveRollbackVerb) -> int:
     from outlast.live.ledger.candidates import roll_back
+    from outlast.live.running.roles import place_of
 
     with open_ledger(options) as ledger:
-        print(f"at work: {roll_back(ledger, by=options.by, because=options.because).folder}")
+        print(f"at work: {place_of(ledger, roll_back(ledger, by=options.by, because=options.because))}")
     return 0
 
 

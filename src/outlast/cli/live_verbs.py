@@ -122,6 +122,7 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
         from outlast.live.ledger.candidates import at_work
         from outlast.live.retraining import Collecting, Training, retrain
         from outlast.live.retraining.telling import record, told
+        from outlast.live.running.roles import place_of
 
         name = options.model
         if name is None:
@@ -132,7 +133,7 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
                     "the model at work",
                     "name it",
                 )
-            name = str(_model_in(Path(current.folder)))
+            name = str(_model_in(place_of(ledger, current)))
         profile = load_profile(options.profile)
         model = inputs.model(name, options)
         parts = inputs.split_of(options, model)

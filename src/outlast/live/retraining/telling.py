@@ -12,7 +12,7 @@ from outlast.live.retraining.verified import COLLECT, GATES, TRAIN, folder_of, l
 NEXT = {
     Status.COLLECTED: "train it: outlast live retrain --stage train --candidate {n}",
     Status.TRAINED: "hold it to its gates: outlast live retrain --stage gates --candidate {n}",
-    Status.GATED: "let it read along with the model at work",
+    Status.GATED: "let it read along with the model at work: outlast live approve {n} --by NAME",
     Status.REFUSED: "the model at work stays; look at what was not passed, and begin anew with more incidents",
 }
 """What to do."""

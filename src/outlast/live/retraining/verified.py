@@ -19,8 +19,10 @@ from outlast.model import Recurrent
 from outlast.results import Repair, load_result
 
 CANDIDATES, MODEL, PROFILE, RESULT = "candidates", "model", "profile", "result.json"
-COLLECT, TRAIN, GATES = "collect", "train", "gates"
+COLLECT, TRAIN, GATES, PROPOSED = "collect", "train", "gates", "proposed"
 """Stages, as gates name them."""
+ANSWERED_FOR = "answered for"
+"""The gate of a version that was made elsewhere: a person answers for it, and no other was asked."""
 REQUIRED = (
     "finite",
     "short contexts",
@@ -88,7 +90,8 @@ def model_of(ledger: Ledger, number: int, device: torch.device | str = "cpu", *,
 
 
 def cleared(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
-    """The model of a candidate that came through all gates: ask this before it is given anything to do.
+    """The model of a candidate that came through all gates, or that a person answers for: ask this before it is given
+    anything to do.
 
     Raises:
         InputError: it did not come through all of them, its status is not where its moves led, or what lies in its
@@ -98,8 +101,9 @@ def cleared(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, 
     _came_by_moves(ledger, one)
     if one.status in (Status.COLLECTED, Status.TRAINED, Status.REFUSED, Status.ROLLED_BACK):
         raise InputError(f"candidate {number}, {one.status}", "one that came through its gates", _AGAIN)
-    for name in REQUIRED:
-        seen = found.get(name)
+    by_hand = latest(ledger, number, PROPOSED)
+    for name in [ANSWERED_FOR] if by_hand else REQUIRED:
+        seen = (by_hand or found).get(name)
         if seen is None or not seen.passed or seen.figures.get("model") != one.model:
             why = "none" if seen is None else "not passed" if not seen.passed else "of another model"
             raise InputError(f"candidate {number} whose gate {name!r} is {why}", "all gates passed by it", _AGAIN)

@@ -45,8 +45,8 @@ class Roles:
 
 
 def place_of(ledger: Ledger, version: Deployment) -> Path:
-    """Where the files of a version are."""
-    return Path(version.folder) if version.candidate is None else folder_of(ledger, version.candidate)
+    """Where the files of a version are, wherever the ledger's folder lies by now."""
+    return ledger.folder / version.folder if version.candidate is None else folder_of(ledger, version.candidate)
 
 
 def roles(ledger: Ledger, cooled: frozenset[int]) -> Roles:

@@ -218,7 +218,10 @@ class Run:
             return None
 
     def _is_canary(self, stream: str) -> bool:
-        return zlib.crc32(f"canary {stream}".encode()) / 2**32 < self.settings.canary_share
+        """Always the same streams: a share of them, and one at least."""
+        if not self._first_canary:
+            self._first_canary = min(self._work.deployed.names, key=_drawn, default="")
+        return _drawn(stream) < self.settings.canary_share or stream == self._first_canary
 
     def _refuse(self, source: str, number: int, text: str, because: str) -> None:
         self._open.refused.append((source, number, text, because))
@@ -281,7 +284,7 @@ class Run:
                 self._watching.close()
             self._work = work
             self._open.streams |= dict.fromkeys(self._work.deployed.names)
-            self.say(f"at work now: {found.at_work.folder} ({found.at_work.because})")
+            self.say(f"at work now: {place_of(self.ledger, found.at_work)} ({found.at_work.because})")
             self._begin_work()
         self.roles = found
         self._beside = None if found.beside is None else ready.get(found.beside.model)
@@ -330,7 +333,7 @@ class Run:
     def _begin_beside(self) -> None:
         beside = self.roles.beside
         self._evidence: Evidence | None = None
-        self._waits = 0
+        self._waits, self._first_canary = 0, ""
         self._broken: str | None = None
         if beside is None:
             self._beside = None
@@ -362,6 +365,11 @@ class Run:
         if beside is None or self._evidence is None:
             return None
         return {"key": beside.key, "record": self._evidence.record(), "waits": self._waits}
+
+
+def _drawn(stream: str) -> float:
+    """A number between 0 and 1 that a stream always has."""
+    return zlib.crc32(f"canary {stream}".encode()) / 2**32
 
 
 def _profile(folder: str | Path) -> Profile:

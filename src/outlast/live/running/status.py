@@ -9,6 +9,7 @@ from outlast.live.evidence import from_record
 from outlast.live.ledger import candidates as ledger_of
 from outlast.live.ledger.incidents import listed
 from outlast.live.ledger.store import Ledger
+from outlast.live.running.roles import place_of
 from outlast.live.running.run import EVIDENCE, FOLDER, WRITTEN
 from outlast.live.running.store import FILE, Store
 
@@ -73,8 +74,9 @@ def status(ledger: Ledger) -> RunStatus:
     told = None
     if work is not None:
         told = {
-            "folder": work.folder, "model": work.model, "since": work.since.isoformat(timespec="seconds"),
-            "by": work.by, "because": work.because, "candidate": work.candidate,
+            "folder": str(place_of(ledger, work)), "model": work.model,
+            "since": work.since.isoformat(timespec="seconds"), "by": work.by, "because": work.because,
+            "candidate": work.candidate,
         }  # fmt: skip
     incidents = len(listed(ledger, open_only=True, most=2**31 - 1))
     return RunStatus(told, under_way, incidents, rows, count, last, evidence, offsets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from outlast import checkpoints
 from outlast.errors import InputError
@@ -13,8 +14,10 @@ from outlast.live.ledger.candidates import Candidate, Deployment
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.profiles import load_profile
-from outlast.live.retraining.verified import cleared, folder_of
+from outlast.live.retraining.verified import ANSWERED_FOR, PROPOSED, cleared, folder_of
 from outlast.live.running.lane import MODEL, PROFILE
+from outlast.live.running.roles import place_of
+from outlast.model import Recurrent
 
 VERSIONS = "versions"
 """Of the ledger's folder, where the models lie that were put to work without being candidates."""
@@ -32,7 +35,7 @@ def put_to_work(
     """
     if (current := ledger_of.at_work(ledger)) is not None:
         raise InputError(
-            f"a first model where {current.folder} is at work",
+            f"a first model where {place_of(ledger, current)} is at work",
             "a ledger without one",
             "choose another --ledger; versions that follow come by outlast live retrain",
         )
@@ -45,6 +48,59 @@ def put_to_work(
     load_profile(profile).senses(loaded)  # which says so where it is of another model
     found = checkpoints.model_fingerprint(loaded)
     folder = ledger.folder / VERSIONS / found[:16]
+    _copied(folder, model, profile)
+    return ledger_of.deploy(ledger, found, str(folder.relative_to(ledger.folder)), by=by, because=because)
+
+
+def propose(
+    ledger: Ledger, model: str | Path, profile: str | Path, *, by: str, because: str, allow_code: bool = False
+) -> Candidate:
+    """A version that was made elsewhere, as a candidate that a person answers for: no gate but the live ones is asked.
+
+    Raises:
+        InputError: no such model or profile, a profile of another model, nothing at work, or other columns or another
+            target than the model at work has.
+    """
+    work = ledger_of.at_work(ledger)
+    if work is None:
+        raise InputError(
+            "a version that follows none", "a model at work", "outlast live deploy puts the first one to work"
+        )
+    loaded = checkpoints.load(model, "cpu", allow_code=allow_code)
+    load_profile(profile).senses(loaded)  # which says so where it is of another model
+    current = checkpoints.load(place_of(ledger, work) / MODEL, "cpu", allow_code=allow_code)
+    mine, theirs = _columns(loaded), _columns(current)
+    if mine != theirs or _target(loaded) != _target(current):
+        raise InputError(
+            f"{model}, which reads {', '.join(mine) or 'no columns'} or forecasts something else",
+            f"a model of {', '.join(theirs)} with the target (and bins) of the one at work",
+            "train it with the schema of the one at work: Streams.from_table(..., schema=model.schema)",
+        )
+    found = checkpoints.model_fingerprint(loaded)
+
+    def placed(number: int) -> str:
+        folder = folder_of(ledger, number)
+        _copied(folder, model, profile)
+        return str(folder.relative_to(ledger.folder))
+
+    one = ledger_of.begin(ledger, work.model, placed, by=by, because=because)
+    figures = {"model": found, "by": by, "because": because}
+    ledger_of.move(ledger, one.id, Status.TRAINED, by=by, because="it was made elsewhere", model=found)
+    ledger_of.gate(ledger, one.id, PROPOSED, ANSWERED_FOR, passed=True, figures=figures)
+    return ledger_of.move(ledger, one.id, Status.GATED, by=by, because=because)
+
+
+def _columns(model: Recurrent) -> list[str]:
+    return [] if model.schema is None else model.schema.names
+
+
+def _target(model: Recurrent) -> tuple[Any, ...]:
+    target = None if model.schema is None else model.schema.target
+    return () if target is None else (target.kind, target.columns, target.horizons, target.labels, target.edges)
+
+
+def _copied(folder: Path, model: str | Path, profile: str | Path) -> None:
+    """Put a version into its folder, as a whole or not at all."""
     try:
         if not folder.exists():
             new = aside(folder)
@@ -57,7 +113,6 @@ def put_to_work(
         raise InputError(
             f"{folder} ({error.strerror})", "a folder that may be written to, with room", "free it, or choose another"
         ) from error
-    return ledger_of.deploy(ledger, found, str(folder.absolute()), by=by, because=because)
 
 
 def approve(
