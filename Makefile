@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint mimic-study nights paper paper-seeds partial-study plan-study \
+	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study nights paper paper-seeds partial-study plan-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
 
@@ -135,6 +135,16 @@ replay-study: install
 watch-study: install
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/watch_study.py --out runs/watch-study --page docs/watching.md
+
+# The production loop from end to end; then a bad version that rolls itself back, and falsified targets.
+live-demo: install
+	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[live]'
+	$(BIN)/python examples/live_demo.py --out runs/live-demo
+
+live-demo-more: install
+	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[live]'
+	$(BIN)/python examples/live_demo.py --out runs/live-demo-bad --show bad
+	$(BIN)/python examples/live_demo.py --out runs/live-demo-poisoned --show poisoned
 
 bench-watching: install
 	$(BIN)/python benchmarks/watching.py --page docs/watching.md

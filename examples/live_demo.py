@@ -26,7 +26,7 @@ import torch
 import outlast
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import Candidate, candidates
-from outlast.live.ledger.incidents import label, listed
+from outlast.live.ledger.incidents import Recorded, label, listed
 from outlast.live.ledger.tables import Status
 from outlast.live.retraining import Collecting, Training, retrain
 from outlast.live.retraining.settings import HARMFUL
@@ -42,6 +42,8 @@ from outlast.tasks.power_data import CHANNELS, load_power
 T, HORIZON, STREAMS = 64, 60, 16
 DAY, HISTORY, BLOCK = 1440, 1_000_000, 100_000
 QUIET_DAYS, MOST_DAYS = 5, 36
+HARMS = (*HARMFUL, "none_seen")
+"""What incidents may be of which a candidate is made: here losses are unusual, and age is not the cause."""
 NOISE = 2.0
 """Standard deviations of every channel."""
 BY = "the demo"
@@ -158,22 +160,21 @@ class Plant:
         while self.run.step():
             pass
 
-    def hurt(self) -> set[str]:
-        """Streams with an incident in which age hurts."""
-        return {each.stream for each in listed(self.ledger) if each.harm in HARMFUL}
+    def judged(self) -> list[Recorded]:
+        """Incidents that are open, and of which is known by now whether age is what hurts."""
+        return [each for each in listed(self.ledger, open_only=True) if each.harm in HARMS]
 
-    def until_it_hurts(self, change: Callable[[pl.DataFrame, int], pl.DataFrame]) -> None:
-        """Days go by until incidents of nearly all streams hurt; then somebody looks at them."""
-        while len(self.hurt()) < STREAMS - 1:
+    def until_it_shows(self, change: Callable[[pl.DataFrame, int], pl.DataFrame]) -> None:
+        """Days go by until nearly all streams have an incident that is judged; then somebody looks at them."""
+        while len(self.judged()) < STREAMS - 1:
             if self.day == MOST_DAYS:
                 sys.exit("nothing came of it: see what the ledger says")
             self.another_day(change)
-        self.say(f"day {self.day}: {len(self.hurt())} streams have incidents that hurt; somebody has looked at them")
-        for each in listed(self.ledger):
-            if each.harm in HARMFUL:
-                label(self.ledger, each.id, "real", by=BY)
+        self.say(f"day {self.day}: {len(self.judged())} streams have an incident; somebody has looked at them")
+        for each in self.judged():
+            label(self.ledger, each.id, "real", by=BY)
 
-    def retrained(self, corpus: outlast.Split, collecting: Collecting | None = None) -> Candidate:
+    def retrained(self, corpus: outlast.Split, collecting: Collecting) -> Candidate:
         """A candidate, as far as its gates."""
         how = Training(training=outlast.TrainSettings(steps=600, learning_rate=2e-3))
         found = retrain(
@@ -208,19 +209,18 @@ def loop(plant: Plant) -> None:
     while plant.day < QUIET_DAYS:
         plant.another_day()
     plant.say(f"day {plant.day}: interference begins")
-    plant.until_it_hurts(disturbed)
+    plant.until_it_shows(disturbed)
     both = plant.written(plant.all_that_arrived(), "both")
-    candidate = plant.retrained(outlast.split(read(both, plant.corpus.train.schema)))
+    candidate = plant.retrained(outlast.split(read(both, plant.corpus.train.schema)), Collecting(harms=HARMS))
     if candidate.status == Status.GATED:
         approve(plant.ledger, candidate.id, by=BY, because="came through its gates")
         while plant.status() in (Status.SHADOW, Status.CANARY) and plant.day < MOST_DAYS:
             plant.another_day(disturbed)
-    before = len(plant.hurt())
+    before = {each.id for each in listed(plant.ledger)}
     for _ in range(QUIET_DAYS):
         plant.another_day(disturbed)
-    plant.say(
-        f"day {plant.day}: the candidate is {plant.status()}; {len(plant.hurt()) - before} more streams were hurt"
-    )
+    since = [each for each in listed(plant.ledger) if each.id not in before]
+    plant.say(f"day {plant.day}: the candidate is {plant.status()}; {len(since)} incidents in {QUIET_DAYS} days since")
 
 
 def bad(plant: Plant) -> None:
@@ -249,8 +249,8 @@ def poisoned(plant: Plant) -> None:
     while plant.day < 2:
         plant.another_day()
     plant.say("from now on all targets that arrive are false")
-    plant.until_it_hurts(falsified)
-    candidate = plant.retrained(plant.corpus, Collecting(continuation="arrived"))
+    plant.until_it_shows(falsified)
+    candidate = plant.retrained(plant.corpus, Collecting(harms=HARMS, continuation="arrived"))
     plant.say(f"the candidate is {candidate.status}")
 
 

@@ -19,7 +19,7 @@ import outlast
 from cli.workshop import Run, files
 from live.plant import better, candidate, forecaster, recorded, results, rows, version, write_csv
 from outlast.live.ledger import Ledger
-from outlast.live.ledger.candidates import at_work
+from outlast.live.ledger.candidates import at_work, gates
 from outlast.live.ledger.tables import Status
 
 BY = ("--by", "ann", "--because", "a test")
@@ -210,3 +210,44 @@ def test_a_full_disk_ends_a_run_that_then_goes_on_where_it_was(run: Run, plant: 
 
 def results_so_far(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_version_that_was_made_elsewhere_is_proposed_and_answered_for(run: Run, plant: Path) -> None:
+    parts = recorded(plant)
+    nothing = run("live", "propose", "--model", "made/model", "--profile", "made/profile", *BY)
+    assert nothing.status == 2
+    deployed(run, plant)
+    version(plant / "mine", forecaster(parts, seed=4), parts)
+    done = run("live", "propose", "--model", "mine/model", "--profile", "mine/profile", *BY)
+    assert done.out == "candidate 1: gated, by word of ann\nnext: outlast live approve 1\n"
+    assert run("live", "approve", 1, *BY).out == "candidate 1: shadow\n"
+    ledger = Ledger(plant / "runs" / "live")
+    assert [each.name for each in gates(ledger, 1)] == ["answered for"]
+    ledger.close()
+    other = forecaster(recorded(plant, seed=3), seed=4)  # of other recordings, so of other figures
+    outlast.save(other, plant / "runs" / "live" / "candidates" / "1" / "model")
+    swapped = run("live", "approve", 1, "--anyway", *BY)
+    assert swapped.status == 2
+    assert "schema" in swapped.err
+    outlast.save(forecaster(parts, seed=5), plant / "runs" / "live" / "candidates" / "1" / "model")
+    assert "as the ledger has candidate 1" in run("live", "approve", 1, "--anyway", *BY).err
+    strange = outlast.build("lstm", inputs=outlast.InputSpec("features", 1), outputs=1, seed=0)
+    path = write_csv(plant / "strange.csv", [{"x": float(i % 7)} for i in range(20_000)])
+    streams = outlast.Streams.from_table(path, target="x", horizon=1)
+    strange.schema = streams.schema
+    version(plant / "strange", strange, outlast.split(streams))
+    refused = run("live", "propose", "--model", "strange/model", "--profile", "strange/profile", *BY)
+    assert refused.status == 2
+    assert "level, noisy" in refused.err
+
+
+def test_a_ledger_that_was_moved_still_finds_its_versions(run: Run, plant: Path) -> None:
+    deployed(run, plant)
+    write_csv(plant / "in.csv", rows(3, 20))
+    assert run("live", "run", "--source", "in.csv", "--once", "--out", "out.jsonl").status == 0
+    (plant / "runs" / "live").rename(plant / "elsewhere")
+    write_csv(plant / "in.csv", rows(3, 40))
+    moved = run("live", "run", "--ledger", "elsewhere", "--source", "in.csv", "--once", "--out", "out.jsonl")
+    assert moved.status == 0, moved.err
+    assert len(results(plant / "out.jsonl")) == 240
+    assert "elsewhere/versions" in run("live", "status", "--ledger", "elsewhere").out

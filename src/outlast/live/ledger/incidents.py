@@ -145,17 +145,14 @@ def _told(row: IncidentRow, told: Incident) -> None:
     row.changed = now()
 
 
-def end_open(ledger: Ledger, model: str, positions: Mapping[str, int]) -> int:
-    """Close what a watcher left open whose process is gone; how many.
+def end_open(ledger: Ledger, positions: Mapping[str, int]) -> int:
+    """Close what watchers left open that watch no longer, since one alone watches what is at work; how many.
 
     Args:
-        model: fingerprint of the model that was watched.
         positions: of the streams, where they go on.
     """
     with ledger.writing() as session:
-        rows = session.scalars(
-            select(IncidentRow).where(IncidentRow.model == model, IncidentRow.closed.is_(None))
-        ).all()
+        rows = session.scalars(select(IncidentRow).where(IncidentRow.closed.is_(None))).all()
         for row in rows:
             row.closed, row.changed = max(row.opened, positions.get(row.stream, row.opened)), now()
         return len(rows)

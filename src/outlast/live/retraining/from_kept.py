@@ -118,9 +118,9 @@ def with_arrived(train: Streams, collected: Collected, window: int) -> Streams:
             "at least one with them",
             "train with what the corpus has: --continuation corpus",
         )
-    if train.labels or train.references or train.clock is not None or train.warm_up:
+    if train.labels or train.references or train.warm_up:
         raise InputError(
-            "training streams with scenarios, references, a clock or a warm-up, and states with what arrived",
+            "training streams with scenarios, references or a warm-up, and states with what arrived",
             "streams of inputs and targets",
             "leave these out, or train with what the corpus has: --continuation corpus",
         )
@@ -162,5 +162,6 @@ def with_arrived(train: Streams, collected: Collected, window: int) -> Streams:
         recording=longer(train.recording, np.arange(len(numbers)) + 1 + (0 if train.recording is None else
                                                                           int(train.recording.max()))),
         names=longer(train.names, np.array(["kept"] * len(numbers))),
+        clock=None,  # what arrived has none, and training asks for none
         about={**train.about, "arrived": len(numbers)},
     )  # fmt: skip

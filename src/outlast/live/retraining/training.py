@@ -20,7 +20,7 @@ from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.retraining.from_kept import FromKept, with_arrived
 from outlast.live.retraining.settings import Continuation
-from outlast.live.retraining.verified import MODEL, RESULT, TRAIN, check_moves, collected_of, folder_of
+from outlast.live.retraining.verified import MODEL, RESULT, TRAIN, check_moves, collected_of, folder_of, record_of
 from outlast.model import Recurrent
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, repair
@@ -127,6 +127,7 @@ def train(
         own = model_fingerprint(done.model)
         figures: dict[str, Any] = {
             "model": own,
+            "record": record_of(folder / MODEL),
             "result": file_sha256(folder / RESULT),
             "collected": hashed,
             "seed": how.training.seed,

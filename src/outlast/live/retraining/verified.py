@@ -86,7 +86,15 @@ def model_of(ledger: Ledger, number: int, device: torch.device | str = "cpu", *,
         raise InputError(
             f"{folder} with the model {found[:12]}…", f"{one.model[:12]}…, as the ledger has candidate {number}", _AGAIN
         )
+    told = [latest(ledger, number, stage).get(name) for stage, name in ((TRAIN, "trained"), (PROPOSED, ANSWERED_FOR))]
+    if any(each is not None and each.figures.get("record") != record_of(folder) for each in told):
+        raise InputError(f"{folder}, whose schema is not what was written", "the folder as it was", _AGAIN)
     return model
+
+
+def record_of(model: Path) -> str:
+    """Hash of what lies beside a model's weights: how it is built, and what its columns mean."""
+    return file_sha256(model / "outlast.json")
 
 
 def cleared(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:

@@ -14,7 +14,7 @@ from outlast.live.ledger.candidates import Candidate, Deployment
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.profiles import load_profile
-from outlast.live.retraining.verified import ANSWERED_FOR, PROPOSED, cleared, folder_of
+from outlast.live.retraining.verified import ANSWERED_FOR, PROPOSED, cleared, folder_of, record_of
 from outlast.live.running.lane import MODEL, PROFILE
 from outlast.live.running.roles import place_of
 from outlast.model import Recurrent
@@ -84,7 +84,8 @@ def propose(
         return str(folder.relative_to(ledger.folder))
 
     one = ledger_of.begin(ledger, work.model, placed, by=by, because=because)
-    figures = {"model": found, "by": by, "because": because}
+    record = record_of(folder_of(ledger, one.id) / MODEL)
+    figures = {"model": found, "record": record, "by": by, "because": because}
     ledger_of.move(ledger, one.id, Status.TRAINED, by=by, because="it was made elsewhere", model=found)
     ledger_of.gate(ledger, one.id, PROPOSED, ANSWERED_FOR, passed=True, figures=figures)
     return ledger_of.move(ledger, one.id, Status.GATED, by=by, because=because)

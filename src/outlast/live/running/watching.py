@@ -19,14 +19,13 @@ from outlast.serving.listening import Reading
 class Watching:
     """Observes all that a lane reads, and records incidents.
 
-    Incidents of a process that is gone are closed where its streams go on.
+    Incidents of a process that is gone, or of the version before, are closed where the streams go on.
 
     Args:
         lane: at work; a model without resets.
         profile: of its model.
         ledger: that incidents are written to.
         say: is told of each.
-        limit: streams that are remembered.
     """
 
     def __init__(self, lane: Lane, profile: Profile, ledger: Ledger, say: Callable[[str], None]) -> None:
@@ -37,9 +36,9 @@ class Watching:
         clocks = {name: clock.position for name, clock in lane.deployed.streams.items()}
         for name, position in clocks.items():
             self.watcher.goes_on(name, position)
-        closed = end_open(ledger, lane.fingerprint, clocks)
+        closed = end_open(ledger, clocks)
         if closed:
-            say(f"{closed} incidents of a run that ended are closed; what goes on will be seen again")
+            say(f"{closed} incidents of a watcher before are closed; what goes on will be seen again")
 
     def heard(self, reading: Reading, targets: Tensor, known: np.ndarray) -> None:
         """Rows were read."""
