@@ -339,3 +339,21 @@ def test_states_are_handed_over_where_the_gates_found_that_better(
         assert max(near[:1200]) < 1e-4
         assert (max(near[1200:1206]) < 2e-5) == (better_way == "handed_over")
         assert max(near[1200:]) < 0.1  # the last inputs make nearly the same state
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_stream_that_age_hurts_is_reset_where_that_was_chosen(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, reset: bool
+) -> None:
+    put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    table, source = rows(7, 400), write_csv(tmp_path / "in.csv", rows(7, 400))
+    run = made(ledger, source, tmp_path / "out.jsonl", RunSettings(rows=600, commit=0.0, reset_harmful=reset))
+    run.step()
+    assert run._watching is not None
+    run._watching.harmed.append("pump 2")  # what the watcher itself finds, tests/live/test_watching.py asks
+    to_the_end(run)
+    found, alone = results(tmp_path / "out.jsonl"), outlast.deploy(tmp_path / "first" / "model").read(table)
+    apart = [abs(row["forecast"]["level"] - same["forecast"]["level"]) for row, same in zip(found, alone, strict=True)]
+    moved = {row["stream"] for row, each in zip(found, apart, strict=True) if each > 1e-4}
+    assert moved == ({"pump 2"} if reset else set())
+    assert [row["position"] for row in found] == [row["position"] for row in alone]

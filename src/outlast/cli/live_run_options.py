@@ -49,6 +49,8 @@ class LiveRunVerb(Trust, Ledgered):
     """none, periodic:EVERY or overlapping:EVERY; nothing is watched under resets."""
     watch: bool = True
     """Look for incidents."""
+    reset_harmful: bool = False
+    """Let a stream go on from the initial state as soon as it is known that a young state does better there."""
     auto: bool = False
     """Let candidates go on by themselves where the evidence is clear."""
     canary_share: float = 0.1

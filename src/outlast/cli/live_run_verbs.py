@@ -54,7 +54,8 @@ def run_live_run(options: LiveRunVerb) -> int:
 
     settings = RunSettings(
         rows=options.rows, commit=options.commit, canary_share=options.canary_share, auto=options.auto,
-        block=options.block, warm=options.warm, watch=options.watch, resets=options.resets,
+        block=options.block, warm=options.warm, watch=options.watch, reset_harmful=options.reset_harmful,
+        resets=options.resets,
         stream_column=options.stream, allow_code=options.allow_code,
     )  # fmt: skip
 

@@ -51,6 +51,7 @@ class RunSettings:
             where that is more.
         warm: blocks for which the version before is kept ready after a promotion.
         watch: whether incidents are looked for.
+        reset_harmful: whether a stream whose old state does worse than a young one goes on from the initial state.
         resets, stream_column, allow_code: as for `outlast.deploy`.
     """
 
@@ -61,6 +62,7 @@ class RunSettings:
     block: int | None = None
     warm: int = 50
     watch: bool = True
+    reset_harmful: bool = False
     resets: str = "none"
     stream_column: str | None = None
     allow_code: bool = False
@@ -188,6 +190,7 @@ class Run:
             self._written += 1
             told = {"number": self._written, **record, "version": by.fingerprint[:12]}
             self._open.lines.append(line_of(told if time_column is None else {**told, time_column: row[time_column]}))
+        self._reset_harmed()
         self._waits = max(0, self._waits - len(rows))
         self._note(read, self._work, "work")
         if other is not None and self._beside is not None and self.roles.beside is not None:
@@ -196,6 +199,17 @@ class Run:
             self._open.moment = str(rows[-1][time_column])
         if other is not None and self._evidence is not None and not self._waits:
             self._evidence.add(read.streams, *self._in_order(read, other))
+
+    def _reset_harmed(self) -> None:
+        """Let streams of which a watcher found that they need it go on from the initial state."""
+        watching = self._watching
+        if watching is None:
+            return
+        for stream in watching.take_harmed():
+            if self.settings.reset_harmful:
+                self._work.deployed.restart(stream)
+                watching.restarted([stream])
+                self.say(f"stream {stream!r} goes on from the initial state")
 
     def _note(self, read: Read, lane: Lane, part: str) -> None:
         """Losses, for the history."""

@@ -32,6 +32,7 @@ class Watching:
         self.watcher = Watcher(profile, lane.model)
         self._recorder = Recorder(ledger, lane.fingerprint)
         self._say, self._horizon = say, lane.ahead.horizon
+        self.harmed: list[str] = []
         self._given = self.watcher.targets and profile.facts.targets == "given"
         clocks = {name: clock.position for name, clock in lane.deployed.streams.items()}
         for name, position in clocks.items():
@@ -56,6 +57,11 @@ class Watching:
         for name in streams:
             self.watcher.restarted(name)
 
+    def take_harmed(self) -> list[str]:
+        """Streams of which became known since this was asked last that a reset would help them."""
+        harmed, self.harmed = self.harmed, []
+        return harmed
+
     def close(self) -> None:
         """Make the probes that wait."""
         self._tell(self.watcher.flush())
@@ -67,6 +73,8 @@ class Watching:
         self._recorder.write(notices, kept)
         for notice in notices:
             told = notice.incident
+            if notice.what == "judged" and told.offer == "reset":
+                self.harmed.append(told.stream)
             what = {"opened": str(told), "judged": f"stream {told.stream!r}: {HARMS[told.harm]}"}
             self._say(f"incident {notice.what}: {what.get(notice.what, f'stream {told.stream!r}')}")
 
