@@ -15,8 +15,7 @@ from outlast.families import build
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import begin, deploy, gate, move
 from outlast.live.ledger.tables import Status
-from outlast.live.retraining.verified import GATES, REQUIRED, folder_of
-from outlast.live.running.lane import MODEL, PROFILE
+from outlast.live.retraining.verified import GATES, MODEL, PROFILE, REQUIRED, folder_of
 from outlast.model import InputSpec, Recurrent
 from outlast.streams import Split, Streams
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from outlast.adapters import adapt
-from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, NotAskable
 from outlast.evaluation.asked import the_measures
 from outlast.folders import locked
@@ -29,6 +28,7 @@ from outlast.live.retraining.verified import (
     collected_of,
     folder_of,
     model_of,
+    parent_of,
     result_of,
 )
 from outlast.model import Recurrent, device_of
@@ -74,13 +74,7 @@ def hold(
     one, model = check_moves(ledger, number), adapt(model)
     if one.status != Status.TRAINED:
         return one
-    fingerprint = model_fingerprint(model)
-    if one.parent != fingerprint:
-        raise InputError(
-            f"the model {fingerprint[:12]}… for candidate {number}",
-            f"{one.parent[:12]}…, from which it comes",
-            "give it",
-        )
+    fingerprint = parent_of(one, model)
     say = progress or (lambda what, share, loss: None)
     with locked(folder_of(ledger, number), f"outlast live retrain, candidate {number}"):
         trained = model_of(ledger, number, device_of(model), allow_code=allow_code)

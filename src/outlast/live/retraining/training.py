@@ -20,7 +20,16 @@ from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.retraining.from_kept import FromKept, with_arrived
 from outlast.live.retraining.settings import Continuation
-from outlast.live.retraining.verified import MODEL, RESULT, TRAIN, check_moves, collected_of, folder_of, record_of
+from outlast.live.retraining.verified import (
+    MODEL,
+    RESULT,
+    TRAIN,
+    check_moves,
+    collected_of,
+    folder_of,
+    parent_of,
+    record_of,
+)
 from outlast.model import Recurrent
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, repair
@@ -84,13 +93,7 @@ def train(
     one = check_moves(ledger, number)
     if one.status != Status.COLLECTED:
         return one
-    fingerprint = model_fingerprint(model)
-    if one.parent != fingerprint:
-        raise InputError(
-            f"the model {fingerprint[:12]}… for candidate {number}",
-            f"{one.parent[:12]}…, from which it comes",
-            "begin a new candidate: outlast live retrain --stage collect",
-        )
+    fingerprint = parent_of(one, model)
     folder = folder_of(ledger, number)
     with locked(folder, f"outlast live retrain, candidate {number}"):
         collected, hashed = collected_of(ledger, number, model, fingerprint)

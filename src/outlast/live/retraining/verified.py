@@ -92,6 +92,20 @@ def model_of(ledger: Ledger, number: int, device: torch.device | str = "cpu", *,
     return model
 
 
+def parent_of(one: Candidate, model: Recurrent) -> str:
+    """The fingerprint of a model from which a candidate comes.
+
+    Raises:
+        InputError: it comes from another one.
+    """
+    found = model_fingerprint(model)
+    if one.parent != found:
+        raise InputError(
+            f"the model {found[:12]}… for candidate {one.id}", f"{one.parent[:12]}…, from which it comes", _AGAIN
+        )
+    return found
+
+
 def record_of(model: Path) -> str:
     """Hash of what lies beside a model's weights: how it is built, and what its columns mean."""
     return file_sha256(model / "outlast.json")

@@ -15,6 +15,7 @@ from outlast import checkpoints
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.of_targets import measure_of
+from outlast.live.retraining.verified import MODEL
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.delays import Delay
 from outlast.model import Recurrent
@@ -22,9 +23,6 @@ from outlast.serving.deployed import Deployed
 from outlast.serving.listening import Reading
 from outlast.serving.packing import pack, unpack
 from outlast.streams import Batch
-
-MODEL, PROFILE = "model", "profile"
-"""Folders of one version: its weights, and what it usually looks like at work."""
 
 
 class Heard(Protocol):
@@ -61,7 +59,7 @@ class Lane:
     """A version of the model that reads what comes in.
 
     Args:
-        folder: of this version: `model` in it, and `profile` where it has one.
+        folder: of this version: `model` in it, and `profile`.
         fingerprint: that its weights must have; None: whatever they have.
         measure: of losses, by name; None: what fits the target.
         resets, stream_column, allow_code: as for `outlast.deploy`.

@@ -16,8 +16,8 @@ from outlast.live.evidence import Evidence, from_record
 from outlast.live.ledger.candidates import deployments, gates, roll_back
 from outlast.live.ledger.store import Ledger, now
 from outlast.live.profiles import Profile, load_profile
-from outlast.live.retraining.verified import cleared
-from outlast.live.running.lane import PROFILE, Lane, Read
+from outlast.live.retraining.verified import PROFILE, cleared
+from outlast.live.running.lane import Lane, Read
 from outlast.live.running.results import Results
 from outlast.live.running.roles import Beside, Roles, place_of, roles
 from outlast.live.running.stages import BY, decide

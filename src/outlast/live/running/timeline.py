@@ -25,7 +25,7 @@ from outlast.live.ledger.candidates import Candidate, Gate
 from outlast.live.ledger.incidents import Recorded, Told, listed, told_of_all
 from outlast.live.ledger.store import Ledger
 from outlast.live.profiles import load_profile
-from outlast.live.running.lane import MODEL, PROFILE
+from outlast.live.retraining.verified import MODEL, PROFILE
 from outlast.live.running.roles import place_of
 from outlast.live.running.run import EVIDENCE, FOLDER, WRITTEN
 from outlast.live.running.store import FILE, Store, Stretch

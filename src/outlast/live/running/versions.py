@@ -14,8 +14,7 @@ from outlast.live.ledger.candidates import Candidate, Deployment
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.profiles import load_profile
-from outlast.live.retraining.verified import ANSWERED_FOR, PROPOSED, cleared, folder_of, record_of
-from outlast.live.running.lane import MODEL, PROFILE
+from outlast.live.retraining.verified import ANSWERED_FOR, MODEL, PROFILE, PROPOSED, cleared, folder_of, record_of
 from outlast.live.running.roles import place_of
 from outlast.model import Recurrent
 
