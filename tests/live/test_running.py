@@ -459,3 +459,25 @@ def test_a_file_begun_after_a_renaming_has_each_line_once_too(tmp_path: Path, be
     Results(store, out)
     assert out.read_text() == text
     store.close()
+
+
+def test_a_reset_of_a_stream_that_says_nothing_is_written_down(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    table, source, out = rows(7, 120), tmp_path / "in", tmp_path / "out.jsonl"
+    source.mkdir()
+    write_csv(source / "1.csv", table[:600])
+    settings = RunSettings(rows=600, commit=0.0, reset_harmful=True)
+    run = made(ledger, source, out, settings)
+    to_the_end(run)
+    write_csv(source / "2.csv", [row for row in table[600:] if row["stream"] == "pump 1"])
+    run = made(ledger, source, out, settings)
+    assert run._watching is not None
+    run._watching.harmed.append("pump 2")
+    run.step()
+    expected = run._work.deployed.packed(["pump 2"])
+    run.let_go()
+    again = made(ledger, source, out)
+    np.testing.assert_array_equal(again._work.deployed.packed(["pump 2"]), expected)
+    again.close()

@@ -208,6 +208,7 @@ class Run:
         for stream in watching.take_harmed():
             if self.settings.reset_harmful:
                 self._work.deployed.restart(stream)
+                self._open.streams[stream] = None  # it may have read nothing since the last commit
                 watching.restarted([stream])
                 self.say(f"stream {stream!r} goes on from the initial state")
 
