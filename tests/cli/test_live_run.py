@@ -231,6 +231,11 @@ def test_a_version_that_was_made_elsewhere_is_proposed_and_answered_for(run: Run
     assert "schema" in swapped.err
     outlast.save(forecaster(parts, seed=5), plant / "runs" / "live" / "candidates" / "1" / "model")
     assert "as the ledger has candidate 1" in run("live", "approve", 1, "--anyway", *BY).err
+    others = recorded(plant, seed=3)  # whose losses would be in another unit
+    version(plant / "scaled", forecaster(others, seed=4), others)
+    scaled = run("live", "propose", "--model", "scaled/model", "--profile", "scaled/profile", *BY)
+    assert scaled.status == 2
+    assert "scaling" in scaled.err
     strange = outlast.build("lstm", inputs=outlast.InputSpec("features", 1), outputs=1, seed=0)
     path = write_csv(plant / "strange.csv", [{"x": float(i % 7)} for i in range(20_000)])
     streams = outlast.Streams.from_table(path, target="x", horizon=1)

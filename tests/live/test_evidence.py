@@ -54,6 +54,17 @@ def test_forecasts_that_are_no_numbers_are_worse_at_once() -> None:
     assert evidence.finding.verdict == "worse"
 
 
+def test_a_block_in_which_each_gave_no_number_once_does_not_end_the_gathering() -> None:
+    evidence, at = Evidence(4, 0.05), np.zeros(4, int)
+    for _ in range(5):
+        evidence.add(at, np.ones(4), np.full(4, 0.5))
+    evidence.add(at, np.array([np.inf, 1, 1, 1]), np.array([1, np.inf, 1, 1]))
+    for _ in range(50):
+        evidence.add(at, np.ones(4), np.full(4, 5.0))
+    assert evidence.finding.verdict == "worse"
+    assert np.isfinite(evidence.finding.gain)
+
+
 def test_one_stream_that_is_ruined_does_not_decide_for_all() -> None:
     evidence, at = Evidence(BLOCK, 0.05), np.repeat(np.arange(STREAMS), BLOCK)
     random = np.random.default_rng(0)

@@ -27,13 +27,15 @@ from live.plant import (
     write_csv,
 )
 from outlast.errors import InputError
+from outlast.live.evidence import Evidence
 from outlast.live.ledger import Ledger
-from outlast.live.ledger.candidates import Gate, at_work, gate, gates, moves, promote, roll_back
+from outlast.live.ledger.candidates import Gate, at_work, gate, gates, move, moves, promote, roll_back
 from outlast.live.ledger.candidates import candidate as candidate_of
 from outlast.live.ledger.tables import Status
 from outlast.live.running.ahead import Ahead
+from outlast.live.running.results import Results
 from outlast.live.running.run import Run, RunSettings
-from outlast.live.running.store import Store
+from outlast.live.running.store import Done, Store
 from outlast.live.sources.opening import opened
 from outlast.schema import Target
 from outlast.streams import Split
@@ -357,3 +359,125 @@ def test_a_stream_that_age_hurts_is_reset_where_that_was_chosen(
     moved = {row["stream"] for row, each in zip(found, apart, strict=True) if each > 1e-4}
     assert moved == ({"pump 2"} if reset else set())
     assert [row["position"] for row in found] == [row["position"] for row in alone]
+
+
+@pytest.mark.parametrize("name", ["pump 1", "pump 2"])
+def test_what_takes_over_at_the_start_keeps_streams_that_say_nothing_for_long(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, name: str
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    table, source, out = rows(7, 100), tmp_path / "in", tmp_path / "out.jsonl"
+    source.mkdir()
+    write_csv(source / "1.csv", table[:300])
+    to_the_end(made(ledger, source, out))
+    number = candidate(ledger, better(copy.deepcopy(trained), parts, 5), parts, first, Status.CANARY)
+    promote(ledger, number, by="ann", because="while nothing ran")
+    for file, some in (("2.csv", [row for row in table[300:420] if row["stream"] == name]), ("3.csv", table[420:])):
+        write_csv(source / file, some)
+        to_the_end(made(ledger, source, out))
+    reached = {row["stream"]: row["position"] for row in results(out)}
+    assert reached == {each: 100 if each == name else 80 for each in NAMES}
+
+
+def decided(run: Run, verdict: str) -> None:
+    """Let there be evidence that decides at the next look."""
+    run._evidence = Evidence(10_000, 0.05)
+    (run._evidence._worse if verdict == "worse" else run._evidence._better)[:] = 10.0
+
+
+class TestPersonAndRunAtOnce:
+    def test_a_roll_back_happens_once(self, tmp_path: Path, ledger: Ledger, parts: Split, trained: Any) -> None:
+        models = [put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)]
+        for steps in (3, 6):
+            number = candidate(ledger, better(copy.deepcopy(trained), parts, steps), parts, models[-1], Status.CANARY)
+            models.append(promote(ledger, number, by="ann", because="it passed").model)
+        run = made(ledger, write_csv(tmp_path / "in.csv", rows(7, 300)), tmp_path / "out.jsonl")
+        run.step()
+        decided(run, "worse")
+        roll_back(ledger, by="ann", because="I do not like it")
+        to_the_end(run)
+        work = at_work(ledger)
+        assert work is not None
+        assert (work.model, work.by) == (models[1], "ann")
+
+    def test_a_roll_back_of_what_is_not_at_work_any_more_is_refused(
+        self, tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+    ) -> None:
+        first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+        number = candidate(ledger, better(copy.deepcopy(trained), parts, 3), parts, first, Status.CANARY)
+        promoted = promote(ledger, number, by="ann", because="it passed")
+        roll_back(ledger, by="ann", because="I do not like it", of=promoted.id)
+        with pytest.raises(InputError, match="not at work any more"):
+            roll_back(ledger, by="bob", because="nor do I", of=promoted.id)
+
+    @pytest.mark.parametrize(("verdict", "to"), [("worse", Status.REFUSED), ("better", Status.CANARY)])
+    def test_what_a_person_said_first_stands(
+        self, tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, verdict: str, to: Status
+    ) -> None:
+        first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+        number = candidate(ledger, better(copy.deepcopy(trained), parts, 3), parts, first, Status.SHADOW)
+        source = write_csv(tmp_path / "in.csv", rows(7, 200))
+        run = made(ledger, source, tmp_path / "out.jsonl", RunSettings(rows=600, commit=0.0, block=10_000, auto=True))
+        run.step()
+        decided(run, verdict)
+        move(ledger, number, to, by="ann", because="I was first")
+        to_the_end(run)
+        assert candidate_of(ledger, number).status == to
+        assert moves(ledger, number)[-1].by == "ann"
+
+
+def test_a_shadow_whose_code_fails_is_refused_and_the_run_goes_on(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    number = candidate(ledger, better(copy.deepcopy(trained), parts, 3), parts, first, Status.SHADOW)
+    table, out = rows(7, 200), tmp_path / "out.jsonl"
+    run = made(ledger, write_csv(tmp_path / "in.csv", table), out)
+    run.step()
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("of another shape")
+
+    assert run._beside is not None
+    monkeypatch.setattr(run._beside.deployed.model, "forward", fails)
+    to_the_end(run)
+    assert candidate_of(ledger, number).status == Status.REFUSED
+    assert "of another shape" in moves(ledger, number)[-1].because
+    assert len(results(out)) == len(table)
+
+
+@pytest.mark.parametrize("before", [10, 100_000])
+def test_a_file_begun_after_a_renaming_has_each_line_once_too(tmp_path: Path, before: int) -> None:
+    store, out = Store(tmp_path), tmp_path / "out.jsonl"
+    written = Results(store, out)
+    store.write(Done(lines=["x" * (before - 1) + "\n"]))
+    written.hand_over()
+    out.rename(tmp_path / "yesterday.jsonl")
+    text = "".join(f"{number}\n" for number in range(100))
+    store.write(Done(lines=[text]))
+    out.write_text(text[:151])  # killed while it wrote
+    Results(store, out)
+    assert out.read_text() == text
+    store.close()
+
+
+def test_a_reset_of_a_stream_that_says_nothing_is_written_down(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    table, source, out = rows(7, 120), tmp_path / "in", tmp_path / "out.jsonl"
+    source.mkdir()
+    write_csv(source / "1.csv", table[:600])
+    settings = RunSettings(rows=600, commit=0.0, reset_harmful=True)
+    run = made(ledger, source, out, settings)
+    to_the_end(run)
+    write_csv(source / "2.csv", [row for row in table[600:] if row["stream"] == "pump 1"])
+    run = made(ledger, source, out, settings)
+    assert run._watching is not None
+    run._watching.harmed.append("pump 2")
+    run.step()
+    expected = run._work.deployed.packed(["pump 2"])
+    run.let_go()
+    again = made(ledger, source, out)
+    np.testing.assert_array_equal(again._work.deployed.packed(["pump 2"]), expected)
+    again.close()

@@ -104,7 +104,8 @@ class Evidence:
         with np.errstate(invalid="ignore"):
             gain = first - second
         gain = np.where(np.isnan(gain), 0.0, gain)  # neither gave a number
-        np.add.at(self._sums, at, gain)
+        with np.errstate(invalid="ignore"):
+            np.add.at(self._sums, at, gain)
         np.add.at(self._counts, at, 1.0)
         here = self._counts > 0
         if self._counts.sum() >= self.block * here.sum():
@@ -114,6 +115,7 @@ class Evidence:
     def _close(self, gains: np.ndarray) -> None:
         """A block is over; (S,) mean gain of each of its streams."""
         self._streams = len(gains)
+        gains = np.where(np.isnan(gains), 0.0, gains)  # each gave no number somewhere in it
         if len(self._sizes) < _WARMING:
             finite = np.abs(gains[np.isfinite(gains)])
             self._sizes.append(float(np.median(finite)) if len(finite) else 0.0)

@@ -157,14 +157,19 @@ def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment
         return _deployed(session, row.model, row.folder, number, None if old is None else old.id, by, because)
 
 
-def roll_back(ledger: Ledger, *, by: str, because: str) -> Deployment:
+def roll_back(ledger: Ledger, *, by: str, because: str, of: int | None = None) -> Deployment:
     """Put the model to work again that the one now at work replaced; once more, and it is the one before that.
 
+    Args:
+        of: the deployment that is to end; None: whichever is at work.
+
     Raises:
-        InputError: it replaced none.
+        InputError: it replaced none, or another one is at work by now.
     """
     with ledger.writing() as session:
         current = _at_work(session)
+        if of is not None and (current is None or current.id != of):
+            raise InputError("a roll-back of what is not at work any more", "what is at work", "look at it again")
         before = None
         if current is not None and current.replaced is not None:
             before = session.get(DeploymentRow, current.replaced)

@@ -71,9 +71,11 @@ class Results:
         known = self._store.fact(_LENGTH)
         length = known[1] if known is not None and known[0] == str(path) else 0
         size = path.stat().st_size
+        coming = "".join(lines for _, lines in self._store.waiting()).encode()
+        if length and 0 < size <= len(coming) and coming.startswith(path.read_bytes()):
+            length = 0  # the one before was renamed, and this is the beginning of another
         if size <= length:
             return
-        coming = "".join(lines for _, lines in self._store.waiting()).encode()
         with path.open("r+b") as file:
             file.seek(length)
             beyond = file.read()

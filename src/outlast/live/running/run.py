@@ -208,6 +208,7 @@ class Run:
         for stream in watching.take_harmed():
             if self.settings.reset_harmful:
                 self._work.deployed.restart(stream)
+                self._open.streams[stream] = None  # it may have read nothing since the last commit
                 watching.restarted([stream])
                 self.say(f"stream {stream!r} goes on from the initial state")
 
@@ -226,9 +227,10 @@ class Run:
     def _read_beside(self, lane: Lane, rows: list[dict[str, Any]]) -> Read | None:
         try:
             return lane.read(rows)
-        except InputError as error:
-            self.say(f"the version beside cannot read what comes in: {error}")
-            self._broken, self._beside, self._evidence = str(error), None, None
+        except Exception as error:  # whatever its code raises: nobody at work depends on it
+            why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            self.say(f"the version beside cannot read what comes in: {why}")
+            self._broken, self._beside, self._evidence = why, None, None
             return None
 
     def _is_canary(self, stream: str) -> bool:
@@ -271,15 +273,21 @@ class Run:
 
     def _look(self) -> None:
         """Decide what the evidence decides, and follow what the ledger says by now."""
-        if self.roles.beside is not None:
+        found = roles(self.ledger, self._cooled)
+        if self.roles.beside is not None and found == self.roles:  # else somebody has decided
             finding = None if self._evidence is None else self._evidence.finding
-            cool = decide(
-                self.ledger, self.roles, finding, auto=self.settings.auto, say=self.say, warm=self.settings.warm,
-                broken=self._broken,
-            )  # fmt: skip
+            try:
+                cool = decide(
+                    self.ledger, self.roles, finding, auto=self.settings.auto, say=self.say, warm=self.settings.warm,
+                    broken=self._broken,
+                )  # fmt: skip
+            except InputError:
+                if roles(self.ledger, self._cooled) == self.roles:
+                    raise
+                cool = False  # somebody decided at the same moment
             if cool:
                 self._cooled |= {self.roles.at_work.id}
-        found = roles(self.ledger, self._cooled)
+            found = roles(self.ledger, self._cooled)
         if found != self.roles:
             self._follow(found)
 
@@ -292,7 +300,7 @@ class Run:
                 work = ready.get(model) or self._successor(found, before)
             except InputError as error:  # the version that reads now goes on
                 self.say(f"the version that was promoted cannot be put to work: {error}")
-                roll_back(self.ledger, by=BY, because=f"it cannot be put to work: {error}")
+                roll_back(self.ledger, by=BY, because=f"it cannot be put to work: {error}", of=found.at_work.id)
                 return
             if self._watching is not None:
                 self._watching.close()
@@ -321,6 +329,7 @@ class Run:
         lane = self._lane(place_of(self.ledger, work), work.model)
         if not lane.deployed.names and before is not None:
             lane.take_over(before, states=_hands_over(self.ledger, found.at_work.candidate))
+            self._open.streams |= dict.fromkeys(lane.deployed.names)  # all of them: nothing of it is written down yet
         return lane
 
     def _lane(self, folder: str | Path, model: str) -> Lane:

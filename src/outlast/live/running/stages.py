@@ -43,7 +43,7 @@ def decide(
     why = broken if finding is None or broken is not None else str(finding)
     if beside.part == "warm":
         if finding is not None and verdict == "worse":
-            roll_back(ledger, by=BY, because=f"on live streams the new version is {why}")
+            roll_back(ledger, by=BY, because=f"on live streams the new version is {why}", of=roles.at_work.id)
             say(f"rolled back: the new version is {why}")
             return True
         return finding is None or finding.blocks >= warm

@@ -57,8 +57,8 @@ def propose(
     """A version that was made elsewhere, as a candidate that a person answers for: no gate but the live ones is asked.
 
     Raises:
-        InputError: no such model or profile, a profile of another model, nothing at work, or other columns or another
-            target than the model at work has.
+        InputError: no such model or profile, a profile of another model, nothing at work, or other columns, another
+            target or another measure than the model at work has.
     """
     work = ledger_of.at_work(ledger)
     if work is None:
@@ -66,14 +66,20 @@ def propose(
             "a version that follows none", "a model at work", "outlast live deploy puts the first one to work"
         )
     loaded = checkpoints.load(model, "cpu", allow_code=allow_code)
-    load_profile(profile).senses(loaded)  # which says so where it is of another model
+    known = load_profile(profile)
+    known.senses(loaded)  # which says so where it is of another model
     current = checkpoints.load(place_of(ledger, work) / MODEL, "cpu", allow_code=allow_code)
     mine, theirs = _columns(loaded), _columns(current)
     if mine != theirs or _target(loaded) != _target(current):
         raise InputError(
             f"{model}, which reads {', '.join(mine) or 'no columns'} or forecasts something else",
-            f"a model of {', '.join(theirs)} with the target (and bins) of the one at work",
+            f"a model of {', '.join(theirs)} with the target (its bins and its scaling too) of the one at work",
             "train it with the schema of the one at work: Streams.from_table(..., schema=model.schema)",
+        )
+    measure = load_profile(place_of(ledger, work) / PROFILE).facts.measure
+    if known.facts.measure != measure:
+        raise InputError(
+            f"{profile} by {known.facts.measure}", f"{measure}, as that of the model at work", "outlast live profile"
         )
     found = checkpoints.model_fingerprint(loaded)
 
@@ -96,7 +102,10 @@ def _columns(model: Recurrent) -> list[str]:
 
 def _target(model: Recurrent) -> tuple[Any, ...]:
     target = None if model.schema is None else model.schema.target
-    return () if target is None else (target.kind, target.columns, target.horizons, target.labels, target.edges)
+    if target is None:
+        return ()
+    units = (target.aggregate, target.means, target.stds, target.quantiles)  # losses in other ones say nothing
+    return (target.kind, target.columns, target.horizons, target.labels, target.edges, *units)
 
 
 def _copied(folder: Path, model: str | Path, profile: str | Path) -> None:
