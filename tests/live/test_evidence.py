@@ -65,7 +65,7 @@ def test_a_block_in_which_each_gave_no_number_once_does_not_end_the_gathering() 
     assert np.isfinite(evidence.finding.gain)
 
 
-def test_one_stream_that_is_ruined_does_not_decide_for_all() -> None:
+def test_where_one_stream_is_ruined_nothing_is_decided_for_all() -> None:
     evidence, at = Evidence(BLOCK, 0.05), np.repeat(np.arange(STREAMS), BLOCK)
     random = np.random.default_rng(0)
     for _ in range(60):
@@ -73,7 +73,8 @@ def test_one_stream_that_is_ruined_does_not_decide_for_all() -> None:
         second = first - 0.2 - 0.1 * random.normal(size=len(at))
         second[at == 3] = 1e9
         evidence.add(at, first, second)
-    assert evidence.finding.verdict == "better"
+    assert evidence.finding.better > evidence.finding.reached  # most streams gain
+    assert evidence.finding.verdict == "open"  # and one loses more than they do
 
 
 def test_what_has_no_loss_counts_for_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from outlast.live.running.ahead import Ahead
 from outlast.live.running.results import Results
 from outlast.live.running.run import Run, RunSettings
 from outlast.live.running.store import Done, Store
+from outlast.live.running.versions import go_back
 from outlast.live.sources.opening import opened
 from outlast.schema import Target
 from outlast.streams import Split
@@ -481,3 +483,29 @@ def test_a_reset_of_a_stream_that_says_nothing_is_written_down(
     again = made(ledger, source, out)
     np.testing.assert_array_equal(again._work.deployed.packed(["pump 2"]), expected)
     again.close()
+
+
+def test_a_ledger_does_not_go_on_under_other_resets(tmp_path: Path, ledger: Ledger, parts: Split) -> None:
+    put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    source, out = write_csv(tmp_path / "in.csv", rows(7, 40)), tmp_path / "out.jsonl"
+    to_the_end(made(ledger, source, out, RunSettings(rows=60, commit=0.0, resets="overlapping:64")))
+    with pytest.raises(InputError, match="has read under overlapping:64"):
+        made(ledger, source, out, RunSettings(resets="overlapping:640"))
+
+
+def test_a_roll_back_to_files_that_are_gone_is_refused_and_the_run_goes_on(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", copy.deepcopy(trained), parts)
+    number = candidate(ledger, better(copy.deepcopy(trained), parts, 5), parts, first, Status.CANARY)
+    promote(ledger, number, by="ann", because="it passed")
+    source, out = write_csv(tmp_path / "in.csv", rows(7, 100)), tmp_path / "out.jsonl"
+    run = made(ledger, source, out, RunSettings(rows=60, commit=0.0, warm=0))
+    for _ in range(3):
+        run.step()
+    shutil.rmtree(tmp_path / "first")
+    with pytest.raises(InputError, match="which is not there"):
+        go_back(ledger, by="ann", because="I do not like it")
+    roll_back(ledger, by="ann", because="nobody asked whether its files are there")
+    to_the_end(run)
+    assert len(results(out)) == 600

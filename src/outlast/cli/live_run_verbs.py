@@ -129,11 +129,11 @@ def run_live_refuse(options: LiveRefuseVerb) -> int:
 
 
 def run_live_rollback(options: LiveRollbackVerb) -> int:
-    from outlast.live.ledger.candidates import roll_back
     from outlast.live.running.roles import place_of
+    from outlast.live.running.versions import go_back
 
     with open_ledger(options) as ledger:
-        print(f"at work: {place_of(ledger, roll_back(ledger, by=options.by, because=options.because))}")
+        print(f"at work: {place_of(ledger, go_back(ledger, by=options.by, because=options.because))}")
     return 0
 
 

@@ -32,7 +32,8 @@ class Finding:
         blocks: that were bet on.
         streams: that were read in the last one.
         broken: forecasts of the second model that were no numbers, where the first one's were.
-        gain: mean of what the second loses less than the first, by block alike.
+        gain: mean of what the second loses less than the first, by block alike, not cut off.
+        tolerance: how much worse is worse.
         reached: wealth that decides, 1/α.
     """
 
@@ -42,6 +43,7 @@ class Finding:
     streams: int
     broken: int
     gain: float
+    tolerance: float
     reached: float
 
     @property
@@ -49,7 +51,8 @@ class Finding:
         """``better``, ``worse`` or ``open``."""
         if self.broken >= BROKEN or self.worse >= self.reached:
             return "worse"
-        return "better" if self.better >= self.reached else "open"
+        # Bets are on differences that are cut off; where a few streams lose more than all others gain, that counts too.
+        return "better" if self.better >= self.reached and self.gain > -self.tolerance else "open"
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -134,7 +137,9 @@ class Evidence:
     def finding(self) -> Finding:
         """What is known by now."""
         better, worse = (float(np.exp(np.minimum(each, 600)).mean()) for each in (self._better, self._worse))
-        return Finding(better, worse, self._blocks, self._streams, self._broken, self._gain, 1 / self.alpha)
+        return Finding(
+            better, worse, self._blocks, self._streams, self._broken, self._gain, self.tolerance, 1 / self.alpha
+        )
 
     def record(self) -> dict[str, Any]:
         """As JSON, from which `from_record` goes on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence, from_record
+from outlast.live.ledger.candidates import candidate as candidate_of
 from outlast.live.ledger.candidates import deployments, gates, roll_back
 from outlast.live.ledger.store import Ledger, now
 from outlast.live.profiles import Profile, load_profile
@@ -30,6 +32,7 @@ from outlast.serving.rows import RowError
 FOLDER = "running"
 """Of the ledger's folder, where a run keeps what it has done."""
 EVIDENCE, _COOLED, WRITTEN, _LANES = "evidence", "cooled", "rows written", "lanes"
+_RESETS, _CANARY = "resets", "first canary"
 _IDLE = 0.1
 OLD = 16
 """Training contexts that a version which began with young states reads before its losses count: young ones do well."""
@@ -122,6 +125,16 @@ class Run:
         self._watching: Watching | None = None
         self.roles: Roles = roles(ledger, self._cooled)
         self._stored = frozenset(self.store.fact(_LANES) or [])
+        before = self.store.fact(_RESETS)
+        if before not in (None, self.settings.resets):
+            raise InputError(
+                f"--resets {self.settings.resets} for a run that has read under {before}",
+                "the same resets",
+                "choose another --ledger for other resets",
+            )
+        self._first_canary = self.store.fact(_CANARY) or ""
+        self._young = False
+        self._stuck: Roles | None = None
         self._work = self._successor(self.roles, self._last_at_work())
         self._begin_work()
         self._begin_beside()
@@ -207,7 +220,9 @@ class Run:
             return
         for stream in watching.take_harmed():
             if self.settings.reset_harmful:
-                self._work.deployed.restart(stream)
+                for lane in (self._work, self._beside):
+                    if lane is not None and stream in lane.deployed.names:
+                        lane.deployed.restart(stream)
                 self._open.streams[stream] = None  # it may have read nothing since the last commit
                 watching.restarted([stream])
                 self.say(f"stream {stream!r} goes on from the initial state")
@@ -256,6 +271,7 @@ class Run:
             offsets = {piece.source: piece.offset for piece in done.pieces}
             facts = {WRITTEN: self._written, _COOLED: sorted(self._cooled), EVIDENCE: self._evidence_record()}
             facts[_LANES] = [lane.fingerprint for lane in lanes]
+            facts |= {_RESETS: self.settings.resets, _CANARY: self._first_canary}
             at = now().isoformat(timespec="microseconds")
             history = [
                 History(self._written, done.moment, model, part, total / count if count else None, int(count), at)
@@ -299,8 +315,12 @@ class Run:
             try:
                 work = ready.get(model) or self._successor(found, before)
             except InputError as error:  # the version that reads now goes on
-                self.say(f"the version that was promoted cannot be put to work: {error}")
-                roll_back(self.ledger, by=BY, because=f"it cannot be put to work: {error}", of=found.at_work.id)
+                if found == self._stuck:
+                    return
+                self.say(f"the version that is to be at work cannot be put there, and what reads now goes on: {error}")
+                self._stuck = found
+                with contextlib.suppress(InputError):  # nothing to go back to
+                    roll_back(self.ledger, by=BY, because=f"it cannot be put to work: {error}", of=found.at_work.id)
                 return
             if self._watching is not None:
                 self._watching.close()
@@ -328,7 +348,9 @@ class Run:
             cleared(self.ledger, work.candidate, allow_code=self.settings.allow_code)
         lane = self._lane(place_of(self.ledger, work), work.model)
         if not lane.deployed.names and before is not None:
-            lane.take_over(before, states=_hands_over(self.ledger, found.at_work.candidate))
+            handed = _hands_over(self.ledger, found.at_work.candidate, before.fingerprint)
+            lane.take_over(before, states=handed)
+            self._young = not handed
             self._open.streams |= dict.fromkeys(lane.deployed.names)  # all of them: nothing of it is written down yet
         return lane
 
@@ -356,7 +378,7 @@ class Run:
     def _begin_beside(self) -> None:
         beside = self.roles.beside
         self._evidence: Evidence | None = None
-        self._waits, self._first_canary = 0, ""
+        self._waits = 0
         self._broken: str | None = None
         if beside is None:
             self._beside = None
@@ -371,11 +393,12 @@ class Run:
                 self._broken = str(error)
                 return
             if not self._beside.deployed.names and self._work.deployed.names:
-                handed = beside.part != "warm" and _hands_over(self.ledger, beside.candidate)
+                handed = beside.part != "warm" and _hands_over(self.ledger, beside.candidate, self._work.fingerprint)
                 self._beside.take_over(self._work, states=handed)
                 self._open.streams |= dict.fromkeys(self._beside.deployed.names)
-                if not handed:
-                    self._waits = OLD * self._context * len(self._beside.deployed.names)
+                self._young = not handed
+        if self._young:
+            self._waits, self._young = OLD * self._context * len(self._beside.deployed.names), False
         self._beside.heard = None
         self._evidence = Evidence(self._block, self._tolerance)
         known = self.store.fact(EVIDENCE)
@@ -399,9 +422,9 @@ def _profile(folder: str | Path) -> Profile:
     return load_profile(Path(folder) / PROFILE)
 
 
-def _hands_over(ledger: Ledger, candidate: int | None) -> bool:
+def _hands_over(ledger: Ledger, candidate: int | None, before: str) -> bool:
     """Whether the gates found that states of the version before do better than inputs that are read again."""
-    if candidate is None:
+    if candidate is None or candidate_of(ledger, candidate).parent != before:
         return False
     found: Sequence[str] = [
         str(gate.figures.get("better")) for gate in gates(ledger, candidate) if gate.name == "handover"

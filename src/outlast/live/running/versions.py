@@ -96,6 +96,23 @@ def propose(
     return ledger_of.move(ledger, one.id, Status.GATED, by=by, because=because)
 
 
+def go_back(ledger: Ledger, *, by: str, because: str) -> Deployment:
+    """Put the version to work again that the one at work replaced.
+
+    Raises:
+        InputError: it replaced none, or that one's files are gone.
+    """
+    work = ledger_of.at_work(ledger)
+    before = next((each for each in ledger_of.deployments(ledger) if work and each.id == work.replaced), None)
+    if before is not None and not (place_of(ledger, before) / MODEL).is_dir():
+        raise InputError(
+            f"a roll-back to {place_of(ledger, before)}, which is not there",
+            "the files of that version",
+            "restore them",
+        )
+    return ledger_of.roll_back(ledger, by=by, because=because)
+
+
 def _columns(model: Recurrent) -> list[str]:
     return [] if model.schema is None else model.schema.names
 
@@ -143,6 +160,13 @@ def approve(
             f"candidate {number}, {found.status}, to be approved",
             "one that is gated, a shadow or a canary",
             "outlast live retrain takes it through its stages; what was refused stays so",
+        )
+    work = ledger_of.at_work(ledger)
+    if work is None or work.model != found.parent:
+        raise InputError(
+            f"candidate {number}, which follows a version that is at work no longer",
+            "a candidate of the version at work",
+            "begin a new one: outlast live retrain, or outlast live propose",
         )
     told = [each for each in ledger_of.gates(ledger, number) if each.stage == found.status]
     if found.status != Status.GATED and not anyway and not (told and told[-1].passed):
