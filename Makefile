@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study nights paper paper-seeds partial-study plan-study \
+	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study nights paper paper-seeds partial-study plan-study postgresql \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
 
@@ -186,6 +186,12 @@ broker:
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq mosquitto openssl; } \
 		|| { echo "the tests need an MQTT broker: install the packages mosquitto and openssl"; exit 2; }
 
+# Only long tests ask for it. Its server is started by the tests themselves, as another user than root.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql; } \
+		|| { echo "the long tests need a PostgreSQL server: install the package postgresql"; exit 2; }
+
 # By one process, before two would each compile the same ones.
 kernels: install
 	$(BIN)/python -m pytest tests/scan/test_recurrences.py -k "equals_the_definition and numba"
@@ -200,7 +206,7 @@ test: broker browser install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Kills, wheels, lowest versions: what takes long, or repeats what a quicker test holds.
-test-all: test
+test-all: test postgresql
 	$(BIN)/python -m pytest -m long
 
 clean:

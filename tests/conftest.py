@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads its threads
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from live.postgres import Server
 
 torch.set_num_threads(1)
 
@@ -19,3 +23,13 @@ def denormals_as_they_were() -> Iterator[None]:
     """The command line flushes denormal numbers in its thread; a test that calls it leaves the next one as it was."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, for tests marked `long`."""
+    from live.postgres import Server
+
+    server = Server()
+    yield server
+    server.remove()

@@ -1,19 +1,26 @@
-"""The ledger, on a real database file: what goes in, what may happen, and what nobody may see half-done."""
+"""The ledger, on real databases: what goes in, what may happen, and what nobody may see half-done.
+
+On PostgreSQL too where tests are marked `long`.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import datetime
+from typing import Any, cast
 
 import alembic.autogenerate
 import alembic.migration
 import numpy as np
 import pytest
 import torch
+from sqlalchemy import insert
 
 from live.leaky import Leaky, T, healthy, recordings
 from outlast.errors import InputError
@@ -21,15 +28,21 @@ from outlast.live import Incident, Kept, Notice, Watcher, make_profile
 from outlast.live.ledger import ALLOWED, Ledger, Status
 from outlast.live.ledger import candidates as on
 from outlast.live.ledger import incidents as of
-from outlast.live.ledger.tables import Base
+from outlast.live.ledger.tables import Base, IncidentRow
 
 MODEL = "a" * 64
-HOW = {"by": "test", "because": "it is one"}
+HOW: dict[str, Any] = {"by": "test", "because": "it is one"}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def url(request, tmp_path):
+    """Of an empty database; None: SQLite in the ledger's folder."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    found = Ledger(tmp_path / "live")
+def ledger(tmp_path, url):
+    found = Ledger(tmp_path / "live", url)
     yield found
     found.close()
 
@@ -101,6 +114,42 @@ def test_a_kept_state_comes_back_bit_for_bit_or_is_refused(ledger):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(InputError, match="is not what was written"):
         of.kept_state(ledger, hashed, Leaky(), MODEL)
+
+
+def test_numbers_that_json_does_not_have_come_back(ledger):
+    odd = {"loss": math.inf, "norms": -math.inf, "excess": math.nan, "divergence": 1e-300}
+    recorder = of.Recorder(ledger, MODEL)
+    recorder.write([Notice("opened", incident(values=odd, excess=(math.inf, 0.5, math.nan), usual_excess=-math.inf))])
+    found = of.listed(ledger)[0]
+    assert repr(found.values) == repr(odd)
+    assert repr(found.excess) == "[inf, 0.5, nan]"
+    assert found.usual_excess == -math.inf
+    json.loads(json.dumps(found.record()), parse_constant=pytest.fail)
+    number = at(ledger, Status.TRAINED).id
+    on.gate(ledger, number, "offline", "finite", passed=False, figures={"losses": [math.nan, {"worst": math.inf}]})
+    assert repr(on.gates(ledger, number)[0].figures) == "{'losses': [nan, {'worst': inf}]}"
+
+
+def test_positions_of_years_and_names_of_all_kinds_are_kept(ledger):
+    name = "ポンプ 7 · насос 'x' %s {}\\ \n" + "long " * 500
+    recorder = of.Recorder(ledger, MODEL)
+    recorder.write([Notice("opened", incident(stream=name, opened=2**40, closed=2**40 + 1))])
+    assert [(each.opened, each.closed) for each in of.listed(ledger, stream=name)] == [(2**40, 2**40 + 1)]
+    assert of.label(ledger, 1, "real", by="名前", note=name).note == name
+
+
+@pytest.mark.long
+def test_as_many_incidents_as_there_are_are_listed(ledger):
+    """More than a database takes values in one question."""
+    told, many = datetime(2024, 1, 1), 70_000
+    row = {"watcher": "w", "model": MODEL, "stream": "pump 7", "opened": 1, "signals": [], "values": {},
+           "excess": None, "harm": "unknown", "probes": 0, "told": told, "changed": told}  # fmt: skip
+    for begin in range(0, many, 10_000):
+        with ledger.writing() as session:
+            table = cast(Any, IncidentRow.__table__)
+            session.execute(insert(table), [{**row, "number": begin + i} for i in range(10_000)])
+    assert of.listed(ledger, most=2**31 - 1)[-1].id == 1
+    assert [each.id for each in of.listed(ledger, most=2)] == [many, many - 1]
 
 
 def test_watchers_do_not_write_over_each_other(ledger):
@@ -185,8 +234,7 @@ def at(ledger, status):
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(Status, Status)))
-def test_a_candidate_goes_where_the_table_allows_and_nowhere_else(tmp_path, before, after):
-    ledger = Ledger(tmp_path)
+def test_a_candidate_goes_where_the_table_allows_and_nowhere_else(ledger, before, after):
     on.deploy(ledger, MODEL, "runs/0", **HOW)
     found = at(ledger, before)
     assert found.status == before
@@ -208,7 +256,6 @@ def test_a_candidate_goes_where_the_table_allows_and_nowhere_else(tmp_path, befo
             go()
         assert on.candidate(ledger, found.id).status == before
         assert on.moves(ledger, found.id) == history
-    ledger.close()
 
 
 def test_every_status_can_be_reached_and_left_or_is_an_end():
@@ -258,7 +305,7 @@ def test_two_who_promote_at_once_do_not_both_succeed(ledger):
     barrier, failed = threading.Barrier(8), list[str]()
 
     def promote(number):
-        mine = Ledger(ledger.folder)
+        mine = Ledger(ledger.folder, ledger.url)
         barrier.wait(timeout=60)
         try:
             on.promote(mine, number, **HOW)
@@ -284,8 +331,13 @@ def test_a_gate_is_written_down(ledger):
     on.gate(ledger, found.id, "offline", "short contexts", passed=True, figures={"difference": -0.01})
     with pytest.raises(InputError, match="candidate 99"):
         on.gate(ledger, 99, "offline", "short contexts", passed=True, figures={})
-    with sqlite3.connect(ledger.folder / "ledger.db") as database:
-        assert database.execute("select name, passed from gates").fetchall() == [("short contexts", 1)]
+    (kept,) = on.gates(ledger, found.id)
+    assert (kept.stage, kept.name, kept.passed, kept.figures) == (
+        "offline",
+        "short contexts",
+        True,
+        {"difference": -0.01},
+    )
 
 
 def test_a_ledger_that_is_damaged_or_too_new_is_refused_with_one_message(tmp_path):
@@ -298,31 +350,35 @@ def test_a_ledger_that_is_damaged_or_too_new_is_refused_with_one_message(tmp_pat
         database.execute("update alembic_version set version_num = '9999'")
     with pytest.raises(InputError, match="the outlast that wrote it"):
         Ledger(tmp_path)
-    with pytest.raises(InputError, match="does not open"):
-        Ledger(tmp_path, "nonsense://x")
-    with pytest.raises(InputError, match="database") as refused:
-        Ledger(tmp_path, "mysql+pymysql://ann:secret@host/name")
-    assert "secret" not in str(refused.value)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="a folder that may be written to"):
         Ledger(tmp_path / "file")
 
 
-def test_a_ledger_that_exists_is_opened_again_with_all_that_is_in_it(tmp_path):
-    ledger = Ledger(tmp_path)
+@pytest.mark.parametrize(
+    "given", ["nonsense://x", "mysql+pymysql://ann:secret@host/name", "postgresql+nonsense://ann:secret@host/name",
+              "postgresql+psycopg://ann:secret@host:port/name", "no url, but a secret"]
+)  # fmt: skip
+def test_a_url_of_no_such_database_is_refused_without_its_password(tmp_path, given):
+    with pytest.raises(InputError, match="a database") as refused:
+        Ledger(tmp_path, given)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_ledger_that_exists_is_opened_again_with_all_that_is_in_it(ledger):
     of.Recorder(ledger, MODEL).write([Notice("opened", incident())])
     ledger.close()
-    again = Ledger(tmp_path)
+    again = Ledger(ledger.folder, ledger.url)
     assert len(of.listed(again)) == 1
     again.close()
 
 
-def test_threads_may_open_ledgers_at_once(tmp_path):
+def test_threads_may_open_ledgers_at_once(tmp_path, url):
     failed = list[BaseException]()
 
     def go(number):
         try:
-            Ledger(tmp_path / str(number % 3)).close()
+            Ledger(tmp_path / str(number % 3), url).close()
         except BaseException as error:
             failed.append(error)
 

@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from outlast.live.running.store import Done, Store
 from outlast.live.running.versions import go_back
 from outlast.live.sources.opening import opened
 from outlast.schema import Target
-from outlast.streams import Split
+from outlast.streams import Split, Streams
 
 FAST = RunSettings(rows=600, commit=0.0, block=60)
 
@@ -193,6 +194,27 @@ def test_a_row_that_cannot_be_read_is_put_aside_and_the_others_are_answered(
     assert [(source, number) for source, number, _, _ in last] == [("in.csv", 52), ("in.csv", 15)]
     assert json.loads(last[1][2])["noisy"] == "broken"
     assert any("line 15" in each for each in said)
+
+
+def test_a_time_that_goes_back_and_a_name_that_no_database_takes_are_put_aside(tmp_path: Path, ledger: Ledger) -> None:
+    told = [{**row, "time": str(datetime(2025, 1, 1) + timedelta(minutes=row["minute"]))} for row in rows(0, 3500)]
+    path = write_csv(tmp_path / "recorded.csv", told)
+    columns = {"target": "level", "inputs": ("level", "noisy"), "stream": "stream", "time": "time"}
+    parts = outlast.split(Streams.from_table(path, horizon=HORIZON, **columns))  # pyright: ignore[reportArgumentType]
+    put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    table = told[:120]
+    table[60] = {**table[60], "time": "2024-12-31 12:00:00"}
+    table[66] = {**table[66], "time": table[48]["time"]}
+    table[99] = {**table[99], "stream": "pump\0 4"}
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table))
+    to_the_end(made(ledger, tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
+    found = results(tmp_path / "out.jsonl")
+    assert [row["time"] for row in found] == [row["time"] for at, row in enumerate(table) if at not in (60, 66, 99)]
+    assert {row["stream"] for row in found} == set(NAMES)
+    count, last = Store(ledger.folder / "running").refused()
+    assert [number for _, number, _, _ in last] == [100, 67, 61]
+    assert count == 3
+    assert "times that ascend within a stream" in last[1][3]
 
 
 def test_nothing_at_work_and_another_model_than_the_ledger_says_are_refused(

@@ -43,6 +43,8 @@ def write_state(
     try:
         metadata = {**record, "model": fingerprint, "sha256": _hash(named, record)}
         safetensors.torch.save_file(named, temporary, metadata=metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # what names it must not outlive it where the power goes
         temporary.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         with contextlib.suppress(OSError):

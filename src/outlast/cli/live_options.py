@@ -46,7 +46,7 @@ class Ledgered:
     ledger: Path = Path("runs/live")
     """Folder of the ledger: kept states, and ledger.db unless there is a --database."""
     database: Given[str] = None
-    """Another database than SQLite in that folder, such as postgresql+psycopg://host/name."""
+    """Another database than SQLite in that folder, such as postgresql+psycopg://host/name (extra `postgres`)."""
 
 
 @dataclass(kw_only=True)

@@ -63,7 +63,12 @@ def run_live_run(options: LiveRunVerb) -> int:
         if not options.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    with open_ledger(options) as ledger, locked(ledger.folder / FOLDER, "outlast live run"), _stopping() as stop:
+    with (
+        open_ledger(options) as ledger, locked(ledger.folder / FOLDER, "outlast live run"),
+        ledger.alone("outlast live run"), _stopping() as stop,
+    ):  # fmt: skip
+        if ledger.late is not None:
+            say(ledger.late)
         source = opened(options.source, once=options.once, name=str(ledger.folder.absolute()))
         run = Run(ledger, source, out=options.out, settings=settings, say=say)
         _until_it_ends(run, stop)

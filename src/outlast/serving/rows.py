@@ -199,7 +199,7 @@ def _number(name: str, value: Any, row: Row, schema: Schema) -> float:
 
 
 def _name(value: Any, column: str) -> str:
-    if isinstance(value, str | int | np.integer) and not isinstance(value, bool):
+    if isinstance(value, str | int | np.integer) and not isinstance(value, bool) and "\0" not in str(value):
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

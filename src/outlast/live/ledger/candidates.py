@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from outlast.errors import InputError
-from outlast.live.ledger.store import Ledger, now
+from outlast.live.ledger.store import Ledger, moment
 from outlast.live.ledger.tables import ALLOWED, CandidateRow, DeploymentRow, GateRow, MoveRow, Status
 
 SLOT = "production"
@@ -85,8 +85,8 @@ def begin(ledger: Ledger, parent: str, folder: str | Callable[[int], str], *, by
         folder: of its files; or what puts them there, told its number before anybody else sees it.
     """
     with ledger.writing() as session:
-        given = folder if isinstance(folder, str) else ""
-        row = CandidateRow(parent=parent, model=None, folder=given, status=Status.COLLECTED, begun=now(), changed=now())
+        given, at = folder if isinstance(folder, str) else "", moment(session)
+        row = CandidateRow(parent=parent, model=None, folder=given, status=Status.COLLECTED, begun=at, changed=at)
         session.add(row)
         session.flush()
         if not isinstance(folder, str):
@@ -149,7 +149,7 @@ def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment
         _moved(session, row, Status.PROMOTED, by, because)
         old = _at_work(session)
         if old is not None:
-            old.until = now()
+            old.until = moment(session)
             before = None if old.candidate is None else session.get(CandidateRow, old.candidate)
             if before is not None and before.status == Status.PROMOTED:
                 _moved(session, before, Status.RETIRED, by, f"candidate {number} was promoted")
@@ -175,7 +175,7 @@ def roll_back(ledger: Ledger, *, by: str, because: str, of: int | None = None) -
             before = session.get(DeploymentRow, current.replaced)
         if current is None or before is None:
             raise InputError("a roll-back with nothing to go back to", "a model that was at work before", "promote one")
-        current.until = now()
+        current.until = moment(session)
         gone = None if current.candidate is None else session.get(CandidateRow, current.candidate)
         if gone is not None:
             _moved(session, gone, Status.ROLLED_BACK, by, because)
@@ -229,7 +229,8 @@ def gate(ledger: Ledger, number: int, stage: str, name: str, *, passed: bool, fi
     """Write down what a candidate was held against."""
     with ledger.writing() as session:
         _found(session, number, ledger)
-        session.add(GateRow(candidate=number, stage=stage, name=name, passed=passed, figures=dict(figures), at=now()))
+        at = moment(session)
+        session.add(GateRow(candidate=number, stage=stage, name=name, passed=passed, figures=dict(figures), at=at))
 
 
 def gates(ledger: Ledger, number: int) -> list[Gate]:
@@ -249,13 +250,13 @@ def _moved(session: Session, row: CandidateRow, to: Status, by: str, because: st
         ways = ", ".join(sorted(ALLOWED[before])) or "nowhere: this is its end"
         raise InputError(f"candidate {row.id}, {before}, to {to}", f"from {before}: {ways}", "go step by step")
     asked = update(CandidateRow).where(CandidateRow.id == row.id, CandidateRow.status == before)
-    if session.execute(asked.values(status=to, changed=now())).rowcount != 1:  # pyright: ignore[reportAttributeAccessIssue]
+    if session.execute(asked.values(status=to, changed=moment(session))).rowcount != 1:  # pyright: ignore[reportAttributeAccessIssue]
         raise InputError(f"candidate {row.id}, {before}, to {to}", f"that it still is {before}", "look at it again")
     _note(session, row.id, before, to, by, because)
 
 
 def _note(session: Session, number: int, before: Status | None, after: Status, by: str, because: str) -> None:
-    session.add(MoveRow(candidate=number, before=before, after=after, by=by, because=because, at=now()))
+    session.add(MoveRow(candidate=number, before=before, after=after, by=by, because=because, at=moment(session)))
 
 
 def _at_work(session: Session) -> DeploymentRow | None:
@@ -267,8 +268,8 @@ def _deployed(
     session: Session, model: str, folder: str, number: int | None, replaced: int | None, by: str, because: str
 ) -> Deployment:
     row = DeploymentRow(
-        slot=SLOT, model=model, folder=folder, candidate=number, replaced=replaced, since=now(), until=None, by=by,
-        because=because,
+        slot=SLOT, model=model, folder=folder, candidate=number, replaced=replaced, since=moment(session), until=None,
+        by=by, because=because,
     )  # fmt: skip
     session.add(row)
     session.flush()

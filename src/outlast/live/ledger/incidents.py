@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 from outlast.checkpoints.states import read_state, state_hash, write_state
 from outlast.errors import InputError, unknown_name
 from outlast.live.incidents import HARMS, Harm, Incident, Kept
-from outlast.live.ledger.store import Ledger, now
+from outlast.live.ledger.store import Ledger, moment
 from outlast.live.ledger.tables import IncidentRow, Label, StateRow
 from outlast.live.watcher import Notice
 from outlast.model import Recurrent
-from outlast.results import write_atomically
+from outlast.results import finite_or_null, write_atomically
 
 STATES = "states"
 
@@ -66,8 +66,8 @@ class Recorded:
         )
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
-        found = asdict(self)
+        """As JSON; numbers that it does not have are null."""
+        found = finite_or_null(asdict(self))
         return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in found.items()}
 
 
@@ -104,16 +104,17 @@ class Recorder:
             return
         hashes = [_write_state(self.ledger, each, self.model) for each in kept]
         with self.ledger.writing() as session:
+            at = moment(session)
             for notice in notices:
                 told = notice.incident
                 row = _row_of(session, told.watcher, told.number)
                 if row is None:
                     row = IncidentRow(
                         watcher=told.watcher, number=told.number, model=self.model, stream=told.stream,
-                        opened=told.opened, told=now(),
+                        opened=told.opened, told=at,
                     )  # fmt: skip
                     session.add(row)
-                _told(row, told)
+                _told(row, told, at)
                 session.flush()
             for each, hashed in zip(kept, hashes, strict=True):
                 row = _row_of(session, each.watcher, each.incident)
@@ -130,7 +131,7 @@ class Recorder:
                 begin, end = each.scored
                 session.add(
                     StateRow(incident=of, hash=hashed, position=each.position, begin=begin, end=end, excess=excess,
-                             kept=now())
+                             kept=at)
                 )  # fmt: skip
 
 
@@ -138,11 +139,11 @@ def _row_of(session: Session, watcher: str, number: int) -> IncidentRow | None:
     return session.scalar(select(IncidentRow).where(IncidentRow.watcher == watcher, IncidentRow.number == number))
 
 
-def _told(row: IncidentRow, told: Incident) -> None:
+def _told(row: IncidentRow, told: Incident, at: datetime) -> None:
     row.closed, row.signals, row.values = told.closed, list(told.signals), told.values
     row.harm, row.probes, row.usual_excess = told.harm, told.probes, told.usual_excess
     row.excess = None if told.excess is None else list(told.excess)
-    row.changed = now()
+    row.changed = at
 
 
 def end_open(ledger: Ledger, positions: Mapping[str, int]) -> int:
@@ -154,7 +155,7 @@ def end_open(ledger: Ledger, positions: Mapping[str, int]) -> int:
     with ledger.writing() as session:
         rows = session.scalars(select(IncidentRow).where(IncidentRow.closed.is_(None))).all()
         for row in rows:
-            row.closed, row.changed = max(row.opened, positions.get(row.stream, row.opened)), now()
+            row.closed, row.changed = max(row.opened, positions.get(row.stream, row.opened)), moment(session)
         return len(rows)
 
 
@@ -176,8 +177,8 @@ def listed(
     with ledger.writing() as session:
         rows = session.scalars(asked).all()
         held: dict[int, list[str]] = {}
-        numbers = [row.id for row in rows]
-        for one in session.scalars(select(StateRow).where(StateRow.incident.in_(numbers)).order_by(StateRow.id)):
+        among = asked.with_only_columns(IncidentRow.id).subquery()
+        for one in session.scalars(select(StateRow).where(StateRow.incident.in_(select(among))).order_by(StateRow.id)):
             held.setdefault(one.incident, []).append(one.hash)
         return [_recorded(row, held.get(row.id, [])) for row in rows]
 
@@ -218,7 +219,7 @@ def label(ledger: Ledger, number: int, label: str, *, by: str, note: str | None 
         row = session.get(IncidentRow, number)
         if row is None:
             raise _no_incident(number, ledger)
-        row.label, row.label_by, row.label_at, row.note = label, by, now(), note
+        row.label, row.label_by, row.label_at, row.note = label, by, moment(session), note
     return shown(ledger, number)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,41 @@ try:
     import alembic.config
     import alembic.util
     import sqlalchemy as sa
-    from sqlalchemy import event, exc
+    from sqlalchemy import exc
     from sqlalchemy.orm import Session
 except ImportError as error:
     raise InputError(
         f"a ledger without the package {error.name}", "the extra `live`", "pip install 'outlast[live]'"
     ) from None
 
-_WAIT = 30_000
-"""Milliseconds that a writer waits for another one."""
-_KINDS = ("sqlite", "postgresql")
-"""Databases whose rules keep two models from being at work at once."""
+from outlast.live.ledger import databases
+from outlast.live.ledger.columns import Damaged
+from outlast.live.ledger.tables import ClockRow
+
 _UPGRADING = threading.Lock()
 """Alembic knows one migration at a time in a process."""
+_NOTICED = timedelta(seconds=10)
+"""By which clocks of machines differ, and nobody is told."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def now() -> datetime:
-    """In UTC, without a zone."""
+    """What the clock of this machine says, in UTC, without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def moment(session: Session) -> datetime:
+    """Now, for what is written in this transaction; where the clock has been set back, the last time that was written:
+    times of a ledger never go back."""
+    row, found = session.get(ClockRow, 1), now()
+    if row is None:
+        session.add(ClockRow(id=1, last=found))
+        session.flush()
+    elif row.last < found:
+        row.last = found
+    else:
+        found = row.last
+    return found
 
 
 class Ledger:
@@ -48,7 +64,7 @@ class Ledger:
         url: of a PostgreSQL database, or of SQLite elsewhere.
 
     Raises:
-        InputError: it cannot be opened or brought up to date.
+        InputError: it cannot be opened or brought up to date, or it is damaged.
     """
 
     def __init__(self, folder: str | Path, url: str | None = None) -> None:
@@ -60,41 +76,61 @@ class Ledger:
                 f"a ledger in {self.folder} ({error.strerror})", "a folder that may be written to", "choose another"
             ) from None
         self.url: str = url or f"sqlite:///{(self.folder / 'ledger.db').absolute()}"
-        try:
-            self._engine = sa.create_engine(self.url)
-        except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
-            raise InputError(
-                f"a database that SQLAlchemy does not open ({type(error).__name__})",
-                f"the URL of {' or '.join(_KINDS)}",
-                "for example postgresql+psycopg://user@host/name; the package of its driver has to be there",
-            ) from None
-        if self._engine.dialect.name not in _KINDS:
-            raise InputError(
-                f"a database of {self._engine.dialect.name}", f"{' or '.join(_KINDS)}", "leave it out for SQLite"
-            )
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _prepared)
-            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        self._upgrade()
+        self._engine = databases.engine_of(self.url)
+        self._alone: databases.Alone | None = None
+        with self._told():
+            path = databases.file_of(self._engine)
+            if path is not None:
+                databases.found(path)
+                databases.make(path, self.folder, _upgrade)
+            databases.check(self._engine)
+            _upgrade(self._engine)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction: all of it or nothing.
+        """A transaction: all of it or nothing, and no other one at the same time.
 
         Raises:
-            InputError: the database cannot be read or written.
+            InputError: the database cannot be read or written, or is damaged.
         """
-        try:
+        with self._told():
+            if self._alone is not None:
+                self._alone.still()
             with Session(self._engine) as session, session.begin():
                 yield session
-        except exc.IntegrityError as error:
-            raise InputError(
-                f"what the ledger at {self.shown} does not allow ({error.orig})",
-                "a change that fits what is there",
-                "look at it again: somebody else may have changed it",
-            ) from error
-        except exc.DBAPIError as error:
-            raise self._unusable(error) from error
+
+    @contextlib.contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """No other process does this on the same database, whatever its folder.
+
+        Args:
+            what: is done, for the message that others get.
+
+        Raises:
+            InputError: another one does.
+        """
+        with self._told():
+            held = databases.Alone(self._engine, self.folder, what)
+        self._alone = held
+        try:
+            yield
+        finally:
+            self._alone = None
+            held.give_back()
+
+    @property
+    def late(self) -> str | None:
+        """That the clock of this machine is behind the last time that was written; None: it is not."""
+        with self.writing() as session:
+            row = session.get(ClockRow, 1)
+            last = now() if row is None else row.last
+        behind = last - now()
+        if behind < _NOTICED:
+            return None
+        return (
+            f"the clock of this machine is {str(behind).partition('.')[0]} behind the ledger, which was written last at"
+            f" {last.isoformat(timespec='seconds')}; that is the time of all that is written until it has caught up"
+        )
 
     def close(self) -> None:
         """Let go of the database."""
@@ -103,37 +139,46 @@ class Ledger:
     @property
     def shown(self) -> str:
         """The URL without its password."""
-        return str(self._engine.url)
+        return databases.shown(self._engine.url)
 
-    def _upgrade(self) -> None:
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """What goes wrong with a database, as one message."""
         try:
-            with _UPGRADING, self._engine.begin() as connection:
-                config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+            yield
         except alembic.util.CommandError as error:
             raise InputError(
                 f"the ledger at {self.shown} ({error})",
                 "one that this version of outlast knows",
                 "use the outlast that wrote it, or a later one",
             ) from None
-        except (exc.DBAPIError, exc.InvalidRequestError) as error:
-            raise self._unusable(error) from error
+        except (exc.IntegrityError, exc.DataError) as error:
+            raise InputError(
+                f"what the ledger at {self.shown} does not allow ({_first_line(error)})",
+                "a change that fits what is there",
+                "look at it again: somebody else may have changed it",
+            ) from error
+        except (Damaged, UnicodeDecodeError) as error:
+            raise InputError(
+                f"the ledger at {self.shown}, which is damaged ({error})",
+                "the database as outlast wrote it",
+                "restore it from a copy",
+            ) from error
+        except (exc.DBAPIError, exc.InvalidRequestError, self._engine.dialect.loaded_dbapi.Error, OSError) as error:
+            raise InputError(
+                f"the ledger at {self.shown}, which cannot be used ({_first_line(error)})",
+                "a database that may be read and written",
+                "start its server, free space, correct its rights, or restore it from a copy; what was written stands",
+            ) from error
 
-    def _unusable(self, error: Any) -> InputError:
-        why = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        return InputError(
-            f"the ledger at {self.shown}, which cannot be used ({why})",
-            "a database that may be read and written",
-            "free space, correct its rights, or restore it from a copy",
-        )
+
+def _upgrade(engine: sa.Engine) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with _UPGRADING, engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")
 
 
-def _prepared(connection: Any, _: Any) -> None:
-    """SQLite keeps what was written through a loss of power, and waits for other writers."""
-    connection.isolation_level = None  # transactions begin where SQLAlchemy says so
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_WAIT}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _first_line(error: Any) -> str:
+    return str(getattr(error, "orig", error)).strip().splitlines()[0]

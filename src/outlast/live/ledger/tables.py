@@ -1,16 +1,20 @@
 """What a ledger holds: incidents, states that were kept of them, candidates and what became of them, what was at work.
 
-Times are UTC without a zone. Nothing is ever removed from `moves` and `deployments`: they are the history.
+Times are UTC without a zone, and never go back. Nothing is ever removed from `moves` and `deployments`: they are the
+history.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from outlast.live.incidents import HARMS
+from outlast.live.ledger.columns import Moment, Number, Record, Text, Whole
 
 
 class Status(StrEnum):
@@ -53,6 +57,17 @@ class Label(StrEnum):
 class Base(DeclarativeBase):
     """Of all tables."""
 
+    type_annotation_map: ClassVar = {str: Text(), int: Whole(), float: Number(), datetime: Moment()}
+
+
+class ClockRow(Base):
+    """The last time that was written anywhere in the ledger: one row."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    last: Mapped[datetime]
+
 
 class IncidentRow(Base):
     """An incident as its watcher told it last, and what a person said of it."""
@@ -61,21 +76,21 @@ class IncidentRow(Base):
     __table_args__ = (UniqueConstraint("watcher", "number"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    watcher: Mapped[str] = mapped_column(String(32))
+    watcher: Mapped[str] = mapped_column(Text(32))
     number: Mapped[int]
-    model: Mapped[str] = mapped_column(String(64), index=True)
+    model: Mapped[str] = mapped_column(Text(64), index=True)
     stream: Mapped[str] = mapped_column(index=True)
     opened: Mapped[int] = mapped_column(BigInteger)
     closed: Mapped[int | None] = mapped_column(BigInteger)
-    signals: Mapped[list[str]] = mapped_column(JSON)
-    values: Mapped[dict[str, float]] = mapped_column(JSON)
-    harm: Mapped[str] = mapped_column(String(32), index=True)
-    excess: Mapped[list[float] | None] = mapped_column(JSON)
-    usual_excess: Mapped[float | None] = mapped_column(Double)
+    signals: Mapped[list[str]] = mapped_column(Record())
+    values: Mapped[dict[str, float]] = mapped_column(Record())
+    harm: Mapped[str] = mapped_column(Text(32, HARMS), index=True)
+    excess: Mapped[list[float] | None] = mapped_column(Record())
+    usual_excess: Mapped[float | None]
     probes: Mapped[int]
     told: Mapped[datetime]
     changed: Mapped[datetime]
-    label: Mapped[str | None] = mapped_column(String(16))
+    label: Mapped[str | None] = mapped_column(Text(16, Label))
     label_by: Mapped[str | None]
     label_at: Mapped[datetime | None]
     note: Mapped[str | None]
@@ -89,11 +104,11 @@ class StateRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     incident: Mapped[int] = mapped_column(ForeignKey("incidents.id"), index=True)
-    hash: Mapped[str] = mapped_column(String(64), index=True)
+    hash: Mapped[str] = mapped_column(Text(64), index=True)
     position: Mapped[int] = mapped_column(BigInteger)
     begin: Mapped[int]
     end: Mapped[int]
-    excess: Mapped[float | None] = mapped_column(Double)
+    excess: Mapped[float | None]
     kept: Mapped[datetime]
 
 
@@ -103,10 +118,10 @@ class CandidateRow(Base):
     __tablename__ = "candidates"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    parent: Mapped[str] = mapped_column(String(64))
-    model: Mapped[str | None] = mapped_column(String(64))
+    parent: Mapped[str] = mapped_column(Text(64))
+    model: Mapped[str | None] = mapped_column(Text(64))
     folder: Mapped[str]
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    status: Mapped[str] = mapped_column(Text(16, Status), index=True)
     begun: Mapped[datetime]
     changed: Mapped[datetime]
 
@@ -118,8 +133,8 @@ class MoveRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     candidate: Mapped[int] = mapped_column(ForeignKey("candidates.id"), index=True)
-    before: Mapped[str | None] = mapped_column(String(16))
-    after: Mapped[str] = mapped_column(String(16))
+    before: Mapped[str | None] = mapped_column(Text(16, Status))
+    after: Mapped[str] = mapped_column(Text(16, Status))
     by: Mapped[str]
     because: Mapped[str]
     at: Mapped[datetime]
@@ -132,10 +147,10 @@ class GateRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     candidate: Mapped[int] = mapped_column(ForeignKey("candidates.id"), index=True)
-    stage: Mapped[str] = mapped_column(String(16))
-    name: Mapped[str] = mapped_column(String(64))
+    stage: Mapped[str] = mapped_column(Text(16))
+    name: Mapped[str] = mapped_column(Text(64))
     passed: Mapped[bool]
-    figures: Mapped[dict[str, Any]] = mapped_column(JSON)
+    figures: Mapped[dict[str, Any]] = mapped_column(Record())
     at: Mapped[datetime]
 
 
@@ -154,8 +169,8 @@ class DeploymentRow(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    slot: Mapped[str] = mapped_column(String(32))
-    model: Mapped[str] = mapped_column(String(64))
+    slot: Mapped[str] = mapped_column(Text(32))
+    model: Mapped[str] = mapped_column(Text(64))
     folder: Mapped[str]
     candidate: Mapped[int | None] = mapped_column(ForeignKey("candidates.id"))
     replaced: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))

@@ -17,7 +17,7 @@ from outlast.folders import aside, discard
 from outlast.live.incidents import BROKEN, LOOKS, Kept
 from outlast.live.ledger.candidates import Candidate, at_work, begin, gate
 from outlast.live.ledger.incidents import kept_state
-from outlast.live.ledger.store import Ledger, now
+from outlast.live.ledger.store import Ledger, moment
 from outlast.live.ledger.tables import IncidentRow, Label, StateRow
 from outlast.live.profiles import Profile
 from outlast.live.retraining.collected import Collected, gathered, write_collected
@@ -141,9 +141,10 @@ def collect(
 
 def _incidents(ledger: Ledger, fingerprint: str, how: Collecting, left: Counter[str]) -> list[_Found]:
     """Those that may be used, the earliest first."""
-    asked = select(IncidentRow).order_by(IncidentRow.told, IncidentRow.id)
-    before, found = now() - timedelta(seconds=how.quarantine), list[_Found]()
+    asked = select(IncidentRow).order_by(IncidentRow.id)
+    found = list[_Found]()
     with ledger.writing() as session:
+        before = moment(session) - timedelta(seconds=how.quarantine)
         states: dict[int, list[str]] = {}
         for incident, hashed in session.execute(select(StateRow.incident, StateRow.hash).order_by(StateRow.id)):
             states.setdefault(incident, []).append(hashed)

@@ -81,9 +81,9 @@ class Results:
             beyond = file.read()
             if not coming.startswith(beyond):
                 raise InputError(
-                    f"{path}, to which somebody else wrote {len(beyond):,} bytes",
-                    "a file of this run's results alone",
-                    "choose another --out",
+                    f"{path}, which has {len(beyond):,} bytes that {self._store.path} does not know of",
+                    "a file of this run's results alone, and of no later one than that file",
+                    "choose another --out, or restore both from copies of one moment",
                 )
             file.truncate(length)
             file.flush()

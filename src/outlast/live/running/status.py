@@ -27,6 +27,7 @@ class RunStatus:
         last_refused: some of them: source, number, text, why.
         evidence: of the version beside, as it was written down last; None: there is none.
         offsets: how far every source was read.
+        clock: that the clock of this machine is behind the ledger's times; None: it is not.
     """
 
     at_work: dict[str, Any] | None
@@ -37,6 +38,7 @@ class RunStatus:
     last_refused: list[tuple[str, int, str, str]]
     evidence: dict[str, Any] | None
     offsets: dict[str, Any]
+    clock: str | None = None
 
     def __str__(self) -> str:
         work = self.at_work
@@ -47,6 +49,7 @@ class RunStatus:
             lines.append(f"evidence: {self.evidence['said']}")
         lines.append(f"{self.rows:,} rows answered, {self.refused:,} put aside, {self.open_incidents} open incidents")
         lines += [f"put aside: {source}, line {number}: {why}" for source, number, _, why in self.last_refused[:3]]
+        lines += [] if self.clock is None else [self.clock]
         return "\n".join(lines)
 
 
@@ -79,4 +82,4 @@ def status(ledger: Ledger) -> RunStatus:
             "candidate": work.candidate,
         }  # fmt: skip
     incidents = len(listed(ledger, open_only=True, most=2**31 - 1))
-    return RunStatus(told, under_way, incidents, rows, count, last, evidence, offsets)
+    return RunStatus(told, under_way, incidents, rows, count, last, evidence, offsets, ledger.late)

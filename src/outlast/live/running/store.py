@@ -1,12 +1,14 @@
 """What a run has done, in one SQLite file: how far every source was read, the states after it, and the results.
 
-All of it changes in one transaction, so that a run that is killed at any moment goes on where it was.
+All of it changes in one transaction, so that a run that is killed at any moment goes on where it was. What a run goes
+on from has checksums: it is what was written, or it is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,22 +19,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from outlast.errors import InputError
+from outlast.folders import aside
 from outlast.live.sources.pieces import Offset
 
 FILE = "run.db"
 _VERSION = 1
+_NEEDED = ("offsets", "states", "outbox", "facts")
+"""Tables that a run goes on from."""
 _WAIT = 30.0
 """Seconds that a writer waits for another one."""
 _TABLES = """
-CREATE TABLE offsets (source TEXT PRIMARY KEY, offset TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE offsets (source TEXT PRIMARY KEY, offset TEXT NOT NULL, crc INTEGER) WITHOUT ROWID;
 CREATE TABLE states (model TEXT, number INTEGER, stream TEXT, held BLOB, crc INTEGER, PRIMARY KEY (model, number));
-CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL);
+CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL, crc INTEGER);
 CREATE TABLE refused (
     id INTEGER PRIMARY KEY, source TEXT, number INTEGER, text TEXT, because TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP
 );
 CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, count INTEGER, at TEXT);
 CREATE INDEX history_at ON history (at);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER) WITHOUT ROWID;
 """
 
 
@@ -112,25 +117,46 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.path: Path = Path(folder) / FILE
         with self._told():
+            if not self.path.exists():
+                self._make()
             self._database = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-                self._database.execute(f"PRAGMA {pragma}")
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                with self._transaction():
-                    for statement in filter(str.strip, _TABLES.split(";")):
-                        self._database.execute(statement)
-                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
-            elif version != _VERSION:
-                raise InputError(
-                    f"{self.path} of version {version}", f"version {_VERSION}", "use the outlast that wrote it"
-                )
+            try:
+                self._check()
+                _prepare(self._database)
+            except BaseException:
+                self._database.close()
+                raise
+
+    def _make(self) -> None:
+        """With all its tables, or not at all: a file without them has been damaged."""
+        new = aside(self.path)
+        new.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as database:
+            _prepare(database)
+            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
+        os.replace(new, self.path)
+
+    def _check(self) -> None:
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        tables = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master").fetchall()}
+        if version == 0 or not tables.issuperset(_NEEDED):
+            raise self._damaged("it has no tables of a run")
+        elif version != _VERSION:
+            raise InputError(
+                f"{self.path} of version {version}", f"version {_VERSION}", "use the outlast that wrote it"
+            )
+        for table in _NEEDED:
+            found = self._database.execute(f"PRAGMA integrity_check('{table}')").fetchone()[0]
+            if found != "ok":
+                raise self._damaged(" ".join(found.split()))
+        for found in self._database.execute("SELECT name, value, crc FROM facts").fetchall():
+            self._whole(*found)
 
     def offsets(self) -> dict[str, Offset]:
         """How far every source was read."""
         with self._told():
-            found = self._database.execute("SELECT source, offset FROM offsets").fetchall()
-        return {source: json.loads(offset) for source, offset in found}
+            found = self._database.execute("SELECT source, offset, crc FROM offsets").fetchall()
+        return {source: json.loads(self._whole(source, offset, crc)) for source, offset, crc in found}
 
     def states(self, model: str) -> tuple[list[str], np.ndarray]:
         """Streams that a model has read, in the order of their numbers, and what was packed of them.
@@ -143,7 +169,7 @@ class Store:
                 "SELECT number, stream, held, crc FROM states WHERE model = ? ORDER BY number", (model,)
             ).fetchall()
         for place, (number, stream, held, crc) in enumerate(found):
-            if number != place or zlib.crc32(held) != crc or len(held) != len(found[0][2]):
+            if number != place or _crc(stream, held) != crc or len(held) != len(found[0][2]):
                 raise self._damaged(f"the state of stream {stream!r} is not what was written")
         if not found:
             return [], np.empty((0, 0), np.uint8)
@@ -153,8 +179,8 @@ class Store:
     def fact(self, name: str) -> Any:
         """What was written down by this name; None: nothing."""
         with self._told():
-            found = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else json.loads(found[0])
+            found = self._database.execute("SELECT value, crc FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else json.loads(self._whole(name, *found))
 
     def write(self, done: Done) -> None:
         """All of it, or nothing.
@@ -165,21 +191,21 @@ class Store:
         with self._told(), self._transaction():
             write = self._database.executemany
             write(
-                "INSERT OR REPLACE INTO offsets VALUES (?, ?)",
-                [(source, json.dumps(offset)) for source, offset in done.offsets.items()],
+                "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)",
+                [(source, *_marked(source, json.dumps(offset))) for source, offset in done.offsets.items()],
             )
             for model, (names, numbers, packed) in done.states.items():
                 rows = (each.tobytes() for each in packed)
                 write(
                     "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)",
                     (
-                        (model, number, name, held, zlib.crc32(held))
+                        (model, number, name, held, _crc(name, held))
                         for name, number, held in zip(names, numbers.tolist(), rows, strict=True)
                     ),
                 )
             write("DELETE FROM states WHERE model = ?", [(model,) for model in done.gone])
             if done.lines:
-                write("INSERT INTO outbox (lines) VALUES (?)", [("".join(done.lines),)])
+                write("INSERT INTO outbox (lines, crc) VALUES (?, ?)", [_marked("", "".join(done.lines))])
             write("INSERT INTO refused (source, number, text, because) VALUES (?, ?, ?, ?)", done.refused)
             write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", done.history)
             self._put_facts(done.facts)
@@ -218,7 +244,8 @@ class Store:
     def waiting(self) -> list[tuple[int, str]]:
         """Results that have not been handed over yet, the oldest first, with their numbers."""
         with self._told():
-            return self._database.execute("SELECT id, lines FROM outbox ORDER BY id").fetchall()
+            found = self._database.execute("SELECT id, lines, crc FROM outbox ORDER BY id").fetchall()
+        return [(number, self._whole("", lines, crc)) for number, lines, crc in found]
 
     def handed_over(self, last: int, facts: Mapping[str, Any]) -> None:
         """Results up to this number are where they belong."""
@@ -231,7 +258,9 @@ class Store:
         with self._told():
             count = self._database.execute("SELECT COUNT(*) FROM refused").fetchone()[0]
             last = self._database.execute(
-                "SELECT source, number, text, because FROM refused ORDER BY id DESC LIMIT ?", (most,)
+                "SELECT CAST(source AS TEXT), CAST(number AS INTEGER), CAST(text AS TEXT), CAST(because AS TEXT)"
+                " FROM refused ORDER BY id DESC LIMIT ?",
+                (most,),
             ).fetchall()
         return count, last
 
@@ -241,8 +270,14 @@ class Store:
 
     def _put_facts(self, facts: Mapping[str, Any]) -> None:
         self._database.executemany(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
+            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
+            [(name, *_marked(name, json.dumps(value))) for name, value in facts.items()],
         )
+
+    def _whole(self, name: str, text: str, crc: int) -> str:
+        if not isinstance(text, str) or _crc(name, text) != crc:
+            raise self._damaged(f"{name or 'a result'!r} is not what was written")
+        return text
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -274,3 +309,17 @@ class Store:
             "the file as outlast wrote it",
             "restore it from a copy, or move it away to read everything anew",
         )
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    """What is committed goes into the file itself at once: nothing is lost with the file of the log beside it."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1"):
+        database.execute(f"PRAGMA {pragma}")
+
+
+def _crc(name: str, held: str | bytes) -> int:
+    return zlib.crc32(held if isinstance(held, bytes) else held.encode(), zlib.crc32(name.encode()))
+
+
+def _marked(name: str, text: str) -> tuple[str, int]:
+    return text, _crc(name, text)
