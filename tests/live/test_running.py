@@ -34,6 +34,7 @@ from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import Gate, at_work, gate, gates, move, moves, promote, roll_back
 from outlast.live.ledger.candidates import candidate as candidate_of
 from outlast.live.ledger.tables import Status
+from outlast.live.running import store as store_of
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.results import Results
 from outlast.live.running.run import Run, RunSettings
@@ -531,3 +532,35 @@ def test_a_roll_back_to_files_that_are_gone_is_refused_and_the_run_goes_on(
     roll_back(ledger, by="ann", because="nobody asked whether its files are there")
     to_the_end(run)
     assert len(results(out)) == 600
+
+
+def test_a_file_that_comes_again_is_put_aside_row_by_row_and_soon(
+    tmp_path: Path, ledger: Ledger, parts: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    table, out = rows(7, 100), tmp_path / "out.jsonl"
+    for number in range(3, 600, 7):
+        table[number]["noisy"] = "broken"
+    run = made(ledger, write_csv(tmp_path / "in.csv", table), out)
+    asked: list[int] = []
+    read = run._work.read
+    monkeypatch.setattr(run._work, "read", lambda given: (asked.append(len(given)), read(given))[1])
+    to_the_end(run)
+    bad = len(range(3, 600, 7))
+    assert len(results(out)) == 600 - bad
+    assert Store(ledger.folder / "running").refused()[0] == bad
+    assert sum(asked) < 8 * len(table)  # not all that is left, once for each
+
+
+def test_the_history_of_losses_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_of, "MOST_HISTORY", 50)
+    store = Store(tmp_path)
+    for number in range(400):
+        entry = store_of.History(number, None, "m", "work", float(number), 1, "2026-01-01T00:00:00")
+        store.write(store_of.Done(history=[entry]))
+    kept = [each.rows for each in store.history()]
+    assert len(kept) <= 51
+    assert kept == sorted(kept)
+    assert kept[-20:] == list(range(380, 400))
+    assert kept[0] < 100
+    store.close()

@@ -462,7 +462,7 @@ def test_a_hundred_kills_of_one_who_writes_incidents_leave_every_one_whole(tmp_p
             ledger.close()
     ledger = Ledger(tmp_path / "live")
     named = {hashed for each in of.listed(ledger, most=2**31 - 1) for hashed in each.states}
-    assert of.end_open(ledger, MODEL, {}) <= 100
+    assert of.end_open(ledger, {}) <= 100
     ledger.close()
     assert count >= 100
     files = {path.stem for path in (tmp_path / "live" / "states").rglob("*.safetensors")}

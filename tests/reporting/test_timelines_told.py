@@ -86,9 +86,9 @@ def test_everything_stands_in_the_order_in_which_it_happened() -> None:
 
 
 FINDINGS = {
-    "better": Finding(31.0, 0.02, 24, 40, 0, 0.62, 20.0),
-    "worse": Finding(0.1, 31.0, 9, 40, 0, -0.4, 20.0),
-    "broken": Finding(0.1, 1.0, 3, 40, BROKEN, 0.0, 20.0),
+    "better": Finding(31.0, 0.02, 24, 40, 0, 0.62, 0.01, 20.0),
+    "worse": Finding(0.1, 31.0, 9, 40, 0, -0.4, 0.01, 20.0),
+    "broken": Finding(0.1, 1.0, 3, 40, BROKEN, 0.0, 0.01, 20.0),
 }
 
 

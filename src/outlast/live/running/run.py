@@ -176,17 +176,20 @@ class Run:
 
     def _read(self, rows: list[tuple[str, int, dict[str, Any]]]) -> None:
         """Read rows; those that cannot be read are put aside."""
-        while rows:
+        begin, size = 0, len(rows)
+        while begin < len(rows):
+            part = rows[begin : begin + size]
             try:
-                self._answer([row for _, _, row in rows])
-                return
+                self._answer([row for _, _, row in part])
             except RowError as error:  # nothing was read: those before it can be
-                bad, why = error.number, str(error)
-            source, number, row = rows[bad]
-            if bad:
-                self._read(rows[:bad])
-            self._refuse(source, number, line_of(row).strip(), why)
-            rows = rows[bad + 1 :]
+                if error.number:
+                    size = error.number
+                    continue
+                source, number, row = part[0]
+                self._refuse(source, number, line_of(row).strip(), str(error))
+                begin, size = begin + 1, 1  # where one is wrong the next one often is
+                continue
+            begin, size = begin + len(part), 2 * size
 
     def _answer(self, rows: list[dict[str, Any]]) -> None:
         read = self._work.read(rows)
@@ -388,9 +391,10 @@ class Run:
                 if beside.part != "warm" and beside.candidate is not None:
                     cleared(self.ledger, beside.candidate, allow_code=self.settings.allow_code)
                 self._beside = self._lane(beside.folder, beside.model)
-            except InputError as error:
-                self.say(f"{beside.part}: {beside.folder} cannot read beside: {error}")
-                self._broken = str(error)
+            except Exception as error:  # whatever its code raises: nobody at work depends on it
+                why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+                self.say(f"{beside.part}: {beside.folder} cannot read beside: {why}")
+                self._broken = why
                 return
             if not self._beside.deployed.names and self._work.deployed.names:
                 handed = beside.part != "warm" and _hands_over(self.ledger, beside.candidate, self._work.fingerprint)

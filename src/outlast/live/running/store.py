@@ -26,6 +26,8 @@ FILE = "run.db"
 _VERSION = 1
 _NEEDED = ("offsets", "states", "outbox", "facts")
 """Tables that a run goes on from."""
+MOST_HISTORY = 100_000
+"""Stretches of losses that are kept, about; older ones are kept the more sparsely."""
 _WAIT = 30.0
 """Seconds that a writer waits for another one."""
 _TABLES = """
@@ -208,7 +210,18 @@ class Store:
                 write("INSERT INTO outbox (lines, crc) VALUES (?, ?)", [_marked("", "".join(done.lines))])
             write("INSERT INTO refused (source, number, text, because) VALUES (?, ?, ?, ?)", done.refused)
             write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", done.history)
+            if done.history:
+                self._thin_history()
             self._put_facts(done.facts)
+
+    def _thin_history(self) -> None:
+        """Keep every other stretch of the older half where there are too many."""
+        count = self._database.execute("SELECT COUNT(*) FROM history").fetchone()[0]
+        if count > MOST_HISTORY:
+            older = "SELECT rowid, ROW_NUMBER() OVER (ORDER BY rowid) AS n FROM history ORDER BY rowid LIMIT ?"
+            self._database.execute(
+                f"DELETE FROM history WHERE rowid IN (SELECT rowid FROM ({older}) WHERE n % 2 = 0)", (count // 2,)
+            )
 
     def history(self) -> list[History]:
         """Losses of all versions, the oldest first."""
