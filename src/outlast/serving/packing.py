@@ -19,6 +19,11 @@ def pack(tensors: Sequence[Tensor]) -> np.ndarray:
     return np.concatenate(flat, 1)
 
 
+def widths_of(tensors: Sequence[Tensor]) -> list[int]:
+    """Bytes that one row of each takes."""
+    return [math.prod(each.shape[1:]) * each.element_size() for each in tensors]
+
+
 def unpack(packed: np.ndarray, like: Sequence[Tensor]) -> list[Tensor]:
     """The tensors that `pack` packed.
 
@@ -28,7 +33,7 @@ def unpack(packed: np.ndarray, like: Sequence[Tensor]) -> list[Tensor]:
     Raises:
         InputError: another number of bytes than these take.
     """
-    widths = [math.prod(each.shape[1:]) * each.element_size() for each in like]
+    widths = widths_of(like)
     if packed.shape[1] != sum(widths):
         raise InputError(
             f"{packed.shape[1]:,} bytes of a stream", f"{sum(widths):,}, as this model's states take", "start anew"

@@ -21,7 +21,7 @@ from outlast.live.running.delays import Delay
 from outlast.model import Recurrent
 from outlast.serving.deployed import Deployed
 from outlast.serving.listening import Reading
-from outlast.serving.packing import pack, unpack
+from outlast.serving.packing import pack, unpack, widths_of
 from outlast.streams import Batch
 
 
@@ -155,8 +155,7 @@ class Lane:
             InputError: it is of another model.
         """
         like = [torch.from_numpy(each.of(np.arange(0))) for each in self._kept()]
-        width = sum(int(np.prod(each.shape[1:])) * each.element_size() for each in like)
-        cut = packed.shape[1] - width
+        cut = packed.shape[1] - sum(widths_of(like))
         self.deployed.go_on(streams, packed[:, : max(cut, 0)])
         at = self._at(streams)
         for each, held in zip(self._kept(), unpack(packed[:, cut:], like), strict=True):

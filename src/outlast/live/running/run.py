@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence, from_record
 from outlast.live.ledger.candidates import candidate as candidate_of
-from outlast.live.ledger.candidates import deployments, gates, roll_back
+from outlast.live.ledger.candidates import deployments, roll_back
 from outlast.live.ledger.store import Ledger, now
 from outlast.live.profiles import Profile, load_profile
-from outlast.live.retraining.verified import PROFILE, cleared
+from outlast.live.retraining.verified import GATES, PROFILE, cleared, latest
 from outlast.live.running.lane import Lane, Read
 from outlast.live.running.results import Results
 from outlast.live.running.roles import Beside, Roles, place_of, roles
@@ -246,7 +246,7 @@ class Run:
         try:
             return lane.read(rows)
         except Exception as error:  # whatever its code raises: nobody at work depends on it
-            why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            why = _said(error)
             self.say(f"the version beside cannot read what comes in: {why}")
             self._broken, self._beside, self._evidence = why, None, None
             return None
@@ -392,9 +392,8 @@ class Run:
                     cleared(self.ledger, beside.candidate, allow_code=self.settings.allow_code)
                 self._beside = self._lane(beside.folder, beside.model)
             except Exception as error:  # whatever its code raises: nobody at work depends on it
-                why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-                self.say(f"{beside.part}: {beside.folder} cannot read beside: {why}")
-                self._broken = why
+                self._broken = _said(error)
+                self.say(f"{beside.part}: {beside.folder} cannot read beside: {self._broken}")
                 return
             if not self._beside.deployed.names and self._work.deployed.names:
                 handed = beside.part != "warm" and _hands_over(self.ledger, beside.candidate, self._work.fingerprint)
@@ -422,6 +421,11 @@ def _drawn(stream: str) -> float:
     return zlib.crc32(f"canary {stream}".encode()) / 2**32
 
 
+def _said(error: Exception) -> str:
+    """An error as a clause: our own says what to do, others their kind too."""
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
 def _profile(folder: str | Path) -> Profile:
     return load_profile(Path(folder) / PROFILE)
 
@@ -430,7 +434,5 @@ def _hands_over(ledger: Ledger, candidate: int | None, before: str) -> bool:
     """Whether the gates found that states of the version before do better than inputs that are read again."""
     if candidate is None or candidate_of(ledger, candidate).parent != before:
         return False
-    found: Sequence[str] = [
-        str(gate.figures.get("better")) for gate in gates(ledger, candidate) if gate.name == "handover"
-    ]
-    return bool(found) and found[-1] == "handed_over"
+    found = latest(ledger, candidate, GATES).get("handover")
+    return found is not None and found.figures.get("better") == "handed_over"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from outlast.live.evidence import Finding
-from outlast.live.ledger.candidates import gate, gates, move, promote, roll_back
+from outlast.live.ledger.candidates import gate, move, promote, roll_back
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
+from outlast.live.retraining.verified import latest
 from outlast.live.running.roles import Roles
 
 BY = "outlast"
@@ -52,8 +53,7 @@ def decide(
     if verdict == "open":
         return False
     passed = verdict == "better"
-    told = [each for each in gates(ledger, number) if (each.stage, each.name) == (beside.part, PAIRED)]
-    if not told:
+    if PAIRED not in latest(ledger, number, beside.part):
         figures = {"because": why} if finding is None else finding.record()
         gate(ledger, number, beside.part, PAIRED, passed=passed, figures=figures)
         say(f"candidate {number} as a {beside.part} is {why}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from outlast import checkpoints
 from outlast.errors import InputError
@@ -14,9 +14,20 @@ from outlast.live.ledger.candidates import Candidate, Deployment
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.profiles import load_profile
-from outlast.live.retraining.verified import ANSWERED_FOR, MODEL, PROFILE, PROPOSED, cleared, folder_of, record_of
+from outlast.live.retraining.verified import (
+    ANSWERED_FOR,
+    MODEL,
+    PROFILE,
+    PROPOSED,
+    cleared,
+    folder_of,
+    latest,
+    record_of,
+)
 from outlast.live.running.roles import place_of
+from outlast.live.running.stages import PAIRED
 from outlast.model import Recurrent
+from outlast.schema import Target
 
 VERSIONS = "versions"
 """Of the ledger's folder, where the models lie that were put to work without being candidates."""
@@ -117,12 +128,9 @@ def _columns(model: Recurrent) -> list[str]:
     return [] if model.schema is None else model.schema.names
 
 
-def _target(model: Recurrent) -> tuple[Any, ...]:
-    target = None if model.schema is None else model.schema.target
-    if target is None:
-        return ()
-    units = (target.aggregate, target.means, target.stds, target.quantiles)  # losses in other ones say nothing
-    return (target.kind, target.columns, target.horizons, target.labels, target.edges, *units)
+def _target(model: Recurrent) -> Target | None:
+    """All that losses depend on: in other units or bins they say nothing."""
+    return None if model.schema is None else replace(model.schema.target, units=(), values=())
 
 
 def _copied(folder: Path, model: str | Path, profile: str | Path) -> None:
@@ -168,8 +176,8 @@ def approve(
             "a candidate of the version at work",
             "begin a new one: outlast live retrain, or outlast live propose",
         )
-    told = [each for each in ledger_of.gates(ledger, number) if each.stage == found.status]
-    if found.status != Status.GATED and not anyway and not (told and told[-1].passed):
+    told = latest(ledger, number, found.status).get(PAIRED)
+    if found.status != Status.GATED and not anyway and not (told and told.passed):
         raise InputError(
             f"candidate {number}, a {found.status} of which live streams do not say yet that it is better",
             "evidence from outlast live run",
