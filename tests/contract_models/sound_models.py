@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contract_models.leaky import INPUTS, WIDTH, Convolved, Counting, Leaky, LeakyTokens, Planted, State, sound
+from outlast.state import StatePart
 
 
 class OnlySingle(torch.autograd.Function):
@@ -74,7 +75,10 @@ class LogSums(Leaky):
 
 
 class SpeaksLate(Counting):
-    """Is silent over its first 160 positions; from then on it says what it has kept."""
+    """Is silent over its first 160 positions; from then on it says what it has kept, and it keeps things long."""
+
+    def step(self, hidden: Tensor, read: Tensor) -> Tensor:
+        return 0.98 * hidden + 0.1 * read
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         length = inputs.shape[1]
@@ -251,6 +255,9 @@ class Constants(Leaky):
 
 class Complex(Leaky):
     """A diagonal linear recurrence with complex states, as an LRU has."""
+
+    def state_parts(self) -> tuple[StatePart, ...]:
+        return (StatePart("layers.0", "recurrent"),)
 
     def initial_state(self, batch_size: int) -> State:
         return (torch.complex(self.zeros(batch_size, WIDTH), self.zeros(batch_size, WIDTH)),)
