@@ -54,7 +54,8 @@ def test_check_keeps_and_breaks(run: Run, here: Path) -> None:
     )
     broken = run("check", "--model", "leaky:build", "--out", "broken")
     assert broken.status == 1
-    assert "outlast check --model leaky:build" in commands(broken, here / "broken")
+    assert "outlast check --model leaky:build --thorough" in commands(broken, here / "broken")
+    assert "What to do: compute nothing over the batch axis" in " ".join(broken.out.split())
 
 
 def test_plan_advises_and_its_repair_can_be_made(run: Run, here: Path) -> None:

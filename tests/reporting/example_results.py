@@ -438,22 +438,40 @@ def untouched_comparison(base: Evaluation | None = None, because: Refusal | None
 
 
 def check_report(*, broken: bool = False) -> CheckReport:
-    names = [
-        "chunked_equals_whole",
-        "step_equals_parallel",
-        "gradient_through_state",
-        "rows_independent",
-        "state_matters",
-        "nothing_edited_in_place",
-        "save_load_exact",
-    ]
-    checks = [Check(name, True, 3.1e-7, 1e-5, "12 random sizes") for name in names]
-    checks[1] = Check(names[1], None, None, None, "the module has no one-step form")
-    if broken:
-        checks[0] = Check(
-            names[0], False, 0.42, 1e-5, "outputs after a split at position 17 differ; the convolution state is dropped"
+    both = ["float32", "float64"]
+    checks = {
+        name: Check(name, True, 3.1e-7, 1e-4, "12 random sizes", asked_in=both, positions=300)
+        for name in (
+            "repeatable",
+            "finite",
+            "causal",
+            "chunked_equals_whole",
+            "step_equals_parallel",
+            "gradient_through_state",
+            "rows_independent",
+            "state_matters",
+            "nothing_edited_in_place",
+            "save_load_exact",
+            "buffers_saved",
         )
-    return CheckReport(model={"name": "mine", "class": "Wrapped", "parameters": 1200}, checks=checks, outlast="0.1.0")
+    }
+    parts = {"never_read": ["layers.0.sum"], "only_together": ["layers.1.a", "layers.1.b"]}
+    said = "The carried state changes the outputs. Carried, but never read in 300 positions: layers.0.sum."
+    checks["state_matters"] = Check("state_matters", True, 0.2, None, said, asked_in=both, positions=300, parts=parts)
+    unsaved = "The outputs depend on scale, which is not saved."
+    checks["buffers_saved"] = Check("buffers_saved", None, None, None, unsaved, asked_in=both, positions=11)
+    if broken:
+        dropped = "outputs after a split at position 17 differ; the convolution state is dropped"
+        checks["chunked_equals_whole"] = Check("chunked_equals_whole", False, 0.42, 1e-4, dropped, None, both, 300)
+        checks["step_equals_parallel"] = Check(
+            "step_equals_parallel", False, 0.4, 1e-4, "the same", "chunked_equals_whole", both, 300
+        )
+    return CheckReport(
+        model={"name": "mine", "class": "Wrapped", "parameters": 1200, "checked_in": both},
+        checks=list(checks.values()),
+        settings={"thorough": False, "seed": 0, "positions": 300, "tolerances": {"float32": 1e-4, "float64": 1e-9}},
+        outlast="0.1.0",
+    )
 
 
 def training() -> Training:

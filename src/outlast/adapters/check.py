@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.contract import POINTS, Point
+from outlast.adapters.contract import COMPARE, POINTS, Point, told_apart
 from outlast.adapters.precision import dtypes_of
 from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
 from outlast.arguments import at_least, taking, tensor_of
@@ -20,25 +21,33 @@ from outlast.results import VERSION, Check, CheckReport
 
 @taking
 def check(
-    model: nn.Module, example: Tensor | np.ndarray | Sequence[Any] | None = None, *, seed: int = 0
+    model: nn.Module,
+    example: Tensor | np.ndarray | Sequence[Any] | None = None,
+    *,
+    seed: int = 0,
+    thorough: bool = False,
 ) -> CheckReport:
-    """Put a model through the seven points of the contract.
+    """Put a model through the points of the contract.
 
-    Everything runs on copies, in eval mode, and twice: in the precision in which the model will be measured, within a
-    tolerance for its rounding (`outlast.adapters.subject.TOLERANCES`), and in float64, where all of the model can
-    compute in it: there hardly anything is rounding. Gradients and the effect of the state are asked in float64 alone,
-    or else in float32, in which half-precision models are trained.
+    Everything runs on copies, in eval mode, and twice: in the precision in which the model will be measured, and in
+    float64, where hardly anything is rounding; there float32 that is written into the model's code is taken for float64
+    where it then computes the same thing. Gradients and the effect of the state are asked in float64 alone, or else in
+    float32, in which half-precision models are trained. What two ways of computing may differ by is measured on the
+    model itself (`outlast.adapters.subject.Subject.allowed`), and never below a floor for each precision.
 
     Args:
         model: a `Recurrent`, or any module that `adapt` accepts.
         example: typical inputs, (B, T) integers or (B, T, F) floats, from which positions are drawn at random;
             without it inputs are random, as `model.input_spec` says.
         seed: of the random inputs.
+        thorough: read up to 2,200 positions rather than 300: finds what goes wrong only in longer windows or at higher
+            ages, and takes some ten times as long.
 
     Returns:
-        A report whose checks are, in this order, chunked_equals_whole, step_equals_parallel, gradient_through_state,
-        rows_independent, state_matters, nothing_edited_in_place and save_load_exact. `worst` and `tolerance` are
-        relative differences, unless the detail says otherwise.
+        A report whose checks are, in this order, repeatable, finite, causal, chunked_equals_whole,
+        step_equals_parallel, gradient_through_state, rows_independent, state_matters, nothing_edited_in_place,
+        save_load_exact and buffers_saved. `worst` and `tolerance` are relative differences, unless the detail says
+        otherwise. A check that fails because of another names it in `follows_from`.
 
     Raises:
         InputError: the module cannot be adapted or copied, its state is not batch-first, or it is not known what
@@ -49,37 +58,65 @@ def check(
     exact = subject_of(model, given, seed=seed)
     used, note = in_use(exact)
     own = narrowest(used.model)
+    precisions = [_name(each) for each in dict.fromkeys((own, exact.dtype))]
     about = {
         "class": class_of(exact.original),
         "parameters": sum(parameter.numel() for parameter in exact.original.parameters()),
         "dtype": " and ".join(dtypes_of(exact.original)) or None,
         "state_parts": [part.path for part in exact.parts],
-        "checked_in": [str(each).removeprefix("torch.") for each in dict.fromkeys((own, exact.dtype))],
+        "checked_in": precisions,
     }
-    checks = []
+    checks: list[Check] = []
+    faults: dict[str, str] = {}
     for name, point in POINTS.items():
-        found = _ask(name, point, exact)
-        if name in IN_USE and own != exact.dtype:
-            found = _both(found, _ask(name, point, used), exact, own)
+        if name in COMPARE and _gives_two_answers(checks, faults):
+            checks.append(Check(name, None, None, None, _TWO_ANSWERS, follows_from="repeatable"))
+            continue
+        found, fault = _ask(name, point, exact, thorough)
+        if point.in_use and own != exact.dtype:
+            in_own, own_fault = _ask(name, point, used, thorough)
+            found, fault = _both(found, in_own, exact, own), fault or own_fault
         checks.append(found)
-    return CheckReport(about, checks, [note] if note else [], outlast=VERSION)
+        # Sizes in a message differ between points; the fault is the same.
+        faults |= {name: re.sub(r"\d+", "#", fault)} if fault else {}
+    settings = {
+        "thorough": thorough,
+        "seed": seed,
+        "positions": max(each.positions or 0 for each in checks),
+        "tolerances": {_name(own): used.tolerance, _name(exact.dtype): exact.tolerance},
+    }
+    return CheckReport(about, told_apart(checks, faults), [note] if note else [], settings, outlast=VERSION)
 
 
-IN_USE = ("chunked_equals_whole", "step_equals_parallel", "rows_independent", "nothing_edited_in_place")
-"""Points that are also asked in the precision of use; save_load_exact is asked in the model's own in any case."""
+def _gives_two_answers(checks: Sequence[Check], faults: Mapping[str, str]) -> bool:
+    return any(each.name == "repeatable" and each.passed is False for each in checks) and "repeatable" not in faults
+
+
+_TWO_ANSWERS = "Not asked: the same inputs and state give two answers, so no two readings can be compared."
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _both(exact: Check, used: Check, subject: Subject, own: torch.dtype) -> Check:
     """What is found in the precision of use, unless the fault shows only without its rounding."""
-    told, precisely = (str(dtype).removeprefix("torch.") for dtype in (own, subject.dtype))
+    told, precisely = _name(own), _name(subject.dtype)
     if exact.passed is False:
-        return replace(exact, detail=f"In {precisely}: {exact.detail}")
-    return replace(used, detail=f"In {told}: {used.detail}" if used.passed is False else used.detail)
+        found = replace(exact, detail=f"In {precisely}: {exact.detail}")
+    elif used.passed is False:
+        found = replace(used, detail=f"In {told}: {used.detail}")
+    else:
+        found = used if used.passed else exact
+    return replace(found, asked_in=[told, precisely])
 
 
-def _ask(name: str, point: Point, subject: Subject) -> Check:
+def _ask(name: str, point: Point, subject: Subject, thorough: bool) -> tuple[Check, str | None]:
+    """What asking found, and what the model raised, if it did."""
+    sizes = point.thorough if thorough else point.sizes
+    precision = [_name(subject.dtype if subject.double else narrowest(subject.model))]
     try:
-        return point.ask(subject, point.sizes)
+        return replace(point.ask(subject, sizes), asked_in=precision), None
     except Exception as error:  # a model that raises has broken the point, whatever it raised
-        first = (point.ask.__doc__ or "").strip().splitlines()[0]
-        return Check(name, False, None, None, f"The model raised {raised(error)}. It costs: {first}")
+        told = raised(error)
+        return Check(name, False, None, None, f"The model raised {told}.", None, precision, sizes.length), told

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -11,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from outlast.adapters.adapting import adapt
+from outlast.adapters.comparing import Apart, Gap, apart, difference, is_number, worst
+from outlast.adapters.doubled import SeesSinglePrecision, in_float64, wide_parameters
 from outlast.adapters.precision import copied, runnable
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
@@ -21,12 +23,12 @@ from outlast.randomness import generator
 from outlast.results import Check, Note
 from outlast.state import State, StatePart, leaves, map_state, named_leaves, rebuild
 
-_DOUBLE_TOLERANCE, _SINGLE_TOLERANCE = 1e-9, 1e-5
-"""Relative differences up to which two ways of computing count as equal: rounding is all that may come between them."""
-
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""The same in the precision of use, by the coarsest dtype of the parameters. float64 has then told faults from rounding
-already, and some models make more of rounding than others."""
+"""Relative differences up to which two ways of computing count as equal in any model, by the coarsest dtype of the
+parameters. Where a model itself makes more of a last bit that is changed, more is allowed (`Subject.allowed`)."""
+
+_MARGIN, _DRAWS = 4.0, 3
+"""How many times the largest change among so many draws of rounding-sized changes may lie between two ways."""
 
 Draw = Callable[[int, int, str, torch.dtype], Tensor]
 """(rows, length, salt, dtype) -> inputs, pure in its arguments."""
@@ -59,10 +61,11 @@ class Subject:
         model: the copy to run, in float64 if `double`.
         original: a copy in the dtypes the model came in.
         draw: inputs.
-        tolerance: relative difference up to which two ways of computing count as equal.
+        tolerance: relative difference up to which two ways of computing count as equal in any case.
         floor: differences are relative to the largest value wanted, or to this where it is larger.
         noise: standard deviation of the noise that takes the place of the recurrent and convolution parts of a carried
             state; 0: they stay as the model left them.
+        widened: whether the model is in float64 only where float32 in its code is taken for float64.
     """
 
     model: Recurrent
@@ -74,6 +77,7 @@ class Subject:
     seed: int
     floor: float = 0.0
     noise: float = 0.0
+    widened: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -82,10 +86,62 @@ class Subject:
     def inputs(self, rows: int, length: int, salt: str) -> Tensor:
         return self.draw(rows, length, salt, self.dtype)
 
+    def arithmetic(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, the model computes in the precision in which it is asked."""
+        return in_float64() if self.widened else contextlib.nullcontext()
+
+    def run(self, inputs: Tensor, state: State) -> tuple[Any, State]:
+        """Outputs and final state, without gradients; what is edited in place is edited on copies."""
+        return self._run(self.model, inputs, state)
+
+    def _run(self, model: Recurrent, inputs: Tensor, state: State) -> tuple[Any, State]:
+        with torch.no_grad(), self.arithmetic():
+            outputs, final = model(inputs.clone(), map_state(torch.clone, state))
+            return map_state(torch.clone, outputs), map_state(torch.clone, final)
+
+    def read(self, pieces: Sequence[Tensor], state: State) -> tuple[Any, State]:
+        """Read pieces (B, t, …) one after another; outputs joined over positions, and the final state."""
+        outputs = []
+        for piece in pieces:
+            output, state = self.run(piece, state)
+            outputs.append(output)
+        return map_state(lambda *tensors: torch.cat(tensors, 1), *outputs), state
+
+    def start(self, rows: int) -> State:
+        """The initial state."""
+        with torch.no_grad(), self.arithmetic():
+            return map_state(torch.clone, self.model.initial_state(rows))
+
+    def allowed(self, inputs: Tensor, state: State, answer: tuple[Any, State]) -> Apart:
+        """What rounding may put between `answer`, the model's to these inputs and this state, and the answer that the
+        same model gives in another order of computing.
+
+        Measured: parameters, inputs and state are changed by about their last bit, which no order of computing does
+        better than; what that changes is allowed four times, and never less than `tolerance`. Errors grow along a
+        reading, so what is allowed at one position is allowed after it.
+        """
+        found: dict[str, Tensor] = {}
+        for draw, model in enumerate(self.jittered):
+            numbers = generator(self.seed, f"last bits {draw}")
+            moved = [_last_bits(tensor, numbers) for tensor in (inputs, *leaves(state))]
+            for path, sizes in apart(self._run(model, moved[0], rebuild(state, moved[1:])), answer, self.floor).items():
+                found[path] = torch.maximum(found[path], sizes) if path in found else sizes
+        return {path: (_MARGIN * sizes.cummax(0).values).clamp(min=self.tolerance) for path, sizes in found.items()}
+
+    @functools.cached_property
+    def jittered(self) -> list[Recurrent]:
+        """Copies whose parameters and buffers differ by about their last bit."""
+        made = []
+        for draw in range(_DRAWS):
+            model, numbers = copied(self.model), generator(self.seed, f"last bits of parameters {draw}")
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.data = _last_bits(tensor.data, numbers)
+            made.append(model)
+        return made
+
     def carried(self, rows: int, length: int = 9) -> State:
         """A state that has read `length` positions."""
-        with torch.no_grad():
-            state = self.model(self.inputs(rows, length, "before"), self.model.initial_state(rows))[1]
+        state = self.run(self.inputs(rows, length, "before"), self.start(rows))[1]
         return self.noisy(state, "noise") if self.noise else state
 
     def noisy(self, state: State, salt: str) -> State:
@@ -108,13 +164,29 @@ class Subject:
             self.noisy(state, "far"),
         )
 
-    def furthest(self, found: Any, wanted: Any, prefix: str) -> tuple[float, str]:
-        """The largest difference between corresponding tensors, and where it is."""
-        pairs = list(zip(named_leaves(wanted, prefix), leaves(found), strict=True))
-        return max(((difference(b, a, self.floor), path) for (path, a), b in pairs), key=lambda pair: pair[0])
+    def compared(self, found: tuple[Any, State], wanted: tuple[Any, State], allowed: Apart) -> Gap:
+        """The worst difference between two readings."""
+        return worst(apart(found, wanted, self.floor), allowed)
 
-    def result(self, name: str, worst: float, good: str, bad: str) -> Check:
-        return result(name, worst, self.tolerance, good, bad)
+    def judged(self, name: str, gap: Gap, good: str, bad: str, positions: int) -> Check:
+        """The point `name`, by the worst that was found in reading so many positions at most."""
+        if not gap.judged and not gap.broken:
+            unasked = (
+                "In this model rounding grows so fast that two sound ways of reading differ: nothing could be compared."
+            )
+            return Check(name, None, None, None, unasked, positions=positions)
+        size = gap.size if math.isfinite(gap.size) else None
+        allowed = gap.allowed if math.isfinite(gap.allowed) else self.tolerance
+        return Check(name, not gap.broken, size, allowed, bad if gap.broken else good, positions=positions)
+
+
+def _last_bits(tensor: Tensor, numbers: torch.Generator) -> Tensor:
+    """The tensor, each number changed by about its last bit."""
+    if not is_number(tensor):
+        return tensor
+    noise = torch.randn(tensor.shape, generator=numbers, dtype=torch.float64).to(tensor.device)
+    wide = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
+    return (wide * (1 + torch.finfo(tensor.dtype).eps * noise)).to(tensor.dtype)
 
 
 def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0) -> Subject:
@@ -133,15 +205,16 @@ def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0
     draw = _inputs(model, example, seed)
     original = copied(model).eval()
     _require_batch_first(original)
-    exact, double = _in_best_precision(original, draw)
+    exact, double, widened = _in_best_precision(original, draw)
     return Subject(
         model=exact,
         original=original,
         parts=exact.state_parts(),
         draw=draw,
         double=double,
-        tolerance=_DOUBLE_TOLERANCE if double else _SINGLE_TOLERANCE,
+        tolerance=TOLERANCES[torch.float64 if double else torch.float32],
         seed=seed,
+        widened=widened,
     )
 
 
@@ -150,7 +223,8 @@ def in_use(s: Subject) -> tuple[Subject, Note | None]:
     the note that says so. Inputs are float32, as streams give them."""
     model, note = runnable(s.original, s.draw(2, 3, "precision", torch.float32))
     model = copied(model)
-    return replace(s, model=model, double=False, tolerance=TOLERANCES[narrowest(model)]), note
+    tolerance = TOLERANCES[narrowest(model)]
+    return replace(s, model=model, double=False, widened=False, tolerance=tolerance), note
 
 
 def narrowest(model: Recurrent) -> torch.dtype:
@@ -158,34 +232,6 @@ def narrowest(model: Recurrent) -> torch.dtype:
     tensors = (*model.parameters(), *model.buffers())
     found = {each.dtype for each in tensors if each.is_floating_point()} & set(TOLERANCES)
     return max(found, key=TOLERANCES.__getitem__, default=torch.float32)
-
-
-def result(name: str, worst: float, tolerance: float, good: str, bad: str) -> Check:
-    """The point `name`, passed where `worst` is within the tolerance."""
-    passed = worst <= tolerance  # false for NaN too
-    return Check(name, passed, worst if math.isfinite(worst) else None, tolerance, good if passed else bad)
-
-
-def difference(found: Tensor, wanted: Tensor, floor: float = 0.0) -> float:
-    """The largest difference relative to the largest value wanted; infinite where they cannot be compared."""
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return math.inf
-    if not wanted.is_floating_point():
-        return 0.0 if torch.equal(found, wanted) else 1.0
-    if wanted.numel() == 0:
-        return 0.0
-    gap, scale = float((found - wanted).abs().max()), max(float(wanted.abs().max()), floor)
-    value = gap / scale if scale > 0 else gap
-    return value if math.isfinite(value) else math.inf
-
-
-def read(model: Recurrent, pieces: Sequence[Tensor], state: State) -> tuple[Any, State]:
-    """Read pieces (B, t, …) one after another; outputs joined over positions, and the final state."""
-    outputs = []
-    for piece in pieces:
-        output, state = model(piece, state)
-        outputs.append(output)
-    return map_state(lambda *tensors: torch.cat(tensors, 1), *outputs), state
 
 
 def cut(inputs: Tensor, way: Sequence[int]) -> list[Tensor]:
@@ -253,29 +299,58 @@ def _require_batch_first(model: Recurrent) -> None:
         )
 
 
-class _SeesSinglePrecision(TorchFunctionMode):
-    """Notes whether anything was computed below float64: rounding there would look like a broken contract."""
+def _in_best_precision(original: Recurrent, draw: Draw) -> tuple[Recurrent, bool, bool]:
+    """A copy in float64 if every step of it can run there, whether it is one, and whether float32 in its code has to be
+    taken for float64 (only where it then computes the same thing); else a copy in float32."""
+    single, double = copied(original).float(), copied(original)._apply(wide_parameters)
+    # Inputs are drawn before: what draws them may be in float32, and is not the model's.
+    inputs = draw(2, 5, "precision", torch.float64)
+    expected = _tried(single, inputs.float() if inputs.is_floating_point() else inputs)
+    for widened in (False, True):
+        with in_float64() if widened else contextlib.nullcontext(), SeesSinglePrecision() as seen:
+            found = _tried(double, inputs)
+        if found is None or seen.found or not all(t.dtype in _DOUBLE for t in found.numbers):
+            continue
+        if expected is not None and found.raised and not expected.raised:  # a backward pass in float32 alone
+            continue
+        if widened and not (expected and _alike(found.numbers, expected.numbers)):
+            continue
+        return double, True, widened
+    return single, False, False
 
-    found = False
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.dtype in (torch.float32, torch.float16, torch.bfloat16):
-            self.found = True
-        return result
+_DOUBLE = (torch.float64, torch.complex128)
 
 
-def _in_best_precision(original: Recurrent, draw: Draw) -> tuple[Recurrent, bool]:
-    """A copy in float64 if every step of it can run there, else in float32."""
-    double = copy.deepcopy(original).double()
+@dataclass(frozen=True)
+class _Tried:
+    """The numbers among outputs and final state, and whether the backward pass raised."""
+
+    numbers: list[Tensor]
+    raised: bool
+
+
+def _tried(model: Recurrent, inputs: Tensor) -> _Tried | None:
+    """What a model answers on a few positions; None where it raises."""
     try:
         with torch.no_grad():
-            state = double.initial_state(2)
-            with _SeesSinglePrecision() as seen:
-                outputs, final = double(draw(2, 5, "precision", torch.float64), state)
-        floating = [tensor for tensor in (*leaves(outputs), *leaves(final)) if tensor.is_floating_point()]
-        if not seen.found and all(tensor.dtype == torch.float64 for tensor in floating):
-            return double, True
+            start = model.initial_state(2)
+        state = map_state(lambda t: t.detach().clone().requires_grad_(is_number(t)), start)
+        outputs, final = model(inputs, map_state(lambda t: 1 * t if is_number(t) else t, state))
+        numbers = [tensor for tensor in (*leaves(outputs), *leaves(final)) if is_number(tensor)]
     except Exception:  # many modules have float32 written into them; that is no fault, and float32 is asked next
-        pass
-    return copy.deepcopy(original).float(), False
+        return None
+    roots = [tensor.abs().sum() for tensor in numbers if tensor.requires_grad]
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            if roots:
+                points = [tensor for tensor in leaves(state) if is_number(tensor)]
+                torch.autograd.grad(torch.stack(roots).sum(), points, allow_unused=True)
+    except Exception:  # whether this is the model's fault is for gradient_through_state to say
+        return _Tried([tensor.detach() for tensor in numbers], True)
+    return _Tried([tensor.detach() for tensor in numbers], False)
+
+
+def _alike(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    pairs = zip(found, expected, strict=True)
+    return all(difference(a.to(b.dtype), b) <= 1e-2 for a, b in pairs)

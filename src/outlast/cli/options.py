@@ -42,6 +42,9 @@ class CheckVerb(Running, Reading, Model):
     """Folder for result.json and report.html."""
     data: Given[Path] = None
     """Take example inputs from these data. Default: random ones."""
+    thorough: bool = False
+    """Read up to 2,200 positions, not 300: finds faults that show only in longer windows or at higher ages. It takes
+    some ten times as long."""
 
 
 @dataclass(kw_only=True)

@@ -86,7 +86,7 @@ def run_check(options: CheckVerb) -> int:
             "name the data, or leave these out",
         )
     with outputs.output(options.out):
-        report = check(model, example, seed=options.seed)
+        report = check(model, example, seed=options.seed, thorough=options.thorough)
         outputs.finish(replace(report, command=inputs.command(options, model)), options)
     return 0 if report.passed else 1
 

@@ -473,6 +473,11 @@ def cost(text: str) -> str:
     return tell(f"What it costs: {text}.", f"その結果：{text}。")
 
 
+def remedy(text: str) -> str:
+    """What to do about it, as a sentence of its own."""
+    return tell(f"What to do: {text}.", f"対処：{text}。")
+
+
 def entries(count: int) -> str:
     return tell(f"{integer(count)} entries", f"{integer(count)} 件")
 

@@ -203,9 +203,12 @@ class _Labels:
         }
     )
 
-    # What each point of the contract asks, and what it costs when it does not hold.
+    # What each point of the contract asks, what it costs when it does not hold, and what to do then.
     CHECKS = Named(
         {
+            "repeatable": ("The same call gives the same answer", "同じ呼び出しは同じ答えを返す"),
+            "finite": ("Outputs and states are finite numbers", "出力と状態が有限の数である"),
+            "causal": ("Outputs do not depend on later inputs", "出力が後の入力に左右されない"),
             "chunked_equals_whole": ("Reading in pieces equals reading at once", "分けて読んでも一度に読んでも同じ"),
             "step_equals_parallel": (
                 "One step at a time equals the parallel form",
@@ -216,10 +219,23 @@ class _Labels:
             "state_matters": ("The carried state changes the outputs", "持ち越した状態が出力を変える"),
             "nothing_edited_in_place": ("Nothing is edited in place", "何も上書きされない"),
             "save_load_exact": ("Saving and loading is exact", "保存と読み込みが正確"),
+            "buffers_saved": ("Every tensor that is used is saved", "使われるテンソルがすべて保存される"),
         }
     )
     CHECK_COSTS = Named(
         {
+            "repeatable": (
+                "no figure of it could be measured twice, and streams that share the model disturb one another",
+                "同じ値を二度測ることができず、モデルを共有する系列が互いに影響します",
+            ),
+            "finite": (
+                "losses and states are no numbers, so nothing about them can be measured",
+                "損失も状態も数にならず、何も測れません",
+            ),
+            "causal": (
+                "its figures are of a model that knows what comes next; no deployed one does",
+                "測定値は次に来るものを知っているモデルの値になります。運用するモデルはそれを知りません",
+            ),
             "chunked_equals_whole": (
                 "carrying the state gives other outputs than reading the whole stream, so no measurement could be "
                 "trusted",
@@ -238,8 +254,8 @@ class _Labels:
                 "ある系列の予測が、一緒に読まれる他の系列に左右されます",
             ),
             "state_matters": (
-                "the state is dropped somewhere, so there is nothing to carry or to repair",
-                "状態がどこかで捨てられており、持ち越すものも修復するものもありません",
+                "no output depends on what was read before, so there is nothing to carry or to repair",
+                "出力が前に読んだものに左右されず、持ち越すものも修復するものもありません",
             ),
             "nothing_edited_in_place": (
                 "a state that is kept for later changes behind its owner's back",
@@ -248,6 +264,69 @@ class _Labels:
             "save_load_exact": (
                 "the model that is loaded is not the model that was measured",
                 "読み込んだモデルが、測定したモデルとは別のものになります",
+            ),
+            "buffers_saved": (
+                "a loaded model computes with other tables or scales than the one that was measured",
+                "読み込んだモデルが、測定したモデルとは別の表や尺度で計算します",
+            ),
+        }
+    )
+    CHECK_REMEDIES = Named(
+        {
+            "repeatable": (
+                "return everything that is remembered in the state, and let dropout be off in eval mode "
+                "(nn.Dropout, or dropout(..., training=self.training))",
+                "覚えておくものはすべて状態として返し、ドロップアウトは eval モードで止まるようにします"
+                "（nn.Dropout、または dropout(..., training=self.training)）",
+            ),
+            "finite": (
+                "check it on inputs scaled as in training (--data, or example=), and bound what grows",
+                "学習時と同じ尺度の入力（--data または example=）で検査し、増え続ける値を抑えます",
+            ),
+            "causal": (
+                "pad convolutions on the left only, mask attention, and normalise by statistics that do not come from "
+                "later positions",
+                "畳み込みは左だけを埋め、注意にはマスクをかけ、後の位置から求めた統計で正規化しないようにします",
+            ),
+            "chunked_equals_whole": (
+                "take up and return everything that the next position depends on: the recurrent state, the last "
+                "inputs of convolutions, a count of positions where positions are used",
+                "次の位置が必要とするものをすべて受け取り、返します。再帰の状態、畳み込みの直前の入力、"
+                "位置を使うなら位置の数です",
+            ),
+            "step_equals_parallel": (
+                "compare the branch for single positions with the one for windows, or let one of them do both",
+                "一位置用の処理と窓用の処理を比べるか、一方だけで両方を行います",
+            ),
+            "gradient_through_state": (
+                "return the state without detach(), .data or no_grad, as new tensors; where a gradient is another than "
+                "the derivative on purpose, this point does not apply",
+                "状態は detach()、.data、no_grad を使わずに新しいテンソルとして返します。"
+                "勾配をわざと微分と変えている場合、この項目は当てはまりません",
+            ),
+            "rows_independent": (
+                "compute nothing over the batch axis: LayerNorm, or BatchNorm with statistics of its own "
+                "(track_running_stats=True), and no roll or flatten over rows",
+                "バッチ軸にわたる計算をなくします。LayerNorm か、自分の統計を持つ BatchNorm"
+                "（track_running_stats=True）を使い、行をまたぐ roll や flatten を避けます",
+            ),
+            "state_matters": (
+                "use the state that forward is given; if the model needs no memory, there is nothing for outlast to do",
+                "forward に渡された状態を使います。記憶が要らないモデルなら、outlast の出番はありません",
+            ),
+            "nothing_edited_in_place": (
+                "make new tensors (state + x) instead of writing into given ones (state += x, copy_, state[i] = x), "
+                "and return no tensor that the module keeps",
+                "渡されたテンソルに書き込まず（state += x、copy_、state[i] = x）、新しいテンソルを作り（state + x）、"
+                "モジュールが持ち続けるテンソルを返さないようにします",
+            ),
+            "save_load_exact": (
+                "keep what the outputs depend on as parameters or buffers, not as numbers drawn when it is built",
+                "出力を左右するものは、作るときに引いた乱数ではなく、パラメータかバッファとして持ちます",
+            ),
+            "buffers_saved": (
+                "register_buffer(name, tensor) with persistent=True, or compute the tensor from fixed settings",
+                "persistent=True の register_buffer(name, tensor) にするか、決まった設定から計算します",
             ),
         }
     )
