@@ -15,7 +15,7 @@ from outlast.adapters.precision import dtypes_of
 from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
 from outlast.arguments import at_least, taking, tensor_of
 from outlast.errors import raised
-from outlast.results import VERSION, Check, CheckReport
+from outlast.results import VERSION, Check, CheckReport, forgetting
 
 
 @taking
@@ -62,7 +62,8 @@ def check(
         if name in IN_USE and own != exact.dtype:
             found = _both(found, _ask(name, point, used), exact, own)
         checks.append(found)
-    return CheckReport(about, checks, [note] if note else [], outlast=VERSION)
+    notes = [*([forgetting(used.model.forgets)] if used.model.forgets else []), *([note] if note else [])]
+    return CheckReport(about, checks, notes, outlast=VERSION)
 
 
 IN_USE = ("chunked_equals_whole", "step_equals_parallel", "rows_independent", "nothing_edited_in_place")
