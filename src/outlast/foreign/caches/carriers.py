@@ -20,7 +20,7 @@ from transformers.models.minimax.modeling_minimax import MiniMaxCache as _MiniMa
 
 from outlast.foreign.caches.layers import Both, Cache, Layer, Linear, Window
 from outlast.foreign.caches.reading import SCANS, STEP, Reading, prepare, reading
-from outlast.model import device_of, quietly
+from outlast.model import device_of, dtype_of, quietly
 
 
 class LayerState(NamedTuple):
@@ -91,6 +91,8 @@ def carrier_of(model: nn.Module, window: int) -> Carrier:
     Args:
         window: positions that attention is to see at most.
     """
+    # torch's product of groups, which mixtures of experts take, is not there in float64.
+    model.set_experts_implementation("eager" if dtype_of(model) == torch.float64 else None)  # pyright: ignore
     kinds = {"minimax": MiniMax, "xlstm": XLSTM}
     return kinds.get(model.config.model_type, Cached)(model, window)  # pyright: ignore
 
@@ -140,7 +142,7 @@ class Cached:
         self._scan = next((name for name in SCANS if any(hasattr(each, name) for each in modules)), None)
         tried = self._empty()
         tokens = torch.zeros(1, 2, dtype=torch.int64, device=device_of(model))
-        with quietly(model), reading(None):
+        with quietly(model), reading(None, dtype_of(model)):
             model(**self._arguments.given(tried, tokens, None))
         self.layers = self._shapes(tried, window)
         self._kept = max((each.keys.shape[1] for each in self.layers if each.keys), default=0)
@@ -149,7 +151,7 @@ class Cached:
         self, tokens: Tensor, state: Sequence[LayerState], positions: Positions | None
     ) -> tuple[Tensor, list[LayerState]]:
         """Tokens (B, T) -> logits (B, T, vocabulary) and the layers' states after them."""
-        with reading(self._kept + 1 if self._kept else None) as begun:
+        with reading(self._kept + 1 if self._kept else None, dtype_of(self._model)) as begun:
             cache = self._holding(state, begun)
             found = self._model(**self._arguments.given(cache, tokens, positions))
         return found.logits, self._held(cache)
@@ -263,10 +265,11 @@ class XLSTM:
     ) -> tuple[Tensor, list[LayerState]]:
         """Tokens (B, T) -> logits (B, T, vocabulary) and the layers' states after them."""
         body, after = self._model.backbone, []
-        x = body.embeddings(tokens)
-        for block, before in zip(body.blocks, state, strict=True):
-            x, found = block(x, before.recurrent)
-            after.append(LayerState(recurrent=tuple(found)))
         head, cap = self._model.lm_head, self._model.config.output_logit_soft_cap
-        logits = head(body.out_norm(x).to(head.weight.dtype)).float()
+        with reading(None, head.weight.dtype):
+            x = body.embeddings(tokens)
+            for block, before in zip(body.blocks, state, strict=True):
+                x, found = block(x, before.recurrent)
+                after.append(LayerState(recurrent=tuple(found)))
+            logits = head(body.out_norm(x).to(head.weight.dtype)).float()
         return logits if cap is None else cap * torch.tanh(logits / cap), after

@@ -55,7 +55,8 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
             f"{where} with a quantization_config", "weights that are not quantised", "load the original weights"
         )
     try:
-        config = CONFIG_MAPPING[name].from_dict(unmarked(dict(record)))
+        asked = {key: value for key, value in record.items() if not key.endswith("_implementation")}  # kernels to fetch
+        config = CONFIG_MAPPING[name].from_dict(unmarked(asked))
         text = config.get_text_config(decoder=True)
         kinds = _layer_types(text)
         count = len(kinds)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from outlast.foreign.caches.model import Borrowed
 from outlast.foreign.caches.reading import reading
-from outlast.model import device_of, quietly
+from outlast.model import device_of, dtype_of, quietly
 from outlast.state import leaves, map_state
 
 PIECES = (5, 1, 1, 6)
@@ -24,7 +24,7 @@ round much, and a state that is dropped shows all the same."""
 
 def at_once(model: Borrowed, tokens: Tensor) -> Tensor:
     """The library's own pass over tokens (B, T), which knows no state: logits (B, T, vocabulary)."""
-    with reading(model.window):
+    with reading(model.window, dtype_of(model)):
         return model.model(input_ids=tokens, use_cache=False).logits
 
 

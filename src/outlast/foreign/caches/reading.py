@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from transformers.masking_utils import AttentionMaskInterface, causal_mask_function, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
@@ -42,9 +44,26 @@ class Reading:
 _now: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
+class InDouble(TorchFunctionMode):
+    """Inside, whatever this thread would compute in float32 is computed in float64.
+
+    transformers' norms, gates and scans are written in float32, whatever the parameters' dtype.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        func = torch.Tensor.double if func is torch.Tensor.float else func
+        args = [torch.float64 if each is torch.float32 else each for each in args]
+        kwargs = {key: torch.float64 if each is torch.float32 else each for key, each in (kwargs or {}).items()}
+        found = func(*args, **kwargs)
+        return found.double() if isinstance(found, Tensor) and found.dtype == torch.float32 else found
+
+
 @contextlib.contextmanager
-def reading(window: int | None) -> Iterator[Reading]:
+def reading(window: int | None, dtype: torch.dtype = torch.float32) -> Iterator[Reading]:
     """Inside, this thread's attention sees `window` positions, and scans start from what is `waiting`.
+
+    Args:
+        dtype: of the model's parameters: with float64, everything is computed in it.
 
     Raises:
         RuntimeError: a state was given to a scan that was never run, so that it would have been dropped.
@@ -52,7 +71,8 @@ def reading(window: int | None) -> Iterator[Reading]:
     begun = Reading(window)
     token = _now.set(begun)
     try:
-        yield begun
+        with InDouble() if dtype == torch.float64 else contextlib.nullcontext():
+            yield begun
     finally:
         _now.reset(token)
     if begun.waiting:
