@@ -21,6 +21,9 @@ OTHERWISE = {
 }
 """Why a model type cannot be read through transformers."""
 
+RECURRENT = frozenset({"linear_attention", "conv", "hybrid", "hybrid_sliding"})
+"""transformers' names of layers that have a recurrent state or a convolution's window."""
+
 LAYERS = (
     cache_utils.DynamicLayer,
     cache_utils.DynamicSlidingWindowLayer,
@@ -72,6 +75,12 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
     return (config if isinstance(config, kind.config_class) else text), kind
 
 
+def is_recurrent(config: Any) -> bool:
+    """Whether a configuration's model has a recurrent state or a convolution's window, read here or not."""
+    text = config.get_text_config(decoder=True)
+    return text.model_type in OTHERWISE or bool(RECURRENT & set(_layer_types(text)))
+
+
 def _layer_types(text: Any) -> list[str]:
     """The kind of each layer of a configuration, by transformers' names; xLSTM has no such names."""
     if text.model_type == "xlstm":
@@ -89,7 +98,7 @@ def _why_not(text: Any, kinds: list[str]) -> str:
         known = cache_utils.DYNAMIC_LAYER_TYPE_MAPPING.get(each)
         if known not in LAYERS or each == "chunked_attention":
             return f"it has layers of {each}, which look back in a way of their own"
-    if not {"linear_attention", "conv", "hybrid", "hybrid_sliding"} & set(kinds):
+    if not RECURRENT & set(kinds):
         return "it has attention alone and no recurrent state: it keeps all that it reads"
     rope = getattr(text, "rope_parameters", None) or {}
     for each in (rope, *(value for value in rope.values() if isinstance(value, dict))):

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from transformers.utils import logging
 from outlast.errors import InputError, raised
 from outlast.foreign.caches.choosing import chosen, refusal, window_of
 from outlast.foreign.caches.model import KIND, Borrowed
-from outlast.foreign.caches.proof import PIECES, TOLERANCE, apart, edited
+from outlast.foreign.caches.proof import PIECES, TOLERANCE, apart, at_once, edited
 from outlast.foreign.caches.reading import ATTENTION
 from outlast.foreign.files import damaged, safetensors_in
 from outlast.model import dtype_of
@@ -160,10 +161,10 @@ def _require_proof(model: Borrowed, where: str) -> None:
     with _told(f"{what} cannot be read in pieces: it raises", "try another version of transformers"):
         if dtype_of(model) in HALVES:
             try:
-                apart(model, 1, PIECES)
+                apart(model, partial(at_once, model), 1, PIECES)
             except RuntimeError:  # a CPU lacks some operations in half precision
                 model = copy.deepcopy(model)._apply(at_least_float32)
-        distance, written = apart(model, 2, PIECES), edited(model)
+        distance, written = apart(model, partial(at_once, model), 2, PIECES), edited(model)
     wrong = f"reads in pieces otherwise than at once (by {distance:.1e} of its logits)"
     if not distance <= TOLERANCE[dtype_of(model)] or written:
         raise refusal(

@@ -1,8 +1,15 @@
-"""Small settings of every recurrent model type of transformers, by which they are tried: minutes on one core, for all."""
+"""Small models of every recurrent model type of transformers, by which they are tried."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import torch
+import transformers
+from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
+
+from outlast.randomness import DrawingFrom
 
 LINEAR, FULL = "linear_attention", "full_attention"
 
@@ -232,6 +239,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 2,
         "layer_types": [LINEAR, "indexed_attention"],
     },
+    "glm5_next_text": {"num_hidden_layers": 2, "layer_types": [LINEAR, "indexed_attention"]},
     "recurrent_gemma": {
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
@@ -275,3 +283,77 @@ SMALL: dict[str, dict[str, Any]] = {
     },
 }
 """Settings beside `COMMON`, by config.json's model_type."""
+
+SEEING = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+QWEN = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32, "patch_size": 4}
+MINICPM: dict[str, Any] = {"insert_layer_id": 1, "vision_config": {**SEEING, "insert_layer_id": 1, "image_size": 32}}
+PROJECTED = {"vision_config": {**SEEING, "text_hidden_size": 32, "projection_hidden_dim": 16}}
+SIGLIP = {"vision_config": {**SEEING, "model_type": "siglip2_vision_model"}, "projector_hidden_size": 16}
+
+AROUND: dict[str, dict[str, Any]] = {
+    "inkling2": PROJECTED,
+    "inkling2_loop": PROJECTED,
+    "inkling_mm_model": {
+        "vision_config": {**SEEING, "text_hidden_size": 32},
+        "audio_config": {"text_hidden_size": 32},
+    },
+    "lfm2_vl": SIGLIP,
+    "lfm3_vl": SIGLIP,
+    "minicpm_ocr": MINICPM,
+    "minicpmv4_6": MINICPM,
+    "minicpmv4_7": MINICPM,
+    "nemotron_h_omni": {
+        "vision_config": {**SEEING, "num_hidden_layers": 1, "video_temporal_patch_size": 2},
+        "projector_hidden_size": 16,
+        "vision_hidden_size": 16,
+    },
+    "qwen3_5": {"vision_config": QWEN},
+    "qwen3_5_moe": {"vision_config": QWEN},
+}
+"""Settings of what models of pictures and sound have around a language model of `SMALL`, by model_type."""
+
+
+def tried() -> list[str]:
+    """The model types of the installed transformers that there are small settings of."""
+    return sorted(name for name in (*SMALL, *AROUND) if name in CONFIG_MAPPING)
+
+
+def configured(name: str) -> Any:
+    """transformers' configuration of a small model; a model type without settings has its library's.
+
+    Raises:
+        KeyError: transformers has no such model type.
+    """
+    kind = CONFIG_MAPPING[name]
+    if name in SMALL:
+        return kind(**COMMON, **{key: value for key, value in SMALL[name].items() if key not in COMMON})
+    if name in AROUND:
+        inner = kind().get_text_config(decoder=True).model_type
+        return kind(text_config={"model_type": inner, **COMMON, **SMALL[inner]}, **AROUND[name])
+    return kind()
+
+
+def class_of(config: Any) -> Any:
+    """transformers' class of the models of a configuration that predict tokens; None: there is none."""
+    several = MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.get(config.model_type)
+    if isinstance(several, str):
+        return getattr(transformers, several)
+    return MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+
+
+def built(name: str, seed: int = 0) -> Any:
+    """A small model of transformers in float32, every parameter moved from where it starts, so that each has an
+    effect.
+
+    Raises:
+        KeyError: transformers has no such model type.
+    """
+    config = configured(name)
+    with torch.device("cpu"), DrawingFrom(seed), torch.no_grad():
+        model = class_of(config)(config).float().eval()
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+        for layer in model.modules():  # an mLSTM's normaliser counts where input gates are open
+            if hasattr(layer, "igate_preact"):
+                layer.igate_preact.bias += 3
+    return model
