@@ -119,7 +119,7 @@ class Borrowed(Recurrent):
         if positions is not None:
             T = inputs.shape[1]
             valid = torch.cat([positions.valid, positions.valid.new_ones(len(inputs), T)], 1)[:, T:]
-            after.append(Positions(valid, positions.read + T))
+            after.append(Positions(valid.clone(), positions.read + T))
         return at_least_float32(logits), tuple(after)
 
 
