@@ -58,6 +58,12 @@ class Recurrent(nn.Module, ABC):
             inputs = inputs.to(self.input_dtype)
         return super().__call__(inputs, *rest, **named)
 
+    @property
+    def forgets(self) -> int | None:
+        """How many positions attention sees at most, the present one included, where the library that the model comes
+        from lets it see more; None: nothing of the kind."""
+        return None
+
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
         """The state before anything was read, `batch_size` rows, on the parameters' device."""

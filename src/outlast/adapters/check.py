@@ -16,7 +16,7 @@ from outlast.adapters.precision import dtypes_of
 from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
 from outlast.arguments import at_least, taking, tensor_of
 from outlast.errors import raised
-from outlast.results import VERSION, Check, CheckReport
+from outlast.results import VERSION, Check, CheckReport, forgetting
 
 
 @taking
@@ -85,7 +85,8 @@ def check(
         "positions": max(each.positions or 0 for each in checks),
         "tolerances": {_name(own): used.tolerance, _name(exact.dtype): exact.tolerance},
     }
-    return CheckReport(about, told_apart(checks, faults), [note] if note else [], settings, outlast=VERSION)
+    notes = [*([forgetting(used.model.forgets)] if used.model.forgets else []), *([note] if note else [])]
+    return CheckReport(about, told_apart(checks, faults), notes, settings, outlast=VERSION)
 
 
 def _gives_two_answers(checks: Sequence[Check], faults: Mapping[str, str]) -> bool:

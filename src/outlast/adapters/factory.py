@@ -80,7 +80,7 @@ def from_blueprint(blueprint: dict[str, Any]) -> Recurrent:
     with _readable(blueprint):
         if kind == "factory":
             return from_factory(blueprint["factory"])
-        if kind in foreign.FORMATS:
+        if kind in foreign.KINDS:
             return foreign.from_blueprint(blueprint)
         if kind == "family":
             with _named():
@@ -106,7 +106,7 @@ def sketch_of(blueprint: dict[str, Any]) -> Recurrent | None:
 
 def _kind(blueprint: dict[str, Any]) -> str:
     kind = blueprint.get("kind", "family" if "family" in blueprint else None)
-    known = ("family", "factory", *TORCH_RNNS, *foreign.FORMATS)
+    known = ("family", "factory", *TORCH_RNNS, *foreign.KINDS)
     if kind not in known:
         raise unknown_name("kind of model", str(kind), known)
     return kind

@@ -52,6 +52,10 @@ class WithReset(Recurrent):
     def input_dtype(self) -> torch.dtype:
         return self.model.input_dtype
 
+    @property
+    def forgets(self) -> int | None:
+        return self.model.forgets
+
     def initial_state(self, batch_size: int) -> ResetState:
         zero = self.model.initial_state(batch_size)
         read = torch.zeros(batch_size, dtype=torch.int64, device=leaves(zero)[0].device)

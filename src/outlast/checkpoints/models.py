@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from outlast.checkpoints.hashing import file_sha256, tensors_sha256
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
-from outlast.results import VERSION, finite_or_null
+from outlast.results import VERSION, finite_or_null, forgetting
 from outlast.schema import from_record
 
 RECORD, WEIGHTS = "outlast.json", "model.safetensors"
@@ -67,8 +68,8 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         if temporary.exists():
             shutil.rmtree(temporary)
         temporary.mkdir(parents=True)
-        files, tensors = foreign.written(model) if isinstance(model, foreign.Foreign) else ({}, tensors_of(model))
-        if isinstance(model, foreign.Foreign):
+        files, tensors = foreign.written(model) if foreign.is_foreign(model) else ({}, tensors_of(model))
+        if foreign.is_foreign(model):
             foreign.reject_mixture(directory)
         if isinstance(model, Recurrent) and model.tokeniser:  # none of another one beside it
             files = {name: files[name] for name in files if name not in foreign.TOKENISER} | dict(model.tokeniser)
@@ -113,13 +114,23 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
 
 
 @taking
-def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
+def load(
+    directory: str | Path,
+    device: torch.device | str = "cpu",
+    *,
+    allow_code: bool = False,
+    attention_window: int | None = None,
+) -> Recurrent:
     """The model that `save` or another library wrote, in eval mode, with its `blueprint`.
 
-    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file.
+    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file. Every other
+    recurrent language model of transformers is run by transformers itself, its cache shown as the state.
 
     Args:
         allow_code: import and run the function that the directory names, where its model was saved from a factory.
+        attention_window: positions that attention sees at most, the present one included, in a model that transformers
+            runs; None: as many as it was saved with, or else 4,096, or as many as it was made for, if those are fewer.
+            Where more positions are read, that is another model than transformers', and a warning says so.
 
     Raises:
         InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
@@ -127,7 +138,7 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
     """
     directory = Path(directory)
     if foreign.is_directory_of(directory) and not (directory / RECORD).exists():
-        model = foreign.read_directory(directory)
+        model = foreign.read_directory(directory, attention_window)
     else:
         record = read_record(directory)
         path = directory / WEIGHTS
@@ -144,12 +155,21 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
                 "if you trust the folder and that code: outlast.load(directory, allow_code=True), or --allow-code on "
                 "the command line",
             )
-        theirs = record["blueprint"].get("kind") in list(foreign.FORMATS)
-        model = foreign.read_directory(directory) if theirs else _with_its_code(record, path)
+        theirs = record["blueprint"].get("kind") in list(foreign.KINDS)
+        window = attention_window or record["blueprint"].get("attention_window")
+        model = foreign.read_directory(directory, window) if theirs else _with_its_code(record, path)
         if "schema" in record:
             model.schema = from_record(record["schema"], str(directory / RECORD))
         if files := tokeniser_in(directory):
             model.tokeniser = _contents(files)
+    if attention_window is not None and model.blueprint.get("kind") != foreign.BORROWED:  # pyright: ignore
+        raise InputError(
+            f"attention_window = {attention_window} for a model that outlast runs itself",
+            "a model that transformers runs",
+            "leave attention_window out: this model's attention, if it has any, has a window of its own",
+        )
+    if model.forgets is not None:
+        warnings.warn(forgetting(model.forgets).said, stacklevel=3)
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either

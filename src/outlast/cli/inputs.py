@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import typing
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from outlast.cli.option_groups import (
     Weighing,
 )
 from outlast.cli.options import CheckVerb, CompareVerb, DiagnoseVerb, EvaluateVerb, PlanVerb, RepairVerb, TrainVerb
-from outlast.cli.trial import try_out
+from outlast.cli.trial import tell, try_out
 from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings
@@ -39,7 +40,7 @@ from outlast.model import Recurrent
 from outlast.planning import expected_run
 from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
-from outlast.results import Command, Note
+from outlast.results import Command, Note, forgetting
 from outlast.streams import Split, Streams, open_streams, split
 from outlast.streams.fits import sizes_for
 from outlast.streams.opening import accepted
@@ -80,7 +81,12 @@ def model(name: str, options: Machine) -> Recurrent:
 
 def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recurrent:
     if Path(name).is_dir():
-        return checkpoints.load(name, place, allow_code=allow_code)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "attention sees the last")
+            found = checkpoints.load(name, place, allow_code=allow_code)
+        if found.forgets is not None:
+            tell([forgetting(found.forgets)])
+        return found
     if ":" in name:
         return from_factory(name).to(place)
     raise InputError(

@@ -80,7 +80,7 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
             f"at least {streams.classes} outputs",
             "check the vocabulary, --bins or the labels against the model's head",
         )
-    return notes
+    return [note for note in notes if note.name != "attention_window"]  # which was told when the model was loaded
 
 
 def tell(notes: Sequence[Note]) -> None:

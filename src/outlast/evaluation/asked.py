@@ -12,7 +12,7 @@ from outlast.adapters.precision import runnable
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.of_targets import default_measures, measure
 from outlast.model import Recurrent, device_of
-from outlast.results import Note
+from outlast.results import Note, forgetting
 from outlast.streams import Split, Streams, split
 
 
@@ -27,12 +27,13 @@ def the_split(data: Streams | Split) -> Split:
 
 
 def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note]]:
-    """The module made recurrent, in a precision in which it can read the streams; notes where that is not its own."""
+    """The module made recurrent, in a precision in which it can read the streams; notes where that is not its own, and
+    where its attention forgets what its library's would keep."""
     model = adapt(module)
     first = np.zeros(2, np.int64)
     inputs = streams.window(first, first, min(3, int(streams.lengths[0]))).inputs
     model, note = runnable(model, inputs.to(device_of(model)))
-    return model, [] if note is None else [note]
+    return model, [*([forgetting(model.forgets)] if model.forgets else []), *([note] if note else [])]
 
 
 def the_measures(given: Sequence[Measure | str] | Measure | str | None, streams: Streams) -> tuple[Measure, ...]:

@@ -12,6 +12,7 @@ Each note has a name, by which reports and verdicts know it:
 - ``few_streams``: fewer than a verdict needs were read, because that was asked for or a budget allows no more;
 - ``within_budget``: fewer targets or streams than were asked for, so that a budget is kept;
 - ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`);
+- ``attention_window``: attention sees less than the model's own library lets it see (`Recurrent.forgets`);
 - ``missing_rows``: rows of a table that were dropped or filled for missing values;
 - ``gaps``: rows of a table that lie further apart in time than is usual, or at the same time.
 """

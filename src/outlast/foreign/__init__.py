@@ -6,18 +6,21 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6
-from outlast.foreign.config import parse, refused
+from outlast.foreign.config import parse
 from outlast.foreign.files import damaged, read_tensors
 from outlast.foreign.model import Foreign
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
+
+if TYPE_CHECKING:
+    from outlast.foreign.caches.model import Borrowed
 
 CONFIG = "config.json"
 
@@ -71,26 +74,32 @@ FORMATS: dict[str, Format] = {
 """By kind, the formats that are read. Of two with one model_type the first whose mark is there is meant."""
 
 
-def kind_of(record: Mapping[str, Any]) -> str:
-    """The kind, in `FORMATS`, of what a config.json holds.
+BORROWED = "transformers"
+"""The kind of every other recurrent model of transformers, which is run by transformers itself."""
+KINDS = (*FORMATS, BORROWED)
+"""Every kind of blueprint of another library's model."""
 
-    Raises:
-        InputError: a model type that is not read, or weights that are quantised.
-    """
+
+def kind_of(record: Mapping[str, Any]) -> str:
+    """The kind, of `KINDS`, of what a config.json holds; that of transformers' own where outlast has no reader."""
     name = record.get("model_type")
     for kind, format in FORMATS.items():
         if name == format.model_type and (format.mark is None or format.mark in record):
             return kind
-    raise refused("model_type", name, "one of " + ", ".join(sorted({each.model_type for each in FORMATS.values()})))
+    return BORROWED
 
 
-def from_blueprint(blueprint: Mapping[str, Any]) -> Foreign:
+def from_blueprint(blueprint: Mapping[str, Any]) -> Foreign | Borrowed:
     """The model of a blueprint, with fresh weights that are a function of the blueprint alone.
 
     Raises:
         InputError: config holds what outlast does not read.
         KeyError: an unknown kind or no config.
     """
+    if blueprint["kind"] == BORROWED:
+        from outlast.foreign.caches.directory import fresh
+
+        return fresh(blueprint)
     with torch.device("cpu"), DrawingFrom(0):
         return _build(blueprint["kind"], blueprint["config"])
 
@@ -104,8 +113,12 @@ def is_directory_of(directory: Path) -> bool:
     return (directory / CONFIG).is_file()
 
 
-def read_directory(directory: Path) -> Foreign:
+def read_directory(directory: Path, attention_window: int | None = None) -> Foreign | Borrowed:
     """The model in a directory, its parameters in the dtypes of the file.
+
+    Args:
+        attention_window: positions that attention sees at most in a model that transformers runs; None: as
+            `outlast.foreign.caches.choosing.window_of` says. Models that outlast reads itself have windows of their own.
 
     Raises:
         InputError: it cannot be read exactly; names the field, the tensor or the file that stands against it.
@@ -117,6 +130,12 @@ def read_directory(directory: Path) -> Foreign:
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
     kind = kind_of(record)
+    if kind == BORROWED:
+        from outlast.foreign.caches.directory import read
+
+        found = read(directory, record, attention_window)
+        found.source.files = {CONFIG: text, **_kept(directory)}
+        return found
     # No weights are drawn only to be replaced.
     model = sketch(lambda: _build(kind, record), str(path))
     model.origin.files = {CONFIG: text, **_kept(directory)}
@@ -131,18 +150,29 @@ def _kept(directory: Path) -> dict[str, bytes]:
         raise damaged(directory, str(error)) from error
 
 
-def written(model: Foreign) -> tuple[dict[str, bytes], dict[str, Tensor]]:
+def is_foreign(model: object) -> TypeGuard[Foreign | Borrowed]:
+    """Whether a model goes back as another library's directory."""
+    return isinstance(model, Foreign) or (getattr(model, "blueprint", None) or {}).get("kind") == BORROWED
+
+
+def written(model: Foreign | Borrowed) -> tuple[dict[str, bytes], dict[str, Tensor]]:
     """The files, but for the weights, and the tensors that make a directory of the original library's.
 
     config.json is the one that was read, byte for byte, unless the parameters are now of another dtype: then its
     dtype is theirs.
     """
-    tensors = model.give()
-    files = dict(model.origin.files)
+    if isinstance(model, Foreign):
+        tensors, source, came = model.give(), model.origin, set(model.origin.dtypes.values())
+        dtypes = {tensor.dtype for tensor in tensors.values()}
+    else:
+        from outlast.foreign.caches.directory import tensors_of
+
+        tensors, source, came = tensors_of(model), model.source, {model.source.dtype} - {None}
+        dtypes = {each.dtype for each in model.parameters()}
+    files = dict(source.files)
     if CONFIG not in files:
         files[CONFIG] = _text(model.blueprint["config"])
-    dtypes = {tensor.dtype for tensor in tensors.values()}
-    if model.origin.dtypes and len(dtypes) == 1 and dtypes != set(model.origin.dtypes.values()):
+    if came and len(dtypes) == 1 and dtypes != came:
         record = parse(files[CONFIG].decode())
         name = str(dtypes.pop()).removeprefix("torch.")
         record["torch_dtype" if "torch_dtype" in record else "dtype"] = name

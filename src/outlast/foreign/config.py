@@ -90,6 +90,19 @@ def refused(name: str, value: Any, expected: str) -> InputError:
     )
 
 
+def unmarked(value: Any) -> Any:
+    """What `parse` returned, with infinities as numbers wherever they stand."""
+    if isinstance(value, list):
+        return [unmarked(each) for each in value]
+    if isinstance(value, dict):
+        return (
+            FLOATS.get(value["__float__"])
+            if set(value) == {"__float__"}
+            else {key: unmarked(each) for key, each in value.items()}
+        )
+    return value
+
+
 def _floats(value: Any) -> Any:
     """Infinities as numbers, and whole lists as tuples."""
     if isinstance(value, list):

@@ -39,17 +39,41 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
     )
 
 
-def _shards(index: Path) -> dict[str, Tensor]:
+def safetensors_in(directory: Path) -> list[Path]:
+    """The files of a directory's weights as safetensors: one, or shards.
+
+    Raises:
+        InputError: there are none, or their index is damaged.
+    """
+    index = directory / f"{WHOLE}.index.json"
+    if (directory / WHOLE).is_file():
+        return [directory / WHOLE]
+    if index.is_file():
+        return [index.with_name(name) for name in sorted(set(_places(index).values()))]
+    found = "only pickles" if [*directory.glob("*.bin")] else "no weights"
+    raise InputError(
+        f"{found} in {directory}",
+        f"{WHOLE}, or shards and {WHOLE}.index.json",
+        "complete the download, or load it where you trust it and save it with safe_serialization=True",
+    )
+
+
+def _places(index: Path) -> dict[str, str]:
+    """For each tensor, the file of the folder that holds it."""
     try:
         places = json.loads(index.read_text())["weight_map"]
-        names = sorted(set(places.values()))
-        inside = all(Path(name).name == name for name in names)
+        inside = all(Path(name).name == name for name in places.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(index, f"{type(error).__name__}: {error}") from error
     if not inside:
         raise damaged(index, "it names files outside its folder")
+    return places
+
+
+def _shards(index: Path) -> dict[str, Tensor]:
+    places = _places(index)
     tensors: dict[str, Tensor] = {}
-    for name in names:
+    for name in sorted(set(places.values())):
         found = _file(index.with_name(name))
         for key, tensor in found.items():
             if places.get(key) != name:

@@ -78,6 +78,11 @@ def _japanese(odd: Note) -> str:
             )
         case "trained_in_float32":
             return f"パラメータは {facts['dtype']} です。学習、測定、保存は float32 で行いました。"
+        case "attention_window":
+            return (
+                f"注意機構は直近の {int(facts['window']):,} 位置だけを見ます。transformers ではそれより前も見えるため、"
+                "それを超えると、transformers が動かすモデルとは別のモデルです。"
+            )
         case "uncounted_streams":
             return f"数えるべき目標のない {facts['count']} 系列を除きました。"
         case "few_streams" if "budget" in facts:

@@ -47,6 +47,7 @@ from outlast.results.measured import (
     StateRow,
     Verdict,
     bits_per_byte,
+    forgetting,
     plain,
 )
 from outlast.results.planned import Change, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained, Worth
@@ -139,6 +140,7 @@ __all__ = [
     "bits_per_byte",
     "cross_fitted_best",
     "finite_or_null",
+    "forgetting",
     "from_json",
     "load_as",
     "load_result",

@@ -164,6 +164,15 @@ class Note:
     facts: dict[str, float | int | str] = field(default_factory=dict)
 
 
+def forgetting(window: int) -> Note:
+    """That a model's attention sees at most `window` positions, and its library's more (`Recurrent.forgets`)."""
+    said = (
+        f"attention sees the last {window:,} positions, where transformers lets it see more: past them this is another "
+        "model than the one that transformers runs"
+    )
+    return Note("attention_window", said, {"window": window})
+
+
 @dataclass(frozen=True)
 class Cost:
     """What measuring was expected to cost, after a short timed trial on the machine that it was done on.
