@@ -70,13 +70,13 @@ class DiagnoseSettings:
     """How to diagnose.
 
     Args:
-        measuring: of the evaluation that the verdict comes from. Fewer targets than an evaluation of its own takes.
+        measuring: of the evaluation that the verdict comes from; by default as `outlast.evaluate` measures.
         seed: of projections, batteries and places.
         start_weights: those that the model was trained with (`TrainSettings.start_weights`): they say which windows
             training passed through.
     """
 
-    measuring: EvalSettings = field(default_factory=lambda: EvalSettings(targets=512))
+    measuring: EvalSettings = field(default_factory=EvalSettings)
     seed: int = 0
     start_weights: Mapping[str, float] | None = None
 
