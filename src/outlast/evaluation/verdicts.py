@@ -54,8 +54,8 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
     - ``broken``: every prediction is the same, or most are no finite numbers at every age within the training context;
-    - ``fails``: the excess is above the tolerance, and its interval above zero (the interval of the table's row, which is
-      simultaneous over all rows, as is that of the age from which on it fails);
+    - ``fails``: the excess is above the tolerance, and its interval above zero (that of the table's row, simultaneous
+      over all rows; the age from which on it fails goes by the same);
     - ``declines``: best at some age past the training context, and worse at the oldest than there by more than the
       tolerance, that interval above zero (the age is cross-fitted, and the interval simultaneous over the ages that
       might have been it);
