@@ -83,7 +83,10 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
     moved = {"changed": 0.07, "changed_low": -0.02, "changed_high": 0.1, "changed_n": STREAMS}
     facts: dict[str, dict[str, float | int | str]] = {
         "unexplored_state": {"age": 512, **alike, **moved, "whole_share": 1.0, "whole_low": 0.94, "whole_high": 1.0,
-                             "whole_n": STREAMS, "whole_young": 0.02, "null": 0.05},
+                             "whole_n": STREAMS, "whole_young": 0.02, "null": 0.05, "where": "layers.0.state, head 0",
+                             "where_share": 1.0, "where_low": 0.94, "where_high": 1.0, "where_n": STREAMS},
+        "age_harms": {"age": 512, **alike, **moved, "excess": 0.19, "excess_low": 0.15, "excess_high": 0.24,
+                      "explained": "" if cause == "age_harms" else str(cause)},
         "stale_context": {"age": 512, **alike, **moved},
         "numerics": {"narrow": "layers.0.state", "difference": 0.2, "difference_low": 0.1, "difference_high": 0.3,
                      "difference_n": 16},
@@ -140,7 +143,7 @@ def diagnosis(cause: str | None = "unexplored_state", measured: Evaluation | Non
         coverage=Coverage(0.05, 5, 1024, 256, 512, spaces, rows, StateMap(training, points, 0.62), 6, 8),
         attribution=Attribution(
             "cross_entropy", "nats", (8000, 16000), 32, 32, STREAMS, 0, 16, _estimate(0.2), 0.2, 0.001, 0.1, 0.8, True,
-            parts, [],
+            parts, [], carriers=["layers.0.state, head 0"], acting="alone",
         ),
         trace=Trace(
             [Moment(k, 9000, 9032, 1.4, each, (8360, 8680), 1.1, 0.8) for k, each in zip((3, 19), resets, strict=True)],

@@ -98,7 +98,7 @@ def test_the_age_figure_is_of_paired_excesses(pages: Pages) -> None:
     first, last = evaluation.age_curve[0], evaluation.age_curve[-1]
     told = described(page, "excess")
     assert f"base: {first.excess:+.3f}\u00a0nats at age 0" in told
-    assert f"{last.excess:+.3f} at age 8,192 to 16,383" in told
+    assert f"{last.excess:+.2f} at age 8,192 to 16,383" in told
     assert f"{last.loss:.3f}" not in told
     shown = text(section(page, "Excess by age of the state"))
     assert "tolerance +0.013" in shown

@@ -16,7 +16,7 @@ from reporting import example_results as example
 def test_a_failing_model() -> None:
     assert kinds.headline(example.evaluation()) == (
         "This model fails past its training context of 64 positions: it gets worse from age 128 on, and at the oldest "
-        "age tested (8,192 to 16,383 positions) its cross-entropy is 0.192\u00a0nats worse (interval 0.165 to 0.219) "
+        "age tested (8,192 to 16,383 positions) its cross-entropy is 0.19\u00a0nats worse (interval 0.15 to 0.24) "
         "than it is within the training context."
     )
     assert kinds.badge(example.evaluation()) == ("bad", "Fails")
@@ -70,7 +70,7 @@ def test_what_is_odd_takes_the_place_of_more_streams() -> None:
 
 
 def test_a_negative_excess_has_a_true_minus_sign() -> None:
-    assert "differs by −0.0020\u00a0nats" in kinds.headline(example.evaluation(example.HEALTHY))
+    assert "differs by −0.002\u00a0nats" in kinds.headline(example.evaluation(example.HEALTHY))
 
 
 def test_what_declines_is_reset_or_repaired() -> None:
@@ -83,7 +83,7 @@ def test_what_declines_is_reset_or_repaired() -> None:
 
 def test_one_target_of_several_is_named_in_its_measure_and_its_unit() -> None:
     base = replace(example.evaluation(), measure="squared_error:power@15", unit="variances of power")
-    assert "its squared error of power@15 is 0.192\u00a0variances of power worse" in kinds.headline(base)
+    assert "its squared error of power@15 is 0.19\u00a0variances of power worse" in kinds.headline(base)
     assert "power@15 の二乗誤差" in summary(base, "ja")
     assert "power の分散" in summary(base, "ja")
 

@@ -86,9 +86,6 @@ class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Model):
     """Positions that a training window had."""
     task: Given[str] = None
     """Instead of data and training context: those of a built-in task, such as power (the quickstart's)."""
-    scored: Annotated[int, tyro.conf.arg(aliases=["--targets"])] = 512
-    """Positions a stream whose predictions are scored, the same ones at every age. Not the column to forecast: that is
-    --target. (Its name was --targets.)"""
     jobs: int = 2
     """Passes over the streams made side by side, one thread each."""
     stationary: Given[Path] = None

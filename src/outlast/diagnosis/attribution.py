@@ -6,24 +6,26 @@ On pairs of states for the same targets, h_c carried from the beginning and h_r 
 
 (the path integral of Sundararajan, Taly and Yan 2017, here over states). The integrand is a sum over the numbers of the
 state, so it splits by layer, part and head. Gradients can mislead, so every part is also swapped: its young value put
-into the old state, and its old value into the young one.
+into the old state, and its old value into the young one. Where the sum does not come to the measured excess, its
+figures are withheld, and the swaps alone say which parts carry it (`carriers`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from outlast.diagnosis.carriers import Swapped, carriers_of
 from outlast.diagnosis.pairs import Scene
-from outlast.diagnosis.reading import in_pieces, losses, window
+from outlast.diagnosis.reading import bounded, in_pieces, losses, window
 from outlast.errors import NotAskable
-from outlast.intervals import known_interval
-from outlast.results import Attribution, AttributionRow
+from outlast.intervals import Interval, known_interval
+from outlast.results import Attribution, AttributionRow, PartGroup
 from outlast.state import State, StatePart, leaves, rebuild, select
 
 NODES = (8, 16, 32)
@@ -32,6 +34,9 @@ NODES = (8, 16, 32)
 CLOSE = 0.01
 """How close: the sum's root mean square error over streams, as a share of that of the excess."""
 
+MISSED = 0.1
+"""A sum that is further off than this is no account of the excess."""
+
 
 @dataclass(frozen=True)
 class _Unit:
@@ -39,6 +44,31 @@ class _Unit:
 
     number: int
     head: int | None
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """What every unit adds along the path, `each` (B, units), beside the excess (B,) that it should come to."""
+
+    each: np.ndarray
+    excess: np.ndarray
+    nodes: int
+
+    @property
+    def error(self) -> np.ndarray:
+        """(B,) what the sum misses of the excess; not a number where the sum is none."""
+        error = self.each.sum(1) - self.excess
+        return np.where(np.isfinite(error) & np.isfinite(self.each).all(1), error, np.nan)
+
+    @property
+    def finite(self) -> np.ndarray:
+        """(B,) where there is a sum."""
+        return np.isfinite(self.error)
+
+    @property
+    def close(self) -> bool:
+        """Whether more nodes are not needed, or would not help."""
+        return not self.finite.any() or _size(self.error[self.finite]) <= CLOSE * _size(self.excess[self.finite])
 
 
 def units_of(parts: Sequence[StatePart], state: State) -> list[_Unit]:
@@ -53,10 +83,11 @@ def units_of(parts: Sequence[StatePart], state: State) -> list[_Unit]:
 def attribute(
     scene: Scene, positions: np.ndarray, carried: State | None = None, nodes: Sequence[int] = NODES
 ) -> Attribution:
-    """Split the excess at the half training contexts that begin at `positions` of every stream.
+    """Split the excess on the targets that begin at `positions` of every stream.
 
     Counters, masks and whatever else is no real number cannot be walked between: the path begins with their old
-    values, and what this alone changes is their contribution. Rows with losses that are no finite numbers are dropped.
+    values, and what this alone changes is their contribution. Losses are bounded by the scene's worst. Where
+    the sum cannot be told at a tenth of the rows or fewer, these rows are dropped; of more, its figures are withheld.
 
     Args:
         positions: (P,) at least half a training context from the streams' beginning; their mean is one value a stream.
@@ -64,72 +95,151 @@ def attribute(
         nodes: on the path, as many as are needed.
 
     Raises:
-        NotAskable: a measure without gradients, such as an error rate, or too few losses that are finite numbers.
+        NotAskable: a measure without gradients, such as an error rate, or too few streams with targets that count.
     """
     stream = np.repeat(scene.everyone, len(positions))
     where = np.tile(positions, len(scene.streams))
     old = scene.carried(stream, where) if carried is None else carried
-    young = scene.young(stream, where)
+    swaps = _met(scene, stream, where, old, scene.young(stream, where))
     parts = scene.model.state_parts()
     units = units_of(parts, old)
-    before, after = _losses(scene, stream, where, young), _losses(scene, stream, where, old)
-    # What cannot be walked is jumped at the start of the path.
-    jumps = _jumps(scene, stream, where, young, old, parts, before)
-    for count in nodes[:-1]:
-        each = jumps + _path(scene, stream, where, young, old, units, count)
-        error, kept = _error(each, after - before)
-        if not kept.any() or _size(error[kept]) <= CLOSE * _size((after - before)[kept]):
-            break
-    else:
-        count = nodes[-1]
-        each = jumps + _path(scene, stream, where, young, old, units, count)
-        error, kept = _error(each, after - before)
-    if kept.reshape(len(scene.streams), -1).any(1).sum() < 2:
-        raise NotAskable("fewer than two streams have losses that are finite numbers where this is looked at")
-
-    def swapped(group: Sequence[_Unit]) -> tuple[np.ndarray, np.ndarray]:
-        """How far the loss falls with these units young in the old state, and rises with them old in the young one."""
-        newer, older = old, young
-        for unit in group:
-            newer, older = _with(newer, young, parts, unit), _with(older, old, parts, unit)
-        return after - _losses(scene, stream, where, newer), _losses(scene, stream, where, older) - before
-
-    def by_stream(values: np.ndarray) -> np.ndarray:
-        """One value a stream: the mean over its places that are kept."""
-        held = np.where(kept & np.isfinite(values), values, np.nan).reshape(len(scene.streams), -1)
-        known = np.isfinite(held).any(1)
-        return np.nanmean(held[known], 1)
+    walked = swaps.summed(units, nodes)
+    if swaps.kept.reshape(len(scene.streams), -1).any(1).sum() < 2:
+        raise NotAskable("fewer than two streams have targets that count where this is looked at")
+    # A sum is not asked to come to losses that are bounded.
+    told = walked.finite & swaps.within
+    lost = int((swaps.kept & ~told).sum())
+    if lost <= MISSED * swaps.kept.sum():
+        swaps, lost = replace(swaps, kept=swaps.kept & told), 0
+    excess = swaps.by_stream(swaps.after - swaps.before)
+    off = swaps.by_stream(np.where(told, walked.error, np.nan)) if (told & swaps.kept).any() else np.array([np.inf])
+    withheld = ""
+    if lost or _size(off) > MISSED * _size(excess):
+        withheld = _why_withheld(_size(off), _size(excess), lost, walked.nodes)
 
     def row(part: str, kind: str, head: int | None, group: list[int]) -> AttributionRow:
-        removed, added = swapped([units[i] for i in group])
-        values = (each[:, group].sum(1), removed, added)
-        return AttributionRow(part, kind, head, *(known_interval(by_stream(value)) for value in values))
+        added_up = None if withheld else known_interval(swaps.by_stream(walked.each[:, group].sum(1)))
+        return AttributionRow(part, kind, head, added_up, *swaps.swapped([units[i] for i in group]))
 
-    excess = by_stream(after - before)
     kind_of = [parts[unit.number].kind for unit in units]
     rows = [row(parts[u.number].path, kind_of[i], u.head, [i]) for i, u in enumerate(units)]
     kinds = [
         row("", kind, None, [i for i, other in enumerate(kind_of) if other == kind]) for kind in dict.fromkeys(kind_of)
     ]
-    contributions = np.array([row.contribution.mean for row in rows])
-    swaps = np.array([(row.removed.mean + row.added.mean) / 2 for row in rows])
+    contributions = None if withheld else np.array([row.contribution.mean for row in rows if row.contribution])
+    moved = np.array([(row.removed.mean + row.added.mean) / 2 for row in rows])
+
+    def together(names: Sequence[str]) -> Swapped:
+        """Whole parts swapped at once."""
+        return Swapped(tuple(names), *swaps.swapped([unit for unit in units if parts[unit.number].path in names]))
+
+    found = carriers_of(known_interval(excess), rows, together)
     return Attribution(
         measure=scene.measure.name,
         unit=scene.measure.unit,
-        old_age=(int(positions.min()), int(positions.max()) + scene.half),
-        young_age=scene.half,
-        scored=scene.half,
+        old_age=(int(positions.min()), int(positions.max()) + scene.span),
+        young_age=scene.young_age,
+        scored=scene.span,
         n=len(excess),
-        dropped=int((~kept).sum()),
-        nodes=count,
+        dropped=int((~swaps.kept).sum()),
+        nodes=walked.nodes,
         excess=known_interval(excess),
-        total=float(contributions.sum()),
-        error=_size(by_stream(error)),
+        total=None if contributions is None else float(contributions.sum()),
+        error=_size(off) if np.isfinite(off).all() else None,
         spread=_size(excess),
-        ranks=_ranks(contributions, swaps),
-        same_first=int(contributions.argmax()) == int(swaps.argmax()),
+        ranks=None if contributions is None else _ranks(contributions, moved),
+        same_first=None if contributions is None else int(contributions.argmax()) == int(moved.argmax()),
         rows=rows,
         kinds=kinds,
+        withheld=withheld,
+        groups=[PartGroup(list(group.parts), group.removed, group.added) for group in found.groups],
+        carriers=list(found.parts),
+        acting=found.acting,
+    )
+
+
+@dataclass(frozen=True)
+class _Swaps:
+    """Old and young states before the same targets, and what putting numbers of the one into the other does.
+
+    Args:
+        stream, where: (B,) where the targets begin.
+        old, young: the states there.
+        lost_young, lost_old: (B,) their losses, as they are.
+        counted: (B,) which rows have targets that count.
+        kept: (B,) which of them are looked at.
+    """
+
+    scene: Scene
+    stream: np.ndarray
+    where: np.ndarray
+    old: State
+    young: State
+    lost_young: np.ndarray
+    lost_old: np.ndarray
+    counted: np.ndarray
+    kept: np.ndarray
+
+    @property
+    def before(self) -> np.ndarray:
+        """(B,) losses of the young states, within bounds."""
+        return self._bounded(self.lost_young)
+
+    @property
+    def after(self) -> np.ndarray:
+        """(B,) losses of the old states, within bounds."""
+        return self._bounded(self.lost_old)
+
+    @property
+    def within(self) -> np.ndarray:
+        """(B,) where neither had to be bounded."""
+        return (self.before == self.lost_young) & (self.after == self.lost_old)
+
+    def _bounded(self, lost: np.ndarray) -> np.ndarray:
+        return bounded(lost, self.scene.worst, self.counted)
+
+    def by_stream(self, values: np.ndarray) -> np.ndarray:
+        """One value a stream: the mean over its places that are kept."""
+        held = np.where(self.kept & np.isfinite(values), values, np.nan).reshape(len(self.scene.streams), -1)
+        known = np.isfinite(held).any(1)
+        return np.nanmean(held[known], 1)
+
+    def swapped(self, group: Sequence[_Unit]) -> tuple[Interval, Interval]:
+        """How far the loss falls with these units young in the old state, and rises with them old in the young one."""
+        parts, newer, older = self.scene.model.state_parts(), self.old, self.young
+        for unit in group:
+            newer, older = _with(newer, self.young, parts, unit), _with(older, self.old, parts, unit)
+        fallen, risen = (self._bounded(_losses(self.scene, self.stream, self.where, each)) for each in (newer, older))
+        return known_interval(self.by_stream(self.after - fallen)), known_interval(self.by_stream(risen - self.before))
+
+    def summed(self, units: list[_Unit], nodes: Sequence[int]) -> _Sum:
+        """The sum along the path, with as many nodes as are needed to come close to the excess."""
+        place = (self.scene, self.stream, self.where, self.young, self.old)
+        # What cannot be walked is jumped at the start of the path.
+        jumps = _jumps(*place, self.scene.model.state_parts(), self.lost_young)
+        excess = self.lost_old - self.lost_young
+        walked = _Sum(jumps, excess, 0)
+        for count in nodes:
+            walked = _Sum(jumps + _path(*place, units, count), excess, count)
+            if walked.close:
+                break
+        return walked
+
+
+def _met(scene: Scene, stream: np.ndarray, where: np.ndarray, old: State, young: State) -> _Swaps:
+    """Both states' losses, before anything is swapped."""
+    counted = scene.streams.window(stream, where, scene.span).weights.sum(1).numpy() > 0
+    before, after = (_losses(scene, stream, where, state) for state in (young, old))
+    return _Swaps(scene, stream, where, old, young, before, after, counted, counted)
+
+
+def _why_withheld(error: float, excess: float, lost: int, nodes: int) -> str:
+    """Why the sum's figures are not shown, as a clause."""
+    if lost:
+        return f"at {lost} places a loss is past all bounds, or the way from young to old states leaves the numbers"
+    return (
+        f"the sum misses the measured excess by {error:.3g} (root mean square over streams, with {nodes} places on the "
+        f"path), and that excess is {excess:.3g}"
     )
 
 
@@ -139,22 +249,16 @@ def _ranks(first: np.ndarray, second: np.ndarray) -> float | None:
     return float(spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _error(each: np.ndarray, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) what the sum misses of the excess, and which rows are finite."""
-    error = each.sum(1) - excess
-    return error, np.isfinite(error) & np.isfinite(each).all(1)
-
-
 def _size(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
 @torch.no_grad()
 def _losses(scene: Scene, stream: np.ndarray, where: np.ndarray, state: State) -> np.ndarray:
-    """(B,) losses of the half training contexts from `where` on; no finite numbers where predictions are none."""
+    """(B,) losses of the `span` targets from `where` on; no finite numbers where predictions are none."""
     found = []
-    for rows in in_pieces(len(stream), scene.half):
-        batch = window(scene.model, scene.streams, stream[rows], where[rows], scene.half)
+    for rows in in_pieces(len(stream), scene.span):
+        batch = window(scene.model, scene.streams, stream[rows], where[rows], scene.span)
         found.append(losses(scene.model, batch, select(state, torch.from_numpy(rows)), scene.measure).cpu().numpy())
     return np.concatenate(found)
 
@@ -166,10 +270,10 @@ def _path(
     parts = scene.model.state_parts()
     total = np.zeros((len(stream), len(units)))
     places, weights = np.polynomial.legendre.leggauss(count)
-    for rows in in_pieces(len(stream), 2 * scene.half):
+    for rows in in_pieces(len(stream), 2 * scene.span):
         chosen = torch.from_numpy(rows)
         starts, ends = leaves(select(young, chosen)), leaves(select(old, chosen))
-        batch = window(scene.model, scene.streams, stream[rows], where[rows], scene.half)
+        batch = window(scene.model, scene.streams, stream[rows], where[rows], scene.span)
         for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
             tensors, walked = [], []
             for start, end in zip(starts, ends, strict=True):

@@ -9,16 +9,27 @@ import numpy as np
 
 from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands
 from outlast.diagnosis.support import NEIGHBOURS, NULL_RATE, Support
-from outlast.diagnosis.views import BEHAVIOUR, WHOLE, Views
+from outlast.diagnosis.views import BEHAVIOUR, COUNTERS, WHOLE, Views
 from outlast.intervals import known_interval, known_means, share_interval
-from outlast.results import Coverage, CoverageRow, MapPoint, ScenarioCoverage, Space, StateMap
+from outlast.results import CounterRow, Coverage, CoverageRow, MapPoint, ScenarioCoverage, Space, StateMap
 
 _MAP_TRAINING = 300
 _MAP_POINTS = 240
 
 
-def coverage(scene: Scene, views: Views, regions: dict[str, Support], seen: Pairs, seed: int = 0) -> Coverage:
-    """How much of what deployment visits lies where training has no states, by space and age."""
+def coverage(
+    scene: Scene,
+    views: Views,
+    regions: dict[str, Support],
+    seen: Pairs,
+    seed: int = 0,
+    counted: np.ndarray | None = None,
+) -> Coverage:
+    """How much of what deployment visits lies where training has no states, by space and age.
+
+    Args:
+        counted: (N, counters) what counters read in training, where there are such.
+    """
     apart = decorrelation(seen)
     spaces, rows = [], []
     bands = doubling_bands(seen.marks, scene.train_context)
@@ -32,7 +43,8 @@ def coverage(scene: Scene, views: Views, regions: dict[str, Support], seen: Pair
             chosen = spaced(seen.marks, columns, apart)
             states = seen.noted[name][:, chosen]
             flat = states.reshape(-1, states.shape[-1])
-            share = share_interval(region.outside(flat).reshape(states.shape[:2]).mean(1))
+            outside = region.outside(flat).reshape(states.shape[:2])
+            share = share_interval(outside.mean(1))
             far, chance = region.wasserstein(flat, seed)
             raw = {}
             if number is not None:
@@ -46,6 +58,8 @@ def coverage(scene: Scene, views: Views, regions: dict[str, Support], seen: Pair
                 CoverageRow(
                     name, band, *share.triple, n=share.n, samples=len(flat),
                     wasserstein=_mean(far) or 0.0, wasserstein_null=chance, **raw,
+                    more=known_interval(outside.mean(1) - outside_young[:, chosen].mean(1)),
+                    harm=_harm_outside(outside, seen.excess[:, chosen]),
                 )
             )  # fmt: skip
     return Coverage(
@@ -60,7 +74,33 @@ def coverage(scene: Scene, views: Views, regions: dict[str, Support], seen: Pair
         battery=len(views.battery),
         continuation=views.battery.shape[1],
         scenarios=[row for name in (WHOLE, BEHAVIOUR) for row in _by_scenario(name, scene, regions[name], seen, apart)],
+        counters=[] if counted is None else _counters(views, counted, seen, bands[-1]),
     )
+
+
+def _harm_outside(outside: np.ndarray, excess: np.ndarray) -> float | None:
+    """Of the summed excess of states, (S, M), the share of those outside."""
+    known = np.isfinite(excess)
+    total = float(excess[known].sum())
+    return float(excess[known & outside].sum()) / total if total > 0 else None
+
+
+def _counters(
+    views: Views, counted: np.ndarray, seen: Pairs, oldest: tuple[tuple[int, int], np.ndarray]
+) -> list[CounterRow]:
+    """Every counter at the oldest ages, against the least and the most that it reads in training."""
+    band, columns = oldest
+    rows = []
+    for number, part in enumerate(views.counters):
+        read, trained = seen.noted[COUNTERS][:, columns, number], counted[:, number]
+        share = share_interval(((read < trained.min()) | (read > trained.max())).mean(1))
+        rows.append(
+            CounterRow(
+                views.parts[part].path, band, (float(trained.min()), float(trained.max())),
+                float(read.min()), float(read.max()), *share.triple, n=share.n,
+            )
+        )  # fmt: skip
+    return rows
 
 
 def _by_scenario(space: str, scene: Scene, region: Support, seen: Pairs, apart: int) -> list[ScenarioCoverage]:

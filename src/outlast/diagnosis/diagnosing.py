@@ -27,7 +27,7 @@ from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands, marks, pair_up
 from outlast.diagnosis.remembrance import effective_remembrance
 from outlast.diagnosis.support import supports, training_states
 from outlast.diagnosis.trace import trace
-from outlast.diagnosis.views import Views
+from outlast.diagnosis.views import COUNTERS, Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, drawn, evaluate, usable
 from outlast.evaluation.asked import the_measures, the_model, the_split
@@ -39,6 +39,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.results import (
     VERSION,
+    AgeBand,
     Attribution,
     Cause,
     Cost,
@@ -70,13 +71,13 @@ class DiagnoseSettings:
     """How to diagnose.
 
     Args:
-        measuring: of the evaluation that the verdict comes from. Fewer targets than an evaluation of its own takes.
+        measuring: of the evaluation that the verdict comes from; by default as `outlast.evaluate` measures.
         seed: of projections, batteries and places.
         start_weights: those that the model was trained with (`TrainSettings.start_weights`): they say which windows
             training passed through.
     """
 
-    measuring: EvalSettings = field(default_factory=lambda: EvalSettings(targets=512))
+    measuring: EvalSettings = field(default_factory=EvalSettings)
     seed: int = 0
     start_weights: Mapping[str, float] | None = None
 
@@ -160,7 +161,7 @@ def diagnose(
     asked = _Asked(evaluation, smooth or chosen[0])
     if control is not None and control.verdict is not None:
         control = replace(control, verdict=_Asked(control, asked.measure).verdict)
-    scene = Scene(model, streams, length, train_context, asked.measure, asked.worst)
+    scene = Scene(model, streams, length, train_context, asked.measure, asked.worst, asked.short)
     jobs = settings.measuring.jobs
     first: list[Callable[[], Any]] = [
         functools.partial(work.ask, "remembrance", remember),
@@ -207,6 +208,18 @@ class _Asked:
                 high=oldest.excess_high,
             )  # fmt: skip
         self.worst = WORST_SHARE * (abs(level) or 1.0) if measure.worst is None else measure.worst
+        self.short = _where_it_works(self.curve, evaluation.train_context, self.verdict.tolerance)
+
+
+def _where_it_works(curve: Sequence[AgeBand], train_context: int, tolerance: float) -> tuple[int, int] | None:
+    """The ages of a young state, which has read something: those of the best band within the training context, where
+    the last one is clearly worse than what is best there; None: the second half of the training context will do."""
+    within = [band for band in curve if band.age[0] >= 1 and band.age[1] <= train_context]
+    if not within:
+        return None
+    if within[-1].excess <= tolerance or within[-1].excess_low <= 0:
+        return None
+    return min(within, key=lambda band: band.loss).age
 
 
 class _Work:
@@ -266,7 +279,8 @@ def _states(scene: Scene, train: Streams, settings: DiagnoseSettings, work: _Wor
                 f"training streams have at most {longest} positions, and a training window {scene.train_context}"
             )
         views = Views(scene.model, train, seed, outputs_of(scene.streams, scene.measure))
-        regions = supports(training_states(views, train, T, seed, settings.start_weights), views.names)
+        trained = training_states(views, train, T, seed, settings.start_weights)
+        regions = supports(trained, views.names)
     except NotAskable as error:
         work.left_out |= dict.fromkeys(("coverage", "attribution", "trace", "changed places"), str(error))
         return None
@@ -275,7 +289,7 @@ def _states(scene: Scene, train: Streams, settings: DiagnoseSettings, work: _Wor
     places = on_the_way[np.unique(np.linspace(len(on_the_way) // 2, len(on_the_way) - 1, _ATTRIBUTED).astype(int))]
     seen = pair_up(scene, views.look, on_the_way, places.tolist())
     work.say("states", 0.8)
-    covered = coverage(scene, views, regions, seen, seed)
+    covered = coverage(scene, views, regions, seen, seed, trained.get(COUNTERS))
     gap = gap_to_error(regions, seen, scene.train_context)
     work.say("states", 1.0)
     return _States(covered, seen, gap, places)
@@ -324,12 +338,17 @@ def _causes(
     experiments: list[Callable[[], Any]] = [arithmetic, moved, further, split_up, traced]
     in_float64, places, lost, split, stretch = side_by_side(jobs, experiments)
     covered = states and states.coverage
-    causes = [
+    stale = judging.stale_context(places, control, verdict)
+    of_age = [
         judging.numerics(in_float64, verdict),
         judging.attention_window(split, verdict),
         judging.train_context(asked.evaluation),
-        judging.stale_context(places, control, verdict),
-        judging.unexplored_state(places, control, covered, remembered, verdict),
+        stale,
+        judging.unexplored_state(places, control, covered, split, verdict, stale),
+    ]
+    causes = [
+        *of_age,
+        judging.age_harms(places, control, remembered, verdict, of_age),
         judging.memory_limited(lost, verdict),
         judging.harder_data(seen, verdict),
     ]

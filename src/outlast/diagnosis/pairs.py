@@ -1,14 +1,14 @@
 """Old and young states side by side: what is met on the way at every age, and how much worse it is than young.
 
 At marks along every stream two states stand side by side before the same targets: the one carried from the beginning,
-and a young one that has read half a training context. Coverage, the state map, the trace and the gap all look at these
-same pairs.
+and a young one, of an age at which the model works: half a training context, where that is one. Coverage, the state
+map, the trace and the gap all look at these same pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ class Scene:
         train_context: T.
         measure: what is worse or better.
         worst: a loss is at most this, and this where it is not a number.
+        short: ages [from, to) at which the model works: a young state has read `from` positions, and the targets up to
+            `to` follow it. None: the second half of the training context.
     """
 
     model: Recurrent
@@ -44,27 +46,38 @@ class Scene:
     train_context: int
     measure: Measure
     worst: float
+    short: tuple[int, int] | None = None
 
     @property
     def half(self) -> int:
-        """Half a training context, rounded down: what a young state has read, and how many targets follow it."""
+        """Half a training context, rounded down."""
         return max(1, self.train_context // 2)
+
+    @property
+    def young_age(self) -> int:
+        """How many positions a young state has read."""
+        return self.half if self.short is None else self.short[0]
+
+    @property
+    def span(self) -> int:
+        """How many targets a state is scored on: at most `half`."""
+        return self.half if self.short is None else self.short[1] - self.short[0]
 
     @property
     def everyone(self) -> np.ndarray:
         return np.arange(len(self.streams))
 
     def young(self, stream: np.ndarray, position: np.ndarray) -> State:
-        """States that have read only the half training context before `position`."""
-        return read_to(self.model, self.streams, stream, position - self.half, position)
+        """States that have read only the `young_age` positions before `position`."""
+        return read_to(self.model, self.streams, stream, position - self.young_age, position)
 
     def carried(self, stream: np.ndarray, position: np.ndarray) -> State:
         """States that have read the whole stream up to `position`."""
         return read_to(self.model, self.streams, stream, np.zeros_like(position), position)
 
     def scored(self, stream: np.ndarray, position: np.ndarray, state: State) -> np.ndarray:
-        """(B,) losses of the half training context from `position` on."""
-        return scored(self.model, self.streams, stream, position, self.half, state, self.measure, self.worst)
+        """(B,) losses of the `span` targets from `position` on."""
+        return scored(self.model, self.streams, stream, position, self.span, state, self.measure, self.worst)
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,8 @@ class Pairs:
     Args:
         marks: (M,) positions, which are also the carried state's ages there.
         carried, young: (S, M) losses of the same targets from the two states; not a number where no target counts.
-        noted, noted_young: by name (S, M, d), of the carried and of the young states.
+        noted, noted_young: by name (S, M, d), of the carried states, and of states that have read half a training
+            context: of an age that training passes through, whatever age the young states that are scored have.
         kept: carried states of the S streams, at some of the marks.
     """
 
@@ -120,7 +134,7 @@ def doubling_bands(marks: np.ndarray, train_context: int) -> list[tuple[tuple[in
 
 @torch.no_grad()
 def pair_up(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Sequence[int] = ()) -> Pairs:
-    """Read every stream once, and a half training context before every mark once more.
+    """Read every stream once, and what a young state reads before every mark once more.
 
     Args:
         look: what to note of the states.
@@ -141,7 +155,8 @@ def pair_up(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Se
     stream, before = np.repeat(everyone, len(places)), np.tile(places, len(everyone))
     young = scene.young(stream, before)
     shape = (len(everyone), len(places))
-    noted_young = {name: values.reshape(*shape, -1) for name, values in look(young).items()}
+    halfway = young if scene.young_age == scene.half else replace(scene, short=None).young(stream, before)
+    noted_young = {name: values.reshape(*shape, -1) for name, values in look(halfway).items()}
     return Pairs(
         marks=places,
         carried=np.stack(losses, 1),

@@ -18,10 +18,10 @@ MOST = 0.8
 def trace(scene: Scene, seen: Pairs, count: int = MOMENTS) -> Trace | None:
     """The `count` worst moments, at most one a stream, and the stretch of the past that their harm comes from.
 
-    A moment is half a training context of targets. Its harm is what the carried state loses more on it than a young
-    one. Resets lie at distances from the moment that grow evenly on a logarithmic scale, from half a training context
-    back to the stream's beginning, because harm mostly comes from nearby. The stretch that is named is the shortest
-    between two resets that holds at least `MOST` of the harm.
+    A moment is as many targets as a state is scored on, half a training context as a rule. Its harm is what the carried
+    state loses more on it than a young one. Resets lie at distances from the moment that grow evenly on a logarithmic
+    scale, from the young state's back to the stream's beginning, because harm mostly comes from nearby. The stretch
+    that is named is the shortest between two resets that holds at least `MOST` of the harm.
 
     Returns:
         None where no moment is harmful.
@@ -37,9 +37,9 @@ def trace(scene: Scene, seen: Pairs, count: int = MOMENTS) -> Trace | None:
 
 
 def _moment(scene: Scene, stream: int, start: int) -> Moment:
-    latest = start - scene.half
+    latest = start - scene.young_age
     # Both ends are met exactly: `latest` and 0 are among the resets.
-    distances = np.geomspace(scene.half, start, STEPS)
+    distances = np.append(np.geomspace(max(1, scene.young_age), start, STEPS), scene.young_age)
     found = _resets(scene, stream, start, np.unique(start - np.round(distances).astype(np.int64)))
     harm = found[0] - found[latest]
     source = _source(found, MOST * harm)
@@ -47,13 +47,13 @@ def _moment(scene: Scene, stream: int, start: int) -> Moment:
     return Moment(
         stream=stream,
         start=start,
-        end=start + scene.half,
+        end=start + scene.span,
         harm=harm,
         resets=[(position, found[position]) for position in sorted(found, reverse=True)],
         source=source,
         source_harm=gained,
         share=gained / harm if harm > 0 else 0.0,
-        times=_times(scene.streams, stream, (start, start + scene.half), source),
+        times=_times(scene.streams, stream, (start, start + scene.span), source),
     )
 
 

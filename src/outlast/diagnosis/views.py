@@ -23,6 +23,9 @@ from outlast.streams.places import draw_places
 from outlast.streams.reading import groups
 
 BEHAVIOUR, WHOLE = "behaviour", "whole state"
+COUNTERS = "counters"
+"""What the parts that count read, (B, counters); there where a state has such."""
+
 HEAD = re.compile(r", head \d+$")
 """Of a space that is one head of a part."""
 
@@ -97,7 +100,7 @@ class Projections:
 
 
 class Views(Projections):
-    """The same, and the states' behaviour.
+    """The same, and the states' behaviour and what their counters read.
 
     Args:
         model, seed: as for `Projections`; the seed is also that of the battery.
@@ -109,6 +112,7 @@ class Views(Projections):
         super().__init__(model, seed)
         self.battery = _battery(streams, seed)
         self.outputs = outputs or outputs_of(streams)
+        self.counters = [number for number, part in enumerate(self.parts) if part.kind == "counter"]
         self._behaviour: Tensor | None = None
 
     @property
@@ -117,7 +121,11 @@ class Views(Projections):
 
     @torch.no_grad()
     def look(self, state: State) -> dict[str, np.ndarray]:
-        return {**super().look(state), BEHAVIOUR: self._behave(state)}
+        seen = {**super().look(state), BEHAVIOUR: self._behave(state)}
+        if self.counters:
+            read = [leaves(state)[number].cpu().double() for number in self.counters]
+            seen[COUNTERS] = torch.stack([each.reshape(len(each), -1).amax(1) for each in read], 1).numpy()
+        return seen
 
     def _behave(self, state: State) -> np.ndarray:
         """(B, d) the predictions at the end of every continuation of the battery."""

@@ -54,7 +54,8 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
     - ``broken``: every prediction is the same, or most are no finite numbers at every age within the training context;
-    - ``fails``: the excess is above the tolerance, and its interval above zero;
+    - ``fails``: the excess is above the tolerance, and its interval above zero (that of the table's row, simultaneous
+      over all rows; the age from which on it fails goes by the same);
     - ``declines``: best at some age past the training context, and worse at the oldest than there by more than the
       tolerance, that interval above zero (the age is cross-fitted, and the interval simultaneous over the ages that
       might have been it);
@@ -72,7 +73,8 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     tolerance = measure.tolerated(short.loss)
     excesses = curve.losses - np.array(short.per_stream)
     old = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context]
-    oldest = curve.interval(excesses[-1])
+    each = [curve.interval(excess, len(curve.bands)) for excess in excesses]
+    oldest = each[-1]
     gain = curve.interval(curve.losses[-1] - curve.losses[curve.just_past()])
     because = [
         f"at ages {_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4g} {measure.unit}, "
@@ -88,7 +90,6 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
         ), short
     if oldest.mean > tolerance and oldest.low > 0:
         name = "fails"
-        each = {i: curve.interval(excesses[i], len(old)) for i in old}
         bad = [each[i].mean > tolerance and each[i].low > 0 for i in old]
         first = next((i for k, i in enumerate(old) if all(bad[k:])), old[-1])
         from_age = curve.bands[first][0]
@@ -114,7 +115,7 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
         name = "undecided"
         # `fails` needs the lower end above zero, `robust` the upper end within the tolerance.
         distance = oldest.mean if oldest.mean > tolerance else max(tolerance - oldest.mean, tolerance / 4)
-        needed = max(streams_to_decide(excesses[-1], distance, blocks=curve.blocks), oldest.n + 1)
+        needed = max(streams_to_decide(excesses[-1], distance, len(curve.bands), curve.blocks), oldest.n + 1)
         because.append(
             f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "
             f"{oldest.n})"

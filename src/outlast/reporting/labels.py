@@ -26,6 +26,7 @@ class _Labels:
             "train_context": ("another training context", "学習文脈長の食い違い"),
             "stale_context": ("stale context", "古くなった文脈"),
             "unexplored_state": ("unexplored state", "未探索の状態"),
+            "age_harms": ("age harms, cause unproven", "年齢の害（原因は未証明）"),
             "memory_limited": ("memory too short", "記憶の不足"),
             "harder_data": ("harder data", "データの難しさ"),
         }
@@ -49,9 +50,12 @@ class _Labels:
                 "文脈が古くなっています。世界が変わった所で悪くなり、変わらない所では悪くなりません",
             ),
             "unexplored_state": (
-                "its state is unexplored: it wanders to where training never was, and there it loses even where the "
-                "world stayed as it was",
-                "未探索の状態です。状態が学習の通らなかった場所へさまよい、世界が変わらない所でも悪くなります",
+                "its state is unexplored: it wanders to where training never was, and that is where the harm falls",
+                "未探索の状態です。状態が学習の通らなかった場所へさまよい、害はそこで生じています",
+            ),
+            "age_harms": (
+                "old states do harm, and why is unproven: none of the causes that were asked about was found",
+                "古い状態が害をなしていますが、その理由は証明されていません。調べた原因はどれも該当しませんでした",
             ),
             "memory_limited": (
                 "its memory is too short: age does no harm, yet it misses what lies further back",

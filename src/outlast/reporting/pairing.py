@@ -64,7 +64,7 @@ def by_age(base: Evaluation, other: Evaluation) -> list[Changed]:
 
 
 def excesses(evaluation: Evaluation) -> dict[Band, Triple]:
-    """The excess at every age; at the oldest one with the interval of the verdict, which is for that age alone."""
+    """The excess at every age; at the oldest one as the verdict has it (of older results, for that age alone)."""
     found: dict[Band, Triple] = {
         band.age: (band.excess, band.excess_low, band.excess_high) for band in evaluation.age_curve
     }

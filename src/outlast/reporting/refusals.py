@@ -181,13 +181,12 @@ def _stopped_reading(repair: Repair, _: Refusal) -> list[str]:
 
 
 def _still_fails(repair: Repair, _: Refusal) -> list[str]:
-    verdict = repair.after.verdict
-    if verdict is None:
+    verdict, short = repair.after.verdict, repair.after.short
+    if verdict is None or short is None:
         return []
-    surely = verdict.low > 2 * verdict.tolerance
-    excess = terms.with_interval(
-        estimate(verdict.excess, verdict.low, verdict.high, signed=True), terms.unit(repair.after)
-    )
+    over = beside(repair.after, short.per_stream)
+    surely = over[1] > 2 * verdict.tolerance
+    excess = terms.with_interval(estimate(*over, signed=True), terms.unit(repair.after))
     allowed = terms.tolerated(2 * verdict.tolerance, repair.after)
     return [
         tell(

@@ -48,7 +48,9 @@ class CoverageRow:
 
     `unexplored` is the share outside the training states' support; `samples` states of `n` streams. `norm`, `mean`
     and `std` are those of the raw state (None for behaviour); `wasserstein` is the sliced Wasserstein distance in
-    training standard deviations, `wasserstein_null` that of held-out training states in samples as large.
+    training standard deviations, `wasserstein_null` that of held-out training states in samples as large. `more` is
+    `unexplored` less the share among young states before the same targets; `harm` is the share of the excess of these
+    states that falls on those outside (None: there is no excess).
     """
 
     space: str
@@ -63,6 +65,26 @@ class CoverageRow:
     norm: float | None = None
     mean: float | None = None
     std: float | None = None
+    more: Interval | None = None
+    harm: float | None = None
+
+
+@dataclass(frozen=True)
+class CounterRow:
+    """A part that counts, at ages [age[0], age[1]): it reads `least` to `most`, and in training `trained` to.
+
+    `unexplored` is the share of states of `n` streams at which it reads what it never does in training.
+    """
+
+    part: str
+    age: tuple[int, int]
+    trained: tuple[float, float]
+    least: float
+    most: float
+    unexplored: float
+    low: float
+    high: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -145,6 +167,7 @@ class Coverage:
     battery: int
     continuation: int
     scenarios: list[ScenarioCoverage] = field(default_factory=list)
+    counters: list[CounterRow] = field(default_factory=list)
 
     def at_oldest(self, space: str) -> CoverageRow:
         """The row of the oldest ages in one space."""
@@ -162,7 +185,21 @@ class AttributionRow:
     part: str
     kind: str
     head: int | None
-    contribution: Interval
+    contribution: Interval | None
+    removed: Interval
+    added: Interval
+
+    @property
+    def name(self) -> str:
+        """The part, and the head of it, as a space of a coverage is called."""
+        return self.part if self.head is None else f"{self.part}, head {self.head}"
+
+
+@dataclass(frozen=True)
+class PartGroup:
+    """Whole parts that were swapped at once; `removed` and `added` as of a row."""
+
+    parts: list[str]
     removed: Interval
     added: Interval
 
@@ -171,9 +208,16 @@ class AttributionRow:
 class Attribution:
     """The excess split over parts of the state; `total` is the sum of the contributions.
 
-    `error` is the root mean square over streams of sum minus excess, `spread` that of the excess itself. `ranks` is
-    Spearman's correlation between contributions and the mean of `removed` and `added`, over `rows` (None below three).
-    `kinds` are the same for all parts of a kind together; their contributions are the sums of those of `rows`.
+    A young state has read `young_age` positions, and both are scored on the `scored` targets that follow. `error` is
+    the root mean square over streams of sum minus excess (None: it is no finite number), `spread` that of the excess
+    itself. `ranks` is Spearman's correlation between contributions and the mean of `removed` and `added`, over `rows`
+    (None below three). `kinds` are the same for all parts of a kind together; their contributions are the sums of
+    those of `rows`.
+
+    Where the sum misses the excess, `withheld` says why contributions, `total`, `ranks` and `same_first` are None.
+    `carriers` are the parts or heads that carry the excess by their swaps, none where no group of them does; `acting`
+    is how (``alone``, ``only together``, ``each alone``, ``together``, ``kind``), and `groups` are what was swapped at
+    once where none carries it alone.
     """
 
     measure: str
@@ -185,13 +229,17 @@ class Attribution:
     dropped: int
     nodes: int
     excess: Interval
-    total: float
-    error: float
+    total: float | None
+    error: float | None
     spread: float
     ranks: float | None
-    same_first: bool
+    same_first: bool | None
     rows: list[AttributionRow]
     kinds: list[AttributionRow]
+    withheld: str = ""
+    groups: list[PartGroup] = field(default_factory=list)
+    carriers: list[str] = field(default_factory=list)
+    acting: str = ""
 
 
 @dataclass(frozen=True)

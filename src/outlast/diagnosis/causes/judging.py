@@ -11,6 +11,7 @@ import numpy as np
 from outlast.diagnosis.causes.changed import Changed
 from outlast.diagnosis.causes.missed import Missed
 from outlast.diagnosis.causes.numerics import Numerics
+from outlast.diagnosis.causes.outside import outside
 from outlast.diagnosis.pairs import Pairs
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.results import Attribution, Cause, Coverage, Evaluation, Remembrance, Verdict
@@ -21,6 +22,7 @@ ORDER = (
     "stale_context",
     "train_context",
     "unexplored_state",
+    "age_harms",
     "memory_limited",
     "harder_data",
 )
@@ -189,40 +191,53 @@ def unexplored_state(
     measured: Changed | None,
     stationary: Evaluation | None,
     coverage: Coverage | None,
+    split: Attribution | None,
+    verdict: Verdict,
+    stale: Cause,
+) -> Cause:
+    """Age does harm, and the harm falls on states where training has none: clearly more of them than by chance.
+
+    Age does harm where the world stayed as it was, on streams where it cannot change, or where the model fails and not
+    by a world that changed (`stale`). Which states are looked at: the parts that carry the harm, and the behaviour.
+    """
+    name = "unexplored_state"
+    harmed, facts, because = _harm_of_age(measured, stationary, verdict)
+    evidence = outside(coverage, split)
+    if coverage is None:
+        return unasked(name, "it is not known which states training passes through")
+    facts |= evidence.facts
+    because += evidence.because
+    by_age = harmed or (verdict.name == "fails" and not stale.found)
+    if not by_age and measured is None and stationary is None:
+        return Cause(name, None, 0.0, {**facts, "why": "no unchanged places"}, [
+            "Not asked: the streams are too short or too few to find places where the world did not change.", *because
+        ])  # fmt: skip
+    share = 0.5
+    if measured is not None and verdict.excess > 0:
+        share = measured.alike.mean / verdict.excess
+    return _cause(name, by_age and evidence.found, facts, because, share)
+
+
+def age_harms(
+    measured: Changed | None,
+    stationary: Evaluation | None,
     remembrance: Remembrance | None,
     verdict: Verdict,
+    others: list[Cause],
 ) -> Cause:
-    """The age of the state does harm where the world stayed as it was, or on streams where it cannot change."""
-    name, because = "unexplored_state", []
-    facts: dict[str, float | int | str] = {}
-    alike = None if measured is None else measured.alike
-    fails = stationary is not None and stationary.verdict is not None and stationary.verdict.name == "fails"
-    if stationary is not None and stationary.verdict is not None:
-        facts |= {"stationary": stationary.verdict.name, "stationary_excess": stationary.verdict.excess}
-        because.append(
-            f"On streams whose world does not change the verdict is {stationary.verdict.name} (excess "
-            f"{_written(stationary.verdict.excess)}, {_written(stationary.verdict.low)} to "
-            f"{_written(stationary.verdict.high)})."
-        )
-    if measured is not None and alike is not None:
-        facts |= {"age": measured.age, **_numbers("alike", alike), **_numbers("changed", measured.changed)}
-        because.append(
-            f"At age {measured.age:,}, where the data changed least, the excess over a young state is "
-            f"{_estimate(alike)}; "
-            f"where they changed most it is {_estimate(measured.changed)}."
-        )
-    if coverage is not None:
-        for space, words in (("whole state", "the whole state"), ("behaviour", "its behaviour")):
-            row = coverage.at_oldest(space)
-            young = next(each.young for each in coverage.spaces if each.name == space)
-            key = space.split()[0]
-            facts |= {f"{key}_share": row.unexplored, f"{key}_low": row.low, f"{key}_high": row.high, f"{key}_n": row.n,
-                      f"{key}_young": young.mean, "null": coverage.null_rate}  # fmt: skip
-            because.append(
-                f"At ages {row.age[0]:,} to {row.age[1] - 1:,}, {row.unexplored:.0%} ({row.low:.0%} to {row.high:.0%}, "
-                f"n = {row.n}) of states lie, by {words}, where training has none; {young.mean:.0%} of young states of "
-                f"the same streams do, and {coverage.null_rate:.0%} would by chance."
-            )
+    """Old states do harm before the same targets, and none of the causes that were asked about is found.
+
+    Args:
+        others: those that would explain a harm of age.
+    """
+    name = "age_harms"
+    harmed, facts, because = _harm_of_age(measured, stationary, verdict)
+    if verdict.name == "fails":
+        facts |= {"excess": verdict.excess, "excess_low": verdict.low, "excess_high": verdict.high}
+        because.insert(0, (
+            f"Before the same targets the oldest states lose {_written(verdict.excess)} ({_written(verdict.low)} to "
+            f"{_written(verdict.high)}) more than young ones."
+        ))  # fmt: skip
     if remembrance is not None and remembrance.plateau is not None:
         facts |= _numbers("plateau", remembrance.plateau)
         because.append(
@@ -230,16 +245,35 @@ def unexplored_state(
             f"{remembrance.plateau.mean:.3f} ({remembrance.plateau.low:.3f} to {remembrance.plateau.high:.3f}, "
             f"n = {remembrance.plateau.n}; {remembrance.unit})."
         )
-    if stationary is None and alike is None:
-        return Cause(name, None, 0.0, {**facts, "why": "no unchanged places"}, [
-            "Not asked: the streams are too short or too few to find places where the world did not change.", *because
-        ])  # fmt: skip
-    harmed = alike is not None and alike.mean > verdict.tolerance and alike.low > 0
-    if stationary is not None:
-        harmed = fails
-    found = harmed and verdict.name in ("fails", "declines", "undecided")
-    share = alike.mean / verdict.excess if alike is not None and verdict.excess > 0 else 0.5
-    return _cause(name, found, facts, because, share)
+    explained = [each.name for each in others if each.found]
+    facts["explained"] = ", ".join(explained)
+    if explained:
+        because.append(f"What harm there is has a cause: {', '.join(explained)}.")
+    return _cause(name, (harmed or verdict.name == "fails") and not explained, facts, because)
+
+
+def _harm_of_age(
+    measured: Changed | None, stationary: Evaluation | None, verdict: Verdict
+) -> tuple[bool, dict[str, float | int | str], list[str]]:
+    """Whether age does harm where the world stayed as it was (or cannot change), with the figures and in words."""
+    facts: dict[str, float | int | str] = {}
+    because: list[str] = []
+    harmed = measured is not None and measured.alike.mean > verdict.tolerance and measured.alike.low > 0
+    if stationary is not None and stationary.verdict is not None:
+        still = stationary.verdict
+        harmed = still.name == "fails"
+        facts |= {"stationary": still.name, "stationary_excess": still.excess}
+        because.append(
+            f"On streams whose world does not change the verdict is {still.name} (excess {_written(still.excess)}, "
+            f"{_written(still.low)} to {_written(still.high)})."
+        )
+    if measured is not None:
+        facts |= {"age": measured.age, **_numbers("alike", measured.alike), **_numbers("changed", measured.changed)}
+        because.append(
+            f"At age {measured.age:,}, where the data changed least, the excess over a young state is "
+            f"{_estimate(measured.alike)}; where they changed most it is {_estimate(measured.changed)}."
+        )
+    return harmed and verdict.name in ("fails", "declines", "undecided"), facts, because
 
 
 def memory_limited(measured: Missed | None, verdict: Verdict) -> Cause:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
+from outlast.errors import raised
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.model import Recurrent
 from outlast.state import HALVES, State, StatePart, leaves, map_state
@@ -71,7 +72,8 @@ def numerics(scene: Scene, positions: np.ndarray, seen: Pairs | None = None) -> 
     try:
         wide = pair_up(replace(chosen, model=_Wide(scene.model)), nothing, positions)
     except Exception as error:  # the model's own code decides whether it can run in float64; whatever it raises is told
-        return Numerics(narrow, len(positions), None, None, f"{type(error).__name__}: {str(error).splitlines()[0:1]}")
+        why = f"the model does not run in float64, where it raised {raised(error)}"
+        return Numerics(narrow, len(positions), None, None, why)
     own = pair_up(chosen, nothing, positions) if seen is None else seen
     columns = np.searchsorted(own.marks, positions)
 

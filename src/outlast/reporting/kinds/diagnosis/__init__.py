@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from outlast.reporting import glossary
-from outlast.reporting.commands import Step, command, context
+from outlast.reporting.commands import Step
 from outlast.reporting.kinds import evaluation
-from outlast.reporting.kinds.diagnosis import evidence
-from outlast.reporting.kinds.diagnosis import sentences as say
+from outlast.reporting.kinds.diagnosis import evidence, found
 from outlast.reporting.kinds.diagnosis.page import article, headline, key_figures
 from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.first_steps import without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
 from outlast.reporting.text_table import padded, wrapped
@@ -18,24 +18,28 @@ _INDENT = 12
 
 
 def _terminal(diagnosis: Diagnosis) -> list[str]:
+    """What to take away first, then the causes, then what the verdict rests on."""
+    taken = "\n".join(_named(name, text) for name, text in found.rows(diagnosis))
     lines = []
     for cause in diagnosis.causes:
         lines.append(f"{padded(words.FOUND[cause.found], _INDENT)}{labels.CAUSE_NAMES[cause.name]}")
         if cause.found is not False:
             lines.append(wrapped(evidence.plain(cause), indent=" " * _INDENT))
-    return [*evaluation.terminal(diagnosis.evaluation), *(["\n".join(lines)] if lines else [])]
+    causes = "\n".join(lines)
+    return [*(each for each in (taken, causes) if each), *evaluation.terminal(diagnosis.evaluation)]
+
+
+def _named(name: str, text: str) -> str:
+    """A name, and beside it a paragraph."""
+    return padded(name, _INDENT) + wrapped(text, indent=" " * _INDENT).lstrip()
 
 
 def _next_steps(diagnosis: Diagnosis) -> list[Step]:
-    """What the evaluation inside would advise; where arithmetic or the named length is wrong, that comes first."""
-    main, measured = diagnosis.main, diagnosis.evaluation
-    if main is not None and main.name == "numerics":
-        again = command("diagnose", measured.command, context(measured), model="MODEL_IN_FLOAT32")
-        return [Step(say.advice(main.name, "fails"), again)]
-    if main is not None and main.name == "train_context":
-        again = command("diagnose", measured.command, "--train-context TRAINED_ON")
-        return [Step(say.advice(main.name, "fails"), again)]
-    return evaluation.next_steps(measured)
+    """What helps against the cause that was found; where none was, what the evaluation inside would advise."""
+    measured = diagnosis.evaluation
+    if measured.verdict is None or measured.verdict.name == "broken":
+        return evaluation.next_steps(measured)
+    return [found.remedy(diagnosis), *without_training(measured)]
 
 
 TELLING = Telling(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from outlast.reporting import terms
 from outlast.reporting.labels import labels
-from outlast.reporting.language import spoken, tell
+from outlast.reporting.language import sentences, spoken, tell
 from outlast.reporting.numbers import estimate, integer, number, percent
 from outlast.results import Cause
 
@@ -127,34 +127,88 @@ def _stale_context(found: bool | None, facts: Facts) -> str:
 
 def _unexplored_state(found: bool | None, facts: Facts) -> str:
     if found is None:
-        return tell(
-            "The streams are too short or too few to find places where the world stayed as it was.",
-            "系列が短すぎるか少なすぎるため、世界が変わらない所を見つけられません。",
-        )
-    if found and "alike" not in facts:
-        return tell(
-            "The model fails even on streams whose world does not change: its own old states do the harm.",
-            "世界の変わらない系列でもモデルは破綻します。古い状態そのものが害をなしています。",
+        return (
+            tell(
+                "The streams are too short or too few to find places where the world stayed as it was.",
+                "系列が短すぎるか少なすぎるため、世界が変わらない所を見つけられません。",
+            )
+            if facts.get("why") == "no unchanged places"
+            else tell(
+                "It could not be asked which states training passes through.",
+                "学習がどの状態を通るかは調べられませんでした。",
+            )
         )
     if found:
-        share = facts.get("whole_share")
-        where = "" if share is None else percent(float(share))
-        return tell(
-            f"An old state does worse than a young one even where the world stayed as it was"
-            f"{f'; {where} of the oldest states lie where training has none' if where else ''}.",
-            f"世界が変わらない所でも、古い状態は若い状態より悪くなります。"
-            f"{f'最も古い状態の {where} は、学習が通らなかった場所にあります。' if where else ''}",
-        )
+        return sentences(_harmed(facts), _where(facts))
     if float(facts.get("alike_low", 0.0)) > 0:
+        share, chance = (percent(float(facts.get(key, 0.0))) for key in ("whole_share", "null"))
         return tell(
-            "Where the world stayed as it was an old state does a little worse than a young one, but not so that the "
-            "model fails.",
-            "世界が変わらない所で古い状態は若い状態より少し悪くなりますが、モデルが破綻するほどではありません。",
+            "An old state does worse than a young one even where the world stayed as it was, but that this comes from "
+            f"states where training has none is not shown: {share} of the oldest lie there, {chance} would by chance.",
+            "世界が変わらない所でも、古い状態は若い状態より悪くなります。ただし、学習が通らなかった場所にある状態の"
+            f"ためだとは示せません。最も古い状態でそこにあるのは {share}、偶然なら {chance} です。",
         )
     return tell(
         "Where the world stayed as it was, an old state does not do clearly worse than a young one.",
         "世界が変わらない所で、古い状態が若い状態より明らかに悪いとは言えません。",
     )
+
+
+def _harmed(facts: Facts) -> str:
+    """How it is known that age does the harm."""
+    if facts.get("stationary") == "fails":
+        return tell(
+            "The model fails even on streams whose world does not change.",
+            "世界の変わらない系列でもモデルは破綻します。",
+        )
+    if float(facts.get("alike_low", 0.0)) > 0:
+        return tell(
+            "An old state does worse than a young one even where the world stayed as it was.",
+            "世界が変わらない所でも、古い状態は若い状態より悪くなります。",
+        )
+    return tell(
+        "Old states do worse than young ones, and not only where the world changed.",
+        "古い状態は若い状態より悪く、世界が変わった所に限りません。",
+    )
+
+
+def _where(facts: Facts) -> str:
+    """Which states lie where training has none."""
+    share = percent(float(facts.get("where_share", facts.get("whole_share", 0.0))))
+    where = str(facts.get("where", ""))
+    if "counter_most" in facts:
+        most, trained = (integer(round(float(facts[key]))) for key in ("counter_most", "counter_trained"))
+        return tell(
+            f"The part {where} counts up to {most}, and in training never further than {trained}.",
+            f"部分 {where} は {most} まで数えますが、学習中は {trained} を超えません。",
+        )
+    by = {"behaviour": tell("by what they do, ", "ふるまいで見て")}.get(where, "")
+    if where and where not in ("behaviour", "whole state"):
+        by = tell(f"by the part {where}, ", f"部分 {where} で見て")
+    return tell(
+        f"Of the oldest states {share} lie, {by}where training has none.",
+        f"最も古い状態の {share} は、{by}学習が通らなかった場所にあります。",
+    )
+
+
+def _age_harms(found: bool | None, facts: Facts) -> str:
+    if found:
+        return sentences(
+            tell(
+                "Before the same targets old states do clearly worse than young ones.",
+                "同じ目標に対して、古い状態は若い状態より明らかに悪くなります。",
+            ),
+            tell(
+                "What about them does it was not found: it is proven that age harms, and not why.",
+                "その理由は見つかりませんでした。年齢が害をなすことは示されましたが、原因は未証明です。",
+            ),
+        )
+    if facts.get("explained"):
+        return tell(
+            "What harm the age of the state does has a cause that was found.",
+            "状態の年齢による害には、見つかった原因があります。",
+        )
+    return tell("The age of the state does no clear harm.", "状態の年齢による明らかな害はありません。")
 
 
 def _memory_limited(found: bool | None, facts: Facts) -> str:
@@ -209,6 +263,7 @@ _PLAIN: dict[str, Callable[[bool | None, Facts], str]] = {
     "train_context": _train_context,
     "stale_context": _stale_context,
     "unexplored_state": _unexplored_state,
+    "age_harms": _age_harms,
     "memory_limited": _memory_limited,
     "harder_data": _harder_data,
 }
@@ -230,6 +285,9 @@ def _numbers(facts: Facts, unit: str) -> list[str]:
     ):
         if f"{key}_share" in facts:
             said.append(_shares(facts, key, space))
+    where = str(facts.get("where", ""))
+    if where and where not in ("whole state", "behaviour") and "where_share" in facts:
+        said.append(_outside(facts, where))
     return [each for each in said if each]
 
 
@@ -243,6 +301,25 @@ def _shares(facts: Facts, key: str, space: str) -> str:
         f"young states of the same streams {young}, and by chance {chance}.",
         f"最も古い状態のうち、{space}で見て学習が通らなかった場所にあるのは {share}（{low} 〜 {high}、n = "
         f"{count}）です。同じ系列の若い状態では {young}、偶然なら {chance} です。",
+    )
+
+
+def _outside(facts: Facts, where: str) -> str:
+    share, low, high = (percent(float(facts[f"where_{name}"])) for name in ("share", "low", "high"))
+    count = integer(int(facts["where_n"]))
+    return tell(
+        f"By the part {where}, which carries the harm, {share} of the oldest states ({low} to {high}, n = {count}) lie "
+        "where training has none.",
+        f"害を担う部分 {where} で見て学習が通らなかった場所にあるのは、最も古い状態の {share}（{low} 〜 {high}、n = "
+        f"{count}）です。",
+    )
+
+
+def _excess(facts: Facts, unit: str) -> str:
+    each = estimate(*(float(facts[name]) for name in ("excess", "excess_low", "excess_high")), signed=True)
+    return tell(
+        f"Excess of the oldest states over young ones: {terms.with_unit(each.value, unit)} ({each.interval}).",
+        f"若い状態に対する最も古い状態の超過：{terms.with_unit(each.value, unit)}（{each.interval}）。",
     )
 
 
@@ -325,6 +402,7 @@ def _gain(facts: Facts, unit: str) -> str:
 
 
 _FIGURES: tuple[tuple[str, Callable[[Facts, str], str]], ...] = (
+    ("excess", _excess),
     ("difference", _difference),
     ("narrow", _narrow),
     ("window", _window),

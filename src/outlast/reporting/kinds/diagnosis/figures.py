@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.intervals import Interval
 from outlast.reporting import descriptions, plots, terms
 from outlast.reporting.age_figures import mark
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Paragraph, Row, Table
@@ -14,6 +15,7 @@ from outlast.reporting.labels import labels
 from outlast.reporting.language import tell
 from outlast.reporting.looks import Level, Line, Look
 from outlast.reporting.numbers import between, estimate, integer, number, percent, span
+from outlast.reporting.plots import Drawing
 from outlast.results import Attribution, AttributionRow, Coverage, Diagnosis, Evaluation, Remembrance
 
 _MAP_LARGE = 2 / 3
@@ -109,7 +111,27 @@ def coverage(found: Coverage) -> list[Element]:
             )
         )
     table = Table(words.COVERAGE, words.COLUMNS_COVERAGE, rows, cards=True)
-    return [table, Paragraph(say.coverage_caption(percent(found.null_rate), integer(found.decorrelation)))]
+    caption = Paragraph(say.coverage_caption(percent(found.null_rate), integer(found.decorrelation)))
+    counters = [
+        Row(
+            [
+                Cell(row.part),
+                Cell(_read(*row.trained)),
+                Cell(_read(row.least, row.most)),
+                Cell(percent(row.unexplored), between(percent(row.low), percent(row.high))),
+                Cell(integer(row.n)),
+            ]
+        )
+        for row in found.counters
+    ]
+    if not counters:
+        return [table, caption]
+    return [table, caption, Table(words.COUNTERS, words.COLUMNS_COUNTERS, counters, cards=True)]
+
+
+def _read(least: float, most: float) -> str:
+    """What a counter reads, from and to."""
+    return between(*(integer(round(value)) for value in (least, most)))
 
 
 def scenarios(found: Coverage, unit: str) -> list[Element]:
@@ -145,49 +167,68 @@ def scenarios(found: Coverage, unit: str) -> list[Element]:
     return [table, Paragraph(say.scenarios_caption(percent(found.null_rate)))]
 
 
-def _bar_told(row: AttributionRow, unit: str) -> str:
-    each = row.contribution
+def _bar_told(row: AttributionRow, each: Interval, unit: str) -> str:
     return descriptions.point(
         part(row.part, row.head), words.COLUMNS_PARTS[1], estimate(each.mean, each.low, each.high, signed=True), unit
     )
 
 
 def parts(found: Attribution, key: str) -> list[Element]:
-    ranked = sorted(found.rows, key=lambda row: -abs(row.contribution.mean))[:16]
-    chosen = [row for row in found.rows if row in ranked]
-    bars = [
-        maps.Bar(
-            part(row.part, row.head), row.contribution.mean, row.contribution.low, row.contribution.high,
-            (row.removed.mean + row.added.mean) / 2, _bar_told(row, terms.unit_name(found.unit)),
-        )
-        for row in chosen
-    ]  # fmt: skip
-    text = ", ".join(f"{bar.name}: {number(bar.value, 3, signed=True)}" for bar in bars)
-    unit = terms.unit_name(found.unit)
-    drawing = maps.bars(
-        bars,
-        x_label=terms.in_unit(words.EXCESS, unit),
-        sum_label=words.SUM,
-        total=(found.total, found.excess.mean),
-        key=f"{key}-parts",
-        title=words.PARTS,
-        description=say.described(words.PARTS, text),
-    )
+    """The split of the excess over parts, and what swapping them does; without the split where that is withheld."""
+    rows = []
+    for row in found.rows:
+        cells = [Cell(part(row.part, row.head), row.kind)]
+        for each in (row.contribution, row.removed, row.added):
+            cells.append(Cell("–") if each is None else Cell(*estimate(each.mean, each.low, each.high, signed=True)))
+        rows.append(Row([*cells, Cell(integer(row.removed.n))]))
+    table, ages, young = Table(words.PARTS, words.COLUMNS_PARTS, rows), span(*found.old_age), integer(found.young_age)
+    if found.total is None or found.error is None or found.same_first is None:
+        error = None if found.error is None else number(found.error, 2)
+        caption = say.swaps_caption(ages, young, integer(found.n))
+        return [Paragraph(say.withheld(error, number(found.spread, 2))), table, Paragraph(caption), *_groups(found)]
+    caption = say.parts_caption(
+        number(found.total, 3, signed=True), number(found.excess.mean, 3, signed=True), number(found.error, 2),
+        None if found.ranks is None else number(found.ranks, 2), found.same_first, ages, young, integer(found.n),
+    )  # fmt: skip
     legend = [
         LegendItem(maps.bar_swatch("bar"), words.CONTRIBUTION),
         LegendItem(maps.bar_swatch("interval"), words.INTERVAL),
         LegendItem(maps.bar_swatch("swap"), words.SWAP),
     ]
-    caption = say.parts_caption(
-        number(found.total, 3, signed=True), number(found.excess.mean, 3, signed=True), number(found.error, 2),
-        None if found.ranks is None else number(found.ranks, 2), found.same_first, span(*found.old_age),
-        integer(found.n),
-    )  # fmt: skip
+    drawing = _split(found, found.total, key)
+    figure = FigureElement(drawing.wide, drawing.narrow, legend, caption)
+    return [figure, Fold(labels.NUMBERS, [table]), *_groups(found)]
+
+
+def _split(found: Attribution, total: float, key: str) -> Drawing:
+    added = [(row, row.contribution) for row in found.rows if row.contribution is not None]
+    most = sorted((abs(each.mean) for _, each in added), reverse=True)[:16]
+    bars = [
+        maps.Bar(
+            part(row.part, row.head), each.mean, each.low, each.high, (row.removed.mean + row.added.mean) / 2,
+            _bar_told(row, each, terms.unit_name(found.unit)),
+        )
+        for row, each in added
+        if abs(each.mean) >= most[-1]
+    ]  # fmt: skip
+    text = ", ".join(f"{bar.name}: {number(bar.value, 3, signed=True)}" for bar in bars)
+    return maps.bars(
+        bars,
+        x_label=terms.in_unit(words.EXCESS, terms.unit_name(found.unit)),
+        sum_label=words.SUM,
+        total=(total, found.excess.mean),
+        key=f"{key}-parts",
+        title=words.PARTS,
+        description=say.described(words.PARTS, text),
+    )
+
+
+def _groups(found: Attribution) -> list[Element]:
+    """What swapping several parts at once does, where that was asked."""
     rows = []
-    for row in found.rows:
-        cells = [Cell(part(row.part, row.head), row.kind)]
-        for each in (row.contribution, row.removed, row.added):
-            cells.append(Cell(*estimate(each.mean, each.low, each.high, signed=True)))
-        rows.append(Row([*cells, Cell(integer(row.contribution.n))]))
-    table = Table(words.PARTS, words.COLUMNS_PARTS, rows)
-    return [FigureElement(drawing.wide, drawing.narrow, legend, caption), Fold(labels.NUMBERS, [table])]
+    for group in found.groups:
+        names = [say.part_name(name) for name in group.parts]
+        shown = " + ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]} ({len(names)})"
+        moved = [Cell(*estimate(each.mean, each.low, each.high, signed=True)) for each in (group.removed, group.added)]
+        rows.append(Row([Cell(shown), *moved, Cell(integer(group.removed.n))]))
+    return [Fold(words.GROUPS, [Table(words.GROUPS, words.COLUMNS_GROUPS, rows)])] if rows else []

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from outlast.reporting import age_figures as ages
 from outlast.reporting import captions, oddities, terms
 from outlast.reporting.age_figures import Curve
-from outlast.reporting.commands import command
 from outlast.reporting.elements import Article, Bullets, Cell, Code, Element, Facts, Paragraph, Row, Section, Table
 from outlast.reporting.kinds import evaluation as measured
-from outlast.reporting.kinds.diagnosis import evidence
+from outlast.reporting.kinds.diagnosis import evidence, found
 from outlast.reporting.kinds.diagnosis import figures as draw
 from outlast.reporting.kinds.diagnosis import sentences as say
 from outlast.reporting.kinds.diagnosis.trace import trace_elements
@@ -20,9 +19,6 @@ from outlast.reporting.labels import labels
 from outlast.reporting.numbers import between, duration, fixed, integer, number
 from outlast.reporting.scenarios import scenarios
 from outlast.results import Diagnosis, Evaluation
-
-_HELPED = ("fails", "declines", "undecided")
-"""Verdicts where a reset that does better is what to try first."""
 
 
 def article(result: Diagnosis, key: str) -> Article:
@@ -37,7 +33,8 @@ def article(result: Diagnosis, key: str) -> Article:
         sections.append(Section(words.COVERAGE, draw.coverage(result.coverage)))
         sections.append(Section(words.SCENARIOS, draw.scenarios(result.coverage, _asked_unit(result))))
     if result.attribution:
-        sections.append(Section(words.PARTS, draw.parts(result.attribution, key)))
+        told = [Paragraph(text)] if (text := found.part(result)) else []
+        sections.append(Section(words.PARTS, [*told, *draw.parts(result.attribution, key)]))
     if result.trace:
         traced = trace_elements(result.trace, asked(result), ages.mark(evaluation), f"{key}-trace")
         sections.append(Section(words.TRACE, traced))
@@ -114,7 +111,7 @@ def lead(result: Diagnosis) -> str:
     """What helps now, where something does."""
     evaluation = result.evaluation
     helping = _helping(evaluation)
-    if evaluation.verdict is None or evaluation.verdict.name not in _HELPED or not helping:
+    if evaluation.verdict is None or evaluation.verdict.name not in found.HARMED or not helping:
         return ""
     best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
     return say.lead(terms.reset(helping[-1], best.every), terms.level(best, unit), terms.level(evaluation.oldest, unit))
@@ -129,9 +126,10 @@ def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
             cause = words.UNKNOWN
         figures.append((words.FIGURE_CAUSE, cause))
     split = result.attribution
-    if split and evaluation.verdict and evaluation.verdict.name == "fails" and split.rows:
-        top = max(split.rows, key=lambda row: row.contribution.mean)
-        figures.append((words.FIGURE_PART, draw.part(top.part, top.head)))
+    if split and split.carriers and evaluation.verdict and evaluation.verdict.name in found.HARMED:
+        few = [say.part_name(name) for name in split.carriers[:2]]
+        more = len(split.carriers) - len(few)
+        figures.append((words.FIGURE_PART, " + ".join([*few, *([say.and_more(integer(more))] if more else [])])))
     return figures
 
 
@@ -173,31 +171,10 @@ def _help(result: Diagnosis) -> Section:
             elements.append(Code(reset_code(helping[-1], evaluation.resets[helping[-1]].every)))
         else:
             elements.append(Paragraph(say.no_help()))
-    cause = result.main.name if result.main else None
     if verdict is not None:
-        elements += [Paragraph(say.advice(cause, verdict.name)), Code(_command(evaluation, cause))]
+        step = found.remedy(result)
+        elements += [Paragraph(step.text), *([Code(step.code)] if step.code else [])]
     return Section(words.HELP, elements)
-
-
-def _command(evaluation: Evaluation, cause: str | None) -> str:
-    verdict, given = evaluation.verdict, evaluation.command
-    context = f"--train-context {evaluation.train_context}"
-    assert verdict is not None
-    if verdict.name == "broken":
-        return command("check", given)
-    if cause == "numerics":
-        return command("diagnose", given, context, model="MODEL_IN_FLOAT32")
-    if cause == "train_context":
-        return command("diagnose", given, "--train-context TRAINED_ON")
-    if cause == "memory_limited":
-        return command("compare", given, context, "--expected-runs inf")
-    if verdict.name in ("fails", "declines"):
-        run = "POSITIONS_A_SITUATION_LASTS" if cause == "stale_context" else str(20 * evaluation.train_context)
-        return command("repair", given, context, f"--intervention carry:expected_run={run}")
-    if verdict.name == "undecided":
-        return command("evaluate", given, context, data="MORE_DATA")
-    further = 4 * evaluation.oldest.age[1]
-    return command("evaluate", given, context, f"--max-length {further}", data="LONGER_DATA")
 
 
 def _outlook(result: Diagnosis) -> Sequence[Element]:

@@ -59,8 +59,12 @@ def no_help() -> str:
     return tell("No reset is better than the model as it is.", "そのままより良いリセットはありません。")
 
 
-def advice(cause: str | None, verdict: str) -> str:
-    """What the command below it is for: by the cause, or else by the verdict."""
+def advice(cause: str | None, verdict: str, narrow: bool = False) -> str:
+    """What the command below it is for: by the cause, or else by the verdict.
+
+    Args:
+        narrow: of numerics, whether parts of the state are in half precision.
+    """
     if verdict == "broken":
         return tell(
             "Find out why before anything else; a check says which points of the contract hold:",
@@ -70,6 +74,12 @@ def advice(cause: str | None, verdict: str) -> str:
         "numerics": tell(
             "Keep the state in float32 (or run the model in float32) and diagnose it again:",
             "状態を float32 で保つか、モデルを float32 で動かして、もう一度診断します：",
+        )
+        if narrow
+        else tell(
+            "Run the model in float64 (in Python, model.double()), or rewrite what rounds, and diagnose it again:",
+            "モデルを float64 で動かす（Python では model.double()）か、丸めの起きる計算を書き換えて、"
+            "もう一度診断します：",
         ),
         "attention_window": tell(
             "Limit the attention window to the training context, then measure again; to train with other starts:",
@@ -80,8 +90,8 @@ def advice(cause: str | None, verdict: str) -> str:
             "実際に学習した長さを指定して、もう一度診断します：",
         ),
         "stale_context": tell(
-            "Repair the model with an expected run as long as one situation of the world lasts:",
-            "世界の一つの状況が続く長さを expected run として修復します：",
+            "Repair the model with an expected run as long as one situation of the world lasts, here as the data say:",
+            "世界の一つの状況が続く長さを expected run として修復します。ここではデータから決めます：",
         ),
         "memory_limited": tell(
             "No other start gives a longer memory at once; try carrying the state for long, and compare:",
@@ -162,15 +172,132 @@ def coverage_caption(null: str, decorrelation: str) -> str:
     )
 
 
-def parts_caption(total: str, excess: str, error: str, ranks: str | None, same: bool, ages: str, n: str) -> str:
+def part_name(name: str) -> str:
+    """A part, or a head of one, as an attribution calls it."""
+    path, comma, number = name.rpartition(", head ")
+    return head(path, int(number)) if comma and number.isdigit() else name
+
+
+def and_more(count: str) -> str:
+    return tell(f"{count} more", f"他 {count}")
+
+
+def part_not_asked() -> str:
+    return tell(
+        "Which part of the state does it could not be asked (why is said under how it was measured).",
+        "状態のどの部分によるのかは調べられませんでした（理由は測定方法の欄にあります）。",
+    )
+
+
+def no_excess() -> str:
+    return tell(
+        "At the ages where parts were swapped, old states are not clearly worse than young ones: no part is named.",
+        "部分を入れ替えて調べた年齢では、古い状態は若い状態より明らかに悪くはないため、部分は名指しできません。",
+    )
+
+
+def spread() -> str:
+    return tell(
+        "No part of the state carries most of the harm, nor do two of them or all of one kind: it is spread.",
+        "害の大半を担う部分はなく、二つの組や同じ種類の部分全体でもありません。害は状態全体に広がっています。",
+    )
+
+
+def carried(acting: str, names: list[str], removed: str, excess: str) -> str:
+    """Which parts carry the harm and how, and what putting their young values into the old state does to the loss."""
+    both = tell(" and ", " と ").join(names[:2])
+    takes = tell(
+        f"with young values there the loss of old states changes by {removed}, where the whole excess is {excess}",
+        f"そこに若い値を入れると、古い状態の損失は {removed} 動きます（超過の全体は {excess}）",
+    )
+    by_acting = {
+        "only together": tell(
+            f"{both} do the harm, and only together: with either of them young there is hardly any. Swapped together, "
+            f"{takes}.",
+            f"害をなすのは {both} で、二つがそろったときだけです。どちらか一方が若ければ、害はほとんどありません。"
+            f"同時に入れ替えて{takes}。",
+        ),
+        "each alone": tell(
+            f"{both} each do the harm alone: it stays while one of them is old. Swapped together, {takes}.",
+            f"{both} は、それぞれが単独でも害をなします。一方が古いままなら害は残ります。同時に入れ替えて{takes}。",
+        ),
+        "together": tell(
+            f"{both} do the harm together, neither most of it alone: swapped at once, {takes}.",
+            f"害は {both} の両方によるもので、一方だけでは大半になりません。同時に入れ替えて{takes}。",
+        ),
+        "kind": tell(
+            f"The harm is spread over {len(names)} parts of one kind, from {names[0]} to {names[-1]}: swapped at once, "
+            f"{takes}.",
+            f"害は {names[0]} から {names[-1]} までの同じ種類の {len(names)} 個の部分に広がっています。"
+            f"同時に入れ替えて{takes}。",
+        ),
+    }
+    alone = tell(f"{names[0]} does the harm: {takes}.", f"害をなすのは {names[0]} です。{takes}。")
+    return by_acting.get(acting, alone)
+
+
+def onset(age: str, contexts: str | None, *, oldest: bool) -> str:
+    """From which age on, which is `contexts` training contexts; None: just past the first."""
+    where = (
+        tell(
+            f"Old states are clearly worse from age {age} on, just past the training context",
+            f"状態は、学習文脈長を超えたばかりの年齢 {age} から、明らかに悪くなります",
+        )
+        if contexts is None
+        else tell(
+            f"Old states are clearly worse from age {age} on, {contexts} times the training context",
+            f"状態は、学習文脈長の {contexts} 倍にあたる年齢 {age} から、明らかに悪くなります",
+        )
+    )
+    if oldest:
+        return tell(f"{where}: the oldest ages that were measured.", f"{where}（測った中で最も古い年齢）。")
+    return tell(f"{where}.", f"{where}。")
+
+
+def onset_of_decline(best: str) -> str:
+    return tell(
+        f"The loss rises again after {best}, where it is lowest.", f"損失は、最も低い{best} の後で再び上がります。"
+    )
+
+
+def withheld(error: str | None, excess: str) -> str:
+    """Why the sum's figures are not shown."""
+    why = (
+        tell(
+            f"it misses the measured excess by {error} (root mean square over streams; the excess itself is {excess} "
+            "by the same measure)",
+            f"測った超過との差が {error} あります（系列ごとの二乗平均平方根。同じ尺度で超過そのものは {excess}）",
+        )
+        if error
+        else tell("losses on the way between the states leave all bounds", "二つの状態の間で損失が限度を超えます")
+    )
+    return tell(
+        f"The gradients' sum over parts is withheld: {why}. What swapping does was measured, and is not touched by "
+        "that.",
+        f"勾配による部分ごとの合計は示しません。{why}。入れ替えの結果は実測であり、これに左右されません。",
+    )
+
+
+def swaps_caption(ages: str, young: str, n: str) -> str:
+    return tell(
+        f"What the loss does when a part is swapped between states of age {ages} and young ones, which have read "
+        f"{young} positions. n\u00a0=\u00a0{n}.",
+        f"年齢 {ages} の状態と、{young} 位置を読んだ若い状態との間で部分を入れ替えたときの損失の動きです。"
+        f"n\u00a0=\u00a0{n}。",
+    )
+
+
+def parts_caption(
+    total: str, excess: str, error: str, ranks: str | None, same: bool, ages: str, young: str, n: str
+) -> str:
     return sentences(
         tell(
-            f"Bars split the excess of states of age {ages} over young ones on the same targets; they add up to "
-            f"{total}, the measured excess is {excess} (error by stream: {error}, root mean square). Diamonds say "
-            "what the loss does when the part is swapped between the two states.",
-            f"棒は、年齢 {ages} の状態が同じ目標で若い状態より悪い分を分けたものです。合計は {total}、測った超過は "
-            f"{excess} です（系列ごとの誤差の二乗平均平方根 {error}）。菱形は、その部分を二つの状態の間で入れ替えた"
-            "ときの損失の動きです。",
+            f"Bars split the excess of states of age {ages} over young ones, which have read {young} positions, on the "
+            f"same targets; they add up to {total}, the measured excess is {excess} (error by stream: {error}, root "
+            "mean square). Diamonds say what the loss does when the part is swapped between the two states.",
+            f"棒は、年齢 {ages} の状態が同じ目標で若い状態（{young} 位置を読んだもの）より悪い分を分けたものです。"
+            f"合計は {total}、測った超過は {excess} です（系列ごとの誤差の二乗平均平方根 {error}）。菱形は、その部分を"
+            "二つの状態の間で入れ替えたときの損失の動きです。",
         ),
         tell("The two name the same part first.", "二つの方法は同じ部分を第一に挙げます。")
         if same

@@ -45,6 +45,21 @@ class _Words:
         ("old value put into the young one", "若い状態に古い値を入れた増え"),
         ("n", "n"),
     )
+    COLUMNS_GROUPS = Texts(
+        ("swapped at once", "同時に入れ替えた部分"),
+        ("young values put into the old state", "古い状態に若い値を入れた減り"),
+        ("old values put into the young one", "若い状態に古い値を入れた増え"),
+        ("n", "n"),
+    )
+    GROUPS = Text("Parts that were swapped at once", "同時に入れ替えた部分")
+    COLUMNS_COUNTERS = Texts(
+        ("counter", "カウンター"),
+        ("reads in training", "学習中の値"),
+        ("reads at the oldest ages", "最も古い年齢での値"),
+        ("states past training", "学習を超えた状態"),
+        ("n", "n"),
+    )
+    COUNTERS = Text("Parts that count", "数える部分")
     COLUMNS_TRACE = Texts(("moment", "瞬間"), ("harm", "害"), ("comes from", "由来"), ("holds", "占める割合"))
     COLUMNS_REMEMBRANCE = Texts(("kept", "残した位置数"), ("distance", "距離"), ("n", "n"))
     COSTS = Named(
@@ -78,7 +93,7 @@ class _Words:
     INTERVAL, SWAP = Text("95 % interval", "95 % 区間"), Text("what swapping says", "入れ替えの結果")
     SPACES = Named({"whole state": ("whole state", "状態全体"), "behaviour": ("behaviour", "ふるまい")})
     FIGURE_CAUSE = Text("Main cause", "主な原因")
-    FIGURE_PART = Text("Part that adds most", "最も寄与する部分")
+    FIGURE_PART = Text("Part that carries it", "害を担う部分")
     LEFT_OUT = Named(
         {
             "trace": ("trace", "害のある瞬間の由来"),
