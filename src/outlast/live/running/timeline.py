@@ -26,8 +26,9 @@ from outlast.live.ledger.incidents import Recorded, Told, listed, told_of_all
 from outlast.live.ledger.store import Ledger
 from outlast.live.profiles import load_profile
 from outlast.live.retraining.verified import MODEL, PROFILE
+from outlast.live.running.following import EVIDENCE
 from outlast.live.running.roles import place_of
-from outlast.live.running.run import EVIDENCE, FOLDER, WRITTEN
+from outlast.live.running.run import FOLDER, WRITTEN
 from outlast.live.running.store import FILE, Store, Stretch
 from outlast.results import (
     VERSION,
@@ -69,7 +70,7 @@ def timeline(ledger: Ledger) -> Timeline:
     """
     if not (ledger.folder / FOLDER / FILE).exists():
         return _told(ledger, None)
-    with closing(Store(ledger.folder / FOLDER)) as store:
+    with closing(Store(ledger.folder / FOLDER, read_only=True)) as store:
         return _told(ledger, store)
 
 
