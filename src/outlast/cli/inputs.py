@@ -79,15 +79,9 @@ def model(name: str, options: Machine) -> Recurrent:
 
 
 def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recurrent:
-    if Path(name).is_dir():
-        return checkpoints.load(name, place, allow_code=allow_code)
-    if ":" in name:
+    if ":" in name and not Path(name).exists():
         return from_factory(name).to(place)
-    raise InputError(
-        f"model {name!r}",
-        "a directory that outlast, transformers or fla saved, or package.module:build",
-        "check the path; a function build in my_models.py is written my_models:build",
-    )
+    return checkpoints.load(name, place, allow_code=allow_code)
 
 
 def fresh(options: TrainVerb, streams: Streams) -> Recurrent:

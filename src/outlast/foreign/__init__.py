@@ -110,6 +110,17 @@ def read_directory(directory: Path) -> Foreign:
     Raises:
         InputError: it cannot be read exactly; names the field, the tensor or the file that stands against it.
     """
+    model = outline(directory)
+    model.take(read_tensors(directory), FORMATS[model.blueprint["kind"]].aliases or {}, str(directory))
+    return model
+
+
+def outline(directory: Path) -> Foreign:
+    """The model of a directory before its weights are read: its parameters hold no memory and cannot be used.
+
+    Raises:
+        InputError: config.json is damaged, or of a model that is not read.
+    """
     path = directory / CONFIG
     try:
         text = path.read_bytes()
@@ -120,7 +131,6 @@ def read_directory(directory: Path) -> Foreign:
     # No weights are drawn only to be replaced.
     model = sketch(lambda: _build(kind, record), str(path))
     model.origin.files = {CONFIG: text, **_kept(directory)}
-    model.take(read_tensors(directory), FORMATS[kind].aliases or {}, str(directory))
     return model
 
 

@@ -171,6 +171,8 @@ class Foreign(Recurrent):
                 name = name.replace(old, new)
             names[given] = name
         shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        if names and all(f"{self._names.body}.{name}" in shapes for name in names.values()):
+            raise self._headless(source)
         head = f"{self._names.head}.weight"
         chosen = {name: tensors[given] for given, name in names.items()}
         # A tied head may stand in the file or not; where it does, it must be the same, or the file contradicts config.
@@ -203,6 +205,25 @@ class Foreign(Recurrent):
         self.origin = Origin(
             files=self.origin.files, names=names, dtypes={name: tensor.dtype for name, tensor in tensors.items()}
         )
+
+    def _headless(self, source: str) -> InputError:
+        """The error for the weights of a body alone, which are named as the body names them itself."""
+        listed = self.blueprint["config"].get("architectures")
+        named = f" ({listed[0]})" if isinstance(listed, list) and listed else ""
+        library = self.blueprint["kind"].partition(".")[0]
+        whole = f"{source.rstrip('/')}-whole"
+        lines = [
+            *(["import fla  # its classes"] if library == "fla" else []),
+            "from transformers import AutoModelForCausalLM",
+            f"AutoModelForCausalLM.from_pretrained({source!r}).save_pretrained({whole!r})",
+        ]
+        pasted = "".join(f"\n    {line}" for line in lines)
+        do = "train a head: without one it predicts nothing that could be measured; or put the model with a head of "
+        do += "yours into a function, and give package.module:build"
+        if self._tied:
+            do = "config.json ties the head to the embedding. If it was trained so, make the whole model and give "
+            do += f"{whole}:{pasted}"
+        return InputError(f"{source}, a model without its head{named}", "a causal language model", do)
 
     def give(self) -> dict[str, Tensor]:
         """The parameters under the names that `take` found them by, or else under the model's, tied ones once."""
