@@ -14,6 +14,8 @@ import torch
 from checkpoints.hub_server import serving
 from checkpoints.test_hub import at
 from foreign import theirs
+from foreign.test_state_spaces import MAMBA2
+from foreign.test_state_spaces import written as original
 from outlast.checkpoints import save
 from outlast.cli import main
 from outlast.families import build
@@ -41,6 +43,11 @@ def pickled() -> str:
     torch.save(safetensors.torch.load_file(weights), "theirs/pytorch_model.bin")
     weights.unlink()
     return "theirs"
+
+
+def of_state_spaces() -> str:
+    original(Path("original"), MAMBA2)
+    return "original"
 
 
 def function() -> str:
@@ -101,6 +108,7 @@ NAMED: dict[str, Callable[[], str]] = {
     "a folder with `outlast.json`": ours,
     "a folder with `config.json` and safetensors": theirs_,
     "the same with `pytorch_model.bin`": pickled,
+    "a folder of `mamba_ssm`": of_state_spaces,
     "`package.module:build`": function,
     "the output folder of a `Trainer`": trainer,
     "a PEFT adapter": adapter,

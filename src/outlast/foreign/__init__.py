@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6
+from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6, state_spaces
 from outlast.foreign.config import parse, refused
 from outlast.foreign.files import damaged, read_tensors
-from outlast.foreign.model import Foreign
+from outlast.foreign.model import Foreign, Origin
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
 
@@ -111,7 +111,10 @@ def read_directory(directory: Path) -> Foreign:
         InputError: it cannot be read exactly; names the field, the tensor or the file that stands against it.
     """
     model = outline(directory)
-    model.take(read_tensors(directory), FORMATS[model.blueprint["kind"]].aliases or {}, str(directory))
+    tensors = read_tensors(directory)
+    if model.origin.translated:
+        tensors = state_spaces.renamed(tensors, model.blueprint["config"]["tie_word_embeddings"], str(directory))
+    model.take(tensors, FORMATS[model.blueprint["kind"]].aliases or {}, str(directory))
     return model
 
 
@@ -127,10 +130,13 @@ def outline(directory: Path) -> Foreign:
         record = parse(text.decode())
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
+    if translated := state_spaces.is_original(record):
+        record = state_spaces.translated(record)
+        text = _text(record)
     kind = kind_of(record)
     # No weights are drawn only to be replaced.
     model = sketch(lambda: _build(kind, record), str(path))
-    model.origin.files = {CONFIG: text, **_kept(directory)}
+    model.origin = Origin({CONFIG: text, **_kept(directory)}, translated=translated)
     return model
 
 

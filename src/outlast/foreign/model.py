@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -55,11 +55,13 @@ class Origin:
         files: by name, the files to be kept as they are: config.json, the tokeniser's, generation_config.json.
         names: for each tensor of the file, the model's name of it. Where the file has tied weights once, so has this.
         dtypes: of the tensors as they were read.
+        translated: whether config.json is what transformers would have written, and another library's was read.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     dtypes: dict[str, torch.dtype] = field(default_factory=dict)
+    translated: bool = False
 
 
 class Foreign(Recurrent):
@@ -202,9 +204,8 @@ class Foreign(Recurrent):
             )
         self.load_state_dict(chosen, strict=False, assign=True)  # strict is what was just asked, in words
         self.tie()
-        self.origin = Origin(
-            files=self.origin.files, names=names, dtypes={name: tensor.dtype for name, tensor in tensors.items()}
-        )
+        dtypes = {name: tensor.dtype for name, tensor in tensors.items()}
+        self.origin = replace(self.origin, names=names, dtypes=dtypes)
 
     def _headless(self, source: str) -> InputError:
         """The error for the weights of a body alone, which are named as the body names them itself."""
