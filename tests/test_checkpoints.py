@@ -292,7 +292,7 @@ def test_a_damaged_record(change: Any, words: str, tmp_path: Path) -> None:
 
 
 def test_damaged_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="no folder"):
         load(tmp_path / "nowhere")
     save(adapt(nn.LSTM(3, 4)), tmp_path)
     weights, record = tmp_path / "model.safetensors", tmp_path / "outlast.json"
@@ -369,7 +369,7 @@ def test_a_save_that_is_cut_short_passes_for_no_model_and_says_whose_it_is(
         patch.setattr(os, "replace", cut)
         with pytest.raises(KeyboardInterrupt):
             save(adapt(nn.LSTM(3, 4)), tmp_path, provenance={"verb": "train"})
-    with pytest.raises(InputError, match="cannot be used" if written else "no file"):
+    with pytest.raises(InputError, match="cannot be used" if written else "a folder without"):
         load(tmp_path)
     if written:
         assert read_record(tmp_path)["provenance"] == {"verb": "train"}

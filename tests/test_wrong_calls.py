@@ -205,7 +205,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: InputSpec("tokens", "a"), "size='a'"),
     (lambda: outlast.load(None), "directory=None"),
     (lambda: outlast.load(3), "directory=3"),
-    (lambda: outlast.load("gone"), "no file gone/outlast.json"),
+    (lambda: outlast.load("gone"), "no folder gone"),
     (lambda: outlast.load("gone", device=3.5), "device=3.5"),
     (lambda: outlast.save(MODEL, None), "directory=None"),
     (lambda: outlast.save(nn.Linear(1, 1), "d"), "a model of class Linear that was passed as a"),

@@ -286,5 +286,5 @@ def test_a_blueprint_is_plain_json_and_builds_the_model(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no config\.json beside it"):
+    with pytest.raises(InputError, match=r"without outlast\.json or config\.json"):
         load(tmp_path)

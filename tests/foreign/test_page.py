@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from foreign import theirs
+from foreign.test_state_spaces import MAMBA
+from foreign.test_state_spaces import written as original
 from outlast.cli import main
 from outlast.foreign import FORMATS
 from outlast.generation import generate, load_place
@@ -21,6 +23,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = {"vocab_size": 13, "num_hidden_layers": 1, "hidden_size": 8, "num_heads": 4, "head_dim": 4}
     theirs.saved("mamba2", {**settings, "n_groups": 2, "state_size": 4}, tmp_path / "my-mamba2")
+    original(tmp_path / "mamba-130m", MAMBA)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -31,6 +34,7 @@ def test_the_python_example_runs(folder: Path) -> None:
     for block in code:
         exec(compile(block, "docs/checkpoints.md", "exec", dont_inherit=True), names)
     theirs.assert_same_directories(folder / "my-mamba2", folder / "copy")
+    assert (folder / "mamba-130m-hf" / "config.json").is_file()
     once, _ = generate(names["model"], names["prompt"], 10)
     assert torch.equal(torch.cat([names["tokens"], names["more"]], 1), once)
     assert load_place("place.safetensors", names["model"]).position == names["place"].position == 12

@@ -24,8 +24,9 @@ from outlast import foreign
 from outlast.adapters.factory import code_of, from_blueprint, sketch_of
 from outlast.adapters.weights import fitting, put_tensors, tensors_of
 from outlast.arguments import taking
-from outlast.checkpoints import sources
+from outlast.checkpoints import hub, sources
 from outlast.checkpoints.hashing import file_sha256, tensors_sha256
+from outlast.checkpoints.mistaken import adapter, is_adapter, mistaken
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
@@ -120,6 +121,7 @@ def load(
     *,
     allow_code: bool = False,
     attention_window: int | None = None,
+    revision: str | None = None,
 ) -> Recurrent:
     """The model that `save` or another library wrote, in eval mode, with its `blueprint`.
 
@@ -127,17 +129,22 @@ def load(
     recurrent language model of transformers is run by transformers itself, its cache shown as the state.
 
     Args:
+        directory: a folder, or the id of a model on a hub (``owner/name``), of which JSON, the tokeniser and
+            safetensors are fetched into huggingface_hub's cache.
         allow_code: import and run the function that the directory names, where its model was saved from a factory.
         attention_window: positions that attention sees at most, the present one included, in a model that transformers
             runs; None: as many as it was saved with, or else 4,096, or as many as it was made for, if those are fewer.
             Where more positions are read, that is another model than transformers', and a warning says so.
+        revision: of a model on a hub: a branch, a tag or a commit. None: the main branch.
 
     Raises:
         InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
             function that was not allowed to run; or there is no such device.
     """
-    directory = Path(directory)
+    directory = place_of(directory, revision)
     if foreign.is_directory_of(directory) and not (directory / RECORD).exists():
+        if is_adapter(directory):
+            raise adapter(directory)
         model = foreign.read_directory(directory, attention_window)
     else:
         record = read_record(directory)
@@ -178,6 +185,39 @@ def load(
         ) from error
 
 
+def place_of(name: str | Path, revision: str | None = None) -> Path:
+    """The folder of a model on this machine: the path itself, or that of a model on a hub after it was fetched.
+
+    Args:
+        name: a path, or ``owner/name`` where there is no such path.
+        revision: of a model on a hub.
+
+    Raises:
+        InputError: a revision of a folder, or a model that cannot be fetched.
+    """
+    if hub.is_id(str(name), revision):
+        return hub.fetched(str(name), revision, foreign.KEPT, _readable)
+    if revision is not None:
+        raise InputError(
+            f"the model {name} with the revision {revision}",
+            "a revision with owner/name, a model on a hub",
+            "leave the revision out",
+        )
+    return Path(name)
+
+
+def _readable(directory: Path) -> None:
+    """Raise InputError where a folder that still lacks its weights is of no model that is read."""
+    if (directory / RECORD).is_file():
+        read_record(directory)
+    elif is_adapter(directory):
+        raise adapter(directory)
+    elif foreign.is_directory_of(directory):
+        foreign.require_readable(directory)
+    else:
+        raise mistaken(directory, (RECORD, foreign.CONFIG))
+
+
 def _with_its_code(record: dict[str, Any], path: Path) -> Recurrent:
     factory, code = code_of(record["blueprint"]), record.get("code", {})
     if factory is None:
@@ -215,11 +255,7 @@ def read_record(directory: str | Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"no file {path}, and no config.json beside it" if path.parent.is_dir() else f"no file {path}",
-            "a folder that outlast.save, transformers or fla wrote",
-            "check the folder's name",
-        ) from None
+        raise mistaken(path.parent, (RECORD, foreign.CONFIG)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     if isinstance(record, dict) and "recipe" in record and "blueprint" not in record:  # the name it had first

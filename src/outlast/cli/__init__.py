@@ -81,10 +81,11 @@ def _run(name: str, rest: list[str]) -> int:
         options = parse(VERBS[name], rest)
         tune_allocator()
         from outlast.cli import several  # loads torch, which no help and no misspelt option has to wait for
+        from outlast.cli.places import settled
 
         flush_denormals()
 
-        return several.on_ranks(name, _verb(name), options)
+        return several.on_ranks(name, _verb(name), settled(options))
     except (Interrupted, KeyboardInterrupt) as stop:
         if rank() == 0:
             print(str(stop) or "stopped", file=sys.stderr)

@@ -80,20 +80,14 @@ def model(name: str, options: Machine) -> Recurrent:
 
 
 def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recurrent:
-    if Path(name).is_dir():
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "attention sees the last")
-            found = checkpoints.load(name, place, allow_code=allow_code)
-        if found.forgets is not None:
-            tell([forgetting(found.forgets)])
-        return found
-    if ":" in name:
+    if ":" in name and not Path(name).exists():
         return from_factory(name).to(place)
-    raise InputError(
-        f"model {name!r}",
-        "a directory that outlast, transformers or fla saved, or package.module:build",
-        "check the path; a function build in my_models.py is written my_models:build",
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "attention sees the last")
+        found = checkpoints.load(name, place, allow_code=allow_code)
+    if found.forgets is not None:
+        tell([forgetting(found.forgets)])
+    return found
 
 
 def fresh(options: TrainVerb, streams: Streams) -> Recurrent:

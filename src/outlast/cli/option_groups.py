@@ -20,7 +20,10 @@ class Model:
     """What to run."""
 
     model: str
-    """A directory that outlast, transformers or fla saved, or package.module:build."""
+    """A directory that outlast, transformers or fla saved, package.module:build, or the id of a model on a hub, such as
+    state-spaces/mamba-130m-hf."""
+    revision: Given[str] = None
+    """Of a model on a hub: a branch, a tag or a commit. Default: its main branch."""
 
 
 @dataclass(kw_only=True)

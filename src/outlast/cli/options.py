@@ -57,7 +57,9 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
     out: Path = Path("runs/train")
     """Folder for result.json, report.html and model/."""
     model: Given[str] = None
-    """A directory or package.module:build to start from. Default: a fresh model of --family."""
+    """A directory, package.module:build or owner/name on a hub to start from. Default: a fresh model of --family."""
+    revision: Given[str] = None
+    """Of a model on a hub: a branch, a tag or a commit. Default: its main branch."""
     family: str = "gla"
     """gated_deltanet, gla, gru, hybrid, lstm, mamba, mamba2, mlstm, retnet, rglru or rwkv6."""
     settings: Annotated[dict[str, str], tyro.conf.arg(help_behavior_hint="")] = field(default_factory=dict)
@@ -159,7 +161,8 @@ class DoseVerb(Trust):
     """
 
     base: str
-    """The model before its repair: a directory that outlast, transformers or fla saved, or package.module:build."""
+    """The model before its repair: a directory that outlast, transformers or fla saved, package.module:build, or
+    owner/name on a hub."""
     repaired: str
     """The model after it, the same way."""
     dose: float

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6
+from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6, state_spaces
 from outlast.foreign.config import parse
 from outlast.foreign.files import damaged, read_tensors
-from outlast.foreign.model import Foreign
+from outlast.foreign.model import Foreign, Origin
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
 
@@ -123,23 +123,59 @@ def read_directory(directory: Path, attention_window: int | None = None) -> Fore
     Raises:
         InputError: it cannot be read exactly; names the field, the tensor or the file that stands against it.
     """
+    config = _read_config(directory)
+    if config.kind == BORROWED:
+        from outlast.foreign.caches.directory import read
+
+        found = read(directory, config.record, attention_window)
+        found.source.files = {CONFIG: config.text, **_kept(directory)}
+        return found
+    model = _outlined(directory, config)
+    tensors = read_tensors(directory)
+    if model.origin.translated:
+        tensors = state_spaces.renamed(tensors, model.blueprint["config"]["tie_word_embeddings"], str(directory))
+    model.take(tensors, FORMATS[config.kind].aliases or {}, str(directory))
+    return model
+
+
+def require_readable(directory: Path) -> None:
+    """Refuse, before any weights are read, a directory whose config.json says that it cannot be read.
+
+    Raises:
+        InputError: config.json is damaged, or of a model that is not read.
+    """
+    config = _read_config(directory)
+    if config.kind != BORROWED:
+        _outlined(directory, config)
+
+
+@dataclass(frozen=True)
+class _Config:
+    """A config.json: what it holds, as text, of which kind, and whether it was another's layout, translated."""
+
+    record: dict[str, Any]
+    text: bytes
+    kind: str
+    translated: bool
+
+
+def _read_config(directory: Path) -> _Config:
     path = directory / CONFIG
     try:
         text = path.read_bytes()
         record = parse(text.decode())
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
-    kind = kind_of(record)
-    if kind == BORROWED:
-        from outlast.foreign.caches.directory import read
+    if translated := state_spaces.is_original(record):
+        record = state_spaces.translated(record)
+        text = _text(record)
+    return _Config(record, text, kind_of(record), translated)
 
-        found = read(directory, record, attention_window)
-        found.source.files = {CONFIG: text, **_kept(directory)}
-        return found
-    # No weights are drawn only to be replaced.
-    model = sketch(lambda: _build(kind, record), str(path))
-    model.origin.files = {CONFIG: text, **_kept(directory)}
-    model.take(read_tensors(directory), FORMATS[kind].aliases or {}, str(directory))
+
+def _outlined(directory: Path, config: _Config) -> Foreign:
+    """The model before its weights are read: none are drawn only to be replaced."""
+    model = sketch(lambda: _build(config.kind, config.record), str(directory / CONFIG))
+    model.origin = Origin({CONFIG: config.text, **_kept(directory)}, translated=config.translated)
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, TypeVar
@@ -42,6 +43,7 @@ class Config:
 
 
 C = TypeVar("C", bound=Config)
+D = TypeVar("D")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -62,17 +64,30 @@ def read(kind: type[C], record: dict[str, Any]) -> C:
     Raises:
         InputError: a field of another type, or of a value that its check refuses; names the field and the value.
     """
-    hints = typing.get_type_hints(kind)
-    values = {field.name: _floats(record[field.name]) for field in fields(kind) if field.name in record}
-    for name, value in values.items():
-        if not _fits(value, hints[name]):
-            raise refused(name, value, _words(hints[name]))
-    config = kind(**values)
-    for name, hint in hints.items():
+    config = typed(kind, record)
+    for name, hint in typing.get_type_hints(kind).items():
         if hint is int and name not in kind.may_be_zero:
             expect(config, name, getattr(config, name) >= 1, "at least 1")
     expect(config, "num_hidden_layers", config.num_hidden_layers <= MOST_LAYERS, f"at most {MOST_LAYERS}")
     return config
+
+
+def typed(kind: type[D], record: Mapping[str, Any], before: str = "") -> D:
+    """A dataclass's fields from what `parse` returned, those that are absent by its defaults.
+
+    Args:
+        before: stands before a field's name in messages.
+
+    Raises:
+        InputError: a field of another type; names the field and the value.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in fields(kind) if field.name in record]  # pyright: ignore[reportArgumentType]
+    values = {name: _floats(record[name]) for name in names}
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise refused(f"{before}{name}", value, _words(hints[name]))
+    return kind(**values)
 
 
 def expect(config: Config, name: str, condition: bool, expected: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -55,11 +55,13 @@ class Origin:
         files: by name, the files to be kept as they are: config.json, the tokeniser's, generation_config.json.
         names: for each tensor of the file, the model's name of it. Where the file has tied weights once, so has this.
         dtypes: of the tensors as they were read.
+        translated: whether config.json is what transformers would have written, and another library's was read.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     dtypes: dict[str, torch.dtype] = field(default_factory=dict)
+    translated: bool = False
 
 
 class Foreign(Recurrent):
@@ -171,6 +173,8 @@ class Foreign(Recurrent):
                 name = name.replace(old, new)
             names[given] = name
         shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        if names and all(f"{self._names.body}.{name}" in shapes for name in names.values()):
+            raise self._headless(source)
         head = f"{self._names.head}.weight"
         chosen = {name: tensors[given] for given, name in names.items()}
         # A tied head may stand in the file or not; where it does, it must be the same, or the file contradicts config.
@@ -200,9 +204,27 @@ class Foreign(Recurrent):
             )
         self.load_state_dict(chosen, strict=False, assign=True)  # strict is what was just asked, in words
         self.tie()
-        self.origin = Origin(
-            files=self.origin.files, names=names, dtypes={name: tensor.dtype for name, tensor in tensors.items()}
-        )
+        dtypes = {name: tensor.dtype for name, tensor in tensors.items()}
+        self.origin = replace(self.origin, names=names, dtypes=dtypes)
+
+    def _headless(self, source: str) -> InputError:
+        """The error for the weights of a body alone, which are named as the body names them itself."""
+        listed = self.blueprint["config"].get("architectures")
+        named = f" ({listed[0]})" if isinstance(listed, list) and listed else ""
+        library = self.blueprint["kind"].partition(".")[0]
+        whole = f"{source.rstrip('/')}-whole"
+        lines = [
+            *(["import fla  # its classes"] if library == "fla" else []),
+            "from transformers import AutoModelForCausalLM",
+            f"AutoModelForCausalLM.from_pretrained({source!r}).save_pretrained({whole!r})",
+        ]
+        pasted = "".join(f"\n    {line}" for line in lines)
+        do = "train a head: without one it predicts nothing that could be measured; or put the model with a head of "
+        do += "yours into a function, and give package.module:build"
+        if self._tied:
+            do = "config.json ties the head to the embedding. If it was trained so, make the whole model and give "
+            do += f"{whole}:{pasted}"
+        return InputError(f"{source}, a model without its head{named}", "a causal language model", do)
 
     def give(self) -> dict[str, Tensor]:
         """The parameters under the names that `take` found them by, or else under the model's, tied ones once."""

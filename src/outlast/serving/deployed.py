@@ -53,8 +53,9 @@ def deploy(
     """Put a model to work: raw rows (or text) in, forecasts in the target's units out.
 
     Args:
-        model: a directory that outlast, transformers or fla saved, or a model. One that was trained on a table knows
-            its columns, scaling, missing rule and units (`model.schema`); without them, arrays are read as they are.
+        model: a directory that outlast, transformers or fla saved, the id of a model on a hub, or a model. One that was
+            trained on a table knows its columns, scaling, missing rule and units (`model.schema`); without them, arrays
+            are read as they are.
         resets: ``none``; ``periodic:640``: every 640 positions; ``overlapping:640``: two copies, half a period apart.
         stream_column: name in a row that says to which stream it belongs; None: the one that the model was trained
             with, else ``stream``.
@@ -66,8 +67,8 @@ def deploy(
     """
     folder = None
     if isinstance(model, str | Path):
-        folder = str(model)
-        model = checkpoints.load(model, device or "cpu", allow_code=allow_code)
+        folder = str(checkpoints.place_of(model))
+        model = checkpoints.load(folder, device or "cpu", allow_code=allow_code)
     made = adapt(model)
     return Deployed(
         made if device is None else made.to(device), resets=resets, stream_column=stream_column, folder=folder
