@@ -42,9 +42,8 @@ class Gap:
         return not self.excess <= 1
 
     def worse(self, other: Gap) -> Gap:
-        """The worse of the two, or the one that was judged."""
-        worse = other if (other.judged, other.excess, other.size) > (self.judged, self.excess, self.size) else self
-        return worse
+        """The worse of the two: a broken one, else one that was judged, else the larger."""
+        return max(self, other, key=lambda gap: (gap.broken, gap.judged, gap.excess, gap.size))
 
 
 def is_number(tensor: Tensor) -> bool:

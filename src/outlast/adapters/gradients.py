@@ -158,7 +158,7 @@ class _Windows:
             gap = float((chunked[i] - whole[i]).abs().max()) / size if size > 0 else 0.0
             allowed = usual
             if not gap <= usual:
-                moved = moved or [self._gradients(model, whole=True) for model in s.jittered]
+                moved = moved or [self._gradients(model, whole=True) for model in s.jittered()]
                 rounding = max(float((each[i] - whole[i]).abs().max()) / size for each in moved)
                 allowed = max(usual, _SURE * rounding)
             if allowed <= MOST:

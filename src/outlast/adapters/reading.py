@@ -116,8 +116,8 @@ def _why_chunks_differ(s: Subject, sizes: Sizes, where: str, broken: Sequence[Se
             f"the rest of the state goes on without it.{largest}"
         )
     right = {way[-1] for way in sizes.ways} - {way[-1] for way in broken}
-    if right and max(right) < min(way[-1] for way in broken):
-        longest = _longest_right(s, max(right), min(way[-1] for way in broken))
+    longest = _longest_right(s, max(right, default=0), min(way[-1] for way in broken))
+    if longest is not None:
         return (
             f"One pass over more than {longest} positions is not what pieces of 32 give; passes of up to {longest} "
             f"are right.{largest}"
@@ -135,19 +135,23 @@ def _why_chunks_differ(s: Subject, sizes: Sizes, where: str, broken: Sequence[Se
     )
 
 
-def _longest_right(s: Subject, right: int, wrong: int) -> int:
-    """The longest pass that gives what pieces of 32 positions do, found by halving between the two lengths."""
+def _longest_right(s: Subject, right: int, wrong: int) -> int | None:
+    """The longest pass that gives what pieces of 32 positions do, found by halving between a length at which ways of
+    reading agree and one at which they do not; None where length is not what makes the difference."""
     rows = 2
     inputs, state = s.inputs(rows, wrong, "longest"), s.start(rows)
+
+    def differs(length: int) -> bool:
+        read = inputs[:, :length]
+        whole = s.run(read, state)
+        pieces = s.read(cut(read, (*range(32, length, 32), length)), state)
+        return s.compared(pieces, whole, s.allowed(read, state, whole)).broken
+
+    if not 32 < right < wrong or differs(right) or not differs(wrong):
+        return None
     while wrong - right > 1:
         middle = (right + wrong) // 2
-        read = inputs[:, :middle]
-        whole = s.run(read, state)
-        pieces = s.read(cut(read, (*range(32, middle, 32), middle)), state)
-        if s.compared(pieces, whole, s.allowed(read, state, whole)).broken:
-            wrong = middle
-        else:
-            right = middle
+        right, wrong = (right, middle) if differs(middle) else (middle, wrong)
     return right
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,23 +120,20 @@ class Subject:
         reading, so what is allowed at one position is allowed after it.
         """
         found: dict[str, Tensor] = {}
-        for draw, model in enumerate(self.jittered):
+        for draw, model in enumerate(self.jittered()):
             numbers = generator(self.seed, f"last bits {draw}")
             moved = [_last_bits(tensor, numbers) for tensor in (inputs, *leaves(state))]
             for path, sizes in apart(self._run(model, moved[0], rebuild(state, moved[1:])), answer, self.floor).items():
                 found[path] = torch.maximum(found[path], sizes) if path in found else sizes
         return {path: (_MARGIN * sizes.cummax(0).values).clamp(min=self.tolerance) for path, sizes in found.items()}
 
-    @functools.cached_property
-    def jittered(self) -> list[Recurrent]:
-        """Copies whose parameters and buffers differ by about their last bit."""
-        made = []
+    def jittered(self) -> Iterator[Recurrent]:
+        """Copies whose parameters and buffers differ by about their last bit, one at a time: models may be large."""
         for draw in range(_DRAWS):
             model, numbers = copied(self.model), generator(self.seed, f"last bits of parameters {draw}")
             for tensor in (*model.parameters(), *model.buffers()):
                 tensor.data = _last_bits(tensor.data, numbers)
-            made.append(model)
-        return made
+            yield model
 
     def carried(self, rows: int, length: int = 9) -> State:
         """A state that has read `length` positions."""
@@ -155,14 +151,6 @@ class Subject:
             for part, tensor in zip(self.parts, leaves(state), strict=True)
         ]
         return rebuild(state, tensors)
-
-    def far_from(self, state: State) -> State:
-        """A state that is nowhere near: the normaliser of an mLSTM counts only above a floor."""
-        return map_state(
-            lambda here, away: here + 1000 * away if here.is_floating_point() else here,
-            state,
-            self.noisy(state, "far"),
-        )
 
     def compared(self, found: tuple[Any, State], wanted: tuple[Any, State], allowed: Apart) -> Gap:
         """The worst difference between two readings."""

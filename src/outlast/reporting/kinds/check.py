@@ -143,7 +143,7 @@ def _asked(report: CheckReport) -> str:
     settings = report.settings
     if not settings:
         return ""
-    precisions = tell(" and ", "と").join(report.model.get("checked_in", []))
+    precisions = tell(" and ", " と ").join(report.model.get("checked_in", []))
     floors = ", ".join(f"{number(size, 2)} ({name})" for name, size in settings["tolerances"].items())
     positions = integer(settings["positions"])
     further = (
@@ -154,7 +154,7 @@ def _asked(report: CheckReport) -> str:
     return tell(
         f"Asked in {precisions}, on up to {positions} positions. Two ways of reading may differ by {floors} of the "
         f"largest value, and by more only where this model magnifies rounding.{further}",
-        f"{precisions}で、最大 {positions} 位置まで調べました。二つの読み方の差は最大の値の {floors} まで認め、"
+        f"{precisions} で、最大 {positions} 位置まで調べました。二つの読み方の差は最大の値の {floors} まで認め、"
         f"このモデルが丸め誤差を拡大するところだけそれより大きい差も認めます。{further}",
     )
 
