@@ -64,8 +64,8 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
         kinds = _layer_types(text)
         count = len(kinds)
     except Exception as error:  # whatever transformers raises for values that it cannot have
-        raise refusal(f"{where}, of which transformers says {raised(error)}", "a config.json of that type",
-                       "restore it as it was saved") from error  # fmt: skip
+        said = f"{where} with model_type = {name!r}, of which transformers says {raised(error)}"
+        raise refusal(said, "a config.json of that type", "restore it as it was saved") from error
     if not 1 <= count <= MOST_LAYERS:
         raise refusal(f"{where} with {count} layers", f"at least 1 and at most {MOST_LAYERS}", "correct the number")
     if why := _why_not(text, kinds):
@@ -113,8 +113,7 @@ def _class(name: str, config: Any, record: Mapping[str, Any], where: str) -> Any
     Raises:
         InputError: it is another one.
     """
-    causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    known = {each.__name__: each for each in (causal, _multimodal(name)) if each is not None}
+    known = {each.__name__: each for each in classes_of(config)}
     named = record.get("architectures")
     if not known:
         raise refusal(f"{where} with model_type = {name!r}", "a model that predicts tokens", "take its language model")
@@ -130,9 +129,12 @@ def _class(name: str, config: Any, record: Mapping[str, Any], where: str) -> Any
     return known[named[0]]
 
 
-def _multimodal(name: str) -> Any:
-    named = MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.get(name)
-    return getattr(transformers, named, None) if isinstance(named, str) else None
+def classes_of(config: Any) -> list[Any]:
+    """transformers' classes of the models of a configuration that predict tokens: of text, then of more than text."""
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    named = dict(MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES).get(config.model_type)
+    several = getattr(transformers, named, None) if isinstance(named, str) else None
+    return [each for each in (causal, several) if each is not None]
 
 
 def window_of(config: Any, asked: int | None) -> int:
