@@ -195,10 +195,14 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
 
 def test_kernels_that_a_directory_asks_for_are_not_fetched(tmp_path: Path) -> None:
     """config.json may name an implementation of attention that transformers would download and run."""
-    small.built("lfm2").save_pretrained(tmp_path)
-    change(tmp_path, _attn_implementation="someone/kernels", _experts_implementation="deepgemm")
+    asked = {"_attn_implementation": "someone/kernels", "_experts_implementation": "deepgemm"}
+    small.built("qwen3_5").save_pretrained(tmp_path)
+    text = json.loads((tmp_path / "config.json").read_text())["text_config"]
+    change(tmp_path, **asked, text_config={**text, **asked})
     model: Any = load(tmp_path)
     assert model.model.config._attn_implementation == "outlast_window"
+    assert model.model.config.text_config._attn_implementation == "outlast_window"
+    assert model.model.config.text_config._experts_implementation != "deepgemm"
     save(model, tmp_path / "back")
     assert_same_directories(tmp_path, tmp_path / "back")
 
@@ -243,4 +247,4 @@ def test_a_row_of_the_page_is_what_is_found(tmp_path: Path) -> None:
     assert "index over all of the past" in refused.why
     text = "\n".join(model_types.figures([row, refused]))
     assert "1 of the 2 recurrent model types" in text
-    assert "| `lfm2` | `Lfm2ForCausalLM` | transformers |" in text
+    assert f"| `lfm2` | `Lfm2ForCausalLM` | {row.itself} | transformers |" in text

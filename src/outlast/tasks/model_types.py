@@ -48,8 +48,8 @@ class Row:
     Args:
         kind: transformers' class, or empty.
         by: who runs it: ``outlast`` or ``transformers``; empty: it is refused or was not tried.
-        itself: how far transformers' own reading in the same pieces, with its own cache, is from one pass; or that it
-            raises.
+        itself: how far transformers' own reading in the same pieces, with its own cache, is from one pass; or why it
+            cannot be asked.
         pieces, gradient: how far reading in pieces, and the gradient through the state, are from one pass of
             transformers in float32 and in float64.
         written: saved again, the same tensors bit for bit, and transformers loads them with the same logits.
@@ -132,6 +132,10 @@ def _by_itself(theirs: Any, tokens: Tensor) -> str:
         try:
             for piece in tokens.split(list(PIECES), 1):
                 out = theirs(input_ids=piece, use_cache=True, **given)
+                if out.logits.shape[1] != piece.shape[1]:
+                    return f"{out.logits.shape[1]} logits for {piece.shape[1]} position"
+                if getattr(out, name, None) is None:
+                    return "gives no cache"
                 given = {name: getattr(out, name)}
                 found.append(out.logits)
         except Exception as error:  # whatever it raises, its user would see

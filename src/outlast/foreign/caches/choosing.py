@@ -58,8 +58,7 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
             f"{where} with a quantization_config", "weights that are not quantised", "load the original weights"
         )
     try:
-        asked = {key: value for key, value in record.items() if not key.endswith("_implementation")}  # kernels to fetch
-        config = CONFIG_MAPPING[name].from_dict(unmarked(asked))
+        config = CONFIG_MAPPING[name].from_dict(_without_kernels(unmarked(dict(record))))
         text = config.get_text_config(decoder=True)
         kinds = _layer_types(text)
         count = len(kinds)
@@ -73,6 +72,15 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
                        "take another model")  # fmt: skip
     kind = _class(name, config, record, where)
     return (config if isinstance(config, kind.config_class) else text), kind
+
+
+def _without_kernels(record: dict[str, Any]) -> dict[str, Any]:
+    """A config.json without the implementations that it asks for, which transformers might fetch and run."""
+    return {
+        key: _without_kernels(value) if isinstance(value, dict) else value
+        for key, value in record.items()
+        if not str(key).endswith("_implementation")
+    }
 
 
 def is_recurrent(config: Any) -> bool:
