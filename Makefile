@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study nights paper paper-seeds partial-study plan-study postgresql \
+	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study models nights paper paper-seeds partial-study plan-study postgresql \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
 
@@ -157,6 +157,10 @@ forecast-study: install
 bench: install
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
+
+# What docs/models.md shows: every recurrent model type of the transformers that is installed; some minutes.
+models: install
+	$(BIN)/python -m outlast.tasks.model_types --page docs/models.md
 
 # What docs/serving.md shows; on a machine that does nothing else.
 bench-serving: install

@@ -1,4 +1,4 @@
-"""Models that transformers runs, with what its cache holds as their state: right in pieces, in gradients, in threads."""
+"""Models that transformers runs, with what its cache holds as their state: right in pieces and in gradients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import cache_utils
+from transformers.models.jamba import modeling_jamba
 
 from outlast import foreign
 from outlast.adapters.check import check
@@ -17,12 +19,14 @@ from outlast.adapters.contract import POINTS
 from outlast.adapters.subject import Sizes, subject_of
 from outlast.checkpoints import load
 from outlast.errors import InputError
-from outlast.foreign.caches import directory, small
+from outlast.foreign.caches import directory, layers, reading, small
 from outlast.foreign.caches.carriers import LayerState, Positions
 from outlast.foreign.caches.model import Borrowed
 from outlast.foreign.caches.proof import apart, at_once, edited, gradients_apart, in_pieces, tokens_for
 from outlast.foreign.config import parse
 from outlast.state import leaves, map_state
+
+pytestmark = pytest.mark.filterwarnings("ignore:attention sees the last")
 
 KINDS = {
     "Mamba-1 and attention": "jamba",
@@ -105,14 +109,42 @@ def test_our_own_readers_say_the_same(name: str, tmp_path: Path) -> None:
     assert isinstance(ours, foreign.Foreign)
     tokens = tokens_for(ours, 2, sum(PIECES))
     with torch.no_grad():
-        torch.testing.assert_close(in_pieces(ours, tokens, PIECES), in_pieces(theirs, tokens, PIECES), rtol=0, atol=2e-5)
+        torch.testing.assert_close(
+            in_pieces(ours, tokens, PIECES), in_pieces(theirs, tokens, PIECES), rtol=0, atol=2e-5
+        )
 
 
-def test_a_model_that_drops_its_state_is_refused(tmp_path: Path) -> None:
-    """RecurrentGemma, which we read ourselves: transformers' own restarts at every piece, and would do so silently."""
+def test_a_model_that_drops_its_state_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As transformers' own scans of Mamba-1 do where nobody gives them the state, and in half precision too."""
+    monkeypatch.setattr(layers.Cache, "get_recurrent_state", lambda *_, **__: None)
+    for dtype in (torch.float32, torch.bfloat16):
+        small.built("jamba").to(dtype).save_pretrained(tmp_path)
+        with pytest.raises(InputError, match="reads in pieces otherwise than at once"):
+            load(tmp_path)
+
+
+def test_a_state_that_no_scan_reads_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version of transformers whose scan goes by another name would drop it."""
+    model = borrowed("jamba", tmp_path)
+    theirs = modeling_jamba.mamba_selective_scan.__wrapped__  # pyright: ignore
+    monkeypatch.setattr(modeling_jamba, reading.MAMBA, theirs)
+    with pytest.raises(RuntimeError, match="read by no scan"):
+        model(tokens_for(model, 1, 3), model.initial_state(1))
+
+
+def test_a_model_that_writes_into_its_state_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As transformers does where it reads a single position."""
+    monkeypatch.setattr(layers.Cache, "get_conv_state", cache_utils.Cache.get_conv_state)
+    small.built("lfm2").save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="writes into the state that it is given"):
+        load(tmp_path)
+
+
+def test_a_state_that_is_in_no_cache_is_noticed(tmp_path: Path) -> None:
+    """RecurrentGemma's, which stays in its modules; we have a reader of our own."""
     small.built("recurrent_gemma").save_pretrained(tmp_path)
     assert isinstance(load(tmp_path), foreign.Foreign)
-    with pytest.raises(InputError, match="reads in pieces otherwise than at once"):
+    with pytest.raises(InputError, match="no recurrent state in its cache"):
         directory.read(tmp_path, parse((tmp_path / "config.json").read_text()), 64)
 
 

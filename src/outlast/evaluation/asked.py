@@ -28,12 +28,13 @@ def the_split(data: Streams | Split) -> Split:
 
 def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note]]:
     """The module made recurrent, in a precision in which it can read the streams; notes where that is not its own, and
-    where its attention forgets what its library's would keep."""
+    where streams are longer than its attention sees, and its library's would see more."""
     model = adapt(module)
     first = np.zeros(2, np.int64)
     inputs = streams.window(first, first, min(3, int(streams.lengths[0]))).inputs
     model, note = runnable(model, inputs.to(device_of(model)))
-    return model, [*([forgetting(model.forgets)] if model.forgets else []), *([note] if note else [])]
+    narrow = model.forgets is not None and int(streams.lengths.max()) > model.forgets
+    return model, [*([forgetting(model.forgets)] if narrow else []), *([note] if note else [])]
 
 
 def the_measures(given: Sequence[Measure | str] | Measure | str | None, streams: Streams) -> tuple[Measure, ...]:

@@ -118,7 +118,7 @@ def read_directory(directory: Path, attention_window: int | None = None) -> Fore
 
     Args:
         attention_window: positions that attention sees at most in a model that transformers runs; None: as
-            `outlast.foreign.caches.choosing.window_of` says. Models that outlast reads itself have windows of their own.
+            `outlast.foreign.caches.choosing.window_of` says. Models that outlast runs have windows of their own.
 
     Raises:
         InputError: it cannot be read exactly; names the field, the tensor or the file that stands against it.

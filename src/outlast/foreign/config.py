@@ -101,7 +101,8 @@ def refused(name: str, value: Any, expected: str) -> InputError:
     return InputError(
         f"config.json with {name} = {value!r}",
         f"{name}: {expected}",
-        "use the model in its own library, behind outlast.from_factory; docs/checkpoints.md lists what is read",
+        "take a model with a setting that is read (docs/checkpoints.md), or build this one in a function of yours that "
+        "returns a module with initial_state(rows) and forward(inputs, state), named to outlast.from_factory",
     )
 
 

@@ -26,9 +26,10 @@ from outlast import checkpoints
 from outlast.errors import InputError
 from outlast.foreign import BORROWED, kind_of
 from outlast.foreign.caches import small
-from outlast.foreign.caches.choosing import chosen, is_recurrent
+from outlast.foreign.caches.carriers import Arguments
+from outlast.foreign.caches.choosing import chosen, classes_of, is_recurrent
 from outlast.foreign.caches.model import Borrowed
-from outlast.foreign.caches.proof import Whole, apart, at_once, edited, gradients_apart
+from outlast.foreign.caches.proof import Whole, apart, at_once, edited, gap, gradients_apart, tokens_for
 from outlast.foreign.caches.reading import reading
 from outlast.model import Recurrent
 from outlast.tasks.pages import named_marks, put_figures, table
@@ -47,6 +48,8 @@ class Row:
     Args:
         kind: transformers' class, or empty.
         by: who runs it: ``outlast`` or ``transformers``; empty: it is refused or was not tried.
+        itself: how far transformers' own reading in the same pieces, with its own cache, is from one pass; or why it
+            cannot be asked.
         pieces, gradient: how far reading in pieces, and the gradient through the state, are from one pass of
             transformers in float32 and in float64.
         written: saved again, the same tensors bit for bit, and transformers loads them with the same logits.
@@ -57,6 +60,7 @@ class Row:
     name: str
     kind: str = ""
     by: str = ""
+    itself: str = ""
     pieces: tuple[float, float] | None = None
     gradient: tuple[float, float] | None = None
     written: bool = False
@@ -74,7 +78,7 @@ def recurrent_types() -> list[str]:
 def _is_meant(name: str) -> bool:
     try:
         config = CONFIG_MAPPING[name]()
-        return small.class_of(config) is not None and is_recurrent(config)
+        return bool(classes_of(config)) and is_recurrent(config)
     except Exception:  # a configuration without defaults, or of a package that is not installed, is no language model's
         return False
 
@@ -86,7 +90,7 @@ def row_of(name: str, folder: Path) -> Row:
         folder: to write into.
     """
     config = small.configured(name)
-    kind, record = getattr(small.class_of(config), "__name__", ""), config.to_dict()
+    record, kind = config.to_dict(), next((each.__name__ for each in reversed(classes_of(config))), "")
     try:
         if kind_of(record) == BORROWED:
             chosen({**record, "architectures": [kind] if kind else None}, name)
@@ -107,6 +111,7 @@ def row_of(name: str, folder: Path) -> Row:
         name,
         kind,
         by="transformers" if isinstance(model, Borrowed) else "outlast",
+        itself=_by_itself(theirs, tokens_for(model, 2, sum(PIECES))),
         pieces=(found[0][0], found[1][0]),
         gradient=(found[0][1], found[1][1]),
         written=_written(model, theirs, folder),
@@ -117,6 +122,25 @@ def row_of(name: str, folder: Path) -> Row:
 
 def _reason(error: InputError) -> str:
     return error.given.partition(": ")[2] or error.given
+
+
+def _by_itself(theirs: Any, tokens: Tensor) -> str:
+    """As `Row.itself`, over tokens (B, T)."""
+    name = Arguments.of(theirs).cache
+    given, found = {}, []
+    with torch.no_grad():
+        try:
+            for piece in tokens.split(list(PIECES), 1):
+                out = theirs(input_ids=piece, use_cache=True, **given)
+                if out.logits.shape[1] != piece.shape[1]:
+                    return f"{out.logits.shape[1]} logits for {piece.shape[1]} position"
+                if getattr(out, name, None) is None:
+                    return "gives no cache"
+                given = {name: getattr(out, name)}
+                found.append(out.logits)
+        except Exception as error:  # whatever it raises, its user would see
+            return f"raises {type(error).__name__}"
+        return f"{gap(torch.cat(found, 1), _whole(theirs, tokens)):.0e}"
 
 
 def _in(model: Recurrent, theirs: Any, dtype: torch.dtype) -> tuple[Recurrent, Whole, tuple[nn.Module, nn.Module]]:
@@ -164,15 +188,16 @@ def _on_gpu(model: Recurrent, theirs: Any) -> str:
 def figures(rows: Sequence[Row]) -> list[str]:
     """Two tables: what is read, and what is not."""
     read = [row for row in rows if row.by]
-    counted = (
-        f"{len(read)} of the {len(rows)} recurrent model types of transformers {transformers.__version__} are read."
-    )
-    head = ("model type", "class there", "run by", "pieces", "gradient", "written back", "CPU", "GPU")
+    version = transformers.__version__
+    counted = f"{len(read)} of the {len(rows)} recurrent model types of transformers {version} are read."
+    head = ("model type", "class there", "by itself", "run by", "pieces", "gradient", "written back", "CPU", "GPU")
     lines = [
-        (f"`{row.name}`", f"`{row.kind}`", row.by, *map(_pair, (row.pieces, row.gradient)), "yes" if row.written else "no",
-         row.cpu, row.gpu)
+        (
+            *(f"`{row.name}`", f"`{row.kind}`", row.itself, row.by, _pair(row.pieces), _pair(row.gradient)),
+            *("yes" if row.written else "no", row.cpu, row.gpu),
+        )
         for row in read
-    ]  # fmt: skip
+    ]
     refused = [(f"`{row.name}`", f"`{row.kind}`" if row.kind else "none", row.why) for row in rows if not row.by]
     return [counted, table(head, lines), "Not read:", table(("model type", "class there", "because"), refused)]
 

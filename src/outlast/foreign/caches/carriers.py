@@ -107,9 +107,9 @@ class Arguments:
 
     @classmethod
     def of(cls, model: Any) -> Arguments:
-        """Those of a model. transformers 5.24 renamed the cache."""
+        """Those of a model. transformers 5.24 renamed the cache; RWKV's is a state."""
         names = inspect.signature(model.forward).parameters
-        cache = next(name for name in ("cache", "past_key_values", "cache_params") if name in names)
+        cache = next(name for name in ("cache", "past_key_values", "cache_params", "state") if name in names)
         return cls(cache, "position_ids" in names, "attention_mask" in names)
 
     def given(self, cache: Any, tokens: Tensor, positions: Positions | None) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _linear_states(layer: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
 
 
 class MiniMax(Cached):
-    """MiniMax's cache: a list of states, one for each layer of lightning attention, beside layers of keys and values."""
+    """MiniMax's cache: a list of states, one a layer of lightning attention, beside layers of keys and values."""
 
     def _empty(self) -> Any:
         return _MiniMaxCache()
@@ -228,7 +228,7 @@ class MiniMax(Cached):
         )
 
     def _holding(self, state: Sequence[LayerState], begun: Reading) -> Any:
-        cache = _MiniMaxCache()
+        cache: Any = _MiniMaxCache()
         cache.layer_class_to_replicate = None
         # The library asks a layer of any kind for the sizes of its mask.
         cache.layers = [Window(each.keys, each.values, self._kept, self._kept) for each in state]  # pyright: ignore[reportAttributeAccessIssue]

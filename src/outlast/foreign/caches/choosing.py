@@ -58,14 +58,13 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
             f"{where} with a quantization_config", "weights that are not quantised", "load the original weights"
         )
     try:
-        asked = {key: value for key, value in record.items() if not key.endswith("_implementation")}  # kernels to fetch
-        config = CONFIG_MAPPING[name].from_dict(unmarked(asked))
+        config = CONFIG_MAPPING[name].from_dict(_without_kernels(unmarked(dict(record))))
         text = config.get_text_config(decoder=True)
         kinds = _layer_types(text)
         count = len(kinds)
     except Exception as error:  # whatever transformers raises for values that it cannot have
-        raise refusal(f"{where}, of which transformers says {raised(error)}", "a config.json of that type",
-                       "restore it as it was saved") from error  # fmt: skip
+        said = f"{where} with model_type = {name!r}, of which transformers says {raised(error)}"
+        raise refusal(said, "a config.json of that type", "restore it as it was saved") from error
     if not 1 <= count <= MOST_LAYERS:
         raise refusal(f"{where} with {count} layers", f"at least 1 and at most {MOST_LAYERS}", "correct the number")
     if why := _why_not(text, kinds):
@@ -73,6 +72,15 @@ def chosen(record: Mapping[str, Any], where: str) -> tuple[Any, Any]:
                        "take another model")  # fmt: skip
     kind = _class(name, config, record, where)
     return (config if isinstance(config, kind.config_class) else text), kind
+
+
+def _without_kernels(record: dict[str, Any]) -> dict[str, Any]:
+    """A config.json without the implementations that it asks for, which transformers might fetch and run."""
+    return {
+        key: _without_kernels(value) if isinstance(value, dict) else value
+        for key, value in record.items()
+        if not str(key).endswith("_implementation")
+    }
 
 
 def is_recurrent(config: Any) -> bool:
@@ -113,8 +121,7 @@ def _class(name: str, config: Any, record: Mapping[str, Any], where: str) -> Any
     Raises:
         InputError: it is another one.
     """
-    causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    known = {each.__name__: each for each in (causal, _multimodal(name)) if each is not None}
+    known = {each.__name__: each for each in classes_of(config)}
     named = record.get("architectures")
     if not known:
         raise refusal(f"{where} with model_type = {name!r}", "a model that predicts tokens", "take its language model")
@@ -130,9 +137,12 @@ def _class(name: str, config: Any, record: Mapping[str, Any], where: str) -> Any
     return known[named[0]]
 
 
-def _multimodal(name: str) -> Any:
-    named = MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.get(name)
-    return getattr(transformers, named, None) if isinstance(named, str) else None
+def classes_of(config: Any) -> list[Any]:
+    """transformers' classes of the models of a configuration that predict tokens: of text, then of more than text."""
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    named = dict(MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES).get(config.model_type)
+    several = getattr(transformers, named, None) if isinstance(named, str) else None
+    return [each for each in (causal, several) if each is not None]
 
 
 def window_of(config: Any, asked: int | None) -> int:

@@ -31,6 +31,8 @@ from outlast.randomness import DrawingFrom
 from outlast.sizes import require_memory
 from outlast.state import HALVES, at_least_float32
 
+OTHER = "try another version of transformers"
+
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """Floating dtypes by the names that safetensors have for them."""
 
@@ -71,7 +73,8 @@ def read(directory: Path, record: dict[str, Any], window: int | None) -> Borrowe
                 output_loading_info=True,
             )
         _require_whole(told, kind, str(directory))
-        found = Borrowed(model, {"kind": KIND, "config": record, "attention_window": window}, window).eval()
+        with _told(f"{directory} cannot be read in pieces: {kind.__name__} raises", OTHER):
+            found = Borrowed(model, {"kind": KIND, "config": record, "attention_window": window}, window).eval()
         found.source.dtypes = {name: DTYPES.get(each) for name, each in names.items()}
         found.source.dtype = dtype
         found.source.beside = _ignored(directory, model, names)
@@ -116,7 +119,7 @@ def _names(directory: Path) -> dict[str, str]:
     for path in safetensors_in(directory):
         try:
             with safetensors.safe_open(path, "pt") as file:
-                found |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118: no mapping
+                found |= {name: file.get_slice(name).get_dtype() for name in [*file.keys()]}
         except (OSError, safetensors.SafetensorError) as error:
             raise damaged(path, str(error).splitlines()[0]) from error
     return found
@@ -151,26 +154,29 @@ def _ignored(directory: Path, model: Any, names: Iterable[str]) -> dict[str, Ten
     found = {}
     for path in safetensors_in(directory) if wanted else ():
         with safetensors.safe_open(path, "pt") as file:
-            found |= {name: file.get_tensor(name) for name in file.keys() if name in wanted}  # noqa: SIM118
+            found |= {name: file.get_tensor(name) for name in [*file.keys()] if name in wanted}
     return found
 
 
 def _require_proof(model: Borrowed, where: str) -> None:
     """Raise InputError where the model reads in pieces otherwise than at once, or writes into the state it is given."""
     what = f"{where}, whose model ({type(model.model).__name__})"
-    with _told(f"{what} cannot be read in pieces: it raises", "try another version of transformers"):
+    with _told(f"{what} cannot be read in pieces: it raises", OTHER):
+        if not any(part.touched for part in model.state_parts()):
+            raise refusal(f"{what} has no recurrent state in its cache", "a model that has one", "take another model")
         if dtype_of(model) in HALVES:
             try:
                 apart(model, partial(at_once, model), 1, PIECES)
             except RuntimeError:  # a CPU lacks some operations in half precision
                 model = copy.deepcopy(model)._apply(at_least_float32)
         distance, written = apart(model, partial(at_once, model), 2, PIECES), edited(model)
-    wrong = f"reads in pieces otherwise than at once (by {distance:.1e} of its logits)"
     if not distance <= TOLERANCE[dtype_of(model)] or written:
+        wrong = f"reads in pieces otherwise than at once (by {distance:.1e} of its logits)"
+        wrong = "writes into the state that it is given" if written else wrong
         raise refusal(
-            f"{what} {'writes into the state that it is given' if written else wrong} with this version of transformers",
+            f"{what} {wrong} with this version of transformers",
             "a model whose carried state is all that the past leaves",
-            "try another version of transformers",
+            OTHER,
         )
 
 

@@ -85,7 +85,7 @@ class Window(cache_utils.CacheLayerMixin):
 class Both(Linear, Window):
     """Both in one layer."""
 
-    is_compileable = is_croppable = False
+    is_compileable = is_croppable = False  # pyright: ignore
 
     def __init__(self, linear: Linear, window: Window) -> None:
         Window.__init__(self, window.keys, window.values, window.kept, window.most, window.is_sliding)

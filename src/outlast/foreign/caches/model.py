@@ -52,8 +52,8 @@ class Borrowed(Recurrent):
         self.model, self.blueprint, self.window, self.source = model, blueprint, window, Source()
         self.input_spec = InputSpec("tokens", model.get_input_embeddings().num_embeddings)
         self._carriers: dict[torch.dtype, Carrier] = {}
+        self._carrier()
 
-    @property
     def _carrier(self) -> Carrier:
         """The way of reading in the parameters' present dtype: the library's states have dtypes of their own."""
         dtype = dtype_of(self)
@@ -64,14 +64,14 @@ class Borrowed(Recurrent):
     @property
     def attends(self) -> bool:
         """Whether any layer has keys and values."""
-        return any(each.keys is not None for each in self._carrier.layers)
+        return any(each.keys is not None for each in self._carrier().layers)
 
     @property
     def forgets(self) -> int | None:
         """The positions that attention sees here, where the library's would see more; None: it is the library's."""
         narrowed = (
             each.keys is not None and (each.sliding is None or each.sliding > self.window)
-            for each in self._carrier.layers
+            for each in self._carrier().layers
         )
         return self.window if any(narrowed) else None
 
@@ -83,16 +83,16 @@ class Borrowed(Recurrent):
             dtype = wide if piece.dtype.is_floating_point else piece.dtype
             return torch.zeros(batch_size, *piece.shape, dtype=dtype, device=device)
 
-        layers = tuple(_over(shape, zeros) for shape in self._carrier.layers)
+        layers = tuple(_over(shape, zeros) for shape in self._carrier().layers)
         if not self.attends:
             return layers
-        kept = max(each.keys.shape[1] for each in self._carrier.layers if each.keys is not None)
+        kept = max(each.keys.shape[1] for each in self._carrier().layers if each.keys is not None)
         valid = torch.zeros(batch_size, kept, dtype=torch.bool, device=device)
         return (*layers, Positions(valid, torch.zeros(batch_size, dtype=torch.int64, device=device)))
 
     def state_parts(self) -> tuple[StatePart, ...]:
         """Paths such as ``layers.0.recurrent`` and ``layers.3.keys``, in the order of `outlast.state.leaves`."""
-        parts = [part for i, shape in enumerate(self._carrier.layers) for part in _parts(i, shape)]
+        parts = [part for i, shape in enumerate(self._carrier().layers) for part in _parts(i, shape)]
         if self.attends:
             parts += [StatePart("positions.valid", "attention"), StatePart("positions.read", "counter")]
         return tuple(parts)
@@ -103,7 +103,7 @@ class Borrowed(Recurrent):
         Raises:
             InputError: inputs that are not tokens, or a state of another number of layers.
         """
-        carrier = self._carrier
+        carrier = self._carrier()
         count = len(carrier.layers) + self.attends
         if inputs.dim() != 2 or inputs.shape[1] == 0 or inputs.is_floating_point() or len(state) != count:
             raise InputError(
@@ -115,7 +115,7 @@ class Borrowed(Recurrent):
         half = dtype_of(self) in (torch.float16, torch.bfloat16)
         given = [_cast(each, shape) if half else each for each, shape in zip(state, carrier.layers, strict=False)]
         logits, found = carrier.read(inputs, given, positions)
-        after = [_like(new, old) for new, old in zip(found, state, strict=False)]
+        after: list[LayerState | Positions] = [_like(*each) for each in zip(found, state, strict=False)]
         if positions is not None:
             T = inputs.shape[1]
             valid = torch.cat([positions.valid, positions.valid.new_ones(len(inputs), T)], 1)[:, T:]

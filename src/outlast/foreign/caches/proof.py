@@ -18,8 +18,8 @@ PIECES = (5, 1, 1, 6)
 """Positions of the pieces in which a model that is loaded reads; few, for it may be large."""
 
 TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 0.1, torch.bfloat16: 0.25}
-"""Root mean square of the differences, as a share of that of the logits, by the dtype of the parameters: half precisions
-round much, and a state that is dropped shows all the same."""
+"""Root mean square of the differences, as a share of that of the logits, by the dtype of the parameters: half
+precisions round much, and a state that is dropped shows all the same."""
 
 
 Whole = Callable[[Tensor], Tensor]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import transformers
-from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
+from transformers import CONFIG_MAPPING
 
+from outlast.foreign.caches.choosing import classes_of
 from outlast.randomness import DrawingFrom
 
 LINEAR, FULL = "linear_attention", "full_attention"
@@ -324,21 +323,13 @@ def configured(name: str) -> Any:
     Raises:
         KeyError: transformers has no such model type.
     """
-    kind = CONFIG_MAPPING[name]
+    kind: Any = CONFIG_MAPPING[name]
     if name in SMALL:
         return kind(**COMMON, **{key: value for key, value in SMALL[name].items() if key not in COMMON})
     if name in AROUND:
         inner = kind().get_text_config(decoder=True).model_type
         return kind(text_config={"model_type": inner, **COMMON, **SMALL[inner]}, **AROUND[name])
     return kind()
-
-
-def class_of(config: Any) -> Any:
-    """transformers' class of the models of a configuration that predict tokens; None: there is none."""
-    several = MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.get(config.model_type)
-    if isinstance(several, str):
-        return getattr(transformers, several)
-    return MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
 
 
 def built(name: str, seed: int = 0) -> Any:
@@ -350,7 +341,7 @@ def built(name: str, seed: int = 0) -> Any:
     """
     config = configured(name)
     with torch.device("cpu"), DrawingFrom(seed), torch.no_grad():
-        model = class_of(config)(config).float().eval()
+        model = classes_of(config)[-1](config).float().eval()
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
         for layer in model.modules():  # an mLSTM's normaliser counts where input gates are open
