@@ -4,11 +4,11 @@
 
 Models and results are kept in the folder; what is there is not made again, so a stopped study goes on. Planted models
 are those of the tests. The ten kinds whose answers were written down before the rules changed (`planted_kinds`) have a
-table of their own, in which the parts that are named have to be right too. Trained ones learn from windows of a world that does not change within a window; whether they
-fail past it is measured, not known: where they are told to fail, the cause is right if it is what the streams allow (a
-world that stays leaves an unexplored state, or age that harms; one that changes stale context); where not, there should
-be no cause. Those
-with nothing to remember were expected to hold, so that one of them which fails counts as an error.
+table of their own, in which the parts that are named have to be right too. Trained ones learn from windows of a world
+that does not change within a window; whether they fail past it is measured, not known: where they are told to fail, the
+cause is right if it is what the streams allow (a world that stays leaves an unexplored state, or age that harms; one
+that changes stale context); where not, there should be no cause. Those with nothing to remember were expected to hold,
+so that one of them which fails counts as an error.
 """
 
 from __future__ import annotations
@@ -284,10 +284,10 @@ def frozen_table(kinds: Sequence[Kind], found: Sequence[Diagnosis]) -> str:
         causes = [each.main.name if each.main else "none" for each in mine]
         named = [" and ".join(_named(each)) or "none" for each in mine]
         lines.append(
-            f"| {kind.name} | {answer}{parts}{onset} | {good} of {len(mine)} | {_counted(verdicts)} | {_counted(causes)} | "
-            f"{_counted(named)} |"
+            f"| {kind.name} | {answer}{parts}{onset} | {good} of {len(mine)} | {_counted(verdicts)} | "
+            f"{_counted(causes)} | {_counted(named)} |"
         )
-    summary = f"{len(found)} models of ten kinds. Verdict, cause and parts as they were written down: {right} of {len(found)}."
+    summary = f"{len(found)} models. Verdict, cause and parts as they were written down: {right} of {len(found)}."
     return "\n".join([summary, "", *lines, "", "Errors:", "", *(wrong or ["- none"])])
 
 

@@ -259,7 +259,7 @@ def test_a_fault_that_is_no_matter_of_precision_is_told_as_it_is(parts: outlast.
         def step(self, hidden, read):
             raise RuntimeError("wrong all the same")
 
-    with pytest.raises(RuntimeError, match="wrong all the same"):
+    with pytest.raises(outlast.InputError, match="RuntimeError: wrong all the same"):
         outlast.evaluate(Wrong().bfloat16(), parts, train_context=8, settings=SHORT)
 
 

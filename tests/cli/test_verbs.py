@@ -143,6 +143,36 @@ def test_diagnose_says_why(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
     assert run(*shlex.split(typed[0].replace("TRAINED_ON", "4"))[1:], *QUICK, "--out", "next").status == 0
 
 
+def test_diagnose_names_part_onset_and_remedy(run: Run, here: Path) -> None:
+    """And agrees with evaluate; a model that breaks on the way is one message."""
+    outcome = run("diagnose", "--model", "mymod:averaging", *MEASURE, "--out", "out")
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    for name, words in (("part", "does the harm"), ("onset", "from age 8 on"), ("remedy", "Repair the model")):
+        assert words in next(line for line in lines if line.startswith(f"{name} "))
+    last = commands(outcome, here / "out")[-1]
+    assert last.startswith("outlast repair --model mymod:averaging")
+    assert run(*shlex.split(last)[1:], "--steps", "2", *QUICK, "--out", "repaired").status in (0, 1)
+    assert run("evaluate", "--model", "mymod:averaging", *MEASURE, "--out", "measured").status == 0
+    measured, found = (outlast.load_result(here / name) for name in ("measured", "out"))
+    assert isinstance(measured, Evaluation)
+    assert isinstance(found, Diagnosis)
+    assert found.evaluation.verdict == measured.verdict
+    (here / "ending.py").write_text(
+        "from mymod import Averaging\n"
+        "class Ending(Averaging):\n"
+        "    def forward(self, inputs, state):\n"
+        "        if state[0][0, 1] > 12:\n"
+        "            raise RuntimeError('no such position')\n"
+        "        return super().forward(inputs, state)\n"
+        "def build():\n"
+        "    return Ending()\n"
+    )
+    for verb in ("evaluate", "diagnose"):
+        message = run(verb, "--model", "ending:build", *MEASURE, "--out", f"{verb}-ending").refused()
+        assert "raised RuntimeError: no such position (ending.py, line 5" in message
+
+
 def test_diagnose_without_data_or_with_too_much(run: Run, here: Path) -> None:
     message = run("diagnose", "--model", "mymod:drifting", "--data", "readings.csv").refused()
     assert "without --train-context" in message

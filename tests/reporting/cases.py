@@ -72,6 +72,8 @@ CASES: dict[str, list[Result]] = {
         example.untouched_comparison(example.broken(), acceptance.base_broken(example.broken())),
     ],
     "diagnosis": [example_diagnosis.diagnosis()],
+    "withheld": [example_diagnosis.withheld()],
+    "示さない合計": [example_diagnosis.withheld()],
     "broken diagnosis": [example_diagnosis.broken()],
     "壊れた診断": [example_diagnosis.broken()],
     "no cause": [example_diagnosis.diagnosis(None, example.evaluation(example.IMPROVING))],

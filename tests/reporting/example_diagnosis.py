@@ -11,6 +11,7 @@ from outlast.results import (
     Attribution,
     AttributionRow,
     Cause,
+    CounterRow,
     Coverage,
     CoverageRow,
     Diagnosis,
@@ -21,6 +22,7 @@ from outlast.results import (
     MapPoint,
     Moment,
     MomentTimes,
+    PartGroup,
     Remembrance,
     RemembranceRow,
     ScenarioCoverage,
@@ -65,6 +67,22 @@ def by_scenario(result: Diagnosis) -> Diagnosis:
         coverage=replace(result.coverage, scenarios=rows),
         evaluation=example_results.with_scenarios(result.evaluation, "night", "weekend"),
     )
+
+
+def withheld() -> Diagnosis:
+    """Of a model whose two layers harm only together, and whose split by gradients misses the excess."""
+    found = diagnosis("age_harms")
+    assert found.attribution is not None
+    assert found.coverage is not None
+    rows = [replace(row, contribution=None, added=_estimate(0.0)) for row in found.attribution.rows]
+    layers = ["layers.0.state", "layers.1.state"]
+    split = replace(
+        found.attribution, rows=rows, total=None, ranks=None, same_first=None, error=7.09e8, carriers=layers,
+        acting="only together", groups=[PartGroup(layers, _estimate(0.19), _estimate(0.2))],
+        withheld="the sum misses the measured excess by 7.09e+08 (root mean square over streams)",
+    )  # fmt: skip
+    counter = CounterRow("layers.2.read", (8192, 16384), (8.0, 64.0), 8192.0, 16320.0, 1.0, 0.94, 1.0, STREAMS)
+    return replace(found, attribution=split, coverage=replace(found.coverage, counters=[counter]))
 
 
 def broken() -> Diagnosis:

@@ -30,7 +30,7 @@ from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import COUNTERS, Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, drawn, evaluate, usable
-from outlast.evaluation.asked import the_measures, the_model, the_split
+from outlast.evaluation.asked import telling_faults, the_measures, the_model, the_split
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.oddities import few_streams, within_budget
 from outlast.evaluation.passes import WORST_SHARE
@@ -87,6 +87,7 @@ class DiagnoseSettings:
 
 
 @taking
+@telling_faults
 def diagnose(
     model: nn.Module,
     data: Split | Streams,

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import traceback
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
 
 from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import runnable
+from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.of_targets import default_measures, measure
 from outlast.model import Recurrent, device_of
 from outlast.results import Note, forgetting
 from outlast.streams import Split, Streams, split
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def telling_faults(work: F) -> F:
+    """Work on a model, its first argument, in which what the model's own code raises is one clear message.
+
+    Whatever else is raised, and what a family of outlast's raises, goes on as it is: that is a fault of ours.
+
+    Raises:
+        InputError: the model raised something.
+    """
+
+    @functools.wraps(work)
+    def told(model: nn.Module, *given: Any, **named: Any) -> Any:
+        try:
+            return work(model, *given, **named)
+        except OutlastError:
+            raise
+        except Exception as error:
+            if not _raised_in(model, error):
+                raise
+            raise InputError(
+                f"a model that raised {raised(error)}",
+                "a model that reads whole streams, piece after piece, each from the state that the last one left",
+                "mend what it says; outlast check tries the model on short pieces, and a model that has only so many "
+                "positions is measured up to there with --max-length (EvalSettings.max_length)",
+            ) from error
+
+    return typing.cast(F, told)
+
+
+def _raised_in(model: nn.Module, error: Exception) -> bool:
+    """Whether it was raised in the model's own code, on its way through one of its modules."""
+    if type(model).__module__.startswith("outlast.families"):
+        return False
+    inside = {id(each) for each in model.modules()}
+    return any(id(frame.f_locals.get("self")) in inside for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def the_streams(data: Streams | Split) -> Streams:

@@ -18,6 +18,7 @@ from torch import nn
 
 from outlast.adapters.precision import dtypes_of
 from outlast.arguments import taking, taking_fields
+from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.choosing import MUCH_LONGER
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
@@ -59,6 +60,7 @@ class Periods:
 
 
 @taking
+@telling_faults
 def evaluate(
     model: nn.Module,
     data: Streams | Split,

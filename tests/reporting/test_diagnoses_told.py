@@ -1,0 +1,97 @@
+"""What a diagnosis says in the terminal and on its page: part, onset, remedy, and what is withheld."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from outlast.cli.options import VERBS
+from outlast.cli.parsing import parse
+from outlast.reporting import summary
+from outlast.results import Command, Diagnosis
+from reporting import example_diagnosis as example
+from reporting import example_results
+from reporting.cases import Pages
+from reporting.test_repair_pages import section, text, titles
+
+
+def block(result: Diagnosis, name: str, language: str = "en") -> str:
+    """The paragraph of the terminal that stands beside this name, in one line."""
+    lines = summary(result, language).splitlines()  # pyright: ignore[reportArgumentType]
+    start = next(i for i, line in enumerate(lines) if line.startswith(name))
+    end = next(i for i in range(start + 1, len(lines)) if not lines[i].startswith("  "))
+    return " ".join(line.strip() for line in [lines[start][len(name) :], *lines[start + 1 : end]])
+
+
+def test_part_onset_and_remedy_come_first() -> None:
+    result = example.diagnosis()
+    told = summary(result)
+    assert told.index("\npart ") < told.index("\nonset ") < told.index("\nremedy ") < told.index("\nfound ")
+    assert block(result, "part") == (
+        "layers.0.state · head 0 does the harm: with young values there the loss of old states changes by "
+        "−0.10\u00a0nats, where the whole excess is +0.20\u00a0nats."
+    )
+    assert block(result, "onset") == "Old states are clearly worse from age 128 on, 2 times the training context."
+    assert block(result, "remedy") == "Repair the model with other starts, the architecture as it is."
+
+
+def test_the_same_in_japanese() -> None:
+    result = example.withheld()
+    assert "layers.0.state と layers.1.state" in block(result, "部分", "ja")
+    assert "年齢 128 から" in block(result, "始まり", "ja")
+    assert block(result, "対処", "ja").endswith("。")
+
+
+def test_parts_that_harm_only_together_are_named_so() -> None:
+    said = block(example.withheld(), "part")
+    assert said.startswith("layers.0.state and layers.1.state do the harm, and only together")
+    assert "changes by −0.19" in said
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ("unexplored_state", "--intervention carry:expected_run=1280"),
+        ("age_harms", "--intervention carry:expected_run=1280"),
+        ("stale_context", "--intervention carry --expected-run data"),
+        ("train_context", "outlast diagnose --model mymod:build --data readings.csv --train-context 16"),
+        ("memory_limited", "--expected-runs inf"),
+    ],
+)
+def test_the_last_line_is_a_command_that_is_understood(cause: str, words: str) -> None:
+    result = example.diagnosis(cause)
+    given = Command(model="mymod:build", data="readings.csv")
+    result = replace(result, evaluation=replace(result.evaluation, command=given))
+    last = summary(result).splitlines()[-1]
+    assert last.startswith("Next: outlast ")
+    assert words in last
+    verb, *rest = shlex.split(last)[2:]
+    assert parse(VERBS[verb], rest).model == "mymod:build"
+
+
+def test_age_that_harms_is_not_given_a_reason() -> None:
+    told = " ".join(summary(example.diagnosis("age_harms")).split())
+    assert "why is unproven" in told
+    assert "where training has none" not in told
+
+
+def test_a_model_that_holds_has_no_part_and_no_onset() -> None:
+    healthy = example.diagnosis(None, example_results.evaluation(example_results.HEALTHY))
+    told = summary(healthy)
+    assert "\npart " not in told
+    assert "\nonset " not in told
+
+
+def test_a_sum_that_misses_is_not_drawn_and_the_swaps_are(pages: Pages) -> None:
+    page = pages["withheld"]
+    shown = text(section(page, "Layers and heads that carry the excess"))
+    assert "withheld" in shown
+    assert "7.1" in shown  # how far it is off, and nowhere as a contribution
+    assert "<svg" not in section(page, "Layers and heads that carry the excess")
+    assert "only together" in shown
+    assert "Parts that were swapped at once" in shown
+    assert "16,320" in text(section(page, "Share of states that lie where training has none"))
+    assert "age harms, cause unproven" in page
+    assert "Layers and heads that carry the excess" in titles(page)
