@@ -12,7 +12,20 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6, state_spaces
+from outlast.foreign import (
+    delta_net,
+    gated_deltanet,
+    gla,
+    gsa,
+    hgrn2,
+    mamba,
+    mamba2,
+    recurrent_gemma,
+    retnet,
+    rwkv4,
+    rwkv6,
+    state_spaces,
+)
 from outlast.foreign.config import parse, refused
 from outlast.foreign.files import damaged, read_tensors
 from outlast.foreign.model import Foreign, Origin
@@ -57,8 +70,12 @@ class Format:
 _OLD_MAMBA = {"backbone.embedding.": "backbone.embeddings."}
 
 FORMATS: dict[str, Format] = {
+    "fla.delta_net": Format(delta_net.from_fla, "delta_net"),
     "fla.gated_deltanet": Format(gated_deltanet.from_fla, "gated_deltanet"),
     "fla.gla": Format(gla.from_fla, "gla"),
+    "fla.gsa": Format(gsa.from_fla, "gsa"),
+    "fla.hgrn2": Format(hgrn2.from_fla, "hgrn2"),
+    "fla.mamba": Format(mamba.from_fla, "mamba", "norm_eps", _OLD_MAMBA),
     "fla.mamba2": Format(mamba2.from_fla, "mamba2", "norm_eps", _OLD_MAMBA),
     "fla.retnet": Format(retnet.from_fla, "retnet"),
     "fla.rwkv6": Format(rwkv6.from_fla, "rwkv6"),
