@@ -26,10 +26,11 @@ from outlast.foreign import (
     rwkv4,
     rwkv6,
     rwkv7,
+    rwkv_lm,
     state_spaces,
 )
 from outlast.foreign.config import parse, refused
-from outlast.foreign.files import damaged, read_tensors
+from outlast.foreign.files import damaged, read_tensors, read_weights
 from outlast.foreign.model import Foreign, Origin
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
@@ -136,6 +137,24 @@ def read_directory(directory: Path) -> Foreign:
     if model.origin.translated:
         tensors = state_spaces.renamed(tensors, model.blueprint["config"]["tie_word_embeddings"], str(directory))
     model.take(tensors, FORMATS[model.blueprint["kind"]].aliases or {}, str(directory))
+    return model
+
+
+def is_file_of(path: Path) -> bool:
+    """Whether a file alone is a model that another library saved: RWKV-7 as RWKV-LM does."""
+    return rwkv_lm.is_rwkv7(rwkv_lm.names_in(path))
+
+
+def read_file(path: Path) -> Foreign:
+    """The model in a file of which `is_file_of` is true.
+
+    Raises:
+        InputError: it cannot be read exactly.
+    """
+    record, tensors = rwkv_lm.translated(read_weights(path), path)
+    model = sketch(lambda: _build(kind_of(record), record), str(path))
+    model.origin = Origin({CONFIG: _text(record)}, translated=True)
+    model.take(tensors, {}, str(path))
     return model
 
 
