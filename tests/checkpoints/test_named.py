@@ -14,6 +14,7 @@ import torch
 from checkpoints.hub_server import serving
 from checkpoints.test_hub import at
 from foreign import theirs
+from foreign.test_rwkv_lm import drawn
 from foreign.test_state_spaces import MAMBA2
 from foreign.test_state_spaces import written as original
 from outlast.checkpoints import save
@@ -48,6 +49,11 @@ def pickled() -> str:
 def of_state_spaces() -> str:
     original(Path("original"), MAMBA2)
     return "original"
+
+
+def of_rwkv_lm() -> str:
+    torch.save(drawn(), "rwkv.pth")
+    return "rwkv.pth"
 
 
 def function() -> str:
@@ -109,6 +115,7 @@ NAMED: dict[str, Callable[[], str]] = {
     "a folder with `config.json` and safetensors": theirs_,
     "the same with `pytorch_model.bin`": pickled,
     "a folder of `mamba_ssm`": of_state_spaces,
+    "a `.pth` of RWKV-LM": of_rwkv_lm,
     "`package.module:build`": function,
     "the output folder of a `Trainer`": trainer,
     "a PEFT adapter": adapter,

@@ -41,6 +41,11 @@ def make(name, B=2, T=7, H=2, K=3, V=4, *, low=-1.0, zeros=0.2, seed=0):
         # Unit keys, as in the layer: the memory would grow without bound otherwise.
         qkv[1] = torch.nn.functional.normalize(qkv[1], dim=-1)
         return [*qkv, decays(B, T, H), 2 * torch.rand((B, T, H), generator=draw, dtype=torch.float64), state]
+    if name == "dplr":
+        # Read at a unit vector and taken away there in part, as in RWKV-7's layer.
+        at = torch.nn.functional.normalize(normal(B, T, H, K), dim=-1)
+        rate = torch.rand((B, T, H, K), generator=draw, dtype=torch.float64)
+        return [*qkv, decays(B, T, H, K), -at, at * rate, state]
     if name == "mlstm":
         return [*qkv, 3 * normal(B, T, H), decays(B, T, H), state, normal(B, H, K), normal(B, H)]
     if name == "short_convolution":
@@ -190,6 +195,24 @@ def test_the_delta_rule_replaces_what_stood_at_the_key():
     _, k, v, decay, strength, state = make("gated_delta", T=40, K=5)
     read, _ = reference.gated_delta(k, k, v, 0 * decay, torch.ones_like(strength), state, 1.0)
     torch.testing.assert_close(read, v)
+
+
+def test_diagonal_plus_rank_one_is_the_gated_delta_rule_where_it_should_be():
+    """With one decay for all channels of a head, read at the decayed key and written back with the opposite sign."""
+    q, k, v, decay, strength, state = make("gated_delta", T=40, K=5)
+    expected = reference.gated_delta(q, k, v, decay, strength, state, 0.3)
+    strength = strength[..., None]
+    a, b = decay[..., None].exp() * k, -strength * k
+    got = reference.dplr(q, k, strength * v, decay[..., None].expand_as(k), a, b, state, 0.3)
+    torch.testing.assert_close(got, expected)
+
+
+def test_diagonal_plus_rank_one_with_a_decay_of_zero():
+    """What is read and written again passes by the decay: the past still counts, and no gradient is NaN."""
+    tensors = make("dplr", T=50, seed=5)
+    tensors[3][:, 20] = -torch.inf
+    expected = run("dplr", "reference", tensors, torch.float64)
+    assert worst(run("dplr", "chunked", tensors, torch.float64), expected) < 1e-9
 
 
 def test_rwkv6_with_a_bonus_of_one_and_no_decay_is_linear_attention():

@@ -228,6 +228,8 @@ def _for_library(found: Any) -> str:
     """What to do with weights that bear a library's names."""
     holder = _holder(found)
     names = found[holder] if holder else found if _weights(found) else {}
+    if "emb.weight" in names and any(str(name).startswith("blocks.") for name in names):
+        return "these are names of RWKV-LM, of which RWKV-7 alone is read. Otherwise "
     if not any(str(name).startswith(_BODIES) for name in names):
         return ""
     return (

@@ -142,7 +142,9 @@ def load(
             function that was not allowed to run; or there is no such device.
     """
     directory = place_of(directory, revision)
-    if foreign.is_directory_of(directory) and not (directory / RECORD).exists():
+    if foreign.is_file_of(directory):
+        model = foreign.read_file(directory)
+    elif foreign.is_directory_of(directory) and not (directory / RECORD).exists():
         if is_adapter(directory):
             raise adapter(directory)
         model = foreign.read_directory(directory, attention_window)

@@ -12,9 +12,25 @@ import torch
 from torch import Tensor
 
 from outlast.errors import InputError
-from outlast.foreign import gated_deltanet, gla, mamba, mamba2, recurrent_gemma, retnet, rwkv4, rwkv6, state_spaces
+from outlast.foreign import (
+    delta_net,
+    gated_deltanet,
+    gla,
+    gsa,
+    hgrn2,
+    kda,
+    mamba,
+    mamba2,
+    recurrent_gemma,
+    retnet,
+    rwkv4,
+    rwkv6,
+    rwkv7,
+    rwkv_lm,
+    state_spaces,
+)
 from outlast.foreign.config import parse
-from outlast.foreign.files import damaged, read_tensors
+from outlast.foreign.files import damaged, read_tensors, read_weights
 from outlast.foreign.model import Foreign, Origin
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
@@ -60,11 +76,17 @@ class Format:
 _OLD_MAMBA = {"backbone.embedding.": "backbone.embeddings."}
 
 FORMATS: dict[str, Format] = {
+    "fla.delta_net": Format(delta_net.from_fla, "delta_net"),
     "fla.gated_deltanet": Format(gated_deltanet.from_fla, "gated_deltanet"),
     "fla.gla": Format(gla.from_fla, "gla"),
+    "fla.gsa": Format(gsa.from_fla, "gsa"),
+    "fla.hgrn2": Format(hgrn2.from_fla, "hgrn2"),
+    "fla.kda": Format(kda.from_fla, "kda"),
+    "fla.mamba": Format(mamba.from_fla, "mamba", "norm_eps", _OLD_MAMBA),
     "fla.mamba2": Format(mamba2.from_fla, "mamba2", "norm_eps", _OLD_MAMBA),
     "fla.retnet": Format(retnet.from_fla, "retnet"),
     "fla.rwkv6": Format(rwkv6.from_fla, "rwkv6"),
+    "fla.rwkv7": Format(rwkv7.from_fla, "rwkv7"),
     "transformers.falcon_mamba": Format(mamba.from_transformers, "falcon_mamba"),
     "transformers.mamba": Format(mamba.from_transformers, "mamba", None, _OLD_MAMBA),
     "transformers.mamba2": Format(mamba2.from_transformers, "mamba2", None, _OLD_MAMBA),
@@ -135,6 +157,24 @@ def read_directory(directory: Path, attention_window: int | None = None) -> Fore
     if model.origin.translated:
         tensors = state_spaces.renamed(tensors, model.blueprint["config"]["tie_word_embeddings"], str(directory))
     model.take(tensors, FORMATS[config.kind].aliases or {}, str(directory))
+    return model
+
+
+def is_file_of(path: Path) -> bool:
+    """Whether a file alone is a model that another library saved: RWKV-7 as RWKV-LM does."""
+    return rwkv_lm.is_rwkv7(rwkv_lm.names_in(path))
+
+
+def read_file(path: Path) -> Foreign:
+    """The model in a file of which `is_file_of` is true.
+
+    Raises:
+        InputError: it cannot be read exactly.
+    """
+    record, tensors = rwkv_lm.translated(read_weights(path), path)
+    model = sketch(lambda: _build(kind_of(record), record), str(path))
+    model.origin = Origin({CONFIG: _text(record)}, translated=True)
+    model.take(tensors, {}, str(path))
     return model
 
 

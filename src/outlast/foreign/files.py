@@ -29,7 +29,7 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
     for name in (WHOLE, PICKLED):
         index = directory / f"{name}.index.json"
         if (directory / name).is_file():
-            return _file(directory / name)
+            return read_weights(directory / name)
         if index.is_file():
             return _shards(index)
     raise InputError(
@@ -74,7 +74,7 @@ def _shards(index: Path) -> dict[str, Tensor]:
     places = _places(index)
     tensors: dict[str, Tensor] = {}
     for name in sorted(set(places.values())):
-        found = _file(index.with_name(name))
+        found = read_weights(index.with_name(name))
         for key, tensor in found.items():
             if places.get(key) != name:
                 raise damaged(index, f"{name} holds {key}, which the index has in {places.get(key)}")
@@ -84,7 +84,12 @@ def _shards(index: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _file(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of one file, of safetensors or pickled.
+
+    Raises:
+        InputError: it is damaged, or a pickle of more than tensors.
+    """
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)

@@ -16,6 +16,11 @@ from outlast.foreign.config import Config, expect, refused
 from outlast.foreign.model import Foreign, Layer, Names, Parts
 from outlast.scan.reference import compute_dtype
 
+FUSED_EPS = 1e-5
+"""Of a norm that fla computes together with the projection behind it: it does not hand its config's on."""
+UNIT_EPS = 1e-6
+"""Inside the square root of the lengths of queries and keys."""
+
 NAMES = Names(body="model", embedding="embeddings", norm="norm")
 
 
@@ -59,6 +64,11 @@ def share(config: Config, name: str, of: int, parts: int) -> int:
     return whole
 
 
+def unit(x: Tensor) -> Tensor:
+    """x of length 1 along its last axis."""
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + UNIT_EPS)
+
+
 class FlaMixer(nn.Module, ABC):
     """The recurrent half of a block: ``y, state = mixer(x, state)``."""
 
@@ -93,18 +103,23 @@ class ConvolvedMixer(FlaMixer):
     v_proj: nn.Linear
     o_proj: nn.Linear
 
-    def convolve(self, config: Any, queries: int, keys: int, values: int) -> None:
-        """Name the parts of the state, and make the convolutions of these widths where the config wants them."""
+    def convolve(self, config: Any, queries: int, keys: int, values: int, silu: bool = True) -> None:
+        """Name the parts of the state, and make the convolutions of these widths where the config wants them.
+
+        Args:
+            silu: whether those of queries and keys end with it, as that of values does.
+        """
         self.parts = (("state", "recurrent", 1),)
         self.convolved = config.use_short_conv
         if self.convolved:
-            self.q_conv1d = Convolution(queries, config.conv_size, bias=False)
-            self.k_conv1d = Convolution(keys, config.conv_size, bias=False)
+            self.q_conv1d = Convolution(queries, config.conv_size, bias=False, activation=silu)
+            self.k_conv1d = Convolution(keys, config.conv_size, bias=False, activation=silu)
             self.v_conv1d = Convolution(values, config.conv_size, bias=False)
             windows = ("query_window", "key_window", "value_window")
             self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
 
-    def initial_state(self, batch_size: int) -> Memory:
+    def initial_state(self, batch_size: int) -> Any:
+        """A `Memory` of zeros."""
         weight = self.o_proj.weight
         shape = (batch_size, self.heads, self.K, self.V)
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)

@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model
+from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit
 from outlast.foreign.model import Foreign
 from outlast.scan.reference import compute_dtype
-
-EPS = 1e-6
-"""Inside the square root of the queries' and keys' lengths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +33,6 @@ class GatedDeltaNet(FlaConfig):
     num_heads: int = 6
     num_v_heads: int | None = None
     output_gate_activation: str = "swish"
-
-
-def unit(x: Tensor) -> Tensor:
-    """x of length 1 along its last axis."""
-    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + EPS)
 
 
 class Mixer(ConvolvedMixer):

@@ -1,10 +1,10 @@
 """Mamba (Gu and Dao 2023, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces") and Falcon Mamba (Zuo et
-al. 2024) as transformers 5.24 saves them."""
+al. 2024) as transformers 5.24 saves them, Mamba also as fla 0.6 does."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -53,6 +53,25 @@ class FalconMamba(Mamba):
     """transformers' FalconMambaConfig."""
 
     mixer_rms_eps: float = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlaMamba(Config):
+    """fla's MambaConfig."""
+
+    vocab_size: int = 32000
+    hidden_size: int = 2048
+    num_hidden_layers: int = 48
+    state_size: int = 16
+    norm_eps: float = 1e-5
+    expand: float = 2
+    conv_kernel: int = 4
+    use_bias: bool = False
+    use_conv_bias: bool = True
+    hidden_act: str = "silu"
+    residual_in_fp32: bool = False
+    dt_rank: str | int = "auto"
+    tie_word_embeddings: bool = False
 
 
 class MambaState(NamedTuple):
@@ -124,6 +143,20 @@ NAMES = Names(body="backbone", embedding="embeddings", norm="norm_f")
 def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of a transformers config.json, with fresh weights."""
     config = read(FalconMamba if record["model_type"] == "falcon_mamba" else Mamba, record)
+    return _model(blueprint, config)
+
+
+def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
+    """The model of an fla config.json, with fresh weights."""
+    config = read(FlaMamba, record)
+    fits = config.dt_rank == "auto" or (isinstance(config.dt_rank, int) and config.dt_rank >= 1)
+    expect(config, "dt_rank", fits, "auto, or at least 1")
+    given = asdict(config)
+    given["layer_norm_epsilon"], given["time_step_rank"] = given.pop("norm_eps"), given.pop("dt_rank")
+    return _model(blueprint, Mamba(**given))
+
+
+def _model(blueprint: dict[str, Any], config: Mamba) -> Foreign:
     expect(config, "hidden_act", config.hidden_act in SILU, "silu")
     given = config.intermediate_size
     expect(config, "intermediate_size", given is None or given >= 1, "null, or at least 1")

@@ -145,16 +145,22 @@ class Foreign(Recurrent):
                 f"integer tokens (B, T), T ≥ 1, and a state of {len(layers)} layers",
                 "pass token numbers, and start from model.initial_state(B)",
             )
-        x, after = self._embedding(inputs) * self._scale, []
-        for layer, before in zip(layers, state, strict=True):
-            x, new = layer(x, before)
-            after.append(new)
+        x, after = self.through(layers, self._embedding(inputs) * self._scale, state)
         x = self.get_submodule(f"{self._names.body}.{self._names.norm}")(x)
         logits = self._head(x.to(self._head.weight.dtype))
         logits = logits.to(compute_dtype(logits))
         if self._soft_cap is not None:
             logits = self._soft_cap * torch.tanh(logits / self._soft_cap)
         return logits, tuple(after)
+
+    def through(self, layers: Sequence[Layer], x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+        """The residual stream x (B, T, D) after all layers, and their states; where layers share more than that, a
+        model of its own says how."""
+        after = []
+        for layer, before in zip(layers, state, strict=True):
+            x, new = layer(x, before)
+            after.append(new)
+        return x, after
 
     def take(self, tensors: Mapping[str, Tensor], aliases: Mapping[str, str], source: str) -> None:
         """Make `tensors` the parameters, in their own dtypes, and note their names for writing them back.

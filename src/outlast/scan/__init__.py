@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from outlast.errors import unknown_name
-from outlast.scan import chunked, chunked_delta, chunked_mlstm, chunked_selective, gpu, reference
+from outlast.scan import chunked, chunked_delta, chunked_dplr, chunked_mlstm, chunked_selective, gpu, reference
 from outlast.scan.reference import compute_dtype
 
 Scan = Callable[..., tuple[Any, Any]]
@@ -71,6 +71,7 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
         "numba": _later("outlast.scan.fused_delta", "gated_delta"),
         "fla": gpu.gated_delta,
     },
+    "dplr": {"reference": reference.dplr, "chunked": chunked_dplr.dplr},
     "mlstm": {"reference": reference.mlstm, "chunked": chunked_mlstm.mlstm},
     "selective_scan": {
         "reference": reference.selective_scan,
@@ -146,6 +147,7 @@ _NOT_BY_FLA = {
     "selective_scan": _SELECTIVE,
     "gated_selective_scan": _SELECTIVE,
     "mlstm": "flash-linear-attention has no mLSTM",
+    "dplr": "flash-linear-attention's kernel of it was not held against the definition",
 }
 """Why a recurrence has no kernel on a GPU, where there is more to say."""
 

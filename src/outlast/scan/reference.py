@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.shapes import check_axes, check_convolution, check_delta, check_dual, check_rwkv6, check_shapes
+from outlast.scan.shapes import (
+    check_axes,
+    check_convolution,
+    check_delta,
+    check_dplr,
+    check_dual,
+    check_rwkv6,
+    check_shapes,
+)
 
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
@@ -161,6 +169,52 @@ def gated_delta(
         wrong = v_t - (k_t * state).sum(2)
         state = state + k_t * (strength_t * wrong)[..., None, :]
         outputs.append((q_t * state).sum(2))
+    return torch.stack(outputs, 1).to(v.dtype), state
+
+
+def dplr(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    a: Tensor,
+    b: Tensor,
+    initial_state: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """A linear recurrence whose transition is diagonal plus rank one, one position after the other.
+
+    S_t = (diag(exp(log_decay_t)) + b_t a_tᵀ) S_{t−1} + k_t v_tᵀ and o_t = scale · S_tᵀ q_t. With a = −κ and b = κ times
+    a rate of learning, κ of length 1, this is RWKV-7 (Peng et al. 2025, "RWKV-7 Goose with Expressive Dynamic State
+    Evolution"); with a = exp(log_decay) k, b = −β k and values β v it is the delta rule with one decay a key channel,
+    of Kimi Delta Attention (Kimi Team 2025, "Kimi Linear"). Nothing keeps the memory bounded here.
+
+    Args:
+        q, k: (B, T, H, K).
+        v: (B, T, H, V).
+        log_decay: natural logarithm of the decay, at most 0 and possibly −∞; (B, T, H, K).
+        a: by what the memory is read before it is written again at b; (B, T, H, K).
+        b: (B, T, H, K).
+        initial_state: (B, H, K, V).
+        scale: factor of the outputs.
+
+    Returns:
+        outputs (B, T, H, V) in the dtype of v, and the final state (B, H, K, V). The recurrence is computed, and the
+        final state returned, in the common dtype of all arguments and float32.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_dplr(q, k, v, log_decay, a, b, initial_state)
+    dtype = compute_dtype(q, k, v, log_decay, a, b, initial_state)
+    state, outputs = initial_state.to(dtype), []
+    columns = [each.to(dtype)[..., None] for each in (q, k, log_decay, a, b)]
+    for q_t, k_t, log_decay_t, a_t, b_t, v_t in zip(
+        *(step.unbind(1) for step in columns), v.to(dtype)[..., None, :].unbind(1), strict=True
+    ):
+        read = (a_t * state).sum(2, keepdim=True)
+        state = log_decay_t.exp() * state + b_t * read + k_t * v_t
+        outputs.append((scale * q_t * state).sum(2))
     return torch.stack(outputs, 1).to(v.dtype), state
 
 

@@ -79,6 +79,19 @@ def check_delta(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Te
     )
 
 
+def check_dplr(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, a: Tensor, b: Tensor, initial_state: Tensor) -> None:
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.dplr`."""
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_decay=(log_decay, "BTHK"),
+        a=(a, "BTHK"),
+        b=(b, "BTHK"),
+        initial_state=(initial_state, "BHKV"),
+    )
+
+
 def check_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> None:
     """Raise InputError unless the shapes are those of `outlast.scan.reference.causal_convolution`."""
     check_axes(x=(x, "BTD"), weight=(weight, "WD"), bias=(bias, "D"))

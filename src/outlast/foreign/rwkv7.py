@@ -1,0 +1,209 @@
+"""RWKV-7 (Peng et al. 2025, "RWKV-7 Goose with Expressive Dynamic State Evolution") as fla 0.6 saves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from outlast import scan
+from outlast.foreign.config import Config, expect, read, refused
+from outlast.foreign.fla import NAMES, unit
+from outlast.foreign.model import Foreign, Layer
+from outlast.foreign.rwkv6 import Rwkv6State, change
+from outlast.scan.reference import compute_dtype
+from outlast.state import State
+
+FASTEST = -math.exp(-0.5)
+"""The log decay lies between this and 0."""
+READERS = ("r", "w", "k", "v", "a", "g")
+"""What sees a position mixed with the one before it, each in shares of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rwkv7(Config):
+    """fla's RWKV7Config."""
+
+    vocab_size: int = 32000
+    hidden_size: int = 2048
+    num_hidden_layers: int = 24
+    hidden_ratio: int | float | None = 4
+    intermediate_size: int | None = None
+    head_dim: int | None = 64
+    num_heads: int | None = None
+    decay_low_rank_dim: int = 64
+    gate_low_rank_dim: int = 128
+    a_low_rank_dim: int = 64
+    v_low_rank_dim: int = 16
+    hidden_act: str = "sqrelu"
+    norm_first: bool = True
+    norm_bias: bool = True
+    norm_eps: float = 1e-5
+    fuse_norm: bool = True
+    value_dim: int | tuple[int, ...] | None = None
+    attn: object = None
+    tie_word_embeddings: bool = False
+
+    @property
+    def hidden(self) -> int:
+        """Width of the channel mixing: hidden_ratio · hidden_size, rounded up to a multiple of 32."""
+        if self.intermediate_size is not None:
+            return self.intermediate_size
+        return 32 * math.ceil(int(self.hidden_size * (4 if self.hidden_ratio is None else self.hidden_ratio)) / 32)
+
+    @property
+    def heads(self) -> int:
+        """How many; 0 where the config does not say it."""
+        return (self.num_heads or 0) if self.head_dim is None else self.hidden_size // max(self.head_dim, 1)
+
+
+class LowRank(nn.Module):
+    """up(activation(down(x)))."""
+
+    def __init__(self, width: int, rank: int, activation: nn.Module, bias: bool = True) -> None:
+        super().__init__()
+        down, up = nn.Linear(width, rank, bias=False), nn.Linear(rank, width, bias=bias)
+        self.lora = nn.Sequential(down, activation, up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lora(x)
+
+
+class Attention(nn.Module):
+    """Time mixing: section 4.1 of the paper. Layers behind the first mix its values into theirs."""
+
+    def __init__(self, config: Rwkv7, first: bool) -> None:
+        super().__init__()
+        width, self.heads = config.hidden_size, config.heads
+        self.K, self.fused = width // self.heads, config.fuse_norm
+        for name in READERS:
+            self.register_parameter(f"x_{name}", nn.Parameter(torch.zeros(1, 1, width)))
+        self.k_k, self.k_a = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
+        self.r_k = nn.Parameter(torch.zeros(self.heads, self.K))
+        self.r_proj, self.k_proj = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.v_proj, self.o_proj = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.w_lora = LowRank(width, config.decay_low_rank_dim, nn.Tanh())
+        self.v_lora = None if first else LowRank(width, config.v_low_rank_dim, nn.Identity())
+        self.a_lora = LowRank(width, config.a_low_rank_dim, nn.Identity())
+        self.g_lora = LowRank(width, config.gate_low_rank_dim, nn.Sigmoid(), bias=False)
+        self.g_norm = nn.GroupNorm(self.heads, width, eps=self.K * config.norm_eps)
+
+    def forward(self, x: Tensor, state: Rwkv6State, first: Tensor | None) -> tuple[Tensor, Rwkv6State, Tensor]:
+        """x (B, T, D) from `state`; also the values (B, T, D) of the first layer.
+
+        Args:
+            first: those values; None: this is the first layer.
+        """
+        difference, last = change(x, state.shift)
+        r, w, k, mixed, a, g = (x + difference * self.get_parameter(f"x_{name}") for name in READERS)
+        r, k, v = self.r_proj(r), self.k_proj(k), self.v_proj(mixed)
+        if self.v_lora is not None and first is not None:
+            v = torch.lerp(v, first, self.v_lora(mixed).sigmoid())
+        values = v if first is None else first
+        w = self.w_lora(w)
+        log_decay = FASTEST * w.to(compute_dtype(w)).sigmoid()
+        rate, gate = self.a_lora(a).sigmoid(), self.g_lora(g)
+        at = self._unit((k * self.k_k).unflatten(-1, (-1, self.K)))
+        k = k * (1 + (rate - 1) * self.k_a)
+        r, k, v, rate, log_decay = (each.unflatten(-1, (-1, self.K)) for each in (r, k, v, rate, log_decay))
+        step = scan.pick(recurrence="dplr")
+        y, memory = step(r, k, v, log_decay, -at, at * rate, state.state, 1.0)
+        y = self.g_norm(y.flatten(2).flatten(0, 1).to(x.dtype)).view_as(x)
+        own = ((r * k * self.r_k).sum(-1, keepdim=True) * v).flatten(-2)
+        return self.o_proj((y + own) * gate), state._replace(state=memory, shift=last), values
+
+    def _unit(self, x: Tensor) -> Tensor:
+        """x of length 1; fla has two ways not to divide by nothing."""
+        x = x.to(compute_dtype(x))
+        return unit(x) if self.fused else F.normalize(x, dim=-1)
+
+
+class FeedForward(nn.Module):
+    """Channel mixing."""
+
+    def __init__(self, config: Rwkv7) -> None:
+        super().__init__()
+        self.x_k = nn.Parameter(torch.zeros(config.hidden_size))
+        self.key = nn.Linear(config.hidden_size, config.hidden, bias=False)
+        self.value = nn.Linear(config.hidden, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        difference, last = change(x, last)
+        return self.value(self.key(x + difference * self.x_k).relu().square()), last
+
+
+class Rwkv7Layer(Layer):
+    """Time mixing and channel mixing, each in a pre-norm residual; the first layer may normalise the embedding."""
+
+    parts = (("state", "recurrent", 1), ("shift", "convolution", None), ("channel_shift", "convolution", None))
+
+    def __init__(self, config: Rwkv7, first: bool) -> None:
+        super().__init__()
+        self.pre_norm = norm(config) if first and config.norm_first else None
+        self.attn_norm, self.ffn_norm = norm(config), norm(config)
+        self.attn, self.ffn = Attention(config, first), FeedForward(config)
+
+    def initial_state(self, batch_size: int) -> Rwkv6State:
+        weight = self.attn.o_proj.weight
+        dtype, device = compute_dtype(weight), weight.device
+        memory = torch.zeros(batch_size, self.attn.heads, self.attn.K, self.attn.K, dtype=dtype, device=device)
+        last = torch.zeros(batch_size, 1, weight.shape[0], dtype=dtype, device=device)
+        return Rwkv6State(memory, last, last.clone())
+
+    def forward(
+        self, x: Tensor, state: Rwkv6State, first: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Rwkv6State, Tensor]]:
+        """x (B, T, D) from `state` and the first layer's values (B, T, D) -> the stream, the state and those values."""
+        if self.pre_norm is not None:
+            x = self.pre_norm(x)
+        y, state, values = self.attn(self.attn_norm(x), state, first)
+        x = x + y
+        y, last = self.ffn(self.ffn_norm(x), state.channel_shift)
+        return x + y, (state._replace(channel_shift=last), values)
+
+
+class Rwkv7Model(Foreign):
+    """Hands the first layer's values to those behind it."""
+
+    def through(self, layers: Sequence[Layer], x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+        """As of `Foreign`."""
+        after, first = [], None
+        for layer, before in zip(layers, state, strict=True):
+            x, (new, first) = layer(x, before, first)
+            after.append(new)
+        return x, after
+
+
+def norm(config: Rwkv7) -> nn.LayerNorm:
+    """The layer norm that stands everywhere."""
+    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
+
+
+def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
+    """The model of an fla config.json, with fresh weights."""
+    config = read(Rwkv7, record)
+    width = config.hidden_size
+    if config.attn is not None:
+        raise refused("attn", config.attn, "null: layers of attention are not read")
+    expect(config, "hidden_act", config.hidden_act == "sqrelu", "sqrelu")
+    name = "num_heads" if config.head_dim is None else "head_dim"
+    fits = config.heads >= 1 and width % config.heads == 0
+    fits = fits and config.head_dim in (None, width // max(config.heads, 1))
+    expect(config, name, fits, f"a number that divides the {width} of hidden_size")
+    values = config.value_dim
+    every = values if isinstance(values, tuple) else (values,)
+    expect(config, "value_dim", all(each in (None, width) for each in every), f"null, or {width} everywhere")
+    return Rwkv7Model(
+        blueprint,
+        NAMES,
+        vocabulary=config.vocab_size,
+        width=width,
+        layers=[Rwkv7Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
+        norm=norm(config),
+        tied=config.tie_word_embeddings,
+    )
