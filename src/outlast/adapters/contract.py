@@ -20,7 +20,7 @@ from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check
-from outlast.state import State, leaves, map_state, named_leaves, rebuild
+from outlast.state import State, as_real, leaves, map_state, named_leaves, noise_like, rebuild
 
 
 @torch.no_grad()
@@ -181,14 +181,13 @@ def _gradient_gap(s: Subject, touched: Sequence[int], rows: int, first: int, sec
         size = max(float(whole[i].abs().max()), floor * scale)
         gap = float((chunked[i] - whole[i]).abs().max()) / size if size > 0 else 0.0
         gaps.append((_finite(gap), f"the gradient to {name} over {first} + {second} positions is not that of one pass"))
-        direction = torch.randn(points[i].shape, generator=numbers, dtype=points[i].dtype).to(points[i].device)
-        direction = direction * (float(points[i].square().mean().sqrt()) or 1.0)
+        direction = noise_like(points[i], numbers, float(as_real(points[i]).square().mean().sqrt()) or 1.0, s.dtype)
         with torch.no_grad():
             ends = [
                 float(loss([p + sign * epsilon * direction if j == i else p for j, p in enumerate(points)]))
                 for sign in (1, -1)
             ]
-        numeric, analytic = (ends[0] - ends[1]) / (2 * epsilon), float((chunked[i] * direction).sum())
+        numeric, analytic = (ends[0] - ends[1]) / (2 * epsilon), float((as_real(chunked[i]) * as_real(direction)).sum())
         size = max(abs(numeric), abs(analytic), floor_numeric * scale)
         gap = abs(numeric - analytic) / size if size > 0 else 0.0
         gaps.append(

@@ -14,12 +14,23 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from outlast.adapters.adapting import adapt
-from outlast.adapters.precision import copied, runnable
+from outlast.adapters.precision import copied, double_copy, runnable
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check, Note
-from outlast.state import State, StatePart, leaves, map_state, named_leaves, rebuild
+from outlast.state import (
+    HALVES,
+    State,
+    StatePart,
+    as_real,
+    continuous,
+    leaves,
+    map_state,
+    named_leaves,
+    noise_like,
+    rebuild,
+)
 
 _DOUBLE_TOLERANCE, _SINGLE_TOLERANCE = 1e-9, 1e-5
 """Relative differences up to which two ways of computing count as equal: rounding is all that may come between them."""
@@ -93,9 +104,7 @@ class Subject:
         numbers = generator(self.seed, salt)
         tensors = [
             # Drawn in float64, so that both precisions are given the same state.
-            (self.noise * torch.randn(tensor.shape, generator=numbers, dtype=torch.float64)).to(tensor)
-            if part.touched
-            else tensor
+            noise_like(tensor, numbers, self.noise, torch.float64) if part.touched else tensor
             for part, tensor in zip(self.parts, leaves(state), strict=True)
         ]
         return rebuild(state, tensors)
@@ -103,7 +112,7 @@ class Subject:
     def far_from(self, state: State) -> State:
         """A state that is nowhere near: the normaliser of an mLSTM counts only above a floor."""
         return map_state(
-            lambda here, away: here + 1000 * away if here.is_floating_point() else here,
+            lambda here, away: here + 1000 * away if continuous(here) else here,
             state,
             self.noisy(state, "far"),
         )
@@ -170,7 +179,7 @@ def difference(found: Tensor, wanted: Tensor, floor: float = 0.0) -> float:
     """The largest difference relative to the largest value wanted; infinite where they cannot be compared."""
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         return math.inf
-    if not wanted.is_floating_point():
+    if not continuous(wanted):
         return 0.0 if torch.equal(found, wanted) else 1.0
     if wanted.numel() == 0:
         return 0.0
@@ -260,21 +269,21 @@ class _SeesSinglePrecision(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.dtype in (torch.float32, torch.float16, torch.bfloat16):
+        if isinstance(result, Tensor) and result.dtype in (torch.float32, torch.complex64, *HALVES):
             self.found = True
         return result
 
 
 def _in_best_precision(original: Recurrent, draw: Draw) -> tuple[Recurrent, bool]:
     """A copy in float64 if every step of it can run there, else in float32."""
-    double = copy.deepcopy(original).double()
+    double = double_copy(original)
     try:
         with torch.no_grad():
             state = double.initial_state(2)
             with _SeesSinglePrecision() as seen:
                 outputs, final = double(draw(2, 5, "precision", torch.float64), state)
-        floating = [tensor for tensor in (*leaves(outputs), *leaves(final)) if tensor.is_floating_point()]
-        if not seen.found and all(tensor.dtype == torch.float64 for tensor in floating):
+        numbers = [as_real(tensor) for tensor in (*leaves(outputs), *leaves(final)) if continuous(tensor)]
+        if not seen.found and all(tensor.dtype == torch.float64 for tensor in numbers):
             return double, True
     except Exception:  # many modules have float32 written into them; that is no fault, and float32 is asked next
         pass

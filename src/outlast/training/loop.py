@@ -186,7 +186,8 @@ def fit(
         settings.learning_rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
-        fused=device.type in ("cpu", "cuda"),  # a dozen small operations a parameter otherwise
+        # A dozen small operations a parameter otherwise; complex parameters have no fused kernel.
+        fused=device.type in ("cpu", "cuda") and not any(each.is_complex() for each in model.parameters()),
     )
     saving = None
     if checkpoint is not None:
