@@ -165,7 +165,9 @@ def failing() -> tuple[Spinning, Streams]:
 
 
 def test_its_age_curve_says_that_it_fails(failing: tuple[Spinning, Streams]) -> None:
-    assert outlast.evaluate(*failing, train_context=WINDOW, settings=MEASURING).verdict.name == "fails"
+    verdict = outlast.evaluate(*failing, train_context=WINDOW, settings=MEASURING).verdict
+    assert verdict is not None
+    assert verdict.name == "fails"
 
 
 def test_a_repair_trains_it_from_carried_states(failing: tuple[Spinning, Streams]) -> None:
