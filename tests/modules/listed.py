@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
@@ -43,12 +44,16 @@ class Listed:
     words: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
+    @property
+    def file(self) -> ModuleType:
+        """The file that it stands in."""
+        return importlib.import_module(f"modules.{self.name.partition(':')[0]}")
+
     def build(self) -> nn.Module:
         """The module, the same at every call."""
-        file, _, attribute = self.name.partition(":")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(7)
-            return getattr(importlib.import_module(f"modules.{file}"), attribute)().eval()
+            return getattr(self.file, self.name.partition(":")[2])().eval()
 
 
 def _first(module: Any, x: Tensor) -> Tensor:
