@@ -120,9 +120,9 @@ def read_hidden_module(module: nn.Module, inputs: InputSpec | None = None) -> Hi
             raise
         # Where this device cannot run it in half precision, its layout shows in float32.
         with contextlib.suppress(InputError), quietly(module):
-            found = _first_that_fits(wide_copy(module).eval(), specs).around(module)
-            return found
+            return _first_that_fits(wide_copy(module).eval(), specs).around(module)
         raise
+    found.guessed = inputs is None and not isinstance(getattr(module, "input_spec", None), InputSpec)
     if found.doubt:
         warnings.warn(f"{class_name(module)}: {found.doubt}. outlast check says more.", stacklevel=4)
     return found
@@ -132,7 +132,10 @@ def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenMod
     failures: list[_Unreadable] = []
     for carriers in _carriers(module):
         doubtful: HiddenModule | None = None
+        before = len(failures)
         for way in _ways(module, specs, carriers):
+            if way.axes in STEPPED and any(failure.near == 2 for failure in failures[before:]):
+                continue  # it reads windows, and not as it would read their positions one by one
             try:
                 for model in _models(module, way):
                     why = _fault(model)
@@ -150,7 +153,10 @@ def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenMod
     if not failures:
         raise _stateless(module)
     told = next((failure for failure in failures if failure.near), failures[0])
-    raise unreadable(module, told.why, told.do) from told
+    say = told.do or (
+        "" if told.near else f"{HOW_TO_SAY_INPUTS}. Or say outright what the model is:\n{HOW_TO_BE_NATIVE}"
+    )
+    raise unreadable(module, told.why, say) from told
 
 
 def _stateless(module: nn.Module) -> InputError:
@@ -781,9 +787,13 @@ HOW_TO_SAY_INPUTS = (
 )
 
 
-def unreadable(module: nn.Module, why: str, do: str = "") -> InputError:
+class CannotBeRead(InputError):
+    """A module of which no way of calling it passes; it may be one that reads something else than was tried."""
+
+
+def unreadable(module: nn.Module, why: str, do: str = "") -> CannotBeRead:
     """For a module that cannot be read, with what to do; without that, with how to say outright what a model is."""
-    return InputError(
+    return CannotBeRead(
         f"{class_name(module)} cannot be read as a recurrent model: {why}",
         "forward(inputs, hidden=None) -> (outputs, hidden), with inputs and outputs (B, T, ...)",
         do

@@ -82,6 +82,9 @@ class HiddenModule(Recurrent):
     doubt: str | None = None
     """Why it may be no recurrent model as it is called, as a clause; None: nothing speaks against it."""
 
+    guessed: bool = False
+    """Whether what it reads was told by the sizes of its layers alone."""
+
     def __init__(self, module: nn.Module, calling: Calling) -> None:
         super().__init__()
         self.module = module
