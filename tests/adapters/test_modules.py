@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 import outlast
 from modules.listed import MODULES, Listed
+from modules.page import PAGE, page
 from outlast.adapters import adapt, from_factory
 from outlast.adapters.check import check
 from outlast.errors import InputError
@@ -239,3 +241,15 @@ def test_what_says_that_it_carries_and_does_not_is_told_of_and_left_to_check() -
     with pytest.warns(UserWarning, match="outlast check"):
         model = adapt(Ignoring())
     assert "chunked_equals_whole" in [each.name for each in check(model).checks if each.passed is False]
+
+
+def test_the_page_says_what_is_found() -> None:
+    """After a change of the rules: `PYTHONPATH=tests python -m modules.page`."""
+    assert page() == PAGE.read_text()
+
+
+def test_the_code_of_the_page_runs() -> None:
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(code, str(PAGE), "exec", dont_inherit=True), names)
+    assert isinstance(names["model"], outlast.Recurrent)

@@ -122,7 +122,8 @@ class Inside:
 
     @property
     def told(self) -> str:
-        return f"what {' and '.join(f'`{name}`' for name in self.names)} carry inside"
+        carry = "carries" if len(self.names) == 1 else "carry"
+        return f"what {' and '.join(f'`{name}`' for name in self.names)} {carry} inside"
 
 
 def _zeros_like(state: Any) -> Any:
