@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.finding import HOW_TO_BE_NATIVE, random_inputs, read_hidden_module
+from outlast.adapters.finding import HOW_TO_BE_NATIVE, read_hidden_module
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import TorchRNN
 from outlast.adapters.slots import named_tensor, readers
+from outlast.adapters.trying import random_inputs
 from outlast.adapters.widths import input_specs
 from outlast.arguments import taking
 from outlast.errors import InputError
