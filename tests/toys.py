@@ -149,3 +149,28 @@ class LearnedStart(Dropping):
 
     def initial_state(self, batch_size: int) -> Hidden:
         return Hidden(self.begin.repeat(batch_size, 1))
+
+
+class Spinning(Recurrent):
+    """A diagonal linear recurrence of complex numbers, with complex parameters; `remember` is how much a step keeps."""
+
+    input_spec = InputSpec("features", 1)
+
+    def __init__(self, width: int = 6, remember: float = 0.9) -> None:
+        super().__init__()
+        random = np.random.default_rng(3)
+        turns = np.linspace(0.1, 1.5, width)
+        self.turn = nn.Parameter(torch.from_numpy(remember * np.exp(1j * turns)).to(torch.complex64))
+        self.write = nn.Parameter(torch.from_numpy(np.exp(1j * random.normal(size=width))).to(torch.complex64))
+        self.read = nn.Parameter(torch.from_numpy(np.exp(1j * random.normal(size=width))).to(torch.complex64) / width)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def initial_state(self, batch_size: int) -> Hidden:
+        return Hidden(torch.zeros(batch_size, len(self.turn), dtype=self.turn.dtype, device=self.turn.device))
+
+    def forward(self, inputs: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
+        memory, outputs = state.hidden, []
+        for now in inputs.unbind(1):
+            memory = self.turn * memory + self.write * now
+            outputs.append((memory @ self.read).real)
+        return torch.stack(outputs, 1)[..., None] + self.bias, Hidden(memory)

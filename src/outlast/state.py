@@ -117,11 +117,45 @@ def map_state(function: Callable[..., Tensor], first: State, *others: State) -> 
     return rebuild(first, [function(*row) for row in zip(*columns, strict=True)])
 
 
+def continuous(tensor: Tensor) -> bool:
+    """Whether a tensor, of any shape, holds real or complex numbers: what noise and distances have a meaning for."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def as_real(tensor: Tensor) -> Tensor:
+    """Complex numbers, of any shape, as their real and imaginary parts on a last axis of 2; others as they are."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def as_like(numbers: Tensor, like: Tensor) -> Tensor:
+    """What `as_real` gave, of any shape, on the device and in the dtype of `like`: complex again where that is."""
+    if not like.is_complex():
+        return numbers.to(like)
+    return torch.view_as_complex(numbers.to(like.device, like.real.dtype).contiguous())
+
+
+def in_double(tensor: Tensor) -> Tensor:
+    """Real numbers, of any shape, in float64, complex ones in complex128; others as they are."""
+    return tensor.to(torch.complex128) if tensor.is_complex() else tensor.double() if continuous(tensor) else tensor
+
+
+def noise_like(tensor: Tensor, generator: torch.Generator, std: float, drawn_in: torch.dtype | None = None) -> Tensor:
+    """Gaussian noise of the shape (B, …), dtype and device of a tensor.
+
+    Args:
+        generator: on the CPU, where the numbers are drawn.
+        std: standard deviation; of complex numbers, of their real and of their imaginary parts each.
+        drawn_in: floating dtype in which the numbers are drawn; None: float32.
+    """
+    real = as_real(tensor)
+    return as_like(torch.randn(real.shape, generator=generator, dtype=drawn_in).to(real) * std, tensor)
+
+
 def default_parts(state: State) -> tuple[StatePart, ...]:
-    """Part names for a model that declares none: floating tensors (B, …) are recurrent, others are counters."""
+    """Part names for a model that declares none: tensors (B, …) of real or complex numbers are recurrent, others are
+    counters."""
     return tuple(
-        StatePart(path, "recurrent" if tensor.is_floating_point() else "counter")
-        for path, tensor in named_leaves(state)
+        StatePart(path, "recurrent" if continuous(tensor) else "counter") for path, tensor in named_leaves(state)
     )
 
 
@@ -155,11 +189,11 @@ def concatenate(states: Sequence[State]) -> State:
 
 
 def interpolate(start: State, end: State, weight: float) -> State:
-    """(1 − weight)·start + weight·end on floating tensors (B, …); other tensors come from the nearer end."""
+    """(1 − weight)·start + weight·end on tensors (B, …) of real or complex numbers; others come from the nearer end."""
 
     def mix(a: Tensor, b: Tensor) -> Tensor:
         """(B, …) and (B, …) -> (B, …)."""
-        return torch.lerp(a, b, weight) if a.is_floating_point() else (b if weight >= 0.5 else a)
+        return torch.lerp(a, b, weight) if continuous(a) else (b if weight >= 0.5 else a)
 
     return map_state(mix, start, end)
 
@@ -180,9 +214,15 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def flatten(state: State, parts: Sequence[StatePart]) -> dict[str, Tensor]:
-    """Each part as a (B, D) matrix, by path; a part of one number a row, such as a counter, as (B, 1)."""
-    pairs = zip(parts, leaves(state), strict=True)
-    return {part.path: tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None] for part, tensor in pairs}
+    """Each part as a (B, D) matrix of real numbers, by path; a part of one number a row, such as a counter, as (B, 1).
+    Of complex numbers the real and the imaginary part stand side by side."""
+    return {part.path: as_matrix(tensor) for part, tensor in zip(parts, leaves(state), strict=True)}
+
+
+def as_matrix(tensor: Tensor) -> Tensor:
+    """One tensor (B, …) as `flatten` gives it, (B, D)."""
+    tensor = as_real(tensor)
+    return tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None]
 
 
 def choose_parts(parts: Sequence[StatePart], touched: State, untouched: State) -> State:
@@ -195,7 +235,8 @@ def choose_parts(parts: Sequence[StatePart], touched: State, untouched: State) -
 class PartStatistics:
     """Running mean and variance of one part over rows and over all axes but the head axis.
 
-    `mean` and `m2` broadcast against the part's tensor: shape (1, …, H, …, 1), float64.
+    `mean` and `m2` broadcast against the part's tensor: shape (1, …, H, …, 1), float64. Of complex numbers they are
+    those of the real and of the imaginary parts, and broadcast against `as_real` of the tensor: (1, …, H, …, 1, 2).
     """
 
     count: float
@@ -204,16 +245,23 @@ class PartStatistics:
 
     @property
     def std(self) -> Tensor:
-        """Standard deviation, (1, …, H, …, 1) as `mean`."""
+        """Standard deviation, of the shape of `mean`."""
         return (self.m2 / max(self.count, 1.0)).sqrt()
 
 
 def part_statistics(tensor: Tensor, part: StatePart) -> PartStatistics:
     """Statistics of one batch (B, …) of one part (population variance, in float64)."""
     axes = [axis for axis in range(tensor.dim()) if axis != part.head_axis]
-    values = tensor.detach().double()
+    values = as_real(tensor.detach()).double()
     mean = values.mean(axes, keepdim=True)
     return PartStatistics(values.numel() / mean.numel(), mean, ((values - mean) ** 2).sum(axes, keepdim=True))
+
+
+def noise_of(fitted: PartStatistics, tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of these statistics, of the shape (B, …), dtype and device of a tensor."""
+    real = as_real(tensor)
+    noise = torch.randn(real.shape, generator=generator).to(real)
+    return as_like(noise * fitted.std.to(real) + fitted.mean.to(real), tensor)
 
 
 def merge_statistics(a: PartStatistics, b: PartStatistics) -> PartStatistics:

@@ -116,14 +116,31 @@ class Flattened(Around):
 class Growing(Around):
     def forward(self, x: Tensor, hidden: Any = None) -> Any:
         y, _ = super().forward(x)
-        return y, y if hidden is None else torch.cat([hidden, y], 1)
+        seen = y if hidden is None else torch.cat([hidden, y], 1)
+        return y + seen.mean(1, keepdim=True), seen
 
 
-class StartsElsewhere(Around):
+class StartsAtOnes(Around):
     def forward(self, x: Tensor, hidden: Any = None) -> Any:
         if hidden is None:
             hidden = torch.ones(1, len(x), 4), torch.ones(1, len(x), 4)
         return super().forward(x, hidden)
+
+
+class StartsElsewhere(nn.Module):
+    """What it starts from is nowhere but in its code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.keep = nn.Linear(3, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, hidden: Any = None) -> Any:
+        hidden = x.new_full((len(x), 4), 0.3) if hidden is None else hidden
+        outputs = []
+        for now in self.read(x).unbind(1):
+            hidden = torch.tanh(now + self.keep(hidden))
+            outputs.append(hidden)
+        return torch.stack(outputs, 1), hidden
 
 
 class Raises(Around):
@@ -136,16 +153,25 @@ class StateWithoutForward(NoState):
         return (torch.zeros(batch_size, 4),)
 
 
+@pytest.mark.parametrize("module", [OutputsOnly(), Flattened(), StartsAtOnes()], ids=lambda each: type(each).__name__)
+def test_what_is_left_out_or_laid_out_otherwise_is_found(module: nn.Module) -> None:
+    inputs = torch.randn(2, 5, 3)
+    module.eval()
+    wanted = module(inputs)
+    wanted = wanted if isinstance(wanted, Tensor) else wanted[0]
+    model = adapt(module)
+    outputs, _ = model(inputs, model.initial_state(2))
+    assert torch.allclose(outputs, wanted.reshape(2, 5, 4), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [
         (nn.LSTM(3, 4, bidirectional=True), ["bidirectional LSTM", "reads the future", "no state to carry"]),
         (Around(bidirectional=True), ["'rnn'", "reads the future"]),
-        (OutputsOnly(), ["OutputsOnly", "a tensor (2, 3, 4)", "no hidden state", "def initial_state"]),
         (NoState(), ["takes no hidden state", "hidden=None"]),
-        (Flattened(), ["(6, 4)", "every row and position"]),
         (Growing(), ["grows with the position"]),
-        (StartsElsewhere(), ["starts elsewhere", "init_hidden"]),
+        (StartsElsewhere(), ["starts elsewhere", "def init_hidden(self, batch_size)", "torch.zeros(batch_size, 4)"]),
         (Raises(), ["ValueError", "seven is not enough"]),
         (StateWithoutForward(), ["has initial_state", "takes no state"]),
         (nn.Sequential(nn.ReLU()), ["takes no hidden state"]),

@@ -20,7 +20,7 @@ from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, tb
 from outlast.state import leaves
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import CrossEntropy, Regression
-from toys import Dropping, EveryKind, Tied, small_gru, token_streams, wave_streams
+from toys import Dropping, EveryKind, Spinning, Tied, small_gru, token_streams, wave_streams
 from training import runs
 
 T = 8
@@ -38,6 +38,7 @@ MODELS = {
     "dropout": (Dropping, wave_streams, Regression()),
     "every kind of part": (EveryKind, wave_streams, Regression()),
     "tied": (Tied, token_streams, CrossEntropy()),
+    "complex": (Spinning, wave_streams, Regression()),
 }
 
 

@@ -9,16 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.hidden import (
-    HOW_TO_BE_NATIVE,
-    input_specs,
-    named_tensor,
-    random_inputs,
-    read_hidden_module,
-    readers,
-)
+from outlast.adapters.finding import HOW_TO_BE_NATIVE, read_hidden_module
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import TorchRNN
+from outlast.adapters.slots import named_tensor, readers
+from outlast.adapters.trying import random_inputs
+from outlast.adapters.widths import input_specs
 from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, dtype_of, quietly
@@ -73,7 +69,7 @@ def _first_read(module: Any, specs: list[InputSpec]) -> tuple[InputSpec, str | N
 
 
 @taking
-def adapt(module: nn.Module) -> Recurrent:
+def adapt(module: nn.Module, inputs: InputSpec | None = None) -> Recurrent:
     """Make a module recurrent: ``outputs, state = model(inputs, state)`` with inputs (B, T) or (B, T, F).
 
     Accepted, in this order:
@@ -81,16 +77,22 @@ def adapt(module: nn.Module) -> Recurrent:
     - a `Recurrent`, returned as it is;
     - a module with ``initial_state(batch_size)`` and ``forward(inputs, state)``;
     - torch.nn.LSTM, GRU or RNN, of one direction, with any other setting;
-    - a module with ``forward(inputs, hidden=None) -> (outputs, hidden)``, as is usual around torch's RNNs. It is run
-      three times on a few random positions (without gradients, in eval mode) to find the layout of its hidden state.
-      A module that has time as its first axis is transposed at the boundary.
+    - any other module whose state goes in and out of forward or of a method ``step``, stays in its attributes, or is
+      that of torch's recurrent modules inside. It is run on a few random positions (without gradients, in eval mode) to
+      find out how: names say what is tried first, and what is taken is what passes (reading in pieces is reading at
+      once, the state changes the outputs, rows are independent, and the start is the module's own). The model says in
+      ``model.found`` what that was. docs/modules.md lists the kinds.
 
     The adapted model shares the module's parameters. Its `blueprint` is None where it cannot be built again from a
     file; use `from_factory` for a model that is to be saved.
 
+    Args:
+        module: a trained module, or one to be trained.
+        inputs: what it reads; None: its own `input_spec`, or else what the sizes of its layers say.
+
     Raises:
-        InputError: the module is bidirectional, or returns no hidden state, or cannot be read for another reason,
-            which the message names.
+        InputError: the module is bidirectional, no state was found that passes, or it cannot be read for another
+            reason, which the message names, where it can with a wrapper ready to paste.
     """
     if isinstance(module, Recurrent):
         return module
@@ -104,13 +106,7 @@ def adapt(module: nn.Module) -> Recurrent:
         return Native(module)
     if isinstance(module, nn.RNNBase):
         return TorchRNN(module)
-    if not takes_state(module):
-        raise InputError(
-            f"{type(module).__name__}, whose forward takes no hidden state",
-            "forward(inputs, hidden=None) -> (outputs, hidden)",
-            f"let forward take the state and return the one after it:\n{HOW_TO_BE_NATIVE}",
-        )
-    return read_hidden_module(module)
+    return read_hidden_module(module, inputs)
 
 
 def takes_state(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outlast.state import State, leaves, named_leaves
+from outlast.state import State, continuous, leaves, named_leaves
 
 MOST = 0.3
 """Where rounding alone may change more than this share of the largest value, nothing is compared."""
@@ -46,15 +46,11 @@ class Gap:
         return max(self, other, key=lambda gap: (gap.broken, gap.judged, gap.excess, gap.size))
 
 
-def is_number(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
-
-
 def difference(found: Tensor, wanted: Tensor, floor: float = 0.0) -> float:
     """The largest difference relative to the largest value wanted; infinite where they cannot be compared."""
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         return math.inf
-    if not is_number(wanted):
+    if not continuous(wanted):
         return 0.0 if torch.equal(found, wanted) else 1.0
     if wanted.numel() == 0:
         return 0.0
@@ -78,7 +74,7 @@ def _by_position(found: Tensor, wanted: Tensor, floor: float) -> Tensor:
         return torch.full((length,), math.inf, dtype=torch.float64)
     if wanted.numel() == 0:
         return torch.zeros(length, dtype=torch.float64)
-    if is_number(wanted):
+    if continuous(wanted):
         gap, scale = (found - wanted).abs().double(), max(float(wanted.abs().max()), floor)
         gap = gap / scale if scale > 0 else gap
     else:

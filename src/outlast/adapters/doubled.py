@@ -55,8 +55,3 @@ class SeesSinglePrecision(TorchFunctionMode):
         if isinstance(result, Tensor) and result.dtype in _WIDE:
             self.found = True
         return result
-
-
-def wide_parameters(tensor: Tensor) -> Tensor:
-    """The tensor in float64 or complex128, if it holds numbers of less."""
-    return tensor.to(_WIDE[tensor.dtype]) if tensor.dtype in _WIDE else tensor

@@ -17,19 +17,20 @@ from outlast.adapters.adapting import adapt
 from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
 from outlast.arguments import taking
 from outlast.errors import InputError, raised, unknown_name
-from outlast.model import Recurrent
+from outlast.model import InputSpec, Recurrent
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
 
 
 @taking
-def from_factory(spec: str) -> Recurrent:
+def from_factory(spec: str, inputs: InputSpec | None = None) -> Recurrent:
     """The model that a function of the user's builds, adapted where it has to be.
 
     This imports and runs the user's code, with the current directory on the import path.
 
     Args:
         spec: ``package.module:build``; ``build()`` takes nothing and returns a torch.nn.Module.
+        inputs: what the model reads, for `adapt`; kept in the blueprint.
 
     Returns:
         The model of `adapt`, with ``blueprint = {"kind": "factory", "factory": spec}``, so that it can be saved.
@@ -40,10 +41,11 @@ def from_factory(spec: str) -> Recurrent:
             something else.
     """
     module = _build(spec, _find(spec))
-    model = adapt(module)
+    model = adapt(module, inputs)
     # A class derived from a family outside outlast is not what the family's blueprint builds, so it gets the factory's.
     if not type(model).__module__.startswith("outlast.families."):
-        model.blueprint = {"kind": "factory", "factory": spec}  # pyright: ignore[reportArgumentType]
+        reads = {} if inputs is None else {"inputs": {"kind": inputs.kind, "size": inputs.size}}
+        model.blueprint = {"kind": "factory", "factory": spec, **reads}  # pyright: ignore[reportArgumentType]
     return model
 
 
@@ -79,7 +81,8 @@ def from_blueprint(blueprint: dict[str, Any]) -> Recurrent:
     kind = _kind(blueprint)
     with _readable(blueprint):
         if kind == "factory":
-            return from_factory(blueprint["factory"])
+            reads = blueprint.get("inputs")
+            return from_factory(blueprint["factory"], None if reads is None else InputSpec(**reads))
         if kind in foreign.KINDS:
             return foreign.from_blueprint(blueprint)
         if kind == "family":

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from outlast.adapters.comparing import MOST, is_number
+from outlast.adapters.comparing import MOST
 from outlast.adapters.subject import Sizes, Subject
 from outlast.model import Recurrent
 from outlast.randomness import generator
 from outlast.results import Check
-from outlast.state import leaves, rebuild
+from outlast.state import continuous, leaves, rebuild
 
 _DOUBLE, _SINGLE = 1e-6, 2e-2
 """How far a gradient may be from another computation of it, relative to its size, beyond what is known of its error."""
@@ -96,7 +96,7 @@ class _Windows:
         return torch.randn(like.shape, generator=self.numbers, dtype=like.dtype).to(like.device)
 
     def _off(self, tensor: Tensor) -> Tensor:
-        return tensor * (1 + 0.01 * self._drawn(tensor)) if is_number(tensor) else tensor
+        return tensor * (1 + 0.01 * self._drawn(tensor)) if continuous(tensor) else tensor
 
     def _outputs(self, model: Recurrent, values: Sequence[Tensor], whole: bool) -> list[Tensor]:
         tensors = list(self.given)
@@ -108,7 +108,7 @@ class _Windows:
             found = [t[:, self.first :] for t in leaves(model(torch.cat([inputs, self.after], 1), state)[0])]
         else:
             found = leaves(model(self.after, model(inputs, state)[1])[0])
-        return [tensor for tensor in found if is_number(tensor)]
+        return [tensor for tensor in found if continuous(tensor)]
 
     def _loss(self, model: Recurrent, values: Sequence[Tensor], whole: bool) -> Tensor:
         pairs = zip(self._outputs(model, values, whole), self.weights, strict=True)

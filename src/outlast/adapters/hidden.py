@@ -1,401 +1,195 @@
-"""The usual user module, ``forward(x, hidden=None) -> (y, hidden)``: its hidden state is found by running it.
-
-Two batch sizes and two lengths show which axis of every hidden tensor runs over rows, whether time is the module's
-first axis, and that nothing grows with the position. Reading the source or the submodules could only guess at that.
-"""
+"""The usual user module, made recurrent by how it was found to be called (`outlast.adapters.finding`)."""
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import copy
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.precision import halves_of, wide_copy
-from outlast.adapters.rnn import HiddenState, LSTMState, refuse_bidirectional
-from outlast.errors import InputError, raised
-from outlast.model import InputSpec, Recurrent, device_of, dtype_of, quietly
-from outlast.randomness import generator
-from outlast.state import at_least_float32, leaves, rebuild
-
-HOW_TO_BE_NATIVE = """\
-class MyModel(nn.Module):
-    def initial_state(self, batch_size):               # rows first, a tuple over layers
-        return (torch.zeros(batch_size, self.width, device=self.weight.device, dtype=self.weight.dtype),)
-    def forward(self, inputs, state):                  # inputs (B, T) or (B, T, F)
-        outputs, hidden = self.read(inputs, state[0])  # outputs (B, T, ...); edit nothing in place
-        return outputs, (hidden,)"""
-
-_ROWS, _LENGTH = 2, 3
+from outlast.adapters.calling import STEPPED, Axes, Carrier, Layout, items_of, placed
+from outlast.adapters.slots import LayerState, SharedState, Slot, named_tensor, to_hidden, to_state, to_tensors
+from outlast.adapters.starting import Start
+from outlast.adapters.structure import Leaf, described, put_together, shapes_of, take_apart
+from outlast.errors import InputError
+from outlast.model import InputSpec, Recurrent, device_of, dtype_of
+from outlast.state import StatePart, concatenate, default_parts, select
 
 
 @dataclass(frozen=True)
-class _Slot:
-    """Where one hidden tensor of the module goes in the state.
+class Calling:
+    """All that was found out about how a module is called.
 
-    `stacked` layers lie on its first axis (None: it is one layer) and go to layers `layer`, `layer` + 1, …, each as
-    `field`. `shape` is the tensor's when probed, rows at `batch_axis`. It has the dtype of the module's tensor `like`,
-    whatever the module is cast to; `dtype` where none of them had its own.
+    Args:
+        spec: what it reads.
+        reads: name of the tensor whose dtype its inputs have; None: the first floating one.
+        axes: of its inputs.
+        carrier: where its state goes in and comes out.
+        output: label of its outputs in what it returns, and `layout` where rows and positions lie in them.
+        state: labels of its state in what it returns, where the carrier does not tell; `gathered` as one tuple.
+        structure: of the state that it is given.
+        slots: where each tensor of it goes.
+        start: what it starts from.
+        copies: whether it edits the state that it is given, so that it gets a copy.
+        window: how it reads whole windows, where it gives one output for each and so reads one position a call.
     """
 
-    layer: int
-    stacked: int | None
-    field: str
-    batch_axis: int
-    shape: tuple[int, ...]
-    like: str | None
-    dtype: torch.dtype
+    spec: InputSpec
+    reads: str | None
+    axes: Axes
+    carrier: Carrier
+    output: Any
+    layout: Layout
+    state: tuple[Any, ...] | None
+    gathered: bool
+    structure: Any
+    slots: tuple[Slot, ...]
+    start: Start
+    copies: bool = False
+    window: Axes | None = None
 
-    def shape_for(self, rows: int) -> tuple[int, ...]:
-        return tuple(rows if axis == self.batch_axis else size for axis, size in enumerate(self.shape))
+    def output_in(self, returned: Any) -> Tensor:
+        """The outputs among what a call returned; of a cell that returns its state alone, the state's first tensor."""
+        if self.output is not None or self.state != (None,):
+            return items_of(returned)[self.output]
+        return next(leaf for leaf in take_apart(returned) if isinstance(leaf, Tensor))
 
-    def dtype_in(self, module: nn.Module) -> torch.dtype:
-        return self.dtype if self.like is None else named_tensor(module, self.like).dtype
+    def state_in(self, returned: Any, after: Any) -> Any:
+        """The state after a call, of the structure that goes in."""
+        if self.state is None:
+            return after
+        if self.state == (None,):
+            return returned
+        items = items_of(returned)
+        found = [items[label] for label in self.state]
+        return tuple(found) if self.gathered else found[0]
 
 
 class HiddenModule(Recurrent):
-    """A module ``(x, hidden) -> (y, hidden)`` whose state is a tuple over layers of `LSTMState` or `HiddenState`.
+    """A user's module whose state is a tuple over layers of `LSTMState`, `HiddenState` or `SharedState`.
 
-    Built by `read_hidden_module`. Besides the module's own work a call costs the stacking of the layers' states.
+    Built by `outlast.adapters.finding.read_hidden_module`. Besides the module's own work a call costs the stacking of
+    the layers' states. A module that reads one position a call is called for each.
     """
 
     blueprint: dict[str, Any] | None = None
+    found: str | None = None
+    """What was found out about it, in a sentence."""
+    doubt: str | None = None
+    """Why it may be no recurrent model as it is called, as a clause; None: nothing speaks against it."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        spec: InputSpec,
-        reads: str | None,
-        structure: Any,
-        slots: Sequence[_Slot],
-        time_first: bool,
-    ) -> None:
+    guessed: bool = False
+    """Whether what it reads was told by the sizes of its layers alone."""
+
+    def __init__(self, module: nn.Module, calling: Calling) -> None:
         super().__init__()
         self.module = module
-        self.input_spec = spec
-        self.time_first = time_first
-        self._reads = reads
-        self._structure = structure
-        self._slots = tuple(slots)
+        self.calling = calling
+        self.input_spec = calling.spec
+        self._shared = any(slot.batch_axis is None for slot in calling.slots)
 
     @property
     def input_dtype(self) -> torch.dtype:
-        return dtype_of(self.module) if self._reads is None else named_tensor(self.module, self._reads).dtype
+        reads = self.calling.reads
+        return dtype_of(self.module) if reads is None else named_tensor(self.module, reads).dtype
 
-    def initial_state(self, batch_size: int) -> tuple[LSTMState | HiddenState, ...]:
-        device = device_of(self.module)
-        own = getattr(self.module, "init_hidden", None)
-        if own is not None:
-            tensors = leaves(own(batch_size))
-        else:
-            tensors = [torch.zeros(slot.shape_for(batch_size)) for slot in self._slots]
-        placed = [
-            tensor.to(device, slot.dtype_in(self.module)) for slot, tensor in zip(self._slots, tensors, strict=True)
-        ]
-        return self._to_state(placed)
+    def initial_state(self, batch_size: int) -> tuple[LayerState, ...]:
+        """The module's own start."""
+        given = self.calling.start.leaves(self.module, batch_size)
+        if given is None:
+            given = [torch.zeros(slot.shape_for(batch_size), dtype=slot.dtype) for slot in self.calling.slots]
+        return self._state_of(given, batch_size)
 
-    def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LSTMState | HiddenState, ...]]:
-        given = self._to_hidden(state)
-        inputs = inputs.transpose(0, 1) if self.time_first else inputs
-        outputs, hidden = _call(self.module, inputs, given)
-        if _shapes(hidden) != _shapes(given):
+    def _state_of(self, hidden: Sequence[Leaf], rows: int) -> tuple[LayerState, ...]:
+        slots, device = self.calling.slots, device_of(self.module)
+        pairs = zip(slots, hidden, strict=True)
+        return to_state(slots, [slot.as_tensor(leaf, rows, self.module, device) for slot, leaf in pairs])
+
+    def state_parts(self) -> tuple[StatePart, ...]:
+        with torch.no_grad():
+            state = self.initial_state(1)
+        shared = [isinstance(layer, SharedState) for layer in state for _ in layer]
+        pairs = zip(default_parts(state), shared, strict=True)
+        return tuple(replace(part, kind="counter") if is_shared else part for part, is_shared in pairs)
+
+    def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LayerState, ...]]:
+        groups = self._groups(state) if self._shared else None
+        if groups is None or len(groups) == 1:
+            return self._together(inputs, state)
+        # Rows that are given different numbers cannot share a call.
+        answers = [self._together(inputs[rows], select(state, rows)) for rows in groups]
+        order = torch.argsort(torch.cat(groups))
+        return torch.cat([outputs for outputs, _ in answers])[order], select(
+            concatenate([s for _, s in answers]), order
+        )
+
+    def _groups(self, state: Any) -> list[Tensor]:
+        """Rows that are alike in what rows share in the module."""
+        values = [layer.value.flatten(1) if layer.value.dim() > 1 else layer.value[:, None]
+                  for layer in state if isinstance(layer, SharedState)]  # fmt: skip
+        alike = torch.cat([value.detach().double() for value in values], 1).unique(dim=0, return_inverse=True)[1]
+        return [(alike == number).nonzero()[:, 0] for number in range(int(alike.max()) + 1)]
+
+    def _together(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LayerState, ...]]:
+        given = self.hidden_of(state)
+        pieces = inputs.split(1, 1) if self.calling.axes in STEPPED else [inputs]
+        outputs = []
+        for piece in pieces:
+            output, given = self.call(piece, given)
+            outputs.append(output)
+        outputs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+        return outputs, self._state_of(take_apart(given), len(inputs))
+
+    def hidden_of(self, state: Any) -> Any:
+        """A state as the module takes it."""
+        slots = self.calling.slots
+        return to_hidden(slots, self.calling.structure, to_tensors(slots, state), self.module)
+
+    def call(self, inputs: Tensor, given: Any) -> tuple[Tensor, Any]:
+        """One call of the module: outputs (B, T, …) and the state as the module has it."""
+        calling, (rows, length) = self.calling, inputs.shape[:2]
+        if calling.copies:
+            given = copied(given)
+        returned, after = calling.carrier.call(self.module, placed(inputs, calling.axes), given, rows, length)
+        hidden = calling.state_in(returned, after)
+        if shapes_of(hidden) != shapes_of(given):
             raise InputError(
-                f"{type(self.module).__name__}.forward returned the hidden state {_describe(hidden)}",
-                f"the structure and shapes it was given, {_describe(given)}",
+                f"{class_name(self.module)}.forward returned the hidden state {described(hidden)}",
+                f"the structure and shapes it was given, {described(given)}",
                 "return the state after the last position for every row, in the layout in which it came",
             )
-        return (outputs.transpose(0, 1) if self.time_first else outputs), self._to_state(leaves(hidden))
+        return calling.layout.batch_first(calling.output_in(returned), rows), hidden
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HiddenModule:
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        kept = {name: value for name, value in self.__dict__.items() if name != "_modules"}
+        vars(made).update(copy.deepcopy(kept, memo), _modules={"module": _copy_of(self.module, memo)})
+        return made
 
     def around(self, module: nn.Module) -> HiddenModule:
-        """The same layout around another module of the same structure."""
-        spec = self.input_spec
-        assert spec is not None
-        return HiddenModule(module, spec, self._reads, self._structure, self._slots, self.time_first)
-
-    def _to_state(self, tensors: Sequence[Tensor]) -> tuple[LSTMState | HiddenState, ...]:
-        layers: dict[int, dict[str, Tensor]] = {}
-        for slot, tensor in zip(self._slots, tensors, strict=True):
-            tensor = at_least_float32(tensor)
-            pieces = [tensor.movedim(slot.batch_axis, 0)] if slot.stacked is None else tensor.unbind(0)
-            for offset, piece in enumerate(pieces):
-                layers.setdefault(slot.layer + offset, {})[slot.field] = piece
-        return tuple(
-            LSTMState(**fields) if "cell" in fields else HiddenState(**fields) for _, fields in sorted(layers.items())
-        )
-
-    def _to_hidden(self, state: Sequence[Any]) -> Any:
-        tensors = []
-        for slot in self._slots:
-            if slot.stacked is None:
-                tensor = getattr(state[slot.layer], slot.field).movedim(0, slot.batch_axis)
-            else:
-                pieces = [getattr(state[slot.layer + offset], slot.field) for offset in range(slot.stacked)]
-                tensor = torch.stack(pieces)
-            tensors.append(tensor.to(slot.dtype_in(self.module)))
-        return rebuild(self._structure, tensors)
+        """The same around another module of the same structure."""
+        return HiddenModule(module, self.calling)
 
 
-def read_hidden_module(module: nn.Module) -> HiddenModule:
-    """Find out by running it how `module` lays out its hidden state, and wrap it.
-
-    Raises:
-        InputError: it cannot be read; the message says why and what to do.
-    """
-    refuse_bidirectional(module)
-    specs = input_specs(module)
-    if not specs:
-        raise _unreadable(module, "no nn.Embedding, RNN or nn.Linear in it tells what it reads")
-    # An inner RNN with time first makes that the likelier boundary; both are tried, the likelier one's error is told.
-    rnns = [inner for inner in module.modules() if isinstance(inner, nn.RNNBase)]
-    time_first_likelier = any(not rnn.batch_first for rnn in rnns)
-    layouts = [
-        (spec, time_first, reads)
-        for spec in specs
-        for time_first in (time_first_likelier, not time_first_likelier)
-        for reads in (readers(module) if spec.kind == "features" else [None])
-    ]
-    try:
-        return _first_that_fits(module, layouts)
-    except InputError:
-        if not halves_of(module):
-            raise
-        # Where this device cannot run it in half precision, its layout shows in float32.
-        with contextlib.suppress(InputError):
-            return _first_that_fits(wide_copy(module), layouts).around(module)
-        raise
+def _copy_of(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    if not isinstance(module, torch.jit.ScriptModule):
+        return copy.deepcopy(module, memo)
+    file = io.BytesIO()  # copied as other modules are, its parameters would be none that can be trained
+    torch.jit.save(module, file)
+    file.seek(0)
+    return torch.jit.load(file)
 
 
-def _first_that_fits(module: nn.Module, layouts: Sequence[tuple[InputSpec, bool, str | None]]) -> HiddenModule:
-    failures: list[InputError] = []
-    with quietly(module):
-        for spec, time_first, reads in layouts:
-            try:
-                return _probe(module, spec, time_first, reads)
-            except InputError as error:
-                failures.append(error)
-    raise failures[0]
+def copied(given: Any) -> Any:
+    """A state of which every tensor is a copy, through which gradients flow."""
+    return put_together(given, [leaf.clone() if isinstance(leaf, Tensor) else leaf for leaf in take_apart(given)])
 
 
-def readers(module: nn.Module) -> list[str | None]:
-    """Names of the module's first tensor of each floating dtype, in their order: inputs are of one of these dtypes."""
-    tensors = (*module.named_parameters(), *module.named_buffers())
-    found: dict[torch.dtype, str | None] = {}
-    for name, tensor in tensors:
-        if tensor.is_floating_point():
-            found.setdefault(tensor.dtype, name)
-    return list(found.values()) or [None]
-
-
-def named_tensor(module: nn.Module, name: str) -> Tensor:
-    """The parameter or buffer of this name."""
-    owner, _, own = name.rpartition(".")
-    return getattr(module.get_submodule(owner), own)
-
-
-def input_specs(module: nn.Module) -> list[InputSpec]:
-    """What the module may read, likeliest first: its own `input_spec`, else its first embedding, else the input
-    widths of its recurrent and linear layers."""
-    declared = getattr(module, "input_spec", None)
-    if declared is not None:
-        return [declared]
-    widths: list[int] = []
-    for inner in module.modules():
-        if isinstance(inner, nn.Embedding):
-            return [InputSpec("tokens", inner.num_embeddings)]
-        if isinstance(inner, nn.RNNBase | nn.RNNCellBase):
-            widths.append(inner.input_size)
-        elif isinstance(inner, nn.Linear):
-            widths.append(inner.in_features)
-    return [InputSpec("features", width) for width in dict.fromkeys(widths)]
-
-
-def _start_of(module: nn.Module) -> Callable[[int], Any]:
-    """What the module is given before it has read anything, for a number of rows: its own `init_hidden`, or None
-    where its forward has that default, or else zeros shaped by its inner RNNs."""
-    own = getattr(module, "init_hidden", None)
-    if own is not None:
-        return lambda rows: _moved(own(rows), module)
-    hidden = list(inspect.signature(module.forward).parameters.values())[1]
-    rnns = [inner for inner in module.modules() if isinstance(inner, nn.RNNBase)]
-    if hidden.default is not inspect.Parameter.empty or not rnns:
-        return lambda rows: None
-
-    def zeros(rows: int) -> Any:
-        each = [_zeros_for(rnn, rows, module) for rnn in rnns]
-        return each[0] if len(each) == 1 else tuple(each)
-
-    return zeros
-
-
-def _zeros_for(rnn: nn.RNNBase, rows: int, module: nn.Module) -> Any:
-    widths = [rnn.proj_size or rnn.hidden_size, rnn.hidden_size] if isinstance(rnn, nn.LSTM) else [rnn.hidden_size]
-    tensors = [torch.zeros(rnn.num_layers, rows, width) for width in widths]
-    return _moved(tuple(tensors) if len(tensors) > 1 else tensors[0], module)
-
-
-def _probe(module: nn.Module, spec: InputSpec, time_first: bool, reads: str | None) -> HiddenModule:
-    base = _run(module, random_inputs(module, spec, reads, _ROWS, _LENGTH), time_first)
-    more_rows = _run(module, random_inputs(module, spec, reads, _ROWS + 3, _LENGTH), time_first)
-    longer = _run(module, random_inputs(module, spec, reads, _ROWS, _LENGTH + 4), time_first)
-    if not leaves(base):
-        raise _unreadable(module, "its forward returned an empty hidden state")
-    axes = []
-    for tensor, wider, later in zip(leaves(base), leaves(more_rows), leaves(longer), strict=True):
-        if tensor.shape != later.shape:
-            raise _unreadable(
-                module,
-                f"for inputs of {_LENGTH} and {_LENGTH + 4} positions its hidden state has the shapes "
-                f"{tuple(tensor.shape)} and {tuple(later.shape)}: it grows with the position, or its rows are "
-                "taken for positions",
-            )
-        differing = [axis for axis in range(tensor.dim()) if tensor.shape[axis] != wider.shape[axis]]
-        if len(differing) != 1:
-            raise _unreadable(
-                module,
-                f"for {_ROWS} and {_ROWS + 3} rows its hidden state has the shapes {tuple(tensor.shape)} and "
-                f"{tuple(wider.shape)}: no axis runs over rows",
-            )
-        axes.append(differing[0])
-    model = HiddenModule(module, spec, reads, _skeleton(base), _slots(module, base, axes), time_first)
-    _same_start(model, random_inputs(module, spec, reads, _ROWS, _LENGTH))
-    return model
-
-
-def _run(module: nn.Module, inputs: Tensor, time_first: bool) -> Any:
-    """The hidden state after inputs (B, T, …), from the module's own start."""
-    rows = len(inputs)
-    inputs = inputs.transpose(0, 1) if time_first else inputs
-    try:
-        outputs, hidden = _call(module, inputs, _start_of(module)(rows))
-    except InputError:
-        raise
-    except Exception as error:  # whatever the user's code raises is what they need to read
-        given = f"on inputs {tuple(inputs.shape)} its forward raised {raised(error)}"
-        raise _unreadable(module, given) from error
-    if outputs.shape[:2] != inputs.shape[:2]:
-        raise _unreadable(
-            module,
-            f"for inputs {tuple(inputs.shape)} its forward returned outputs {tuple(outputs.shape)}; one output for "
-            "every row and position is needed, (B, T, ...)",
-        )
-    return hidden
-
-
-def random_inputs(module: nn.Module, spec: InputSpec, reads: str | None, rows: int, length: int) -> Tensor:
-    """Inputs of the kind `spec` says, on the module's device, features in the dtype of its tensor `reads`; always the
-    same ones."""
-    inputs = spec.random(rows, length, generator(0, "adapt"))
-    dtype = None if spec.kind == "tokens" else dtype_of(module) if reads is None else named_tensor(module, reads).dtype
-    return inputs.to(device_of(module), dtype)
-
-
-def _call(module: nn.Module, inputs: Tensor, hidden: Any) -> tuple[Tensor, Any]:
-    """``module(inputs, hidden)``, refusing anything but one tensor of outputs and a state of tensors."""
-    returned = module(inputs, hidden)
-    if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Tensor)):
-        raise _unreadable(
-            module, f"its forward returned {_describe(returned)}, with no hidden state beside the outputs"
-        )
-    try:
-        leaves(returned[1])
-    except TypeError as error:
-        raise _unreadable(
-            module, f"its forward returned a hidden state that holds more than tensors: {error}"
-        ) from None
-    return returned
-
-
-def _same_start(model: HiddenModule, inputs: Tensor) -> None:
-    """Where the module starts by itself (hidden=None), the zero state must be that start."""
-    if _start_of(model.module)(_ROWS) is not None:
-        return
-    alone, _ = _call(model.module, inputs.transpose(0, 1) if model.time_first else inputs, None)
-    given, _ = model(inputs, model.initial_state(_ROWS))
-    alone = alone.transpose(0, 1) if model.time_first else alone
-    # Without finite outputs it starts alike all the same; that it is broken is for a measurement to say.
-    size = float(alone.nan_to_num(0.0, 0.0, 0.0).abs().max())
-    if not torch.allclose(given, alone, rtol=0, atol=1e-5 * size, equal_nan=True):
-        raise _unreadable(
-            model.module,
-            "with hidden=None its outputs differ from those with a hidden state of zeros, so it starts elsewhere "
-            "(write init_hidden(batch_size) that returns the start)",
-        )
-
-
-def _slots(module: nn.Module, hidden: Any, axes: Sequence[int]) -> list[_Slot]:
-    kinds = [isinstance(inner, nn.LSTM | nn.LSTMCell) for inner in module.modules() if _is_recurrent(inner)]
-    names = {each.dtype: name for name in readers(module) if name is not None for each in [named_tensor(module, name)]}
-    remaining = iter(axes)
-    slots: list[_Slot] = []
-
-    def next_layer() -> int:
-        return max((slot.layer + (slot.stacked or 1) for slot in slots), default=0)
-
-    def place(tensor: Tensor, layer: int, field: str) -> None:
-        axis = next(remaining)
-        stacked = tensor.shape[0] if axis == 1 else None
-        slots.append(_Slot(layer, stacked, field, axis, tuple(tensor.shape), names.get(tensor.dtype), tensor.dtype))
-
-    def walk(node: Any, lstm: bool) -> None:
-        if isinstance(node, Tensor):
-            place(node, next_layer(), "hidden")
-        elif isinstance(node, dict):
-            for key in sorted(node):
-                walk(node[key], lstm)
-        elif lstm and len(node) == 2 and all(isinstance(child, Tensor) for child in node):
-            layer = next_layer()
-            place(node[0], layer, "hidden")
-            place(node[1], layer, "cell")
-        elif node is not None:
-            each = kinds if len(kinds) == len(node) else [lstm] * len(node)
-            for child, child_lstm in zip(node, each, strict=True):
-                walk(child, child_lstm)
-
-    walk(hidden, bool(kinds) and all(kinds))
-    return slots
-
-
-def _is_recurrent(module: nn.Module) -> bool:
-    return isinstance(module, nn.RNNBase | nn.RNNCellBase)
-
-
-def _moved(hidden: Any, module: nn.Module) -> Any:
-    """The module's own start, on its device and in its dtype (`init_hidden` often forgets both)."""
-    dtype = dtype_of(module)
-    tensors = [t.to(device_of(module), dtype if t.is_floating_point() else t.dtype) for t in leaves(hidden)]
-    return rebuild(hidden, tensors)
-
-
-def _skeleton(hidden: Any) -> Any:
-    return rebuild(hidden, [torch.empty(0) for _ in leaves(hidden)])
-
-
-def _shapes(node: Any) -> Any:
-    if isinstance(node, Tensor):
-        return tuple(node.shape)
-    if isinstance(node, dict):
-        return {key: _shapes(child) for key, child in node.items()}
-    return None if node is None else tuple(_shapes(child) for child in node)
-
-
-def _describe(node: Any) -> str:
-    if isinstance(node, Tensor):
-        return f"a tensor {tuple(node.shape)}"
-    if isinstance(node, dict):
-        return "{" + ", ".join(f"{key}: {_describe(child)}" for key, child in node.items()) + "}"
-    if isinstance(node, tuple | list):
-        return "(" + ", ".join(_describe(child) for child in node) + ")"
-    return "None" if node is None else f"an object of type {type(node).__name__}"
-
-
-def _unreadable(module: nn.Module, why: str) -> InputError:
-    return InputError(
-        f"{type(module).__name__} cannot be read as a recurrent model: {why}",
-        "forward(inputs, hidden=None) -> (outputs, hidden), with inputs and outputs (B, T, ...)",
-        "change forward accordingly (a module that computes its own start has init_hidden(batch_size)), or say it "
-        f"outright:\n{HOW_TO_BE_NATIVE}",
-    )
+def class_name(module: nn.Module) -> str:
+    """The name of the class that a person wrote; of a compiled module, of what it was compiled from."""
+    return getattr(module, "original_name", None) or type(module).__name__

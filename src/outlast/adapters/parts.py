@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from outlast.adapters.comparing import apart, difference, is_number
+from outlast.adapters.comparing import apart, difference
 from outlast.adapters.subject import Sizes, Subject
 from outlast.randomness import generator
 from outlast.results import Check
-from outlast.state import State, leaves, rebuild
+from outlast.state import State, continuous, leaves, rebuild
 
 _SHORT = 38
 """Positions that are read first: most of what is carried shows at once."""
@@ -60,7 +60,7 @@ def _swaps(s: Subject, rows: int, before: int) -> _Swaps:
     numbers = generator(s.seed, "swaps")
 
     def moved(tensor: Tensor, near: bool) -> Tensor:
-        if not is_number(tensor):
+        if not continuous(tensor):
             return tensor
         noise = torch.randn(tensor.shape, generator=numbers, dtype=torch.float64).to(tensor.device)
         scale = float(tensor.abs().square().mean().sqrt()) or 1.0

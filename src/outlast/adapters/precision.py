@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from outlast.errors import InputError
 from outlast.model import Recurrent, quietly
 from outlast.results import Note
-from outlast.state import HALVES, at_least_float32
+from outlast.state import HALVES, at_least_float32, in_double
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -49,6 +49,11 @@ def copied(module: Module) -> Module:
 def wide_copy(module: Module) -> Module:
     """A copy with its half-precision parameters and buffers in float32; the others stay as they are."""
     return copied(module)._apply(at_least_float32)
+
+
+def double_copy(module: Module) -> Module:
+    """A copy with all its real numbers in float64 and its complex ones in complex128."""
+    return copied(module)._apply(in_double)
 
 
 def runnable(model: Recurrent, inputs: Tensor) -> tuple[Recurrent, Note | None]:

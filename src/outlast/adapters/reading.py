@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outlast.adapters.comparing import Gap, apart, is_number, worst
+from outlast.adapters.comparing import Gap, apart, worst
 from outlast.adapters.parts import read_parts
 from outlast.adapters.subject import Sizes, Subject, cut
 from outlast.results import Check
-from outlast.state import State, leaves, map_state
+from outlast.state import State, continuous, leaves, map_state
 
 
 def finite(s: Subject, sizes: Sizes) -> Check:
@@ -23,13 +23,13 @@ def finite(s: Subject, sizes: Sizes) -> Check:
     inputs = s.inputs(rows, length, "whole")
     for start, state in (("the initial state", s.start(rows)), ("a carried state", s.carried(rows))):
         outputs, final = s.run(inputs, state)
-        for tensor in (each for each in leaves(outputs) if is_number(each)):
+        for tensor in (each for each in leaves(outputs) if continuous(each)):
             bad = (~tensor.isfinite()).reshape(rows, length, -1).any(2).any(0).nonzero()
             if len(bad):
                 told = f"The outputs are no finite numbers from position {int(bad[0])} on, from {start}"
                 return _not_finite(told, length)
         for part, tensor in zip(s.parts, leaves(final), strict=True):
-            if is_number(tensor) and part.kind != "attention" and not bool(tensor.isfinite().all()):
+            if continuous(tensor) and part.kind != "attention" and not bool(tensor.isfinite().all()):
                 return _not_finite(f"{part.path} is no finite number after {length} positions, from {start}", length)
     good = f"Outputs and states are finite numbers over {length} positions."
     return Check("finite", True, None, None, good, positions=length)

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.comparing import difference, is_number
+from outlast.adapters.comparing import difference
 from outlast.adapters.editing import same_bits
 from outlast.adapters.factory import from_blueprint
 from outlast.adapters.precision import runnable, wide_copy
@@ -18,7 +18,7 @@ from outlast.adapters.subject import Sizes, Subject
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.model import Recurrent, device_of
 from outlast.results import Check
-from outlast.state import leaves
+from outlast.state import continuous, leaves
 
 
 def save_load_exact(s: Subject, sizes: Sizes) -> Check:
@@ -126,6 +126,6 @@ def _apart(s: Subject, sizes: Sizes, model: Recurrent, other: Recurrent) -> floa
 def _they_matter(s: Subject, sizes: Sizes, kept: Mapping[str, Tensor]) -> bool:
     changed = copy.deepcopy(s.original)
     for name, tensor in unsaved(changed).items():
-        if name in kept and is_number(tensor):
+        if name in kept and continuous(tensor):
             tensor.data = tensor.data + 1
     return _apart(s, sizes, s.original, changed) > 0.0

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from outlast.adapters.adapting import adapt
-from outlast.adapters.comparing import Apart, Gap, apart, difference, is_number, worst
-from outlast.adapters.doubled import SeesSinglePrecision, in_float64, wide_parameters
-from outlast.adapters.precision import copied, runnable
+from outlast.adapters.comparing import Apart, Gap, apart, difference, worst
+from outlast.adapters.doubled import SeesSinglePrecision, in_float64
+from outlast.adapters.precision import copied, double_copy, runnable
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check, Note
-from outlast.state import State, StatePart, leaves, map_state, named_leaves, rebuild
+from outlast.state import State, StatePart, continuous, leaves, map_state, named_leaves, noise_like, rebuild
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Relative differences up to which two ways of computing count as equal in any model, by the coarsest dtype of the
@@ -145,9 +145,7 @@ class Subject:
         numbers = generator(self.seed, salt)
         tensors = [
             # Drawn in float64, so that both precisions are given the same state.
-            (self.noise * torch.randn(tensor.shape, generator=numbers, dtype=torch.float64)).to(tensor)
-            if part.touched
-            else tensor
+            noise_like(tensor, numbers, self.noise, torch.float64) if part.touched else tensor
             for part, tensor in zip(self.parts, leaves(state), strict=True)
         ]
         return rebuild(state, tensors)
@@ -170,7 +168,7 @@ class Subject:
 
 def _last_bits(tensor: Tensor, numbers: torch.Generator) -> Tensor:
     """The tensor, each number changed by about its last bit."""
-    if not is_number(tensor):
+    if not continuous(tensor):
         return tensor
     noise = torch.randn(tensor.shape, generator=numbers, dtype=torch.float64).to(tensor.device)
     wide = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
@@ -290,7 +288,7 @@ def _require_batch_first(model: Recurrent) -> None:
 def _in_best_precision(original: Recurrent, draw: Draw) -> tuple[Recurrent, bool, bool]:
     """A copy in float64 if every step of it can run there, whether it is one, and whether float32 in its code has to be
     taken for float64 (only where it then computes the same thing); else a copy in float32."""
-    single, double = copied(original).float(), copied(original)._apply(wide_parameters)
+    single, double = copied(original).float(), double_copy(original)
     # Inputs are drawn before: what draws them may be in float32, and is not the model's.
     inputs = draw(2, 5, "precision", torch.float64)
     expected = _tried(single, inputs.float() if inputs.is_floating_point() else inputs)
@@ -323,16 +321,16 @@ def _tried(model: Recurrent, inputs: Tensor) -> _Tried | None:
     try:
         with torch.no_grad():
             start = model.initial_state(2)
-        state = map_state(lambda t: t.detach().clone().requires_grad_(is_number(t)), start)
-        outputs, final = model(inputs, map_state(lambda t: 1 * t if is_number(t) else t, state))
-        numbers = [tensor for tensor in (*leaves(outputs), *leaves(final)) if is_number(tensor)]
+        state = map_state(lambda t: t.detach().clone().requires_grad_(continuous(t)), start)
+        outputs, final = model(inputs, map_state(lambda t: 1 * t if continuous(t) else t, state))
+        numbers = [tensor for tensor in (*leaves(outputs), *leaves(final)) if continuous(tensor)]
     except Exception:  # many modules have float32 written into them; that is no fault, and float32 is asked next
         return None
     roots = [tensor.abs().sum() for tensor in numbers if tensor.requires_grad]
     try:
         with torch.backends.cudnn.flags(enabled=False):
             if roots:
-                points = [tensor for tensor in leaves(state) if is_number(tensor)]
+                points = [tensor for tensor in leaves(state) if continuous(tensor)]
                 torch.autograd.grad(torch.stack(roots).sum(), points, allow_unused=True)
     except Exception:  # whether this is the model's fault is for gradient_through_state to say
         return _Tried([tensor.detach() for tensor in numbers], True)

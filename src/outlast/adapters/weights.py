@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
@@ -18,6 +19,12 @@ def _same_memory(module: nn.Module) -> list[list[str]]:
                 f"{type(module).__name__} keeps {name!r}, an object of type {type(tensor).__name__}, in its state dict",
                 "tensors only",
                 "make it a buffer: other objects could only be saved by pickling, which outlast never reads back",
+            )
+        if tensor.dtype == torch.complex128:
+            raise InputError(
+                f"{type(module).__name__} keeps {name!r} in complex128",
+                "tensors of a dtype that safetensors has, of complex ones complex64",
+                "turn it into complex64, or keep its real and imaginary parts",
             )
         storage = tensor.untyped_storage()
         place = (tensor.device, storage.data_ptr() or storage._cdata, tensor.storage_offset(), tensor.shape)

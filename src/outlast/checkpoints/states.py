@@ -18,7 +18,7 @@ from torch import Tensor
 from outlast.checkpoints.hashing import tensors_sha256
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
-from outlast.state import State, leaves, named_leaves, rebuild
+from outlast.state import State, as_like, as_real, leaves, named_leaves, rebuild
 
 _BESIDE = "beside."
 """Prefix of the tensors that are no part of the state."""
@@ -109,7 +109,7 @@ def no_state(path: str | Path, why: str, writers: str) -> InputError:
 def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path, writers: str, finite: bool) -> State:
     """The tensors by name as a state of the model."""
     state = model.initial_state(rows)
-    like = dict(named_leaves(state))
+    like = {name: as_real(tensor) for name, tensor in named_leaves(state)}
     if set(like) != set(named) or any(named[name].shape != tensor.shape for name, tensor in like.items()):
         parts = ", ".join(list(like)[:3])
         raise InputError(f"{path}, a state of other parts", f"the parts {parts}, …", "start anew")
@@ -119,7 +119,7 @@ def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path,
             raise no_state(path, f"{name} is of {given.dtype}, or holds what is no number", writers)
     device = device_of(model)
     pairs = zip(like, leaves(state), strict=True)
-    return rebuild(state, [named[name].to(device, tensor.dtype) for name, tensor in pairs])
+    return rebuild(state, [as_like(named[name].to(device), tensor) for name, tensor in pairs])
 
 
 def _named(state: State, beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -128,7 +128,8 @@ def _named(state: State, beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous().clone()
+    """As it is written: complex numbers as pairs, for which every width has a name in the file."""
+    return as_real(tensor.detach()).cpu().contiguous().clone()
 
 
 def _hash(named: Mapping[str, Tensor], record: Mapping[str, str]) -> str:

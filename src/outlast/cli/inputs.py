@@ -18,6 +18,7 @@ import torch
 from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
+from outlast.adapters.finding import CannotBeRead
 from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.option_groups import (
     Affording,
@@ -42,7 +43,7 @@ from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Note, forgetting
 from outlast.streams import Split, Streams, open_streams, split
-from outlast.streams.fits import sizes_for
+from outlast.streams.fits import inputs_of, refitted, sizes_for
 from outlast.streams.opening import accepted
 from outlast.streams.own_tokeniser import reads_text, tokeniser_for
 from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
@@ -81,13 +82,38 @@ def model(name: str, options: Machine) -> Recurrent:
 
 def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recurrent:
     if ":" in name and not Path(name).exists():
-        return from_factory(name).to(place)
+        return told(from_factory(name)).to(place)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "attention sees the last")
         found = checkpoints.load(name, place, allow_code=allow_code)
     if found.forgets is not None:
         tell([forgetting(found.forgets)])
     return found
+
+
+def told(model: Recurrent) -> Recurrent:
+    """The model, after saying what was found out about a user's module."""
+    if (found := getattr(model, "found", None)) is not None:
+        print(found, file=sys.stderr)
+    return model
+
+
+def model_and_streams(options: ReadingVerb, data: Path) -> tuple[Recurrent, Streams]:
+    """The model, and streams as it reads them.
+
+    A factory's model that does not say what it reads, but by its layers' sizes, reads what the data hold.
+    """
+    name = options.model or ""
+
+    def again(streams: Streams) -> Recurrent:
+        return told(from_factory(name, inputs_of(streams))).to(device(options))
+
+    try:
+        found = model(name, options)
+    except CannotBeRead:
+        found = again(streams_of(options, data, None))
+    streams = streams_of(options, data, found)
+    return refitted(found, inputs_of(streams), lambda: again(streams)), streams
 
 
 def fresh(options: TrainVerb, streams: Streams) -> Recurrent:
@@ -121,8 +147,8 @@ def _setting(name: str, text: str, kind: Any) -> Any:
 
 def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent, list[Note]]:
     """Both, after trying out the one on the other, and what that showed."""
-    found = model(options.model, options)
-    parts = split_of(options, found)
+    found, streams = model_and_streams(options, options.data)
+    parts = split(streams, options.shares)
     keep_tokeniser(found, options)
     return parts, found, try_out(found, parts.test, options.measure)
 

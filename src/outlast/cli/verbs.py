@@ -72,10 +72,9 @@ from outlast.training.objectives import objective
 @outputs.alone
 def run_check(options: CheckVerb) -> int:
     outputs.claim(options.out, "check", replace=options.replace)
-    model = inputs.model(options.model, options)
     example = None
     if options.data:
-        streams = inputs.streams_of(options, options.data, model)
+        model, streams = inputs.model_and_streams(options, options.data)
         check_inputs(model, streams)
         length = min(130, int(streams.lengths[0]))
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
@@ -85,6 +84,8 @@ def run_check(options: CheckVerb) -> int:
             "data to which this applies",
             "name the data, or leave these out",
         )
+    else:
+        model = inputs.model(options.model, options)
     with outputs.output(options.out):
         report = check(model, example, seed=options.seed, thorough=options.thorough)
         outputs.finish(replace(report, command=inputs.command(options, model)), options)
@@ -98,8 +99,10 @@ def run_train(options: TrainVerb) -> int:
     settings = inputs.training(options)
     if (status := outputs.shown_again(options, "train", settings)) is not None:
         return status
-    given = inputs.model(options.model, options) if options.model else None
-    parts = inputs.split_of(options, given)
+    given, streams = None, None
+    if options.model:
+        given, streams = inputs.model_and_streams(options, options.data)
+    parts = split(streams or inputs.streams_of(options, options.data, None), options.shares)
     model, cast = trainable(given or inputs.fresh(options, parts.train).to(inputs.device(options)))
     inputs.keep_tokeniser(model, options)
     tell([cast] if cast else [])
@@ -211,8 +214,8 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
                 "data and training context, or a built-in task",
                 "name both, or --task power",
             )
-        model, measures = inputs.model(options.model, options), options.measure
-        parts = split(inputs.streams_of(options, options.data, model), options.shares)
+        model, streams = inputs.model_and_streams(options, options.data)
+        parts, measures = split(streams, options.shares), options.measure
         context = options.train_context
     else:
         if options.data is not None or options.reading():

@@ -26,7 +26,7 @@ from outlast.diagnosis.reading import bounded, in_pieces, losses, window
 from outlast.errors import NotAskable
 from outlast.intervals import Interval, known_interval
 from outlast.results import Attribution, AttributionRow, PartGroup
-from outlast.state import State, StatePart, leaves, rebuild, select
+from outlast.state import State, StatePart, as_real, continuous, leaves, rebuild, select
 
 NODES = (8, 16, 32)
 """Gauss–Legendre nodes on the path; more are taken where the sum does not come close to the excess."""
@@ -277,7 +277,7 @@ def _path(
         for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
             tensors, walked = [], []
             for start, end in zip(starts, ends, strict=True):
-                if start.is_floating_point():
+                if continuous(start):
                     tensor = torch.lerp(start, end, float(place)).requires_grad_()
                     walked.append(tensor)
                 else:
@@ -292,7 +292,7 @@ def _path(
                 )
             gradients = iter(torch.autograd.grad(loss.nansum(), walked, allow_unused=True))
             products = [
-                _product(next(gradients), end - start) if start.is_floating_point() else None
+                _product(next(gradients), end - start) if continuous(start) else None
                 for start, end in zip(starts, ends, strict=True)
             ]
             for i, unit in enumerate(units):
@@ -303,9 +303,12 @@ def _path(
 
 
 def _product(gradient: Tensor | None, difference: Tensor) -> Tensor:
-    """Gradient times difference; a gradient of zero counts for nothing, however far the difference."""
+    """Gradient times difference; a gradient of zero counts for nothing, however far the difference. Of complex numbers,
+    of the real and of the imaginary parts each: (B, …, 2)."""
+    difference = as_real(difference)
     if gradient is None:
         return torch.zeros_like(difference).double()
+    gradient = as_real(gradient)
     return torch.where(gradient == 0, 0.0, gradient.double() * difference.double())
 
 
@@ -329,7 +332,7 @@ def _jumps(
     found = np.zeros((len(stream), len(units)))
     state, reached = young, before
     for i, unit in enumerate(units):
-        if not leaves(old)[unit.number].is_floating_point():
+        if not continuous(leaves(old)[unit.number]):
             state = _with(state, old, parts, unit)
             now = _losses(scene, stream, where, state)
             found[:, i] = now - reached

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
@@ -52,7 +51,7 @@ from outlast.results import (
     Trace,
 )
 from outlast.streams import Split, Streams
-from outlast.streams.fits import check_inputs
+from outlast.streams.fits import adapted_to, check_inputs
 from outlast.streams.scenarios import check_weights
 
 Found = TypeVar("Found")
@@ -121,7 +120,7 @@ def diagnose(
     """
     began = time.monotonic()
     parts, settings = the_split(data), settings or DiagnoseSettings()
-    model = adapt(model).eval()
+    model = adapted_to(model, parts.test).eval()
     check_inputs(model, parts.test)
     model, cast = the_model(model, parts.test)
     train_context = at_least(1, train_context, "train_context")

@@ -17,7 +17,7 @@ from outlast.errors import NotAskable
 from outlast.evaluation.measures import Outputs, outputs_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
-from outlast.state import State, StatePart, leaves, select
+from outlast.state import State, StatePart, as_matrix, as_real, continuous, leaves, select
 from outlast.streams import Streams
 from outlast.streams.places import draw_places
 from outlast.streams.reading import groups
@@ -49,19 +49,19 @@ class _View:
         if self.head is not None:
             assert axis is not None
             tensor = tensor.select(axis, self.head)
-        return tensor.flatten(1).double() if tensor.dim() > 1 else tensor[:, None].double()
+        return as_matrix(tensor).double()
 
 
 class Projections:
     """Every part and head of a model's state, and the whole of it, each as a few numbers a row.
 
     Args:
-        model: its floating parts but counters are looked at.
+        model: its parts of real or complex numbers but counters are looked at.
         seed: of the projections.
         heads: whether heads are looked at one by one as well.
 
     Raises:
-        NotAskable: the state has no part of real numbers.
+        NotAskable: the state has no part of real or complex numbers.
     """
 
     def __init__(self, model: Recurrent, seed: int = 0, *, heads: bool = True) -> None:
@@ -70,16 +70,16 @@ class Projections:
             example = leaves(model.initial_state(1))
         self.views: list[_View] = []
         for number, (part, tensor) in enumerate(zip(self.parts, example, strict=True)):
-            if part.kind == "counter" or not tensor.is_floating_point():
+            if part.kind == "counter" or not continuous(tensor):
                 continue
-            self.views.append(_view(part.path, number, None, tensor[0].numel(), seed))
+            self.views.append(_view(part.path, number, None, as_real(tensor)[0].numel(), seed))
             if heads and part.head_axis is not None and tensor.shape[part.head_axis] > 1:
                 count = tensor.shape[part.head_axis]
                 for head in range(count):
                     name = f"{part.path}, head {head}"  # see `HEAD`
-                    self.views.append(_view(name, number, head, tensor[0].numel() // count, seed))
+                    self.views.append(_view(name, number, head, as_real(tensor)[0].numel() // count, seed))
         if not self.views:
-            raise NotAskable(f"the state of a {type(model).__name__} has no part of real numbers")
+            raise NotAskable(f"the state of a {type(model).__name__} has no part of real or complex numbers")
 
     @property
     def names(self) -> list[str]:

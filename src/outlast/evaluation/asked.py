@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import runnable
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measures import Measure
@@ -19,6 +18,7 @@ from outlast.evaluation.of_targets import default_measures, measure
 from outlast.model import Recurrent, device_of
 from outlast.results import Note, forgetting
 from outlast.streams import Split, Streams, split
+from outlast.streams.fits import adapted_to
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +72,7 @@ def the_split(data: Streams | Split) -> Split:
 def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note]]:
     """The module made recurrent, in a precision in which it can read the streams; notes where that is not its own, and
     where streams are longer than its attention sees, and its library's would see more."""
-    model = adapt(module)
+    model = adapted_to(module, streams)
     first = np.zeros(2, np.int64)
     inputs = streams.window(first, first, min(3, int(streams.lengths[0]))).inputs
     model, note = runnable(model, inputs.to(device_of(model)))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least
 from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.choosing import drawn, usable
@@ -33,7 +32,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import ShareDone
 from outlast.results import Band, Cost, Note
 from outlast.streams import MIN_STREAMS, Split, Streams
-from outlast.streams.fits import check_inputs
+from outlast.streams.fits import adapted_to, check_inputs
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,8 @@ def prepared(
     Raises:
         InputError: what it says there.
     """
-    given, model = the_streams(data), adapt(module)
+    given = the_streams(data)
+    model = adapted_to(module, given)
     train_context, chosen = at_least(1, train_context, "train_context"), the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)

@@ -18,7 +18,7 @@ from outlast.arguments import taking_fields
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent, quietly
-from outlast.state import PartStatistics, State, StatePart, leaves, rebuild, statistics
+from outlast.state import PartStatistics, State, StatePart, leaves, noise_like, noise_of, rebuild, statistics
 from outlast.streams import Batch, Streams
 from outlast.streams.places import draw_places
 from outlast.streams.reading import CHUNK, read
@@ -78,7 +78,7 @@ class PreparedRandomNoise(Prepared):
     std: float
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
-        noise = [torch.randn(t.shape, generator=generator).to(t) * self.std for t in leaves(carried.zero)]
+        noise = [noise_like(t, generator, self.std) for t in leaves(carried.zero)]
         return self.touching(rebuild(carried.zero, noise), carried.zero)
 
 
@@ -126,8 +126,7 @@ class PreparedFittedNoise(Prepared):
 
     def chosen(self, carried: Carried, batch: Batch, generator: torch.Generator) -> State:
         noise = [
-            torch.randn(tensor.shape, generator=generator).to(tensor) * fit.std.to(tensor) + fit.mean.to(tensor)
-            for tensor, fit in zip(leaves(carried.zero), self.fitted, strict=True)
+            noise_of(fit, tensor, generator) for tensor, fit in zip(leaves(carried.zero), self.fitted, strict=True)
         ]
         return self.touching(rebuild(carried.zero, noise), carried.zero)
 

@@ -16,6 +16,7 @@ from outlast.adapters.adapting import adapt
 from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import Recurrent
+from outlast.state import continuous
 
 
 @taking
@@ -50,6 +51,6 @@ def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
 
 
 def _tensors(model: Recurrent) -> list[tuple[str, torch.Tensor]]:
-    """Parameters and the buffers of real numbers, each once."""
-    buffers = ((name, buffer) for name, buffer in model.named_buffers() if buffer.is_floating_point())
+    """Parameters and the buffers of real or complex numbers, each once."""
+    buffers = ((name, buffer) for name, buffer in model.named_buffers() if continuous(buffer))
     return [*model.named_parameters(), *buffers]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import trainable
 from outlast.arguments import at_least
 from outlast.errors import InputError
@@ -32,7 +31,7 @@ from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
 from outlast.streams import MIN_STREAMS, Split, Streams, copies
-from outlast.streams.fits import check_inputs
+from outlast.streams.fits import adapted_to, check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
 
@@ -267,7 +266,8 @@ def set_up(
 ) -> Setup:
     """What a repair or a comparison works with, from what its caller was given; for one that `trains`, the base is in
     the precision of the training."""
-    model, parts = adapt(model), the_split(data)
+    parts = the_split(data)
+    model = adapted_to(model, parts.train)
     train_context = at_least(1, train_context, "train_context")
     check_inputs(model, parts.train)
     judged_by = the_measures(measures, parts.test)

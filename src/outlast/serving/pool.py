@@ -121,7 +121,7 @@ class Pool:
         """
         mine = self.tensors(rows[:0])
         for own, given in zip(mine, tensors, strict=False):
-            if own.shape[1:] != given.shape[1:] or own.dtype.is_floating_point != given.dtype.is_floating_point:
+            if own.shape[1:] != given.shape[1:] or _kind(own) != _kind(given):
                 raise InputError(
                     f"states with parts {tuple(given.shape[1:])}", f"parts {tuple(own.shape[1:])}", "start anew"
                 )
@@ -143,6 +143,10 @@ class Pool:
         index = torch.from_numpy(rows)
         # In place: these tensors are the pool's own, which no model keeps.
         map_state(lambda mine, new: mine.index_copy_(0, index.to(mine.device), new.to(mine)), self.state, state)
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    return tensor.is_floating_point(), tensor.is_complex()
 
 
 def _alone(tensor: Tensor) -> Tensor:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import contextlib
+from collections.abc import Callable
 
+import numpy as np
+from torch import nn
+
+from outlast.adapters.adapting import adapt
+from outlast.adapters.finding import CannotBeRead
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.schema import Schema
@@ -12,11 +18,41 @@ from outlast.streams.streams import Streams
 
 def sizes_for(streams: Streams) -> tuple[InputSpec, int]:
     """What a fresh model for these streams reads, and how many outputs it has."""
-    inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else None
-    inputs = inputs or InputSpec("features", streams.inputs.shape[-1])
+    inputs = InputSpec("tokens", streams.classes or 0) if streams.tokens else inputs_of(streams)
     targets = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), 1).targets
     told = 0 if streams.schema is None else streams.schema.target.outputs
     return inputs, told or streams.classes or (0 if targets is None else targets.shape[-1])
+
+
+def inputs_of(streams: Streams) -> InputSpec:
+    """What the streams hold: features, or tokens up to the largest that is known of."""
+    if streams.tokens:
+        return InputSpec("tokens", streams.classes or int(streams.inputs.max()) + 1)
+    return InputSpec("features", streams.inputs.shape[-1])
+
+
+def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
+    """`adapt`; where nothing but its layers' sizes says what the module reads, it reads what the streams hold.
+
+    Raises:
+        InputError: as `adapt`.
+    """
+    spec = inputs_of(streams)
+    try:
+        found = adapt(module)
+    except CannotBeRead:
+        return adapt(module, spec)
+    return refitted(found, spec, lambda: adapt(module, spec))
+
+
+def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
+    """The model, or what `again` finds where it was guessed that it reads something else than `spec`."""
+    guessed, reads = getattr(found, "guessed", False), found.input_spec
+    if not guessed or reads is None or (reads.kind == spec.kind and (spec.kind == "tokens" or reads.size == spec.size)):
+        return found
+    with contextlib.suppress(InputError):  # that the two do not fit is then told of what was guessed
+        return again()
+    return found
 
 
 def check_inputs(model: Recurrent, streams: Streams) -> None:

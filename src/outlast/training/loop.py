@@ -22,7 +22,6 @@ import torch
 from torch import nn
 
 from outlast.adapters import precision
-from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import widen
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.checkpoints import model_fingerprint
@@ -35,7 +34,7 @@ from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
 from outlast.state import at_least_float32, map_state
 from outlast.streams import Sampler, Split, Streams
-from outlast.streams.fits import check_inputs
+from outlast.streams.fits import adapted_to, check_inputs
 from outlast.streams.scenarios import check_weights, weighted_places
 from outlast.training.ahead import read_ahead
 from outlast.training.objectives import Objective
@@ -164,7 +163,8 @@ def fit(
         InputError: a checkpoint that does not fit, nothing in the model to train, or autocast of a model that it would
             leave as it is.
     """
-    model, streams = adapt(model), streams.train if isinstance(streams, Split) else streams
+    streams = streams.train if isinstance(streams, Split) else streams
+    model = adapted_to(model, streams)
     train_context = at_least(1, train_context, "train_context")
     objective = named_objective(objective, model, streams) if isinstance(objective, str) else objective
     intervention = rule_of(intervention)
@@ -186,7 +186,8 @@ def fit(
         settings.learning_rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
-        fused=device.type in ("cpu", "cuda"),  # a dozen small operations a parameter otherwise
+        # A dozen small operations a parameter otherwise; complex parameters have no fused kernel.
+        fused=device.type in ("cpu", "cuda") and not any(each.is_complex() for each in model.parameters()),
     )
     saving = None
     if checkpoint is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outlast.state import State, StatePart, leaves, map_state
+from outlast.state import State, StatePart, as_matrix, continuous, leaves, map_state
 
 PIECES = 4
 """Stretches that a window is read in where the state is dropped between them."""
@@ -50,8 +50,8 @@ def _dropped(state: State, zero: State, parts: tuple[StatePart, ...], share: flo
 def size_of(state: State, parts: tuple[StatePart, ...]) -> Tensor:
     """(B,) mean square of the numbers in recurrent and convolution parts (B, …), every part alike."""
     squares = [
-        tensor.float().square().flatten(1).mean(1)
+        as_matrix(tensor).float().square().mean(1)
         for part, tensor in zip(parts, leaves(state), strict=True)
-        if part.touched and tensor.is_floating_point()
+        if part.touched and continuous(tensor)
     ]
     return torch.stack(squares).mean(0)

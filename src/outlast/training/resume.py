@@ -20,7 +20,7 @@ from outlast.interventions import Carried
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.scan import wanted
-from outlast.state import leaves, rebuild
+from outlast.state import as_real, leaves, rebuild
 from outlast.streams import Places
 
 
@@ -175,9 +175,10 @@ def _arithmetic(device: torch.device) -> dict[str, Any]:
 
 def _fitting(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A copy of `tensor` on the device of `like`, whose shape it must have."""
-    if tensor.shape != like.shape:
-        raise ValueError(f"a tensor {tuple(tensor.shape)} where {tuple(like.shape)} is due")
-    return tensor.to(like.device, copy=True)
+    if tensor.shape != as_real(like).shape:
+        raise ValueError(f"a tensor {tuple(tensor.shape)} where {tuple(as_real(like).shape)} is due")
+    own = tensor.to(like.device, copy=True)
+    return torch.view_as_complex(own) if like.is_complex() else own
 
 
 def _differing(was: Any, now: Any) -> tuple[Any, Any]:
@@ -199,7 +200,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
     """On the CPU, sharing memory with no other: safetensors refuses to write two names for one memory."""
-    return tensor.detach().to("cpu", copy=True).contiguous()
+    return as_real(tensor.detach()).to("cpu", copy=True).contiguous()
 
 
 def _optimizer_tensors(model: Recurrent, optimizer: Any) -> dict[str, torch.Tensor]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.adapters.precision import double_copy
 from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
 from outlast.errors import raised
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.model import Recurrent
-from outlast.state import HALVES, State, StatePart, leaves, map_state
+from outlast.state import HALVES, State, StatePart, in_double, leaves, map_state
 
 _STREAMS, _LEAST_STREAMS = 16, 8
 _POSITIONS = 2**19
@@ -39,21 +39,17 @@ class _Wide(Recurrent):
 
     def __init__(self, model: Recurrent) -> None:
         super().__init__()
-        self.inner = copy.deepcopy(model).double().eval()
+        self.inner = double_copy(model).eval()
         self.input_spec = model.input_spec
 
     def initial_state(self, batch_size: int) -> State:
-        return map_state(_widened, self.inner.initial_state(batch_size))
+        return map_state(in_double, self.inner.initial_state(batch_size))
 
     def state_parts(self) -> tuple[StatePart, ...]:
         return self.inner.state_parts()
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         return self.inner(inputs, state)
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def narrow_parts(model: Recurrent) -> list[str]:

@@ -19,7 +19,7 @@ from outlast.errors import InputError
 from outlast.live.incidents import Kept
 from outlast.model import Recurrent, device_of
 from outlast.results import write_atomically
-from outlast.state import State, concatenate, leaves, named_leaves, rebuild, select
+from outlast.state import State, as_like, as_real, concatenate, leaves, named_leaves, rebuild, select
 
 TENSORS, RECORD = "collected.safetensors", "collected.json"
 SCHEMA = 1
@@ -152,9 +152,9 @@ def read_collected(folder: Path, model: Recurrent, fingerprint: str, known: str)
         empty = model.initial_state(len(rows))
         device = device_of(model)
         states = [named[f"state.{name}"] for name, _ in named_leaves(empty)]
-        if any(found.shape != like.shape for found, like in zip(states, leaves(empty), strict=True)):
+        if any(found.shape != as_real(like).shape for found, like in zip(states, leaves(empty), strict=True)):
             raise ValueError("it holds states of another shape")
-        moved = [found.to(device, like.dtype) for found, like in zip(states, leaves(empty), strict=True)]
+        moved = [as_like(found.to(device), like) for found, like in zip(states, leaves(empty), strict=True)]
         inputs = tuple(named[f"inputs.{i}"] for i in range(len(rows)))
         targets = tuple(named.get(f"targets.{i}") for i in range(len(rows)))
         return Collected(record["model"], rows, rebuild(empty, moved), inputs, targets, record["about"])
@@ -167,7 +167,7 @@ def read_collected(folder: Path, model: Recurrent, fingerprint: str, known: str)
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous().clone()
+    return as_real(tensor.detach()).cpu().contiguous().clone()
 
 
 def _hash(named: dict[str, Tensor], record: dict[str, Any]) -> str:

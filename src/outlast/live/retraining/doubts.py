@@ -11,7 +11,7 @@ from outlast.live.incidents import Kept
 from outlast.live.retraining.collected import Collected
 from outlast.live.signals import Probes, Senses
 from outlast.model import Recurrent, quietly
-from outlast.state import choose_parts, leaves
+from outlast.state import choose_parts, continuous, leaves
 from outlast.streams import Batch, Streams
 from outlast.streams.reading import read
 
@@ -75,7 +75,7 @@ def doubt_of(kept: Kept, model: Recurrent, train: Streams, half: int, limits: Li
     if not half <= begin < end <= inputs.shape[1] or end - begin != half:
         return "scored positions that do not fit its inputs"
     for tensor, limit, part in zip(leaves(kept.state), limits.parts, model.state_parts(), strict=True):
-        if not part.touched or not tensor.is_floating_point():
+        if not part.touched or not continuous(tensor):
             continue
         if not torch.isfinite(tensor).all():
             return "a state that holds what is no number"

@@ -1,0 +1,227 @@
+"""How a user's module is called: how inputs get in, and where its state goes in and comes out.
+
+A state goes in and out as arguments (`Argument`), stays in attributes of the module (`Kept`), or is that of the
+recurrent modules inside, which start anew at every call (`Inside`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from outlast.adapters.parameters import Parameters
+from outlast.adapters.structure import put_together, take_apart
+
+Axes = Literal["rows_first", "time_first", "packed", "cell", "one", "one_time_first"]
+"""Of the inputs: (B, T, …), (T, B, …), a PackedSequence; or one position a call, (B, …), (B, 1, …) or (1, B, …)."""
+
+STEPPED = ("cell", "one", "one_time_first")
+
+
+def placed(inputs: Tensor, axes: Axes) -> Any:
+    """Inputs (B, T, …), T = 1 where one position is read a call, as the module takes them."""
+    if axes in ("time_first", "one_time_first"):
+        return inputs.transpose(0, 1)
+    if axes == "cell":
+        return inputs[:, 0]
+    if axes == "packed":
+        return pack_padded_sequence(inputs, torch.full((len(inputs),), inputs.shape[1]), batch_first=True)
+    return inputs
+
+
+def unpacked(returned: Any) -> Any:
+    """What was returned, with each PackedSequence in it as a tensor (B, T, …)."""
+    if isinstance(returned, PackedSequence):
+        return pad_packed_sequence(returned, batch_first=True)[0]
+    if type(returned) is tuple:
+        return tuple(unpacked(each) for each in returned)
+    return returned
+
+
+@dataclass(frozen=True)
+class Argument:
+    """The state goes in as arguments and comes out of the call."""
+
+    method: str
+    parameters: Parameters
+
+    def call(self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+        """What the module returns; the state is somewhere in it."""
+        names = self.parameters.state
+        named = {} if given is None else dict(zip(names, given if len(names) > 1 else (given,), strict=True))
+        named |= dict.fromkeys(self.parameters.lengths, torch.full((rows,), length))
+        named |= dict.fromkeys(self.parameters.masks, torch.ones(rows, length, dtype=torch.bool))
+        call = module if self.method == "forward" else getattr(module, self.method)
+        if isinstance(module, torch.jit.ScriptModule):  # what its compiler makes after some calls rounds otherwise
+            with torch.jit.optimized_execution(False):
+                return unpacked(call(inputs, **named)), None
+        return unpacked(call(inputs, **named)), None
+
+    @property
+    def told(self) -> str:
+        what = " and ".join(f"`{name}`" for name in self.parameters.state)
+        return f"{what} of {self.method}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The state stays in attributes of the module, ``submodule.attribute``; they are put back after every call."""
+
+    names: tuple[str, ...]
+    parameters: Parameters
+
+    def call(self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+        """What the module returns, and the attributes after the call."""
+        before = [attribute(module, name) for name in self.names]
+        try:
+            for name, value in zip(self.names, (None,) * len(self.names) if given is None else given, strict=True):
+                set_attribute(module, name, value)
+            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length)
+            return returned, tuple(attribute(module, name) for name in self.names)
+        finally:
+            for name, value in zip(self.names, before, strict=True):
+                set_attribute(module, name, value)
+
+    @property
+    def told(self) -> str:
+        return f"its {' and '.join(f'`{name}`' for name in self.names)}"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The state is that of recurrent modules inside, by name, which get it instead of what the module gives them."""
+
+    names: tuple[str, ...]
+    parameters: Parameters
+
+    def call(self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+        """What the module returns, and the states of the modules inside after the call."""
+        with contextlib.ExitStack() as stack:
+            slots = [None] * len(self.names) if given is None else given
+            watched = [
+                stack.enter_context(_watching(module.get_submodule(name), slot))
+                for name, slot in zip(self.names, slots, strict=True)
+            ]
+            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length)
+        return returned, tuple(each.final for each in watched)
+
+    def starts(self, module: nn.Module, inputs: Any, rows: int, length: int) -> tuple[Any, ...]:
+        """What the module itself gives to the modules inside when they begin; zeros where it gives nothing."""
+        with contextlib.ExitStack() as stack:
+            watched = [stack.enter_context(_watching(module.get_submodule(name), None)) for name in self.names]
+            Argument("forward", self.parameters).call(module, inputs, None, rows, length)
+        return tuple(_zeros_like(each.final) if each.first is None else each.first for each in watched)
+
+    @property
+    def told(self) -> str:
+        carry = "carries" if len(self.names) == 1 else "carry"
+        return f"what {' and '.join(f'`{name}`' for name in self.names)} {carry} inside"
+
+
+def _zeros_like(state: Any) -> Any:
+    return put_together(state, [torch.zeros_like(torch.as_tensor(leaf)) for leaf in take_apart(state)])
+
+
+Carrier = Argument | Kept | Inside
+
+
+@dataclass
+class _Watched:
+    given: Any
+    first: Any = None
+    final: Any = None
+    calls: int = 0
+
+
+@contextlib.contextmanager
+def _watching(inner: nn.Module, given: Any) -> Iterator[_Watched]:
+    """Give a recurrent module a state at its first call, and note the one after its last."""
+    seen = _Watched(given)
+    own = inner.forward
+    signature = inspect.signature(own)
+    name = state_name(inner)
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        if seen.calls == 0:
+            seen.first = bound.arguments.get(name)
+            if seen.given is not None:
+                bound.arguments[name] = seen.given
+        seen.calls += 1
+        returned = own(*bound.args, **bound.kwargs)
+        seen.final = returned if isinstance(inner, nn.RNNCellBase) else returned[1]
+        return returned
+
+    inner.__dict__["forward"] = forward  # for this call alone; a module's own attribute comes before its class's
+    try:
+        yield seen
+    finally:
+        del inner.__dict__["forward"]
+
+
+def state_name(inner: nn.Module) -> str:
+    """The parameter by which a recurrent module takes its state."""
+    return list(inspect.signature(inner.forward).parameters)[1]
+
+
+def attribute(module: nn.Module, name: str) -> Any:
+    """The attribute ``submodule.attribute``."""
+    owner, _, own = name.rpartition(".")
+    return getattr(module.get_submodule(owner), own)
+
+
+def set_attribute(module: nn.Module, name: str, value: Any) -> None:
+    """Set it."""
+    owner, _, own = name.rpartition(".")
+    setattr(module.get_submodule(owner), own, value)
+
+
+def items_of(returned: Any) -> dict[Any, Any]:
+    """What a call returned, by label: places of a tuple, keys of a dictionary, fields of an object; None: all of it."""
+    if isinstance(returned, dict):
+        return dict(returned)
+    if dataclasses.is_dataclass(returned) and not isinstance(returned, type):
+        return {field.name: getattr(returned, field.name) for field in dataclasses.fields(returned)}
+    if isinstance(returned, tuple | list):
+        return dict(zip(getattr(returned, "_fields", range(len(returned))), returned, strict=True))
+    return {None: returned}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where rows and positions lie in an output; `flat`: both in one axis, and which of them changes more slowly."""
+
+    rows: int
+    time: int | None
+    flat: Literal["", "rows", "time"] = ""
+
+    def batch_first(self, output: Tensor, rows: int) -> Tensor:
+        """The output as (B, T, …); of one position, (B, 1, …)."""
+        if self.flat:
+            output = output.unflatten(self.rows, (rows, -1) if self.flat == "rows" else (-1, rows))
+            both = (self.rows, self.rows + 1) if self.flat == "rows" else (self.rows + 1, self.rows)
+            return output.movedim(both, (0, 1))
+        if self.time is None:
+            return output.movedim(self.rows, 0).unsqueeze(1)
+        return output.movedim((self.rows, self.time), (0, 1))
+
+
+def layout_of(base: Tensor, wider: Tensor, longer: Tensor, axes: Axes) -> Layout | None:
+    """From outputs of fewer rows, more rows and more positions; None: no axis runs over rows."""
+    if not base.dim() == wider.dim() == longer.dim():
+        return None
+    rows = [axis for axis in range(base.dim()) if base.shape[axis] != wider.shape[axis]]
+    time = [axis for axis in range(base.dim()) if base.shape[axis] != longer.shape[axis]]
+    if len(rows) != 1 or len(time) > 1:
+        return None
+    if rows == time:
+        return Layout(rows[0], rows[0], "time" if axes == "time_first" else "rows")
+    return Layout(rows[0], time[0] if time else None)

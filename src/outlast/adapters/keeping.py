@@ -1,0 +1,81 @@
+"""What a user's module keeps in its attributes from one call to the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from outlast.adapters.calling import (
+    STEPPED,
+    Carrier,
+    Kept,
+)
+from outlast.adapters.parameters import method_of
+from outlast.adapters.starting import (
+    RESETS,
+    after_reset,
+)
+from outlast.adapters.structure import take_apart
+from outlast.adapters.trying import LENGTH, ROWS, Way
+
+
+def kept_in(module: nn.Module, way: Way) -> Iterator[Carrier]:
+    """The attributes that a call changes, and that hold tensors of rows."""
+    length = 1 if way.axes in STEPPED else LENGTH
+    before = attributes_of(module)
+    with contextlib.ExitStack() as stack:
+        for name, value in before.items():
+            stack.callback(_put_back, module, name, value)
+        _reset_for(module, ROWS)
+        seen = attributes_of(module)
+        way.call(module, None, ROWS, length)
+        after = attributes_of(module)
+    changed = tuple(name for name, value in after.items() if value is not seen.get(name) and _holds_rows(value, ROWS))
+    if changed:
+        yield Kept(changed, way.carrier.parameters)
+
+
+def _put_back(module: nn.Module, name: str, value: Any) -> None:
+    owner, _, own = name.rpartition(".")
+    setattr(module.get_submodule(owner), own, value)
+
+
+def _reset_for(module: nn.Module, rows: int) -> None:
+    """Make room for so many rows where the module keeps its state."""
+    for name in RESETS:
+        if method_of(module, name) is not None:
+            for attribute in [name for name, value in attributes_of(module).items() if _holds_tensors(value)]:
+                with contextlib.suppress(Exception):  # a method that needs more than rows is none of these
+                    _put_back(module, attribute, after_reset(module, name, (attribute,), rows)[0])
+            with contextlib.suppress(Exception):
+                after_reset(module, name, (), rows)
+            return
+
+
+def attributes_of(module: nn.Module) -> dict[str, Any]:
+    """What modules keep beside parameters, by name: tensors, and None where one may come."""
+    found: dict[str, Any] = {}
+    for path, inner in module.named_modules():
+        kept = {**inner._buffers, **{key: value for key, value in vars(inner).items() if not key.startswith("_")}}
+        for key, value in kept.items():
+            if value is None or _holds_tensors(value):
+                found[f"{path}.{key}" if path else key] = value
+    return found
+
+
+def _holds_tensors(value: Any) -> bool:
+    if isinstance(value, nn.Module | nn.Parameter):
+        return False
+    try:
+        return any(isinstance(leaf, Tensor) for leaf in take_apart(value))
+    except TypeError:
+        return False
+
+
+def _holds_rows(value: Any, rows: int) -> bool:
+    return _holds_tensors(value) and all(
+        rows in leaf.shape for leaf in take_apart(value) if isinstance(leaf, Tensor) and leaf.dim()
+    )

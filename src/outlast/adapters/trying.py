@@ -1,0 +1,167 @@
+"""One way to call a user's module, tried on random inputs, and what speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from outlast.adapters.calling import (
+    STEPPED,
+    Argument,
+    Axes,
+    Carrier,
+    placed,
+)
+from outlast.adapters.hidden import HiddenModule
+from outlast.adapters.slots import named_tensor
+from outlast.adapters.structure import take_apart
+from outlast.errors import InputError, raised
+from outlast.model import InputSpec, device_of, dtype_of
+from outlast.randomness import generator
+from outlast.state import leaves, select
+
+ROWS, LENGTH, MORE_ROWS, LONGER = 2, 3, 5, 7
+
+
+class Unreadable(Exception):
+    """One way to call the module does not work: why, as a clause, and what to `do`.
+
+    `near`: 0, it did not run; 1, it ran; 2, what it carries does not pass; 3, it raised when it was given that.
+    """
+
+    def __init__(self, why: str, near: int = 0, do: str = "") -> None:
+        super().__init__(why)
+        self.why, self.near, self.do = why, near, do
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to call a module that is to be tried."""
+
+    spec: InputSpec
+    reads: str | None
+    axes: Axes
+    carrier: Carrier
+
+    def inputs(self, module: nn.Module, rows: int, length: int) -> Tensor:
+        return random_inputs(module, self.spec, self.reads, rows, length)
+
+    def call(self, module: nn.Module, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+        """What the module returns, and what the carrier says its state is then."""
+        inputs = self.inputs(module, rows, length)
+        try:
+            return self.carrier.call(module, placed(inputs, self.axes), given, rows, length)
+        except Exception as error:  # whatever the user's code raises is what they need to read
+            shape = tuple(inputs.transpose(0, 1).shape if "time_first" in self.axes else inputs.shape)
+            raise Unreadable(f"on inputs {shape} its forward raised {raised(error)}") from error
+
+
+def random_inputs(module: nn.Module, spec: InputSpec, reads: str | None, rows: int, length: int) -> Tensor:
+    """Inputs of the kind `spec` says, on the module's device, features in the dtype of its tensor `reads`; always the
+    same ones."""
+    inputs = spec.random(rows, length, generator(0, "adapt"))
+    dtype = None if spec.kind == "tokens" else dtype_of(module) if reads is None else named_tensor(module, reads).dtype
+    return inputs.to(device_of(module), dtype)
+
+
+def alike(found: Tensor, wanted: Tensor) -> bool:
+    """Equal up to rounding. Outputs that are no numbers are alike; that they are broken is for a measurement to say."""
+    if found.shape != wanted.shape:
+        return False
+    coarse = {torch.float16: 2e-2, torch.bfloat16: 1e-1, torch.float64: 1e-7}
+    size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max()) if wanted.numel() else 0.0
+    near = 1e-4 if wanted.is_complex() else coarse.get(wanted.dtype, 1e-4)
+    return torch.allclose(found, wanted, rtol=0, atol=near * size, equal_nan=True)
+
+
+def fault_of(model: HiddenModule) -> Unreadable | None:
+    """Why this is not how the module carries its state; None: reading in pieces is reading at once, and so on."""
+    calling = model.calling
+    way = Way(calling.spec, calling.reads, calling.axes, calling.carrier)
+    rows, length = 3, 6
+    inputs = way.inputs(model.module, rows, length)
+    try:
+        _copy_if_edited(model, inputs)
+        start = model.initial_state(rows)
+        whole, final = model(inputs, start)
+        state, pieces = start, []
+        for piece in inputs.split([2, 1, 3], 1):
+            output, state = model(piece, state)
+            pieces.append(output)
+        alone, _ = model(inputs[1:2], select(start, torch.tensor([1])))
+        later, _ = model(inputs, final)
+    except InputError as error:
+        return Unreadable(error.given, near=3)
+    except Exception as error:
+        return Unreadable(f"given the state that it returned, its forward raised {raised(error)}", near=3)
+    if whole.shape[:2] != (rows, length):
+        return Unreadable(
+            f"for inputs {tuple(inputs.shape)} its forward returned outputs {tuple(whole.shape)}; one output for "
+            "every row and position is needed, (B, T, ...)",
+            near=3,
+        )
+    if not alike(alone, whole[1:2]):
+        return Unreadable("what one row gives depends on the other rows", near=2)
+    joined = torch.cat(pieces, 1)
+    if not alike(joined, whole) or not all(map(alike, leaves(state), leaves(final))):
+        return Unreadable(
+            f"with its state in {calling.carrier.told}, reading {length} positions in pieces does not give the outputs "
+            "and the state of reading them at once: it reads ahead, or it carries something else as well",
+            near=2,
+        )
+    if (
+        calling.window is None
+        and calling.axes == "one"
+        and not alike(_if_it_reads_windows(model, inputs, whole), whole)
+    ):
+        return Unreadable(
+            f"reading {length} positions at once is not reading them one by one: it reads ahead, or what it carries is "
+            "not all in its state",
+            near=2,
+        )
+    if calling.window is not None and not alike(_of_a_window(model, inputs), whole[:, -1:]):
+        return Unreadable(
+            "it gives one output a window, which is not the one of its last position: it depends on the others in "
+            "another way than through the state",
+            near=2,
+        )
+    if bool(torch.isfinite(whole).all()) and torch.equal(later, whole):
+        return Unreadable(f"{calling.carrier.told} does not change its outputs", near=2)
+    return None
+
+
+def _of_a_window(model: HiddenModule, inputs: Tensor) -> Tensor:
+    """(B, 1, …) what the module says when it reads a window at once."""
+    calling, (rows, length) = model.calling, inputs.shape[:2]
+    assert calling.window is not None
+    given = model.hidden_of(model.initial_state(rows))
+    returned, _ = calling.carrier.call(model.module, placed(inputs, calling.window), given, rows, length)
+    return calling.layout.batch_first(calling.output_in(returned), rows)
+
+
+def _if_it_reads_windows(model: HiddenModule, inputs: Tensor, stepped: Tensor) -> Tensor:
+    """(B, T, …) what the module says of a window that it reads at once; `stepped`, what it says of one position after
+    another, where it cannot."""
+    given = model.hidden_of(model.initial_state(len(inputs)))
+    of_step = isinstance(model.calling.carrier, Argument) and model.calling.carrier.method != "forward"
+    if of_step or model.calling.window is not None:
+        return stepped
+    try:
+        returned, _ = model.calling.carrier.call(model.module, inputs, given, *inputs.shape[:2])
+        found = model.calling.output_in(returned)
+    except Exception:  # whatever it raises says that it reads one position a call
+        return stepped
+    return found if found.shape[:2] == stepped.shape[:2] else stepped
+
+
+def _copy_if_edited(model: HiddenModule, inputs: Tensor) -> None:
+    """Have the module given copies where it writes into the state that it is given."""
+    given = model.hidden_of(model.initial_state(len(inputs)))
+    tensors = [leaf for leaf in take_apart(given) if isinstance(leaf, Tensor)]
+    before = [tensor._version for tensor in tensors]
+    model.call(inputs[:, :1] if model.calling.axes in STEPPED else inputs, given)
+    if [tensor._version for tensor in tensors] != before:
+        model.calling = replace(model.calling, copies=True)

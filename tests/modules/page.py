@@ -1,0 +1,42 @@
+"""The table of docs/modules.md, from what `adapt` finds: `PYTHONPATH=tests python -m modules.page` writes it anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from modules.listed import MODULES, Listed
+from outlast.adapters import adapt
+from outlast.adapters.hidden import HiddenModule
+from outlast.errors import InputError
+
+PAGE = Path(__file__).parents[2] / "docs" / "modules.md"
+_BEGIN, _END = "<!-- made by tests/modules/page.py -->", "<!-- end -->"
+
+
+def table() -> str:
+    """A row for each listed module, in their order."""
+    rows = [f"| {listed.kind} | {_taken(listed)} | {_state(listed)} |" for listed in MODULES]
+    return "\n".join(["| kind of module | what to do | where its state was found, and what it starts from |", "| --- | --- | --- |", *rows])  # fmt: skip
+
+
+def _taken(listed: Listed) -> str:
+    return {"alone": "nothing", "wrapper": "paste the class that is printed", "refused": "refused"}[listed.outcome]
+
+
+def _state(listed: Listed) -> str:
+    try:
+        model = adapt(listed.build())
+    except InputError as error:
+        return error.given.partition(": ")[2].partition(", of which")[0]
+    assert isinstance(model, HiddenModule)
+    return f"{model.calling.carrier.told}, from {model.calling.start.told}"
+
+
+def page() -> str:
+    """The page with this table."""
+    return re.sub(f"(?<={_BEGIN}\n).*?(?=\n{_END})", lambda _: table(), PAGE.read_text(), flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
