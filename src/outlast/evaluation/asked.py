@@ -76,8 +76,10 @@ def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note
     first = np.zeros(2, np.int64)
     inputs = streams.window(first, first, min(3, int(streams.lengths[0]))).inputs
     model, note = runnable(model, inputs.to(device_of(model)))
-    narrow = model.forgets is not None and int(streams.lengths.max()) > model.forgets
-    return model, [*([forgetting(model.forgets)] if narrow else []), *([note] if note else [])]
+    notes = [] if note is None else [note]
+    if model.forgets is not None and int(streams.lengths.max()) > model.forgets:
+        notes.insert(0, forgetting(model.forgets))
+    return model, notes
 
 
 def the_measures(given: Sequence[Measure | str] | Measure | str | None, streams: Streams) -> tuple[Measure, ...]:

@@ -301,6 +301,10 @@ AROUND: dict[str, dict[str, Any]] = {
     "minicpm_ocr": MINICPM,
     "minicpmv4_6": MINICPM,
     "minicpmv4_7": MINICPM,
+    "nemo_speechlm": {
+        "audio_config": {"asr_config": SEEING, "diarization_config": SEEING},
+        "word_timestamp_config": {**SEEING, "num_key_value_heads": 2, "vocab_size": 8, "blank_token_id": 7},
+    },
     "nemotron_h_omni": {
         "vision_config": {**SEEING, "num_hidden_layers": 1, "video_temporal_patch_size": 2},
         "projector_hidden_size": 16,
