@@ -35,11 +35,12 @@ WHOLE, BLAMED, OTHERS, HALF, PLAIN = (
 
 
 def blamed(split: Attribution) -> dict[str, float]:
-    """Share of the excess by part, the largest first; heads are taken together."""
+    """Share of the excess by part, the largest first, heads together; by swaps where the split is withheld."""
     by_part: dict[str, float] = {}
     for row in split.rows:
         if row.kind in ("recurrent", "convolution"):
-            by_part[row.part] = by_part.get(row.part, 0.0) + row.contribution.mean / split.excess.mean
+            moved = (row.removed.mean + row.added.mean) / 2 if row.contribution is None else row.contribution.mean
+            by_part[row.part] = by_part.get(row.part, 0.0) + moved / split.excess.mean
     return {part: by_part[part] for part in sorted(by_part, key=lambda part: -by_part[part])}
 
 

@@ -197,8 +197,9 @@ def unexplored_state(
 ) -> Cause:
     """Age does harm, and the harm falls on states where training has none: clearly more of them than by chance.
 
-    Age does harm where the world stayed as it was, on streams where it cannot change, or where the model fails and not
-    by a world that changed (`stale`). Which states are looked at: the parts that carry the harm, and the behaviour.
+    Age does harm where the world stayed as it was, on streams where it cannot change, or, without these, if the
+    model fails and not by a world that changed (`stale`). Which states are looked at: the parts that carry the harm,
+    and the behaviour.
     """
     name = "unexplored_state"
     harmed, facts, because = _harm_of_age(measured, stationary, verdict)
@@ -207,7 +208,7 @@ def unexplored_state(
         return unasked(name, "it is not known which states training passes through")
     facts |= evidence.facts
     because += evidence.because
-    by_age = harmed or (verdict.name == "fails" and not stale.found)
+    by_age = harmed or (stationary is None and verdict.name == "fails" and not stale.found)
     if not by_age and measured is None and stationary is None:
         return Cause(name, None, 0.0, {**facts, "why": "no unchanged places"}, [
             "Not asked: the streams are too short or too few to find places where the world did not change.", *because
