@@ -52,7 +52,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     (folder / "llama" / "model.safetensors").write_text("large")
     (folder / "data").mkdir()
     (folder / "data" / "data.json").write_text("{}")
-    names = ("shards", "pickle", "llama", "data")
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "them/small"}')
+    names = ("shards", "pickle", "llama", "data", "adapter")
     folders = {f"them/{name}": {"main": folder / name} for name in names}
     folders["them/small"] = {"main": folder / "main", "v2": folder / "later"}
     folders["them/secret"] = {"main": folder / "main"}
@@ -130,6 +132,7 @@ def test_shards_are_fetched_and_the_result_names_the_commit(
         (["them/secret"], "nobody read without asking", "hf auth login"),
         (["them/pickle"], "no safetensors", "hf download them/pickle --local-dir pickle"),
         (["them/llama"], "model_type = 'llama'", "docs/checkpoints.md"),
+        (["them/adapter"], "them/adapter, an adapter of them/small", "give adapter-merged"),
         (["them/data"], "without outlast.json or config.json", "check the folder's name"),
     ],
 )

@@ -147,6 +147,11 @@ def test_other_files(name: str, content: bytes, given: str, do: str, capsys: pyt
     assert do in error.do
 
 
+def test_a_file_of_torch_without_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save([1, 2], "list.pt")
+    assert said("list.pt", capsys).given == "list.pt, in which there are no weights by name"
+
+
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
 def test_a_file_of_a_model_names_its_folder(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     theirs.saved("mamba", SETTINGS, Path("model"))

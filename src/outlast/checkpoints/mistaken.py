@@ -35,11 +35,14 @@ def mistaken(path: Path, own: tuple[str, ...]) -> InputError:
     Args:
         own: files of which a model's folder has one.
     """
-    if path.is_dir():
-        return _folder(path, own)
-    if path.exists():
-        return _file(path, own)
-    return InputError(f"no folder {path}", EXPECTED, _near(path))
+    try:
+        if path.is_dir():
+            return _folder(path, own)
+        if path.exists():
+            return _file(path, own)
+        return InputError(f"no folder {path}", EXPECTED, _near(path))
+    except OSError as error:
+        return InputError(f"{path} ({error.strerror})", EXPECTED, "check who may read it")
 
 
 def _near(path: Path) -> str:
@@ -112,23 +115,28 @@ def is_adapter(path: Path) -> bool:
     return (path / _ADAPTER).is_file() and not any(any(path.glob(f"{name}*")) for name in ("model", "pytorch_model"))
 
 
-def adapter(path: Path) -> InputError:
-    """The error for a folder of PEFT's: what is to be added to a model's weights, and not the model."""
+def adapter(path: Path, called: str | None = None) -> InputError:
+    """The error for a folder of PEFT's: what is to be added to a model's weights, and not the model.
+
+    Args:
+        called: its id on a hub, where it was fetched from there.
+    """
     base = _read(path / _ADAPTER).get("base_model_name_or_path")
-    merged = path.with_name(f"{path.resolve().name}-merged")
+    shown = called or str(path)
+    merged = f"{(called or str(path.resolve())).rpartition('/')[2]}-merged"
     lines = [
         "from peft import AutoPeftModelForCausalLM",
-        f"model = AutoPeftModelForCausalLM.from_pretrained({str(path)!r})",
-        f"model.merge_and_unload().save_pretrained({str(merged)!r})",
+        f"model = AutoPeftModelForCausalLM.from_pretrained({shown!r})",
+        f"model.merge_and_unload().save_pretrained({merged!r})",
     ]
     if (path / "tokenizer_config.json").is_file():
         lines += [
             "from transformers import AutoTokenizer",
-            f"AutoTokenizer.from_pretrained({str(path)!r}).save_pretrained({str(merged)!r})",
+            f"AutoTokenizer.from_pretrained({shown!r}).save_pretrained({merged!r})",
         ]
     of = f" of {base}" if isinstance(base, str) else ""
     return InputError(
-        f"{path}, an adapter{of} that PEFT saved, without the model itself",
+        f"{shown}, an adapter{of} that PEFT saved, without the model itself",
         EXPECTED,
         f"merge it into its model, and give {merged} (pip install peft):{_pasted(lines)}",
     )
@@ -174,14 +182,18 @@ def _pickled(path: Path) -> InputError:
         return _objects(path)
     except Exception as error:  # of a damaged file, or one of another kind, torch raises whatever it met
         return _unreadable(path, error)
-    return InputError(f"{path}, {_contents(found)}", EXPECTED, _for_library(found) + _alone(path, _holder(found)))
+    holder = _holder(found)
+    if holder is None and not _weights(found):
+        return InputError(f"{path}, in which there are no weights by name", EXPECTED, "name the folder of a model")
+    return InputError(f"{path}, {_contents(found)}", EXPECTED, _for_library(found) + _alone(path, holder))
 
 
 def _is_program(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _begins_as_pickle(path: Path) -> bool:
@@ -211,9 +223,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _contents(found: Any) -> str:
     if _weights(found):
         return f"{len(found)} tensors ({', '.join(list(found)[:2])}, …) that do not say how their model is built"
-    if (holder := _holder(found)) is not None:
-        return f"a training script's checkpoint: weights in {holder!r}, which do not say how their model is built"
-    return "in which there are no weights by name"
+    return f"a training script's checkpoint: weights in {_holder(found)!r}, which do not say how their model is built"
 
 
 def _weights(found: Any) -> bool:

@@ -8,6 +8,7 @@ only where it is told that it may. The function's source goes along (`outlast.ch
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -198,7 +199,7 @@ def place_of(name: str | Path, revision: str | None = None) -> Path:
         InputError: a revision of a folder, or a model that cannot be fetched.
     """
     if hub.is_id(str(name), revision):
-        return hub.fetched(str(name), revision, foreign.KEPT, _readable)
+        return hub.fetched(str(name), revision, foreign.KEPT, functools.partial(_readable, str(name)))
     if revision is not None:
         raise InputError(
             f"the model {name} with the revision {revision}",
@@ -208,12 +209,12 @@ def place_of(name: str | Path, revision: str | None = None) -> Path:
     return Path(name)
 
 
-def _readable(directory: Path) -> None:
-    """Raise InputError where a folder that still lacks its weights is of no model that is read."""
+def _readable(name: str, directory: Path) -> None:
+    """Raise InputError where the folder of a hub's model that still lacks its weights is of none that is read."""
     if (directory / RECORD).is_file():
         read_record(directory)
     elif is_adapter(directory):
-        raise adapter(directory)
+        raise adapter(directory, name)
     elif foreign.is_directory_of(directory):
         foreign.require_readable(directory)
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -218,7 +219,7 @@ class Foreign(Recurrent):
         listed = self.blueprint["config"].get("architectures")
         named = f" ({listed[0]})" if isinstance(listed, list) and listed else ""
         library = self.blueprint["kind"].partition(".")[0]
-        whole = f"{source.rstrip('/')}-whole"
+        whole = f"{Path(source).resolve().name}-whole"
         lines = [
             *(["import fla  # its classes"] if library == "fla" else []),
             "from transformers import AutoModelForCausalLM",

@@ -104,7 +104,7 @@ where j ≤ i. And the decay from after each position to the end of its chunk, (
 
 
 def _anchored(q: Tensor, k: Tensor, log_decay: Tensor, total: Tensor, a: Tensor, b: Tensor) -> Products:
-    """As matrix products, exp(L_i − L_j) = exp(L_i) exp(−L_j); `total` is L, (B, H, C, n, K)."""
+    """As matrix products, exp(L_i − L_j) = exp(L_i) exp(−L_j). All are (B, H, C, n, K), and `total` is L."""
     into = (-total).exp()
     reads, asks = a * F.pad(total[..., :-1, :], (0, 0, 1, 0)).exp(), q * total.exp()
     to_b, to_k = ((each * into).transpose(3, 4) for each in (b, k))
@@ -113,7 +113,7 @@ def _anchored(q: Tensor, k: Tensor, log_decay: Tensor, total: Tensor, a: Tensor,
 
 
 def _pairwise(q: Tensor, k: Tensor, log_decay: Tensor, total: Tensor, a: Tensor, b: Tensor) -> Products:
-    """By the decay of each key channel between each two positions, exact for any decay."""
+    """By the decay of each key channel between each two positions, (B, H, C, n, n, K), exact for any decay."""
     n = q.shape[3]
     ones = torch.ones(n, n, dtype=torch.bool, device=q.device)
     # (B, H, C, n, n, K): down column j the sum runs over the positions after j only.
