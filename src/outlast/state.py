@@ -245,7 +245,7 @@ class PartStatistics:
 
     @property
     def std(self) -> Tensor:
-        """Standard deviation, of the shape of `mean`."""
+        """Standard deviation, (1, …, H, …, 1) as `mean`."""
         return (self.m2 / max(self.count, 1.0)).sqrt()
 
 

@@ -17,7 +17,11 @@ _BEGIN, _END = "<!-- made by tests/modules/page.py -->", "<!-- end -->"
 def table() -> str:
     """A row for each listed module, in their order."""
     rows = [f"| {listed.kind} | {_taken(listed)} | {_state(listed)} |" for listed in MODULES]
-    return "\n".join(["| kind of module | what to do | where its state was found, and what it starts from |", "| --- | --- | --- |", *rows])  # fmt: skip
+    heads = (
+        "| kind of module | what to do | where its state was found, and what it starts from |",
+        "| --- | --- | --- |",
+    )
+    return "\n".join([*heads, *rows])
 
 
 def _taken(listed: Listed) -> str:
