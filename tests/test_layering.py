@@ -31,6 +31,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "scan",
         "families",
         "foreign",
+        "onnx",
         "adapters",
         "checkpoints",
         "generation",

@@ -35,14 +35,23 @@ def sketch(build: Callable[[], Model], what: str) -> Model:
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:  # torch's words for sizes it cannot have
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{what} ({reason[0]})", "sizes that tensors can have", "correct the sizes") from error
-    needed, there = _bytes(held), _memory()
+    fits_in_memory(_bytes(held), what)
+    return model
+
+
+def fits_in_memory(needed: int, what: str) -> None:
+    """Raise InputError where so many bytes are more than this machine has.
+
+    Args:
+        what: the model that needs them, for the message.
+    """
+    there = _memory()
     if needed > there:
         raise InputError(
             f"{what}: {needed / 2**30:,.1f} GiB of weights and state",
             f"a model that fits the {there / 2**30:,.1f} GiB of this machine",
             "correct the sizes, or use a machine with more memory",
         )
-    return model
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -51,7 +51,7 @@ def check(
     own = narrowest(used.model)
     about = {
         "class": class_of(exact.original),
-        "parameters": sum(parameter.numel() for parameter in exact.original.parameters()),
+        "parameters": exact.original.numbers,
         "dtype": " and ".join(dtypes_of(exact.original)) or None,
         "state_parts": [part.path for part in exact.parts],
         "checked_in": [str(each).removeprefix("torch.") for each in dict.fromkeys((own, exact.dtype))],

@@ -18,6 +18,7 @@ from outlast.adapters.precision import runnable, wide_copy
 from outlast.adapters.subject import Sizes, Subject, cut, difference, read, result
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.model import Recurrent, device_of
+from outlast.onnx import OnnxModel
 from outlast.randomness import generator
 from outlast.results import Check
 from outlast.state import State, leaves, map_state, named_leaves, rebuild
@@ -117,6 +118,8 @@ def gradient_through_state(s: Subject, sizes: Sizes) -> Check:
     touched = [i for i, part in enumerate(s.parts) if part.touched]
     if not touched:
         return Check("gradient_through_state", None, None, None, "No part of the state is recurrent.")
+    if s.model.without_gradients:
+        return Check("gradient_through_state", None, None, None, f"{s.model.without_gradients}.")
     # cuDNN refuses the backward pass of an RNN in eval mode.
     with torch.backends.cudnn.flags(enabled=False):
         worst, where = max(
@@ -326,7 +329,9 @@ def save_load_exact(s: Subject, sizes: Sizes) -> Check:
     saved = safetensors.torch.load(safetensors.torch.save(tensors_of(model)))
     hidden = sorted({name for name, _ in model.named_buffers()} - set(model.state_dict()))
     blueprint = getattr(model, "blueprint", None)
-    if blueprint is None:
+    if isinstance(model, OnnxModel):
+        loaded = model.again()
+    elif blueprint is None:
         loaded = copy.deepcopy(model)
         for tensor in loaded.state_dict().values():
             tensor.zero_()

@@ -47,6 +47,11 @@ class WithReset(Recurrent):
         self.overlap: bool = overlap
         self.input_spec: InputSpec | None = model.input_spec
         self.schema: Schema | None = model.schema
+        self.without_gradients: str = model.without_gradients
+
+    @property
+    def numbers(self) -> int:
+        return self.model.numbers
 
     @property
     def input_dtype(self) -> torch.dtype:

@@ -19,7 +19,7 @@ from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check, Note
-from outlast.state import State, StatePart, leaves, map_state, named_leaves, rebuild
+from outlast.state import HALVES, State, StatePart, leaves, map_state, named_leaves, rebuild
 
 _DOUBLE_TOLERANCE, _SINGLE_TOLERANCE = 1e-9, 1e-5
 """Relative differences up to which two ways of computing count as equal: rounding is all that may come between them."""
@@ -140,9 +140,15 @@ def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0
         parts=exact.state_parts(),
         draw=draw,
         double=double,
-        tolerance=_DOUBLE_TOLERANCE if double else _SINGLE_TOLERANCE,
+        tolerance=_DOUBLE_TOLERANCE if double else _single_tolerance(exact),
         seed=seed,
     )
+
+
+def _single_tolerance(model: Recurrent) -> float:
+    """Of a model asked in float32; of one that computes in half precision all the same (a .onnx file), that of it."""
+    own = narrowest(model)
+    return TOLERANCES[own] if own in HALVES else _SINGLE_TOLERANCE
 
 
 def in_use(s: Subject) -> tuple[Subject, Note | None]:

@@ -1,6 +1,8 @@
 """Saved models: a directory with outlast.json (how to build the model, where it comes from) and model.safetensors.
 
 A model that came from another library's directory is written as that library writes it, with outlast.json beside it.
+A .onnx file is read as it lies (`outlast.onnx`), and written by `outlast.exporting` alone.
+
 No code is ever unpickled. Loading a family, one of torch's own modules or another library's directory runs no code but
 outlast's and torch's. A model saved from a factory names a function, which loading it imports and runs: `load` does so
 only where it is told that it may. The function's source goes along (`outlast.checkpoints.sources`).
@@ -28,6 +30,7 @@ from outlast.checkpoints.hashing import file_sha256, tensors_sha256
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
+from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null
 from outlast.schema import from_record
 
@@ -48,6 +51,12 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
     Raises:
         InputError: the model does not say how it is built, holds more than tensors, or cannot be written.
     """
+    if isinstance(model, OnnxModel):
+        raise InputError(
+            f"the model in {model.path}, to be saved",
+            "a model whose weights outlast holds",
+            "copy the file: it is the model, and loads as it lies",
+        )
     blueprint = getattr(model, "blueprint", None)
     if blueprint is None:
         raise InputError(
@@ -113,19 +122,32 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
 
 
 @taking
-def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
+def load(
+    directory: str | Path,
+    device: torch.device | str = "cpu",
+    *,
+    allow_code: bool = False,
+    onnx: OnnxPorts | None = None,
+) -> Recurrent:
     """The model that `save` or another library wrote, in eval mode, with its `blueprint`.
 
-    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file.
+    Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file. A .onnx
+    file (extra `onnx`) is run on the CPU, and has no gradients.
 
     Args:
+        directory: or a .onnx file.
         allow_code: import and run the function that the directory names, where its model was saved from a factory.
+        onnx: what a .onnx file does not say of its inputs and outputs.
 
     Raises:
         InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
-            function that was not allowed to run; or there is no such device.
+            function that was not allowed to run; there is no such device; or a .onnx file cannot be used as it is.
     """
     directory = Path(directory)
+    if is_onnx(directory):
+        return _onnx(directory, device, onnx)
+    if onnx is not None:
+        raise InputError(f"{directory} with {onnx}", "a .onnx file, where its inputs are told", "leave onnx out")
     if foreign.is_directory_of(directory) and not (directory / RECORD).exists():
         model = foreign.read_directory(directory)
     else:
@@ -156,6 +178,14 @@ def load(directory: str | Path, device: torch.device | str = "cpu", *, allow_cod
         raise InputError(
             f"the device {str(device)!r} ({str(error).splitlines()[0]})", "a device of this machine", "try 'cpu'"
         ) from error
+
+
+def _onnx(path: Path, device: torch.device | str, ports: OnnxPorts | None) -> Recurrent:
+    if torch.device(device).type != "cpu":
+        raise InputError(
+            f"the device {str(device)!r} for {path}", "cpu: onnxruntime computes there", "leave the device out"
+        )
+    return read_onnx(path, ports).eval()
 
 
 def _with_its_code(record: dict[str, Any], path: Path) -> Recurrent:

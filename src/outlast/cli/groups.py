@@ -8,6 +8,7 @@ from outlast.cli.option_groups import (
     Machine,
     Measuring,
     Model,
+    Ports,
     Reading,
     Repairing,
     Running,
@@ -21,6 +22,7 @@ from outlast.cli.option_groups import (
 GROUPS: dict[type, str] = {
     Model: "Model",
     Trust: "Model",
+    Ports: "Model",
     Source: "Data",
     Reading: "Data",
     Measuring: "Measuring",

@@ -22,6 +22,7 @@ from outlast.cli.option_groups import (
     Machine,
     Measuring,
     Model,
+    Ports,
     Reading,
     ReadingText,
     Repairing,
@@ -35,7 +36,7 @@ from outlast.cli.option_groups import (
 
 
 @dataclass(kw_only=True)
-class CheckVerb(Running, Reading, Model):
+class CheckVerb(Running, Reading, Ports, Model):
     """Does a model keep the contract that evaluation and repair rely on? Exit status 1 if it does not."""
 
     out: Path = Path("runs/check")
@@ -62,7 +63,7 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
 
 
 @dataclass(kw_only=True)
-class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Model):
+class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Ports, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
     out: Path = Path("runs/evaluate")
@@ -70,7 +71,7 @@ class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Model):
 
 
 @dataclass(kw_only=True)
-class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Model):
+class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Ports, Model):
     """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
     out: Path = Path("runs/diagnose")
@@ -171,7 +172,7 @@ class DoseVerb(Trust):
 
 
 @dataclass(kw_only=True)
-class GenerateVerb(Machine, Model, ReadingText):
+class GenerateVerb(Machine, Ports, Model, ReadingText):
     """Let a language model write on, from a prompt or from where an earlier call ended."""
 
     prompt: Given[str] = None
@@ -201,7 +202,7 @@ class GenerateVerb(Machine, Model, ReadingText):
 
 
 @dataclass(kw_only=True)
-class StreamVerb(Machine, Model):
+class StreamVerb(Machine, Ports, Model):
     """Run a model on raw rows: lines of JSON on standard input, a forecast a line on standard output.
 
     A row names the columns that the model was trained on, {"power": 2.3, "speed": null}; a language model's has a text.
@@ -326,6 +327,7 @@ LEAST = {
     "max_length": 1,
     "most_streams": 2,
     "scored": 1,
+    "onnx_frame": 1,
     "checkpoint_every": 1,
     "state_every": 1,
     "age": 1,
