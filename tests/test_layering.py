@@ -34,6 +34,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "onnx",
         "adapters",
         "checkpoints",
+        "exporting",
         "generation",
         "streams",
         "evaluation",

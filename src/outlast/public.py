@@ -8,6 +8,7 @@ from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
 from outlast.evaluation import EvalSettings, cost, evaluate
+from outlast.exporting import export
 from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, Partial, RandomNoise, Replay, Zero, state_passing, tbtt
@@ -74,6 +75,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "expected_run",
+    "export",
     "fit",
     "from_factory",
     "generate",

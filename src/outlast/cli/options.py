@@ -172,6 +172,26 @@ class DoseVerb(Trust):
 
 
 @dataclass(kw_only=True)
+class ExportVerb(Trust):
+    """Write a model as a .onnx file: its state as inputs and outputs, rows and positions in any number.
+
+    Scaling is part of the file: a model of table rows reads raw values and forecasts values in their units. The file is
+    run in onnxruntime and held against the model before it is left at --out. It takes the extra onnx.
+    """
+
+    model: str
+    """A directory that outlast, transformers or fla saved, or package.module:build."""
+    resets: str = "none"
+    """Also put these into the file: periodic:EVERY, or overlapping:EVERY positions (two copies)."""
+    train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
+    """Positions that a training window had, to be written into the file. Default: not told."""
+    out: Path = Path("model.onnx")
+    """The file."""
+    replace: bool = False
+    """Write it even where a file of that name lies."""
+
+
+@dataclass(kw_only=True)
 class GenerateVerb(Machine, Ports, Model, ReadingText):
     """Let a language model write on, from a prompt or from where an earlier call ended."""
 
@@ -306,6 +326,7 @@ VERBS: dict[str, type] = {
     "repair": RepairVerb,
     "compare": CompareVerb,
     "dose": DoseVerb,
+    "export": ExportVerb,
     "generate": GenerateVerb,
     "stream": StreamVerb,
     "report": ReportVerb,

@@ -148,9 +148,11 @@ def _ways(
 ) -> Iterator[tuple[Role, ...]]:
     """Roles that the axes of what is read may have; those that read most in a call come first."""
     assert read.dims is not None
-    choices: list[Role] = ["rows"] if batched else []
-    choices += ["positions", "one"]
-    choices += [] if frame is None else ["frame"]
+    choices: list[Role] = ["positions", "one"]
+    if batched:
+        choices.insert(0, "rows")
+    if frame is not None:
+        choices.append("frame")
     found: list[tuple[Role, ...]] = []
     for given in itertools.product(choices, repeat=len(open_axes)):
         once = all(given.count(role) <= 1 for role in ("rows", "positions", "frame"))

@@ -48,7 +48,7 @@ class OnnxModel(Recurrent):
         self._pairing: Pairing = paired(file, ports)
         self._layout: Layout = laid_out(file, self._pairing, ports, self._run)
         self._record = record
-        self._source = (file.path, ports)
+        self._source = (file.path, OnnxPorts() if record else ports)
         fits_in_memory(self._state_size(), str(file.path))
         # All of the file: the model's fingerprint is that of these 32 bytes.
         self.register_buffer("sha256", torch.frombuffer(bytearray.fromhex(file.sha256), dtype=torch.uint8))
@@ -77,6 +77,14 @@ class OnnxModel(Recurrent):
     @property
     def input_dtype(self) -> torch.dtype:
         return torch.float64 if self._pairing.read.dtype == "float64" else torch.float32
+
+    @property
+    def signature(self) -> str:
+        """Its inputs and outputs in a line."""
+        pairs = self._pairing.pairs
+        given = [self._pairing.read, *(pair.before for pair in pairs)]
+        back = [self._pairing.predicted, *(pair.after for pair in pairs)]
+        return f"{', '.join(map(str, given))} -> {', '.join(map(str, back))}"
 
     @property
     def numbers(self) -> int:
