@@ -28,9 +28,9 @@ FAMILIES = [
 ]
 
 
-def built(name: str, spec: outlast.InputSpec = FEATURES, outputs: int = 3, **settings: object) -> outlast.Recurrent:
+def built(name: str, spec: outlast.InputSpec = FEATURES, **settings: object) -> outlast.Recurrent:
     sizes = {"width": 16, "layers": 2, **settings}
-    return outlast.build(name, inputs=spec, outputs=outputs, **sizes).eval()
+    return outlast.build(name, inputs=spec, outputs=3, **sizes).eval()
 
 
 def called(path: Path, inputs: np.ndarray, pieces: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -45,7 +45,7 @@ def called(path: Path, inputs: np.ndarray, pieces: list[int]) -> tuple[np.ndarra
             None, {read.name: piece, **dict(zip((p.name for p in parts), state, strict=True))}
         )
         found.append(outputs)
-    return np.concatenate(found, 1), state
+    return np.concatenate(found, 1), [np.asarray(part) for part in state]
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ class Branching(nn.Module):
         self.gru = nn.GRU(2, 4, batch_first=True)
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        outputs, hidden = self.gru(x, hidden)
-        return (outputs * 2 if float(outputs.sum()) > 0 else outputs), hidden
+        outputs, after = self.gru(x, hidden)
+        return (outputs * 2 if float(outputs.sum()) > 0 else outputs), after
 
 
 def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
