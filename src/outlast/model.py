@@ -46,6 +46,13 @@ class Recurrent(nn.Module, ABC):
     """What its inputs and outputs mean, where it was trained on a table; saved with it."""
     tokeniser: Mapping[str, bytes] | None = None
     """The files of the tokeniser whose tokens it reads, by name, where that is known; saved with it."""
+    without_gradients: str = ""
+    """Why no gradient can be had of it, and what to use in its place, where that is so; else empty."""
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers its weights have."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def input_dtype(self) -> torch.dtype:

@@ -8,11 +8,13 @@ from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
 from outlast.evaluation import EvalSettings, cost, evaluate
+from outlast.exporting import export
 from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, Partial, RandomNoise, Replay, Zero, state_passing, tbtt
 from outlast.live import Incident, Kept, Notice, Profile, Seen, Watcher, load_profile, make_profile
 from outlast.model import InputSpec, Recurrent
+from outlast.onnx import OnnxPorts
 from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
 from outlast.reporting import write_figures, write_report
@@ -42,6 +44,7 @@ __all__ = [
     "Kept",
     "Mix",
     "Notice",
+    "OnnxPorts",
     "OutlastError",
     "Partial",
     "Place",
@@ -72,6 +75,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "expected_run",
+    "export",
     "fit",
     "from_factory",
     "generate",

@@ -61,7 +61,7 @@ def check(
     precisions = [_name(each) for each in dict.fromkeys((own, exact.dtype))]
     about = {
         "class": class_of(exact.original),
-        "parameters": sum(parameter.numel() for parameter in exact.original.parameters()),
+        "parameters": exact.original.numbers,
         "dtype": " and ".join(dtypes_of(exact.original)) or None,
         "state_parts": [part.path for part in exact.parts],
         "checked_in": precisions,

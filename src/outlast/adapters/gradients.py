@@ -45,6 +45,8 @@ def gradient_through_state(s: Subject, sizes: Sizes) -> Check:
     name, touched = "gradient_through_state", [i for i, part in enumerate(s.parts) if part.touched]
     if not touched:
         return Check(name, None, None, None, "No part of the state is recurrent.")
+    if s.model.without_gradients:
+        return Check(name, None, None, None, f"{s.model.without_gradients}.")
     # cuDNN refuses the backward pass of an RNN in eval mode.
     with torch.backends.cudnn.flags(enabled=False), s.arithmetic():
         windows = [_Windows(s, touched, sizes.rows, first, end - first) for first, end in sizes.ways]

@@ -104,6 +104,8 @@ def widen(model: nn.Module) -> Note | None:
 
 def require_trainable(model: nn.Module) -> None:
     """Raise InputError where training could change nothing in the model."""
+    if why := getattr(model, "without_gradients", ""):
+        raise InputError("a model without gradients, to be trained", "a model that can be trained", why)
     if not any(each.requires_grad for each in model.parameters()):
         raise InputError(
             "a model without a parameter that takes gradients",

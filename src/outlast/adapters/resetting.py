@@ -47,6 +47,11 @@ class WithReset(Recurrent):
         self.overlap: bool = overlap
         self.input_spec: InputSpec | None = model.input_spec
         self.schema: Schema | None = model.schema
+        self.without_gradients: str = model.without_gradients
+
+    @property
+    def numbers(self) -> int:
+        return self.model.numbers
 
     @property
     def input_dtype(self) -> torch.dtype:
@@ -74,12 +79,13 @@ class WithReset(Recurrent):
             # Read up to the next reset of any row, so that a row is reset exactly at its own boundary.
             room = period - int((state.read % period).max())
             stop = min(begin + room, inputs.shape[1])
-            output, state = self._piece(inputs[:, begin:stop], state)
+            output, state = self.piece(inputs[:, begin:stop], state)
             pieces.append(output)
             begin = stop
         return map_state(lambda *tensors: torch.cat(tensors, 1), *pieces), state
 
-    def _piece(self, inputs: Tensor, state: ResetState) -> tuple[Any, ResetState]:
+    def piece(self, inputs: Tensor, state: ResetState) -> tuple[Any, ResetState]:
+        """Read `inputs` (B, T, …), of which no position but the first is due for a reset, such as one position."""
         zero = self.model.initial_state(inputs.shape[0])
         outputs, copies = [], []
         shift = self.every // 2

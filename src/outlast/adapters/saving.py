@@ -17,6 +17,7 @@ from outlast.adapters.precision import runnable, wide_copy
 from outlast.adapters.subject import Sizes, Subject
 from outlast.adapters.weights import put_tensors, tensors_of
 from outlast.model import Recurrent, device_of
+from outlast.onnx import OnnxModel
 from outlast.results import Check
 from outlast.state import continuous, leaves
 
@@ -94,7 +95,9 @@ def _loaded(model: Recurrent) -> Recurrent:
     """The model built anew where it says how, or else a copy with zeros, with what a file holds of it."""
     saved = safetensors.torch.load(safetensors.torch.save(tensors_of(model)))
     blueprint = getattr(model, "blueprint", None)
-    if blueprint is None:
+    if isinstance(model, OnnxModel):
+        loaded = model.again()
+    elif blueprint is None:
         loaded = copy.deepcopy(model)
         for tensor in loaded.state_dict().values():
             tensor.zero_()

@@ -20,7 +20,7 @@ from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check, Note
-from outlast.state import State, StatePart, continuous, leaves, map_state, named_leaves, noise_like, rebuild
+from outlast.state import HALVES, State, StatePart, continuous, leaves, map_state, named_leaves, noise_like, rebuild
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Relative differences up to which two ways of computing count as equal in any model, by the coarsest dtype of the
@@ -198,10 +198,16 @@ def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0
         parts=exact.state_parts(),
         draw=draw,
         double=double,
-        tolerance=TOLERANCES[torch.float64 if double else torch.float32],
+        tolerance=TOLERANCES[torch.float64] if double else _single_tolerance(exact),
         seed=seed,
         widened=widened,
     )
+
+
+def _single_tolerance(model: Recurrent) -> float:
+    """Of a model asked in float32; of one that computes in half precision all the same (a .onnx file), that of it."""
+    own = narrowest(model)
+    return TOLERANCES[own if own in HALVES else torch.float32]
 
 
 def in_use(s: Subject) -> tuple[Subject, Note | None]:

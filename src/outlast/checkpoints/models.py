@@ -1,6 +1,8 @@
 """Saved models: a directory with outlast.json (how to build the model, where it comes from) and model.safetensors.
 
 A model that came from another library's directory is written as that library writes it, with outlast.json beside it.
+A .onnx file is read as it lies (`outlast.onnx`), and written by `outlast.exporting` alone.
+
 No code is ever unpickled. Loading a family, one of torch's own modules or another library's directory runs no code but
 outlast's and torch's. A model saved from a factory names a function, which loading it imports and runs: `load` does so
 only where it is told that it may. The function's source goes along (`outlast.checkpoints.sources`).
@@ -31,6 +33,7 @@ from outlast.checkpoints.mistaken import adapter, is_adapter, mistaken
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.model import Recurrent
+from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
 from outlast.schema import from_record
 
@@ -51,6 +54,12 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
     Raises:
         InputError: the model does not say how it is built, holds more than tensors, or cannot be written.
     """
+    if isinstance(model, OnnxModel):
+        raise InputError(
+            f"the model in {model.path}, to be saved",
+            "a model whose weights outlast holds",
+            "copy the file: it is the model, and loads as it lies",
+        )
     blueprint = getattr(model, "blueprint", None)
     if blueprint is None:
         raise InputError(
@@ -123,26 +132,33 @@ def load(
     allow_code: bool = False,
     attention_window: int | None = None,
     revision: str | None = None,
+    onnx: OnnxPorts | None = None,
 ) -> Recurrent:
     """The model that `save` or another library wrote, in eval mode, with its `blueprint`.
 
     Of other libraries, those in `outlast.foreign.FORMATS` are read, parameters in the dtypes of their file. Every other
-    recurrent language model of transformers is run by transformers itself, its cache shown as the state.
+    recurrent language model of transformers is run by transformers itself, its cache shown as the state. A .onnx file
+    (extra `onnx`) is run on the CPU, and has no gradients.
 
     Args:
-        directory: a folder, or the id of a model on a hub (``owner/name``), of which JSON, the tokeniser and
-            safetensors are fetched into huggingface_hub's cache.
+        directory: a folder, a .onnx file, or the id of a model on a hub (``owner/name``), of which JSON, the tokeniser
+            and safetensors are fetched into huggingface_hub's cache.
         allow_code: import and run the function that the directory names, where its model was saved from a factory.
         attention_window: positions that attention sees at most, the present one included, in a model that transformers
             runs; None: as many as it was saved with, or else 4,096, or as many as it was made for, if those are fewer.
             Where more positions are read, that is another model than transformers', and a warning says so.
         revision: of a model on a hub: a branch, a tag or a commit. None: the main branch.
+        onnx: what a .onnx file does not say of its inputs and outputs.
 
     Raises:
         InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
-            function that was not allowed to run; or there is no such device.
+            function that was not allowed to run; there is no such device; or a .onnx file cannot be used as it is.
     """
     directory = place_of(directory, revision)
+    if is_onnx(directory):
+        return _onnx(directory, device, onnx)
+    if onnx is not None:
+        raise InputError(f"{directory} with {onnx}", "a .onnx file, where its inputs are told", "leave onnx out")
     if foreign.is_file_of(directory):
         model = foreign.read_file(directory)
     elif foreign.is_directory_of(directory) and not (directory / RECORD).exists():
@@ -219,6 +235,14 @@ def _readable(name: str, directory: Path) -> None:
         foreign.require_readable(directory)
     else:
         raise mistaken(directory, (RECORD, foreign.CONFIG))
+
+
+def _onnx(path: Path, device: torch.device | str, ports: OnnxPorts | None) -> Recurrent:
+    if torch.device(device).type != "cpu":
+        raise InputError(
+            f"the device {str(device)!r} for {path}", "cpu: onnxruntime computes there", "leave the device out"
+        )
+    return read_onnx(path, ports).eval()
 
 
 def _with_its_code(record: dict[str, Any], path: Path) -> Recurrent:

@@ -8,6 +8,7 @@ from outlast.cli.option_groups import (
     Machine,
     Measuring,
     Model,
+    Ports,
     Reading,
     Repairing,
     Running,
@@ -21,6 +22,7 @@ from outlast.cli.option_groups import (
 GROUPS: dict[type, str] = {
     Model: "Model",
     Trust: "Model",
+    Ports: "Model",
     Source: "Data",
     Reading: "Data",
     Measuring: "Measuring",
@@ -102,6 +104,7 @@ EXAMPLES: dict[str, str] = {
     "repair": f"outlast repair --model my_lstm:build {_READINGS} --intervention carry --expected-run 1280",
     "compare": f"outlast compare --model my_lstm:build {_READINGS} --interventions zero state_passing carry --jobs 2",
     "dose": "outlast dose --base my_lstm:build --repaired runs/repair/model --allow-code --dose 0.5",
+    "export": "outlast export --model runs/repair/model --allow-code --out model.onnx",
     "generate": "outlast generate --model runs/train/model --prompt 'Once upon' --steps 64 --state runs/state",
     "stream": "outlast stream --model runs/repair/model --allow-code < rows.jsonl > forecasts.jsonl",
     "report": "outlast report runs/evaluate runs/repair --out report.html",

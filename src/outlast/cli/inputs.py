@@ -19,15 +19,18 @@ from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
 from outlast.adapters.finding import CannotBeRead
+from outlast.adapters.precision import require_trainable
 from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.option_groups import (
     Affording,
     Learning,
     Machine,
     Measuring,
+    Ports,
     ReadingText,
     Repairing,
     Starting,
+    Stepping,
     Weighing,
 )
 from outlast.cli.options import CheckVerb, CompareVerb, DiagnoseVerb, EvaluateVerb, PlanVerb, RepairVerb, TrainVerb
@@ -38,6 +41,7 @@ from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent
+from outlast.onnx import OnnxModel, OnnxPorts, is_onnx
 from outlast.planning import expected_run
 from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
@@ -76,16 +80,62 @@ def device(options: Machine) -> torch.device:
 
 
 def model(name: str, options: Machine) -> Recurrent:
-    """The model in a directory, or of a factory, on the device that was asked for."""
-    return model_on(name, device(options), allow_code=options.allow_code)
+    """The model in a directory or a .onnx file, or of a factory, on the device that was asked for.
+
+    Raises:
+        InputError: no such model, or one that cannot be trained, for a verb that trains.
+    """
+    place = device(options)
+    if is_onnx(name) and options.device == "auto":
+        place = "cpu"
+    found = model_on(name, place, allow_code=options.allow_code, onnx=ports(options))
+    if isinstance(options, Stepping):
+        require_trainable(found)  # before anything is read
+    if isinstance(found, OnnxModel) and not getattr(options, "quiet", False):
+        print("\n".join(found.told), file=sys.stderr)
+    return found
 
 
-def model_on(name: str, place: torch.device | str, *, allow_code: bool) -> Recurrent:
+def ports(options: Machine) -> OnnxPorts | None:
+    """What was said of a .onnx file's inputs and outputs; None: nothing.
+
+    Raises:
+        InputError: no pairs, or values that are no numbers.
+    """
+    if not isinstance(options, Ports):
+        return None
+    constants: dict[str, float] = {}
+    for name, value in _pairs("--onnx-constants sr=16000", options.onnx_constants).items():
+        try:
+            constants[name] = float(value)
+        except ValueError:
+            raise InputError(
+                f"--onnx-constants {name}={value}", "NAME=NUMBER", "for example --onnx-constants sr=16000"
+            ) from None
+    states = _pairs("--onnx-states h=hn", options.onnx_states)
+    found = OnnxPorts(states, constants, options.onnx_frame, options.onnx_input, options.onnx_output)
+    return None if found == OnnxPorts() else found
+
+
+def _pairs(example: str, said: tuple[str, ...] | None) -> dict[str, str]:
+    """What was typed as NAME=VALUE."""
+    flag, found = example.split()[0], {}
+    for each in said or ():
+        name, equals, value = each.partition("=")
+        if not name or not equals or not value or name in found:
+            raise InputError(f"{flag} {each}", "NAME=VALUE, each name once", f"for example {example}")
+        found[name] = value
+    return found
+
+
+def model_on(name: str, place: torch.device | str, *, allow_code: bool, onnx: OnnxPorts | None = None) -> Recurrent:
     if ":" in name and not Path(name).exists():
+        if onnx is not None:
+            raise InputError(f"model {name!r} with {onnx}", "a .onnx file, where its inputs are told", "leave that out")
         return told(from_factory(name)).to(place)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "attention sees the last")
-        found = checkpoints.load(name, place, allow_code=allow_code)
+        found = checkpoints.load(name, place, allow_code=allow_code, onnx=onnx)
     if found.forgets is not None:
         tell([forgetting(found.forgets)])
     return found
@@ -358,7 +408,20 @@ def command(options: ReadingVerb, model: Recurrent) -> Command:
         options=typed_options(options),
         out=str(options.out),
         allow_code=code_of(getattr(model, "blueprint", None) or {}) is not None,
+        ports=_typed_ports(options),
     )
+
+
+def _typed_ports(options: ReadingVerb) -> str:
+    """What was said of a .onnx file, as one types it."""
+    if not isinstance(options, Ports):
+        return ""
+    found: list[str] = []
+    for name in Ports.__dataclass_fields__:
+        value = getattr(options, name)
+        if value is not None:
+            found += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(found)
 
 
 def typed_options(options: ReadingVerb) -> str:

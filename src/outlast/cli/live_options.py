@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from outlast.cli.option_groups import Given, Listed, Machine, Measuring, Model, Reading, Source, Stepping
+from outlast.cli.option_groups import Given, Listed, Machine, Measuring, Model, Ports, Reading, Source, Stepping
 
 
 @dataclass(kw_only=True)
-class LiveProfileVerb(Machine, Reading, Source, Model):
+class LiveProfileVerb(Machine, Reading, Source, Ports, Model):
     """Say what a healthy model at work usually looks like, and from where on that is an alarm.
 
     Training streams say what its states pass through; validation and test streams, which it was never trained on, set

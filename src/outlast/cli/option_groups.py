@@ -20,10 +20,27 @@ class Model:
     """What to run."""
 
     model: str
-    """A directory that outlast, transformers or fla saved, package.module:build, or the id of a model on a hub, such as
-    state-spaces/mamba-130m-hf."""
+    """A directory that outlast, transformers or fla saved, a .onnx file (measured and run, not trained),
+    package.module:build, or the id of a model on a hub, such as state-spaces/mamba-130m-hf."""
     revision: Given[str] = None
     """Of a model on a hub: a branch, a tag or a commit. Default: its main branch."""
+
+
+@dataclass(kw_only=True)
+class Ports:
+    """What a .onnx file does not say of its inputs and outputs."""
+
+    onnx_states: Given[tuple[str, ...]] = None
+    """A .onnx file: which input is a part of the state, and in which output it comes back: h=hn c=cn. Default: told by
+    names, shapes and order."""
+    onnx_constants: Given[tuple[str, ...]] = None
+    """A .onnx file: inputs that have one value always: sr=16000."""
+    onnx_frame: Given[int] = None
+    """A .onnx file: how many numbers of each position are read, where it leaves that open."""
+    onnx_input: Given[str] = None
+    """A .onnx file: the input that is read. Default: the one that is no state."""
+    onnx_output: Given[str] = None
+    """A .onnx file: the output that is the prediction. Default: the one that is no state."""
 
 
 @dataclass(kw_only=True)

@@ -22,6 +22,7 @@ from outlast.cli.option_groups import (
     Machine,
     Measuring,
     Model,
+    Ports,
     Reading,
     ReadingText,
     Repairing,
@@ -35,7 +36,7 @@ from outlast.cli.option_groups import (
 
 
 @dataclass(kw_only=True)
-class CheckVerb(Running, Reading, Model):
+class CheckVerb(Running, Reading, Ports, Model):
     """Does a model keep the contract that evaluation and repair rely on? Exit status 1 if it does not."""
 
     out: Path = Path("runs/check")
@@ -67,7 +68,7 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
 
 
 @dataclass(kw_only=True)
-class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Model):
+class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Ports, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
     out: Path = Path("runs/evaluate")
@@ -75,7 +76,7 @@ class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Model):
 
 
 @dataclass(kw_only=True)
-class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Model):
+class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Ports, Model):
     """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
     out: Path = Path("runs/diagnose")
@@ -174,7 +175,27 @@ class DoseVerb(Trust):
 
 
 @dataclass(kw_only=True)
-class GenerateVerb(Machine, Model, ReadingText):
+class ExportVerb(Trust):
+    """Write a model as a .onnx file: its state as inputs and outputs, rows and positions in any number.
+
+    Scaling is part of the file: a model of table rows reads raw values and forecasts values in their units. The file is
+    run in onnxruntime and held against the model before it is left at --out. It takes the extra onnx.
+    """
+
+    model: str
+    """A directory that outlast, transformers or fla saved, or package.module:build."""
+    resets: str = "none"
+    """Also put these into the file: periodic:EVERY, or overlapping:EVERY positions (two copies)."""
+    train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
+    """Positions that a training window had, to be written into the file. Default: not told."""
+    out: Path = Path("model.onnx")
+    """The file."""
+    replace: bool = False
+    """Write it even where a file of that name lies."""
+
+
+@dataclass(kw_only=True)
+class GenerateVerb(Machine, Ports, Model, ReadingText):
     """Let a language model write on, from a prompt or from where an earlier call ended."""
 
     prompt: Given[str] = None
@@ -204,7 +225,7 @@ class GenerateVerb(Machine, Model, ReadingText):
 
 
 @dataclass(kw_only=True)
-class StreamVerb(Machine, Model):
+class StreamVerb(Machine, Ports, Model):
     """Run a model on raw rows: lines of JSON on standard input, a forecast a line on standard output.
 
     A row names the columns that the model was trained on, {"power": 2.3, "speed": null}; a language model's has a text.
@@ -308,6 +329,7 @@ VERBS: dict[str, type] = {
     "repair": RepairVerb,
     "compare": CompareVerb,
     "dose": DoseVerb,
+    "export": ExportVerb,
     "generate": GenerateVerb,
     "stream": StreamVerb,
     "report": ReportVerb,
@@ -329,6 +351,7 @@ LEAST = {
     "max_length": 1,
     "most_streams": 2,
     "scored": 1,
+    "onnx_frame": 1,
     "checkpoint_every": 1,
     "state_every": 1,
     "age": 1,

@@ -27,6 +27,7 @@ from outlast.cli.options import (
     DoseVerb,
     EnvVerb,
     EvaluateVerb,
+    ExportVerb,
     GenerateVerb,
     PlanVerb,
     QuickstartVerb,
@@ -45,6 +46,7 @@ from outlast.durations import seconds_of
 from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
+from outlast.exporting import TOLERANCE, export
 from outlast.folders import locked
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
@@ -58,6 +60,7 @@ from outlast.reporting import ask_for_font, summary, write_figures, write_report
 from outlast.results import VERSION, Training, load_result
 from outlast.serving import Deployed
 from outlast.serving.lines import answer
+from outlast.serving.resets import under_resets
 from outlast.serving.vocabulary import Vocabulary
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
@@ -361,6 +364,18 @@ def run_dose(options: DoseVerb) -> int:
         provenance = {"verb": "dose", "base": options.base, "repaired": options.repaired, "dose": options.dose}
         checkpoints.save(model, folder, provenance=provenance)
     print(f"model at dose {options.dose:g}, not measured: {folder}")
+    return 0
+
+
+def run_export(options: ExportVerb) -> int:
+    if options.out.exists() and not options.replace:
+        raise InputError(
+            f"--out {options.out}, which is there already", "a new file", "choose another --out, or --replace"
+        )
+    model = inputs.model_on(options.model, "cpu", allow_code=options.allow_code)
+    made = export(under_resets(model, options.resets), options.out, train_context=options.train_context)
+    print(f"{options.out}: {made.signature}")
+    print(f"in onnxruntime as the model, to {TOLERANCE:g}, in pieces with the state carried")
     return 0
 
 

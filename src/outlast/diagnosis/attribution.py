@@ -95,8 +95,11 @@ def attribute(
         nodes: on the path, as many as are needed.
 
     Raises:
-        NotAskable: a measure without gradients, such as an error rate, or too few streams with targets that count.
+        NotAskable: a model or a measure without gradients, such as an error rate, or too few streams with targets
+            that count.
     """
+    if scene.model.without_gradients:
+        raise NotAskable("the model has no gradients, and what a part of its state adds is summed along a path by them")
     stream = np.repeat(scene.everyone, len(positions))
     where = np.tile(positions, len(scene.streams))
     old = scene.carried(stream, where) if carried is None else carried

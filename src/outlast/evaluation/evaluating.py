@@ -310,7 +310,7 @@ def describe_model(model: Recurrent) -> dict[str, Any]:
     """What a result records about a model."""
     return {
         "class": type(model).__name__,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": model.numbers,
         "dtype": " and ".join(dtypes_of(model)) or None,
         "blueprint": getattr(model, "blueprint", None),
     }

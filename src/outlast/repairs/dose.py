@@ -33,6 +33,8 @@ def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
     if not 0 <= dose < math.inf:
         raise InputError(f"a dose of {dose}", "a share of the way, 0 to 1", "0.75 is a usual choice")
     base, repaired = adapt(base), adapt(repaired)
+    if why := base.without_gradients or repaired.without_gradients:
+        raise InputError("a model without weights that could be changed", "a base and a repair of it", why)
     there, here = dict(_tensors(repaired)), dict(_tensors(base))
     differing = sorted({*there, *here} - {n for n in here if n in there and here[n].shape == there[n].shape})
     if differing:

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from outlast.results import Command, Evaluation
 
+_TRAINING = ("plan", "repair", "compare", "train")
+"""Verbs that a model has to be trained for."""
+
 
 class Step(NamedTuple):
     """One thing to do; `code` is None where there is nothing to type."""
@@ -27,9 +30,13 @@ def command(verb: str, given: Command, *options: str, model: str | None = None, 
         data: instead of its data; None: the verb takes none.
     """
     named = model or given.model or "MODEL"
+    if verb in _TRAINING and named.endswith(".onnx"):  # a file that cannot be trained
+        named = "THE_MODEL_THAT_WAS_EXPORTED"
     words = ["outlast", verb, "--model", shlex.quote(named)]
     if given.allow_code and not re.fullmatch(r"[\w.]+:\w+", named):  # a factory's name is the user's word already
         words.append("--allow-code")
+    if given.ports and named == given.model:
+        words.append(given.ports)
     if data is not None:
         words += ["--data", shlex.quote(data or given.data or "DATA")]
         words += [given.options] if given.options else []

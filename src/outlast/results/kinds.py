@@ -20,6 +20,7 @@ class Command:
         options: how the data are read, ready to print.
         out: the folder of the results.
         allow_code: whether directories of the model name a function that has to run when they are loaded.
+        ports: what was said of a .onnx file's inputs and outputs, ready to print.
     """
 
     verb: str | None = None
@@ -28,6 +29,7 @@ class Command:
     options: str = ""
     out: str | None = None
     allow_code: bool = False
+    ports: str = ""
 
 
 class Result:

@@ -9,11 +9,13 @@ them; R = B·H. An ellipsis stands for any further axes. Results of a scan have 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,9 +128,22 @@ def pick(name: str | None = None, recurrence: str = "linear_scan") -> Scan:
     return functools.partial(_chosen, recurrence, name)
 
 
+_only: ContextVar[str | None] = ContextVar("only", default=None)
+
+
+@contextlib.contextmanager
+def only(name: str) -> Iterator[None]:
+    """Inside, this implementation is taken wherever none is named, in this thread."""
+    before = _only.set(name)
+    try:
+        yield
+    finally:
+        _only.reset(before)
+
+
 def wanted(name: str | None = None) -> str | None:
-    """`name`, else what OUTLAST_SCAN says, else None. Raises InputError for an unknown one."""
-    name = name or os.environ.get("OUTLAST_SCAN") or None
+    """`name`, else what `only` or OUTLAST_SCAN says, else None. Raises InputError for an unknown one."""
+    name = name or _only.get() or os.environ.get("OUTLAST_SCAN") or None
     if name is not None and name not in NAMES:
         raise unknown_name("scan", name, NAMES)
     return name

@@ -65,6 +65,9 @@ def numerics(scene: Scene, positions: np.ndarray, seen: Pairs | None = None) -> 
     count = min(_STREAMS, affordable, len(scene.streams))
     chosen = replace(scene, streams=scene.streams.take(np.arange(count)))
     narrow = narrow_parts(scene.model)
+    if scene.model.without_gradients:
+        said = "a .onnx file computes in the precision that it was exported in, and in no other"
+        return Numerics(narrow, len(positions), None, None, said)
     try:
         wide = pair_up(replace(chosen, model=_Wide(scene.model)), nothing, positions)
     except Exception as error:  # the model's own code decides whether it can run in float64; whatever it raises is told

@@ -16,6 +16,7 @@ from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import ALLOWED, Status
 from outlast.live.retraining.collected import Collected, read_collected
 from outlast.model import Recurrent
+from outlast.onnx import NAME, is_onnx
 from outlast.results import Repair, load_result
 
 CANDIDATES, MODEL, PROFILE, RESULT = "candidates", "model", "profile", "result.json"
@@ -107,8 +108,8 @@ def parent_of(one: Candidate, model: Recurrent) -> str:
 
 
 def record_of(model: Path) -> str:
-    """Hash of what lies beside a model's weights: how it is built, and what its columns mean."""
-    return file_sha256(model / "outlast.json")
+    """Hash of what lies beside a model's weights: how it is built, and what its columns mean. A .onnx file says it."""
+    return file_sha256(model / NAME if is_onnx(model) else model / checkpoints.RECORD)
 
 
 def cleared(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:

@@ -28,6 +28,7 @@ from outlast.live.running.loaded import columns_of
 from outlast.live.running.roles import place_of
 from outlast.live.running.stages import PAIRED
 from outlast.model import Recurrent
+from outlast.onnx import NAME, is_onnx
 from outlast.schema import Target
 
 VERSIONS = "versions"
@@ -158,7 +159,11 @@ def _copied(folder: Path, model: str | Path, profile: str | Path) -> None:
             new = aside(folder)
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
-            shutil.copytree(model, new / MODEL)
+            if is_onnx(model) and not Path(model).is_dir():
+                (new / MODEL).mkdir()
+                shutil.copyfile(model, new / MODEL / NAME)
+            else:
+                shutil.copytree(model, new / MODEL)
             shutil.copytree(profile, new / PROFILE)
             new.rename(folder)
     except OSError as error:

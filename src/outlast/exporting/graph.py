@@ -1,0 +1,117 @@
+"""A file from the graph of one step: a loop over positions around it, and scaling before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from outlast.exporting.step import AFTER, BEFORE, GIVEN, OPSET, READ, StepGraph
+from outlast.onnx.files import METADATA, library
+from outlast.onnx.record import Record
+
+_LEAST_IR = 9
+"""The version of the file's format: the oldest that has all that stands in it."""
+
+
+def assembled(step: StepGraph, record: Record) -> bytes:
+    """The file: rows and positions in any number, the state in and out, what the record says in its metadata.
+
+    The step stands in the body of a Scan (ONNX), which reads position after position as the definition of a recurrence
+    does; weights stand outside of it, once.
+    """
+    onnx = library("onnx")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    inner = step.proto.graph
+    before = [BEFORE + part.path for part in record.parts]
+    after = [AFTER + part.path for part in record.parts]
+    ports = {value.name: value for value in (*inner.input, *inner.output)}
+    nodes, known = list(inner.node), {*(value.name for value in inner.input), *(t.name for t in inner.initializer)}
+    outputs = []
+    for name in (*after, GIVEN):
+        port = ports[name]
+        if name in known:  # what was given goes back as it is: a body has to make all that it returns
+            port = _renamed(port, f"{name}.same")
+            nodes.append(helper.make_node("Identity", [name], [port.name]))
+        outputs.append(port)
+    body = helper.make_graph(nodes, "step", [ports[name] for name in (*before, READ)], outputs)
+    fixed, around = list(inner.initializer), []
+
+    def then(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        around.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def row(name: str, values: np.ndarray) -> str:
+        fixed.append(numpy_helper.from_array(values, name))
+        return name
+
+    read = ports[READ].type.tensor_type
+    kind, source = read.elem_type, record.input
+    scaling = record.scaling
+    if scaling is not None:
+        kind = onnx.TensorProto.DOUBLE
+        source = then("Sub", [source, row("input.means", scaling.input_means)], "input.centred")
+        source = then("Div", [source, row("input.stds", scaling.input_stds)], "input.scaled")
+        source = then("Cast", [source], "input.read", to=read.elem_type)
+    rescaled = scaling is not None and scaling.output_means is not None
+    given = "output.given" if rescaled else record.output
+    names = [name for name, _ in record.names]
+    around.append(
+        helper.make_node(
+            "Scan",
+            [*names, source],
+            [*(name for _, name in record.names), given],
+            body=body,
+            num_scan_inputs=1,
+            scan_input_axes=[1],
+            scan_output_axes=[1],
+        )
+    )
+    given_kind = ports[GIVEN].type.tensor_type.elem_type
+    if rescaled:
+        assert scaling is not None
+        assert scaling.output_means is not None
+        assert scaling.output_stds is not None
+        given_kind = onnx.TensorProto.DOUBLE
+        wide = then("Cast", [given], "output.wide", to=given_kind)
+        spread = then("Mul", [wide, row("output.stds", scaling.output_stds)], "output.spread")
+        then("Add", [spread, row("output.means", scaling.output_means)], record.output)
+
+    def dims(port: str, *first: str) -> list[int | str]:
+        return [*first, *(each.dim_value for each in ports[port].type.tensor_type.shape.dim[1:])]
+
+    def state(part: str, port: str, name: str) -> Any:
+        return helper.make_tensor_value_info(name, ports[port].type.tensor_type.elem_type, dims(port, "batch"))
+
+    parts = [part.path for part in record.parts]
+    graph = helper.make_graph(
+        around,
+        "outlast",
+        [
+            helper.make_tensor_value_info(record.input, kind, dims(READ, "batch", "time")),
+            *(state(p, BEFORE + p, name) for p, (name, _) in zip(parts, record.names, strict=True)),
+        ],
+        [
+            helper.make_tensor_value_info(record.output, given_kind, dims(GIVEN, "batch", "time")),
+            *(state(p, AFTER + p, name) for p, (_, name) in zip(parts, record.names, strict=True)),
+        ],
+        initializer=fixed,
+    )
+    model = helper.make_model(
+        graph,
+        producer_name="outlast",
+        producer_version=record.outlast,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        functions=list(step.proto.functions),
+        ir_version=max(_LEAST_IR, min(step.proto.ir_version, 10)),
+    )
+    helper.set_model_props(model, {METADATA: record.text()})
+    return model.SerializeToString()
+
+
+def _renamed(port: Any, name: str) -> Any:
+    found = type(port)()
+    found.CopyFrom(port)
+    found.name = name
+    return found

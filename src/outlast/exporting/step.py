@@ -1,0 +1,124 @@
+"""One position of a model as an ONNX graph: what torch can follow of it, without loops over time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from outlast import scan
+from outlast.adapters.resetting import WithReset
+from outlast.errors import InputError
+from outlast.model import InputSpec, Recurrent
+from outlast.onnx.files import library
+from outlast.state import leaves, rebuild
+
+OPSET = 18
+_ROWS = 3
+"""Of the example that is followed; their number stays open."""
+READ, GIVEN, BEFORE, AFTER = "step.read", "step.given", "step.before.", "step.after."
+"""Names in the graph of a step: what is read and given, and what stands before the path of a part of the state."""
+
+
+class _Step(nn.Module):
+    """``given, *after = step(read, *before)`` with read (B,) or (B, F)."""
+
+    def __init__(self, model: Recurrent) -> None:
+        super().__init__()
+        self.model = model
+        self.like = model.initial_state(_ROWS)
+
+    def forward(self, read: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
+        state = rebuild(self.like, list(before))
+        # A reset is due or not by the counter alone: no loop looks for the next one.
+        one = self.model.piece if isinstance(self.model, WithReset) else self.model
+        outputs, after = one(read[:, None], state)
+        return outputs[:, 0], *leaves(after)
+
+
+@dataclass(frozen=True)
+class StepGraph:
+    """What was followed: the model's step in ONNX, and the type and sizes of what it gives, without rows."""
+
+    proto: Any
+    output_dtype: torch.dtype
+    output_shape: tuple[int, ...]
+
+
+def step_graph(model: Recurrent, spec: InputSpec) -> StepGraph:
+    """Follow one step of a model, by the definition of its recurrence.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        spec: what it reads.
+
+    Raises:
+        InputError: torch cannot follow it, or its outputs are not one tensor.
+    """
+    library("onnxscript")
+    step = _Step(model)
+    read = spec.random(_ROWS, 1, torch.Generator().manual_seed(0), model.input_dtype)[:, 0]
+    before = [tensor.clone() for tensor in leaves(step.like)]
+    paths = [part.path for part in model.state_parts()]
+    try:
+        with torch.no_grad(), scan.only("reference"), _quietly():
+            outputs, _ = model(read[:, None], step.like)
+            if not isinstance(outputs, Tensor) or outputs.dim() < 3:
+                raise InputError(
+                    f"a {type(model).__name__} whose outputs are not one tensor (B, T, O)",
+                    "one prediction",
+                    "let forward return what is predicted alone",
+                )
+            rows = torch.export.Dim("batch")
+            program = torch.onnx.export(
+                step,
+                (read, *before),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=[READ, *(BEFORE + path for path in paths)],
+                output_names=[GIVEN, *(AFTER + path for path in paths)],
+                dynamic_shapes={"read": {0: rows}, "before": tuple({0: rows} for _ in before)},
+            )
+    except InputError:
+        raise
+    except Exception as error:  # torch.export and the translator have many kinds of their own
+        raise _not_followed(model, error) from error
+    assert program is not None
+    return StepGraph(program.model_proto, outputs.dtype, tuple(outputs.shape[2:]))
+
+
+def _not_followed(model: Recurrent, error: Exception) -> InputError:
+    cause: BaseException = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    inner = getattr(model, "module", model)
+    return InputError(
+        f"a {type(inner).__name__} of which torch could not follow one step "
+        f"({type(cause).__name__}: {(lines or ['without a message'])[0][:300]})",
+        "a model whose forward is made of tensor operations alone, whatever their values are",
+        "docs/onnx.md lists what is exported; in a module of yours, take out what depends on values (if, item(), "
+        "numpy)",
+    )
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what torch tells its own developers on the way."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        said = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

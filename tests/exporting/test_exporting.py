@@ -1,0 +1,198 @@
+"""A model that was written as a .onnx file is that model: called by onnxruntime alone, and loaded again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+import outlast
+from outlast.adapters.subject import difference
+from outlast.exporting import TOLERANCE
+from outlast.onnx import OnnxModel
+from outlast.schema import Column, Schema, Target
+from outlast.state import leaves
+
+TOKENS, FEATURES = outlast.InputSpec("tokens", 7), outlast.InputSpec("features", 2)
+LONG = pytest.mark.long
+FAMILIES = [
+    ("lstm", {}, FEATURES, ()),
+    ("gla", {"convolution": 4}, TOKENS, ()),
+    ("hybrid", {"recurrent": "mamba2", "window": 5, "recurrent_settings": {"state_size": 8}}, TOKENS, ()),
+    *((name, {}, FEATURES, LONG) for name in ("gated_deltanet", "gru", "mamba", "mamba2", "mlstm", "retnet")),
+    *((name, {}, FEATURES, LONG) for name in ("rglru", "rwkv6")),
+]
+
+
+def built(name: str, spec: outlast.InputSpec = FEATURES, **settings: object) -> outlast.Recurrent:
+    sizes = {"width": 16, "layers": 2, **settings}
+    return outlast.build(name, inputs=spec, outputs=3, **sizes).eval()
+
+
+def called(path: Path, inputs: np.ndarray, pieces: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What onnxruntime alone gives, as a deployment without outlast calls it: state in, state out, zeros at first."""
+    session = onnxruntime.InferenceSession(str(path))
+    read, *parts = session.get_inputs()
+    kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": bool}
+    state = [np.zeros((len(inputs), *part.shape[1:]), kinds[part.type]) for part in parts]
+    found = []
+    for piece in np.split(inputs, np.cumsum(pieces)[:-1], 1):
+        outputs, *state = session.run(
+            None, {read.name: piece, **dict(zip((p.name for p in parts), state, strict=True))}
+        )
+        found.append(outputs)
+    return np.concatenate(found, 1), [np.asarray(part) for part in state]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "spec"),
+    [pytest.param(name, settings, spec, marks=mark) for name, settings, spec, mark in FAMILIES],
+)
+def test_every_family_is_itself_in_pieces(
+    tmp_path: Path, name: str, settings: dict[str, object], spec: outlast.InputSpec
+) -> None:
+    model = built(name, spec, **settings)
+    file = outlast.export(model, tmp_path / "m.onnx", train_context=64)
+    inputs = spec.random(2, 40, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        outputs, final = model(inputs, model.initial_state(2))
+    found, state = called(tmp_path / "m.onnx", inputs.numpy(), [1, 24, 15])
+    assert difference(torch.from_numpy(found), outputs, 1.0) <= TOLERANCE
+    for given, wanted in zip(state, leaves(final), strict=True):
+        assert difference(torch.from_numpy(given), wanted, 1.0) <= TOLERANCE
+    assert file.state_parts() == model.state_parts()
+    assert file.input_spec == spec
+    assert file.blueprint["export_of"]["train_context"] == 64
+
+
+def test_the_families_are_all_asked() -> None:
+    from outlast.families import FAMILIES as ALL
+
+    assert {name for name, *_ in FAMILIES} == set(ALL)
+
+
+def with_schema(model: outlast.Recurrent, target: Target) -> outlast.Recurrent:
+    model.schema = Schema((Column("power", 230.0, 3.0), Column("time", 1.7e9, 5.0)), target)
+    return model
+
+
+def test_a_model_of_rows_reads_raw_values_and_forecasts_in_units(tmp_path: Path) -> None:
+    target = Target("value", ("power",), (5,), means=(230.0,), stds=(3.0,), quantiles=(0.1, 0.5, 0.9))
+    model = with_schema(built("lstm"), target)
+    file = outlast.export(model, tmp_path / "m.onnx")
+    assert file.schema == model.schema
+    rows = np.random.default_rng(0).normal(size=(30, 2)) * [3.0, 5.0] + [230.0, 1.7e9]
+    wanted, loaded = (outlast.deploy(each).read(rows) for each in (model, outlast.load(tmp_path / "m.onnx")))
+    np.testing.assert_allclose(loaded, wanted, rtol=0, atol=3 * TOLERANCE)
+    alone, _ = called(tmp_path / "m.onnx", rows[None], [4, 26])
+    assert alone.dtype == np.float64
+    np.testing.assert_allclose(np.sort(alone[0], -1), wanted, rtol=0, atol=3 * TOLERANCE)
+
+
+def test_bins_stay_what_the_model_gives(tmp_path: Path) -> None:
+    target = Target("bins", ("power",), (5,), edges=(229.0, 231.0), values=(228.0, 230.0, 232.0))
+    model = with_schema(built("lstm"), target)
+    outlast.export(model, tmp_path / "m.onnx")
+    rows = np.random.default_rng(0).normal(size=(30, 2)) * [3.0, 5.0] + [230.0, 1.7e9]
+    wanted, found = (outlast.deploy(each).read(rows) for each in (model, tmp_path / "m.onnx"))
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("every", "overlap"), [(7, False), (8, True)])
+def test_resets_are_part_of_the_file(tmp_path: Path, every: int, overlap: bool) -> None:
+    model = outlast.with_reset(built("lstm"), every, overlap)
+    file = outlast.export(model, tmp_path / "m.onnx")
+    inputs = FEATURES.random(2, 40, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        outputs, _ = model(inputs, model.initial_state(2))
+        plain = model.model(inputs, model.model.initial_state(2))[0]
+    found, state = called(tmp_path / "m.onnx", inputs.numpy(), [1, 24, 15])
+    assert difference(torch.from_numpy(found), outputs, 1.0) <= TOLERANCE
+    assert difference(plain, outputs) > 1e-3
+    assert state[0].tolist() == [40, 40]
+    assert file.blueprint["export_of"]["resets"] == f"{'overlapping' if overlap else 'periodic'}:{every}"
+
+
+class Learned(nn.Module):
+    """A GRU that starts from a state it has learnt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(2, 4, batch_first=True)
+        self.first = nn.Parameter(torch.arange(4.0))
+
+    def initial_state(self, batch_size: int) -> tuple[torch.Tensor]:
+        return (self.first.expand(batch_size, 4),)
+
+    def forward(self, inputs: torch.Tensor, state: tuple[torch.Tensor]) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        outputs, hidden = self.gru(inputs, state[0][None].contiguous())
+        return outputs, (hidden[0],)
+
+
+def test_modules_of_users_and_of_torch(tmp_path: Path) -> None:
+    inputs = FEATURES.random(3, 12, torch.Generator().manual_seed(3))
+    for module in (nn.LSTM(2, 4, num_layers=2), Learned()):
+        model = outlast.adapt(module.eval())
+        model.input_spec = FEATURES
+        outlast.export(module if model.blueprint else model, tmp_path / "m.onnx")
+        file = outlast.load(tmp_path / "m.onnx")
+        with torch.no_grad():
+            wanted = model(inputs, model.initial_state(3))[0]
+        assert difference(file(inputs, file.initial_state(3))[0], wanted, 1.0) <= TOLERANCE
+        assert outlast.check(file).passed
+
+
+def test_half_precision_is_written_in_float32(tmp_path: Path) -> None:
+    file = outlast.export(built("lstm").bfloat16(), tmp_path / "m.onnx")
+    assert file.precision.dtype == torch.float32
+
+
+class Branching(nn.Module):
+    """What it does depends on what it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(2, 4, batch_first=True)
+
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs, after = self.gru(x, hidden)
+        return (outputs * 2 if float(outputs.sum()) > 0 else outputs), after
+
+
+def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branching = outlast.adapt(Branching())
+    branching.input_spec = FEATURES
+    for model, said in (
+        (branching, "could not follow one step"),
+        (nn.LSTM(2, 6, proj_size=2), "onnxruntime cannot run"),
+        (built("lstm").double(), r"model\.float\(\)"),
+    ):
+        with pytest.raises(outlast.InputError, match=said):
+            outlast.export(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")  # torch would print the graphs
+    with pytest.raises(outlast.InputError, match=r"ending in \.onnx"):
+        outlast.export(built("lstm"), tmp_path / "model")
+    monkeypatch.setattr("outlast.exporting.exporting.TOLERANCE", -1.0)
+    with pytest.raises(outlast.InputError, match="away from the model that it was made of"):
+        outlast.export(built("lstm"), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_says_itself_what_it_is(tmp_path: Path) -> None:
+    file = outlast.export(built("lstm"), tmp_path / "m.onnx")
+    assert isinstance(file, OnnxModel)
+    with pytest.raises(outlast.InputError, match="leave out what was said"):
+        outlast.load(tmp_path / "m.onnx", onnx=outlast.OnnxPorts(input="inputs"))
+    with pytest.raises(outlast.InputError, match="copy the file"):
+        outlast.export(file, tmp_path / "n.onnx")
+    content = (tmp_path / "m.onnx").read_bytes()
+    (tmp_path / "m.onnx").write_bytes(content.replace(b'"format": 1', b'"format": 7'))
+    with pytest.raises(outlast.InputError, match="the metadata of"):
+        outlast.load(tmp_path / "m.onnx")
