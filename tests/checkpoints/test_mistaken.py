@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import safetensors.torch
 import torch
@@ -227,7 +228,6 @@ def test_an_adapter_is_to_be_merged(beside: str, capsys: pytest.CaptureFixture[s
 
 
 def test_an_adapter_is_merged_by_the_lines_that_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    peft = pytest.importorskip("peft")
     theirs.saved("mamba", SETTINGS, Path("base"))
     model = transformers.MambaForCausalLM.from_pretrained("base")
     tuned = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["in_proj"], task_type="CAUSAL_LM"))
