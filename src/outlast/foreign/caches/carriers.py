@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 from transformers import cache_utils
-from transformers.models.minimax.modeling_minimax import MiniMaxCache as _MiniMaxCache
 
 from outlast.foreign.caches.layers import Both, Cache, Layer, Linear, Window
 from outlast.foreign.caches.reading import SCANS, STEP, Reading, prepare, reading
@@ -217,7 +216,9 @@ class MiniMax(Cached):
     """MiniMax's cache: a list of states, one a layer of lightning attention, beside layers of keys and values."""
 
     def _empty(self) -> Any:
-        return _MiniMaxCache()
+        from transformers.models.minimax.modeling_minimax import MiniMaxCache
+
+        return MiniMaxCache()
 
     def _shapes(self, filled: Any, window: int) -> tuple[LayerShape, ...]:
         layers = super()._shapes(filled, window)
@@ -228,10 +229,10 @@ class MiniMax(Cached):
         )
 
     def _holding(self, state: Sequence[LayerState], begun: Reading) -> Any:
-        cache: Any = _MiniMaxCache()
+        cache = self._empty()
         cache.layer_class_to_replicate = None
         # The library asks a layer of any kind for the sizes of its mask.
-        cache.layers = [Window(each.keys, each.values, self._kept, self._kept) for each in state]  # pyright: ignore[reportAttributeAccessIssue]
+        cache.layers = [Window(each.keys, each.values, self._kept, self._kept) for each in state]
         cache.linear_cache = [each.recurrent[0] if each.recurrent else [] for each in state]
         return cache
 

@@ -350,5 +350,5 @@ def built(name: str, seed: int = 0) -> Any:
             parameter.add_(0.1 * torch.randn(parameter.shape))
         for layer in model.modules():  # an mLSTM's normaliser counts where input gates are open
             if hasattr(layer, "igate_preact"):
-                layer.igate_preact.bias += 3
+                layer.igate_preact.bias.fill_(1.0)
     return model
