@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -60,13 +60,16 @@ def test_rules_by_time_say_what_the_calendar_says(rule: str, holds: Any) -> None
     assert read({"it": rule}).labels["it"].tolist() == [int(holds(t)) for t in moments()]
 
 
-def test_times_are_those_of_the_wall_clock_of_the_tables_zone() -> None:
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [("Europe/Paris", ZoneInfo("Europe/Paris")), ("-02:30", timezone(-timedelta(hours=2, minutes=30)))],
+)
+def test_times_are_those_of_the_wall_clock_of_the_tables_zone(name: str, zone: tzinfo) -> None:
     import pyarrow as pa
 
-    zone = ZoneInfo("Europe/Paris")
     begin = datetime(2024, 3, 30, tzinfo=UTC)  # clocks go forward in the night to the 31st
     times = [begin + timedelta(minutes=30 * row) for row in range(200)]
-    frame = pa.table({"when": pa.array(times, pa.timestamp("us", "Europe/Paris")), "load": np.arange(200.0)})
+    frame = pa.table({"when": pa.array(times, pa.timestamp("us", name)), "load": np.arange(200.0)})
     streams = Streams.from_table(
         frame, inputs=["load"], target="load", time="when", scenarios={"early": "01:00/05:00"}, scale="none"
     )

@@ -38,6 +38,8 @@ _FULL = {
 }
 _NAME = re.compile(r"[^\W_][\w .-]*")
 _OF_DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_OFFSET = re.compile(r"[+-]\d\d(:?\d\d)?")
+"""A zone that is an offset from UTC, the same all year."""
 _CONDITION = re.compile(r"(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.+)")
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "!=": operator.ne,
@@ -341,6 +343,9 @@ def _local(clock: Clock) -> np.ndarray:
     """(N,) datetime64[s] as a clock on the wall shows it in the times' zone."""
     if clock.zone is None:
         return clock.times.astype("datetime64[s]")
+    if _OFFSET.fullmatch(clock.zone):  # of which pyarrow's kernels know nothing before 22
+        offset = pa.scalar(0, pa.timestamp("us", clock.zone)).as_py().utcoffset()
+        return (clock.times + np.timedelta64(offset)).astype("datetime64[s]")
     moments = pa.array(clock.times.astype("datetime64[us]"), pa.timestamp("us", "UTC")).cast(
         pa.timestamp("us", clock.zone)
     )
