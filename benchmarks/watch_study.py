@@ -226,7 +226,8 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     said.append(table(["change", "outlast", *names], lines))
     said.append(
         "What these changes did (loss after, per cent of before; excess of the old state over a young one, nats), and "
-        "what was said of their harm, per cent of the incidents that opened after them."
+        "what was said of their harm, per cent of the incidents that opened after them; in brackets, how many of those "
+        "called worse than reset had a mean excess within the tolerance, over all probes after the change."
     )
     lines = [_harm(rows, change) for change in CHANGES]
     head = ["change", "loss", "excess", "worse than reset", "advantage lost", "no harm seen", "not known yet"]
@@ -256,6 +257,13 @@ def _harm(rows: Sequence[dict[str, Any]], change: Change) -> list[str]:
     harms = [each for one in made for each in one["harms"] if each is not None]
     names = ("worse_than_reset", "advantage_lost", "none_seen", "unknown")
     shares = [f"{100 * harms.count(name) / max(len(harms), 1):.0f}" for name in names]
+    wrong = [
+        mean <= row["tolerance"]
+        for row, one in zip(rows, made, strict=True)
+        for harm, mean in zip(one["harms"], one["excess after"], strict=True)
+        if harm == "worse_than_reset"
+    ]
+    shares[0] += f" ({sum(wrong)} of {len(wrong)})"
     title = f"{change.name} (harmless)" if change.harmless else change.name
     return [title, f"{100 * after / before:.0f} %", f"{excess:+.3f}", *shares]
 

@@ -12,7 +12,6 @@ from live.leaky import LEAK, Leaky, T, healthy, recordings
 from outlast.errors import InputError
 from outlast.live import Seen, Watcher, load_profile, make_profile
 from outlast.live.healthy import observed, stretches
-from outlast.live.incidents import harm_of
 from outlast.live.profiles import ARRAYS, RECORD
 from outlast.state import map_state
 from outlast.streams import Split, Streams
@@ -396,22 +395,6 @@ def test_segments_of_a_recording_become_one_stretch():
     assert stretches(cut.cut(90, warm_up=50)).lengths.sum() < 2 * 830
     with pytest.raises(InputError, match="share positions"):
         stretches(whole.take(np.array([0, 0])))
-
-
-def test_harm_is_asked_only_of_probes_after_the_first_and_at_set_looks(profile):
-    facts = profile.facts
-    bad = [1.0 + 0.01 * i for i in range(40)]
-    assert harm_of(bad[:7], facts, ("loss",), targets=True)[0] == "unknown"
-    assert harm_of(bad[:8], facts, ("loss",), targets=True)[0] == "worse_than_reset"
-    assert harm_of([0.0, 0.001] * 8, facts, ("loss",), targets=True)[0] == "none_seen"
-    unclear = [-1.0, 1.0] * 32
-    assert [harm_of(unclear[:n], facts, ("loss",), targets=True)[0] for n in (16, 32, 64)] == [
-        "unknown", "unknown", "none_seen",
-    ]  # fmt: skip
-    helped = replace(facts, excess=(-1.0, -1.1, -0.9))
-    assert harm_of([0.0, 0.001] * 8, helped, ("loss",), targets=True)[0] == "advantage_lost"
-    assert harm_of([-1.0, -1.01] * 8, helped, ("loss",), targets=True)[0] == "none_seen"
-    assert harm_of([-1.0, -1.01] * 8, helped, ("norms",), targets=False) == ("unfamiliar", None, 0)
 
 
 def test_a_stream_that_another_process_has_read_goes_on_at_its_position(profile, model):

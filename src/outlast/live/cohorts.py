@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from outlast.live.harm import Asked
 from outlast.live.incidents import Incident
 from outlast.live.recordings import Recording
 from outlast.live.tapes import Tape
@@ -24,7 +25,7 @@ class Stream:
         sums: of its signals.
         regular: past this position its next probe that is due in any case begins.
         waiting: probes whose targets are still to come.
-        excesses: of the probes of its incident since its harm was settled last, and how often that was.
+        asked: whether age hurts in its incident; None: it has none, or there are no targets.
         cohort, row: with which it is read side by side, where it is.
         life: counts how often it was restarted or forgotten.
     """
@@ -36,8 +37,7 @@ class Stream:
     recording: Recording | None = None
     waiting: list[Recording] = field(default_factory=list)
     incident: Incident | None = None
-    excesses: list[float] = field(default_factory=list)
-    settled: int = 0
+    asked: Asked | None = None
     cohort: Cohort | None = None
     row: int = -1
     life: int = 0

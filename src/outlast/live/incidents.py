@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from torch import Tensor
 
-from outlast.intervals import mean_interval
-from outlast.live.profiles import Facts
 from outlast.state import State
 
 Harm = Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
 """``unknown``: the probes do not tell yet. The last two: there are no targets, and nobody can tell whether that
 hurts; a model that uses its history should predict otherwise than a young copy."""
-
-LOOKS = (8, 16, 32, 64)
-"""Probes after the one that opened an incident, at which it is asked whether it hurts."""
-
-BROKEN = 4
-"""Such probes at which the old state's loss was no number, and the young one's was: nobody has to count on."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +26,8 @@ class Incident:
         signals: those that passed their bars when it opened.
         values: of all signals at the probe that opened it, where they have one.
         harm: whether age hurts.
-        excess: loss of the old state − loss of a young one on the same targets, after it opened, with an interval that
-            holds for all looks together; None: not known.
+        excess: loss of the old state − loss of a young one on the same targets, after it opened, with an interval;
+            None: not known.
         usual_excess: the same on healthy streams.
         probes: that `excess` rests on.
         kept: states that were kept of it.
@@ -73,7 +63,7 @@ class Incident:
 
 HARMS: dict[Harm, str] = {
     "unknown": "whether that hurts is not known yet",
-    "none_seen": "no harm seen: the old state does no worse than a young one",
+    "none_seen": "no harm seen: the old state is not known to do worse than a young one",
     "advantage_lost": "advantage lost: the old state no longer does better than a young one",
     "worse_than_reset": "worse than reset: a young state does better; reset the stream, or run two copies",
     "age_changes_predictions": "age changes the predictions more than usual",
@@ -106,36 +96,3 @@ class Kept:
     targets: Tensor | None
     scored: tuple[int, int]
     excess: float
-
-
-def harm_of(
-    excesses: Sequence[float], facts: Facts, signals: Sequence[str], *, targets: bool, before: int = 0
-) -> tuple[Harm, tuple[float, float, float] | None, int]:
-    """Whether age hurts, from the excesses of the probes after the one that opened an incident.
-
-    The opening probe itself was chosen for being bad, and comes back to the mean by itself.
-
-    Args:
-        before: how often that was settled before in this incident, each time from probes of their own: all times
-            together err as rarely as twice the first one.
-
-    Returns:
-        what is known, the interval of the excess, and how many probes it rests on.
-    """
-    if not targets:
-        return ("age_changes_predictions" if "divergence" in signals else "unfamiliar"), None, 0
-    if sum(each == np.inf for each in excesses) >= BROKEN:
-        return "worse_than_reset", None, len(excesses)
-    found = np.array([each for each in excesses if np.isfinite(each)])
-    look = max((each for each in LOOKS if each <= len(found)), default=None)
-    if look is None:
-        return "unknown", None, 0
-    interval = mean_interval(found[:look], comparisons=len(LOOKS) * 2 ** min(before, 20))
-    if interval.low > 0 and interval.mean > facts.tolerance:
-        return "worse_than_reset", interval.triple, look
-    usual = facts.excess
-    if usual is not None and usual[2] < -facts.tolerance and interval.low > usual[0] + facts.tolerance:
-        return "advantage_lost", interval.triple, look
-    # Little was seen, or as much as will be asked for.
-    clear = interval.high <= 2 * facts.tolerance or look == LOOKS[-1]
-    return ("none_seen" if clear else "unknown"), interval.triple, look

@@ -16,7 +16,8 @@ from outlast.adapters import adapt
 from outlast.errors import InputError
 from outlast.live.alarms import closes, opens, stepped
 from outlast.live.cohorts import Stream
-from outlast.live.incidents import Incident, Kept, harm_of
+from outlast.live.harm import Asked, at_first
+from outlast.live.incidents import Incident, Kept
 from outlast.live.notices import Counts, Notice, Seen
 from outlast.live.profiles import Profile
 from outlast.live.readings import Readings
@@ -219,7 +220,7 @@ class Watcher:
             found.append(self._opened(one, recording, values))
         elif one.incident is not None and closes(one.sums, self._limits):
             closed = replace(one.incident, closed=recording.begin + recording.led + self._half)
-            one.incident, one.excesses = None, []
+            one.incident = one.asked = None
             found.append(Notice("closed", closed))
         return found
 
@@ -228,14 +229,14 @@ class Watcher:
         names = self.bars.signals
         signals = tuple(name for name, over in zip(names, one.sums > self._limits, strict=True) if over)
         told = _told(names, values)
-        harm, _, _ = harm_of([], self.profile.facts, signals, targets=self.targets)
+        harm = at_first(signals, targets=self.targets)
         usual = self.profile.facts.excess if self.targets else None
         one.incident = Incident(
             self.name,
             self._number, recording.stream, recording.begin + recording.led, None, signals, told, harm, None,
             None if usual is None else usual[0], 0, 0,
         )  # fmt: skip
-        one.excesses, one.settled = [], 0
+        one.asked = Asked(self.profile.facts) if self.targets else None
         self._keep(one, recording, told.get("excess", float("nan")))
         self._readings.hasten(one)
         return Notice("opened", one.incident)
@@ -246,16 +247,12 @@ class Watcher:
         before = one.incident
         if recording.begin < before.opened:
             return []
-        if not np.isnan(excess):
-            one.excesses.append(excess)
-        facts, on = self.profile.facts, self.targets
-        harm, interval, rests = harm_of(one.excesses, facts, before.signals, targets=on, before=one.settled)
-        if harm != "unknown":
-            # What is known of now: the probes to come are asked anew, for a harmless incident may turn harmful.
-            one.incident = replace(before, harm=harm, excess=interval, probes=rests)
-            one.excesses, one.settled = [], one.settled + 1
-        elif before.harm == "unknown":
-            one.incident = replace(before, excess=interval, probes=rests)
+        if one.asked is not None:
+            harm, interval, rests = one.asked.hear(excess)
+            if harm != "unknown":
+                one.incident = replace(before, harm=harm, excess=interval, probes=rests)
+            elif before.harm == "unknown":
+                one.incident = replace(before, excess=interval, probes=rests)
         self._keep(one, recording, excess)
         return [Notice("judged", one.incident)] if one.incident.harm != before.harm else []
 

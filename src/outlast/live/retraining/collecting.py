@@ -14,7 +14,8 @@ from outlast.adapters import adapt
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError
 from outlast.folders import aside, discard
-from outlast.live.incidents import BROKEN, LOOKS, Kept
+from outlast.live.harm import BROKEN, LOOKS
+from outlast.live.incidents import Kept
 from outlast.live.ledger.candidates import Candidate, at_work, begin, gate
 from outlast.live.ledger.incidents import kept_state
 from outlast.live.ledger.store import Ledger, moment
