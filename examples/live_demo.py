@@ -31,7 +31,8 @@ from outlast.live.ledger.tables import Status
 from outlast.live.retraining import Collecting, Training, retrain
 from outlast.live.retraining.settings import HARMFUL
 from outlast.live.retraining.telling import told
-from outlast.live.running.run import Run, RunSettings
+from outlast.live.running.run import Run
+from outlast.live.running.settings import RunSettings
 from outlast.live.running.status import status
 from outlast.live.running.timeline import timeline
 from outlast.live.running.versions import approve, propose, put_to_work

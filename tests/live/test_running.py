@@ -37,7 +37,8 @@ from outlast.live.ledger.tables import Status
 from outlast.live.running import store as store_of
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.results import Results
-from outlast.live.running.run import Run, RunSettings
+from outlast.live.running.run import Run
+from outlast.live.running.settings import RunSettings
 from outlast.live.running.store import Done, Store
 from outlast.live.running.versions import go_back
 from outlast.live.sources.opening import opened
@@ -114,7 +115,7 @@ def test_losses_are_those_that_an_evaluation_of_the_same_rows_has(tmp_path: Path
     put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
     table = rows(3, 120)
     run = made(ledger, write_csv(tmp_path / "in.csv", table), tmp_path / "out.jsonl")
-    lane = run._work
+    lane = run.versions.work
     read = lane.read(table[:330])
     more = lane.read(table[330:])
     loss = np.concatenate([read.loss, more.loss])
@@ -376,8 +377,8 @@ def test_a_stream_that_age_hurts_is_reset_where_that_was_chosen(
     table, source = rows(7, 400), write_csv(tmp_path / "in.csv", rows(7, 400))
     run = made(ledger, source, tmp_path / "out.jsonl", RunSettings(rows=600, commit=0.0, reset_harmful=reset))
     run.step()
-    assert run._watching is not None
-    run._watching.harmed.append("pump 2")  # what the watcher itself finds, tests/live/test_watching.py asks
+    assert run.versions.watching is not None
+    run.versions.watching.harmed.append("pump 2")  # what the watcher itself finds, tests/live/test_watching.py asks
     to_the_end(run)
     found, alone = results(tmp_path / "out.jsonl"), outlast.deploy(tmp_path / "first" / "model").read(table)
     apart = [abs(row["forecast"]["level"] - same["forecast"]["level"]) for row, same in zip(found, alone, strict=True)]
@@ -406,8 +407,8 @@ def test_what_takes_over_at_the_start_keeps_streams_that_say_nothing_for_long(
 
 def decided(run: Run, verdict: str) -> None:
     """Let there be evidence that decides at the next look."""
-    run._evidence = Evidence(10_000, 0.05)
-    (run._evidence._worse if verdict == "worse" else run._evidence._better)[:] = 10.0
+    run.versions.evidence = Evidence(10_000, 0.05)
+    (run.versions.evidence._worse if verdict == "worse" else run.versions.evidence._better)[:] = 10.0
 
 
 class TestPersonAndRunAtOnce:
@@ -463,8 +464,8 @@ def test_a_shadow_whose_code_fails_is_refused_and_the_run_goes_on(
     def fails(*_: Any, **__: Any) -> Any:
         raise RuntimeError("of another shape")
 
-    assert run._beside is not None
-    monkeypatch.setattr(run._beside.deployed.model, "forward", fails)
+    assert run.versions.beside is not None
+    monkeypatch.setattr(run.versions.beside.deployed.model, "forward", fails)
     to_the_end(run)
     assert candidate_of(ledger, number).status == Status.REFUSED
     assert "of another shape" in moves(ledger, number)[-1].because
@@ -498,13 +499,13 @@ def test_a_reset_of_a_stream_that_says_nothing_is_written_down(
     to_the_end(run)
     write_csv(source / "2.csv", [row for row in table[600:] if row["stream"] == "pump 1"])
     run = made(ledger, source, out, settings)
-    assert run._watching is not None
-    run._watching.harmed.append("pump 2")
+    assert run.versions.watching is not None
+    run.versions.watching.harmed.append("pump 2")
     run.step()
-    expected = run._work.deployed.packed(["pump 2"])
+    expected = run.versions.work.deployed.packed(["pump 2"])
     run.let_go()
     again = made(ledger, source, out)
-    np.testing.assert_array_equal(again._work.deployed.packed(["pump 2"]), expected)
+    np.testing.assert_array_equal(again.versions.work.deployed.packed(["pump 2"]), expected)
     again.close()
 
 
@@ -543,8 +544,8 @@ def test_a_file_that_comes_again_is_put_aside_row_by_row_and_soon(
         table[number]["noisy"] = "broken"
     run = made(ledger, write_csv(tmp_path / "in.csv", table), out)
     asked: list[int] = []
-    read = run._work.read
-    monkeypatch.setattr(run._work, "read", lambda given: (asked.append(len(given)), read(given))[1])
+    read = run.versions.work.read
+    monkeypatch.setattr(run.versions.work, "read", lambda given: (asked.append(len(given)), read(given))[1])
     to_the_end(run)
     bad = len(range(3, 600, 7))
     assert len(results(out)) == 600 - bad

@@ -49,7 +49,8 @@ def run_live_deploy(options: LiveDeployVerb) -> int:
 
 
 def run_live_run(options: LiveRunVerb) -> int:
-    from outlast.live.running.run import FOLDER, Run, RunSettings
+    from outlast.live.running.run import FOLDER, Run
+    from outlast.live.running.settings import RunSettings
     from outlast.live.sources.opening import opened
 
     settings = RunSettings(

@@ -37,9 +37,19 @@ def default_measures(streams: Streams) -> tuple[Measure, ...]:
     if streams.target_kind == "classes":
         return (CROSS_ENTROPY, ERROR_RATE)
     target = _values(streams)
-    names = (PINBALL,) if target is not None and target.quantiles else (SQUARED_ERROR.name, ABSOLUTE_ERROR.name)
+    names = _of(target)
     several = target.names if target is not None and len(target.names) > 1 else ()
     return tuple(measure(name, streams) for name in (*names, *(f"{names[0]}:{each}" for each in several)))
+
+
+def default_measure(target: Target) -> Measure:
+    """The one that verdicts are about, where no streams are at hand."""
+    return measure_of(_of(target)[0] if target.kind == "value" else CROSS_ENTROPY.name, target)
+
+
+def _of(target: Target | None) -> tuple[str, ...]:
+    """What fits values, of one or several."""
+    return (PINBALL,) if target is not None and target.quantiles else (SQUARED_ERROR.name, ABSOLUTE_ERROR.name)
 
 
 def measure(name: str, streams: Streams) -> Measure:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from outlast import checkpoints
-from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
-from outlast.evaluation.of_targets import measure_of
-from outlast.live.retraining.verified import MODEL
+from outlast.evaluation.of_targets import default_measure, measure_of
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.delays import Delay
-from outlast.model import Recurrent
+from outlast.live.running.loaded import Loaded
 from outlast.serving.deployed import Deployed
 from outlast.serving.listening import Reading
 from outlast.serving.packing import pack, unpack, widths_of
@@ -59,52 +55,23 @@ class Lane:
     """A version of the model that reads what comes in.
 
     Args:
-        folder: of this version: `model` in it, and `profile`.
-        fingerprint: that its weights must have; None: whatever they have.
-        measure: of losses, by name; None: what fits the target.
-        resets, stream_column, allow_code: as for `outlast.deploy`.
-        recent: inputs of every stream that are kept, so that another version can read them again.
-
-    Raises:
-        InputError: no such model, one without a schema, or another one than was written down.
+        version: as its files have it.
+        resets, stream_column: as for `outlast.deploy`.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        fingerprint: str | None = None,
-        *,
-        measure: str | None = None,
-        resets: str = "none",
-        stream_column: str | None = None,
-        allow_code: bool = False,
-        recent: int = 64,
-    ) -> None:
-        self.folder: Path = Path(folder)
-        self.model: Recurrent = checkpoints.load(self.folder / MODEL, "cpu", allow_code=allow_code)
+    def __init__(self, version: Loaded, *, resets: str = "none", stream_column: str | None = None) -> None:
+        self.version = version
+        facts, target = version.profile.facts, version.schema.target
         self.deployed: Deployed = Deployed(
-            self.model, resets=resets, stream_column=stream_column, folder=str(self.folder / MODEL)
+            version.model, resets=resets, stream_column=stream_column, folder=str(version.folder)
         )
-        schema = self.deployed.schema
-        if schema is None:
-            raise InputError(
-                f"{self.folder / MODEL}, a model that does not know its columns",
-                "one that was trained on a table",
-                "save it with its schema: model.schema = streams.schema, then outlast.save",
-            )
-        self.fingerprint: str = self.deployed.fingerprint
-        if fingerprint is not None and self.fingerprint != fingerprint:
-            raise InputError(
-                f"{self.folder / MODEL} with the weights {self.fingerprint[:12]}…",
-                f"{fingerprint[:12]}…, as the ledger says",
-                "restore the folder as it was",
-            )
+        self.fingerprint: str = version.fingerprint
         self.deployed.listener = _Ear(self)
-        self.ahead: Ahead = Ahead(schema.target)
-        usual = _usual(schema.target.kind, schema.target.quantiles)
-        self.measure: Measure = measure_of(measure or usual, schema.target)
-        self._recent = Delay(recent, (len(schema.inputs),), np.float64, np.nan)
-        self._outputs = Delay(self.ahead.horizon, (schema.target.outputs,), np.float32, np.nan)
+        self.ahead: Ahead = Ahead(target)
+        self.measure: Measure = default_measure(target) if facts.measure is None else measure_of(facts.measure, target)
+        # So that another version can read again what this one has.
+        self._recent = Delay(facts.train_context, (len(version.schema.inputs),), np.float64, np.nan)
+        self._outputs = Delay(self.ahead.horizon, (target.outputs,), np.float32, np.nan)
         self._raw = np.empty((0, 0))
         self._loss, self._numbers = np.empty(0), np.empty(0, np.int64)
         self.heard: Heard | None = None
@@ -206,9 +173,3 @@ class _Ear:
 
     def restarted(self, streams: Sequence[str]) -> None:
         self.lane.begun_anew(streams)
-
-
-def _usual(kind: str, quantiles: Sequence[float]) -> str:
-    if kind != "value":
-        return "cross_entropy"
-    return "pinball" if quantiles else "squared_error"

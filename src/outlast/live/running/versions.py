@@ -24,6 +24,7 @@ from outlast.live.retraining.verified import (
     latest,
     record_of,
 )
+from outlast.live.running.loaded import columns_of
 from outlast.live.running.roles import place_of
 from outlast.live.running.stages import PAIRED
 from outlast.model import Recurrent
@@ -50,11 +51,7 @@ def put_to_work(
             "choose another --ledger; versions that follow come by outlast live retrain",
         )
     loaded = checkpoints.load(model, "cpu", allow_code=allow_code)
-    if loaded.schema is None:
-        raise InputError(
-            f"{model}, a model that does not know its columns", "one that was trained on a table",
-            "save it with its schema: model.schema = streams.schema, then outlast.save",
-        )  # fmt: skip
+    columns_of(loaded, model)
     load_profile(profile).senses(loaded)  # which says so where it is of another model
     found = checkpoints.model_fingerprint(loaded)
     folder = ledger.folder / VERSIONS / found[:16]

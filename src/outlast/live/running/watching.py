@@ -10,7 +10,6 @@ from torch import Tensor
 from outlast.live.incidents import HARMS
 from outlast.live.ledger.incidents import Recorder, end_open
 from outlast.live.ledger.store import Ledger
-from outlast.live.profiles import Profile
 from outlast.live.running.lane import Lane
 from outlast.live.watcher import Notice, Watcher
 from outlast.serving.listening import Reading
@@ -23,13 +22,13 @@ class Watching:
 
     Args:
         lane: at work; a model without resets.
-        profile: of its model.
         ledger: that incidents are written to.
         say: is told of each.
     """
 
-    def __init__(self, lane: Lane, profile: Profile, ledger: Ledger, say: Callable[[str], None]) -> None:
-        self.watcher = Watcher(profile, lane.model)
+    def __init__(self, lane: Lane, ledger: Ledger, say: Callable[[str], None]) -> None:
+        profile = lane.version.profile
+        self.watcher = Watcher(profile, lane.version.model)
         self._recorder = Recorder(ledger, lane.fingerprint)
         self._say, self._horizon = say, lane.ahead.horizon
         self.harmed: list[str] = []
