@@ -7,17 +7,21 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import outlast
 from cli.workshop import Run, files
 from live.plant import better, candidate, forecaster, recorded, results, rows, version, write_csv
+from outlast.errors import InputError
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import at_work, gates
 from outlast.live.ledger.tables import Status
@@ -210,6 +214,39 @@ def test_a_full_disk_ends_a_run_that_then_goes_on_where_it_was(run: Run, plant: 
 
 def results_so_far(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_version_with_other_rules_for_its_rows_is_not_proposed(run: Run, plant: Path) -> None:
+    deployed(run, plant)
+    parts = recorded(plant)
+    other = forecaster(parts, seed=4)
+    assert other.schema is not None
+    other.schema = replace(other.schema, missing="hold", max_gap=60.0)
+    version(plant / "mine", other, parts)
+    said = run("live", "propose", "--model", "mine/model", "--profile", "mine/profile", *BY).refused()
+    assert "mine/model, which reads tables with missing='hold'\n" in said
+    assert "missing='drop', as the one at work does" in said  # a gap that does nothing does not matter
+
+
+def test_looking_writes_nothing_and_works_on_a_copy(run: Run, plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(run, plant)
+    write_csv(plant / "in.csv", rows(3, 50))
+    assert run("live", "run", "--source", "in.csv", "--once", "--out", "out.jsonl").status == 0
+    expected = run("live", "status").out
+    assert "300 rows answered" in expected
+    shutil.copytree(plant / "runs" / "live", plant / "copy")
+    for each in [*(plant / "copy").rglob("*.db-wal"), *(plant / "copy").rglob("*.db-shm")]:
+        each.unlink()  # as a copy of the files alone
+    allowed = os.access  # and nothing can be put beside them
+    monkeypatch.setattr(os, "access", lambda path, how, **more: "copy" not in str(path) and allowed(path, how, **more))
+    whole = {path: path.read_bytes() for path in (plant / "copy").rglob("*") if path.is_file()}
+    assert run("live", "status", "--ledger", "copy").out == expected.replace("runs/live", "copy")
+    assert run("live", "report", "--ledger", "copy", "--out", "told").status == 0
+    assert {path: path.read_bytes() for path in (plant / "copy").rglob("*") if path.is_file()} == whole
+    looking = Ledger(plant / "copy", read_only=True)
+    with pytest.raises(InputError, match="cannot be used"), looking.writing() as session:
+        session.execute(sa.text("DELETE FROM deployments"))
+    looking.close()
 
 
 def test_a_version_that_was_made_elsewhere_is_proposed_and_answered_for(run: Run, plant: Path) -> None:

@@ -84,6 +84,33 @@ def test_what_has_no_loss_counts_for_nothing() -> None:
     assert evidence.finding.blocks == 0
 
 
+@pytest.mark.parametrize(("length", "side_by_side"), [(20, 1), (20, 4), (100, 4)])
+def test_streams_that_end_sooner_than_a_block_give_evidence_too(length: int, side_by_side: int) -> None:
+    """One after the other, in groups that are read side by side; a stream's number never comes again."""
+    random, evidence, block = np.random.default_rng(2), Evidence(60, 0.05), 60
+    total = 4000 * side_by_side
+    for group in range(total // (length * side_by_side)):
+        for _ in range(length):
+            at = group * side_by_side + np.arange(side_by_side)
+            first = 1.0 + random.normal(size=side_by_side)
+            evidence.add(at, first, first - 0.5 + 0.2 * random.normal(size=side_by_side))
+    found = evidence.finding
+    assert found.verdict == "better"
+    assert found.blocks >= total / (4 * block * side_by_side) - 3  # two of them say what a unit is
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 20])
+def test_streams_that_go_on_make_whole_blocks(chunk: int) -> None:
+    """However they are read in turns: all of them are in each block, with as many positions as were asked for."""
+    evidence, made = Evidence(60, 0.05), list[int]()
+    close = evidence._close
+    evidence._close = lambda gains: (made.append(len(gains)), close(gains))[1]
+    for turn in range(6000 // chunk):
+        evidence.add(np.full(chunk, turn % 5), np.ones(chunk), np.zeros(chunk))
+    assert set(made) == {5}
+    assert len(made) == pytest.approx(6000 / 300, abs=2)
+
+
 def test_it_goes_on_from_its_record_wherever_it_was_cut() -> None:
     random = np.random.default_rng(1)
     whole, cut = Evidence(7, 0.05), Evidence(7, 0.05)

@@ -509,6 +509,23 @@ def test_a_reset_of_a_stream_that_says_nothing_is_written_down(
     again.close()
 
 
+def test_of_rows_that_cannot_be_read_the_last_ones_are_kept_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_of, "MOST_REFUSED", 5)
+    store = Store(tmp_path)
+    for begin in (0, 4, 8):
+        store.write(Done(refused=[("a.csv", number, "x", "no number") for number in range(begin, begin + 4)]))
+    count, kept, last = store.refused()
+    assert (count, kept) == (12, 5)
+    assert [number for _, number, _, _ in last] == [11, 10, 9, 8, 7]
+    store.close()
+    store = Store(tmp_path)
+    store.write(Done(refused=[("a.csv", 12, "x", "no number")]))
+    assert store.refused(1)[:2] == (13, 5)
+    store.close()
+
+
 def test_a_ledger_does_not_go_on_under_other_resets(tmp_path: Path, ledger: Ledger, parts: Split) -> None:
     put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
     source, out = write_csv(tmp_path / "in.csv", rows(7, 40)), tmp_path / "out.jsonl"

@@ -146,7 +146,7 @@ def run_live_rollback(options: LiveRollbackVerb) -> int:
 def run_live_status(options: LiveStatusVerb) -> int:
     from outlast.live.running.status import status
 
-    with open_ledger(options) as ledger:
+    with open_ledger(options, read_only=True) as ledger:
         found = status(ledger)
     print(json.dumps(asdict(found), indent=1) if options.json else found)
     return 0
@@ -155,7 +155,7 @@ def run_live_status(options: LiveStatusVerb) -> int:
 def run_live_report(options: LiveReportVerb) -> int:
     from outlast.live.running.timeline import timeline
 
-    with open_ledger(options) as ledger, locked(options.out, "outlast live report"):
+    with open_ledger(options, read_only=True) as ledger, locked(options.out, "outlast live report"):
         outputs.claim(options.out, Timeline.kind, replace=options.replace)
         outputs.finish(timeline(ledger), options)
     return 0

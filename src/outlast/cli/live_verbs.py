@@ -225,7 +225,7 @@ def _number(options: LiveIncidentsShowVerb | LiveIncidentsLabelVerb) -> int:
 
 
 @contextmanager
-def open_ledger(options: Ledgered) -> Iterator[Ledger]:
+def open_ledger(options: Ledgered, *, read_only: bool = False) -> Iterator[Ledger]:
     """One that is there; looking makes none."""
     from outlast.live.ledger import Ledger
 
@@ -235,7 +235,7 @@ def open_ledger(options: Ledgered) -> Iterator[Ledger]:
             "the folder of a ledger",
             "name it, or --database",
         )
-    ledger = Ledger(options.ledger, options.database)
+    ledger = Ledger(options.ledger, options.database, read_only=read_only)
     try:
         yield ledger
     finally:

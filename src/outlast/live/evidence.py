@@ -2,6 +2,7 @@
 
 Both read the same rows. Time is cut into blocks; of each block there is one number, the mean over streams of what the
 second loses less than the first, cut off at one unit each, so that no stream and no moment says more than its share.
+Streams that are shorter than a block fill it together with those that come after them.
 Bets are placed on the next block (Waudby-Smith and Ramdas 2024): where the second is no better, the wealth of whoever
 bets that it is has no expected gain, whatever streams have in common, and it reaches 1/α with a chance of at most α, at
 whatever moment one looks (Ville 1939).
@@ -18,6 +19,8 @@ _BETS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 """Shares of the wealth, each as likely as the others."""
 _WARMING = 2
 """Blocks that say what a unit is, and that nothing is bet on."""
+_LONG = 4
+"""Times as long as a block is, by which it ends also where hardly a stream has gone on for so long."""
 BROKEN = 16
 """Forecasts of the second model that are no numbers, where the first one's are: nobody has to bet on that."""
 
@@ -83,6 +86,7 @@ class Evidence:
     def __init__(self, block: int, tolerance: float, alpha: float = 0.05) -> None:
         self.block, self.tolerance, self.alpha = block, tolerance, alpha
         self._sums, self._counts = np.zeros(16), np.zeros(16)
+        self._spans = np.zeros((2, 16))  # when each stream came first and last in this block
         self._sizes: list[float] = []
         self._better, self._worse = np.zeros(len(_BETS)), np.zeros(len(_BETS))
         self._gain, self._blocks, self._streams, self._broken = 0.0, 0, 0, 0
@@ -103,15 +107,21 @@ class Evidence:
         if wanted > len(self._sums):
             more = max(wanted, 2 * len(self._sums)) - len(self._sums)
             self._sums, self._counts = (np.concatenate([each, np.zeros(more)]) for each in (self._sums, self._counts))
+            self._spans = np.concatenate([self._spans, np.zeros((2, more))], 1)
         self._broken += int((np.isinf(second) & np.isfinite(first)).sum())
         with np.errstate(invalid="ignore"):
             gain = first - second
         gain = np.where(np.isnan(gain), 0.0, gain)  # neither gave a number
         with np.errstate(invalid="ignore"):
             np.add.at(self._sums, at, gain)
+        times = self._counts.sum() + np.arange(1, len(at) + 1)
+        new, first = np.unique(at, return_index=True)
+        self._spans[0, new] = np.where(self._counts[new] > 0, self._spans[0, new], times[first])
+        self._spans[1, at] = times
         np.add.at(self._counts, at, 1.0)
-        here = self._counts > 0
-        if self._counts.sum() >= self.block * here.sum():
+        here, read = self._counts > 0, float(times[-1])
+        side_by_side = float((self._spans[1] - self._spans[0] + 1)[here].sum()) / read
+        if read >= self.block * min(float(here.sum()), _LONG * side_by_side):
             self._close(self._sums[here] / self._counts[here])
             self._sums[:], self._counts[:] = 0.0, 0.0
 
@@ -145,8 +155,8 @@ class Evidence:
         """As JSON, from which `from_record` goes on."""
         return {
             "block": self.block, "tolerance": self.tolerance, "alpha": self.alpha, "sums": _plain(self._sums),
-            "counts": self._counts.tolist(), "sizes": self._sizes, "better": self._better.tolist(),
-            "worse": self._worse.tolist(), "gain": self._gain, "blocks": self._blocks,
+            "counts": self._counts.tolist(), "spans": self._spans.tolist(), "sizes": self._sizes,
+            "better": self._better.tolist(), "worse": self._worse.tolist(), "gain": self._gain, "blocks": self._blocks,
             "streams": self._streams, "broken": self._broken,
         }  # fmt: skip
 
@@ -155,6 +165,7 @@ def from_record(record: dict[str, Any]) -> Evidence:
     """What `Evidence.record` gave."""
     found = Evidence(record["block"], record["tolerance"], record["alpha"])
     found._sums, found._counts = np.array(record["sums"], float), np.array(record["counts"], float)
+    found._spans = np.array(record["spans"], float)
     found._sizes = [float(each) for each in record["sizes"]]
     found._better, found._worse = np.array(record["better"]), np.array(record["worse"])
     found._gain, found._blocks, found._streams = record["gain"], record["blocks"], record["streams"]

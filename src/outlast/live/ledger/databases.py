@@ -33,8 +33,11 @@ _BELONGS = ("states", "candidates", "versions", "running")
 """What lies beside a ledger once it has been used."""
 
 
-def engine_of(url: str) -> sa.Engine:
+def engine_of(url: str, *, read_only: bool = False) -> sa.Engine:
     """What talks to the database.
+
+    Args:
+        read_only: nothing is written, and whoever writes meanwhile is not waited for.
 
     Raises:
         InputError: no such database, or its driver is missing.
@@ -44,6 +47,11 @@ def engine_of(url: str) -> sa.Engine:
         kind = made.get_backend_name()
         if kind not in KINDS:
             raise InputError(f"a database of {kind}", " or ".join(KINDS), "leave it out for SQLite")
+        if kind == "sqlite" and read_only and made.database:
+            path = Path(made.database)
+            engine = sa.create_engine(made, creator=lambda: reading(path))
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+            return engine
         if kind == "sqlite":
             engine = sa.create_engine(made)
             event.listen(engine, "connect", _prepared)
@@ -60,6 +68,19 @@ def engine_of(url: str) -> sa.Engine:
     alone = f"SET LOCAL lock_timeout = {_WAIT}; SELECT pg_advisory_xact_lock({_LOCK})"
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(alone))
     return engine
+
+
+def reading(path: Path) -> sqlite3.Connection:
+    """A connection to a file of SQLite that never writes to it, as it was written last."""
+    how = "mode=ro"
+    if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-shm").exists():
+        how += "&immutable=1"  # nobody writes there, and what SQLite puts beside a file could not be put there
+    found = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_WAIT / 1000, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+    found.execute("PRAGMA query_only=ON")
+    return found
 
 
 def shown(url: sa.URL) -> str:
@@ -85,14 +106,14 @@ def file_of(engine: sa.Engine) -> Path | None:
     return None if name in (None, "", ":memory:") or str(name).startswith("file:") else Path(str(name))
 
 
-def found(path: Path) -> None:
+def found(path: Path, *, read_only: bool = False) -> None:
     """Look whether a file of SQLite, where there is one, is a ledger, before anything of it is changed.
 
     Raises:
         Damaged: it is not.
     """
     if path.exists():
-        with contextlib.closing(sqlite3.connect(path)) as database:
+        with contextlib.closing(reading(path) if read_only else sqlite3.connect(path)) as database:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
                 raise Damaged("it has no tables of a ledger")
 

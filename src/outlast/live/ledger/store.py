@@ -14,6 +14,8 @@ from outlast.errors import InputError
 try:
     import alembic.command
     import alembic.config
+    import alembic.migration
+    import alembic.script
     import alembic.util
     import sqlalchemy as sa
     from sqlalchemy import exc
@@ -62,22 +64,26 @@ class Ledger:
     Args:
         folder: where kept states are, and `ledger.db` unless there is a URL.
         url: of a PostgreSQL database, or of SQLite elsewhere.
+        read_only: it is only looked at; then it has to be there, and as this version of outlast writes it.
 
     Raises:
         InputError: it cannot be opened or brought up to date, or it is damaged.
     """
 
-    def __init__(self, folder: str | Path, url: str | None = None) -> None:
+    def __init__(self, folder: str | Path, url: str | None = None, *, read_only: bool = False) -> None:
         self.folder = Path(folder)
+        self.url: str = url or f"sqlite:///{(self.folder / 'ledger.db').absolute()}"
+        self._engine = databases.engine_of(self.url, read_only=read_only)
+        self._alone: databases.Alone | None = None
+        if read_only:
+            self._look_at()
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"a ledger in {self.folder} ({error.strerror})", "a folder that may be written to", "choose another"
             ) from None
-        self.url: str = url or f"sqlite:///{(self.folder / 'ledger.db').absolute()}"
-        self._engine = databases.engine_of(self.url)
-        self._alone: databases.Alone | None = None
         with self._told():
             path = databases.file_of(self._engine)
             if path is not None:
@@ -85,6 +91,20 @@ class Ledger:
                 databases.make(path, self.folder, _upgrade)
             databases.check(self._engine)
             _upgrade(self._engine)
+
+    def _look_at(self) -> None:
+        """Open it as it is."""
+        with self._told():
+            path = databases.file_of(self._engine)
+            if path is not None:
+                databases.found(path, read_only=True)
+            databases.check(self._engine)
+            if not _is_current(self._engine):
+                raise InputError(
+                    f"the ledger at {self.shown}, of an earlier version of outlast",
+                    "one that is up to date",
+                    "open it once with what writes to it, such as outlast live run: that brings it up to date",
+                )
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
@@ -172,9 +192,24 @@ class Ledger:
             ) from error
 
 
-def _upgrade(engine: sa.Engine) -> None:
+def _scripts() -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _is_current(engine: sa.Engine) -> bool:
+    """Whether all tables are as this version has them; an error of alembic's where it is of a later one."""
+    scripts = alembic.script.ScriptDirectory.from_config(_scripts())
+    with engine.begin() as connection:
+        found = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+    if found is not None:
+        scripts.get_revision(found)
+    return found == scripts.get_current_head()
+
+
+def _upgrade(engine: sa.Engine) -> None:
+    config = _scripts()
     with _UPGRADING, engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")

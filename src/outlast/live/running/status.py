@@ -25,6 +25,7 @@ class RunStatus:
         open_incidents: how many.
         rows: answered so far.
         refused: rows that could not be read.
+        refused_kept: of how many of them, the last ones, the text is kept.
         last_refused: some of them: source, number, text, why.
         evidence: of the version beside, as it was written down last; None: there is none.
         offsets: how far every source was read.
@@ -36,6 +37,7 @@ class RunStatus:
     open_incidents: int
     rows: int
     refused: int
+    refused_kept: int
     last_refused: list[tuple[str, int, str, str]]
     evidence: dict[str, Any] | None
     offsets: dict[str, Any]
@@ -49,6 +51,8 @@ class RunStatus:
         if self.evidence is not None:
             lines.append(f"evidence: {self.evidence['said']}")
         lines.append(f"{self.rows:,} rows answered, {self.refused:,} put aside, {self.open_incidents} open incidents")
+        if self.refused > self.refused_kept:
+            lines.append(f"of the rows put aside the last {self.refused_kept:,} are kept, the others are counted")
         lines += [f"put aside: {source}, line {number}: {why}" for source, number, _, why in self.last_refused[:3]]
         lines += [] if self.clock is None else [self.clock]
         return "\n".join(lines)
@@ -63,12 +67,12 @@ def status(ledger: Ledger) -> RunStatus:
     work = ledger_of.at_work(ledger)
     done = ("promoted", "retired", "refused", "rolled_back")
     under_way = [(each.id, str(each.status)) for each in ledger_of.candidates(ledger) if each.status not in done]
-    rows, count, last, evidence, offsets = 0, 0, [], None, {}
+    rows, count, kept, last, evidence, offsets = 0, 0, 0, [], None, {}
     if (ledger.folder / FOLDER / FILE).exists():
-        store = Store(ledger.folder / FOLDER)
+        store = Store(ledger.folder / FOLDER, read_only=True)
         try:
             rows, offsets = int(store.fact(WRITTEN) or 0), store.offsets()
-            count, last = store.refused()
+            count, kept, last = store.refused()
             known = store.fact(EVIDENCE)
             if known is not None:
                 finding = from_record(known["record"]).finding
@@ -83,4 +87,4 @@ def status(ledger: Ledger) -> RunStatus:
             "candidate": work.candidate,
         }  # fmt: skip
     incidents = len(listed(ledger, open_only=True, most=2**31 - 1))
-    return RunStatus(told, under_way, incidents, rows, count, last, evidence, offsets, ledger.late)
+    return RunStatus(told, under_way, incidents, rows, count, kept, last, evidence, offsets, ledger.late)

@@ -20,6 +20,7 @@ import numpy as np
 
 from outlast.errors import InputError
 from outlast.folders import aside
+from outlast.live.ledger.databases import reading
 from outlast.live.sources.pieces import Offset
 
 FILE = "run.db"
@@ -28,6 +29,8 @@ _NEEDED = ("offsets", "states", "outbox", "facts")
 """Tables that a run goes on from."""
 MOST_HISTORY = 100_000
 """Stretches of losses that are kept, about; older ones are kept the more sparsely."""
+MOST_REFUSED = 10_000
+"""Rows that could not be read of which the text is kept: the last ones."""
 _WAIT = 30.0
 """Seconds that a writer waits for another one."""
 _TABLES = """
@@ -111,20 +114,25 @@ class Store:
 
     Args:
         folder: that it is in.
+        read_only: it is only looked at; then it has to be there.
 
     Raises:
         InputError: it cannot be opened, is damaged, or is of a later version.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, read_only: bool = False) -> None:
         self.path: Path = Path(folder) / FILE
         with self._told():
-            if not self.path.exists():
-                self._make()
-            self._database = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
+            if read_only:
+                self._database = reading(self.path)
+            else:
+                if not self.path.exists():
+                    self._make()
+                self._database = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
             try:
                 self._check()
-                _prepare(self._database)
+                if not read_only:
+                    _prepare(self._database)
             except BaseException:
                 self._database.close()
                 raise
@@ -209,6 +217,10 @@ class Store:
             if done.lines:
                 write("INSERT INTO outbox (lines, crc) VALUES (?, ?)", [_marked("", "".join(done.lines))])
             write("INSERT INTO refused (source, number, text, because) VALUES (?, ?, ?, ?)", done.refused)
+            if done.refused:  # numbers count up, for the last row always stays
+                self._database.execute(
+                    "DELETE FROM refused WHERE id <= (SELECT MAX(id) FROM refused) - ?", (MOST_REFUSED,)
+                )
             write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", done.history)
             if done.history:
                 self._thin_history()
@@ -266,16 +278,16 @@ class Store:
             self._database.execute("DELETE FROM outbox WHERE id <= ?", (last,))
             self._put_facts(facts)
 
-    def refused(self, most: int = 20) -> tuple[int, list[tuple[str, int, str, str]]]:
-        """How many rows were refused, and the last of them."""
+    def refused(self, most: int = 20) -> tuple[int, int, list[tuple[str, int, str, str]]]:
+        """How many rows were refused, of how many of them the text is kept, and the last ones."""
         with self._told():
-            count = self._database.execute("SELECT COUNT(*) FROM refused").fetchone()[0]
+            count, kept = self._database.execute("SELECT COALESCE(MAX(id), 0), COUNT(*) FROM refused").fetchone()
             last = self._database.execute(
                 "SELECT CAST(source AS TEXT), CAST(number AS INTEGER), CAST(text AS TEXT), CAST(because AS TEXT)"
                 " FROM refused ORDER BY id DESC LIMIT ?",
                 (most,),
             ).fetchall()
-        return count, last
+        return count, kept, last
 
     def close(self) -> None:
         """Let go of the file."""

@@ -70,7 +70,7 @@ def timeline(ledger: Ledger) -> Timeline:
     """
     if not (ledger.folder / FOLDER / FILE).exists():
         return _told(ledger, None)
-    with closing(Store(ledger.folder / FOLDER)) as store:
+    with closing(Store(ledger.folder / FOLDER, read_only=True)) as store:
         return _told(ledger, store)
 
 

@@ -66,7 +66,7 @@ def propose(
 
     Raises:
         InputError: no such model or profile, a profile of another model, nothing at work, or other columns, another
-            target or another measure than the model at work has.
+            target, other rules for missing values and gaps or another measure than the model at work has.
     """
     work = ledger_of.at_work(ledger)
     if work is None:
@@ -82,6 +82,13 @@ def propose(
         raise InputError(
             f"{model}, which reads {', '.join(mine) or 'no columns'} or forecasts something else",
             f"a model of {', '.join(theirs)} with the target (its bins and its scaling too) of the one at work",
+            "train it with the schema of the one at work: Streams.from_table(..., schema=model.schema)",
+        )
+    other = {name: rule for name, rule in _rules(loaded).items() if rule != _rules(current)[name]}
+    if other:  # one would pass over rows, or begin streams anew, where the other reads on
+        raise InputError(
+            f"{model}, which reads tables with {_written(other)}",
+            f"{_written({name: _rules(current)[name] for name in other})}, as the one at work does",
             "train it with the schema of the one at work: Streams.from_table(..., schema=model.schema)",
         )
     measure = load_profile(place_of(ledger, work) / PROFILE).facts.measure
@@ -128,6 +135,20 @@ def _columns(model: Recurrent) -> list[str]:
 def _target(model: Recurrent) -> Target | None:
     """All that losses depend on: in other units or bins they say nothing."""
     return None if model.schema is None else replace(model.schema.target, units=(), values=())
+
+
+def _rules(model: Recurrent) -> dict[str, str | float | None]:
+    """Which rows it reads, and where a stream of them begins anew."""
+    schema = model.schema
+    if schema is None:
+        return {}
+    gap = None if schema.gaps == "join" else schema.max_gap  # a gap that does nothing is none
+    return {"missing": schema.missing, "gaps": schema.gaps, "max_gap": gap, "stream": schema.stream,
+            "time": schema.time}  # fmt: skip
+
+
+def _written(rules: dict[str, str | float | None]) -> str:
+    return ", ".join(f"{name}={rule!r}" for name, rule in rules.items())
 
 
 def _copied(folder: Path, model: str | Path, profile: str | Path) -> None:
