@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from live.leaky import Leaky, T, healthy
+from live.leaky import Leaky, T
 from live.met import FEW, HALF, NOW, at_work, fill, kept, told
 from outlast import checkpoints
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import write_state
 from outlast.errors import InputError
-from outlast.live import make_profile
 from outlast.live.ledger import Ledger, Status
 from outlast.live.ledger import candidates as on
 from outlast.live.ledger import incidents as of
@@ -29,21 +28,6 @@ from outlast.state import map_state
 
 MODEL = model_fingerprint(Leaky())
 UNREADABLE = "files that are missing, damaged, swapped or of another model"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return at_work()
-
-
-@pytest.fixture(scope="module")
-def data():
-    return healthy()
-
-
-@pytest.fixture(scope="module")
-def profile(model, data):
-    return make_profile(model, data, train_context=T, run_length=3000, every=64)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from live.leaky import Leaky, T, healthy
+from live.leaky import Leaky, T
 from live.met import FEW, HALF, NOW, at_work, fill, without_targets
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError
 from outlast.interventions import Carry, Mix
-from outlast.live import make_profile
 from outlast.live.ledger import Ledger, Status
 from outlast.live.ledger import candidates as on
 from outlast.live.ledger import incidents as of
@@ -27,21 +26,6 @@ from outlast.live.retraining.later import LEAST_UNITS, Later, Seen, better, gone
 from outlast.live.retraining.verified import collected_of, folder_of
 from outlast.live.signals import Probes
 from outlast.randomness import generator
-
-
-@pytest.fixture(scope="module")
-def model():
-    return at_work()
-
-
-@pytest.fixture(scope="module")
-def data():
-    return healthy()
-
-
-@pytest.fixture(scope="module")
-def profile(model, data):
-    return make_profile(model, data, train_context=T, run_length=3000, every=64)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from outlast.reporting import descriptions
 from outlast.reporting.axes import blank, end_labels, frame, hits, text_width, y_axis
 from outlast.reporting.elements import Element, FigureElement, Paragraph
 from outlast.reporting.kinds.timeline import sentences as say
+from outlast.reporting.kinds.timeline.marks import LANE, Mark, draw_marks, lanes_of, marks_of
 from outlast.reporting.kinds.timeline.reasons import in_line
 from outlast.reporting.kinds.timeline.words import words
 from outlast.reporting.language import tell
@@ -28,13 +29,9 @@ _SLOTS = (1, 3, 4, 6, 5, 7)
 """Colours of versions that are not at work now; 0 is that of the one at work, 2 that of incidents that hurt."""
 _TOLD = 40
 """Points of a line of which something is said under the pointer, at most."""
-_LANE = 17.0
-_LANES = 6
 _STRIP = 44
 _COVERED = 8
 """Points of lines that a name would cover which therefore is not written."""
-_CLOSE = 0.012
-"""Of the width: stages of a candidate that are no further apart have one mark."""
 _NEAR = 0.97
 """Of the width: a line that ends further right has its name beside the plot."""
 
@@ -50,16 +47,6 @@ class _Version:
     @property
     def last(self) -> LossPoint:
         return [point for _, point in self.points if point.loss is not None][-1]
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """A stage of a candidate: at which row, its name in full and in short, and whether it changed what is at work."""
-
-    rows: int
-    full: str
-    brief: str
-    weighty: bool
 
 
 def picture(told: Timeline, key: str) -> list[Element]:
@@ -96,34 +83,6 @@ def _versions(told: Timeline) -> list[_Version]:
         kept = sorted(points[model], key=lambda each: each[1].rows)
         found.append(_Version(title, Look(slot, at_work, faint=faint), kept))
     return found
-
-
-def _marks(told: Timeline) -> list[_Mark]:
-    """Stages of candidates, the earliest first; those that follow from another one's are left out, and those of one
-    candidate that follow each other at once are one."""
-    found = []
-    for one in told.candidates:
-        for move in one.moves:
-            if move.after != "retired" and move.before != "retired":
-                status = words.STATUS.get(move.after, move.after)
-                weighty = move.after in ("promoted", "rolled_back", "refused")
-                found.append((move.when.rows, one.number, status, weighty))
-    grouped: list[list[tuple[int, int, str, bool]]] = []
-    for each in found:  # as each candidate went
-        before = grouped[-1][-1] if grouped else None
-        if before is not None and before[1] == each[1] and each[0] - before[0] <= _CLOSE * told.rows:
-            grouped[-1].append(each)
-        else:
-            grouped.append([each])
-    grouped.sort(key=lambda group: group[0][0])
-    marks = []
-    for group in grouped:
-        rows, candidate, first, _ = group[0]
-        last, who = group[-1][2], say.name(candidate)
-        way = first if len(group) == 1 else tell(f"{first} to {last}", f"{first}〜{last}")
-        full = tell(f"{who}: {way}", f"{who}：{way}")
-        marks.append(_Mark(rows, full, f"{candidate} {way}", any(each[3] for each in group)))
-    return marks
 
 
 def _times(told: Timeline) -> list[tuple[int, str]]:
@@ -163,15 +122,15 @@ def _drawn(
     wide: bool,
 ) -> str:
     whole = max(told.rows, max(each.last.rows for each in versions), 1)
-    marks, strip = _marks(told), bool(told.open_over_time)
+    marks, strip = marks_of(told), bool(told.open_over_time)
     at_end = [each for each in versions if each.last.rows >= _NEAR * whole and not each.look.faint]
     unit = say.unit(told)
     names = {each.name: _name(each, wide) for each in at_end}
     right = int(max(map(text_width, names.values()), default=20)) + 40
     with matplotlib.rc_context(STYLE):
         plot = width - 58 - right
-        lanes = _lanes(marks, whole, 58.0, plot, width, wide)
-        above = 24 + _LANE * (1 + max((lane for lane, _ in lanes.values()), default=-1)) + 6
+        lanes = lanes_of(marks, whole, 58.0, plot, width, wide)
+        above = 24 + LANE * (1 + max((lane for lane, _ in lanes.values()), default=-1)) + 6
         below = (_STRIP + 34 if strip else 0) + 52 + (16 if times else 0)
         height = int(above + tall + below)
         figure, axes = blank(width, height, right=right, top=0)
@@ -194,7 +153,7 @@ def _drawn(
             color=COLOUR["muted"],
             parse_math=False,
         )
-        found = _draw_marks(axes, marks, lanes, height - above, wide)
+        found = draw_marks(axes, marks, lanes, height - above, wide)
         if at_end:
             end_labels(axes, [_as_line(each, names[each.name]) for each in at_end], [], float(right))
         _inner_labels(axes, versions, [each for each in versions if each not in at_end and not each.look.faint])
@@ -258,74 +217,6 @@ def _line(axes: Axes, version: _Version) -> None:
             solid_capstyle="round",
             zorder=4 if at_work else 3,
         )
-
-
-def _lanes(
-    marks: Sequence[_Mark], whole: int, left: float, plot: float, width: int, wide: bool
-) -> dict[int, tuple[int, float]]:
-    """For marks whose names have room above the plot: in which lane, and where in it they begin, in pixels.
-
-    The rightmost have the lowest lanes, so that lines up to a name do not cross other names. Where there is no room for
-    all, those that changed what is at work, and the newest, have it.
-    """
-    order = sorted(range(len(marks)), key=lambda at: (marks[at].weighty, marks[at].rows), reverse=True)
-    for count in range(min(len(order), 40), 0, -1):
-        placed: dict[int, tuple[int, float]] = {}
-        taken: list[list[tuple[float, float]]] = [[] for _ in range(_LANES)]
-        for at in sorted(order[:count], key=lambda at: marks[at].rows, reverse=True):
-            size = text_width(marks[at].full if wide else marks[at].brief, 12) + 8
-            begin = max(2.0, min(left + plot * marks[at].rows / whole + 4, width - size))
-            free = [
-                lane
-                for lane in range(_LANES)
-                if all(begin + size < low or begin > high for low, high in taken[lane])
-                and lane >= max((placed[other][0] for other in placed if placed[other][1] < begin + 4), default=0)
-            ]
-            if not free:
-                break
-            taken[free[0]].append((begin, begin + size))
-            placed[at] = (free[0], begin)
-        else:
-            return placed
-    return {}
-
-
-def _draw_marks(
-    axes: Axes, marks: Sequence[_Mark], lanes: dict[int, tuple[int, float]], top: float, wide: bool
-) -> list[Hit]:
-    """A line for each stage, up to its name."""
-    figure, found = axes.figure, []
-    box = axes.get_window_extent()
-    width, height = figure.bbox.width, figure.bbox.height
-    for at, mark in enumerate(marks):
-        x = float(axes.transData.transform((mark.rows, axes.get_ylim()[0]))[0])
-        lane = lanes.get(at)
-        end = box.y1 if lane is None else box.y1 + 4 + _LANE * lane[0] + _LANE * 0.6
-        axes.plot(
-            [x / width, x / width],
-            [box.y0 / height, end / height],
-            transform=figure.transFigure,
-            color=COLOUR["ink"] if mark.weighty else COLOUR["muted"],
-            linewidth=0.7 if lane is None else 1.3 if mark.weighty else 1.0,
-            alpha=0.4 if lane is None else 1.0,
-            dashes=() if mark.weighty else (3, 3),
-            clip_on=False,
-            zorder=2,
-        )
-        if lane is not None:
-            figure.text(
-                lane[1] / width,
-                (box.y1 + 4 + _LANE * (lane[0] + 0.5)) / height,
-                mark.full if wide else mark.brief,
-                fontsize=12,
-                va="center_baseline",
-                color=COLOUR["ink"] if mark.weighty else COLOUR["muted"],
-                fontweight="bold" if mark.weighty else "normal",
-                parse_math=False,
-            )
-        where = tell(f"{mark.full}, after {say.rows(mark.rows)}", f"{mark.full}（{say.rows(mark.rows)}の後）")
-        found.append(Hit(x, float(height - box.y1), where))
-    return found
 
 
 def _inner_labels(axes: Axes, versions: Sequence[_Version], named: Sequence[_Version]) -> None:
@@ -447,7 +338,7 @@ def _place(point: LossPoint) -> str:
     return tell(f"row {integer(point.rows)}", f"{integer(point.rows)} 行目")
 
 
-def _described(told: Timeline, versions: Sequence[_Version], marks: Sequence[_Mark]) -> str:
+def _described(told: Timeline, versions: Sequence[_Version], marks: Sequence[Mark]) -> str:
     """The picture in words."""
     unit = say.unit(told)
     said = []
