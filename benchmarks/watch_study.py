@@ -6,7 +6,7 @@ Household power. Bases are trained and repaired as the quickstart does it, with 
 reads. A profile is made for one alarm in a week, from training minutes, validation minutes and the first 52 weeks of
 the test; the 50 weeks after those are watched (nothing was calibrated on them), and then changes are planted at 24
 moments of them. Detectors of river and scikit-learn on the same probes stand beside, each set for the same run length
-on the same healthy weeks. What is in the folder is not run again.
+on the same healthy weeks. What is kept in benchmarks/kept/, or in the folder, is not run again.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ EVERY, PIECE = 256, 16
 MOMENTS, BEFORE, AFTER = 24, 2, 2
 """At which a change begins, and weeks that are read before and after it."""
 STEPS = 800
+KEPT = Path(__file__).parent / "kept" / "watching.jsonl"
+"""One row a model, as it was found by whoever ran it."""
 BEGIN, END = "<!-- watching: begin -->", "<!-- watching: end -->"
 
 
@@ -268,6 +270,13 @@ def _harm(rows: Sequence[dict[str, Any]], change: Change) -> list[str]:
     return [title, f"{100 * after / before:.0f} %", f"{excess:+.3f}", *shares]
 
 
+def _kept(weeks: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Rows of models that were watched in these weeks, by seed."""
+    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    found = [json.loads(line) for line in lines]
+    return {row["seed"]: row for row in found if row["between"] == list(weeks)}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/watch-study"))
@@ -275,12 +284,17 @@ if __name__ == "__main__":
     parser.add_argument("--weeks", type=int, nargs=2, default=[CALIBRATED, CALIBRATED + JUDGED])
     parser.add_argument("--page", type=Path)
     asked = parser.parse_args()
-    folders = [asked.out / str(seed) for seed in asked.seeds]
     torch.set_num_threads(1)
+    rows = _kept(asked.weeks)
     with locked(asked.out, "watch_study"):
-        for seed, folder in zip(asked.seeds, folders, strict=True):
-            run(seed, folder, (asked.weeks[0], asked.weeks[1]))
-    text = page([json.loads((folder / "row.json").read_text()) for folder in folders])
+        for seed in asked.seeds:
+            if seed not in rows:
+                run(seed, asked.out / str(seed), (asked.weeks[0], asked.weeks[1]))
+                rows[seed] = json.loads((asked.out / str(seed) / "row.json").read_text())
+                if asked.weeks == [CALIBRATED, CALIBRATED + JUDGED]:
+                    line = json.dumps({"between": asked.weeks, **rows[seed]})
+                    write_atomically(KEPT, (KEPT.read_text() if KEPT.exists() else "") + line + "\n")
+    text = page([rows[seed] for seed in asked.seeds])
     if asked.page:
         put_figures(asked.page, "Watching a model at work", [text], BEGIN, END)
     print(text)

@@ -72,12 +72,12 @@ class Asked:
 
     def _begin(self) -> None:
         facts = self._facts
-        usual, spread = facts.excess, max(facts.usual[EXCESS].spread, facts.tolerance, 1e-12)
+        spread = max(facts.usual[EXCESS].spread, facts.tolerance, 1e-12)
         self._latest: deque[float] = deque(maxlen=LOOKS[-1])
         self._count = self._broken = 0
         self._worse = _Bets(facts.tolerance, spread)
-        helped = usual is not None and usual[2] < -facts.tolerance
-        self._lost = _Bets(usual[0] + facts.tolerance, spread) if usual is not None and helped else None
+        self._usual, _, most = facts.excess or (0.0, 0.0, 0.0)
+        self._lost = _Bets(self._usual + facts.tolerance, spread) if most < -facts.tolerance else None
 
     def hear(self, excess: float) -> tuple[Harm, tuple[float, float, float] | None, int]:
         """One more probe, and what is known after it.
@@ -106,12 +106,11 @@ class Asked:
         if seen is None:
             return "unknown", None, 0
         mean, low, high = seen
-        tolerance, usual = self._facts.tolerance, self._facts.excess
+        tolerance = self._facts.tolerance
         if self._won(self._worse) and low > 0 and mean > tolerance:
             self._tell()
             return "worse_than_reset", seen, probes
-        lost = self._lost is not None and usual is not None and self._won(self._lost) and low > usual[0]
-        if lost and mean > usual[0] + tolerance:
+        if self._lost is not None and self._won(self._lost) and low > self._usual and mean > self._usual + tolerance:
             self._tell()
             return "advantage_lost", seen, probes
         # Little was seen, or as much as is asked for.
