@@ -242,6 +242,8 @@ def test_looking_writes_nothing_and_works_on_a_copy(run: Run, plant: Path, monke
     whole = {path: path.read_bytes() for path in (plant / "copy").rglob("*") if path.is_file()}
     assert run("live", "status", "--ledger", "copy").out == expected.replace("runs/live", "copy")
     assert run("live", "report", "--ledger", "copy", "--out", "told").status == 0
+    assert run("live", "incidents", "list", "--ledger", "copy").status == 0
+    assert run("live", "candidates", "list", "--ledger", "copy").out == "no candidates\n"
     assert {path: path.read_bytes() for path in (plant / "copy").rglob("*") if path.is_file()} == whole
     looking = Ledger(plant / "copy", read_only=True)
     with pytest.raises(InputError, match="cannot be used"), looking.writing() as session:

@@ -76,7 +76,7 @@ def _positions(typed: str, model: Recurrent, parts: Split) -> int:
 
 
 def run_live_incidents_list(options: LiveIncidentsListVerb) -> int:
-    with open_ledger(options) as ledger:
+    with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger.incidents import listed
 
         found = listed(ledger, open_only=options.open, harm=options.harm, stream=options.of_stream, most=options.most)
@@ -88,7 +88,7 @@ def run_live_incidents_list(options: LiveIncidentsListVerb) -> int:
 
 
 def run_live_incidents_show(options: LiveIncidentsShowVerb) -> int:
-    with open_ledger(options) as ledger:
+    with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger.incidents import shown
 
         print(json.dumps(shown(ledger, _number(options)).record(), indent=1))
@@ -109,7 +109,7 @@ def run_live_incidents_label(options: LiveIncidentsLabelVerb) -> int:
 
 
 def run_live_incidents_export(options: LiveIncidentsExportVerb) -> int:
-    with open_ledger(options) as ledger:
+    with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger.incidents import export
 
         print(f"{export(ledger, options.out)} incidents: {options.out}")
@@ -191,7 +191,7 @@ def _model_in(folder: Path) -> Path:
 
 
 def run_live_candidates_list(options: LiveCandidatesListVerb) -> int:
-    with open_ledger(options) as ledger:
+    with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger import Status
         from outlast.live.ledger.candidates import candidates
         from outlast.live.retraining.telling import record
@@ -207,7 +207,7 @@ def run_live_candidates_list(options: LiveCandidatesListVerb) -> int:
 
 
 def run_live_candidates_show(options: LiveCandidatesShowVerb) -> int:
-    with open_ledger(options) as ledger:
+    with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger.candidates import candidate
         from outlast.live.retraining.telling import record, told
 
