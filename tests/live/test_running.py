@@ -191,7 +191,7 @@ def test_a_row_that_cannot_be_read_is_put_aside_and_the_others_are_answered(
     found = results(tmp_path / "out.jsonl")
     assert len(found) == len(table) - 2
     store = Store(ledger.folder / "running")
-    count, last = store.refused()
+    count, _, last = store.refused()
     assert count == 2
     assert [(source, number) for source, number, _, _ in last] == [("in.csv", 52), ("in.csv", 15)]
     assert json.loads(last[1][2])["noisy"] == "broken"
@@ -213,7 +213,7 @@ def test_a_time_that_goes_back_and_a_name_that_no_database_takes_are_put_aside(t
     found = results(tmp_path / "out.jsonl")
     assert [row["time"] for row in found] == [row["time"] for at, row in enumerate(table) if at not in (60, 66, 99)]
     assert {row["stream"] for row in found} == set(NAMES)
-    count, last = Store(ledger.folder / "running").refused()
+    count, _, last = Store(ledger.folder / "running").refused()
     assert [number for _, number, _, _ in last] == [100, 67, 61]
     assert count == 3
     assert "times that ascend within a stream" in last[1][3]
