@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import outlast
+from modules.linear import LRU
 from outlast.adapters.check import check
 from outlast.adapters.precision import double_copy
 from outlast.checkpoints.states import read_state, write_state
@@ -187,3 +188,28 @@ def test_a_repair_trains_it_from_carried_states(failing: tuple[Spinning, Streams
 def test_a_diagnosis_looks_at_both_and_finds_the_state_unexplored(failing: tuple[Spinning, Streams]) -> None:
     found = outlast.diagnose(*failing, train_context=WINDOW)
     assert "unexplored state" in [each.name.replace("_", " ") for each in found.causes if each.found]
+
+
+def test_a_linear_recurrent_unit_as_people_write_it_goes_through_everything() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = LRU(inputs=1, outputs=1)
+    streams = wave_streams(80, 192, seed=1)
+    assert check(module).passed
+    parts = outlast.split(streams)
+    before = outlast.evaluate(module, parts, train_context=WINDOW, settings=MEASURING).age_curve[-1].loss
+    done = outlast.repair(
+        module,
+        parts,
+        train_context=WINDOW,
+        intervention="fitted_noise",
+        training=TrainSettings(steps=60, batch_size=8, learning_rate=3e-3),
+        measuring=MEASURING,
+    )
+    after = done.after.age_curve[-1].loss
+    assert before is not None
+    assert after is not None
+    assert after < before
+    found = outlast.diagnose(module, parts, train_context=WINDOW)
+    assert found.coverage is not None
+    assert any(space.name == "layers.0.hidden" for space in found.coverage.spaces)
