@@ -17,6 +17,7 @@ from modules.listed import MODULES, Listed
 from modules.page import PAGE, page
 from outlast.adapters import adapt, from_factory
 from outlast.adapters.check import check
+from outlast.cli import main
 from outlast.errors import InputError
 from outlast.model import InputSpec
 from outlast.randomness import generator
@@ -133,6 +134,11 @@ def test_what_it_reads_comes_from_the_data() -> None:
     assert adapt(Doubled()).input_spec == InputSpec("features", 6)
     assert adapted_to(Doubled(), features).input_spec == InputSpec("features", 3)
     assert outlast.evaluate(OneHot(), tokens, train_context=16).age_curve
+
+
+def test_check_says_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", "--model", "modules.inside:TutorialLSTM", "--out", str(tmp_path / "out")])
+    assert "its state, 2 tensors, is what `lstm` carries inside, from zeros" in capsys.readouterr().err
 
 
 def test_rows_of_different_numbers_are_read_apart() -> None:

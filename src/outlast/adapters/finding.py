@@ -109,6 +109,15 @@ def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenMod
 
 
 def _stateless(module: nn.Module) -> InputError:
+    parameters = parameters_of(module.forward)
+    if parameters is None or parameters.unknown:
+        needs = "no input" if parameters is None else f"also {' and '.join(f'`{n}`' for n in parameters.unknown)}"
+        return InputError(
+            f"{class_name(module)}, whose forward takes {needs}",
+            "forward(inputs, hidden=None) -> (outputs, hidden), with nothing else that has no default",
+            "give the other arguments a default, or read them as more columns of the inputs, in a module around it:"
+            f"\n{HOW_TO_BE_NATIVE}",
+        )
     return InputError(
         f"{class_name(module)}, whose forward takes no hidden state, and in which none was found",
         "forward(inputs, hidden=None) -> (outputs, hidden)",

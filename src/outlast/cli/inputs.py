@@ -132,20 +132,13 @@ def model_on(name: str, place: torch.device | str, *, allow_code: bool, onnx: On
     if ":" in name and not Path(name).exists():
         if onnx is not None:
             raise InputError(f"model {name!r} with {onnx}", "a .onnx file, where its inputs are told", "leave that out")
-        return told(from_factory(name)).to(place)
+        return from_factory(name).to(place)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "attention sees the last")
         found = checkpoints.load(name, place, allow_code=allow_code, onnx=onnx)
     if found.forgets is not None:
         tell([forgetting(found.forgets)])
     return found
-
-
-def told(model: Recurrent) -> Recurrent:
-    """The model, after saying what was found out about a user's module."""
-    if (found := getattr(model, "found", None)) is not None:
-        print(found, file=sys.stderr)
-    return model
 
 
 def model_and_streams(options: ReadingVerb, data: Path) -> tuple[Recurrent, Streams]:
@@ -156,7 +149,7 @@ def model_and_streams(options: ReadingVerb, data: Path) -> tuple[Recurrent, Stre
     name = options.model or ""
 
     def again(streams: Streams) -> Recurrent:
-        return told(from_factory(name, inputs_of(streams))).to(device(options))
+        return from_factory(name, inputs_of(streams)).to(device(options))
 
     try:
         found = model(name, options)

@@ -83,6 +83,12 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
     return [note for note in notes if note.name != "attention_window"]  # which was told when the model was loaded
 
 
+def say_what_was_found(model: Recurrent) -> None:
+    """How a user's module carries its state, where that had to be found out."""
+    if (found := getattr(model, "found", None)) is not None:
+        print(found, file=sys.stderr)
+
+
 def tell(notes: Sequence[Note]) -> None:
     """What one has to know before the long work."""
     for note in notes:

@@ -40,7 +40,7 @@ from outlast.cli.options import (
 )
 from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.tracking import check_tracker, told
-from outlast.cli.trial import tell, try_out, try_repair, try_training
+from outlast.cli.trial import say_what_was_found, tell, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
 from outlast.errors import InputError, Interrupted, TrainingDiverged
@@ -91,6 +91,7 @@ def run_check(options: CheckVerb) -> int:
         model = inputs.model(options.model, options)
     with outputs.output(options.out):
         report = check(model, example, seed=options.seed, thorough=options.thorough)
+        say_what_was_found(model)
         outputs.finish(replace(report, command=inputs.command(options, model)), options)
     return 0 if report.passed else 1
 
