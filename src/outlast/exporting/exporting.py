@@ -179,10 +179,10 @@ def _held_against(model: Recurrent, file: OnnxModel) -> None:
 
     The model answers in float64 where it can: of two answers in float32 each has its own rounding.
     """
-    assert model.input_spec is not None
-    model = _exact(model)
+    spec, model = model.input_spec, _exact(model)
+    assert spec is not None
     for rows in _ROWS:
-        inputs = model.input_spec.random(rows, sum(_PIECES), generator(rows, "export"), model.input_dtype)
+        inputs = spec.random(rows, sum(_PIECES), generator(rows, "export"), model.input_dtype)
         state, carried = model.initial_state(rows), file.initial_state(rows)
         for _ in range(2):
             outputs, state = model(inputs, state)
