@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study models nights paper paper-seeds partial-study plan-study postgresql \
+	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
 
@@ -169,6 +169,14 @@ bench-serving: install
 # What docs/measuring.md says measuring costs; some ten minutes.
 bench-language: install
 	$(BIN)/python benchmarks/language_cost.py --out runs/language --page docs/measuring.md
+
+# What docs/onnx.md shows.
+onnx-exports: install
+	$(BIN)/python benchmarks/onnx_files.py --only exported --page docs/onnx.md
+
+onnx-others: install
+	$(BIN)/python benchmarks/onnx_files.py --only silero --page docs/onnx.md
+	$(BIN)/python benchmarks/onnx_files.py --only dtln --page docs/onnx.md
 
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
 api: install

@@ -117,3 +117,12 @@ def test_an_export_is_put_to_work(run: Run, here: Path) -> None:
         wanted = served.read(row)["forecast"]["level"]
         assert answer["forecast"]["level"] == pytest.approx(wanted, abs=1e-5)
     assert "300 rows answered" in run("live", "status").out
+
+
+def test_an_export_of_a_language_model_writes_on(run: Run, here: Path) -> None:
+    model = outlast.build("gru", inputs=outlast.InputSpec("tokens", 256), outputs=256, width=8, layers=1)
+    outlast.save(model, here / "lm")
+    outlast.export(model, here / "lm.onnx")
+    words = ("--prompt", "Once upon", "--steps", "6", "--json", "--device", "cpu")
+    own, file = (json.loads(run("generate", "--model", name, *words).out) for name in ("lm", "lm.onnx"))
+    assert file == own

@@ -41,7 +41,7 @@ from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent
-from outlast.onnx import OnnxModel, OnnxPorts, is_onnx
+from outlast.onnx import OnnxModel, OnnxPorts, folder_of, is_onnx
 from outlast.planning import expected_run
 from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
@@ -234,7 +234,7 @@ def text_options(options: ReadingText, path: Path, reader: Recurrent | None) -> 
     if "text_split" in given:
         given["split"] = given.pop("text_split")
     if reader is not None and "tokenizer" not in given:
-        given |= tokeniser_for(getattr(options, "model", None), reader, path)
+        given |= tokeniser_for(folder_of(getattr(options, "model", None) or ""), reader, path)
     if "separator" in given:
         given["separator"] = given["separator"].replace("\\n", "\n").replace("\\t", "\t")
     return given

@@ -51,6 +51,7 @@ from outlast.folders import locked
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
 from outlast.model import Recurrent, device_of
+from outlast.onnx import folder_of
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
@@ -385,7 +386,9 @@ def run_generate(options: GenerateVerb) -> int:
     model = inputs.model(options.model, options)
     model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
     tell([cast] if cast else [])
-    vocabulary = Vocabulary(str(options.tokenizer or options.model), model.input_spec, as_numbers=bool(options.tokens))
+    vocabulary = Vocabulary(
+        str(options.tokenizer or folder_of(options.model)), model.input_spec, as_numbers=bool(options.tokens)
+    )
     other = writing.other(options, model)
     text = writing.text_of(options, model)
     after = load_place(options.state, model) if options.state and options.state.exists() else None
@@ -407,7 +410,8 @@ def run_generate(options: GenerateVerb) -> int:
 
 def run_stream(options: StreamVerb) -> int:
     model = inputs.model(options.model, options)
-    folder = options.model if Path(options.model).is_dir() else None
+    found = folder_of(options.model)
+    folder = found if Path(found).is_dir() else None
     deployed = Deployed(model, resets=options.resets, stream_column=options.stream, folder=folder)
     if options.state and options.state.exists():
         deployed.load_states(options.state)

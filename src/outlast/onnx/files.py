@@ -76,6 +76,11 @@ def is_onnx(path: str | Path) -> bool:
     return path.is_dir() and (path / NAME).is_file() and not beside
 
 
+def folder_of(name: str | Path) -> str:
+    """Where what belongs to a model lies, such as its tokeniser: its folder, or that of its .onnx file."""
+    return str(Path(name).parent) if is_onnx(name) and not Path(name).is_dir() else str(name)
+
+
 def opened(path: str | Path) -> File:
     """Read a .onnx file (or the one in a folder) and look at all that can be looked at.
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from outlast.arguments import taking_fields
 from outlast.errors import InputError, unknown_name
-from outlast.onnx.files import File, Port
+from outlast.onnx.files import FLOATS, File, Port
 
 Why = Literal["as said", "by name", "by shape", "by order"]
 """How an input was found to belong to an output."""
@@ -70,6 +70,7 @@ def paired(file: File, ports: OnnxPorts) -> Pairing:
         InputError: names that are not there, an input that cannot be told, or no state.
     """
     inputs, outputs = ({port.name: port for port in each} for each in (file.inputs, file.outputs))
+    _whole(file, ports.constants)
     _known("input", [*ports.states, *ports.constants, *([ports.input] if ports.input else [])], inputs)
     _known("output", [*ports.states.values(), *([ports.output] if ports.output else [])], outputs)
     pairs: dict[str, tuple[str, Why]] = {before: (after, "as said") for before, after in ports.states.items()}
@@ -121,6 +122,14 @@ def paired(file: File, ports: OnnxPorts) -> Pairing:
                 "correct --onnx-states",
             )
     return Pairing(read, predicted, tuple(found), dict(ports.constants), tuple(port.name for port in free))
+
+
+def _whole(file: File, constants: Mapping[str, float]) -> None:
+    """Raise InputError for a broken number where the file takes whole ones."""
+    for port in file.inputs:
+        value = constants.get(port.name)
+        if value is not None and port.dtype not in FLOATS and not float(value).is_integer():
+            raise InputError(f"the constant {port.name} = {value:g} for {port}", "a whole number", "round it")
 
 
 def _known(kind: str, names: Sequence[str], there: Mapping[str, Port]) -> None:
