@@ -131,7 +131,7 @@ def test_shards_are_fetched_and_the_result_names_the_commit(
         (["them/small", "--revision", "v9"], "--revision v9", "leave it out"),
         (["them/secret"], "nobody read without asking", "hf auth login"),
         (["them/pickle"], "no safetensors", "hf download them/pickle --local-dir pickle"),
-        (["them/llama"], "model_type = 'llama'", "docs/checkpoints.md"),
+        (["them/llama"], "model_type = 'llama'", "docs/models.md"),
         (["them/adapter"], "them/adapter, an adapter of them/small", "give adapter-merged"),
         (["them/data"], "without outlast.json or config.json", "check the folder's name"),
     ],

@@ -620,7 +620,7 @@ def test_a_fault_of_the_model_later_on_is_no_answer(run: Run, here: Path) -> Non
         "    return Late()\n"
     )
     outcome = run("evaluate", "--model", "late:build", *MEASURE, "--out", "out")
-    assert outcome.status == 3
+    assert outcome.status == 2
     assert "far into the stream" in outcome.err
     assert not (here / "out").exists()
 

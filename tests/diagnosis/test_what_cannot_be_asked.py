@@ -67,7 +67,7 @@ def test_a_state_without_real_numbers_is_diagnosed_without_coverage() -> None:
     model = Counting(lambda age: 2.0 - 0.4 * torch.log2((age / T).clamp_min(1.0))).eval()
     result = diagnose(model, parted(coin_streams(48)), train_context=T, settings=QUICK)
     for part in ("coverage", "attribution", "trace", "changed places"):
-        assert "no part of real numbers" in result.left_out[part], part
+        assert "no part of real or complex numbers" in result.left_out[part], part
     assert result.remembrance is not None
     assert [cause.found for cause in result.causes if cause.name == "unexplored_state"] == [None]
 

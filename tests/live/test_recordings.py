@@ -19,7 +19,8 @@ from outlast.live.recordings import Recording, copies
 from outlast.live.tapes import Tape
 
 DECISIONS = json.loads((Path(__file__).parent / "decisions.json").read_text())
-"""Of a watcher that copied the row of each recording by itself at every step, which is slow and plain."""
+"""Of a watcher that copied the row of each recording by itself at every step, which is slow and plain; from where harm
+is first told on, as it was when bets had begun to tell it (before that nothing had changed)."""
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,11 @@ def require_readable(directory: Path) -> None:
         InputError: config.json is damaged, or of a model that is not read.
     """
     config = _read_config(directory)
-    if config.kind != BORROWED:
+    if config.kind == BORROWED:
+        from outlast.foreign.caches.choosing import chosen
+
+        chosen(config.record, str(directory / CONFIG))
+    else:
         _outlined(directory, config)
 
 
