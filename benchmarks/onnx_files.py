@@ -56,7 +56,19 @@ def models() -> Iterator[tuple[str, Build]]:
     yield "torch.nn.LSTM with proj_size", lambda: nn.LSTM(3, 64, proj_size=16)
     for kind, settings in TRANSFORMERS.items():
         yield f"transformers.{kind}", lambda kind=kind, settings=settings: transformers_model(kind, settings)
-    for name in ("gated_deltanet", "gla", "mamba2", "retnet", "rwkv6"):
+    for name in (
+        "delta_net",
+        "gated_deltanet",
+        "gla",
+        "gsa",
+        "hgrn2",
+        "kda",
+        "mamba",
+        "mamba2",
+        "retnet",
+        "rwkv6",
+        "rwkv7",
+    ):
         folder = ROOT / "tests" / "foreign" / "fla" / f"{name}-0"
         yield f"fla.{name}", lambda folder=folder: outlast.load(folder)
 
