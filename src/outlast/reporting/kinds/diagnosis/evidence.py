@@ -182,11 +182,11 @@ def _where(facts: Facts) -> str:
             f"The part {where} counts up to {most}, and in training never further than {trained}.",
             f"部分 {where} は {most} まで数えますが、学習中は {trained} を超えません。",
         )
-    by = {"behaviour": tell("by what they do, ", "ふるまいで見て")}.get(where, "")
+    by = {"behaviour": tell(", by what they do,", "ふるまいで見て")}.get(where, "")
     if where and where not in ("behaviour", "whole state"):
-        by = tell(f"by the part {where}, ", f"部分 {where} で見て")
+        by = tell(f", by the part {where},", f"部分 {where} で見て")
     return tell(
-        f"Of the oldest states {share} lie, {by}where training has none.",
+        f"Of the oldest states {share} lie{by} where training has none.",
         f"最も古い状態の {share} は、{by}学習が通らなかった場所にあります。",
     )
 
