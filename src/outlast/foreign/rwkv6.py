@@ -3,62 +3,31 @@ saves it."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.config import Config, expect, read, refused
+from outlast.foreign.config import read
 from outlast.foreign.fla import NAMES, share
-from outlast.foreign.model import Foreign, Layer
+from outlast.foreign.model import Foreign
+from outlast.foreign.rwkv import RwkvConfig, RwkvLayer, RwkvState, change
 from outlast.scan.reference import compute_dtype
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rwkv6(Config):
+class Rwkv6(RwkvConfig):
     """fla's RWKV6Config."""
 
-    vocab_size: int = 32000
-    hidden_size: int = 2048
-    num_hidden_layers: int = 24
+    hidden_ratio: int | float | None = 3.5
     expand_k: float = 0.5
     expand_v: float = 1.0
-    hidden_ratio: int | float | None = 3.5
-    intermediate_size: int | None = None
     num_heads: int = 4
     proj_low_rank_dim: int = 32
     gate_low_rank_dim: int = 64
-    hidden_act: str = "sqrelu"
-    norm_first: bool = True
-    norm_bias: bool = True
-    norm_eps: float = 1e-5
-    attn: object = None
-    tie_word_embeddings: bool = False
-
-    @property
-    def hidden(self) -> int:
-        """Width of the channel mixing: hidden_ratio · hidden_size, rounded up to a multiple of 32."""
-        if self.intermediate_size is not None:
-            return self.intermediate_size
-        return 32 * math.ceil(int(self.hidden_size * (3.5 if self.hidden_ratio is None else self.hidden_ratio)) / 32)
-
-
-class Rwkv6State(NamedTuple):
-    """State of one layer: the memory (B, H, K, V), and the last input of either half, (B, 1, D)."""
-
-    state: Tensor
-    shift: Tensor
-    channel_shift: Tensor
-
-
-def change(x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """The input before each position minus the position's own, (B, T, D), and the new last input."""
-    before = torch.cat([last.to(x.dtype), x[:, :-1]], 1)
-    return before - x, x[:, -1:].to(last.dtype).clone()
 
 
 class LowRank(nn.Module):
@@ -109,7 +78,7 @@ class Attention(nn.Module):
         self.g_norm = nn.GroupNorm(self.heads, values, eps=config.norm_eps)
         self.o_proj = nn.Linear(values, width, bias=False)
 
-    def forward(self, x: Tensor, state: Rwkv6State) -> tuple[Tensor, Rwkv6State]:
+    def forward(self, x: Tensor, state: RwkvState) -> tuple[Tensor, RwkvState]:
         B, T, _ = x.shape
         difference, last = change(x, state.shift)
         small = self.x_proj[0](x, difference).tanh().view(B, T, 5, self.rank)
@@ -141,25 +110,14 @@ class FeedForward(nn.Module):
         return self.receptance(x, difference).sigmoid() * value, last
 
 
-class Rwkv6Layer(Layer):
-    """Time mixing and channel mixing, each in a pre-norm residual; the first layer may normalise the embedding."""
-
-    parts = (("state", "recurrent", 1), ("shift", "convolution", None), ("channel_shift", "convolution", None))
+class Rwkv6Layer(RwkvLayer):
+    """A layer of RWKV-6."""
 
     def __init__(self, config: Rwkv6, first: bool) -> None:
-        super().__init__()
-        self.pre_norm = norm(config) if first and config.norm_first else None
-        self.attn_norm, self.ffn_norm = norm(config), norm(config)
-        self.attn, self.ffn = Attention(config), FeedForward(config)
+        attn = Attention(config)
+        super().__init__(config, first, attn, FeedForward(config), (attn.heads, attn.K, attn.V))
 
-    def initial_state(self, batch_size: int) -> Rwkv6State:
-        weight = self.attn.o_proj.weight
-        dtype, device = compute_dtype(weight), weight.device
-        memory = torch.zeros(batch_size, self.attn.heads, self.attn.K, self.attn.V, dtype=dtype, device=device)
-        last = torch.zeros(batch_size, 1, weight.shape[0], dtype=dtype, device=device)
-        return Rwkv6State(memory, last, last.clone())
-
-    def forward(self, x: Tensor, state: Rwkv6State) -> tuple[Tensor, Rwkv6State]:
+    def forward(self, x: Tensor, state: RwkvState) -> tuple[Tensor, RwkvState]:
         if self.pre_norm is not None:
             x = self.pre_norm(x)
         y, state = self.attn(self.attn_norm(x), state)
@@ -168,23 +126,16 @@ class Rwkv6Layer(Layer):
         return x + y, state._replace(channel_shift=last)
 
 
-def norm(config: Rwkv6) -> nn.LayerNorm:
-    """The layer norm that stands everywhere."""
-    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
-
-
 def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(Rwkv6, record)
-    if config.attn is not None:
-        raise refused("attn", config.attn, "null: layers of attention are not read")
-    expect(config, "hidden_act", config.hidden_act == "sqrelu", "sqrelu")
+    config.check()
     return Foreign(
         blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,
         layers=[Rwkv6Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
-        norm=norm(config),
+        norm=config.norm(),
         tied=config.tie_word_embeddings,
     )

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.config import Config, expect, read, refused
+from outlast.foreign.config import expect, read
 from outlast.foreign.fla import NAMES, unit
 from outlast.foreign.model import Foreign, Layer
-from outlast.foreign.rwkv6 import Rwkv6State, change
+from outlast.foreign.rwkv import RwkvConfig, RwkvLayer, RwkvState, change
 from outlast.scan.reference import compute_dtype
 from outlast.state import State
 
@@ -26,35 +26,17 @@ READERS = ("r", "w", "k", "v", "a", "g")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rwkv7(Config):
+class Rwkv7(RwkvConfig):
     """fla's RWKV7Config."""
 
-    vocab_size: int = 32000
-    hidden_size: int = 2048
-    num_hidden_layers: int = 24
-    hidden_ratio: int | float | None = 4
-    intermediate_size: int | None = None
     head_dim: int | None = 64
     num_heads: int | None = None
     decay_low_rank_dim: int = 64
     gate_low_rank_dim: int = 128
     a_low_rank_dim: int = 64
     v_low_rank_dim: int = 16
-    hidden_act: str = "sqrelu"
-    norm_first: bool = True
-    norm_bias: bool = True
-    norm_eps: float = 1e-5
     fuse_norm: bool = True
     value_dim: int | tuple[int, ...] | None = None
-    attn: object = None
-    tie_word_embeddings: bool = False
-
-    @property
-    def hidden(self) -> int:
-        """Width of the channel mixing: hidden_ratio · hidden_size, rounded up to a multiple of 32."""
-        if self.intermediate_size is not None:
-            return self.intermediate_size
-        return 32 * math.ceil(int(self.hidden_size * (4 if self.hidden_ratio is None else self.hidden_ratio)) / 32)
 
     @property
     def heads(self) -> int:
@@ -93,7 +75,7 @@ class Attention(nn.Module):
         self.g_lora = LowRank(width, config.gate_low_rank_dim, nn.Sigmoid(), bias=False)
         self.g_norm = nn.GroupNorm(self.heads, width, eps=self.K * config.norm_eps)
 
-    def forward(self, x: Tensor, state: Rwkv6State, first: Tensor | None) -> tuple[Tensor, Rwkv6State, Tensor]:
+    def forward(self, x: Tensor, state: RwkvState, first: Tensor | None) -> tuple[Tensor, RwkvState, Tensor]:
         """x (B, T, D) from `state`; also the values (B, T, D) of the first layer.
 
         Args:
@@ -137,27 +119,16 @@ class FeedForward(nn.Module):
         return self.value(self.key(x + difference * self.x_k).relu().square()), last
 
 
-class Rwkv7Layer(Layer):
-    """Time mixing and channel mixing, each in a pre-norm residual; the first layer may normalise the embedding."""
-
-    parts = (("state", "recurrent", 1), ("shift", "convolution", None), ("channel_shift", "convolution", None))
+class Rwkv7Layer(RwkvLayer):
+    """A layer of RWKV-7."""
 
     def __init__(self, config: Rwkv7, first: bool) -> None:
-        super().__init__()
-        self.pre_norm = norm(config) if first and config.norm_first else None
-        self.attn_norm, self.ffn_norm = norm(config), norm(config)
-        self.attn, self.ffn = Attention(config, first), FeedForward(config)
-
-    def initial_state(self, batch_size: int) -> Rwkv6State:
-        weight = self.attn.o_proj.weight
-        dtype, device = compute_dtype(weight), weight.device
-        memory = torch.zeros(batch_size, self.attn.heads, self.attn.K, self.attn.K, dtype=dtype, device=device)
-        last = torch.zeros(batch_size, 1, weight.shape[0], dtype=dtype, device=device)
-        return Rwkv6State(memory, last, last.clone())
+        attn = Attention(config, first)
+        super().__init__(config, first, attn, FeedForward(config), (attn.heads, attn.K, attn.K))
 
     def forward(
-        self, x: Tensor, state: Rwkv6State, first: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Rwkv6State, Tensor]]:
+        self, x: Tensor, state: RwkvState, first: Tensor | None = None
+    ) -> tuple[Tensor, tuple[RwkvState, Tensor]]:
         """x (B, T, D) from `state` and the first layer's values (B, T, D) -> the stream, the state and those values."""
         if self.pre_norm is not None:
             x = self.pre_norm(x)
@@ -179,18 +150,11 @@ class Rwkv7Model(Foreign):
         return x, after
 
 
-def norm(config: Rwkv7) -> nn.LayerNorm:
-    """The layer norm that stands everywhere."""
-    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
-
-
 def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(Rwkv7, record)
     width = config.hidden_size
-    if config.attn is not None:
-        raise refused("attn", config.attn, "null: layers of attention are not read")
-    expect(config, "hidden_act", config.hidden_act == "sqrelu", "sqrelu")
+    config.check()
     name = "num_heads" if config.head_dim is None else "head_dim"
     fits = config.heads >= 1 and width % config.heads == 0
     fits = fits and config.head_dim in (None, width // max(config.heads, 1))
@@ -204,6 +168,6 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
         vocabulary=config.vocab_size,
         width=width,
         layers=[Rwkv7Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
-        norm=norm(config),
+        norm=config.norm(),
         tied=config.tie_word_embeddings,
     )
