@@ -64,6 +64,16 @@ def share(config: Config, name: str, of: int, parts: int) -> int:
     return whole
 
 
+def value_heads(config: Any) -> tuple[int, int]:
+    """How many heads the values have, a multiple of the `num_heads` of queries and keys, and the channels of one."""
+    heads = config.num_v_heads or config.num_heads
+    expect(config, "num_v_heads", heads % config.num_heads == 0, f"a multiple of the {config.num_heads} num_heads")
+    size = int(config.head_dim * config.expand_v)
+    whole = size >= 1 and math.isclose(config.head_dim * config.expand_v, size, rel_tol=1e-5)
+    expect(config, "expand_v", whole, "a whole number of channels a head")
+    return heads, size
+
+
 def unit(x: Tensor) -> Tensor:
     """x of length 1 along its last axis."""
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + UNIT_EPS)

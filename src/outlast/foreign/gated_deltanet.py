@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit
+from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit, value_heads
 from outlast.foreign.model import Foreign
 from outlast.scan.reference import compute_dtype
 
@@ -41,11 +40,8 @@ class Mixer(ConvolvedMixer):
     def __init__(self, config: GatedDeltaNet) -> None:
         super().__init__()
         width, heads, self.K = config.hidden_size, config.num_heads, config.head_dim
-        self.heads = config.num_v_heads or heads
-        expect(config, "num_v_heads", self.heads % heads == 0, f"a multiple of the {heads} num_heads")
-        self.repeats, self.V = self.heads // heads, int(self.K * config.expand_v)
-        whole = self.V >= 1 and math.isclose(self.K * config.expand_v, self.V, rel_tol=1e-5)
-        expect(config, "expand_v", whole, "a whole number of channels a head")
+        self.heads, self.V = value_heads(config)
+        self.repeats = self.heads // heads
         self.largest = 2.0 if config.allow_neg_eigval else 1.0
         keys, values = heads * self.K, self.heads * self.V
         self.q_proj, self.k_proj = nn.Linear(width, keys, bias=False), nn.Linear(width, keys, bias=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-_BETS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
+BETS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 """Shares of the wealth, each as likely as the others."""
 _WARMING = 2
 """Blocks that say what a unit is, and that nothing is bet on."""
@@ -88,7 +88,7 @@ class Evidence:
         self._sums, self._counts = np.zeros(16), np.zeros(16)
         self._spans = np.zeros((2, 16))  # when each stream came first and last in this block
         self._sizes: list[float] = []
-        self._better, self._worse = np.zeros(len(_BETS)), np.zeros(len(_BETS))
+        self._better, self._worse = np.zeros(len(BETS)), np.zeros(len(BETS))
         self._gain, self._blocks, self._streams, self._broken = 0.0, 0, 0, 0
 
     def add(self, streams: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
@@ -137,7 +137,7 @@ class Evidence:
         unit = max(2 * float(np.mean(self._sizes)), self.tolerance, 1e-12)
         gain = float(np.clip(gains / unit, -1, 1).mean())
         loss = float(np.clip((-gains - self.tolerance) / unit, -1, 1).mean())
-        bets = np.array(_BETS)
+        bets = np.array(BETS)
         self._better, self._worse = self._better + np.log1p(bets * gain), self._worse + np.log1p(bets * loss)
         self._blocks += 1
         finite = np.clip(gains, -1e6 * unit, 1e6 * unit).mean()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from outlast.intervals import mean_interval
+from outlast.live.evidence import BETS
 from outlast.live.incidents import Harm
 from outlast.live.profiles import Facts
 from outlast.live.signals import EXCESS
@@ -25,8 +26,6 @@ LOOKS = (8, 16, 32, 64)
 """Probes at which it may be said that no harm is seen; harm needs as many as the first."""
 BROKEN = 4
 """Probes at which the old state's loss was no number, and the young one's was: nobody has to bet on that."""
-_BETS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
-"""Shares of the wealth, each as likely as the others."""
 _CUTS = ((2.0, 2.0), (4.0, 16.0))
 """Below and above the reference, in spreads of healthy excesses, where an excess is cut off; half of the stake is on
 either. The first finds small harm soon, the second large harm."""
@@ -42,14 +41,14 @@ class _Bets:
     def __init__(self, reference: float, spread: float) -> None:
         below, above = np.array(_CUTS).T
         self._reference, self._unit, self._most = reference, below * spread, above / below
-        self._held, self._count = np.zeros((len(_CUTS), len(_BETS))), 0
+        self._held, self._count = np.zeros((len(_CUTS), len(BETS))), 0
 
     def place(self, excess: float) -> None:
         """One more probe. Of the stake 1/n − 1/(n + 1) comes into play with the nth."""
         self._count += 1
         stake = 1 / (self._count * (self._count + 1))
         gain = np.clip((excess - self._reference) / self._unit, -1, self._most)
-        self._held = np.minimum((self._held + stake) * (1 + np.outer(gain, _BETS)), 1e300)
+        self._held = np.minimum((self._held + stake) * (1 + np.outer(gain, BETS)), 1e300)
 
     @property
     def wealth(self) -> float:
