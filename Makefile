@@ -219,7 +219,7 @@ test: broker browser install
 
 # Kills, wheels, lowest versions: what takes long, or repeats what a quicker test holds.
 test-all: test postgresql
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n 2 --dist loadgroup
 
 clean:
 	rm -rf .venv runs

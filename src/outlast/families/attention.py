@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.families.shell import Mixer
 from outlast.scan.reference import compute_dtype
@@ -51,8 +52,8 @@ class SlidingAttention(Mixer):
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads, self.window = heads, window
-        self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
-        self.output = nn.Linear(width, width, bias=False)
+        self.queries_keys_values = Linear(width, 3 * width, bias=False)
+        self.output = Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> AttentionState:
         """An `AttentionState` of zeros, B = `batch_size`."""

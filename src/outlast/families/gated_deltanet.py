@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
+from outlast.families.linear import Linear
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.scan.reference import compute_dtype
 
@@ -65,17 +66,17 @@ class GatedDeltaNet(Mixer):
         V = settings.value_size or 2 * K
         self.heads, self.memory_shape, self.split = H, (H, K, V), [H * K, H * K, H * V]
         self.strongest = 2.0 if settings.negative else 1.0
-        self.queries_keys_values = nn.Linear(width, sum(self.split), bias=False)
+        self.queries_keys_values = Linear(width, sum(self.split), bias=False)
         self.convolution = ShortConvolution(sum(self.split), settings.convolution) if settings.convolution else None
-        self.step = nn.Linear(width, H, bias=False)
+        self.step = Linear(width, H, bias=False)
         low, high = math.log(settings.step_low), math.log(settings.step_high)
         step = torch.empty(H).uniform_(low, high).exp()
         self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
         self.log_rate = nn.Parameter(torch.empty(H).uniform_(1, 16).log())
-        self.strength = nn.Linear(width, H, bias=False)
-        self.gate = nn.Linear(width, H * V, bias=False)
+        self.strength = Linear(width, H, bias=False)
+        self.gate = Linear(width, H * V, bias=False)
         self.norm = RMSNorm(V)
-        self.output = nn.Linear(H * V, width, bias=False)
+        self.output = Linear(H * V, width, bias=False)
         self.parts = (("state", "recurrent", 1),)
         if self.convolution is not None:
             self.parts = (*self.parts, ("convolution", "convolution", None))
@@ -104,8 +105,7 @@ class GatedDeltaNet(Mixer):
         y, memory = scan.pick(recurrence="gated_delta")(
             _unit(q), _unit(k), v, log_decay, strength, state.state, q.shape[-1] ** -0.5
         )
-        y = self.norm(y.to(x.dtype)).reshape(B, T, -1) * F.silu(self.gate(x))
-        return self.output(y), GatedDeltaNetState(memory, window)
+        return self.output(self.norm.gated(y, self.gate(x))), GatedDeltaNetState(memory, window)
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
+from outlast.families.linear import Linear
 from outlast.families.shell import KeyedSettings, Mixer, RMSNorm, require
 from outlast.scan.reference import compute_dtype
 
@@ -55,13 +55,13 @@ class GLA(Mixer):
         width, keys, self.heads = settings.width, settings.keys, settings.heads
         self.temperature = settings.gate_temperature
         self.split = [keys, keys, width]
-        self.queries_keys_values = nn.Linear(width, 2 * keys + width, bias=False)
-        self.decay_low = nn.Linear(width, settings.gate_low_rank, bias=False)
-        self.decay_high = nn.Linear(settings.gate_low_rank, keys)
+        self.queries_keys_values = Linear(width, 2 * keys + width, bias=False)
+        self.decay_low = Linear(width, settings.gate_low_rank, bias=False)
+        self.decay_high = Linear(settings.gate_low_rank, keys)
         nn.init.constant_(self.decay_high.bias, settings.gate_bias)
-        self.gate = nn.Linear(width, width)
+        self.gate = Linear(width, width)
         self.norm = RMSNorm(width // self.heads)
-        self.output = nn.Linear(width, width, bias=False)
+        self.output = Linear(width, width, bias=False)
         self.convolution = ShortConvolution(2 * keys + width, settings.convolution) if settings.convolution else None
         self.parts = (("state", "recurrent", 1),)
         if self.convolution is not None:
@@ -77,8 +77,7 @@ class GLA(Mixer):
     def forward(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
         """x (B, T, D) and `GLAState` -> (B, T, D) and the state after them."""
         y, after = self._recur(x, state)
-        y = self.norm(y).reshape(x.shape) * F.silu(self.gate(x))
-        return self.output(y), after
+        return self.output(self.norm.gated(y, self.gate(x))), after
 
     def _recur(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
         """x (B, T, D) and `GLAState` -> (B, T, H, V) and the state after them.
@@ -91,7 +90,8 @@ class GLA(Mixer):
             assert window is not None
             mixed, window = self.convolution(mixed, window)
         q, k, v = (part.reshape(B, T, self.heads, -1) for part in mixed.split(self.split, -1))
-        gates = self.decay_high(self.decay_low(x))
-        log_decay = F.logsigmoid(gates.to(compute_dtype(gates))) / self.temperature
+        # The decay decides how long the model remembers: never in half precision.
+        gates = self.decay_high.precise(self.decay_low(x))
+        log_decay = scan.pick(recurrence="log_sigmoid")(gates, 1 / self.temperature)
         y, memory = scan.pick()(q, k, v, log_decay.view(q.shape), state.state, q.shape[-1] ** -0.5)
         return y, GLAState(memory, window)

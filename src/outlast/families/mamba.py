@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
+from outlast.families.linear import Linear
 from outlast.families.shell import Mixer, Settings, require
 from outlast.scan.reference import compute_dtype
 
@@ -72,10 +72,10 @@ class Mamba(Mixer):
         super().__init__()
         inner, N, rank = settings.inner, settings.state_size, settings.rank
         self.split = [rank, N, N]
-        self.input = nn.Linear(settings.width, 2 * inner, bias=False)
+        self.input = Linear(settings.width, 2 * inner, bias=False)
         self.convolution = ShortConvolution(inner, settings.convolution)
-        self.selection = nn.Linear(inner, rank + 2 * N, bias=False)
-        self.step = nn.Linear(rank, inner)
+        self.selection = Linear(inner, rank + 2 * N, bias=False)
+        self.step = Linear(rank, inner)
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
         low, high = math.log(settings.step_low), math.log(settings.step_high)
         step = torch.empty(inner).uniform_(low, high).exp()
@@ -84,7 +84,7 @@ class Mamba(Mixer):
         # A_log: A = −exp(A_log), at first −1, −2, … −N (section 3.6).
         self.log_rate = nn.Parameter(torch.arange(1.0, N + 1).log().repeat(inner, 1))
         self.skip = nn.Parameter(torch.ones(inner))
-        self.output = nn.Linear(inner, settings.width, bias=False)
+        self.output = Linear(inner, settings.width, bias=False)
 
     def initial_state(self, batch_size: int) -> MambaState:
         """A `MambaState` of zeros, B = `batch_size`."""
@@ -99,11 +99,7 @@ class Mamba(Mixer):
         values, window = self.convolution(values, state.convolution)
         low, b, c = self.selection(values).split(self.split, -1)
         # The step and the rate decide how long the model remembers: never in half precision.
-        if low.dtype == self.step.bias.dtype == compute_dtype(low):
-            step = self.step(low)
-        else:
-            step = F.linear(low, self.step.weight)
-            step = step.to(compute_dtype(step)) + self.step.bias
+        step = self.step.precise(low)
         rate = -self.log_rate.to(step.dtype).exp()
         inner = scan.pick(recurrence="gated_selective_scan")
         y, memory = inner(values, step, rate, b, c, self.skip, gate, state.state)

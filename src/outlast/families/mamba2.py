@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
+from outlast.families.linear import Linear
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.scan.reference import compute_dtype
 
@@ -75,7 +76,7 @@ class Mamba2(Mixer):
         shared = settings.groups * settings.state_size
         self.heads, self.groups, self.state_size = H, settings.groups, settings.state_size
         self.split = [inner, shared, shared]
-        self.input = nn.Linear(settings.width, 2 * inner + 2 * shared + H, bias=False)
+        self.input = Linear(settings.width, 2 * inner + 2 * shared + H, bias=False)
         self.convolution = ShortConvolution(inner + 2 * shared, settings.convolution)
         low, high = math.log(settings.step_low), math.log(settings.step_high)
         step = torch.empty(H).uniform_(low, high).exp()
@@ -83,7 +84,7 @@ class Mamba2(Mixer):
         self.log_rate = nn.Parameter(torch.empty(H).uniform_(1, 16).log())  # A_log: A = −exp(A_log)
         self.skip = nn.Parameter(torch.ones(H))
         self.norm = RMSNorm(inner)
-        self.output = nn.Linear(inner, settings.width, bias=False)
+        self.output = Linear(inner, settings.width, bias=False)
 
     def initial_state(self, batch_size: int) -> Mamba2State:
         """A `Mamba2State` of zeros, B = `batch_size`."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.families.shell import KeyedSettings, Mixer, RMSNorm, require
 from outlast.scan.reference import compute_dtype
 
@@ -57,15 +58,15 @@ class MLSTM(Mixer):
         super().__init__()
         width, keys, H = settings.width, settings.keys, settings.heads
         self.heads, self.cap, self.split = H, settings.gate_cap, [keys, keys, width]
-        self.queries_keys_values = nn.Linear(width, sum(self.split), bias=False)
-        self.gates = nn.Linear(width, 2 * H)
+        self.queries_keys_values = Linear(width, sum(self.split), bias=False)
+        self.gates = Linear(width, 2 * H)
         with torch.no_grad():
             self.gates.weight.mul_(0.1)
             self.gates.bias[:H] = settings.input_bias
             self.gates.bias[H:] = torch.linspace(settings.forget_low, settings.forget_high, H)
-        self.gate = nn.Linear(width, width, bias=False)
+        self.gate = Linear(width, width, bias=False)
         self.norm = RMSNorm(width // H)
-        self.output = nn.Linear(width, width, bias=False)
+        self.output = Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> MLSTMState:
         """An `MLSTMState` of zeros, B = `batch_size`."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.scan.reference import compute_dtype
@@ -74,10 +74,10 @@ class RetNet(Mixer):
         self.heads, self.rotary = settings.heads, settings.rotary
         self.split = [settings.keys, settings.keys, settings.values]
         self.decays = [1 - 2.0 ** (-settings.slowest - head) for head in range(settings.heads)]
-        self.queries_keys_values = nn.Linear(settings.width, sum(self.split), bias=False)
-        self.gate = nn.Linear(settings.width, settings.values, bias=False)
+        self.queries_keys_values = Linear(settings.width, sum(self.split), bias=False)
+        self.gate = Linear(settings.width, settings.values, bias=False)
         self.norm = RMSNorm(settings.values // settings.heads)
-        self.output = nn.Linear(settings.values, settings.width, bias=False)
+        self.output = Linear(settings.values, settings.width, bias=False)
 
     def initial_state(self, batch_size: int) -> RetNetState:
         """A `RetNetState` of zeros, B = `batch_size`."""
@@ -98,5 +98,4 @@ class RetNet(Mixer):
         y, memory = scan.pick(recurrence="retention")(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
         if self.rotary:
             memory = rotate(memory.transpose(2, 3), torch.tensor(-T, device=x.device)).transpose(2, 3)
-        y = self.norm(y.to(x.dtype)).reshape(B, T, -1) * F.silu(self.gate(x))
-        return self.output(y), RetNetState(memory)
+        return self.output(self.norm.gated(y, self.gate(x))), RetNetState(memory)

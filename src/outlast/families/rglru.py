@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
+from outlast.families.linear import Linear
 from outlast.families.shell import Mixer, Settings, require
 from outlast.scan.reference import compute_dtype
 
@@ -67,13 +68,13 @@ class RGLRU(Mixer):
     def __init__(self, settings: RGLRUSettings) -> None:
         super().__init__()
         inner = settings.inner
-        self.input = nn.Linear(settings.width, 2 * inner)
+        self.input = Linear(settings.width, 2 * inner)
         self.convolution = ShortConvolution(inner, settings.convolution, activation=False)
-        self.gates = nn.Linear(inner, 2 * inner)
+        self.gates = Linear(inner, 2 * inner)
         kept = torch.empty(inner).uniform_(settings.slow_low**2, settings.slow_high**2).sqrt()
         # softplus(rate) = −log a, with a^8 = kept.
         self.rate = nn.Parameter(torch.log(torch.expm1(-kept.log() / _POWER)))
-        self.output = nn.Linear(inner, settings.width)
+        self.output = Linear(inner, settings.width)
 
     def initial_state(self, batch_size: int) -> RGLRUState:
         """An `RGLRUState` of zeros, B = `batch_size`."""

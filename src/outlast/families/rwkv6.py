@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.families.shell import KeyedSettings, Mixer, require
 from outlast.scan.reference import compute_dtype
 
@@ -63,20 +64,20 @@ class RWKV6(Mixer):
         spread = torch.linspace(0, 1, width)
         self.mix = nn.Parameter(spread.clone())
         self.mixes = nn.Parameter(spread.repeat(len(_READERS), 1))
-        self.mix_low = nn.Linear(width, ranks, bias=False)
+        self.mix_low = Linear(width, ranks, bias=False)
         self.mix_high = nn.Parameter(torch.empty(len(_READERS), settings.mix_low_rank, width).uniform_(-0.01, 0.01))
-        self.decay_low = nn.Linear(width, settings.decay_low_rank, bias=False)
-        self.decay_high = nn.Linear(settings.decay_low_rank, keys)
+        self.decay_low = Linear(width, settings.decay_low_rank, bias=False)
+        self.decay_high = Linear(settings.decay_low_rank, keys)
         with torch.no_grad():
             self.decay_high.weight.mul_(0.1)
             self.decay_high.bias.copy_(torch.linspace(settings.decay_low, settings.decay_high, keys))
         self.bonus = nn.Parameter(torch.linspace(0, 1, keys).view(H, keys // H))
-        self.key = nn.Linear(width, keys, bias=False)
-        self.value = nn.Linear(width, width, bias=False)
-        self.receptance = nn.Linear(width, keys, bias=False)
-        self.gate = nn.Linear(width, width, bias=False)
+        self.key = Linear(width, keys, bias=False)
+        self.value = Linear(width, width, bias=False)
+        self.receptance = Linear(width, keys, bias=False)
+        self.gate = Linear(width, width, bias=False)
         self.norm = nn.LayerNorm(width // H)
-        self.output = nn.Linear(width, width, bias=False)
+        self.output = Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> RWKV6State:
         """An `RWKV6State` of zeros, B = `batch_size`."""

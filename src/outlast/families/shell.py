@@ -6,27 +6,37 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from outlast import scan
 from outlast.errors import InputError
+from outlast.families.linear import Linear, product_dtype
 from outlast.model import InputSpec, Recurrent
 from outlast.sizes import MOST_LAYERS
 from outlast.state import PartKind, State, StatePart
 
 
-class RMSNorm(nn.RMSNorm):
-    """x / root mean square of x (Zhang and Sennrich 2019), in the dtype of its weight, also under autocast.
+class RMSNorm(nn.Module):
+    """x / root mean square of x · weight (Zhang and Sennrich 2019), computed in float32 at least.
 
     Args:
         width: of the last axis of x.
     """
 
     def __init__(self, width: int) -> None:
-        super().__init__(width, eps=1e-5)
+        super().__init__()
+        self.eps = 1e-5
+        self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, D) -> (…, D)."""
-        return super().forward(x.to(self.weight.dtype)).to(x.dtype)
+        """(…, D) -> (…, D) in the dtype of x; under autocast in that in which the products behind it are taken."""
+        return scan.pick(recurrence="rms_norm")(x, self.weight, self.eps, product_dtype(x))
+
+    def gated(self, x: Tensor, gate: Tensor) -> Tensor:
+        """silu(gate) · each head normed on its own: x (B, T, H, D), gate (B, T, H · D) -> (B, T, H · D) in the dtype of
+        the gate."""
+        return scan.pick(recurrence="norm_gated")(x, gate, self.weight, self.eps)
 
 
 class Mixer(nn.Module, ABC):
@@ -118,9 +128,7 @@ class Block(nn.Module):
         self.norm = RMSNorm(width) if settings.residual else None
         self.mixer = mixer
         self.mlp = (
-            nn.Sequential(RMSNorm(width), nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
-            if hidden
-            else None
+            nn.Sequential(RMSNorm(width), Linear(width, hidden), nn.SiLU(), Linear(hidden, width)) if hidden else None
         )
 
     def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -149,13 +157,13 @@ class Shell(Recurrent):
         super().__init__()
         self.input_spec: InputSpec | None = inputs
         self.blueprint: dict[str, Any] = blueprint
-        embed = nn.Embedding if inputs.kind == "tokens" else nn.Linear
-        self.embed: nn.Embedding | nn.Linear = embed(inputs.size, settings.width)
+        embed = nn.Embedding if inputs.kind == "tokens" else Linear
+        self.embed: nn.Embedding | Linear = embed(inputs.size, settings.width)
         self.blocks: nn.ModuleList = nn.ModuleList(
             [Block(settings, settings.mixer_of(layer)) for layer in range(settings.layers)]
         )
         self.norm: RMSNorm | nn.Identity = RMSNorm(settings.width) if settings.residual else nn.Identity()
-        self.head: nn.Linear = nn.Linear(settings.width, outputs)
+        self.head: Linear = Linear(settings.width, outputs)
 
     def _mixers(self) -> list[Mixer]:
         return [block.mixer for block in self.blocks if isinstance(block, Block)]

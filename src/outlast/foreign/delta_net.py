@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, share, unit
 from outlast.foreign.model import Foreign
@@ -47,13 +48,13 @@ class Mixer(ConvolvedMixer):
         self.K, self.V = keys // self.heads, values // self.heads
         self.activation, self.by_sum = config.qk_activation, config.qk_norm == "sum"
         self.largest = 2.0 if config.allow_neg_eigval else 1.0
-        self.q_proj, self.k_proj = nn.Linear(width, keys, bias=False), nn.Linear(width, keys, bias=False)
-        self.v_proj = nn.Linear(width, values, bias=False)
-        self.b_proj = nn.Linear(width, self.heads, bias=False) if config.use_beta else None
+        self.q_proj, self.k_proj = Linear(width, keys, bias=False), Linear(width, keys, bias=False)
+        self.v_proj = Linear(width, values, bias=False)
+        self.b_proj = Linear(width, self.heads, bias=False) if config.use_beta else None
         self.convolve(config, keys, keys, values, silu=self.activation == "silu")
-        self.g_proj = nn.Linear(width, values, bias=False) if config.use_gate else None
+        self.g_proj = Linear(width, values, bias=False) if config.use_gate else None
         self.o_norm = GatedHeadNorm(self.V, config.norm_eps)
-        self.o_proj = nn.Linear(values, width, bias=False)
+        self.o_proj = Linear(values, width, bias=False)
 
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         (q, k, v), windows = self.projected(x, state)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit, value_heads
 from outlast.foreign.model import Foreign
@@ -44,15 +45,15 @@ class Mixer(ConvolvedMixer):
         self.repeats = self.heads // heads
         self.largest = 2.0 if config.allow_neg_eigval else 1.0
         keys, values = heads * self.K, self.heads * self.V
-        self.q_proj, self.k_proj = nn.Linear(width, keys, bias=False), nn.Linear(width, keys, bias=False)
-        self.v_proj = nn.Linear(width, values, bias=False)
-        self.a_proj, self.b_proj = (nn.Linear(width, self.heads, bias=False) for _ in range(2))
+        self.q_proj, self.k_proj = Linear(width, keys, bias=False), Linear(width, keys, bias=False)
+        self.v_proj = Linear(width, values, bias=False)
+        self.a_proj, self.b_proj = (Linear(width, self.heads, bias=False) for _ in range(2))
         self.A_log = nn.Parameter(torch.arange(1.0, self.heads + 1).log())
         self.dt_bias = nn.Parameter(torch.full((self.heads,), -4.6))  # steps near 0.01
         self.convolve(config, keys, keys, values)
-        self.g_proj = nn.Linear(width, values, bias=False) if config.use_gate else None
+        self.g_proj = Linear(width, values, bias=False) if config.use_gate else None
         self.o_norm = GatedHeadNorm(self.V, config.norm_eps, activation=config.output_gate_activation)
-        self.o_proj = nn.Linear(values, width, bias=False)
+        self.o_proj = Linear(values, width, bias=False)
 
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         (q, k, v), windows = self.projected(x, state)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, share
 from outlast.foreign.model import Foreign
@@ -46,14 +47,14 @@ class Mixer(ConvolvedMixer):
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.repeats, self.clamp_min = self.heads // groups, config.clamp_min
         self.K, self.V = keys // self.heads, values // self.heads
-        self.q_proj = nn.Linear(width, keys, bias=False)
-        self.k_proj = nn.Linear(width, keys // self.repeats, bias=False)
-        self.v_proj = nn.Linear(width, values // self.repeats, bias=False)
-        self.g_proj = nn.Linear(width, values, bias=False) if config.use_output_gate else None
+        self.q_proj = Linear(width, keys, bias=False)
+        self.k_proj = Linear(width, keys // self.repeats, bias=False)
+        self.v_proj = Linear(width, values // self.repeats, bias=False)
+        self.g_proj = Linear(width, values, bias=False) if config.use_output_gate else None
         self.convolve(config, keys, keys // self.repeats, values // self.repeats)
-        low = nn.Linear(width, RANK, bias=False)
-        self.gk_proj = nn.Sequential(low, nn.Linear(RANK, keys // self.repeats))
-        self.o_proj = nn.Linear(values, width, bias=False)
+        low = Linear(width, RANK, bias=False)
+        self.gk_proj = nn.Sequential(low, Linear(RANK, keys // self.repeats))
+        self.o_proj = Linear(values, width, bias=False)
         # fla names the norm by the kernel that computes it.
         self.norm_name = "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
         self.add_module(self.norm_name, GatedHeadNorm(self.V, config.norm_eps, config.elementwise_affine is not False))

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.blocks import RMSNorm
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FUSED_EPS, ConvolvedMixer, FlaConfig, Memory, model, share
@@ -62,14 +63,14 @@ class Mixer(ConvolvedMixer):
         self.M, self.normalizer = self.K if config.num_slots is None else config.num_slots, config.gate_logit_normalizer
         expect(config, "num_slots", self.M >= 1, "null, or at least 1")
         self.features = config.feature_map
-        self.q_proj = nn.Linear(width, keys, bias=False)
-        self.k_proj = nn.Linear(width, keys // self.repeats, bias=False)
-        self.v_proj = nn.Linear(width, values // self.repeats, bias=False)
-        self.f_proj = nn.Linear(width, groups * self.M, bias=False)
+        self.q_proj = Linear(width, keys, bias=False)
+        self.k_proj = Linear(width, keys // self.repeats, bias=False)
+        self.v_proj = Linear(width, values // self.repeats, bias=False)
+        self.f_proj = Linear(width, groups * self.M, bias=False)
         self.convolve(config, keys, keys // self.repeats, values // self.repeats)
         self.parts = (self.parts[0], ("slots", "recurrent", 1), *self.parts[1:])
         self.g_norm = RMSNorm(width, FUSED_EPS, config.elementwise_affine is not False)
-        self.o_proj = nn.Linear(values, width, bias=False)
+        self.o_proj = Linear(values, width, bias=False)
 
     def initial_state(self, batch_size: int) -> GsaState:
         _, *windows = super().initial_state(batch_size)

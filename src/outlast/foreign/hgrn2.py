@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.blocks import Convolution, RMSNorm
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FUSED_EPS, NAMES, FlaConfig, FlaLayer, FlaMixer
@@ -52,7 +53,7 @@ class Mixer(FlaMixer):
         expect(config, name, heads >= 1 and width % heads == 0, f"a number that divides the {width} of hidden_size")
         self.heads, self.K, self.V = heads, width // heads, width // heads
         expect(config, name, ratio is None or ratio == self.K, f"a number that divides the {width} of hidden_size")
-        self.q_proj, self.f_proj, self.i_proj = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.q_proj, self.f_proj, self.i_proj = (Linear(width, width, bias=False) for _ in range(3))
         self.parts = (("state", "recurrent", 1),)
         self.convolutions: list[str] = []
         if config.use_short_conv:
@@ -62,7 +63,7 @@ class Mixer(FlaMixer):
             windows = ("query_window", "forget_window", "input_window")
             self.parts = (*self.parts, *((window, "convolution", None) for window in windows))
         self.g_norm = RMSNorm(width, FUSED_EPS, config.elementwise_affine is not False)
-        self.o_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = Linear(width, width, bias=False)
 
     def initial_state(self, batch_size: int) -> Hgrn2State:
         weight = self.o_proj.weight

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit, value_heads
 from outlast.foreign.model import Foreign
@@ -43,16 +44,16 @@ class Mixer(ConvolvedMixer):
         self.repeats = self.heads // heads
         self.largest, self.bound = 2.0 if config.allow_neg_eigval else 1.0, config.lower_bound
         keys, values, gates = heads * self.K, self.heads * self.V, self.heads * self.K
-        self.q_proj, self.k_proj = nn.Linear(width, keys, bias=False), nn.Linear(width, keys, bias=False)
-        self.v_proj = nn.Linear(width, values, bias=False)
-        self.f_proj = nn.Sequential(nn.Linear(width, self.V, bias=False), nn.Linear(self.V, gates, bias=False))
-        self.b_proj = nn.Linear(width, self.heads, bias=False)
+        self.q_proj, self.k_proj = Linear(width, keys, bias=False), Linear(width, keys, bias=False)
+        self.v_proj = Linear(width, values, bias=False)
+        self.f_proj = nn.Sequential(Linear(width, self.V, bias=False), Linear(self.V, gates, bias=False))
+        self.b_proj = Linear(width, self.heads, bias=False)
         self.A_log = nn.Parameter(torch.zeros(self.heads))
         self.dt_bias = nn.Parameter(torch.full((gates,), -4.6))  # steps near 0.01
         self.convolve(config, keys, keys, values)
-        self.g_proj = nn.Sequential(nn.Linear(width, self.V, bias=False), nn.Linear(self.V, values))
+        self.g_proj = nn.Sequential(Linear(width, self.V, bias=False), Linear(self.V, values))
         self.o_norm = GatedHeadNorm(self.V, config.norm_eps, activation="sigmoid")
-        self.o_proj = nn.Linear(values, width, bias=False)
+        self.o_proj = Linear(values, width, bias=False)
 
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         (q, k, v), windows = self.projected(x, state)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.blocks import Convolution, RMSNorm, rms
 from outlast.foreign.config import SILU, Config, expect, read
 from outlast.foreign.model import Foreign, Layer, Names
@@ -90,12 +91,12 @@ class Mixer(nn.Module):
         self.split = [config.rank, N, N]
         self.eps = config.mixer_rms_eps if isinstance(config, FalconMamba) else None
         self.conv1d = Convolution(inner, config.conv_kernel, config.use_conv_bias)
-        self.in_proj = nn.Linear(config.hidden_size, 2 * inner, bias=config.use_bias)
-        self.x_proj = nn.Linear(inner, sum(self.split), bias=False)
-        self.dt_proj = nn.Linear(config.rank, inner)
+        self.in_proj = Linear(config.hidden_size, 2 * inner, bias=config.use_bias)
+        self.x_proj = Linear(inner, sum(self.split), bias=False)
+        self.dt_proj = Linear(config.rank, inner)
         self.A_log = nn.Parameter(torch.arange(1.0, N + 1).log().repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
-        self.out_proj = nn.Linear(inner, config.hidden_size, bias=config.use_bias)
+        self.out_proj = Linear(inner, config.hidden_size, bias=config.use_bias)
 
     def initial_state(self, batch_size: int) -> MambaState:
         memory = torch.zeros(batch_size, *self.A_log.shape, dtype=compute_dtype(self.A_log), device=self.A_log.device)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.blocks import Convolution, RMSNorm, rms
 from outlast.foreign.config import SILU, Config, expect, read
 from outlast.foreign.model import Foreign, Layer, Names
@@ -129,12 +130,12 @@ class Mixer(nn.Module):
         inner, shared = H * sizes.head_width, sizes.groups * sizes.state_size
         self.split = [inner, shared, shared]
         self.conv1d = Convolution(sum(self.split), sizes.kernel, sizes.convolution_bias)
-        self.in_proj = nn.Linear(sizes.width, inner + sum(self.split) + H, bias=sizes.bias)
+        self.in_proj = Linear(sizes.width, inner + sum(self.split) + H, bias=sizes.bias)
         self.dt_bias = nn.Parameter(torch.full((H,), -4.6))  # steps near 0.01
         self.A_log = nn.Parameter(torch.arange(1.0, H + 1).log())
         self.norm = GatedNorm(sizes) if sizes.norm else None
         self.D = nn.Parameter(torch.ones(inner if sizes.wide_skip else H))
-        self.out_proj = nn.Linear(inner, sizes.width, bias=sizes.bias)
+        self.out_proj = Linear(inner, sizes.width, bias=sizes.bias)
 
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
         B, T, _ = x.shape

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
+from outlast.families.linear import Linear
 from outlast.model import InputSpec, Recurrent
 from outlast.scan.reference import compute_dtype
 from outlast.state import PartKind, State, StatePart
@@ -101,7 +102,7 @@ class Foreign(Recurrent):
         body.add_module(names.layers, nn.ModuleList(layers))
         body.add_module(names.norm, norm)
         self.add_module(names.body, body)
-        self.add_module(names.head, nn.Linear(width, vocabulary, bias=False))
+        self.add_module(names.head, Linear(width, vocabulary, bias=False))
         self.tie()
 
     def tie(self) -> None:

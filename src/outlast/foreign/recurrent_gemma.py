@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.attention import AttentionState, SlidingAttention
+from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.foreign.blocks import Convolution, rms
 from outlast.foreign.config import Config, expect, read
@@ -114,8 +115,8 @@ class Recurrent(nn.Module):
     def __init__(self, config: RecurrentGemma) -> None:
         super().__init__()
         width, channels = config.hidden_size, config.lru_width or config.hidden_size
-        self.linear_y, self.linear_x = nn.Linear(width, channels), nn.Linear(width, channels)
-        self.linear_out = nn.Linear(channels, width)
+        self.linear_y, self.linear_x = Linear(width, channels), Linear(width, channels)
+        self.linear_out = Linear(channels, width)
         self.conv_1d = Convolution(channels, config.conv1d_width, bias=True, activation=False)
         self.rg_lru = Gate(channels, config.num_attention_heads)
 
@@ -140,10 +141,10 @@ class Attention(SlidingAttention):
         self.window, self.channels = config.attention_window_size, width // self.heads
         groups = config.num_key_value_heads or self.heads
         self.repeats, self.rotated = self.heads // groups, int(self.channels * config.rope("partial_rotary_factor"))
-        self.q_proj = nn.Linear(width, self.heads * self.channels, bias=config.attention_bias)
-        self.k_proj = nn.Linear(width, groups * self.channels, bias=config.attention_bias)
-        self.v_proj = nn.Linear(width, groups * self.channels, bias=config.attention_bias)
-        self.o_proj = nn.Linear(self.heads * self.channels, width)
+        self.q_proj = Linear(width, self.heads * self.channels, bias=config.attention_bias)
+        self.k_proj = Linear(width, groups * self.channels, bias=config.attention_bias)
+        self.v_proj = Linear(width, groups * self.channels, bias=config.attention_bias)
+        self.o_proj = Linear(self.heads * self.channels, width)
 
     def initial_state(self, batch_size: int) -> AttentionState:
         weight = self.o_proj.weight
@@ -180,8 +181,8 @@ class MLP(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.gate_proj, self.up_proj = nn.Linear(width, hidden), nn.Linear(width, hidden)
-        self.down_proj = nn.Linear(hidden, width)
+        self.gate_proj, self.up_proj = Linear(width, hidden), Linear(width, hidden)
+        self.down_proj = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))

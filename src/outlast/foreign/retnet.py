@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
@@ -55,11 +56,11 @@ class Mixer(FlaMixer):
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.repeats, self.K, self.V = self.heads // groups, keys // self.heads, values // self.heads
         expect(config, "expand_k", self.K % 2 == 0, f"an even number of channels a head (here {self.K})")
-        self.q_proj = nn.Linear(width, keys, bias=False)
-        self.k_proj = nn.Linear(width, keys // self.repeats, bias=False)
-        self.v_proj = nn.Linear(width, values // self.repeats, bias=False)
-        self.g_proj = nn.Linear(width, values, bias=False) if config.use_output_gate else None
-        self.o_proj = nn.Linear(values, width, bias=False)
+        self.q_proj = Linear(width, keys, bias=False)
+        self.k_proj = Linear(width, keys // self.repeats, bias=False)
+        self.v_proj = Linear(width, values // self.repeats, bias=False)
+        self.g_proj = Linear(width, values, bias=False) if config.use_output_gate else None
+        self.o_proj = Linear(values, width, bias=False)
         # fla names the norm by the kernel that computes it.
         self.norm_name = "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
         self.add_module(self.norm_name, GatedHeadNorm(self.V, config.norm_eps, config.elementwise_affine is not False))

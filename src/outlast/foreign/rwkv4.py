@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from outlast.families.linear import Linear
 from outlast.foreign.config import Config, expect, read
 from outlast.foreign.model import Foreign, Layer, Names
 from outlast.scan.reference import compute_dtype
@@ -58,8 +59,8 @@ class Attention(nn.Module):
         self.time_first = nn.Parameter(torch.zeros(inner))
         for name in ("key", "value", "receptance"):
             self.register_parameter(f"time_mix_{name}", nn.Parameter(torch.full((1, 1, width), 0.5)))
-            self.add_module(name, nn.Linear(width, inner, bias=False))
-        self.output = nn.Linear(inner, width, bias=False)
+            self.add_module(name, Linear(width, inner, bias=False))
+        self.output = Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor, state: RwkvState) -> tuple[Tensor, RwkvState]:
         before, last = shifted(x, state.shift)
@@ -90,9 +91,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.time_mix_key = nn.Parameter(torch.full((1, 1, width), 0.5))
         self.time_mix_receptance = nn.Parameter(torch.full((1, 1, width), 0.5))
-        self.key = nn.Linear(width, hidden, bias=False)
-        self.receptance = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(hidden, width, bias=False)
+        self.key = Linear(width, hidden, bias=False)
+        self.receptance = Linear(width, width, bias=False)
+        self.value = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         before, last = shifted(x, last)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.config import read
 from outlast.foreign.fla import NAMES, share
 from outlast.foreign.model import Foreign
@@ -35,7 +36,7 @@ class LowRank(nn.Module):
 
     def __init__(self, width: int, outputs: int, rank: int) -> None:
         super().__init__()
-        self.lora = nn.Sequential(nn.Linear(width, rank, bias=False), nn.Tanh(), nn.Linear(rank, outputs))
+        self.lora = nn.Sequential(Linear(width, rank, bias=False), nn.Tanh(), Linear(rank, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.lora(x)
@@ -50,7 +51,7 @@ class Projection(nn.Module):
 
     def __init__(self, width: int, outputs: int, rank: int | None = None, learned_mix: bool = False) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, outputs, bias=False) if rank is None else LowRank(width, outputs, rank)
+        self.linear = Linear(width, outputs, bias=False) if rank is None else LowRank(width, outputs, rank)
         self.mu = nn.Parameter(torch.zeros(width)) if learned_mix else None
 
     def forward(self, x: Tensor, change: Tensor, mix: Tensor | None = None) -> Tensor:
@@ -68,7 +69,7 @@ class Attention(nn.Module):
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         self.K, self.V, self.rank, self.eps = keys // self.heads, values // self.heads, rank, config.norm_eps
         self.x_proj = nn.ModuleList(
-            [Projection(width, 5 * rank, learned_mix=True), nn.Tanh(), nn.Linear(5 * rank, width, bias=False)]
+            [Projection(width, 5 * rank, learned_mix=True), nn.Tanh(), Linear(5 * rank, width, bias=False)]
         )
         self.x_bias = nn.Parameter(torch.zeros(5, width))
         self.r_proj, self.k_proj = Projection(width, keys), Projection(width, keys)
@@ -76,7 +77,7 @@ class Attention(nn.Module):
         self.v_proj, self.g_proj = Projection(width, values), Projection(width, values)
         self.bonus = nn.Parameter(torch.zeros(self.heads, self.K))
         self.g_norm = nn.GroupNorm(self.heads, values, eps=config.norm_eps)
-        self.o_proj = nn.Linear(values, width, bias=False)
+        self.o_proj = Linear(values, width, bias=False)
 
     def forward(self, x: Tensor, state: RwkvState) -> tuple[Tensor, RwkvState]:
         B, T, _ = x.shape
@@ -101,7 +102,7 @@ class FeedForward(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.key = Projection(width, config.hidden, learned_mix=True)
-        self.value = nn.Linear(config.hidden, width, bias=False)
+        self.value = Linear(config.hidden, width, bias=False)
         self.receptance = Projection(width, width, learned_mix=True)
 
     def forward(self, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import NAMES, unit
 from outlast.foreign.model import Foreign, Layer
@@ -49,7 +50,7 @@ class LowRank(nn.Module):
 
     def __init__(self, width: int, rank: int, activation: nn.Module, bias: bool = True) -> None:
         super().__init__()
-        down, up = nn.Linear(width, rank, bias=False), nn.Linear(rank, width, bias=bias)
+        down, up = Linear(width, rank, bias=False), Linear(rank, width, bias=bias)
         self.lora = nn.Sequential(down, activation, up)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,8 +68,8 @@ class Attention(nn.Module):
             self.register_parameter(f"x_{name}", nn.Parameter(torch.zeros(1, 1, width)))
         self.k_k, self.k_a = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
         self.r_k = nn.Parameter(torch.zeros(self.heads, self.K))
-        self.r_proj, self.k_proj = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
-        self.v_proj, self.o_proj = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.r_proj, self.k_proj = Linear(width, width, bias=False), Linear(width, width, bias=False)
+        self.v_proj, self.o_proj = Linear(width, width, bias=False), Linear(width, width, bias=False)
         self.w_lora = LowRank(width, config.decay_low_rank_dim, nn.Tanh())
         self.v_lora = None if first else LowRank(width, config.v_low_rank_dim, nn.Identity())
         self.a_lora = LowRank(width, config.a_low_rank_dim, nn.Identity())
@@ -111,8 +112,8 @@ class FeedForward(nn.Module):
     def __init__(self, config: Rwkv7) -> None:
         super().__init__()
         self.x_k = nn.Parameter(torch.zeros(config.hidden_size))
-        self.key = nn.Linear(config.hidden_size, config.hidden, bias=False)
-        self.value = nn.Linear(config.hidden, config.hidden_size, bias=False)
+        self.key = Linear(config.hidden_size, config.hidden, bias=False)
+        self.value = Linear(config.hidden, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         difference, last = change(x, last)

@@ -20,14 +20,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from outlast.errors import unknown_name
 from outlast.scan import chunked, chunked_delta, chunked_dplr, chunked_mlstm, chunked_selective, gpu, reference
 from outlast.scan.reference import compute_dtype
 
-Scan = Callable[..., tuple[Any, Any]]
-"""An implementation: arguments -> (outputs, final_state), as the function of its recurrence in
+Scan = Callable[..., Any]
+"""An implementation: arguments -> (outputs, final_state), of `POINTWISE` outputs alone, as the function of its name in
 `outlast.scan.reference` defines them."""
 
 NAMES = ("reference", "chunked", "numba", "fla")
@@ -38,7 +39,7 @@ def _later(module: str, function: str) -> Scan:
     """A function of a module that is imported at the first call: numba takes some tenths of a second to load."""
 
     @functools.wraps(reference.linear_scan, assigned=())
-    def scan(*arguments: Any) -> tuple[Any, Any]:
+    def scan(*arguments: Any) -> Any:
         """Arguments and results as of the definition in `outlast.scan.reference` that `function` computes."""
         return getattr(importlib.import_module(module), function)(*arguments)
 
@@ -100,6 +101,32 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
 }
 """Implementations of every recurrence, by its name in `outlast.scan.reference`."""
 
+POINTWISE: dict[str, dict[str, Scan]] = {
+    "product": {
+        "reference": F.linear,
+        "chunked": F.linear,
+        "numba": _later("outlast.scan.fused_product", "product"),
+    },
+    "rms_norm": {
+        "reference": reference.rms_norm,
+        "chunked": reference.rms_norm,
+        "numba": _later("outlast.scan.fused_norm", "rms_norm"),
+    },
+    "norm_gated": {
+        "reference": reference.norm_gated,
+        "chunked": reference.norm_gated,
+        "numba": _later("outlast.scan.fused_norm", "norm_gated"),
+    },
+    "log_sigmoid": {
+        "reference": reference.log_sigmoid,
+        "chunked": reference.log_sigmoid,
+        "numba": _later("outlast.scan.fused_log_sigmoid", "log_sigmoid"),
+    },
+}
+"""Implementations of what families compute at every position beside a recurrence, on the same terms."""
+
+_ALL = {**RECURRENCES, **POINTWISE}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -115,16 +142,16 @@ def pick(name: str | None = None, recurrence: str = "linear_scan") -> Scan:
 
     Args:
         name: which; None: the one that the environment variable OUTLAST_SCAN names, else the fastest for the tensors.
-        recurrence: a name in `RECURRENCES`.
+        recurrence: a name in `RECURRENCES` or `POINTWISE`.
 
     Raises:
         InputError: no such recurrence or implementation.
     """
-    if recurrence not in RECURRENCES:
-        raise unknown_name("recurrence", recurrence, RECURRENCES)
+    if recurrence not in _ALL:
+        raise unknown_name("recurrence", recurrence, _ALL)
     name = wanted(name)
     if name in ("reference", "chunked"):
-        return RECURRENCES[recurrence][name]
+        return _ALL[recurrence][name]
     return functools.partial(_chosen, recurrence, name)
 
 
@@ -171,7 +198,7 @@ def choose(recurrence: str, device: torch.device, dtype: torch.dtype, name: str 
     """Which implementation of `recurrence` computes on `device` in `dtype`.
 
     Args:
-        recurrence: a name in `RECURRENCES`.
+        recurrence: a name in `RECURRENCES` or `POINTWISE`.
         device: of the tensors.
         dtype: in which the recurrence is computed (`outlast.scan.reference.compute_dtype`).
         name: which is wanted; None: the fastest.
@@ -180,9 +207,10 @@ def choose(recurrence: str, device: torch.device, dtype: torch.dtype, name: str 
     name = name or _FASTEST.get(device.type, "chunked")
     if name in ("reference", "chunked"):
         return Choice(name, "asked for" if asked else f"no fused kernels on {device.type}")
-    if name not in RECURRENCES[recurrence]:
+    if name not in _ALL[recurrence]:
         why = f"{recurrence} has no {name} kernel"
-        return Choice("chunked", _NOT_BY_FLA.get(recurrence, why) if name == "fla" else why, aloud=asked is not None)
+        aloud = asked is not None and recurrence in RECURRENCES
+        return Choice("chunked", _NOT_BY_FLA.get(recurrence, why) if name == "fla" else why, aloud)
     if device.type != (runs_on := "cpu" if name == "numba" else "cuda"):
         return Choice("chunked", f"{name} runs on {runs_on}, not on {device.type}", aloud=True)
     if dtype != torch.float32:
@@ -207,7 +235,7 @@ def _numba_fails() -> str | None:
 _said: set[str] = set()
 
 
-def _chosen(recurrence: str, name: str | None, *arguments: Any) -> tuple[Any, Any]:
+def _chosen(recurrence: str, name: str | None, *arguments: Any) -> Any:
     """Call the implementation that `choose` picks for the arguments, which are those of the definition."""
     tensors = list(_tensors(arguments))
     choice = choose(recurrence, tensors[0].device, compute_dtype(*tensors), name)
@@ -216,7 +244,7 @@ def _chosen(recurrence: str, name: str | None, *arguments: Any) -> tuple[Any, An
     if choice.aloud and choice.why not in _said:
         _said.add(choice.why)
         warnings.warn(f"{recurrence} runs in plain torch ({choice.name}): {choice.why}", stacklevel=3)
-    return RECURRENCES[recurrence][choice.name](*arguments)
+    return _ALL[recurrence][choice.name](*arguments)
 
 
 def _tensors(arguments: Iterable[Any]) -> Iterable[Tensor]:

@@ -1,4 +1,4 @@
-"""The linear recurrence as a fused torch operator on a CPU, in float32: one decay a key channel.
+"""The linear recurrence as a fused torch operator on a CPU: one decay a key channel.
 
 With one decay a head it is `outlast.scan.fused_dual.dual_scan`.
 """
@@ -15,7 +15,17 @@ from outlast.scan.chunked import rwkv6_by
 from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import asked_of, blank, dense, operand, operator, operator_once, sizes, states_between
+from outlast.scan.operands import (
+    asked_of,
+    blank,
+    dense,
+    operand,
+    operator,
+    operator_once,
+    readable_together,
+    sizes,
+    states_between,
+)
 from outlast.scan.shapes import check_axes, check_shapes
 
 
@@ -24,17 +34,16 @@ def linear_scan(
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.linear_scan`, with the same arguments, results and errors.
 
-    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once with respect to every
-    tensor.
+    For tensors on a CPU of at most float32, which is what it computes in; queries, keys and values that are all
+    bfloat16 are read as they are. Differentiable once with respect to every tensor.
     """
     check_shapes(q, k, v, log_decay, initial_state)
     if log_decay.dim() == 3:
         return dual_scan(q, k, v, log_decay, initial_state, scale)
     given = (q, k, v, log_decay, initial_state)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
-    outputs, final, _ = _linear_scan(
-        *(dense(tensor.float()) for tensor in given[:4]), initial_state.float(), scale, keep
-    )
+    shared = (dense(tensor) for tensor in (*readable_together(q, k, v), log_decay.float()))
+    outputs, final, _ = _linear_scan(*shared, initial_state.float(), scale, keep)
     return outputs.to(v.dtype), final
 
 
@@ -64,7 +73,7 @@ def _linear_scan(
     their last axis.
     """
     initial_state = initial_state.contiguous()
-    outputs = blank(v.shape)
+    outputs = blank(v.shape, v.dtype)
     final, between = torch.empty_like(initial_state), states_between(q, v, linear.PIECE, keep)
     axes, tasks, work = sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay)]
@@ -89,7 +98,7 @@ def _linear_scan_backward(
     """Gradients of outputs (B, T, H, V) and the final state (B, H, K, V) -> those of q, k, v, log_decay and
     initial_state, each in its shape; `between` is what `_linear_scan` kept."""
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
-    dq, dk, dv, d_decay = (blank(tensor.shape) for tensor in (q, k, v, log_decay))
+    dq, dk, dv, d_decay = (blank(tensor.shape, tensor.dtype) for tensor in (q, k, v, log_decay))
     d_initial = torch.empty_like(d_final)
     axes, tasks, work = sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay)]

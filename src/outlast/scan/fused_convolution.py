@@ -1,4 +1,4 @@
-"""The short causal convolution with SiLU as a fused torch operator on a CPU, in float32."""
+"""The short causal convolution with SiLU as a fused torch operator on a CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from outlast.scan.kernels import convolution
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operator, operator_once
+from outlast.scan.operands import blank, dense, operand, operator, operator_once, readable
 from outlast.scan.shapes import check_convolution
 
 
@@ -19,25 +19,20 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -
     For tensors on a CPU of at most float32, which is what it computes in. Differentiable once.
     """
     check_convolution(x, weight, bias, window)
-    outputs, final = _convolution(x.float(), window.float(), weight.float(), bias.float())
+    outputs, final = _convolution(dense(readable(x)), window.float(), weight.float(), bias.float())
     return outputs.to(x.dtype), final
-
-
-def _inputs(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-    """x (B, T, D) with a dense last axis, and where a kernel finds it: address, and bytes from row to row and from
-    position to position."""
-    x = dense(x)
-    return x, (x.data_ptr(), 4 * x.stride(0), 4 * x.stride(1))
 
 
 @operator("short_convolution")
 def _convolution(x: Tensor, window: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Shapes as in `outlast.scan.reference.causal_convolution`: outputs (B, T, D) and the last inputs (B, W − 1, D)."""
-    (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
+    x, window, weight, bias = dense(x), *(each.contiguous() for each in (window, weight, bias))
     (B, T, D), W = x.shape, len(weight)
-    outputs, final = blank(x.shape), torch.empty_like(window)
-    addresses = (t.data_ptr() for t in (window, weight, bias, outputs, final))
-    spread(convolution.forward, B, 4 * W * x.numel(), (T, W, D), given, *addresses)
+    outputs, final = blank(x.shape, x.dtype), torch.empty_like(window)
+    addresses = (t.data_ptr() for t in (window, weight, bias))
+    spread(
+        convolution.forward, B, 4 * W * x.numel(), (T, W, D), operand(x), *addresses, operand(outputs), final.data_ptr()
+    )  # fmt: skip
     return outputs, final
 
 
@@ -47,12 +42,15 @@ def _convolution_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of outputs (B, T, D) and the last inputs (B, W − 1, D) -> those of x and window, and (W + 1, D) of the
     weights and, as its last row, the bias."""
-    (x, given), window, weight, bias = _inputs(x), *(each.contiguous() for each in (window, weight, bias))
-    d_outputs, d_final = d_outputs.contiguous(), d_final.contiguous()
+    x, window, weight, bias = dense(x), *(each.contiguous() for each in (window, weight, bias))
+    d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     (B, T, D), W = x.shape, len(weight)
-    dx, d_window, d_weight = blank(x.shape), torch.empty_like(window), blank(B, W + 1, D)
-    addresses = (t.data_ptr() for t in (window, weight, bias, d_outputs, d_final, dx, d_window, d_weight))
-    spread(convolution.backward, B, 12 * W * x.numel(), (T, W, D), given, *addresses)
+    dx, d_window, d_weight = blank(x.shape, x.dtype), torch.empty_like(window), blank((B, W + 1, D))
+    addresses = (t.data_ptr() for t in (window, weight, bias))
+    spread(
+        convolution.backward, B, 12 * W * x.numel(), (T, W, D), operand(x), *addresses, operand(d_outputs),
+        d_final.data_ptr(), operand(dx), d_window.data_ptr(), d_weight.data_ptr(),
+    )  # fmt: skip
     return dx, d_window, d_weight.sum(0)
 
 

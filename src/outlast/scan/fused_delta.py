@@ -1,4 +1,4 @@
-"""The gated delta rule as a fused torch operator on a CPU, in float32."""
+"""The gated delta rule as a fused torch operator on a CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from torch import Tensor
 
 from outlast.scan.kernels import delta
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import asked_of, blank, dense, operand, operator, operator_once, states_between
+from outlast.scan.operands import (
+    asked_of,
+    blank,
+    dense,
+    operand,
+    operator,
+    operator_once,
+    readable_together,
+    states_between,
+)
 from outlast.scan.shapes import check_delta
 
 
@@ -23,7 +32,7 @@ def gated_delta(
     tensor.
     """
     check_delta(q, k, v, log_decay, strength, initial_state)
-    given = [tensor.float() for tensor in (q, k, v, log_decay, strength, initial_state)]
+    given = [*readable_together(q, k, v), *(tensor.float() for tensor in (log_decay, strength, initial_state))]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     outputs, final, _ = _gated_delta(*(dense(tensor) for tensor in given[:3]), *given[3:], scale, keep)
     return outputs.to(v.dtype), final
@@ -53,7 +62,7 @@ def _gated_delta(
     Arguments as of `outlast.scan.reference.gated_delta`; q, k and v dense along their last axis.
     """
     initial_state = initial_state.contiguous()
-    outputs = blank(v.shape)
+    outputs = blank(v.shape, v.dtype)
     final, between = torch.empty_like(initial_state), states_between(q, v, delta.PIECE, keep)
     sizes, tasks, work = _sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay, strength)]
@@ -79,7 +88,7 @@ def _gated_delta_backward(
     """Gradients of outputs (B, T, H, V) and the final state (B, H, K, V) -> those of q, k, v, log_decay, strength and
     initial_state, each in its shape; `between` is what `_gated_delta` kept."""
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
-    gradients = [blank(tensor.shape) for tensor in (q, k, v, log_decay, strength)]
+    gradients = [blank(tensor.shape, tensor.dtype) for tensor in (q, k, v, log_decay, strength)]
     d_initial = torch.empty_like(d_final)
     sizes, tasks, work = _sizes(q, v)
     given = [operand(tensor) for tensor in (q, k, v, log_decay, strength)]

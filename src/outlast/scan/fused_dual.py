@@ -1,5 +1,4 @@
-"""The linear recurrence with one decay a head, bare or with Δ, skip and gated norm, as torch operators on a CPU, in
-float32."""
+"""The linear recurrence with one decay a head, bare or with Δ, skip and gated norm, as torch operators on a CPU."""
 
 from __future__ import annotations
 
@@ -9,10 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.scan.fused_gated_norm import gated_norm
+from outlast.scan.fused_norm import gated_norm
 from outlast.scan.kernels import dual
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import asked_of, blank, dense, operand, operator, operator_once, sizes, states_between
+from outlast.scan.operands import (
+    asked_of,
+    blank,
+    dense,
+    operand,
+    operator,
+    operator_once,
+    readable_together,
+    sizes,
+    states_between,
+)
 from outlast.scan.shapes import check_dual, check_shapes
 
 
@@ -28,14 +37,15 @@ def dual_scan(
 ) -> tuple[Tensor, Tensor]:
     """The recurrence of `outlast.scan.reference.linear_scan` with log_decay (B, T, H), whose arguments these are.
 
-    For tensors on a CPU of at most float32, which is what it computes in. Differentiable once.
+    For tensors on a CPU of at most float32, which is what it computes in; queries, keys and values that are all
+    bfloat16 are read as they are. Differentiable once.
 
     Args:
         step, skip: Δ (B, T, H), which values are multiplied by before they are written, and the weight of the values
             themselves in the outputs (H,); both or neither.
     """
     around = [None if tensor is None else tensor.float() for tensor in (step, skip)]
-    given = [tensor.float() for tensor in (q, k, v, log_decay, initial_state)]
+    given = [*readable_together(q, k, v), log_decay.float(), initial_state.float()]
     keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (*given, *around))
     shared = (dense(tensor) for tensor in given[:3])
     outputs, final, _ = _dual_scan(*shared, *given[3:], scale, keep, *around)
@@ -60,7 +70,7 @@ def gated_dual_scan(
     """
     check_dual(x, step, rate, skip, gate, weight)
     check_shapes(c, b, x, step, initial_state)
-    outputs, final = dual_scan(c, b, x.float(), step.float() * rate.float(), initial_state, 1.0, step, skip)
+    outputs, final = dual_scan(c, b, x, step.float() * rate.float(), initial_state, 1.0, step, skip)
     return gated_norm(outputs.flatten(2), gate, weight, eps).to(x.dtype), final
 
 
@@ -82,7 +92,7 @@ def _dual_scan(
     Arguments as of `dual_scan`; q, k and v dense along their last axis.
     """
     initial_state, skip = initial_state.contiguous(), None if skip is None else skip.contiguous()
-    outputs, final = blank(v.shape), torch.empty_like(initial_state)
+    outputs, final = blank(v.shape, v.dtype), torch.empty_like(initial_state)
     between = states_between(q, v, dual.PIECE, keep)
     axes, tasks, work = sizes(q, v)
     spread(
@@ -110,9 +120,9 @@ def _dual_scan_backward(
     step and skip, each in its shape, the last two empty without them; `between` is what `_dual_scan` kept."""
     d_outputs, d_final = dense(d_outputs), d_final.contiguous()
     skip = None if skip is None else skip.contiguous()
-    dq, dk, dv, d_decay = (blank(tensor.shape) for tensor in (q, k, v, log_decay))
+    dq, dk, dv, d_decay = (blank(tensor.shape, tensor.dtype) for tensor in (q, k, v, log_decay))
     d_step = blank(v.shape[:3] if step is not None else (0, 0, 0))
-    d_skip = blank(len(v), v.shape[2] if step is not None else 0)
+    d_skip = blank((len(v), v.shape[2] if step is not None else 0))
     d_initial = torch.empty_like(d_final)
     axes, tasks, work = sizes(q, v)
     spread(
@@ -135,7 +145,8 @@ def _(q, k, v, log_decay, between, step, skip, d_outputs, d_final, scale):
     """What `_dual_scan_backward` gives, in shape alone."""
     like = [tensor.new_empty(tensor.shape) for tensor in (q, k, v, log_decay)]
     rows, length, heads, _ = v.shape if step is not None else (0, 0, 0, 0)
-    return *like, torch.empty_like(d_final), v.new_empty(rows, length, heads), v.new_empty(heads)
+    of_step, of_skip = (v.new_empty(shape, dtype=torch.float32) for shape in ((rows, length, heads), (heads,)))
+    return *like, torch.empty_like(d_final), of_step, of_skip
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

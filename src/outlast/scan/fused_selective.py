@@ -1,4 +1,4 @@
-"""The selective scan of Mamba-1, bare or with softplus, skip and gate, as a torch operator on a CPU, in float32."""
+"""The selective scan of Mamba-1, bare or with softplus, skip and gate, as a torch operator on a CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
-from outlast.scan.operands import blank, dense, operator, operator_once
+from outlast.scan.operands import Operand, blank, dense, operand, operator, operator_once, readable_together
 from outlast.scan.shapes import check_axes
 
 
@@ -49,19 +49,17 @@ def _run(
         c=(c, "BTN"),
         initial_state=(state, "BDN"),
     )
-    given = [None if tensor is None else tensor.float() for tensor in (x, step, rate, b, c, skip, gate, state)]
+    x, b, c, gate = (*readable_together(x, b, c), None) if gate is None else readable_together(x, b, c, gate)
+    step, rate, state = step.float(), rate.float(), state.float()
+    given = (x, step, rate, b, c, None if skip is None else skip.float(), gate, state)
     keep = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given)
     outputs, final, _ = _selective_scan(*given, keep)
     return outputs, final
 
 
-Operand = tuple[int, int, int]
-"""Address, and bytes from row to row and from position to position."""
-
-
-def _operand(tensor: Tensor | None) -> Operand:
-    """Where a kernel finds a (B, T, D) or (B, T, N) tensor."""
-    return (0, 0, 0) if tensor is None else (tensor.data_ptr(), 4 * tensor.stride(0), 4 * tensor.stride(1))
+def _gate_or(gate: Tensor | None, x: Tensor) -> Operand:
+    """The operand of a gate; one like that of x, which is not looked at, where there is none."""
+    return operand(x) if gate is None else operand(gate)
 
 
 def _sizes(x: Tensor, rate: Tensor) -> tuple[tuple[int, int, int, int], int, int]:
@@ -77,7 +75,8 @@ def _between(x: Tensor, rate: Tensor, keep: bool) -> Tensor:
     """Memory for the states before every piece, (B, blocks, pieces, N, LANES), of x (B, T, D) and rate (D, N); for none
     unless `keep`."""
     (B, T, D), N = x.shape, rate.shape[1]
-    return x.new_empty(B, -(-D // LANES), -(-T // selective.PIECE) if keep else 0, N, LANES)
+    shape = (B, -(-D // LANES), -(-T // selective.PIECE) if keep else 0, N, LANES)
+    return x.new_empty(shape, dtype=torch.float32)
 
 
 @operator("selective_scan")
@@ -100,12 +99,12 @@ def _selective_scan(
     x, step, b, c = (dense(tensor) for tensor in (x, step, b, c))
     skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, initial_state = rate.contiguous(), initial_state.contiguous()
-    outputs, final, between = blank(x.shape), torch.empty_like(initial_state), _between(x, rate, keep)
+    outputs, final, between = blank(x.shape, x.dtype), torch.empty_like(initial_state), _between(x, rate, keep)
     sizes, tasks, work = _sizes(x, rate)
     spread(
-        selective.forward, tasks, work, sizes, gate is not None, _operand(x), _operand(step), rate.data_ptr(),
-        _operand(b), _operand(c), 0 if skip is None else skip.data_ptr(), _operand(gate), initial_state.data_ptr(),
-        _operand(outputs), final.data_ptr(), between.data_ptr() if keep else 0,
+        selective.forward, tasks, work, sizes, gate is not None, operand(x), operand(step), rate.data_ptr(),
+        operand(b), operand(c), 0 if skip is None else skip.data_ptr(), _gate_or(gate, x), initial_state.data_ptr(),
+        operand(outputs), final.data_ptr(), between.data_ptr() if keep else 0,
     )  # fmt: skip
     return outputs, final, between
 
@@ -129,19 +128,19 @@ def _selective_scan_backward(
     x, step, b, c, d_outputs = (dense(tensor) for tensor in (x, step, b, c, d_outputs))
     skip, gate = None if skip is None else skip.contiguous(), None if gate is None else dense(gate)
     rate, d_final = rate.contiguous(), d_final.contiguous()
-    dx, d_step, d_initial = blank(x.shape), blank(x.shape), torch.empty_like(d_final)
-    d_gate = blank(x.shape if gate is not None else 0)
-    d_skip = blank(len(x), x.shape[2] if gate is not None else 0)
-    d_rate = blank(len(x), *rate.shape)
+    dx, d_step, d_initial = blank(x.shape, x.dtype), blank(x.shape), torch.empty_like(d_final)
+    d_gate = blank((0,) if gate is None else gate.shape, x.dtype)
+    d_skip = blank((len(x), x.shape[2] if gate is not None else 0))
+    d_rate = blank((len(x), *rate.shape))
     sizes, tasks, work = _sizes(x, rate)
-    d_b, d_c = (blank(tasks, *b.shape[1:]) for _ in range(2))
+    d_b, d_c = (blank((tasks, *b.shape[1:])) for _ in range(2))
     spread(
-        selective.backward, tasks, 3 * work, sizes, gate is not None, _operand(x), _operand(step), rate.data_ptr(),
-        _operand(b), _operand(c), 0 if skip is None else skip.data_ptr(), _operand(gate), between.data_ptr(),
-        _operand(d_outputs), d_final.data_ptr(), _operand(dx), _operand(d_step), d_rate.data_ptr(), _operand(d_b),
-        _operand(d_c), d_skip.data_ptr(), (0, 0, 0) if gate is None else _operand(d_gate), d_initial.data_ptr(),
+        selective.backward, tasks, 3 * work, sizes, gate is not None, operand(x), operand(step), rate.data_ptr(),
+        operand(b), operand(c), 0 if skip is None else skip.data_ptr(), _gate_or(gate, x), between.data_ptr(),
+        operand(d_outputs), d_final.data_ptr(), operand(dx), operand(d_step), d_rate.data_ptr(), operand(d_b),
+        operand(d_c), d_skip.data_ptr(), operand(dx if gate is None else d_gate), d_initial.data_ptr(),
     )  # fmt: skip
-    d_b, d_c = (shares.unflatten(0, (len(x), -1)).sum(1) for shares in (d_b, d_c))
+    d_b, d_c = (shares.unflatten(0, (len(x), -1)).sum(1).to(b.dtype) for shares in (d_b, d_c))
     return dx, d_step, d_rate.sum(0), d_b, d_c, d_skip.sum(0), d_gate, d_initial
 
 
@@ -155,7 +154,7 @@ def _(x, step, rate, b, c, skip, gate, initial_state, keep):
 def _(x, step, rate, b, c, skip, gate, between, d_outputs, d_final):
     """What `_selective_scan_backward` gives, in shape alone."""
     like = [tensor.new_empty(tensor.shape) for tensor in (x, step, rate, b, c)]
-    d_skip = x.new_empty(0 if skip is None else skip.shape)
+    d_skip = step.new_empty(0 if skip is None else skip.shape)
     return *like, d_skip, x.new_empty(0 if gate is None else gate.shape), torch.empty_like(d_final)
 
 
@@ -170,7 +169,7 @@ def _gradients(ctx: Any, d_outputs: Tensor | None, d_final: Tensor | None, _: No
     arguments of `_selective_scan`, in their shapes; None for what is no tensor."""
     x, _step, rate, *_others = ctx.saved_tensors
     d_outputs = torch.zeros_like(x) if d_outputs is None else d_outputs
-    d_final = x.new_zeros(len(x), *rate.shape) if d_final is None else d_final
+    d_final = rate.new_zeros(len(x), *rate.shape) if d_final is None else d_final
     *common, d_skip, d_gate, d_initial = _selective_scan_backward(*ctx.saved_tensors, d_outputs, d_final)
     if ctx.saved_tensors[6] is None:
         d_skip = d_gate = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -57,14 +57,28 @@ def _refuse(ctx: Any, *gradients: Tensor | None) -> None:
     raise RuntimeError("compiled scans are differentiable once; force OUTLAST_SCAN=chunked for second derivatives")
 
 
-Operand = tuple[int, int, int, int]
-"""Address, and bytes from row to row, from position to position, from head to head."""
+Operand = tuple[int, ...]
+"""Address, and bytes from row to row, from position to position, from head to head; a fifth number for bfloat16. See
+`outlast.scan.kernels.operands`."""
 
 
-def blank(*shape: Any) -> Tensor:
+def blank(shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
     """Memory of any shape for a kernel to fill: what torch's default device and dtype are does not matter to
     kernels."""
-    return torch.empty(*shape, dtype=torch.float32, device="cpu")
+    return torch.empty(shape, dtype=dtype, device="cpu")
+
+
+def readable(tensor: Tensor) -> Tensor:
+    """`tensor`, of any shape, in float32 unless kernels read it as it is."""
+    return tensor if tensor.dtype in (torch.float32, torch.bfloat16) else tensor.float()
+
+
+def readable_together(*tensors: Tensor) -> list[Tensor]:
+    """Tensors of any shapes, all in bfloat16 if they are, else in float32: a kernel is compiled for either, not for
+    mixtures."""
+    if all(tensor.dtype == torch.bfloat16 for tensor in tensors):
+        return list(tensors)
+    return [tensor.float() for tensor in tensors]
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -73,9 +87,11 @@ def dense(tensor: Tensor) -> Tensor:
 
 
 def operand(tensor: Tensor) -> Operand:
-    """Where a kernel finds a (B, T, H, …) tensor of float32."""
-    row, step, head = (4 * stride for stride in tensor.stride()[:3])
-    return tensor.data_ptr(), row, step, head
+    """Where a kernel finds a (B, T, H, …) or (B, T, D) tensor of float32 or bfloat16."""
+    size = tensor.element_size()
+    row, step, head = (size * stride for stride in tensor.stride()[:3])
+    place = tensor.data_ptr(), row, step, head
+    return (*place, 0) if tensor.dtype == torch.bfloat16 else place
 
 
 def sizes(q: Tensor, v: Tensor) -> tuple[tuple[int, int, int, int, int], int, int]:
@@ -97,7 +113,7 @@ def states_between(q: Tensor, v: Tensor, piece: int, keep: bool) -> Tensor:
     """
     B, T, _, K = q.shape
     H, V = v.shape[2:]
-    return q.new_empty(B, H, -(-T // piece) if keep else 0, tiled(K, V))
+    return q.new_empty(B, H, -(-T // piece) if keep else 0, tiled(K, V), dtype=torch.float32)
 
 
 def asked_of(q: Tensor, v: Tensor, d_outputs: Tensor | None, d_final: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -105,4 +121,5 @@ def asked_of(q: Tensor, v: Tensor, d_outputs: Tensor | None, d_final: Tensor | N
     zeros where there is none."""
     B, _, H, V = v.shape
     d_outputs = torch.zeros_like(v) if d_outputs is None else d_outputs
-    return d_outputs, v.new_zeros(B, H, q.shape[-1], V) if d_final is None else d_final
+    d_final = v.new_zeros(B, H, q.shape[-1], V, dtype=torch.float32) if d_final is None else d_final
+    return d_outputs, d_final

@@ -342,6 +342,30 @@ def gated_dual_by(
     return gated_norm((outputs + values * skip[:, None]).flatten(2), gate, weight, eps).to(x.dtype), final
 
 
+def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    """weight · x / root mean square of x (Zhang and Sennrich 2019): x (…, D), weight (D,) -> (…, D) in `dtype`."""
+    inner = compute_dtype(x, weight)
+    return F.rms_norm(x.to(inner), weight.shape, weight.to(inner), eps).to(dtype)
+
+
+def norm_gated(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """silu(gate) · `rms_norm` of each head: x (B, T, H, V), gate (B, T, H · V), weight (V,) -> (B, T, H · V) in the
+    dtype of the gate.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    check_axes(x=(x, "BTHV"), weight=(weight, "V"))
+    check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"))
+    dtype = compute_dtype(x, gate, weight)
+    return (rms_norm(x, weight, eps, dtype).flatten(2) * F.silu(gate.to(dtype))).to(gate.dtype)
+
+
+def log_sigmoid(x: Tensor, scale: float) -> Tensor:
+    """scale · log(sigmoid(x)), x (…) -> (…), at least in float32."""
+    return scale * F.logsigmoid(x.to(compute_dtype(x)))
+
+
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
     """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,) -> (B, T, D)."""
     gated = x * F.silu(gate.to(compute_dtype(gate)))

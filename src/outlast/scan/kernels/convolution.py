@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.compiling import kernel
-from outlast.scan.kernels.layout import prefetch
+from outlast.scan.kernels.operands import locate, prefetch, put, take
 from outlast.scan.kernels.simd import (
     LANES,
     exponential,
@@ -37,8 +37,7 @@ def sigmoid(x):
 
 @kernel
 def _inputs(x, window, T, W, D, b, channel, start, count, target):
-    """Inputs from `start` − W + 1 on, `count` of them, 0 from T on. x: (address, row, position) of bytes."""
-    address, row, step = x
+    """Inputs from `start` − W + 1 on, `count` of them, 0 from T on."""
     width = D - channel
     for i in range(count):
         t = start - W + 1 + i
@@ -46,9 +45,8 @@ def _inputs(x, window, T, W, D, b, channel, start, count, target):
         if t < 0:
             value = load_some(window + 4 * ((b * (W - 1) + W - 1 + t) * D + channel), width)
         elif t < T:
-            place = address + b * row + t * step + 4 * channel
-            prefetch(place + PIECE * step, LANES)
-            value = load_some(place, width)
+            prefetch(x, locate(x, b, t + PIECE, channel), LANES)
+            value = take(x, locate(x, b, t, channel), width)
         store(target + i * _VECTOR, value)
 
 
@@ -68,8 +66,8 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
 
     Args:
         sizes: T, W, D.
-        x: address, bytes from row to row and from position to position; the others are addresses of dense tensors:
-            window, final (B, W − 1, D), weight (W, D), bias (D), outputs (B, T, D).
+        x, outputs: operands whose heads are the channels; the others are addresses of dense tensors: window, final
+            (B, W − 1, D), weight (W, D), bias (D).
     """
     T, W, D = sizes
     memory = scratch((PIECE + W - 1) * LANES)
@@ -81,8 +79,7 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
                 _inputs(x, window, T, W, D, b, channel, start, n + W - 1, xs)
                 for t in range(n):
                     total = _before_silu(xs, weight, bias, W, D, channel, t)
-                    place = outputs + 4 * ((b * T + start + t) * D + channel)
-                    store_some(place, D - channel, total * sigmoid(total))
+                    put(outputs, locate(outputs, b, start + t, channel), D - channel, total * sigmoid(total))
             # The last W − 1 inputs; where T is smaller, some are still of the window.
             _inputs(x, window, T, W, D, b, channel, T, W - 1, xs)
             for i in range(W - 1):
@@ -92,7 +89,12 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
 
 @kernel
 def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx, d_window, d_weight):
-    """The gradients that belong to `forward`. d_weight (B, W + 1, D): of the weights, then of the bias, row by row."""
+    """The gradients that belong to `forward`.
+
+    Args:
+        d_outputs, dx: operands.
+        d_weight: address of (B, W + 1, D): of the weights, then of the bias, row by row.
+    """
     T, W, D = sizes
     memory = scratch((2 * PIECE + 4 * W) * LANES)
     xs = memory.ctypes.data
@@ -114,9 +116,8 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                         total = _before_silu(xs, weight, bias, W, D, channel, t)
                         share = sigmoid(total)
                         one = fill_lanes(_ONE)
-                        place = d_outputs + 4 * ((b * T + start + t) * D + channel)
-                        prefetch(place + 4 * PIECE * D, LANES)
-                        gradient = load_some(place, width)
+                        prefetch(d_outputs, locate(d_outputs, b, start + t + PIECE, channel), LANES)
+                        gradient = take(d_outputs, locate(d_outputs, b, start + t, channel), width)
                         gradient = gradient * share * (one + total * (one - share))
                     store(gs + t * _VECTOR, gradient)
                 for j in range(W + 1):
@@ -139,5 +140,5 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                     if at < 0:
                         store_some(d_window + 4 * ((b * (W - 1) + W - 1 + at) * D + channel), width, total)
                     else:
-                        store_some(dx + 4 * ((b * T + at) * D + channel), width, total)
+                        put(dx, locate(dx, b, at, channel), width, total)
     hold(memory)

@@ -22,13 +22,13 @@ from outlast.scan.kernels.layout import (
     VECTOR,
     clear,
     gather,
-    locate,
     padded,
     scatter,
     state_in,
     state_out,
     tiled,
 )
+from outlast.scan.kernels.operands import locate, put_number, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     across,
@@ -37,14 +37,12 @@ from outlast.scan.kernels.simd import (
     exponential,
     fill_lanes,
     hold,
-    load_float,
     load_lanes,
     load_rows,
     load_tile,
     plus_rows,
     scratch,
     store,
-    store_float,
     sum_lanes,
     total,
 )
@@ -62,9 +60,9 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 def _gather_gates(log_decay, strength, b, start, count, h, decays, strengths):
     """Decays and strengths of a piece: lanes of the same number for each position."""
     for t in range(count):
-        x = fill_lanes(load_float(locate(log_decay, b, start + t, h)))
+        x = fill_lanes(take_number(log_decay, locate(log_decay, b, start + t, h)))
         store(decays + t * VECTOR, exponential(x))
-        store(strengths + t * VECTOR, fill_lanes(load_float(locate(strength, b, start + t, h))))
+        store(strengths + t * VECTOR, fill_lanes(take_number(strength, locate(strength, b, start + t, h))))
 
 
 @kernel
@@ -217,7 +215,7 @@ def backward(
             scatter(dq, locate(dq, b, start, h), n, K, dqs, scale)
             scatter(dk, locate(dk, b, start, h), n, K, dks, _ONE)
             for t in range(n):
-                store_float(locate(d_decay, b, start + t, h), total(load_lanes(d_decays + t * VECTOR)))
-                store_float(locate(d_strength, b, start + t, h), total(load_lanes(d_strengths + t * VECTOR)))
+                put_number(d_decay, locate(d_decay, b, start + t, h), total(load_lanes(d_decays + t * VECTOR)))
+                put_number(d_strength, locate(d_strength, b, start + t, h), total(load_lanes(d_strengths + t * VECTOR)))
         state_out(gradients, K, V, d_initial + 4 * task * K * V)
     hold(memory)

@@ -18,8 +18,9 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.compiling import kernel
-from outlast.scan.kernels.layout import clear, gather, locate, padded, scatter, tiled
+from outlast.scan.kernels.layout import clear, gather, padded, scatter, tiled
 from outlast.scan.kernels.matrices import FROM_ROW, UP_TO_ROW, WHOLE, multiply, transpose
+from outlast.scan.kernels.operands import item, locate, put, put_number, take, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,
@@ -28,11 +29,9 @@ from outlast.scan.kernels.simd import (
     hold,
     load_float,
     load_lanes,
-    load_some,
     scratch,
     store,
     store_float,
-    store_some,
     total,
 )
 
@@ -78,7 +77,7 @@ def _gather_driven(v, step, b, start, count, head, V, target):
     _gather_piece(v, locate(v, b, start, head), count, V, target, _ONE)
     if step is not None:
         for t in range(count):
-            _scale(target + 4 * t * padded(V), load_float(locate(step, b, start + t, head)), V)
+            _scale(target + 4 * t * padded(V), take_number(step, locate(step, b, start + t, head)), V)
 
 
 @kernel
@@ -116,7 +115,7 @@ def _dots(a, b, factors, count, width, target):
 def _decays(log_decay, b, start, count, head, K, decays, from_start, to_end, totals):
     """The decays of a piece, their products up to each position and behind it, and that of all, K times."""
     for t in range(count):
-        store_float(decays + 4 * t, load_float(locate(log_decay, b, start + t, head)))
+        store_float(decays + 4 * t, take_number(log_decay, locate(log_decay, b, start + t, head)))
     # Lanes behind `count` hold what an earlier piece left; they stay finite, and nothing reads them.
     store(decays, exponential(load_lanes(decays)))
     product = _ONE
@@ -161,7 +160,7 @@ def _add_skipped(v, skip, b, start, count, head, V, read):
     for t in range(count):
         for i in range(0, V, LANES):
             at = read + 4 * (t * padded(V) + i)
-            x = load_some(locate(v, b, start + t, head) + 4 * i, V - i)
+            x = take(v, locate(v, b, start + t, head) + item(v) * i, V - i)
             store(at, load_lanes(at) + weight * x)
 
 
@@ -249,7 +248,8 @@ def _d_decays(d_decay, b, start, count, head, pairs, identity, reads, writes, ca
         later = later + load_lanes(pairs + t * _VECTOR)
         past = past - load_lanes(identity + t * _VECTOR)
         read = read + load_float(reads + 4 * t)
-        store_float(locate(d_decay, b, start + t, head), total(later * past) + read + load_float(writes + 4 * t))
+        here = total(later * past) + read + load_float(writes + 4 * t)
+        put_number(d_decay, locate(d_decay, b, start + t, head), here)
 
 
 @kernel
@@ -262,14 +262,15 @@ def _d_values(v, step, skip, d_outputs, dv, d_step, d_skip, b, start, count, hea
     skipped = fill_lanes(_ZERO)
     for t in range(count):
         here, there = locate(v, b, start + t, head), locate(d_outputs, b, start + t, head)
-        delta, d_delta = fill_lanes(load_float(locate(step, b, start + t, head))), fill_lanes(_ZERO)
+        delta, d_delta = fill_lanes(take_number(step, locate(step, b, start + t, head))), fill_lanes(_ZERO)
         for i in range(0, V, LANES):
-            x, do = load_some(here + 4 * i, V - i), load_some(there + 4 * i, V - i)
+            x, do = take(v, here + item(v) * i, V - i), take(d_outputs, there + item(d_outputs) * i, V - i)
             driven = load_lanes(dvs + 4 * (t * padded(V) + i))
-            store_some(locate(dv, b, start + t, head) + 4 * i, V - i, delta * driven + weight * do)
+            place = locate(dv, b, start + t, head) + item(dv) * i
+            put(dv, place, V - i, delta * driven + weight * do)
             d_delta = d_delta + x * driven
             skipped = skipped + x * do
-        store_float(locate(d_step, b, start + t, head), total(d_delta))
+        put_number(d_step, locate(d_step, b, start + t, head), total(d_delta))
     store_float(d_skip, load_float(d_skip) + total(skipped))
 
 

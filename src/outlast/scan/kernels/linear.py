@@ -7,7 +7,7 @@ within a piece again and walks them in reverse: with G the gradient with respect
     G ← G + q do^T,   dv = Gᵀ k,   dk = G v,   dq = S do,   G ← a ∘ G,   d log a = Σ G ∘ S before,
 
 so the gradient of the decay is a sum of products and never a difference of large sums. Operands are read where they lie
-(`outlast.scan.kernels.layout`): nothing is copied to bring them in order.
+(`outlast.scan.kernels.operands`): nothing is copied to bring them in order.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from outlast.scan.kernels.layout import (
     VECTOR,
     clear,
     gather,
-    locate,
     padded,
     scatter,
     state_in,
     state_out,
     tiled,
 )
+from outlast.scan.kernels.operands import locate
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,

@@ -11,7 +11,7 @@ import numpy as np
 
 from outlast.scan.kernels.compiling import kernel
 from outlast.scan.kernels.convolution import sigmoid
-from outlast.scan.kernels.layout import prefetch
+from outlast.scan.kernels.operands import item, locate, prefetch, put, take, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     LOG2_E,
@@ -57,10 +57,9 @@ def softplus(x):
 
 
 @kernel
-def _at(operand, b, t):
-    """Address of position t of row b."""
-    address, row, step = operand
-    return address + b * row + t * step
+def _ask(operand, row, t, channel):
+    """Ask for 32 channels of a position before they are needed."""
+    prefetch(operand, locate(operand, row, t, channel), LANES)
 
 
 @kernel
@@ -101,7 +100,7 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
         sizes: T, D, N, parts. The blocks of channels of a row are dealt out to `parts` tasks.
         whole: whether softplus, skip and gate belong to it; otherwise `step` is used as it is, and skip and gate are
             not looked at.
-        x, step, gate (B, T, D), b, c (B, T, N), outputs: (address, bytes from row to row, from position to position).
+        x, step, gate (B, T, D), b, c (B, T, N), outputs: operands whose heads are the numbers of the last axis.
         rate, skip, initial, final: addresses of dense (D, N), (D), (B, D, N).
         between: address of (B, blocks, pieces, N, 32), the states before each piece; 0 to keep none.
     """
@@ -126,25 +125,27 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
                     kept = between + 4 * ((row * _blocks(D) + block) * pieces + t // PIECE) * size
                     for i in range(0, 4 * size, _VECTOR):
                         store(kept + i, load_lanes(state + i))
-                for operand in (x, step, gate, outputs):
-                    prefetch(_at(operand, row, t + PIECE) + 4 * channel, LANES)
-                value = load_some(_at(x, row, t) + 4 * channel, width)
-                delta = load_some(_at(step, row, t) + 4 * channel, width)
+                _ask(x, row, t + PIECE, channel)
+                _ask(step, row, t + PIECE, channel)
+                _ask(gate, row, t + PIECE, channel)
+                _ask(outputs, row, t + PIECE, channel)
+                value = take(x, locate(x, row, t, channel), width)
+                delta = take(step, locate(step, row, t, channel), width)
                 if whole:
                     delta = softplus(delta)
                 driven = delta * value
                 read = skips * value
-                at_b, at_c = _at(b, row, t), _at(c, row, t)
+                at_b, at_c = locate(b, row, t, 0), locate(c, row, t, 0)
                 for n in range(N):
                     at = state + n * _VECTOR
                     decay = power_of_two_below(delta * load_lanes(rates + n * _VECTOR))
-                    h = decay * load_lanes(at) + driven * fill_lanes(load_float(at_b + 4 * n))
+                    h = decay * load_lanes(at) + driven * fill_lanes(take_number(b, at_b + item(b) * n))
                     store(at, h)
-                    read = read + h * fill_lanes(load_float(at_c + 4 * n))
+                    read = read + h * fill_lanes(take_number(c, at_c + item(c) * n))
                 if whole:
-                    g = load_some(_at(gate, row, t) + 4 * channel, width)
+                    g = take(gate, locate(gate, row, t, channel), width)
                     read = read * g * sigmoid(g)
-                store_some(_at(outputs, row, t) + 4 * channel, width, read)
+                put(outputs, locate(outputs, row, t, channel), width, read)
             _transposed_back(state, D, N, channel, final + 4 * row * D * N, _ONE)
     hold(memory)
 
@@ -159,7 +160,7 @@ def backward(
     Args:
         dx, d_step, d_gate: laid out as `outputs`.
         d_rate, d_skip: addresses of (B, D, N) and (B, D), each row's share.
-        d_b, d_c: operands (rows × parts, T, N), each task's share.
+        d_b, d_c: operands (rows × parts, T, N) in float32, each task's share.
     """
     T, D, N, parts = sizes
     size = N * LANES
@@ -204,31 +205,36 @@ def backward(
                     store(states + i, load_lanes(kept + i))
                 for i in range(count):
                     t = begin + i
-                    for operand in (x, step, gate, d_outputs, dx, d_step, d_gate):
-                        prefetch(_at(operand, row, t - PIECE) + 4 * channel, LANES)
-                    value = load_some(_at(x, row, t) + 4 * channel, width)
-                    delta = load_some(_at(step, row, t) + 4 * channel, width)
+                    _ask(x, row, t - PIECE, channel)
+                    _ask(step, row, t - PIECE, channel)
+                    _ask(gate, row, t - PIECE, channel)
+                    _ask(d_outputs, row, t - PIECE, channel)
+                    _ask(dx, row, t - PIECE, channel)
+                    _ask(d_step, row, t - PIECE, channel)
+                    _ask(d_gate, row, t - PIECE, channel)
+                    value = take(x, locate(x, row, t, channel), width)
+                    delta = take(step, locate(step, row, t, channel), width)
                     if whole:
                         delta = softplus(delta)
                     driven = delta * value
                     store(deltas + i * _VECTOR, delta)
                     store(driven_s + i * _VECTOR, driven)
                     read = skips * value
-                    at_b, at_c = _at(b, row, t), _at(c, row, t)
+                    at_b, at_c = locate(b, row, t, 0), locate(c, row, t, 0)
                     for n in range(N):
                         at = states + 4 * i * size + n * _VECTOR
                         decay = power_of_two_below(delta * load_lanes(rates + n * _VECTOR))
                         store(decays + 4 * i * size + n * _VECTOR, decay)
-                        h = decay * load_lanes(at) + driven * fill_lanes(load_float(at_b + 4 * n))
+                        h = decay * load_lanes(at) + driven * fill_lanes(take_number(b, at_b + item(b) * n))
                         store(at + 4 * size, h)
                         if whole:
-                            read = read + h * fill_lanes(load_float(at_c + 4 * n))
-                    d_read = load_some(_at(d_outputs, row, t) + 4 * channel, width)
+                            read = read + h * fill_lanes(take_number(c, at_c + item(c) * n))
+                    d_read = take(d_outputs, locate(d_outputs, row, t, channel), width)
                     if whole:
-                        g = load_some(_at(gate, row, t) + 4 * channel, width)
+                        g = take(gate, locate(gate, row, t, channel), width)
                         share = sigmoid(g)
                         d_gated = d_read * read * share * (one + g * (one - share))
-                        store_some(_at(d_gate, row, t) + 4 * channel, width, d_gated)
+                        put(d_gate, locate(d_gate, row, t, channel), width, d_gated)
                         d_read = d_read * g * share
                     store(reads + i * _VECTOR, d_read)
                 for i in range(count - 1, -1, -1):
@@ -236,40 +242,40 @@ def backward(
                     d_read = load_lanes(reads + i * _VECTOR)
                     delta, driven = load_lanes(deltas + i * _VECTOR), load_lanes(driven_s + i * _VECTOR)
                     d_driven, d_exponent = zero, zero
-                    at_b, at_c = _at(b, row, t), _at(c, row, t)
+                    at_b, at_c = locate(b, row, t, 0), locate(c, row, t, 0)
                     for n in range(N):
                         lane = n * _VECTOR
                         at, at_share = states + 4 * i * size + lane, (i * rows + n) * _VECTOR
-                        G = load_lanes(gradient + lane) + d_read * fill_lanes(load_float(at_c + 4 * n))
+                        G = load_lanes(gradient + lane) + d_read * fill_lanes(take_number(c, at_c + item(c) * n))
                         store(shares_c + at_share, load_lanes(shares_c + at_share) + d_read * load_lanes(at + 4 * size))
                         store(shares_b + at_share, load_lanes(shares_b + at_share) + G * driven)
-                        d_driven = d_driven + G * fill_lanes(load_float(at_b + 4 * n))
+                        d_driven = d_driven + G * fill_lanes(take_number(b, at_b + item(b) * n))
                         # From here on G belongs to the state before this position.
                         G = G * load_lanes(decays + 4 * i * size + lane)
                         store(gradient + lane, G)
                         faded = G * load_lanes(at)
                         d_exponent = d_exponent + faded * load_lanes(rates + lane)
                         store(rate_share + lane, load_lanes(rate_share + lane) + faded * delta)
-                    value = load_some(_at(x, row, t) + 4 * channel, width)
+                    value = take(x, locate(x, row, t, channel), width)
                     # `rates` are rates times log₂ e: ln 2 undoes it.
                     d_delta = d_driven * value + d_exponent * fill_lanes(_LN2)
                     d_value = d_driven * delta
                     if whole:
                         d_value = d_value + d_read * skips
-                        raw = load_some(_at(step, row, t) + 4 * channel, width)
+                        raw = take(step, locate(step, row, t, channel), width)
                         d_delta = d_delta * sigmoid(raw)
                         at = skip_shares + block * _VECTOR
                         store(at, load_lanes(at) + d_read * value)
-                    store_some(_at(d_step, row, t) + 4 * channel, width, d_delta)
-                    store_some(_at(dx, row, t) + 4 * channel, width, d_value)
+                    put(d_step, locate(d_step, row, t, channel), width, d_delta)
+                    put(dx, locate(dx, row, t, channel), width, d_value)
             for i in range(count):
                 for n in range(0, N, ROWS):
                     place = i * rows + n
                     store_some_rows(
-                        _at(d_b, task, begin + i) + 4 * n, N - n, sum_lanes(load_tile(shares_b + place * _VECTOR))
+                        locate(d_b, task, begin + i, n), N - n, sum_lanes(load_tile(shares_b + place * _VECTOR))
                     )
                     store_some_rows(
-                        _at(d_c, task, begin + i) + 4 * n, N - n, sum_lanes(load_tile(shares_c + place * _VECTOR))
+                        locate(d_c, task, begin + i, n), N - n, sum_lanes(load_tile(shares_c + place * _VECTOR))
                     )
         for block in range(start, end):
             channel = block * LANES

@@ -154,7 +154,34 @@ def _first(builder: Any, count: Any) -> Any:
     return builder.icmp_signed("<", numbers, _splat(builder, count, LANES))
 
 
-_VECTOR, _MASK = ir.VectorType(_F32, LANES), ir.VectorType(ir.IntType(1), LANES)
+_MASK = ir.VectorType(ir.IntType(1), LANES)
+
+
+def read_some(builder: Any, number: Any, address: Any, count: Any) -> Any:
+    """Lanes of `number`s: the first `count` from an address, the others 0; nothing behind them is touched."""
+    vector = ir.VectorType(number, LANES)
+    kind = ir.FunctionType(vector, [ir.PointerType(), _I32, _MASK, vector])
+    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}{_name(number)}.p0")
+    pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, _bytes(number))
+    return builder.call(load, [pointer, align, _first(builder, count), vector(None)])
+
+
+def write_some(builder: Any, address: Any, count: Any, value: Any) -> None:
+    """Write the first `count` lanes to an address."""
+    number = value.type.element
+    kind = ir.FunctionType(ir.VoidType(), [value.type, ir.PointerType(), _I32, _MASK])
+    write = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}{_name(number)}.p0")
+    pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, _bytes(number))
+    builder.call(write, [value, pointer, align, _first(builder, count)])
+
+
+def _name(number: Any) -> str:
+    """How LLVM's own functions call a type of numbers."""
+    return "f32" if number == _F32 else f"i{number.width}"
+
+
+def _bytes(number: Any) -> int:
+    return 4 if number == _F32 else number.width // 8
 
 
 @intrinsic
@@ -162,10 +189,7 @@ def load_some(typing, address, count):
     """The first `count` lanes from an address, the others 0; nothing behind them is touched."""
 
     def code(context, builder, signature, args):
-        kind = ir.FunctionType(_VECTOR, [ir.PointerType(), _I32, _MASK, _VECTOR])
-        load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
-        mask, pointer = _first(builder, args[1]), builder.inttoptr(args[0], ir.PointerType())
-        return builder.call(load, [pointer, ir.Constant(_I32, 4), mask, _constant(LANES, 0)])
+        return read_some(builder, _F32, *args)
 
     return Lanes(types.int64, types.int64), code
 
@@ -175,10 +199,7 @@ def store_some(typing, address, count, value):
     """Write the first `count` lanes to an address."""
 
     def code(context, builder, signature, args):
-        kind = ir.FunctionType(ir.VoidType(), [_VECTOR, ir.PointerType(), _I32, _MASK])
-        write = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
-        mask, pointer = _first(builder, args[1]), builder.inttoptr(args[0], ir.PointerType())
-        builder.call(write, [args[2], pointer, ir.Constant(_I32, 4), mask])
+        write_some(builder, *args)
         return context.get_dummy_value()
 
     return types.none(types.int64, types.int64, Lanes), code
