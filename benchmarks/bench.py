@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -35,6 +36,7 @@ from peers import Projections, Rnn, copy_weights, ours, train_step, transformers
 from torch import nn
 
 from outlast import scan
+from outlast.scan import fused_product
 from outlast.tasks.pages import put_figures
 
 Job = Callable[[], object]
@@ -177,6 +179,47 @@ def models(slow: bool) -> None:
     rows("train gated DeltaNet, 4 x 512", interleaved(jobs, 4), "ours")
 
 
+HALF = (("mamba", "Mamba-1", {}), ("mamba2", "Mamba-2 N = 64", {"state_size": 64}), ("gla", "GLA", {"heads": 4}))
+"""Families that are trained in bfloat16, at two widths; Mamba-2 in heads of 64."""
+
+
+def half_precision() -> None:
+    """Forward and backward in bfloat16 against float32, ours and transformers', at width 128 and 768."""
+    x = tokens(4, 512)
+
+    def step(model: nn.Module, half: bool) -> Job:
+        return lambda: train_step(model, x, half)
+
+    for width in (128, 768):
+        for family, name, settings in HALF:
+            heads = {"heads": width // 32} if family == "mamba2" else {}
+            mine, limit = ours(family, width=width, **settings, **heads), Projections(family, width)
+            close(f"{name} in bfloat16", *(torch.tensor(train_step(mine, x, half)) for half in (True, False)), 0.01)
+            jobs = {
+                "ours in bfloat16": step(mine, True),
+                "ours in float32": step(mine, False),
+                "ours in float32, products by MKL": by_mkl(step(mine, False)),
+                "projections alone in bfloat16": step(limit, True),
+            }
+            if family == "mamba2":
+                theirs = transformers_mamba2(64, width=width)
+                jobs["transformers in float32, chunk 64"] = step(theirs, False)
+                jobs["transformers in bfloat16, chunk 64"] = step(theirs, True)
+            if family == "mamba" and width == 128:
+                jobs["transformers with mambapy"] = step(transformers_mamba(mambapy=True), False)
+            rows(f"train {name}, width {width}, bfloat16", interleaved(jobs, 3, 7), "ours in bfloat16")
+
+
+def by_mkl(job: Job) -> Job:
+    """`job` with torch's own products in float32."""
+
+    def run() -> None:
+        with mock.patch.object(fused_product, "better", return_value=False):
+            job()
+
+    return run
+
+
 def core() -> None:
     """The linear recurrence of GLA and the gated delta rule alone."""
     recurrence_alone("linear_scan", "GLA's recurrence", 4, 16, 32)
@@ -246,18 +289,19 @@ def threads() -> None:
         return
     x = tokens(4, 512)
     for family, settings in (("mamba", {}), ("mamba2", {"state_size": 64}), ("gla", {"heads": 4})):
-        model = ours(family, **settings)
+        for half in (False, True):
+            model = ours(family, **settings)
 
-        def with_threads(count: int, model: nn.Module = model) -> Job:
-            def job() -> None:
-                torch.set_num_threads(count)
-                train_step(model, x)
+            def with_threads(count: int, model: nn.Module = model, half: bool = half) -> Job:
+                def job() -> None:
+                    torch.set_num_threads(count)
+                    train_step(model, x, half)
 
-            return job
+                return job
 
-        times = interleaved({"two threads": with_threads(2), "one thread": with_threads(1)}, 3)
-        torch.set_num_threads(1)
-        rows(f"train {family}, 4 x 512", times, "two threads", threads=[2, 1])
+            times = interleaved({"two threads": with_threads(2), "one thread": with_threads(1)}, 3)
+            torch.set_num_threads(1)
+            rows(f"train {family}, 4 x 512{', bfloat16' if half else ''}", times, "two threads", threads=[2, 1])
 
 
 def costs() -> dict[str, list[tuple[int, float]]]:
@@ -360,6 +404,7 @@ def main() -> None:
     core()
     quickstart()
     models(slow=True)
+    half_precision()
     threads()
     curves = costs()
     long = [long_stream("gla", 1 << 20, heads=4), long_stream("mamba", 1 << 20), long_stream("mamba2", 1 << 20)]

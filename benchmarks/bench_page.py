@@ -21,7 +21,28 @@ TARGETS = (
     ("two threads against one, Mamba-1", "train mamba, 4 x 512", "one thread", 1.6, 1.8),
     ("two threads against one, Mamba-2", "train mamba2, 4 x 512", "one thread", 1.6, 1.8),
     ("two threads against one, GLA", "train gla, 4 x 512", "one thread", 1.6, 1.8),
-)
+    ("the same in bfloat16, Mamba-1", "train mamba, 4 x 512, bfloat16", "one thread", 1.6, 1.8),
+    ("the same in bfloat16, Mamba-2", "train mamba2, 4 x 512, bfloat16", "one thread", 1.6, 1.8),
+    ("the same in bfloat16, GLA", "train gla, 4 x 512, bfloat16", "one thread", 1.6, 1.8),
+    *(
+        (f"bfloat16 against float32{how}, {name}, width {width}", f"train {name}, width {width}, bfloat16", peer, *goal)
+        for width, goals in ((128, ((1.6, 2.5), (1.8, 2.5), (1.5, 2.5))), (768, ((2.5, 5), (3.8, 5), (3, 5))))
+        for name, goal in zip(("Mamba-1", "Mamba-2 N = 64", "GLA"), goals, strict=True)
+        for how, peer in (("", "ours in float32"), (" with products by MKL", "ours in float32, products by MKL"))
+    ),
+    *(
+        (f"bfloat16 against transformers in {their}, Mamba-2, width {width}",
+         f"train Mamba-2 N = 64, width {width}, bfloat16", f"transformers in {their}, chunk 64", *goal)
+        for width, their, goal in ((128, "float32", (3.5, 5)), (768, "float32", (6, 8)), (768, "bfloat16", (2, 3)))
+    ),
+    ("bfloat16 against mambapy, Mamba-1, width 128", "train Mamba-1, width 128, bfloat16", "transformers with mambapy",
+     10, 15),
+    *(
+        (f"{name}, width 768: share of the limit in bfloat16", f"train {name}, width 768, bfloat16",
+         "projections alone in bfloat16", 0.5, 0.7)
+        for name in ("Mamba-1", "Mamba-2 N = 64", "GLA")
+    ),
+)  # fmt: skip
 """What, the row it is read from, at least, and the aim; ratios of minima."""
 
 

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Mamba2Config, Mamba2ForCausalLM, MambaConfig, MambaForCausalLM
 
 from outlast.families import build
+from outlast.families.linear import Linear
 from outlast.model import InputSpec
 
 VOCABULARY, WIDTH, LAYERS = 256, 128, 2
 
 
-def ours(family: str, **settings) -> nn.Module:
-    """A family of outlast over bytes, two layers of width 128 unless told otherwise."""
+def ours(family: str, size: int = VOCABULARY, **settings) -> nn.Module:
+    """A family of outlast over `size` tokens, bytes unless told otherwise, as are two layers of width 128."""
     chosen = {"width": WIDTH, "layers": LAYERS, **settings}
-    return build(family, inputs=InputSpec("tokens", VOCABULARY), outputs=VOCABULARY, **chosen)
+    return build(family, inputs=InputSpec("tokens", size), outputs=size, **chosen)
 
 
-def transformers_mamba(*, mambapy: bool) -> nn.Module:
+def transformers_mamba(*, mambapy: bool, width: int = WIDTH, layers: int = LAYERS, size: int = VOCABULARY) -> nn.Module:
     """Mamba-1 of transformers: its default, or with the parallel scan of mambapy."""
     return MambaForCausalLM(
         MambaConfig(
-            vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS, state_size=16, expand=2,
+            vocab_size=size, hidden_size=width, num_hidden_layers=layers, state_size=16, expand=2,
             use_mambapy=mambapy, use_cache=False,
         )
     )  # fmt: skip
 
 
-def transformers_mamba2(state_size: int, chunk: int = 64) -> nn.Module:
-    """Mamba-2 of transformers in plain torch, chunks of 64 (its fastest here)."""
+def transformers_mamba2(
+    state_size: int, chunk: int = 64, width: int = WIDTH, layers: int = LAYERS, size: int = VOCABULARY
+) -> nn.Module:
+    """Mamba-2 of transformers in plain torch, heads of 64, chunks of 64 (its fastest here)."""
     return Mamba2ForCausalLM(
         Mamba2Config(
-            vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS, state_size=state_size, expand=2,
-            head_dim=64, num_heads=4, n_groups=1, chunk_size=chunk, use_cache=False, tie_word_embeddings=True,
+            vocab_size=size, hidden_size=width, num_hidden_layers=layers, state_size=state_size, expand=2,
+            head_dim=64, num_heads=width // 32, n_groups=1, chunk_size=chunk, use_cache=False, tie_word_embeddings=True,
         )
     )  # fmt: skip
 
@@ -81,18 +86,22 @@ class Rnn(nn.Module):
 class Projections(nn.Module):
     """Every matrix product of a family's training step and nothing else: the limit that no recurrence can pass."""
 
-    SIZES = {  # noqa: RUF012
-        "mamba": [(128, 512), (256, 40), (8, 256), (256, 128)],
-        "mamba2": [(128, 644), (256, 128)],
-        "gla": [(128, 256), (128, 16), (16, 64), (128, 128), (128, 128)],
-    }
-
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: str, width: int = WIDTH) -> None:
         super().__init__()
-        self.embed, self.head = nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, VOCABULARY)
+        self.embed, self.head = nn.Embedding(VOCABULARY, width), Linear(width, VOCABULARY)
         self.layers = nn.ModuleList(
-            nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in self.SIZES[family]) for _ in range(LAYERS)
+            nn.ModuleList(Linear(a, b, bias=False) for a, b in self.sizes(family, width)) for _ in range(LAYERS)
         )
+
+    @staticmethod
+    def sizes(family: str, width: int) -> list[tuple[int, int]]:
+        """Inputs and outputs of the products of one layer: Mamba-2 with N = 64 and heads of 64."""
+        rank = math.ceil(width / 16)
+        return {
+            "mamba": [(width, 4 * width), (2 * width, rank + 32), (rank, 2 * width), (2 * width, width)],
+            "mamba2": [(width, 4 * width + 128 + width // 32), (2 * width, width)],
+            "gla": [(width, 2 * width), (width, 16), (16, width // 2), (width, width), (width, width)],
+        }[family]
 
     def forward(self, tokens: Tensor) -> Tensor:
         x, unused = self.embed(tokens), torch.zeros(())
@@ -115,12 +124,13 @@ def loss_of(model: nn.Module, tokens: Tensor) -> Tensor:
         logits = model(input_ids=tokens, use_cache=False).logits
     else:
         logits = model(tokens)
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+    return F.cross_entropy(logits[:, :-1].float().flatten(0, 1), tokens[:, 1:].flatten())
 
 
-def train_step(model: nn.Module, tokens: Tensor) -> float:
-    """Forward and backward; the loss."""
+def train_step(model: nn.Module, tokens: Tensor, half: bool = False) -> float:
+    """Forward and backward; the loss. half: under autocast to bfloat16."""
     model.zero_grad()
-    loss = loss_of(model, tokens)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        loss = loss_of(model, tokens)
     loss.backward()
     return loss.item()

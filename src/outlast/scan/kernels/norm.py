@@ -35,14 +35,6 @@ def _silu(gate, at, i, width):
 
 
 @kernel
-def _d_silu(gate, at, i, width):
-    """The slope of silu at 32 numbers of a gate."""
-    z = take(gate, at + item(gate) * i, width)
-    share = sigmoid(z)
-    return share * (fill_lanes(_ONE) + z * (fill_lanes(_ONE) - share))
-
-
-@kernel
 def _where(operand, b, t, h):
     """As `locate`; 0 for an operand that is not there."""
     if operand is None:
@@ -108,6 +100,7 @@ def backward(first, last, sizes, eps, x, before, after, weight, d_outputs, dx, d
     memory = scratch(3 * padded(D))
     entering = np.int64(memory.ctypes.data)
     aimed, shares = entering + 4 * padded(D), entering + 8 * padded(D)
+    one = fill_lanes(_ONE)
     for task in range(first, last):
         b, start = task // pieces, task % pieces * PIECE
         clear(shares, padded(D))
@@ -132,9 +125,11 @@ def backward(first, last, sizes, eps, x, before, after, weight, d_outputs, dx, d
                     )
                     weights = load_some(weight + 4 * i, D - i)
                     if after is not None:
-                        slope = _d_silu(after, at_after, i, D - i)
+                        z = take(after, at_after + item(after) * i, D - i)
+                        share = sigmoid(z)
+                        slope = share * (one + z * (one - share))
                         put(d_gate, at_gate + item(d_gate) * i, D - i, d * normed * weights * slope)
-                        d = d * _silu(after, at_after, i, D - i)
+                        d = d * z * share
                     store(shares + 4 * i, load_lanes(shares + 4 * i) + d * normed)
                     d = d * weights
                     store(aimed + 4 * i, d)
@@ -144,10 +139,11 @@ def backward(first, last, sizes, eps, x, before, after, weight, d_outputs, dx, d
                 for i in range(0, D, LANES):
                     d = load_lanes(aimed + 4 * i) * factor - load_lanes(entering + 4 * i) * factor * mean
                     if before is not None:
-                        values = take(x, at_x + item(x) * i, D - i)
-                        slope = _d_silu(before, at_before, i, D - i)
-                        put(d_gate, at_gate + item(d_gate) * i, D - i, d * values * slope)
-                        d = d * _silu(before, at_before, i, D - i)
+                        z = take(before, at_before + item(before) * i, D - i)
+                        share = sigmoid(z)
+                        slope = share * (one + z * (one - share))
+                        put(d_gate, at_gate + item(d_gate) * i, D - i, d * take(x, at_x + item(x) * i, D - i) * slope)
+                        d = d * z * share
                     put(dx, at_dx + item(dx) * i, D - i, d)
         for i in range(0, D, LANES):
             store_some(d_weight + 4 * (task * D + i), D - i, load_lanes(shares + 4 * i))

@@ -1,0 +1,163 @@
+"""What training and reading language models of some 130 million parameters costs here: ours and transformers'.
+
+    python benchmarks/language_size.py [--out runs/language-size] [--threads 2] [--page docs/performance.md]
+
+Random weights, random tokens of a vocabulary of 50,280, 24 layers of width 768. Each model in a process of its own:
+forward, backward and optimiser on 2 × 1,024 positions, reading one stream without gradients, and the highest memory of
+the process. A model whose step takes longer than `--patience` seconds is timed once, and the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from outlast.cli.environment import flush_denormals, tune_allocator
+
+tune_allocator()
+
+import torch
+
+flush_denormals()
+
+from peers import ours, transformers_mamba, transformers_mamba2
+from torch import nn
+
+from outlast.tasks.pages import named_marks, put_figures, table
+
+VOCABULARY, WIDTH, LAYERS = 50_280, 768, 24
+ROWS, LENGTH, PIECE = 2, 1_024, 1_024
+OURS = {
+    "Mamba-1": ("mamba", {}),
+    "Mamba-2": ("mamba2", {"state_size": 128, "heads": 24}),
+    "GLA": ("gla", {"heads": 4}),
+    "RWKV-6": ("rwkv6", {"heads": 12, "mlp": 3.5}),
+}
+THEIRS = {"Mamba-1": "mambapy", "Mamba-2": "chunk 64"}
+"""transformers' model of the same shape, and how it computes."""
+STEPS_OF_A_REPAIR = 100
+
+
+def made(name: str, whose: str) -> nn.Module:
+    torch.manual_seed(0)
+    if whose == "ours":
+        family, settings = OURS[name]
+        return ours(family, width=WIDTH, layers=LAYERS, size=VOCABULARY, **settings)
+    if name == "Mamba-1":
+        return transformers_mamba(mambapy=True, width=WIDTH, layers=LAYERS, size=VOCABULARY)
+    return transformers_mamba2(128, width=WIDTH, layers=LAYERS, size=VOCABULARY)
+
+
+def outputs_of(model: nn.Module, tokens: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+    """Logits, and the state after: transformers' models read without one."""
+    if hasattr(model, "initial_state"):
+        return model(tokens, state)
+    return model(input_ids=tokens, use_cache=False).logits, None
+
+
+def measured(name: str, whose: str, half: bool, patience: float) -> dict[str, Any]:
+    model = made(name, whose)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randint(VOCABULARY, (ROWS, LENGTH + 1), generator=draw)
+
+    def initial(rows: int) -> Any:
+        return model.initial_state(rows) if hasattr(model, "initial_state") else None
+
+    def step() -> float:
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits, _ = outputs_of(model, tokens[:, :-1], initial(ROWS))
+        nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return time.perf_counter() - began
+
+    first = step()
+    steps = [step() for _ in range(2)] if first < patience else [first]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    reading = []
+    if whose == "ours":
+        state = initial(1)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            for _ in range(3):
+                piece = torch.randint(VOCABULARY, (1, PIECE), generator=draw)
+                began = time.perf_counter()
+                _, state = model(piece, state)
+                reading.append(time.perf_counter() - began)
+    return {
+        "name": name,
+        "whose": whose,
+        "half": half,
+        "parameters": sum(each.numel() for each in model.parameters()),
+        "step": min(steps),
+        "timed": len(steps),
+        "read": min(reading) if reading else None,
+        "peak": peak,
+    }
+
+
+def lines_of(found: list[dict[str, Any]]) -> list[list[str]]:
+    lines = []
+    for each in found:
+        whose = "outlast" if each["whose"] == "ours" else f"transformers, {THEIRS[each['name']]}"
+        rate = ROWS * LENGTH / each["step"]
+        lines.append(
+            [
+                f"{each['name']}, {each['parameters'] / 1e6:.0f} million",
+                whose,
+                "bfloat16" if each["half"] else "float32",
+                f"{each['step']:.2f} s" + ("" if each["timed"] > 1 else ", once"),
+                f"{rate:,.0f}",
+                "" if each["read"] is None else f"{PIECE / each['read']:,.0f}",
+                f"{each['peak'] / 2**30:.1f} GiB",
+                f"{3600 / each['step']:,.0f}",
+                f"{STEPS_OF_A_REPAIR * each['step'] / 60:.0f} min",
+            ]
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/language-size"))
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--patience", type=float, default=8.0)
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        torch.set_num_threads(options.threads)
+        name, whose, precision = options.one
+        print(json.dumps(measured(name, whose, precision == "bfloat16", options.patience)))
+        return
+    found = []
+    for name in OURS:
+        for whose in ("ours", "transformers"):
+            for precision in ("float32", "bfloat16"):
+                if whose == "ours" or name in THEIRS:
+                    command = [sys.executable, __file__, "--one", name, whose, precision]
+                    command += ["--threads", str(options.threads), "--patience", str(options.patience)]
+                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                    found.append(json.loads(done.stdout))
+                    print(*lines_of(found)[-1], sep=" | ", flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "result.json").write_text(json.dumps(found, indent=1))
+    head = ["model", "whose", "precision", f"a step of {ROWS} × {LENGTH:,}", "tokens/s, training"]
+    head += ["tokens/s, reading one stream", "peak memory", "steps/h", f"{STEPS_OF_A_REPAIR} steps of state passing"]
+    note = f"({options.threads} of {os.cpu_count()} cores; forward, backward, AdamW. RWKV-6 has MLPs, the others none.)"
+    if options.page:
+        put_figures(options.page, "Performance", [table(head, lines_of(found)), note], *named_marks("language-size"))
+
+
+if __name__ == "__main__":
+    main()
