@@ -161,7 +161,7 @@ def read_some(builder: Any, number: Any, address: Any, count: Any) -> Any:
     """Lanes of `number`s: the first `count` from an address, the others 0; nothing behind them is touched."""
     vector = ir.VectorType(number, LANES)
     kind = ir.FunctionType(vector, [ir.PointerType(), _I32, _MASK, vector])
-    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}{_name(number)}.p0")
+    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}{_called(number)}.p0")
     pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, _bytes(number))
     return builder.call(load, [pointer, align, _first(builder, count), vector(None)])
 
@@ -170,12 +170,12 @@ def write_some(builder: Any, address: Any, count: Any, value: Any) -> None:
     """Write the first `count` lanes to an address."""
     number = value.type.element
     kind = ir.FunctionType(ir.VoidType(), [value.type, ir.PointerType(), _I32, _MASK])
-    write = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}{_name(number)}.p0")
+    write = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}{_called(number)}.p0")
     pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, _bytes(number))
     builder.call(write, [value, pointer, align, _first(builder, count)])
 
 
-def _name(number: Any) -> str:
+def _called(number: Any) -> str:
     """How LLVM's own functions call a type of numbers."""
     return "f32" if number == _F32 else f"i{number.width}"
 
