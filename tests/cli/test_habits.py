@@ -99,7 +99,7 @@ def test_bash_completes_verbs_options_choices_and_files(run: Run, here: Path, tm
     for verb, kind in VERBS.items():
         flags = {flag for option in options_of(kind) for flag in option.flags if flag.startswith("--")}
         assert completed(script, "outlast", *verb.split(), "--") == {*flags, "--config", "--help"}
-    assert completed(script, "outlast", "train", "--precision", "") >= {"no", "bf16"}
+    assert completed(script, "outlast", "train", "--precision", "") >= {"auto", "float32", "bf16"}
     assert "readings.csv" in completed(script, "outlast", "train", "--data", "rea")
 
 

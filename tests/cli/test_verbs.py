@@ -432,8 +432,14 @@ def test_report_of_several_results(run: Run, here: Path) -> None:
 def test_tasks_and_env(run: Run) -> None:
     assert "power: household power" in run("tasks").out
     printed = run("env").out
-    for name in ("outlast", "torch", "threads", "device", "allocator", "scan"):
+    for name in ("outlast", "torch", "threads", "device", "allocator", "bfloat16", "products in float32", "scan"):
         assert f"{name}: " in printed
+
+
+@pytest.mark.long
+def test_env_compiles_every_family_in_both_precisions(run: Run) -> None:
+    told = run("env", "--warm").err
+    assert all(f"{family} in {precision}: " in told for family in FAMILIES for precision in ("float32", "bfloat16"))
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -64,6 +64,28 @@ def _scans() -> dict[str, str]:
     return {f"scan {name}": f"{choice.name}: {choice.why}" for name, choice in chosen.items()}
 
 
+def _bfloat16() -> str:
+    """Whether the processor multiplies bfloat16, and what follows."""
+    from outlast.adapters.products import WIDE
+    from outlast.scan.processor import multiplies_bfloat16
+
+    by = multiplies_bfloat16()
+    if by is None:
+        return "not multiplied by this CPU: --precision auto is float32"
+    return f"multiplied by this CPU ({by}): --precision auto is bf16 for models at least {WIDE} wide"
+
+
+def _products() -> str:
+    """Which library takes products of our own models in float32 on a CPU, and why."""
+    import torch
+
+    from outlast import scan
+    from outlast.scan.fused_product import better
+
+    by_onednn = scan.choose("product", torch.device("cpu"), torch.float32, scan.wanted()).name == "numba" and better()
+    return "oneDNN: MKL uses half of this CPU's vectors" if by_onednn else "as torch takes them"
+
+
 def environment() -> dict[str, Any]:
     """Names and values for `outlast env`, which tunes the allocator as every verb does."""
     # Not above: the command line tunes the allocator before it loads torch, and help waits for nothing.
@@ -86,5 +108,7 @@ def environment() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "allocator": tune_allocator(),
         "denormals": flush_denormals(),
+        "bfloat16": _bfloat16(),
+        "products in float32": _products(),
         **_scans(),
     }

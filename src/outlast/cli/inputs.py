@@ -263,6 +263,8 @@ def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:
 
 def measuring(options: Measuring, seed: int) -> EvalSettings:
     settings = EvalSettings(max_length=options.max_length, targets=options.scored, seed=seed)
+    if isinstance(options, EvaluateVerb):
+        settings = replace(settings, precision=options.precision)
     if not isinstance(options, Affording):
         return settings
     budget = None if options.budget is None else seconds_of(options.budget, "--budget")

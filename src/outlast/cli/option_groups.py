@@ -188,8 +188,9 @@ class Stepping:
     """Peak learning rate."""
     batch_size: int = 32
     """Rows in a batch."""
-    precision: Literal["no", "bf16"] = "no"
-    """Mixed precision."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """In which products are taken in training: float32, bf16 (autocast; parameters, states and sums stay float32), or
+    auto: bf16 where the model is at least 256 wide and the CPU multiplies it. Measuring is in float32."""
 
 
 @dataclass(kw_only=True)

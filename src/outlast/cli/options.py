@@ -71,6 +71,9 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
 class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Ports, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
+    precision: Literal["auto", "float32", "bf16"] = "float32"
+    """In which products are taken: float32, bf16 (autocast; states stay float32), or auto: bf16 where the model is at
+    least 256 wide and the CPU multiplies it."""
     out: Path = Path("runs/evaluate")
     """Folder for result.json and report.html."""
 
@@ -270,6 +273,8 @@ class EnvVerb:
 
     json: bool = False
     """As JSON."""
+    warm: bool = False
+    """Compile all kernels first, in float32 and bfloat16, so that no later command waits for it."""
 
 
 @dataclass(kw_only=True)

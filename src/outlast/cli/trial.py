@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from outlast.adapters.precision import require_trainable
+from outlast.adapters.products import chosen
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.asked import the_measures, the_model
@@ -29,7 +31,6 @@ from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import check_inputs
 from outlast.streams.scenarios import weighted_places
 from outlast.training import TrainSettings
-from outlast.training.loop import require_trainable
 
 _ROWS = 2
 
@@ -103,7 +104,9 @@ def try_training(
     Raises:
         InputError: streams shorter than a window, states that a rule cannot be fitted to, or a batch too small for it.
     """
-    require_trainable(model, settings)
+    require_trainable(model)
+    if chosen(settings.precision, model) == "bf16" and settings.precision == "auto":
+        print("products are taken in bfloat16 while training; --precision float32 for float32", file=sys.stderr)
     from_zero = Zero().prepared(model, streams, train_context)
     weighted_places(streams, settings.start_weights, train_context)
     Sampler(streams, train_context, settings.batch_size, settings.seed, from_zero.continues)

@@ -47,6 +47,7 @@ from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
 from outlast.exporting import TOLERANCE, export
+from outlast.families.warming import warm
 from outlast.folders import locked
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
@@ -456,6 +457,9 @@ def run_tasks(options: TasksVerb) -> int:
 
 
 def run_env(options: EnvVerb) -> int:
+    if options.warm:
+        for family, precision, seconds in warm():
+            print(f"{family} in {precision}: {seconds:.1f} s", file=sys.stderr)
     record = environment()
     print(json.dumps(record, indent=1) if options.json else "\n".join(f"{k}: {v}" for k, v in record.items()))
     return 0

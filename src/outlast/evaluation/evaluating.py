@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from outlast.adapters.precision import dtypes_of
+from outlast.adapters.products import products_in
 from outlast.arguments import taking, taking_fields
 from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.choosing import MUCH_LONGER
@@ -96,8 +97,27 @@ def evaluate(
     """
     began = time.monotonic()
     asked = prepared(model, data, train_context, measures, settings or EvalSettings())
+    with products_in(asked.settings.precision, asked.model):
+        return _measured(asked, data, periods, name, progress, announce, began)
+
+
+def _measured(
+    asked: Prepared,
+    data: Streams | Split,
+    periods: Periods | None,
+    name: str,
+    progress: ShareDone | None,
+    announce: Callable[[Cost], None] | None,
+    began: float,
+) -> Evaluation:
+    """`evaluate`, whose other arguments these are, once all is prepared.
+
+    Args:
+        began: when, for the budget.
+    """
     ready, expected, notes = _begun(asked, announce, began)
-    streams, length, settings, targets = ready.streams, ready.length, ready.settings, ready.targets
+    train_context, streams, length, targets = ready.train_context, ready.streams, ready.length, ready.targets
+    settings = ready.settings
     judged = bool(ready.measures)
     chosen = ready.measures or (ready.agreement(),)
     run = ready.passes(chosen, progress)
@@ -168,7 +188,8 @@ def cost(
     """
     began = time.monotonic()
     asked = prepared(model, data, train_context, measures, settings or EvalSettings())
-    _, expected, _ = _begun(asked, lambda cost: None, began)
+    with products_in(asked.settings.precision, asked.model):
+        _, expected, _ = _begun(asked, lambda cost: None, began)
     assert expected is not None
     return expected
 

@@ -12,6 +12,7 @@ Each note has a name, by which reports and verdicts know it:
 - ``few_streams``: fewer than a verdict needs were read, because that was asked for or a budget allows no more;
 - ``within_budget``: fewer targets or streams than were asked for, so that a budget is kept;
 - ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`);
+- ``measured_in_bfloat16``: products were taken in bfloat16 (`adapters.products`);
 - ``attention_window``: attention sees less than the model's own library lets it see (`Recurrent.forgets`);
 - ``missing_rows``: rows of a table that were dropped or filled for missing values;
 - ``gaps``: rows of a table that lie further apart in time than is usual, or at the same time.
@@ -142,6 +143,11 @@ def unequal_lengths(left_out: int, longer: int, streams: int, used: int, longest
         )
     facts = {"left_out": left_out, "longer": longer, "streams": streams, "used": used, "longest": longest}
     return Note("unequal_lengths", "; ".join(said), dict(facts))
+
+
+def measured_in_bfloat16() -> Note:
+    """Where products were not taken in the precision of the parameters."""
+    return Note("measured_in_bfloat16", "products of matrices were taken in bfloat16, all else in float32", {})
 
 
 def few_streams(read: int, budget: float | None, needed: float | None) -> Note:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
+from outlast.adapters.products import chosen, products_in
 from outlast.arguments import at_least
 from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.choosing import drawn, usable
@@ -24,6 +25,7 @@ from outlast.evaluation.costs import (
 from outlast.evaluation.divergence import agreement, agreement_steps, apart_from_itself
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.memory import MemoryNeeded, Score, memory_needed
+from outlast.evaluation.oddities import measured_in_bfloat16
 from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target_region
 from outlast.evaluation.settings import EvalSettings
@@ -187,13 +189,18 @@ def prepared(
     """
     given = the_streams(data)
     model = adapted_to(module, given)
-    train_context, chosen = at_least(1, train_context, "train_context"), the_measures(measures, given)
+    train_context, judged_by = at_least(1, train_context, "train_context"), the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()  # the caller's own, also where a copy is measured
     check_inputs(model, streams)
     model, cast = the_model(model, streams)
-    scores = tuple(measure.per_position for measure in chosen) or (apart_from_itself(streams),)
+    settings = replace(settings, precision=chosen(settings.precision, model))
+    if settings.precision == "bf16":
+        cast.append(measured_in_bfloat16())
+    scores = tuple(measure.per_position for measure in judged_by) or (apart_from_itself(streams),)
+    with products_in(settings.precision, model):
+        needed = memory_needed(model, streams, min(settings.chunk, length), scores)
     return Prepared(
         model=model,
         given=given,
@@ -201,9 +208,9 @@ def prepared(
         length=length,
         train_context=train_context,
         bands=bands,
-        measures=chosen,
+        measures=judged_by,
         scores=scores,
-        needed=memory_needed(model, streams, min(settings.chunk, length), scores),
+        needed=needed,
         settings=settings,
         notes=tuple(cast),
     )

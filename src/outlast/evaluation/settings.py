@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from outlast.adapters.products import PRECISIONS
 from outlast.arguments import at_least, taking_fields
-from outlast.errors import InputError
+from outlast.errors import InputError, unknown_name
 from outlast.model import Recurrent, device_of
 from outlast.streams.reading import CHUNK
 
@@ -33,6 +34,8 @@ class EvalSettings:
         jobs: passes over the streams made side by side, one thread each.
         streams: how many of the test streams are read, at most, drawn at random from all recordings alike; None: all.
             With fewer than 8 there are curves and no verdict.
+        precision: in which products are taken: ``float32``, ``bf16``, or ``auto``: what pays on this machine for this
+            model, see `outlast.adapters.products`. The result's settings say which it was.
         budget: seconds that measuring may take. After a short timed trial fewer targets are scored, and then fewer
             streams read, so that it is kept; the result's settings say which, and give the same again without a budget.
     """
@@ -46,12 +49,15 @@ class EvalSettings:
     jobs: int = 1
     streams: int | None = None
     budget: float | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("max_length", "targets", "chunk", "jobs"):
             if (value := getattr(self, name)) is not None:
                 at_least(1, value, name)
         at_least(0, self.seed, "seed")
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
         if self.streams is not None:
             at_least(LEAST_STREAMS, self.streams, "streams")
         if self.memory_mib is not None and not self.memory_mib > 0:

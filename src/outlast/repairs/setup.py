@@ -15,6 +15,7 @@ import numpy as np
 from torch import nn
 
 from outlast.adapters.precision import trainable
+from outlast.adapters.products import chosen
 from outlast.arguments import at_least
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
@@ -295,7 +296,11 @@ def set_up(
         train_context=train_context,
         objective=_anchored(wanted, model, parts.train, judged_by[0], repairing),
         measures=judged_by,
-        training=training if steps is None else replace(training, steps=at_least(1, steps, "steps")),
+        training=replace(
+            training,
+            steps=training.steps if steps is None else at_least(1, steps, "steps"),
+            precision=chosen(training.precision, base),
+        ),
         measuring=measuring,
         repairing=repairing,
         guards=guards,

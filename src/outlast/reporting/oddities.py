@@ -78,6 +78,8 @@ def _japanese(odd: Note) -> str:
             )
         case "trained_in_float32":
             return f"パラメータは {facts['dtype']} です。学習、測定、保存は float32 で行いました。"
+        case "measured_in_bfloat16":
+            return "行列の積は bfloat16、ほかは float32 で計算しました。"
         case "attention_window":
             return (
                 f"注意機構は直近の {int(facts['window']):,} 位置だけを見ます。transformers ではそれより前も見えるため、"

@@ -7,8 +7,6 @@ which comes with torch too, uses all of it: on an AMD EPYC with AVX-512 it is 2.
 from __future__ import annotations
 
 import functools
-import platform
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast.scan.operands import operator, operator_once
+from outlast.scan.processor import maker
 
 WORTH = 2**20
 """Multiplications from which on it is faster than MKL: a call takes some microseconds longer."""
@@ -33,16 +32,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @functools.cache
 def better() -> bool:
     """Whether oneDNN takes products in float32 faster than torch does by itself on this machine."""
-    return _maker() == "AuthenticAMD" and torch.backends.cpu.get_cpu_capability() == "AVX512" and _onednn() is not None
-
-
-def _maker() -> str:
-    """Who made the processor, in its own words; nothing where the system does not say."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "AuthenticAMD" if "AuthenticAMD" in platform.processor() else ""
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), "")
+    return maker() == "AuthenticAMD" and torch.backends.cpu.get_cpu_capability() == "AVX512" and _onednn() is not None
 
 
 def _onednn() -> Any:

@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from outlast.adapters import precision
-from outlast.adapters.precision import widen
+from outlast.adapters.precision import require_trainable, widen
+from outlast.adapters.products import PRECISIONS, chosen
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
@@ -43,7 +43,6 @@ from outlast.training.regular import read_dropping, size_of
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, let_go, mean_over_ranks, same_step
 
-PRECISIONS = ("no", "bf16")
 SCHEDULES = ("cosine", "constant", "linear")
 
 
@@ -62,7 +61,8 @@ class TrainSettings:
         clip: the largest gradient norm; infinite: never clipped.
         seed: of everything random.
         checkpoint_every: steps between checkpoints where a folder is given.
-        precision: ``no`` or ``bf16`` (autocast).
+        precision: in which products are taken: ``float32``, ``bf16`` (autocast), or ``auto``: what pays on this machine
+            for this model, see `outlast.adapters.products`. Parameters, states and sums are float32 either way.
         start_weights: by scenario of the streams (`Streams.from_table`), how often windows begin there against
             elsewhere: ``{"night": 4}``; 0: no window has a position in it. Where several hold, they are multiplied.
         state_penalty: weight of the mean square of the state's numbers at the end of every window, beside the
@@ -83,7 +83,7 @@ class TrainSettings:
     clip: float = 1.0
     seed: int = 0
     checkpoint_every: int = 200
-    precision: str = "no"
+    precision: str = "auto"
     start_weights: Mapping[str, float] | None = None
     read_ahead: int | None = None
     state_penalty: float | None = None
@@ -169,9 +169,10 @@ def fit(
     objective = named_objective(objective, model, streams) if isinstance(objective, str) else objective
     intervention = rule_of(intervention)
     check_inputs(model, streams)
-    require_trainable(model, settings)
+    require_trainable(model)
     if note := widen(model):
         warnings.warn(note.said, stacklevel=2)
+    settings = replace(settings, precision=chosen(settings.precision, model))
     if model.schema is None and streams.schema is not None:
         model.schema = streams.schema
     accelerator, rank, world = join_ranks(model), this_rank(), ranks()
@@ -278,17 +279,6 @@ def fit(
         del wrapped, optimizer
         let_go(accelerator)
     return losses
-
-
-def require_trainable(model: Recurrent, settings: TrainSettings) -> None:
-    """Raise InputError where there is nothing to train, or not in the precision that the settings ask for."""
-    precision.require_trainable(model)
-    if settings.precision == "bf16" and "float64" in (dtypes := precision.dtypes_of(model)):
-        raise InputError(
-            f"precision bf16 for parameters in {' and '.join(dtypes)}",
-            "parameters in float32, which autocast computes with in bfloat16",
-            "leave the precision out to train in float64, or give the model in float32",
-        )
 
 
 @contextlib.contextmanager

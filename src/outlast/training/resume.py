@@ -20,6 +20,7 @@ from outlast.interventions import Carried
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.scan import wanted
+from outlast.scan.fused_product import better as onednn_is_faster
 from outlast.state import as_real, leaves, rebuild
 from outlast.streams import Places
 
@@ -158,6 +159,7 @@ _AGAIN = {
     "scan": "set the environment's OUTLAST_SCAN as it was ({})",
     "vector instructions": "go on on a machine with {}, or with ATEN_CPU_CAPABILITY as it was",
     "denormals": "set the environment's OUTLAST_DENORMALS as it was",
+    "products": "go on on a machine whose processor is of the same maker",
     "threads": "go on with {} (--threads or OMP_NUM_THREADS; each of several --jobs has one)",
 }
 """How to have the arithmetic that a checkpoint was made with."""
@@ -170,6 +172,7 @@ def _arithmetic(device: torch.device) -> dict[str, Any]:
         described["vector instructions"] = torch.backends.cpu.get_cpu_capability()
         described["denormals"] = "kept" if (torch.tensor([1e-40]) * 1).item() else "flushed"
         described["threads"] = torch.get_num_threads()
+        described["products"] = "oneDNN" if onednn_is_faster() else None
     return described
 
 
@@ -186,6 +189,8 @@ def _differing(was: Any, now: Any) -> tuple[Any, Any]:
     that a checkpoint from before there was such a setting can be gone on with."""
     if not isinstance(was, dict) or not isinstance(now, dict):
         return was, now
+    if was.get("precision") == "no":  # as it was called
+        was = {**was, "precision": "float32"}
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return {name: was.get(name) for name in names}, {name: now.get(name) for name in names}
 
