@@ -21,7 +21,7 @@ def log_sigmoid(x: Tensor, scale: float) -> Tensor:
 
 @operator("log_sigmoid")
 def _log_sigmoid(x: Tensor, scale: float) -> Tensor:
-    """x (rows, 1, 1, D) -> the same shape in float32."""
+    """x (N, 1, 1, D) -> the same shape in float32."""
     x = x.contiguous()
     outputs = blank(x.shape)
     spread(kernels.forward, len(x), 30 * x.numel(), x.shape[-1], np.float32(scale), operand(x), operand(outputs))
@@ -30,7 +30,7 @@ def _log_sigmoid(x: Tensor, scale: float) -> Tensor:
 
 @operator_once("log_sigmoid_backward")
 def _log_sigmoid_backward(x: Tensor, d_outputs: Tensor, scale: float) -> Tensor:
-    """The gradient of the outputs (rows, 1, 1, D) -> that of x, in its precision."""
+    """The gradient of the outputs (N, 1, 1, D) -> that of x, in its precision."""
     x, d_outputs = x.contiguous(), d_outputs.contiguous()
     dx = blank(x.shape, x.dtype)
     given = (operand(x), operand(d_outputs), operand(dx))
@@ -57,7 +57,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradients(ctx: Any, d_outputs: Tensor) -> tuple[Tensor, None]:
-    """d_outputs (rows, 1, 1, D) -> the gradient of x in its shape, and none of the scale."""
+    """d_outputs (N, 1, 1, D) -> the gradient of x in its shape, and none of the scale."""
     return _log_sigmoid_backward(*ctx.saved_tensors, d_outputs, ctx.scale), None
 
 

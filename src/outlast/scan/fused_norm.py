@@ -44,6 +44,7 @@ def _tasks(x: Tensor) -> tuple[int, int]:
 
 
 def _maybe(tensor: Tensor | None) -> Any:
+    """The operand of a (B, T, H, D) tensor; None where there is none."""
     return None if tensor is None else operand(tensor)
 
 

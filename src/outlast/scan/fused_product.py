@@ -16,17 +16,20 @@ from torch import Tensor
 from outlast.scan.operands import operator, operator_once
 from outlast.scan.processor import maker
 
-WORTH = 2**20
-"""Multiplications from which on it is faster than MKL: a call takes some microseconds longer."""
+WORTH = 2**12
+"""Numbers of a weight from which on it is faster than MKL, whose calls take some microseconds less. How many rows there
+are has no say, so that a row's result does not depend on those beside it."""
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x weightᵀ + bias, as `torch.nn.functional.linear`: (…, D), (E, D), (E,) -> (…, E). Differentiable once where
     oneDNN takes it."""
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
-    if not plain or torch.is_autocast_enabled("cpu") or x.shape[:-1].numel() * weight.numel() < WORTH or not better():
+    alone = x.shape[:-1].numel() < 2  # of a single row both are other sums than of several
+    if not plain or weight.numel() < WORTH or alone or torch.is_autocast_enabled("cpu") or not better():
         return F.linear(x, weight, bias)
-    return _product(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], -1)
+    taken = _product if torch.is_grad_enabled() else _by_onednn
+    return taken(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], -1)
 
 
 @functools.cache

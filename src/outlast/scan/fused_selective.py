@@ -58,7 +58,7 @@ def _run(
 
 
 def _gate_or(gate: Tensor | None, x: Tensor) -> Operand:
-    """The operand of a gate; one like that of x, which is not looked at, where there is none."""
+    """The operand of a gate (B, T, D); that of x, which is not looked at, where there is none."""
     return operand(x) if gate is None else operand(gate)
 
 

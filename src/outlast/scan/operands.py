@@ -74,7 +74,7 @@ def readable(tensor: Tensor) -> Tensor:
 
 
 def readable_together(*tensors: Tensor) -> list[Tensor]:
-    """Tensors of any shapes, all in bfloat16 if they are, else in float32: a kernel is compiled for either, not for
+    """Tensors, each of any shape, all in bfloat16 if they are, else in float32: a kernel is compiled for either, not for
     mixtures."""
     if all(tensor.dtype == torch.bfloat16 for tensor in tensors):
         return list(tensors)

@@ -362,7 +362,7 @@ def norm_gated(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def log_sigmoid(x: Tensor, scale: float) -> Tensor:
-    """scale · log(sigmoid(x)), x (…) -> (…), at least in float32."""
+    """scale · log(sigmoid(x)), x of any shape, at least in float32."""
     return scale * F.logsigmoid(x.to(compute_dtype(x)))
 
 
