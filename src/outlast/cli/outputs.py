@@ -223,6 +223,8 @@ def shown_again(options: TrainVerb | RepairVerb | CompareVerb, kind: str, settin
         return None
     result = load_result(options.out / RESULT)
     then, now = trained_how(result), json.loads(json.dumps(asdict(settings)))
+    if now["precision"] == "auto":  # the run's result says what it was
+        del now["precision"]
     other = [name for name in now if name in then and then[name] != now[name]]
     if other:
         raise InputError(

@@ -41,13 +41,13 @@ from outlast.cli.options import (
 from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import say_what_was_found, tell, try_out, try_repair, try_training
+from outlast.cli.warming import warm
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
 from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
 from outlast.exporting import TOLERANCE, export
-from outlast.families.warming import warm
 from outlast.folders import locked
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero

@@ -74,8 +74,8 @@ def readable(tensor: Tensor) -> Tensor:
 
 
 def readable_together(*tensors: Tensor) -> list[Tensor]:
-    """Tensors, each of any shape, all in bfloat16 if they are, else in float32: a kernel is compiled for either, not for
-    mixtures."""
+    """Tensors, each of any shape, all in bfloat16 if all are, else in float32: kernels are compiled for either, for
+    no mixture."""
     if all(tensor.dtype == torch.bfloat16 for tensor in tensors):
         return list(tensors)
     return [tensor.float() for tensor in tensors]
