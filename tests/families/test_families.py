@@ -35,9 +35,10 @@ def test_weights_are_a_function_of_the_seed_alone(family):
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
 
 
+@pytest.mark.long  # tests/contract asks the same of random sizes
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_the_contract_as_check_asks_it(family):
-    """All seven points, in float64, for tokens and for features."""
+    """All points, in float64, for tokens and for features."""
     for inputs in (TOKENS, FEATURES):
         report = check(families.build(family, inputs=inputs, outputs=3, width=8))
         assert report.model["checked_in"] == ["float32", "float64"]
