@@ -25,6 +25,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "schema",
         "state",
         "model",
+        "unprojected",
         "sizes",
         "intervals",
         "results",

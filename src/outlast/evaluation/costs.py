@@ -16,12 +16,11 @@ from scipy.optimize import nnls
 
 from outlast.durations import written
 from outlast.errors import InputError
-from outlast.evaluation.finite import finite_positions
-from outlast.evaluation.memory import Score
+from outlast.evaluation.scoring import Score, head_needed, scored_by
 from outlast.evaluation.settings import LEAST_STREAMS
 from outlast.model import Recurrent, device_of
-from outlast.state import leaves
 from outlast.streams import MIN_STREAMS, Streams
+from outlast.unprojected import leaving_out_head
 
 LEAST_TARGETS = 256
 """A budget never makes the targets of a stream fewer than this, nor than one training context."""
@@ -90,12 +89,10 @@ def trial(
         def once(number: np.ndarray, positions: int = positions) -> float:
             state, began = model.initial_state(len(number)), clock()
             batch = streams.window(number, np.zeros_like(number), positions).to(device)
-            outputs, _ = model(batch.inputs, state)
-            for each in leaves(outputs):
-                if each.dim() > 1:
-                    finite_positions(each)
-            for score in scores:
-                score(outputs, batch).double().cpu()
+            with leaving_out_head(None if head_needed(scores) else model):
+                outputs, _ = model(batch.inputs, state)
+            for each in scored_by(scores, outputs, batch):
+                each.cpu()
             return clock() - began
 
         if positions not in warm:

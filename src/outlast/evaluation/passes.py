@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from outlast.errors import InputError
-from outlast.evaluation.finite import finite_positions
+from outlast.evaluation.in_pieces import some_positions
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import Variation
 from outlast.evaluation.schedule import Targets, schedule
+from outlast.evaluation.scoring import head_needed, predictions, scored_by
 from outlast.evaluation.slices import SliceSums
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
@@ -26,6 +27,7 @@ from outlast.results.curve import Band
 from outlast.state import State, leaves, statistics
 from outlast.streams import MIN_STREAMS, Batch, Streams
 from outlast.streams.reading import Piece, groups, pieces, read
+from outlast.unprojected import Unprojected
 
 WORST_SHARE = 1e4
 """A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
@@ -79,6 +81,7 @@ class Passes:
     ) -> None:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets
         self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
+        self.scores = tuple(measure.per_position for measure in measures)
         self.device, self.everyone = device_of(model), np.arange(len(streams))
         self.restarts = schedule(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
@@ -273,7 +276,7 @@ class Passes:
         rows = self.rows_at_once(min(self.chunk, self.targets.size))
         for group in groups(len(self.everyone), rows):
             for _, _, batch, outputs, _ in self._read(group, self.targets.first[group, 0], self.targets.size):
-                losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+                losses, _ = scored_by(self.scores, outputs, batch)
                 finite = torch.isfinite(losses).all(0) * batch.weights
                 sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
                 counts += float(finite.sum())
@@ -287,12 +290,16 @@ class Passes:
     def _per_position(self, outputs: Any, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite; and (B, T) whether
         a position that counts is such a one."""
-        stacked = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
-        finite = torch.isfinite(stacked)
-        predictions = [each for each in leaves(outputs) if each.shape[:2] == stacked.shape[1:]]
-        self.outputs.look(predictions)
-        for tensor in predictions:
-            finite = finite & finite_positions(tensor)
+        if isinstance(outputs, Unprojected):
+            # Projected until one differs from another, which as a rule are the first two positions.
+            for few in some_positions(outputs):
+                if self.outputs.seen:
+                    break
+                self.outputs.look([few])
+        else:
+            self.outputs.look(predictions(outputs, batch))
+        stacked, predicted = scored_by(self.scores, outputs, batch)
+        finite = torch.isfinite(stacked) & predicted
         lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
         return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
 
@@ -304,7 +311,8 @@ class Passes:
         state: State | None = None,
         marks: Sequence[int] = (),
     ) -> Iterator[Piece]:
-        for piece in read(self.model, self.streams, stream, begin, length, state, chunk=self.chunk, marks=marks):
+        reading = {"chunk": self.chunk, "marks": marks, "head": head_needed(self.scores)}
+        for piece in read(self.model, self.streams, stream, begin, length, state, **reading):
             self.inputs.look(leaves(piece.batch.inputs))
             yield piece
 

@@ -23,9 +23,10 @@ from outlast.evaluation.costs import (
 )
 from outlast.evaluation.divergence import agreement, agreement_steps, apart_from_itself
 from outlast.evaluation.measures import Measure
-from outlast.evaluation.memory import MemoryNeeded, Score, memory_needed
+from outlast.evaluation.memory import MemoryNeeded, memory_needed
 from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target_region
+from outlast.evaluation.scoring import Score
 from outlast.evaluation.settings import EvalSettings
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
@@ -138,7 +139,7 @@ class Prepared:
         """What it will cost at this speed. The memory is that of this process now, so the trial has to be made."""
         rows = np.concatenate(self.steps())
         step = self.memory
-        at_once = max(step, self.needed.row + self.needed.position * self.chunk)
+        at_once = max(step, self.needed.of(1, self.chunk))
         return Cost(
             streams=len(self.streams),
             length=self.length,
