@@ -19,8 +19,11 @@ from outlast.adapters import adapt
 from outlast.adapters.resetting import with_reset
 from outlast.diagnosis.reading import losses, read_to
 from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.costs import Speed
+from outlast.evaluation.in_pieces import Scored, scored
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
 from outlast.evaluation.memory import Alive, memory_needed
+from outlast.evaluation.preparing import prepared
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero
 from outlast.model import InputSpec, Recurrent
@@ -296,3 +299,24 @@ def test_the_memory_of_a_step_is_foreseen_and_small() -> None:
     assert needed.of(rows, chunk) < rows * chunk * logits / 2
     assert needed.rows(needed.of(rows, chunk) + 1, chunk) == rows
     del after, found
+
+
+@pytest.mark.usefixtures("small_heads")
+def test_the_head_runs_for_what_is_scored_and_that_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for what is read on the way there; the estimate of the time counts both apart."""
+    ready = prepared(gru(), streams(), 8, "cross_entropy", EvalSettings(targets=32))
+    passes, counted = ready.passes(ready.measures), list[int]()
+
+    def noted(outputs: Unprojected, targets: Tensor) -> Scored:
+        counted.append(targets.numel())
+        return scored(outputs, targets)
+
+    monkeypatch.setattr("outlast.evaluation.scoring.scored", noted)
+    passes.make(1)
+    assert sum(counted) == sum(passes.scored())
+    read = sum(int(steps.prod(1).sum()) for steps in passes.steps())
+    assert sum(counted) < 0.8 * read
+    assert ready.seconds(Speed(0.0, 0.0, 0.0, scored=2.0)) == 2.0 * sum(counted)
+    assert ready.trial().scored > 0
+    with_outputs = replace(ready, scores=(lambda outputs, batch: outputs[..., 0],))
+    assert with_outputs.trial().scored == 0

@@ -126,6 +126,11 @@ class Passes:
             others += [(int((length > begin).sum()), stop - begin) for begin, stop in pieces(length[0], self.chunk)]
         return np.array(carried), np.array(others)
 
+    def scored(self) -> tuple[int, int]:
+        """How many positions of the carried pass are scored, and of all others."""
+        carried = int(self.steps()[0].prod(1).sum())
+        return carried, len(self.everyone) * self.targets.size + int(self.restarts.size.sum())
+
     def _add(self, found: Sums) -> None:
         was = self.found
         self.found = Sums(
@@ -244,7 +249,7 @@ class Passes:
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
                 at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
-                losses, lost = self._per_position(outputs, batch)
+                losses, lost = self._per_position(outputs, batch, _within(*at, tuple(batch.weights.shape)))
                 weights = batch.weights.cpu().numpy()
                 place = band[scored], stream[scored]
                 for total, found in zip(sums, _between(losses * weights, *at), strict=True):
@@ -287,9 +292,11 @@ class Passes:
                 worst[number] = measure.worst
         return worst.view(-1, 1, 1).to(self.device)
 
-    def _per_position(self, outputs: Any, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    def _per_position(
+        self, outputs: Any, batch: Batch, wanted: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite; and (B, T) whether
-        a position that counts is such a one."""
+        a position that counts is such a one. Both for the positions `wanted` (B, T), or for all."""
         if isinstance(outputs, Unprojected):
             # Projected until one differs from another, which as a rule are the first two positions.
             for few in some_positions(outputs):
@@ -298,7 +305,7 @@ class Passes:
                 self.outputs.look([few])
         else:
             self.outputs.look(predictions(outputs, batch))
-        stacked, predicted = scored_by(self.scores, outputs, batch)
+        stacked, predicted = scored_by(self.scores, outputs, batch, wanted)
         finite = torch.isfinite(stacked) & predicted
         lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
         return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
@@ -376,6 +383,14 @@ def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.nd
     running = np.zeros((*values.shape[:2], values.shape[2] + 1), values.dtype)
     np.cumsum(values, axis=2, out=running[:, :, 1:])
     return running[:, row, last] - running[:, row, first]
+
+
+def _within(row: np.ndarray, first: np.ndarray, last: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(B, T) whether a position lies in [first, last) of one of N rows."""
+    edges = np.zeros((shape[0], shape[1] + 1), np.int64)
+    np.add.at(edges, (row, first), 1)
+    np.add.at(edges, (row, last), -1)
+    return edges[:, :-1].cumsum(1) > 0
 
 
 def _doublings(first: int, length: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -128,11 +128,14 @@ class Prepared:
         job = functools.partial(trial, self.model, self.streams, found, self.scores)
         # As many at a time as later: jobs side by side slow one another down.
         speeds = side_by_side(jobs, [job] * jobs)
-        return Speed(*np.mean([(each.step, each.position, each.row) for each in speeds], axis=0).tolist())
+        return Speed(*np.mean([astuple(each) for each in speeds], axis=0).tolist())
 
     def seconds(self, speed: Speed) -> float:
         """What all of it takes at this speed; the carried pass is one job, however many there are."""
         carried, others = map(speed.seconds, self.steps())
+        if speed.scored:
+            of_carried, of_others = self.passes(self.measures).scored()
+            carried, others = carried + speed.scored * of_carried, others + speed.scored * of_others
         return max(carried, (carried + others) / self.settings.jobs)
 
     def cost(self, speed: Speed) -> Cost:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,20 +32,35 @@ def head_needed(scores: Sequence[Score]) -> bool:
     return not all(score in _IN_PIECES for score in scores)
 
 
-def scored_by(scores: Sequence[Score], outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+def scored_by(
+    scores: Sequence[Score], outputs: Any, batch: Batch, wanted: np.ndarray | None = None
+) -> tuple[Tensor, Tensor]:
     """Scores (scores, B, T) in float64, and (B, T) whether all that is predicted at a position is finite.
 
     Args:
         outputs: (B, T, …), or `Unprojected` where `head_needed` says no.
+        wanted: (B, T) bool, the positions that are asked for; None: all. Others may have any number, and a head
+            that was left out is not run for them.
     """
     if isinstance(outputs, Unprojected):
         targets = classes_of(outputs, batch)
-        found = scored(outputs, targets)
-        return torch.stack([_IN_PIECES[score](found, targets) for score in scores]).double(), found.finite
+        if wanted is None:
+            return _in_pieces(scores, outputs, targets)
+        here = torch.from_numpy(wanted).to(targets.device)
+        values, fine = _in_pieces(scores, replace(outputs, hidden=outputs.hidden[here][None]), targets[here][None])
+        every, finite = values.new_zeros(len(scores), *targets.shape), torch.ones_like(here)
+        every[:, here], finite[here] = values[:, 0], fine[0]
+        return every, finite
     finite = torch.ones_like(batch.weights, dtype=torch.bool)
     for tensor in predictions(outputs, batch):
         finite = finite & finite_positions(tensor)
     return torch.stack([score(outputs, batch) for score in scores]).double(), finite
+
+
+def _in_pieces(scores: Sequence[Score], outputs: Unprojected, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """As `scored_by`, all from one reading of the logits."""
+    found = scored(outputs, targets)
+    return torch.stack([_IN_PIECES[score](found, targets) for score in scores]).double(), found.finite
 
 
 def predictions(outputs: Any, batch: Batch) -> list[Tensor]:
