@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import Mamba2Config, Mamba2ForCausalLM, MambaConfig, MambaForCausalLM
 
 from outlast.families import build
-from outlast.families.linear import Linear
+from outlast.linear import Linear
 from outlast.model import InputSpec
 
 VOCABULARY, WIDTH, LAYERS = 256, 128, 2

@@ -29,6 +29,8 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "intervals",
         "results",
         "scan",
+        "linear",
+        "unprojected",
         "families",
         "foreign",
         "onnx",

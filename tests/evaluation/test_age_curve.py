@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from outlast.adapters.resetting import with_reset
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
 from outlast.evaluation.measures import SQUARED_ERROR
-from outlast.evaluation.schedule import age_bands, draw_targets, target_region
+from outlast.evaluation.schedule import age_bands, draw_targets, schedule, target_region
 from outlast.evaluation.verdicts import overlap_losses, reset_losses
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
@@ -355,3 +355,15 @@ def test_progress_goes_up_to_exactly_the_whole(jobs):
     assert len(seen) > 10
     assert seen[-1] == 1.0
     assert seen[-2] < 1.0
+
+
+def test_rows_that_are_read_together_are_of_like_length_however_many_fit():
+    """Behind its end a row is read for the others' sake: for less than its own length, or than a whole step."""
+    restarts = schedule(age_bands(64, 4096), draw_targets(8, 64, 4096, 512, 0), 4096)
+    groups = restarts.groups(256, lambda positions: 10**6)
+    for group in groups:
+        lengths = restarts.length[group]
+        assert (np.diff(lengths) <= 0).all()
+        assert 2 * lengths[-1] >= min(256, lengths[0])
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(restarts.length)))
+    assert len(groups) < 12

@@ -18,13 +18,15 @@ import torch
 
 torch.set_num_threads(1)
 
+from outlast import unprojected  # noqa: E402
 from outlast.errors import InputError, Interrupted, OutlastError  # noqa: E402
 from outlast.interventions import Carry, FittedNoise, Intervention, Zero  # noqa: E402
+from outlast.model import InputSpec, Recurrent  # noqa: E402
 from outlast.parallel import on_first_rank  # noqa: E402
 from outlast.streams import Streams  # noqa: E402
 from outlast.training import TrainSettings, fit  # noqa: E402
-from outlast.training.objectives import Regression  # noqa: E402
-from toys import Dropping, small_gru, wave_streams  # noqa: E402
+from outlast.training.objectives import CrossEntropy, Regression  # noqa: E402
+from toys import Dropping, small_gru, token_streams, wave_streams  # noqa: E402
 
 T = 8
 SETTINGS = TrainSettings(steps=40, batch_size=4, learning_rate=1e-2, checkpoint_every=10)
@@ -82,6 +84,11 @@ def uneven_streams() -> Streams:
     return replace(streams, targets=np.roll(streams.inputs, -1, 0), shift=0, weights=weights)
 
 
+def reader(seed: int = 0) -> Recurrent:
+    """A model of tokens in float64."""
+    return small_gru(InputSpec("tokens", 5), 5, seed).double()
+
+
 def ranks(folder: Path) -> int:
     """Under torchrun: whole runs, then one that only the first rank was asked to stop, then its continuation."""
     rank = int(os.environ["RANK"])
@@ -109,6 +116,11 @@ def ranks(folder: Path) -> int:
     model = small_gru(seed=rank)
     losses = fit(model, uneven_streams(), Regression(), Zero(), T, SETTINGS)
     found["uneven"] = {"losses": losses, "weights": _numbers(model)}
+    unprojected.LEAST = 2
+    model = reader(seed=rank)
+    model.head.forward = None  # pyright: ignore  # nobody runs it
+    losses = fit(model, token_streams(), CrossEntropy(), Zero(), T, SETTINGS)
+    found["without head"] = {"losses": losses, "weights": _numbers(model)}
     measured: list[object] = [on_first_rank(lambda: rank + 5)]
     try:
         on_first_rank(functools.partial(int, "seven"))

@@ -342,6 +342,14 @@ def test_two_ranks(tmp_path):
     for name, value in model.state_dict().items():
         assert value.flatten().tolist() == pytest.approx(first["uneven"]["weights"][name], rel=1e-2, abs=1e-4)
 
+    # The head's weights are used outside of what DDP wraps, and their gradients are summed over ranks all the same.
+    assert first["without head"] == second["without head"]
+    model = runs.reader()
+    losses = fit(model, token_streams(), CrossEntropy(), Zero(), T, replace(runs.SETTINGS, batch_size=8))
+    assert [loss for _, loss in losses] == pytest.approx([loss for _, loss in first["without head"]["losses"]])
+    for name, value in model.state_dict().items():
+        assert value.flatten().tolist() == pytest.approx(first["without head"]["weights"][name], rel=1e-6, abs=1e-9)
+
     assert first["measured"] == [5, "ValueError: invalid literal for int() with base 10: 'seven'"]
     assert second["measured"] == [
         5, "OutlastError: the first rank stopped: invalid literal for int() with base 10: 'seven'",

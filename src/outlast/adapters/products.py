@@ -18,6 +18,7 @@ from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.scan import processor
 from outlast.state import at_least_float32, map_state
+from outlast.unprojected import Unprojected
 
 PRECISIONS = ("auto", "float32", "bf16")
 
@@ -69,7 +70,12 @@ def products_in(precision: str, model: Recurrent) -> Iterator[None]:
 
     def end(module: nn.Module, given: Any, result: Any) -> Any:
         running.autocast.__exit__(None, None, None)
-        return None if result is None else tuple(map_state(at_least_float32, each) for each in result)
+        if result is None:
+            return None
+        outputs, after = result
+        if not isinstance(outputs, Unprojected):  # of which only products are in bfloat16
+            outputs = map_state(at_least_float32, outputs)
+        return outputs, map_state(at_least_float32, after)
 
     # A call that raises has to leave autocast as well, and then has no result.
     hooks = model.register_forward_pre_hook(begin), model.register_forward_hook(end, always_call=True)

@@ -144,7 +144,8 @@ def pair_up(scene: Scene, look: Look, places: np.ndarray | None = None, keep: Se
     places = marks(scene.train_context, scene.length) if places is None else places
     everyone = scene.everyone
     losses, notes, kept = [], [], {}
-    for piece in read(scene.model, scene.streams, everyone, np.zeros_like(everyone), int(places[-1]), marks=places):
+    last, zero = int(places[-1]), np.zeros_like(everyone)
+    for piece in read(scene.model, scene.streams, everyone, zero, last, marks=places, head=False):
         if piece.end not in places:
             continue
         notes.append(look(piece.state))

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.scoring import head_needed
 from outlast.model import Recurrent, device_of
 from outlast.state import State, concatenate, rows_of, select
 from outlast.streams import Batch, Streams
 from outlast.streams.reading import CHUNK, groups
+from outlast.unprojected import leaving_out_head
 
 POSITIONS_AT_ONCE = 16384
 """Rows × positions read in one step."""
@@ -50,7 +52,8 @@ def _read_group(
         state = model.initial_state(len(rows))
         if size:
             batch = streams.window(stream_id[rows], (end - length)[rows], int(size)).to(device)
-            _, state = model(batch.inputs, state)
+            with leaving_out_head(model):
+                _, state = model(batch.inputs, state)
         pieces.append(state)
         places.append(rows)
     back = np.empty(len(length), np.int64)
@@ -60,7 +63,8 @@ def _read_group(
         active = int((whole >= left).sum())
         batch = streams.window(stream_id[:active], end[:active] - left * chunk, chunk).to(device)
         everyone = torch.arange(len(length))
-        _, now = model(batch.inputs, select(state, everyone[:active]))
+        with leaving_out_head(model):
+            _, now = model(batch.inputs, select(state, everyone[:active]))
         state = now if active == len(length) else concatenate([now, select(state, everyone[active:])])
     return state
 
@@ -75,7 +79,10 @@ def losses(model: Recurrent, batch: Batch, state: State, measure: Measure) -> Te
 
     Where a prediction is not a finite number, neither is the loss.
     """
-    outputs, _ = model(batch.inputs, state)
+    # Without the outputs, gradients of the head's weight would be taken beside those of the state.
+    whole = torch.is_grad_enabled() or head_needed((measure.per_position,))
+    with leaving_out_head(None if whole else model):
+        outputs, _ = model(batch.inputs, state)
     return row_means(outputs, batch, measure)
 
 

@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,12 +16,11 @@ from scipy.optimize import nnls
 
 from outlast.durations import written
 from outlast.errors import InputError
-from outlast.evaluation.finite import finite_positions
-from outlast.evaluation.memory import Score
+from outlast.evaluation.scoring import Score, head_needed, scored_by
 from outlast.evaluation.settings import LEAST_STREAMS
 from outlast.model import Recurrent, device_of
-from outlast.state import leaves
 from outlast.streams import MIN_STREAMS, Streams
+from outlast.unprojected import Unprojected, leaving_out_head
 
 LEAST_TARGETS = 256
 """A budget never makes the targets of a stream fewer than this, nor than one training context."""
@@ -37,12 +36,14 @@ Clock = Callable[[], float]
 class Speed:
     """Seconds that a step takes: by itself, for every position, and for every position of every row.
 
-    A step reads so many rows side by side, each so many positions on.
+    A step reads so many rows side by side, each so many positions on. What is read is scored at once; `scored` is
+    nothing then. Where the head was left out, that is what every position takes that is scored.
     """
 
     step: float
     position: float
     row: float
+    scored: float = 0.0
 
     def seconds(self, steps: np.ndarray) -> float:
         """Of steps (N, 2), rows and positions of each, one after the other."""
@@ -84,28 +85,32 @@ def trial(
         scores: made of every step's outputs.
     """
     device, seconds, warm = device_of(model), [], set[int]()
+    scoring, positions_scored = 0.0, 0
     for rows, positions in steps:
         number = np.arange(rows) % len(streams)
 
-        def once(number: np.ndarray, positions: int = positions) -> float:
+        def once(number: np.ndarray, positions: int = positions) -> tuple[float, float]:
+            """Seconds of reading, and of scoring where that is counted by itself."""
             state, began = model.initial_state(len(number)), clock()
             batch = streams.window(number, np.zeros_like(number), positions).to(device)
-            outputs, _ = model(batch.inputs, state)
-            for each in leaves(outputs):
-                if each.dim() > 1:
-                    finite_positions(each)
-            for score in scores:
-                score(outputs, batch).double().cpu()
-            return clock() - began
+            with leaving_out_head(None if head_needed(scores) else model):
+                outputs, _ = model(batch.inputs, state)
+            read = clock()
+            for each in scored_by(scores, outputs, batch):
+                each.cpu()
+            done = clock()
+            return (read - began, done - read) if isinstance(outputs, Unprojected) else (done - began, 0.0)
 
         if positions not in warm:
             warm.add(positions)
             once(number[:1])  # compiles kernels; one row will do
         times = [once(number)]
-        while len(times) < _TIMED and sum(times) < _ENOUGH:
+        while len(times) < _TIMED and sum(map(sum, times)) < _ENOUGH:
             times.append(once(number))
-        seconds.append(statistics.median(times))
-    return speed_of(steps, seconds)
+        reading, counted = (statistics.median(each) for each in zip(*times, strict=True))
+        seconds.append(reading)
+        scoring, positions_scored = scoring + counted, positions_scored + rows * positions
+    return replace(speed_of(steps, seconds), scored=scoring / positions_scored)
 
 
 def speed_of(steps: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Speed:

@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast.errors import InputError, unknown_name
+from outlast.evaluation.in_pieces import cross_entropy, scored
 from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
+from outlast.unprojected import Unprojected
 
 Outputs = Literal["classes", "values", "embeddings"]
 """What outputs are: logits of classes, numbers in the targets' units, or places in a space of the model's own."""
@@ -58,8 +60,8 @@ class Measure:
         return self.margin * abs(reference) if self.relative else self.margin
 
 
-def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Outputs (B, T, C) and integer targets (B, T), or one clear error."""
+def classes_of(outputs: Any, batch: Batch) -> Tensor:
+    """Integer targets (B, T) for outputs (B, T, C), projected or not, or one clear error."""
     targets = batch.targets
     if targets is None or targets.is_floating_point():
         raise InputError(
@@ -67,8 +69,9 @@ def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             "integer classes for a cross-entropy or an error rate",
             "use --objective regression, or --bins to forecast in classes",
         )
-    if not isinstance(outputs, Tensor) or outputs.dim() != 3 or outputs.shape[:2] != targets.shape:
-        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+    known = isinstance(outputs, Tensor | Unprojected)
+    if not known or len(outputs.shape) != 3 or outputs.shape[:2] != targets.shape:
+        shape = tuple(outputs.shape) if known else type(outputs).__name__
         raise InputError(
             f"model outputs {shape} for targets {tuple(targets.shape)}",
             "logits of shape (B, T, classes)",
@@ -83,6 +86,12 @@ def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
                 "classes from 0 to below the number of outputs",
                 "check the vocabulary or --bins against the model's head",
             )
+    return targets
+
+
+def logits_and_classes(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Outputs (B, T, C), at least float32, and integer targets (B, T), or one clear error."""
+    targets = classes_of(outputs, batch)
     return at_least_float32(outputs), targets
 
 
@@ -109,13 +118,18 @@ def values_and_targets(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def cross_entropy_per_position(outputs: Any, batch: Batch) -> Tensor:
-    """−log p(target), nats, (B, T)."""
+    """−log p(target), nats, (B, T); also of outputs that were not projected, in pieces."""
+    if isinstance(outputs, Unprojected):
+        return cross_entropy(outputs, classes_of(outputs, batch), batch.weights)
     logits, targets = logits_and_classes(outputs, batch)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
 
 def error_per_position(outputs: Any, batch: Batch) -> Tensor:
-    """1 where the likeliest class is not the target, (B, T)."""
+    """1 where the likeliest class is not the target, (B, T); also of outputs that were not projected, in pieces."""
+    if isinstance(outputs, Unprojected):
+        targets = classes_of(outputs, batch)
+        return (scored(outputs, targets).likeliest != targets).float()
     logits, targets = logits_and_classes(outputs, batch)
     return (logits.argmax(-1) != targets).float()
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from outlast.errors import InputError
-from outlast.evaluation.finite import finite_positions
+from outlast.evaluation.in_pieces import some_positions
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import Variation
 from outlast.evaluation.schedule import Targets, schedule
+from outlast.evaluation.scoring import head_needed, predictions, scored_by
 from outlast.evaluation.slices import SliceSums
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
@@ -26,6 +27,7 @@ from outlast.results.curve import Band
 from outlast.state import State, leaves, statistics
 from outlast.streams import MIN_STREAMS, Batch, Streams
 from outlast.streams.reading import Piece, groups, pieces, read
+from outlast.unprojected import Unprojected
 
 WORST_SHARE = 1e4
 """A prediction that is not a finite number is scored as this many times the loss of a state of the training context's
@@ -79,6 +81,7 @@ class Passes:
     ) -> None:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets
         self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
+        self.scores = tuple(measure.per_position for measure in measures)
         self.device, self.everyone = device_of(model), np.arange(len(streams))
         self.restarts = schedule(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
@@ -122,6 +125,11 @@ class Passes:
             length = self.restarts.length[group]
             others += [(int((length > begin).sum()), stop - begin) for begin, stop in pieces(length[0], self.chunk)]
         return np.array(carried), np.array(others)
+
+    def scored(self) -> tuple[int, int]:
+        """How many positions of the carried pass are scored, and of all others."""
+        carried = int(self.steps()[0].prod(1).sum())
+        return carried, len(self.everyone) * self.targets.size + int(self.restarts.size.sum())
 
     def _add(self, found: Sums) -> None:
         was = self.found
@@ -241,7 +249,7 @@ class Passes:
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
                 at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
-                losses, lost = self._per_position(outputs, batch)
+                losses, lost = self._per_position(outputs, batch, _within(*at, tuple(batch.weights.shape)))
                 weights = batch.weights.cpu().numpy()
                 place = band[scored], stream[scored]
                 for total, found in zip(sums, _between(losses * weights, *at), strict=True):
@@ -273,7 +281,7 @@ class Passes:
         rows = self.rows_at_once(min(self.chunk, self.targets.size))
         for group in groups(len(self.everyone), rows):
             for _, _, batch, outputs, _ in self._read(group, self.targets.first[group, 0], self.targets.size):
-                losses = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
+                losses, _ = scored_by(self.scores, outputs, batch)
                 finite = torch.isfinite(losses).all(0) * batch.weights
                 sums += (losses.nan_to_num(0.0, 0.0, 0.0) * finite).sum((1, 2)).cpu()
                 counts += float(finite.sum())
@@ -284,15 +292,21 @@ class Passes:
                 worst[number] = measure.worst
         return worst.view(-1, 1, 1).to(self.device)
 
-    def _per_position(self, outputs: Any, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    def _per_position(
+        self, outputs: Any, batch: Batch, wanted: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(measures, B, T) losses, at most `worst`, and that where outputs or losses are not finite; and (B, T) whether
-        a position that counts is such a one."""
-        stacked = torch.stack([measure.per_position(outputs, batch) for measure in self.measures]).double()
-        finite = torch.isfinite(stacked)
-        predictions = [each for each in leaves(outputs) if each.shape[:2] == stacked.shape[1:]]
-        self.outputs.look(predictions)
-        for tensor in predictions:
-            finite = finite & finite_positions(tensor)
+        a position that counts is such a one. Both for the positions `wanted` (B, T), or for all."""
+        if isinstance(outputs, Unprojected):
+            # Projected until one differs from another, which as a rule are the first two positions.
+            for few in some_positions(outputs):
+                if self.outputs.seen:
+                    break
+                self.outputs.look([few])
+        else:
+            self.outputs.look(predictions(outputs, batch))
+        stacked, predicted = scored_by(self.scores, outputs, batch, wanted)
+        finite = torch.isfinite(stacked) & predicted
         lost = (~finite[0] & (batch.weights > 0)).cpu().numpy()
         return torch.where(finite, stacked.clamp(-self.worst, self.worst), self.worst).cpu().numpy(), lost
 
@@ -304,7 +318,8 @@ class Passes:
         state: State | None = None,
         marks: Sequence[int] = (),
     ) -> Iterator[Piece]:
-        for piece in read(self.model, self.streams, stream, begin, length, state, chunk=self.chunk, marks=marks):
+        reading = {"chunk": self.chunk, "marks": marks, "head": head_needed(self.scores)}
+        for piece in read(self.model, self.streams, stream, begin, length, state, **reading):
             self.inputs.look(leaves(piece.batch.inputs))
             yield piece
 
@@ -368,6 +383,14 @@ def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.nd
     running = np.zeros((*values.shape[:2], values.shape[2] + 1), values.dtype)
     np.cumsum(values, axis=2, out=running[:, :, 1:])
     return running[:, row, last] - running[:, row, first]
+
+
+def _within(row: np.ndarray, first: np.ndarray, last: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(B, T) whether a position lies in [first, last) of one of N rows."""
+    edges = np.zeros((shape[0], shape[1] + 1), np.int64)
+    np.add.at(edges, (row, first), 1)
+    np.add.at(edges, (row, last), -1)
+    return edges[:, :-1].cumsum(1) > 0
 
 
 def _doublings(first: int, length: int) -> list[int]:

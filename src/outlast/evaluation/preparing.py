@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -24,10 +24,11 @@ from outlast.evaluation.costs import (
 )
 from outlast.evaluation.divergence import agreement, agreement_steps, apart_from_itself
 from outlast.evaluation.measures import Measure
-from outlast.evaluation.memory import MemoryNeeded, Score, memory_needed
+from outlast.evaluation.memory import MemoryNeeded, memory_needed
 from outlast.evaluation.oddities import measured_in_bfloat16
 from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target_region
+from outlast.evaluation.scoring import Score
 from outlast.evaluation.settings import EvalSettings
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
@@ -129,18 +130,21 @@ class Prepared:
         job = functools.partial(trial, self.model, self.streams, found, self.scores)
         # As many at a time as later: jobs side by side slow one another down.
         speeds = side_by_side(jobs, [job] * jobs)
-        return Speed(*np.mean([(each.step, each.position, each.row) for each in speeds], axis=0).tolist())
+        return Speed(*np.mean([astuple(each) for each in speeds], axis=0).tolist())
 
     def seconds(self, speed: Speed) -> float:
         """What all of it takes at this speed; the carried pass is one job, however many there are."""
         carried, others = map(speed.seconds, self.steps())
+        if speed.scored:
+            of_carried, of_others = self.passes(self.measures).scored()
+            carried, others = carried + speed.scored * of_carried, others + speed.scored * of_others
         return max(carried, (carried + others) / self.settings.jobs)
 
     def cost(self, speed: Speed) -> Cost:
         """What it will cost at this speed. The memory is that of this process now, so the trial has to be made."""
         rows = np.concatenate(self.steps())
         step = self.memory
-        at_once = max(step, self.needed.row + self.needed.position * self.chunk)
+        at_once = max(step, self.needed.of(1, self.chunk))
         return Cost(
             streams=len(self.streams),
             length=self.length,

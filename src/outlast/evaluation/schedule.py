@@ -136,7 +136,8 @@ class Restarts:
         return int(self.length.sum())
 
     def groups(self, chunk: int, rows_at_once: Callable[[int], int]) -> list[np.ndarray]:
-        """Restarts that are read together, those of like length, the longest first.
+        """Restarts that are read together, those of like length, the longest first: what is read behind a row's end
+        for the others' sake is less than the row.
 
         Args:
             chunk: positions behind a restart that are read in one step, at most.
@@ -145,9 +146,10 @@ class Restarts:
         order, found, start = np.argsort(-self.length, kind="stable"), [], 0
         while start < len(order):
             # The first of a group is its longest: as many rows as it allows, the others allow too.
-            rows = rows_at_once(min(chunk, int(self.length[order[start]])))
-            found.append(order[start : start + rows])
-            start += rows
+            piece = min(chunk, int(self.length[order[start]]))
+            group = order[start : start + rows_at_once(piece)]
+            found.append(group[2 * self.length[group] >= piece])
+            start += len(found[-1])
         return found
 
     def stretches_of(self, restarts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

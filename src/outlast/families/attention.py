@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.families.shell import Mixer
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 BLOCK = 64

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
-from outlast.families.linear import Linear
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

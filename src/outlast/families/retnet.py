@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.families.shell import KeyedSettings, Mixer, require
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 _READERS = ("decay", "key", "value", "receptance", "gate")

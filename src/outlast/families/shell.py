@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.errors import InputError
-from outlast.families.linear import Linear, product_dtype
+from outlast.linear import Linear, product_dtype
 from outlast.model import InputSpec, Recurrent
 from outlast.sizes import MOST_LAYERS
 from outlast.state import PartKind, State, StatePart
+from outlast.unprojected import Unprojected, head_left_out, unprojected
 
 
 class RMSNorm(nn.Module):
@@ -180,7 +181,7 @@ class Shell(Recurrent):
             for field, kind, head_axis in mixer.parts
         )
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor | Unprojected, State]:
         """Tokens (B, T) or features (B, T, F) -> outputs (B, T, `outputs`) and the state after them.
 
         Raises:
@@ -195,7 +196,8 @@ class Shell(Recurrent):
         for block, before in zip(self.blocks, state, strict=True):
             x, new = block(x, before)
             after.append(new)
-        return self.head(self.norm(x)), tuple(after)
+        x = self.norm(x)
+        return unprojected(x, self.head) if head_left_out(self, self.head) else self.head(x), tuple(after)
 
     def _checked(self, inputs: Tensor) -> Tensor:
         """Tokens (B, T) as they are, or features (B, T, F); InputError for others."""

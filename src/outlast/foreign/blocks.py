@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from outlast.families.linear import Linear
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.foreign.blocks import RMSNorm
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FUSED_EPS, ConvolvedMixer, FlaConfig, Memory, model, share
 from outlast.foreign.model import Foreign
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 FEATURES = {"swish": F.silu, "relu": F.relu}

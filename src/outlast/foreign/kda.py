@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit, value_heads
 from outlast.foreign.model import Foreign
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.foreign.blocks import Convolution, RMSNorm, rms
 from outlast.foreign.config import SILU, Config, expect, read
 from outlast.foreign.model import Foreign, Layer, Names
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

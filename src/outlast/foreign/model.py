@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
-from outlast.families.linear import Linear
+from outlast.linear import Linear
 from outlast.model import InputSpec, Recurrent
 from outlast.scan.reference import compute_dtype
 from outlast.state import PartKind, State, StatePart
+from outlast.unprojected import Unprojected, head_left_out, unprojected
 
 Parts = tuple[tuple[str, PartKind, int | None], ...]
 """Field, kind and head axis of each tensor of a layer's state, in the order of its NamedTuple."""
@@ -134,7 +135,7 @@ class Foreign(Recurrent):
             for field, kind, head_axis in layer.parts
         )
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor | Unprojected, State]:
         """Tokens (B, T) -> logits (B, T, vocabulary) and the state after them.
 
         Raises:
@@ -149,7 +150,10 @@ class Foreign(Recurrent):
             )
         x, after = self.through(layers, self._embedding(inputs) * self._scale, state)
         x = self.get_submodule(f"{self._names.body}.{self._names.norm}")(x)
-        logits = self._head(x.to(self._head.weight.dtype))
+        x = x.to(self._head.weight.dtype)
+        if head_left_out(self, self._head):
+            return unprojected(x, self._head, self._soft_cap), tuple(after)
+        logits = self._head(x)
         logits = logits.to(compute_dtype(logits))
         if self._soft_cap is not None:
             logits = self._soft_cap * torch.tanh(logits / self._soft_cap)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.attention import AttentionState, SlidingAttention
-from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.foreign.blocks import Convolution, rms
 from outlast.foreign.config import Config, expect, read
 from outlast.foreign.model import Foreign, Layer, Names, Parts
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 SHARPNESS = 8.0

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.families.rotary import rotate
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
 from outlast.foreign.model import Foreign
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

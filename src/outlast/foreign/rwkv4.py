@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from outlast.families.linear import Linear
 from outlast.foreign.config import Config, expect, read
 from outlast.foreign.model import Foreign, Layer, Names
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 NOTHING = -1e4

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.foreign.config import read
 from outlast.foreign.fla import NAMES, share
 from outlast.foreign.model import Foreign
 from outlast.foreign.rwkv import RwkvConfig, RwkvLayer, RwkvState, change
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 

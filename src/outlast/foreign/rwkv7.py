@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.families.linear import Linear
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import NAMES, unit
 from outlast.foreign.model import Foreign, Layer
 from outlast.foreign.rwkv import RwkvConfig, RwkvLayer, RwkvState, change
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 from outlast.state import State
 

@@ -73,7 +73,7 @@ class Bank:
         """
         state = select(self.states, torch.from_numpy(np.asarray(rows, np.int64)))
         begin = self.place[rows] - self.lead
-        for piece in read(model, streams, self.stream[rows], begin, self.lead, state, chunk=self.lead):
+        for piece in read(model, streams, self.stream[rows], begin, self.lead, state, chunk=self.lead, head=False):
             state = piece.state
         return detach(state)
 
@@ -126,12 +126,11 @@ def collect(
 @torch.no_grad()
 def _met(model: Recurrent, streams: Streams, stream: np.ndarray, places: np.ndarray, window: int) -> Bank:
     """All states at these places, stream after stream."""
+    begin, marks = np.zeros_like(stream), (places - window).tolist()
     kept = [
         detach(piece.state)
-        for piece in read(
-            model, streams, stream, np.zeros_like(stream), int(places[-1]) - window, marks=(places - window).tolist()
-        )
-        if piece.end in places - window
+        for piece in read(model, streams, stream, begin, marks[-1], marks=marks, head=False)
+        if piece.end in marks
     ]
     rows, columns = len(stream), len(places)
     order = np.arange(rows * columns).reshape(columns, rows).T.reshape(-1)  # they were kept place after place

@@ -139,7 +139,7 @@ def _fit(model: Recurrent, streams: Streams, length: int, window: int, seed: int
     stream_id, position = draw_places(streams.lengths, length, seed, "fit", np.arange(rows))
     with quietly(model):
         state = model.initial_state(rows)
-        for piece in read(model, streams, stream_id, position, length, state, chunk=_FIT_CHUNK):
+        for piece in read(model, streams, stream_id, position, length, state, chunk=_FIT_CHUNK, head=False):
             state = piece.state
     fitted = statistics(state, parts)
     for part, found in zip(parts, fitted, strict=True):

@@ -12,6 +12,7 @@ from outlast.model import Recurrent, device_of
 from outlast.state import State, select
 from outlast.streams.batch import Batch
 from outlast.streams.streams import Streams
+from outlast.unprojected import leaving_out_head
 
 CHUNK = 256
 """Positions of a row that are read in one step, where nothing else is asked for."""
@@ -44,6 +45,7 @@ def read(
     *,
     chunk: int = CHUNK,
     marks: Iterable[int] = (),
+    head: bool = True,
 ) -> Iterator[Piece]:
     """Read `length` positions of each row's stream from `begin` on, a piece at a time.
 
@@ -56,6 +58,7 @@ def read(
         state: what the rows start from; None: the initial state.
         chunk: positions of a row that are read in one step, at most.
         marks: where a piece ends in any case, counted from where each row began.
+        head: false: outputs may be `outlast.unprojected.Unprojected`, for who needs the state alone or scores them so.
     """
     device, lengths = device_of(model), np.broadcast_to(length, len(stream_id))
     state = model.initial_state(len(stream_id)) if state is None else state
@@ -65,7 +68,8 @@ def read(
             state = select(state, torch.arange(going))
             stream_id, begin, lengths = stream_id[:going], begin[:going], lengths[:going]
         batch = streams.window(stream_id, begin + first, last - first).to(device)
-        outputs, state = model(batch.inputs, state)
+        with leaving_out_head(None if head else model):
+            outputs, state = model(batch.inputs, state)
         yield Piece(first, last, batch, outputs, state)
 
 

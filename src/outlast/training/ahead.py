@@ -13,6 +13,7 @@ from outlast.model import Recurrent, device_of, quietly
 from outlast.randomness import generator
 from outlast.streams import Sampler
 from outlast.streams.sampler import Places
+from outlast.unprojected import leaving_out_head
 
 
 def read_ahead(
@@ -31,6 +32,7 @@ def read_ahead(
             batch = sampler.batch(places).to(device)
             carried = Carried(model.initial_state(sampler.batch_size), carried.last)
             start = rule.start(carried, batch, generator(sampler.seed, "start", step, sampler.rank))
-            _, final = wrapped(batch.inputs, start)
+            with leaving_out_head(model):
+                _, final = wrapped(batch.inputs, start)
             carried = rule.keep(carried, final, batch)
     return places, carried

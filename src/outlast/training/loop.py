@@ -37,11 +37,12 @@ from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import adapted_to, check_inputs
 from outlast.streams.scenarios import check_weights, weighted_places
 from outlast.training.ahead import read_ahead
-from outlast.training.objectives import Objective
+from outlast.training.objectives import Objective, head_needed
 from outlast.training.objectives import objective as named_objective
 from outlast.training.regular import read_dropping, size_of
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, let_go, mean_over_ranks, same_step
+from outlast.unprojected import Unprojected, leaving_out_head
 
 SCHEDULES = ("cosine", "constant", "linear")
 
@@ -222,6 +223,10 @@ def fit(
         if accelerator:
             same_step(accelerator, first)
         model.train()
+        # Weights that ranks share out are whole in forward alone; DDP leaves them be, and sums their gradients wherever
+        # they were used.
+        whole = wrapped is model or isinstance(wrapped, nn.parallel.DistributedDataParallel)
+        headless = model if whole and not head_needed(objective) else None
         aside = torch.from_numpy(rule.set_aside(settings.batch_size))
         began = time.monotonic()
         for step in range(first, settings.steps):
@@ -237,9 +242,12 @@ def fit(
                     zero, share = carried.zero, settings.state_dropout
                     outputs, final = read_dropping(wrapped, batch.inputs, start, zero, rule.parts, share, draws)
                 else:
-                    outputs, final = wrapped(batch.inputs, start)
+                    with leaving_out_head(headless):
+                        outputs, final = wrapped(batch.inputs, start)
             if settings.precision == "bf16":
-                outputs, final = map_state(at_least_float32, outputs), map_state(at_least_float32, final)
+                final = map_state(at_least_float32, final)
+                if not isinstance(outputs, Unprojected):  # of which only products are in bfloat16
+                    outputs = map_state(at_least_float32, outputs)
             losses_here = objective.per_position(outputs, batch)
             if settings.state_penalty:
                 losses_here = losses_here + settings.state_penalty * size_of(final, rule.parts)[:, None]

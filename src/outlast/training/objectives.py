@@ -45,6 +45,11 @@ class CrossEntropy:
         return cross_entropy_per_position(outputs, batch)
 
 
+def head_needed(objective: Objective) -> bool:
+    """Whether an objective has to see the outputs: all do but the cross-entropy, which is taken of logits in pieces."""
+    return getattr(type(objective), "per_position", None) is not CrossEntropy.per_position
+
+
 @dataclass(frozen=True)
 class Regression:
     """Squared error of one or more values by position (the next step, or h steps ahead)."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from outlast.errors import InputError
 from outlast.foreign.caches.carriers import Carrier, LayerShape, LayerState, Piece, Positions, carrier_of
-from outlast.model import InputSpec, Recurrent, device_of, dtype_of
+from outlast.foreign.caches.heads import InPlaceOfHead, hands_on
+from outlast.model import InputSpec, Recurrent, device_of, dtype_of, quietly
 from outlast.state import PartKind, State, StatePart, at_least_float32
+from outlast.unprojected import Unprojected, head_left_out, leaving_out_head, unprojected
 
 KIND = "transformers"
 """Of the blueprints of these models."""
@@ -52,6 +55,7 @@ class Borrowed(Recurrent):
         self.model, self.blueprint, self.window, self.source = model, blueprint, window, Source()
         self.input_spec = InputSpec("tokens", model.get_input_embeddings().num_embeddings)
         self._carriers: dict[torch.dtype, Carrier] = {}
+        self._hands_on: bool | None = None
         self._carrier()
 
     def _carrier(self) -> Carrier:
@@ -97,7 +101,7 @@ class Borrowed(Recurrent):
             parts += [StatePart("positions.valid", "attention"), StatePart("positions.read", "counter")]
         return tuple(parts)
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor | Unprojected, State]:
         """Tokens (B, T) -> logits (B, T, vocabulary) and the state after them.
 
         Raises:
@@ -114,13 +118,24 @@ class Borrowed(Recurrent):
         positions = state[-1] if self.attends else None
         half = dtype_of(self) in (torch.float16, torch.bfloat16)
         given = [_cast(each, shape) if half else each for each, shape in zip(state, carrier.layers, strict=False)]
-        logits, found = carrier.read(inputs, given, positions)
+        head = self.model.get_output_embeddings()
+        left_out = head_left_out(self, head) and self._head_hands_on(head)
+        with InPlaceOfHead(head, lambda hidden: hidden) if left_out else contextlib.nullcontext():
+            logits, found = carrier.read(inputs, given, positions)
         after: list[LayerState | Positions] = [_like(*each) for each in zip(found, state, strict=False)]
         if positions is not None:
             T = inputs.shape[1]
             valid = torch.cat([positions.valid, positions.valid.new_ones(len(inputs), T)], 1)[:, T:]
             after.append(Positions(valid.clone(), positions.read + T))
-        return at_least_float32(logits), tuple(after)
+        return unprojected(logits, head) if left_out else at_least_float32(logits), tuple(after)
+
+    def _head_hands_on(self, head: nn.Linear) -> bool:
+        """Whether the library makes nothing of what the head makes but a multiple of it; tried once."""
+        if self._hands_on is None:
+            tokens = torch.zeros(1, 1, dtype=torch.int64, device=head.weight.device)
+            with leaving_out_head(None), quietly(self.model):
+                self._hands_on = hands_on(head, lambda: self(tokens, self.initial_state(1))[0])
+        return self._hands_on
 
 
 def _over(shape: LayerShape, make: Any) -> LayerState:

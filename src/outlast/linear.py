@@ -1,4 +1,4 @@
-"""Linear maps of the families: torch's own, taken by the fastest product there is for their tensors."""
+"""Linear maps of our models: torch's own, taken by the fastest product there is for their tensors."""
 
 from __future__ import annotations
 
