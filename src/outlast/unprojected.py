@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from outlast.state import at_least_float32
 
 LEAST = 4096
-"""Heads with fewer outputs are never left out: there is little to save, and training in bf16 would be slower (1.3 to 1.7
-times at 1,024 outputs, one thread)."""
+"""Heads with fewer outputs are never left out: there is little to save, and training in bf16 would be slower (at 1,024
+outputs 1.1 to 1.7 times, one thread)."""
 
 _asked: ContextVar[nn.Module | None] = ContextVar("asked", default=None)
 
