@@ -78,9 +78,10 @@ def leaving_out_head(model: nn.Module | None) -> Iterator[None]:
 def head_left_out(model: nn.Module, head: nn.Module | None) -> bool:
     """Whether `model` is to give `Unprojected` in place of what `head` makes: where it was asked for, and the head is
     a large linear layer and nothing else."""
-    if _asked.get() is not model or type(head) not in (nn.Linear, Linear) or head.out_features < LEAST:
+    if _asked.get() is not model or not isinstance(head, nn.Linear) or type(head) not in (nn.Linear, Linear):
         return False
-    return not (head._forward_hooks or head._forward_pre_hooks)  # those who watch the head are to see it work
+    watched = head._forward_hooks or head._forward_pre_hooks  # those who watch the head are to see it work
+    return head.out_features >= LEAST and not watched
 
 
 def unprojected(hidden: Tensor, head: nn.Linear, soft_cap: float | None = None) -> Unprojected:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from outlast import EvalSettings, InputError, Recurrent, evaluate
 from outlast.adapters.products import WIDE, chosen, products_in
 from outlast.families import build
+from outlast.families.shell import Shell
 from outlast.model import InputSpec
 from outlast.scan import processor
 from outlast.state import leaves
@@ -19,7 +20,7 @@ from outlast.streams import Streams
 TOKENS = InputSpec("tokens", 16)
 
 
-def model_of(width: int, **settings) -> Recurrent:
+def model_of(width: int, **settings) -> Shell:
     return build("gla", inputs=TOKENS, outputs=16, width=width, layers=1, heads=2, **settings)
 
 

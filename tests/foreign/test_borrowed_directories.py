@@ -220,7 +220,7 @@ def test_the_page_is_of_the_version_in_use_and_has_what_is_tried() -> None:
 @pytest.mark.long
 def test_the_page_has_every_type_of_its_version() -> None:
     if f"transformers {transformers.__version__} are read" in PAGE.read_text():
-        assert types_on_the_page() == recurrent_types()
+        assert sorted(types_on_the_page()) == recurrent_types()
 
 
 def test_a_config_that_names_layers_which_its_model_has_not_is_refused(tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ class Projections:
     """
 
     def __init__(self, model: Recurrent, seed: int = 0, *, heads: bool = True) -> None:
-        self.model, self.parts, self.seed = model, model.state_parts(), seed
+        self.model: Recurrent = model
+        self.parts: tuple[StatePart, ...] = model.state_parts()
+        self.seed: int = seed
         with torch.no_grad():
             example = leaves(model.initial_state(1))
         self.views: list[_View] = []

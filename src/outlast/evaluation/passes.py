@@ -248,7 +248,8 @@ class Passes:
         for position, stop, batch, outputs, _ in self._read(whole.stream[restarts], whole.begin[restarts], length):
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
-                at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
+                begin, end = (np.clip(edge[scored], position, stop) - position for edge in (first, last))
+                at = row[scored], begin, end
                 losses, lost = self._per_position(outputs, batch, _within(*at, tuple(batch.weights.shape)))
                 weights = batch.weights.cpu().numpy()
                 place = band[scored], stream[scored]

@@ -27,8 +27,8 @@ class RMSNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.eps = 1e-5
-        self.weight = nn.Parameter(torch.ones(width))
+        self.eps: float = 1e-5
+        self.weight: nn.Parameter = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, D) in the dtype of x; under autocast in that in which the products behind it are taken."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from outlast.adapters import adapt
 from outlast.errors import InputError
-from outlast.live.alarms import closes, opens, stepped
+from outlast.live.alarms import Bars, closes, opens, stepped
 from outlast.live.cohorts import Stream
 from outlast.live.harm import Asked, at_first
 from outlast.live.incidents import Incident, Kept
@@ -69,8 +69,8 @@ class Watcher:
     ) -> None:
         self.profile = profile
         self.targets: bool = profile.facts.targets != "none" if targets is None else targets
-        self.bars = profile.signals(targets=self.targets)
-        self.counts = Counts()
+        self.bars: Bars = profile.signals(targets=self.targets)
+        self.counts: Counts = Counts()
         self._on_probe = on_probe
         self._senses = profile.senses(adapt(model))
         self._limits = np.array(self.bars.values)

@@ -16,6 +16,7 @@ from outlast.onnx.files import File, Port, library, opened
 from outlast.onnx.layout import Layout, as_outputs, as_state, fed, laid_out
 from outlast.onnx.pairing import OnnxPorts, Pairing, paired
 from outlast.onnx.record import Record, record_in
+from outlast.schema import Schema
 from outlast.sizes import require_memory
 from outlast.state import State, StatePart, leaves
 
@@ -56,10 +57,10 @@ class OnnxModel(Recurrent):
         width = "float16" if "float16" in file.widths else next(iter(file.widths), "float32")
         self.register_buffer("precision", torch.empty(0, dtype=getattr(torch, width)), persistent=False)
         self._numbers = file.numbers
-        self.without_gradients = _WITHOUT.format(file.path)
-        self.input_spec = self._spec(file)
-        self.schema = record.schema if record else None
-        self.told = tuple(self._sentences(file))
+        self.without_gradients: str = _WITHOUT.format(file.path)
+        self.input_spec: InputSpec | None = self._spec(file)
+        self.schema: Schema | None = record.schema if record else None
+        self.told: tuple[str, ...] = tuple(self._sentences(file))
         self.blueprint = {
             "kind": "onnx",
             "file": str(file.path),
