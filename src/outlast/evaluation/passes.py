@@ -249,7 +249,7 @@ class Passes:
             scored = np.flatnonzero((first < stop) & (last > position))
             if len(scored):
                 at = row[scored], *(np.clip(edge[scored], position, stop) - position for edge in (first, last))
-                losses, lost = self._per_position(outputs, batch, _within(*at, tuple(batch.weights.shape)))
+                losses, lost = self._per_position(outputs, batch, _within(batch.weights.shape, *at))
                 weights = batch.weights.cpu().numpy()
                 place = band[scored], stream[scored]
                 for total, found in zip(sums, _between(losses * weights, *at), strict=True):
@@ -318,8 +318,8 @@ class Passes:
         state: State | None = None,
         marks: Sequence[int] = (),
     ) -> Iterator[Piece]:
-        reading = {"chunk": self.chunk, "marks": marks, "head": head_needed(self.scores)}
-        for piece in read(self.model, self.streams, stream, begin, length, state, **reading):
+        chunk, head = self.chunk, head_needed(self.scores)
+        for piece in read(self.model, self.streams, stream, begin, length, state, chunk=chunk, marks=marks, head=head):
             self.inputs.look(leaves(piece.batch.inputs))
             yield piece
 
@@ -385,7 +385,7 @@ def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.nd
     return running[:, row, last] - running[:, row, first]
 
 
-def _within(row: np.ndarray, first: np.ndarray, last: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _within(shape: tuple[int, ...], row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """(B, T) whether a position lies in [first, last) of one of N rows."""
     edges = np.zeros((shape[0], shape[1] + 1), np.int64)
     np.add.at(edges, (row, first), 1)
