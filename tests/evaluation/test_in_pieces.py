@@ -135,16 +135,19 @@ def test_a_target_beyond_the_vocabulary_is_no_silent_zero() -> None:
 
 @pytest.mark.usefixtures("narrow")
 def test_what_measures_are_made_of() -> None:
-    """The likeliest class is the first of equal ones, as of argmax."""
-    outputs, targets = drawn((3, 5), 4, 150)
-    weight = outputs.weight.detach().clone()
-    weight[[3, 70, 149]] = 10.0
-    twice = Unprojected(outputs.hidden, weight, None, outputs.dtype)
-    logits = F.linear(twice.hidden, weight)
+    """The likeliest class is the first of equal ones, as of argmax, in one piece and over several."""
+    outputs, targets = drawn((8, 9), 4, 150)
+    hidden, weight = ((3 * each.detach()).round() for each in (outputs.hidden, outputs.weight))  # exact products
+    weight[equal := torch.tensor([3, 5, 70, 149])] = 10.0
+    twice = Unprojected(hidden, weight, None, outputs.dtype)
+    logits = F.linear(hidden, weight)
+    targets[:, :4], targets[:4, 4:] = equal, logits.argmax(-1)[:4, 4:]
     found = scored(twice, targets)
     torch.testing.assert_close(found.loss, plain(twice, targets))
-    assert found.likeliest.tolist() == logits.argmax(-1).tolist()
-    assert {3} < set(found.likeliest.flatten().tolist())
+    assert found.wrong.tolist() == (logits.argmax(-1) != targets).tolist()
+    assert not bool(found.wrong[:4, 4:].any())
+    assert 0 < int(found.wrong[:, 0].sum()) < 8
+    assert bool(found.wrong[:, 1:4].all())
     assert bool(found.finite.all())
     again = torch.cat(list(some_positions(twice)), 1)
     torch.testing.assert_close(again, logits.flatten(0, 1)[None])

@@ -95,6 +95,8 @@ def trial(
             batch = streams.window(number, np.zeros_like(number), positions).to(device)
             with leaving_out_head(None if head_needed(scores) else model):
                 outputs, _ = model(batch.inputs, state)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
             read = clock()
             for each in scored_by(scores, outputs, batch):
                 each.cpu()

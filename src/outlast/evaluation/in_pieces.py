@@ -23,9 +23,9 @@ from outlast import scan
 from outlast.state import at_least_float32
 from outlast.unprojected import Unprojected
 
-AT_ONCE = 2**21
-"""Logits that exist at a time without gradients, and where they are made again (8 MiB in float32); where there are very
-many positions, `NARROWEST` of each."""
+AT_ONCE = 2**20
+"""Logits that exist at a time without gradients, and where they are made again (4 MiB in float32, and as much for what
+is made of them); where there are very many positions, `NARROWEST` of each."""
 NARROWEST = 64
 """Columns that are made at least: fewer would be slow, and so many take no more memory than the hidden states do."""
 POSITIONS = 256
@@ -38,10 +38,11 @@ IGNORED = -100
 
 
 class Scored(NamedTuple):
-    """Of every position, (B, T): the cross-entropy in nats, the likeliest class, and whether all logits are finite."""
+    """Of every position, (B, T): the cross-entropy in nats, whether the likeliest class is another than the target, and
+    whether all logits are finite."""
 
     loss: Tensor
-    likeliest: Tensor
+    wrong: Tensor
     finite: Tensor
 
 
@@ -71,19 +72,18 @@ def scored(outputs: Unprojected, targets: Tensor) -> Scored:
         targets: (B, T) classes below V.
     """
     hidden, aims = outputs.hidden.flatten(0, 1).to(outputs.dtype), targets.flatten()
-    best = hidden.new_full(aims.shape, -torch.inf, dtype=_wide(outputs.dtype))
-    likeliest, finite = torch.zeros_like(aims), torch.ones_like(aims, dtype=torch.bool)
+    right, finite = torch.zeros_like(aims, dtype=torch.bool), torch.ones_like(aims, dtype=torch.bool)
 
-    def look(begin: int, logits: Tensor) -> None:
-        """Logits (N, v) of the columns from `begin` on."""
-        most, where = logits.max(1)
-        finite.logical_and_(torch.isfinite(most) & torch.isfinite(logits.amin(1)))
-        better = most > best
-        torch.where(better, where + begin, likeliest, out=likeliest)
-        torch.where(better, most, best, out=best)
+    def look(logits: Tensor, highest: Tensor, higher: Tensor, place: Tensor, inside: Tensor) -> None:
+        """Logits (N, v) of a piece, the highest of each position (N,), whether it is higher than any before, and
+        `_places`. Of equal logits the first is the likeliest, as of `argmax`, which takes longer than all else here."""
+        finite.logical_and_(torch.isfinite(highest) & torch.isfinite(logits.amin(1)))
+        right.logical_and_(~higher)
+        hit = (higher & inside & (logits.gather(1, place)[:, 0] == highest)).nonzero()[:, 0]
+        right[hit] = logits[hit].argmax(1) == place[hit, 0]
 
     top, total, chosen = _softmax(outputs, hidden, aims, look)
-    found = Scored(_loss(top, total, chosen, aims), likeliest, finite)
+    found = Scored(_loss(top, total, chosen, aims), ~right, finite)
     return Scored(*(each.view(targets.shape) for each in found))
 
 
@@ -207,14 +207,14 @@ def _again(
 
 
 def _softmax(
-    outputs: Unprojected, hidden: Tensor, targets: Tensor, look: Callable[[int, Tensor], None] | None = None
+    outputs: Unprojected, hidden: Tensor, targets: Tensor, look: Callable[..., None] | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of every position, (N,): the largest logit, the sum of exp(logit − largest), and the target's logit.
 
     Args:
         hidden: (N, D) in the dtype of the products.
         targets: (N,).
-        look: shown the logits (N, v) of every piece, and its first column.
+        look: shown every piece, see `scored`.
     """
     wide = _wide(outputs.dtype)
     # Not −∞: a piece of which all logits are that would turn 0 · exp(−∞ − −∞) into NaN.
@@ -222,12 +222,14 @@ def _softmax(
     total, chosen = torch.zeros_like(top), torch.full_like(top, torch.nan)
     for begin, end in _columns(outputs, len(targets)):
         logits = outputs.columns(hidden, begin, end)
+        highest, (place, inside) = logits.amax(1), _places(targets, begin, end)
         if look is not None:
-            look(begin, logits)
-        place, inside = _places(targets, begin, end)
+            look(logits, highest, highest > top, place, inside)
         chosen = torch.where(inside, logits.gather(1, place)[:, 0], chosen)
-        before, top = top, torch.maximum(top, logits.amax(1))
-        total = total * (before - top).exp() + logits.sub_(top[:, None]).exp_().sum(1)
+        # The likeliest class has the share 1 / sum of exp(logit − highest); softmax is faster than exp and sum.
+        here = torch.where(highest == -torch.inf, 0.0, 1 / logits.softmax(1).amax(1))
+        before, top = top, torch.maximum(top, highest)
+        total = total * (before - top).exp() + here * (highest - top).exp()
         del logits  # before the next ones are made
     return top, total, chosen
 

@@ -128,8 +128,7 @@ def cross_entropy_per_position(outputs: Any, batch: Batch) -> Tensor:
 def error_per_position(outputs: Any, batch: Batch) -> Tensor:
     """1 where the likeliest class is not the target, (B, T); also of outputs that were not projected, in pieces."""
     if isinstance(outputs, Unprojected):
-        targets = classes_of(outputs, batch)
-        return (scored(outputs, targets).likeliest != targets).float()
+        return scored(outputs, classes_of(outputs, batch)).wrong.float()
     logits, targets = logits_and_classes(outputs, batch)
     return (logits.argmax(-1) != targets).float()
 

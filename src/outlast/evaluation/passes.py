@@ -250,7 +250,7 @@ class Passes:
             if len(scored):
                 begin, end = (np.clip(edge[scored], position, stop) - position for edge in (first, last))
                 at = row[scored], begin, end
-                losses, lost = self._per_position(outputs, batch, _within(*at, tuple(batch.weights.shape)))
+                losses, lost = self._per_position(outputs, batch, _within(batch.weights.shape, *at))
                 weights = batch.weights.cpu().numpy()
                 place = band[scored], stream[scored]
                 for total, found in zip(sums, _between(losses * weights, *at), strict=True):
@@ -319,8 +319,8 @@ class Passes:
         state: State | None = None,
         marks: Sequence[int] = (),
     ) -> Iterator[Piece]:
-        reading = {"chunk": self.chunk, "marks": marks, "head": head_needed(self.scores)}
-        for piece in read(self.model, self.streams, stream, begin, length, state, **reading):
+        chunk, head = self.chunk, head_needed(self.scores)
+        for piece in read(self.model, self.streams, stream, begin, length, state, chunk=chunk, marks=marks, head=head):
             self.inputs.look(leaves(piece.batch.inputs))
             yield piece
 
@@ -386,7 +386,7 @@ def _between(values: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.nd
     return running[:, row, last] - running[:, row, first]
 
 
-def _within(row: np.ndarray, first: np.ndarray, last: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _within(shape: tuple[int, ...], row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """(B, T) whether a position lies in [first, last) of one of N rows."""
     edges = np.zeros((shape[0], shape[1] + 1), np.int64)
     np.add.at(edges, (row, first), 1)

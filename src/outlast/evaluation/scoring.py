@@ -20,11 +20,11 @@ from outlast.unprojected import Unprojected
 Score = Callable[[Any, Batch], Tensor]
 """(outputs, batch) -> (B, T) numbers."""
 
-_IN_PIECES: dict[Score, Callable[[Scored, Tensor], Tensor]] = {
-    cross_entropy_per_position: lambda found, targets: found.loss,
-    error_per_position: lambda found, targets: (found.likeliest != targets).float(),
+_IN_PIECES: dict[Score, Callable[[Scored], Tensor]] = {
+    cross_entropy_per_position: lambda found: found.loss,
+    error_per_position: lambda found: found.wrong.float(),
 }
-"""What a score is, (B, T), by what one reading of the logits in pieces found and the targets (B, T)."""
+"""What a score is, (B, T), by what one reading of the logits in pieces found."""
 
 
 def head_needed(scores: Sequence[Score]) -> bool:
@@ -60,7 +60,7 @@ def scored_by(
 def _in_pieces(scores: Sequence[Score], outputs: Unprojected, targets: Tensor) -> tuple[Tensor, Tensor]:
     """As `scored_by`, all from one reading of the logits."""
     found = scored(outputs, targets)
-    return torch.stack([_IN_PIECES[score](found, targets) for score in scores]).double(), found.finite
+    return torch.stack([_IN_PIECES[score](found) for score in scores]).double(), found.finite
 
 
 def predictions(outputs: Any, batch: Batch) -> list[Tensor]:

@@ -29,7 +29,7 @@ class InPlaceOfHead(TorchFunctionMode):
         self._weight, self._give = head.weight, give
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.linear and args[1] is self._weight:
+        if func is F.linear and len(args) > 1 and args[1] is self._weight:
             return self._give(args[0])
         return func(*args, **(kwargs or {}))
 
