@@ -116,7 +116,9 @@ def test_equals_the_definition(name, way, T, sizes, low, seed):
     summed = [first_gradient + number for number in _SUMMED.get(name, ())]
     others = [number for number in range(len(got)) if number not in summed]
     assert worst([got[i] for i in others], [expected[i] for i in others], least) < tolerance
-    terms = 0.1 * max(float(x.detach().abs().max()) for x in expected)
+    # Of a single number a norm leaves the sign: what it gives back is what is left of two terms of full size.
+    alone = name == "gated_dual_scan" and H * V == 1
+    terms = (1.0 if alone else 0.1) * max(float(x.detach().abs().max()) for x in expected)
     if summed and (far := worst([got[i] for i in summed], [expected[i] for i in summed], terms)) >= tolerance:
         # With strong decays the rounding of the arguments alone moves such a sum: by as much in the definition.
         own = run(name, "reference", tensors, dtype)
