@@ -137,7 +137,7 @@ class Restarts:
 
     def groups(self, chunk: int, rows_at_once: Callable[[int], int]) -> list[np.ndarray]:
         """Restarts that are read together, those of like length, the longest first: what is read behind a row's end
-        for the others' sake is less than the row.
+        for the others' sake is at most a third of the row.
 
         Args:
             chunk: positions behind a restart that are read in one step, at most.
@@ -148,7 +148,7 @@ class Restarts:
             # The first of a group is its longest: as many rows as it allows, the others allow too.
             piece = min(chunk, int(self.length[order[start]]))
             group = order[start : start + rows_at_once(piece)]
-            found.append(group[2 * self.length[group] >= piece])
+            found.append(group[4 * self.length[group] >= 3 * piece])
             start += len(found[-1])
         return found
 
