@@ -358,12 +358,12 @@ def test_progress_goes_up_to_exactly_the_whole(jobs):
 
 
 def test_rows_that_are_read_together_are_of_like_length_however_many_fit():
-    """Behind its end a row is read for the others' sake: for less than its own length, or than a whole step."""
+    """Behind its end a row is read for the others' sake: for a third of its own length, or of a whole step."""
     restarts = schedule(age_bands(64, 4096), draw_targets(8, 64, 4096, 512, 0), 4096)
     groups = restarts.groups(256, lambda positions: 10**6)
     for group in groups:
         lengths = restarts.length[group]
         assert (np.diff(lengths) <= 0).all()
-        assert 2 * lengths[-1] >= min(256, lengths[0])
+        assert 4 * lengths[-1] >= 3 * min(256, lengths[0])
     assert sorted(np.concatenate(groups).tolist()) == list(range(len(restarts.length)))
-    assert len(groups) < 12
+    assert len(groups) < 20

@@ -137,18 +137,20 @@ class Restarts:
 
     def groups(self, chunk: int, rows_at_once: Callable[[int], int]) -> list[np.ndarray]:
         """Restarts that are read together, those of like length, the longest first: what is read behind a row's end
-        for the others' sake is less than the row.
+        for the others' sake is at most a third of the row.
 
         Args:
             chunk: positions behind a restart that are read in one step, at most.
             rows_at_once: how many rows of so many positions are read side by side.
         """
         order, found, start = np.argsort(-self.length, kind="stable"), [], 0
+        # Classes of length that do not depend on which restarts there are: more of them never take less time.
+        classes = np.floor(np.log(chunk / self.length) / np.log(4 / 3)).clip(0)
         while start < len(order):
             # The first of a group is its longest: as many rows as it allows, the others allow too.
             piece = min(chunk, int(self.length[order[start]]))
             group = order[start : start + rows_at_once(piece)]
-            found.append(group[2 * self.length[group] >= piece])
+            found.append(group[classes[group] == classes[group[0]]])
             start += len(found[-1])
         return found
 
