@@ -212,7 +212,9 @@ def loop(plant: Plant) -> None:
     plant.say(f"day {plant.day}: interference begins")
     plant.until_it_shows(disturbed)
     both = plant.written(plant.all_that_arrived(), "both")
-    candidate = plant.retrained(outlast.split(read(both, plant.corpus.train.schema)), Collecting(harms=HARMS))
+    # Of one incident a stream, half are for the gates: an interval over a third of sixteen streams is too wide.
+    halves = Collecting(harms=HARMS, earlier=0.5)
+    candidate = plant.retrained(outlast.split(read(both, plant.corpus.train.schema)), halves)
     if candidate.status == Status.GATED:
         approve(plant.ledger, candidate.id, by=BY, because="came through its gates")
         while plant.status() in (Status.SHADOW, Status.CANARY) and plant.day < MOST_DAYS:
