@@ -214,7 +214,7 @@ def by_mkl(job: Job) -> Job:
     """`job` with torch's own products in float32."""
 
     def run() -> None:
-        with mock.patch.object(fused_product, "better", return_value=False):
+        with mock.patch.object(fused_product, "onednn_is_faster", return_value=False):
             job()
 
     return run

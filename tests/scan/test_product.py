@@ -13,7 +13,7 @@ from outlast.scan.fused_product import WORTH, product
 @pytest.fixture(autouse=True)
 def by_onednn(monkeypatch):
     """On any processor: only whether it pays depends on which."""
-    monkeypatch.setattr(fused_product, "better", lambda: True)
+    monkeypatch.setattr(fused_product, "onednn_is_faster", lambda: True)
 
 
 def given(rows: int, D: int, E: int, gap: int):

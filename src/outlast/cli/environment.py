@@ -80,10 +80,10 @@ def _products() -> str:
     import torch
 
     from outlast import scan
-    from outlast.scan.fused_product import better
+    from outlast.scan.processor import onednn_is_faster
 
-    by_onednn = scan.choose("product", torch.device("cpu"), torch.float32, scan.wanted()).name == "numba" and better()
-    return "oneDNN: MKL uses half of this CPU's vectors" if by_onednn else "as torch takes them"
+    ours = scan.choose("product", torch.device("cpu"), torch.float32, scan.wanted()).name == "numba"
+    return "oneDNN: MKL uses half of this CPU's vectors" if ours and onednn_is_faster() else "as torch takes them"
 
 
 def environment() -> dict[str, Any]:

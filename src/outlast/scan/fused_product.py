@@ -6,7 +6,6 @@ which comes with torch too, uses all of it: on an AMD EPYC with AVX-512 it is 2.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast.scan.operands import operator, operator_once
-from outlast.scan.processor import maker
+from outlast.scan.processor import onednn, onednn_is_faster
 
 WORTH = 2**12
 """Numbers of a weight from which on it is faster than MKL, whose calls take some microseconds less. How many rows there
@@ -26,30 +25,17 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     oneDNN takes it."""
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
     alone = x.shape[:-1].numel() < 2  # of a single row both are other sums than of several
-    if not plain or weight.numel() < WORTH or alone or torch.is_autocast_enabled("cpu") or not better():
+    if not plain or weight.numel() < WORTH or alone or torch.is_autocast_enabled("cpu") or not onednn_is_faster():
         return F.linear(x, weight, bias)
     taken = _product if torch.is_grad_enabled() else _by_onednn
-    # Rows with gaps between them, as slices of a wider tensor have, oneDNN would take a hundred times as long for.
+    # Rows with gaps between them, as slices of a wider tensor have, oneDNN would take hundreds of times as long for.
     rows = x.reshape(-1, x.shape[-1]).contiguous()
     return taken(rows, weight, bias).view(*x.shape[:-1], -1)
 
 
-@functools.cache
-def better() -> bool:
-    """Whether oneDNN takes products in float32 faster than torch does by itself on this machine."""
-    return maker() == "AuthenticAMD" and torch.backends.cpu.get_cpu_capability() == "AVX512" and _onednn() is not None
-
-
-def _onednn() -> Any:
-    """oneDNN's product as torch offers it to its compiler; None where this torch has none."""
-    if not torch.backends.mkldnn.is_available():
-        return None
-    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-
-
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weightᵀ + bias: (M, D), (E, D), (E,) -> (M, E), whatever the order of the axes in memory."""
-    return _onednn()(x, weight, bias, "none", [], "")
+    return onednn()(x, weight, bias, "none", [], "")
 
 
 @operator("product")

@@ -20,7 +20,7 @@ from outlast.interventions import Carried
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.scan import wanted
-from outlast.scan.fused_product import better as onednn_is_faster
+from outlast.scan.processor import onednn_is_faster
 from outlast.state import as_real, leaves, rebuild
 from outlast.streams import Places
 
