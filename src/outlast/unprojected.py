@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.linear import Linear
+from outlast.linear import Linear, product_dtype
 from outlast.state import at_least_float32
 
 LEAST = 4096
@@ -86,7 +86,4 @@ def head_left_out(model: nn.Module, head: nn.Module | None) -> bool:
 
 def unprojected(hidden: Tensor, head: nn.Linear, soft_cap: float | None = None) -> Unprojected:
     """What stands for ``head(hidden)``, with the products that the head would take here, under autocast or not."""
-    kind, dtype = hidden.device.type, head.weight.dtype
-    if torch.is_autocast_enabled(kind) and dtype != torch.float64:
-        dtype = torch.get_autocast_dtype(kind)
-    return Unprojected(hidden, head.weight, head.bias, dtype, soft_cap)
+    return Unprojected(hidden, head.weight, head.bias, product_dtype(head.weight), soft_cap)

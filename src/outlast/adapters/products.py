@@ -17,7 +17,7 @@ from outlast.adapters.precision import dtypes_of
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.scan import processor
-from outlast.state import at_least_float32, map_state
+from outlast.state import State, at_least_float32, map_state
 from outlast.unprojected import Unprojected
 
 PRECISIONS = ("auto", "float32", "bf16")
@@ -55,6 +55,13 @@ def _pays(model: nn.Module) -> bool:
     return wide > 0.5 * sum(each.numel() for each in model.parameters())
 
 
+def widened(outputs: Any, state: State) -> tuple[Any, State]:
+    """Outputs and state, of any shape, as a model gave them under autocast: at least in float32."""
+    if not isinstance(outputs, Unprojected):  # of which only products are in bfloat16
+        outputs = map_state(at_least_float32, outputs)
+    return outputs, map_state(at_least_float32, state)
+
+
 @contextlib.contextmanager
 def products_in(precision: str, model: Recurrent) -> Iterator[None]:
     """Inside, the model takes its products in this precision, ``float32`` or ``bf16``, in whatever thread it is called;
@@ -72,10 +79,7 @@ def products_in(precision: str, model: Recurrent) -> Iterator[None]:
         running.autocast.__exit__(None, None, None)
         if result is None:
             return None
-        outputs, after = result
-        if not isinstance(outputs, Unprojected):  # of which only products are in bfloat16
-            outputs = map_state(at_least_float32, outputs)
-        return outputs, map_state(at_least_float32, after)
+        return widened(*result)
 
     # A call that raises has to leave autocast as well, and then has no result.
     hooks = model.register_forward_pre_hook(begin), model.register_forward_hook(end, always_call=True)

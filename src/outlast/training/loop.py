@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from outlast.adapters.precision import require_trainable, widen
-from outlast.adapters.products import PRECISIONS, chosen
+from outlast.adapters.products import PRECISIONS, chosen, widened
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError, Interrupted, TrainingDiverged, unknown_name
@@ -32,7 +32,6 @@ from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
 from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
-from outlast.state import at_least_float32, map_state
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import adapted_to, check_inputs
 from outlast.streams.scenarios import check_weights, weighted_places
@@ -42,7 +41,7 @@ from outlast.training.objectives import objective as named_objective
 from outlast.training.regular import read_dropping, size_of
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.together import any_rank, join_ranks, let_go, mean_over_ranks, same_step
-from outlast.unprojected import Unprojected, leaving_out_head
+from outlast.unprojected import leaving_out_head
 
 SCHEDULES = ("cosine", "constant", "linear")
 
@@ -245,9 +244,7 @@ def fit(
                     with leaving_out_head(headless):
                         outputs, final = wrapped(batch.inputs, start)
             if settings.precision == "bf16":
-                final = map_state(at_least_float32, final)
-                if not isinstance(outputs, Unprojected):  # of which only products are in bfloat16
-                    outputs = map_state(at_least_float32, outputs)
+                outputs, final = widened(outputs, final)
             losses_here = objective.per_position(outputs, batch)
             if settings.state_penalty:
                 losses_here = losses_here + settings.state_penalty * size_of(final, rule.parts)[:, None]

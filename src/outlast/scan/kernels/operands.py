@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 
 from outlast.scan.kernels.compiling import kernel
-from outlast.scan.kernels.simd import Lanes, intrinsic, read_some, write_some
+from outlast.scan.kernels.simd import Lanes, bytes_of, intrinsic, read_some, write_some
 
 _F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
@@ -61,7 +61,7 @@ def item(typing, operand):
     """Bytes of one number of an operand."""
 
     def code(context, builder, signature, args):
-        return ir.Constant(_I64, 4 if _number(operand) == _F32 else 2)
+        return ir.Constant(_I64, bytes_of(_number(operand)))
 
     return types.int64(operand), code
 
@@ -94,7 +94,7 @@ def take_number(typing, operand, address):
     def code(context, builder, signature, args):
         number = _number(operand)
         pointer = builder.inttoptr(args[1], number.as_pointer())
-        return _widened(builder, builder.load(pointer, align=2 if number == _I16 else 4))
+        return _widened(builder, builder.load(pointer, align=bytes_of(number)))
 
     return types.float32(operand, types.int64), code
 
@@ -106,7 +106,7 @@ def put_number(typing, operand, address, value):
     def code(context, builder, signature, args):
         number = _number(operand)
         pointer = builder.inttoptr(args[1], number.as_pointer())
-        builder.store(_narrowed(builder, args[2], number), pointer, align=2 if number == _I16 else 4)
+        builder.store(_narrowed(builder, args[2], number), pointer, align=bytes_of(number))
         return context.get_dummy_value()
 
     return types.none(operand, types.int64, types.float32), code

@@ -162,7 +162,7 @@ def read_some(builder: Any, number: Any, address: Any, count: Any) -> Any:
     vector = ir.VectorType(number, LANES)
     kind = ir.FunctionType(vector, [ir.PointerType(), _I32, _MASK, vector])
     load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}{_called(number)}.p0")
-    pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, _bytes(number))
+    pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, bytes_of(number))
     return builder.call(load, [pointer, align, _first(builder, count), vector(None)])
 
 
@@ -171,7 +171,7 @@ def write_some(builder: Any, address: Any, count: Any, value: Any) -> None:
     number = value.type.element
     kind = ir.FunctionType(ir.VoidType(), [value.type, ir.PointerType(), _I32, _MASK])
     write = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}{_called(number)}.p0")
-    pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, _bytes(number))
+    pointer, align = builder.inttoptr(address, ir.PointerType()), ir.Constant(_I32, bytes_of(number))
     builder.call(write, [value, pointer, align, _first(builder, count)])
 
 
@@ -180,7 +180,8 @@ def _called(number: Any) -> str:
     return "f32" if number == _F32 else f"i{number.width}"
 
 
-def _bytes(number: Any) -> int:
+def bytes_of(number: Any) -> int:
+    """How many a number of this type takes."""
     return 4 if number == _F32 else number.width // 8
 
 
