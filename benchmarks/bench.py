@@ -21,8 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from outlast.cli.environment import environment, flush_denormals, tune_allocator
 
 ALLOCATOR = tune_allocator()

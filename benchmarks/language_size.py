@@ -19,8 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from outlast.cli.environment import flush_denormals, tune_allocator
 
 tune_allocator()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from outlast import scan
 from outlast.scan import fused, fused_delta, fused_dual
-from outlast.scan.kernels import threads
+from outlast.scan.kernels import team, threads
+from outlast.scan.kernels.compiling import kernel
 
 KINDS = {"decay a channel": "linear_scan", "decay a head": "linear_scan", "delta rule": "gated_delta"}
 """What the kernels compute, and the recurrence that it belongs to."""
@@ -126,24 +129,32 @@ def test_infinities_and_what_is_no_number_stay(kind):
         assert call(kind, arguments)[0][1, 3].isnan().all()
 
 
-@every_kind
-def test_threads_do_not_change_a_bit(kind, monkeypatch):
+@pytest.fixture(params=["torch's", "our own"] if team.start() else ["our own"])
+def spread_over(request, monkeypatch):
+    """Every kernel in threads, torch's or those of our own pool; what it gives counts how often they were asked for."""
     monkeypatch.setattr(threads, "WORTH", 1)
+    place, name = (team, "run") if request.param == "torch's" else (threads, "_workers")
+    if place is threads:
+        monkeypatch.setattr(team, "start", lambda: None)
+    asked, usual = [], getattr(place, name)
+    monkeypatch.setattr(place, name, lambda *given: asked.append(1) or usual(*given))
+    return asked
+
+
+@every_kind
+def test_threads_do_not_change_a_bit(kind, monkeypatch, spread_over):
     arguments = make(kind, 3, 50)
     alone = run(kind, arguments)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    asked = []
-    workers = threads._workers
-    monkeypatch.setattr(threads, "_workers", lambda: asked.append(1) or workers())
+    assert not spread_over
     together = run(kind, arguments)
-    assert asked
+    assert spread_over
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 @every_kind
-def test_from_several_threads_at_once(kind, monkeypatch):
+def test_from_several_threads_at_once(kind, monkeypatch, spread_over):
     """Models that run side by side, each of which also spreads its own work."""
-    monkeypatch.setattr(threads, "WORTH", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     many = [make(kind, 3, 50, seed=seed) for seed in range(4)]
     expected = [run(kind, arguments) for arguments in many]
@@ -157,23 +168,41 @@ def test_from_several_threads_at_once(kind, monkeypatch):
         thread.start()
     for thread in running:
         thread.join()
+    assert spread_over
     for got, want in zip(results, expected, strict=True):
         assert len(got) == 10
         assert all(torch.equal(a, b) for one in got for a, b in zip(one, want, strict=True))
 
 
 @every_kind
-def test_after_a_fork(kind, monkeypatch):
-    """As in a data loader's worker: the pool of the parent is gone, and the child makes its own."""
-    monkeypatch.setattr(threads, "WORTH", 1)
+def test_after_a_fork(kind, monkeypatch, spread_over):
+    """As in a data loader's worker: the parent's threads are gone, whoever's they were, and the child makes its own."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     arguments = make(kind)
     expected = call(kind, arguments)[0]
+    assert spread_over
     child = os.fork()
     if child == 0:
         same = torch.equal(call(kind, arguments)[0], expected)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_torchs_threads_are_found_on_linux():
+    assert (team.start() is not None) == (sys.platform == "linux")
+
+
+@kernel
+def _fails(first, last, numbers, factor, half, nothing):
+    if numbers[0] == 3 and factor == np.float32(0.25) and half and nothing is None and last > 1:
+        raise ValueError("on purpose")
+
+
+def test_a_kernel_that_fails_in_any_thread_is_told():
+    """And what it was given arrives, of every type."""
+    team.run(_fails, 2, 2, (3, 4), np.float32(0.5), True, None)
+    with pytest.raises(RuntimeError, match="_fails failed"):
+        team.run(_fails, 2, 2, (3, 4), np.float32(0.25), True, None)
 
 
 def _operator(kind):

@@ -14,9 +14,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-# Threads that wait must sleep, not spin: on a machine that others use too, spinning costs a factor of ten and more.
+# Threads that wait must soon sleep: on a machine that others use too, spinning costs a factor of ten and more. But
+# who sleeps takes long to wake, so GNU's stay awake for some 50 microseconds, from one operator of a model to the next.
 # It has to be said before torch loads its threads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
+    os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.live_run_options import LIVE_RUN

@@ -38,6 +38,10 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return onednn()(x, weight, bias, "none", [], "")
 
 
+_of_weight = torch.ops.aten.mkldnn_linear_backward_weights
+"""oneDNN's own sum over rows: as a product of transposed tensors it would copy them first, one number at a time."""
+
+
 @operator("product")
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x (M, D), weight (E, D), bias (E,) -> (M, E)."""
@@ -53,9 +57,7 @@ def _product_backward(
     if of_x:
         dx = _by_onednn(d_outputs, weight.T)
     if of_weight:
-        # The longer side of the result belongs along its rows.
-        turned = x.shape[1] < d_outputs.shape[1]
-        d_weight = _by_onednn(x.T, d_outputs.T).T.contiguous() if turned else _by_onednn(d_outputs.T, x.T)
+        d_weight = _of_weight(d_outputs.to_mkldnn(), x.to_mkldnn(), weight, False)[0].to_dense()
     return dx, d_weight
 
 

@@ -1,8 +1,8 @@
 """Kernels over several threads, as many as torch may use where they are called from.
 
-Not numba's own: its usual pool must not be entered by two Python threads at a time, which is what work side by side in
-threads does. Kernels let go of the interpreter's lock, so plain threads run them at full speed. Where torch has one
-thread (workers of `outlast.parallel`, of a data loader) a kernel runs in the thread that calls it and there is no pool.
+Torch's own threads where that can be (`team`), plain ones else; kernels let go of the interpreter's lock. Not numba's:
+its usual pool must not be entered by two Python threads at a time, which is what work side by side in threads does.
+Where torch has one thread (workers of `outlast.parallel`, of a data loader) a kernel runs in the thread that calls it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import Any
 
 import torch
 
+from outlast.scan.kernels import team
+
 WORTH = 2**19
 """Multiplications that a further thread must be given to be worth waking, some 50 microseconds' work."""
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
+_forked = False
+"""Whether this process is the copy of another, whose OpenMP threads it has not got and cannot have."""
 
 
 def spread(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> None:
@@ -34,6 +38,9 @@ def spread(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) 
     threads = min(torch.get_num_threads(), tasks, 1 + work // WORTH)
     if threads == 1:
         kernel(0, tasks, *arguments)
+        return
+    if not _forked and team.start() is not None:
+        team.run(kernel, threads, tasks, *arguments)
         return
     edges = [tasks * i // threads for i in range(threads + 1)]
     others = [_workers().submit(kernel, *edges[i : i + 2], *arguments) for i in range(1, threads)]
@@ -53,8 +60,8 @@ def _workers() -> ThreadPoolExecutor:
 
 def _after_fork() -> None:
     """A forked process has none of its parent's threads, and perhaps its lock in a taken state."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _pool, _lock, _forked
+    _pool, _lock, _forked = None, threading.Lock(), True
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,0 +1,129 @@
+"""Kernels on the very threads that torch's own operators run on, where those are OpenMP's.
+
+Another pool's threads would have to share the cores with torch's, which wait awake for their next operator. So the
+call by which torch starts its threads, `GOMP_parallel` (GNU's; LLVM's and Intel's libraries have it too), is made for
+kernels as well. It takes a function of one address. That function is made here, one for each list of kinds of
+arguments, and fetches the arguments from there.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+import torch
+
+_KINDS: dict[type, str] = {int: "i64", bool: "i8", np.float32: "float", type(None): "ptr"}
+"""LLVM's types of arguments."""
+_FAILED = 3
+"""Where in the words of 8 bytes that all threads see it stands whether a kernel failed."""
+
+_BODY = """
+define void @body(ptr %words) {{
+  %result = alloca ptr
+  %exception = alloca ptr
+  %at.parts = getelementptr i64, ptr %words, i64 1
+  %parts = load i64, ptr %at.parts
+  %at.tasks = getelementptr i64, ptr %words, i64 2
+  %tasks = load i64, ptr %at.tasks
+  %at.failed = getelementptr i64, ptr %words, i64 3
+  %at.kernel = getelementptr i64, ptr %words, i64 4
+  %kernel = load ptr, ptr %at.kernel
+{loads}
+  br label %next
+next:
+  %part = atomicrmw add ptr %words, i64 1 monotonic
+  %there = icmp slt i64 %part, %parts
+  br i1 %there, label %work, label %end
+work:
+  %until = add i64 %part, 1
+  %low = mul i64 %part, %tasks
+  %high = mul i64 %until, %tasks
+  %first = sdiv i64 %low, %parts
+  %last = sdiv i64 %high, %parts
+  %status = call i32 %kernel(ptr %result, ptr %exception, i64 %first, i64 %last{arguments})
+  %well = icmp eq i32 %status, 0
+  br i1 %well, label %next, label %failed
+failed:
+  store i64 1, ptr %at.failed
+  br label %next
+end:
+  ret void
+}}
+"""
+"""Takes part after part through a kernel, as long as there are any. `words` are: the next part, how many parts and
+tasks there are, whether a kernel failed, the kernel's address, its arguments. numba's convention: where the result and
+an exception go, the arguments with tuples laid flat; 0 is well."""
+
+
+@functools.cache
+def start() -> Any:
+    """`GOMP_parallel` of the library whose threads torch runs on; None where there is none."""
+    try:
+        call = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    call.argtypes, call.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint), None
+    return call
+
+
+def run(kernel: Any, threads: int, tasks: int, *arguments: Any) -> None:
+    """Run ``kernel(first, last, *arguments)`` in so many threads on ranges that together are [0, tasks).
+
+    Args:
+        kernel: compiled; its arguments are whole numbers, truth values, float32, None, and tuples of
+            whole numbers.
+
+    Raises:
+        RuntimeError: the kernel failed.
+    """
+    layout = tuple([len(each) if type(each) is tuple else _KINDS[type(each)] for each in arguments])
+    words = array.array("q", [0, threads, tasks, 0, _address(kernel, layout), *_words(arguments)])
+    start()(_body(layout)[0], words.buffer_info()[0], threads, 0)
+    if words[_FAILED]:
+        raise RuntimeError(f"{kernel.__module__}.{kernel.__name__} failed")
+
+
+def _words(arguments: tuple[Any, ...]) -> Iterator[int]:
+    for each in arguments:
+        if type(each) is tuple:
+            yield from each
+        elif type(each) is np.float32:
+            yield int(each.view(np.int32))
+        else:
+            yield each or 0
+
+
+@functools.cache
+def _address(kernel: Any, layout: tuple[int | str, ...]) -> int:
+    """Where the machine code of a kernel for arguments of this layout begins."""
+    kinds = {"i64": numba.int64, "i8": numba.boolean, "float": numba.float32, "ptr": numba.types.none}
+    types = (numba.types.UniTuple(numba.int64, each) if isinstance(each, int) else kinds[each] for each in layout)
+    signature = (numba.int64, numba.int64, *types)
+    kernel.compile(signature)
+    made = kernel.overloads[signature]
+    return made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+
+
+@functools.cache
+def _body(layout: tuple[int | str, ...]) -> tuple[int, Any]:
+    """Address of `_BODY` for arguments of this layout, and what keeps it in memory."""
+    kinds = [kind for each in layout for kind in (["i64"] * each if isinstance(each, int) else [each])]
+    loads = [
+        f"  %p{i} = getelementptr i64, ptr %words, i64 {_FAILED + 2 + i}\n  %a{i} = load {kind}, ptr %p{i}"
+        for i, kind in enumerate(kinds)
+    ]
+    module = llvm.parse_assembly(
+        _BODY.format(loads="\n".join(loads), arguments="".join(f", {kind} %a{i}" for i, kind in enumerate(kinds)))
+    )
+    machine = llvm.Target.from_default_triple().create_target_machine(opt=1)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine.get_function_address("body"), engine
