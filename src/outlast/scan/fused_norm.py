@@ -43,19 +43,21 @@ def _tasks(x: Tensor) -> tuple[int, int]:
     return len(x) * -(-x.shape[1] // kernels.PIECE), 20 * x.numel()
 
 
-def _maybe(tensor: Tensor | None) -> Any:
-    """The operand of a (B, T, H, D) tensor; None where there is none."""
-    return None if tensor is None else operand(tensor)
+def _gate(x: Tensor, before: Tensor | None, after: Tensor | None) -> tuple[Tensor, int]:
+    """The gate that there is, and its place; x, of the same shape (B, T, H, D), where there is none."""
+    if before is not None:
+        return dense(before), kernels.BEFORE
+    return (x, kernels.NO_GATE) if after is None else (dense(after), kernels.AFTER)
 
 
 @operator("norm")
 def _norm(x: Tensor, before: Tensor | None, after: Tensor | None, weight: Tensor, eps: float, half: bool) -> Tensor:
     """x and at most one gate, before or after, (B, T, H, D); weight (D,) -> (B, T, H, D), in bfloat16 where `half`."""
     x, weight = dense(x), weight.contiguous()
-    before, after = (None if gate is None else dense(gate) for gate in (before, after))
+    gate, place = _gate(x, before, after)
     outputs = blank(x.shape, torch.bfloat16 if half else torch.float32)
     spread(
-        kernels.forward, *_tasks(x), tuple(x.shape[1:]), np.float32(eps), operand(x), _maybe(before), _maybe(after),
+        kernels.forward, *_tasks(x), tuple(x.shape[1:]), np.float32(eps), operand(x), operand(gate), place,
         weight.data_ptr(), operand(outputs),
     )  # fmt: skip
     return outputs
@@ -68,16 +70,15 @@ def _norm_backward(
     """The gradient of the outputs (B, T, H, D) -> those of x, of the gate (empty where there is none) and of weight,
     each in its shape and precision."""
     x, weight, d_outputs = dense(x), weight.contiguous(), dense(d_outputs)
-    before, after = (None if gate is None else dense(gate) for gate in (before, after))
-    gate = after if before is None else before
+    gate, place = _gate(x, before, after)
     tasks, work = _tasks(x)
     dx, d_weight = blank(x.shape, x.dtype), blank((tasks, len(weight)))
-    d_gate = None if gate is None else blank(gate.shape, gate.dtype)
+    d_gate = dx if place == kernels.NO_GATE else blank(gate.shape, gate.dtype)
     spread(
-        kernels.backward, tasks, 2 * work, tuple(x.shape[1:]), np.float32(eps), operand(x), _maybe(before),
-        _maybe(after), weight.data_ptr(), operand(d_outputs), operand(dx), _maybe(d_gate), d_weight.data_ptr(),
+        kernels.backward, tasks, 2 * work, tuple(x.shape[1:]), np.float32(eps), operand(x), operand(gate), place,
+        weight.data_ptr(), operand(d_outputs), operand(dx), operand(d_gate), d_weight.data_ptr(),
     )  # fmt: skip
-    return dx, blank((0,)) if d_gate is None else d_gate, d_weight.sum(0)
+    return dx, blank((0,)) if place == kernels.NO_GATE else d_gate, d_weight.sum(0)
 
 
 @_norm.register_fake

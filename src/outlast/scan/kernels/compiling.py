@@ -6,15 +6,18 @@ Numba knows the file that a kernel stands in, not the files that it imports, and
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from numba import config, njit
 from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
+from numba.core.compiler_lock import global_compiler_lock
 
 
 @functools.cache
@@ -46,20 +49,51 @@ class OfUser(_Stamped, UserWideCacheLocator):
 _PLACES = ",".join(f"{__name__}.{place.__name__}" for place in (Chosen, Beside, OfUser))
 
 
+_compiled = functools.partial(njit, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """A compiled function that lets go of the interpreter's lock; kept between processes where a place can be found."""
-    compiled = functools.partial(njit, nogil=True, error_model="numpy")
     # Numba looks for the place while it decorates.
     before, config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES, _PLACES  # pyright: ignore
     try:
-        return compiled(cache=True)(function)
+        made = _compiled(cache=True)(function)
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _say_that_nothing_is_kept()
-        return compiled()(function)
+        made = _compiled()(function)
     finally:
         config.CACHE_LOCATOR_CLASSES = before  # pyright: ignore
+    at_length = made.compile
+
+    def compile(signature: Any) -> Any:
+        with _in_haste():
+            return at_length(signature)
+
+    made.compile = compile
+    return made
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """A function for kernels alone: it is part of each that calls it, cannot be called from Python, and is not kept."""
+    return _compiled(no_cpython_wrapper=True)(function)
+
+
+@contextlib.contextmanager
+def _in_haste() -> Iterator[None]:
+    """Kernels say themselves what is done side by side: LLVM's first level of optimisation gives them all they need.
+    The third takes 1.3 times as long, and collecting garbage meanwhile a tenth more."""
+    with global_compiler_lock:  # so that nobody else's functions are compiled on these terms
+        collecting, level = gc.isenabled(), config.OPT
+        gc.disable()
+        config.OPT = type(level)(1)
+        try:
+            yield
+        finally:
+            config.OPT = level
+            if collecting:
+                gc.enable()
 
 
 @functools.cache

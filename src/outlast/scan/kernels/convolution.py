@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.operands import locate, prefetch, put, take
 from outlast.scan.kernels.simd import (
     LANES,
+    aligned,
     exponential,
     fill_lanes,
-    hold,
     load_lanes,
     load_some,
+    release,
     scratch,
     store,
     store_some,
@@ -29,13 +30,13 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 _VECTOR = 4 * LANES
 
 
-@kernel
+@helper
 def sigmoid(x):
     """1 / (1 + e^−x) of lanes."""
     return fill_lanes(_ONE) / (fill_lanes(_ONE) + exponential(fill_lanes(_ZERO) - x))
 
 
-@kernel
+@helper
 def _inputs(x, window, T, W, D, b, channel, start, count, target):
     """Inputs from `start` − W + 1 on, `count` of them, 0 from T on."""
     width = D - channel
@@ -50,7 +51,7 @@ def _inputs(x, window, T, W, D, b, channel, start, count, target):
         store(target + i * _VECTOR, value)
 
 
-@kernel
+@helper
 def _before_silu(xs, weight, bias, W, D, channel, t):
     """The convolution at position t of a piece: lanes. Row t + j of xs is the input that the j-th weight meets."""
     width = D - channel
@@ -71,7 +72,7 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
     """
     T, W, D = sizes
     memory = scratch((PIECE + W - 1) * LANES)
-    xs = memory.ctypes.data
+    xs = aligned(memory)
     for b in range(first, last):
         for channel in range(0, D, LANES):
             for start in range(0, T, PIECE):
@@ -84,7 +85,7 @@ def forward(first, last, sizes, x, window, weight, bias, outputs, final):
             _inputs(x, window, T, W, D, b, channel, T, W - 1, xs)
             for i in range(W - 1):
                 store_some(final + 4 * ((b * (W - 1) + i) * D + channel), D - channel, load_lanes(xs + i * _VECTOR))
-    hold(memory)
+    release(memory)
 
 
 @kernel
@@ -97,7 +98,7 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
     """
     T, W, D = sizes
     memory = scratch((2 * PIECE + 4 * W) * LANES)
-    xs = memory.ctypes.data
+    xs = aligned(memory)
     gs = xs + (PIECE + 2 * W) * _VECTOR
     for b in range(first, last):
         for channel in range(0, D, LANES):
@@ -141,4 +142,4 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                         store_some(d_window + 4 * ((b * (W - 1) + W - 1 + at) * D + channel), width, total)
                     else:
                         put(dx, locate(dx, b, at, channel), width, total)
-    hold(memory)
+    release(memory)

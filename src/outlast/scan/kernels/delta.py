@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.layout import (
     BLOCK,
     VECTOR,
@@ -32,15 +32,16 @@ from outlast.scan.kernels.operands import locate, put_number, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     across,
+    aligned,
     dot_lanes,
     down,
     exponential,
     fill_lanes,
-    hold,
     load_lanes,
     load_rows,
     load_tile,
     plus_rows,
+    release,
     scratch,
     store,
     sum_lanes,
@@ -56,7 +57,7 @@ PIECE = 32
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-@kernel
+@helper
 def _gather_gates(log_decay, strength, b, start, count, h, decays, strengths):
     """Decays and strengths of a piece: lanes of the same number for each position."""
     for t in range(count):
@@ -65,7 +66,7 @@ def _gather_gates(log_decay, strength, b, start, count, h, decays, strengths):
         store(strengths + t * VECTOR, fill_lanes(take_number(strength, locate(strength, b, start + t, h))))
 
 
-@kernel
+@helper
 def _read(state, key, column):
     """Sᵀ k for the column at `state` and the key at another address: lanes."""
     held = fill_lanes(_ZERO)
@@ -88,7 +89,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, strength, initial, ou
     wide_k, wide_v, size, column = padded(K), padded(V), tiled(K, V), 4 * tiled(K, LANES)
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(PIECE * (2 * wide_k + 2 * wide_v + 2 * LANES) + size)
-    qs = memory.ctypes.data
+    qs = aligned(memory)
     ks = qs + 4 * PIECE * wide_k
     vs = ks + 4 * PIECE * wide_k
     read = vs + 4 * PIECE * wide_v
@@ -127,7 +128,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, strength, initial, ou
                 state += column
             scatter(outputs, locate(outputs, b, start, h), n, V, read, _ONE)
         state_out(states, K, V, final + 4 * task * K * V)
-    hold(memory)
+    release(memory)
 
 
 @kernel
@@ -140,7 +141,7 @@ def backward(
     wide_k, wide_v, size, column = padded(K), padded(V), tiled(K, V), 4 * tiled(K, LANES)
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(PIECE * (4 * wide_k + 3 * wide_v + 5 * LANES) + size + (PIECE + 1) * column // 4)
-    qs = memory.ctypes.data
+    qs = aligned(memory)
     ks = qs + 4 * PIECE * wide_k
     dqs = ks + 4 * PIECE * wide_k
     dks = dqs + 4 * PIECE * wide_k
@@ -218,4 +219,4 @@ def backward(
                 put_number(d_decay, locate(d_decay, b, start + t, h), total(load_lanes(d_decays + t * VECTOR)))
                 put_number(d_strength, locate(d_strength, b, start + t, h), total(load_lanes(d_strengths + t * VECTOR)))
         state_out(gradients, K, V, d_initial + 4 * task * K * V)
-    hold(memory)
+    release(memory)

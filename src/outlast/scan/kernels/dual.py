@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.layout import clear, gather, padded, scatter, tiled
 from outlast.scan.kernels.matrices import FROM_ROW, UP_TO_ROW, WHOLE, multiply, transpose
 from outlast.scan.kernels.operands import item, locate, put, put_number, take, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,
+    aligned,
     exponential,
     fill_lanes,
-    hold,
     load_float,
     load_lanes,
+    release,
     scratch,
     store,
     store_float,
@@ -44,7 +45,7 @@ _SQUARE = np.int64(PIECE * LANES)
 _NONE, _LANES = np.int64(0), np.int64(LANES)
 
 
-@kernel
+@helper
 def _identity(target):
     """L without any decay behind a position: where the rows of L begin."""
     for t in range(PIECE):
@@ -52,26 +53,26 @@ def _identity(target):
         store_float(target + t * _VECTOR + 4 * t, _ONE)
 
 
-@kernel
+@helper
 def _state_in(source, K, V, target):
     """A dense (K, V) state into rows of whole lanes."""
     gather((_NONE, _NONE, 4 * V, _NONE), source, K, V, target, _ONE)
 
 
-@kernel
+@helper
 def _state_out(target, K, V, source):
     """The inverse of `_state_in`."""
     scatter((_NONE, _NONE, 4 * V, _NONE), target, K, V, source, _ONE)
 
 
-@kernel
+@helper
 def _gather_piece(source, place, count, width, target, factor):
     """As `gather`, and zeros for the positions behind `count`."""
     gather(source, place, count, width, target, factor)
     clear(target + 4 * count * padded(width), (PIECE - count) * padded(width))
 
 
-@kernel
+@helper
 def _gather_driven(v, step, b, start, count, head, V, target):
     """Values of a piece, times Δ where there is one."""
     _gather_piece(v, locate(v, b, start, head), count, V, target, _ONE)
@@ -80,21 +81,21 @@ def _gather_driven(v, step, b, start, count, head, V, target):
             _scale(target + 4 * t * padded(V), take_number(step, locate(step, b, start + t, head)), V)
 
 
-@kernel
+@helper
 def _scale(row, factor, width):
     """A row times one number, in place."""
     for i in range(0, 4 * width, _VECTOR):
         store(row + i, load_lanes(row + i) * fill_lanes(factor))
 
 
-@kernel
+@helper
 def _scale_rows(rows, factors, count, width):
     """`count` rows, each times its own number, in place."""
     for t in range(count):
         _scale(rows + 4 * t * padded(width), load_float(factors + 4 * t), width)
 
 
-@kernel
+@helper
 def _dot(a, b, width):
     """The scalar product of two rows, whose numbers behind `width` are 0 up to whole lanes."""
     x = fill_lanes(_ZERO)
@@ -103,7 +104,7 @@ def _dot(a, b, width):
     return total(x)
 
 
-@kernel
+@helper
 def _dots(a, b, factors, count, width, target):
     """factors[t] · a[t] · b[t] for each position."""
     for t in range(count):
@@ -111,12 +112,12 @@ def _dots(a, b, factors, count, width, target):
         store_float(target + 4 * t, load_float(factors + 4 * t) * _dot(a + row, b + row, width))
 
 
-@kernel
+@helper
 def _decays(log_decay, b, start, count, head, K, decays, from_start, to_end, totals):
     """The decays of a piece, their products up to each position and behind it, and that of all, K times."""
     for t in range(count):
         store_float(decays + 4 * t, take_number(log_decay, locate(log_decay, b, start + t, head)))
-    # Lanes behind `count` hold what an earlier piece left; they stay finite, and nothing reads them.
+    # Lanes behind `count` release what an earlier piece left; they stay finite, and nothing reads them.
     store(decays, exponential(load_lanes(decays)))
     product = _ONE
     for t in range(count):
@@ -130,7 +131,7 @@ def _decays(log_decay, b, start, count, head, K, decays, from_start, to_end, tot
         product = product * load_float(decays + 4 * t)
 
 
-@kernel
+@helper
 def _fade_turned(scores, identity, decays, count, target):
     """(K Qᵀ) ∘ Lᵀ, whose rows are made from the last one up."""
     column = fill_lanes(_ZERO)
@@ -140,7 +141,7 @@ def _fade_turned(scores, identity, decays, count, target):
         column = column * fill_lanes(load_float(decays + 4 * s))
 
 
-@kernel
+@helper
 def _fade(scores, d_faded, identity, decays, count, faded, pairs):
     """(Q Kᵀ) ∘ L into `faded`, its gradient dO Vᵀ times that into `pairs` (W) and times L in its own place."""
     row = fill_lanes(_ZERO)
@@ -153,7 +154,7 @@ def _fade(scores, d_faded, identity, decays, count, faded, pairs):
         store(pairs + at, score * gradient)
 
 
-@kernel
+@helper
 def _add_skipped(v, skip, b, start, count, head, V, read):
     """Values of a piece, undriven, times the weight of their head, added to what was read."""
     weight = fill_lanes(load_float(skip + 4 * head))
@@ -183,8 +184,8 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, step, skip, initial, 
     pieces = (T + PIECE - 1) // PIECE
     count = PIECE * 4 * wide_k + 2 * PIECE * wide_v + 3 * _SQUARE + 3 * LANES + wide_k + heads * size
     memory = scratch(count)
-    qs = np.int64(memory.ctypes.data)
-    # Products take in whole tiles, also of rows and lanes that no piece fills: they must hold finite numbers.
+    qs = aligned(memory)
+    # Products take in whole tiles, also of rows and lanes that no piece fills: they must release finite numbers.
     clear(qs, count)
     ks = qs + PIECE * row_k
     qT = ks + PIECE * row_k
@@ -231,10 +232,10 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, step, skip, initial, 
                 scatter(outputs, locate(outputs, b, start, head), n, V, read, _ONE)
         for h in range(heads):
             _state_out(final + 4 * (task * heads + h) * K * V, K, V, states + 4 * h * size)
-    hold(memory)
+    release(memory)
 
 
-@kernel
+@helper
 def _d_decays(d_decay, b, start, count, head, pairs, identity, reads, writes, carried):
     """Gradients of log decays: see the top of this file. `writes` becomes the sum of those before each position."""
     before = carried
@@ -252,7 +253,7 @@ def _d_decays(d_decay, b, start, count, head, pairs, identity, reads, writes, ca
         put_number(d_decay, locate(d_decay, b, start + t, head), here)
 
 
-@kernel
+@helper
 def _d_values(v, step, skip, d_outputs, dv, d_step, d_skip, b, start, count, head, V, dvs):
     """Gradients of values, Δ and the skip out of those of the driven values."""
     if step is None:
@@ -290,7 +291,7 @@ def backward(
     pieces = (T + PIECE - 1) // PIECE
     count = PIECE * (7 * wide_k + 5 * wide_v) + 6 * _SQUARE + 6 * LANES + wide_k + heads * size + 2 * turned
     memory = scratch(count)
-    qs = np.int64(memory.ctypes.data)
+    qs = aligned(memory)
     clear(qs, count)  # as in `forward`
     ks = qs + PIECE * row_k
     qT = ks + PIECE * row_k
@@ -374,4 +375,4 @@ def backward(
             scatter(dk, locate(dk, b, start, group), n, K, dks, _ONE)
         for h in range(heads):
             _state_out(d_initial + 4 * (task * heads + h) * K * V, K, V, gradients + 4 * h * size)
-    hold(memory)
+    release(memory)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.operands import item, put, take
 from outlast.scan.kernels.simd import LANES, ROWS, TILE, fill_lanes, load_lanes, load_some, store, store_some
 
@@ -24,7 +24,7 @@ def padded(width):
     return (width + LANES - 1) // LANES * LANES
 
 
-@kernel
+@helper
 def gather(source, place, count, width, target, factor):
     """`count` positions of an operand times `factor` into dense lanes, zeros behind `width`."""
     step = source[2]
@@ -35,7 +35,7 @@ def gather(source, place, count, width, target, factor):
             store(target + t * row + 4 * i, x * fill_lanes(factor))
 
 
-@kernel
+@helper
 def scatter(target, place, count, width, source, factor):
     """The inverse of `gather`."""
     step = target[2]
@@ -46,16 +46,16 @@ def scatter(target, place, count, width, source, factor):
             put(target, place + t * step + item(target) * i, width - i, x)
 
 
-@kernel
+@helper
 def clear(target, count):
     """Zeros for `count` numbers, rounded up to whole lanes."""
     for i in range(0, count, LANES):
         store(target + 4 * i, fill_lanes(_ZERO))
 
 
-@kernel
+@helper
 def state_in(source, K, V, target):
-    """A dense (K, V) state into tiles, of which all that hold the same values lie together."""
+    """A dense (K, V) state into tiles, of which all that release the same values lie together."""
     for i in range(0, V, LANES):
         for k in range(0, K, ROWS):
             for row in range(ROWS):
@@ -66,7 +66,7 @@ def state_in(source, K, V, target):
                 target += VECTOR
 
 
-@kernel
+@helper
 def state_out(source, K, V, target):
     """The inverse of `state_in`."""
     for i in range(0, V, LANES):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.layout import (
     BLOCK,
     VECTOR,
@@ -32,14 +32,15 @@ from outlast.scan.kernels.simd import (
     ROWS,
     TILE,
     across,
+    aligned,
     dot_lanes,
     down,
     exponential,
-    hold,
     load_lanes,
     load_rows,
     load_tile,
     plus_rows,
+    release,
     scratch,
     store,
     sum_lanes,
@@ -51,7 +52,7 @@ PIECE = 32
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-@kernel
+@helper
 def _gather_decay(log_decay, b, start, count, h, K, target):
     """Decays of a piece into dense lanes; 1 behind K, where keys are 0."""
     gather(log_decay, locate(log_decay, b, start, h), count, K, target, _ONE)
@@ -73,7 +74,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, initial, outputs, fin
     wide_k, wide_v, size = padded(K), padded(V), tiled(K, V)
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(PIECE * (3 * wide_k + 2 * wide_v) + heads * size)
-    qs = memory.ctypes.data
+    qs = aligned(memory)
     ks = qs + 4 * PIECE * wide_k
     decays = ks + 4 * PIECE * wide_k
     vs = decays + 4 * PIECE * wide_k
@@ -111,7 +112,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, initial, outputs, fin
                 scatter(outputs, locate(outputs, b, start, head), n, V, read, _ONE)
         for h in range(heads):
             state_out(states + 4 * h * size, K, V, final + 4 * (task * heads + h) * K * V)
-    hold(memory)
+    release(memory)
 
 
 @kernel
@@ -123,7 +124,7 @@ def backward(
     wide_k, wide_v, size = padded(K), padded(V), tiled(K, V)
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(PIECE * (6 * wide_k + 3 * wide_v + TILE) + heads * size)
-    qs = memory.ctypes.data
+    qs = aligned(memory)
     ks = qs + 4 * PIECE * wide_k
     decays = ks + 4 * PIECE * wide_k
     dqs = decays + 4 * PIECE * wide_k
@@ -183,4 +184,4 @@ def backward(
             scatter(dk, locate(dk, b, start, group), n, K, dks, _ONE)
         for h in range(heads):
             state_out(gradients + 4 * h * size, K, V, d_initial + 4 * (task * heads + h) * K * V)
-    hold(memory)
+    release(memory)

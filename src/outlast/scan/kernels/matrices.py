@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,
@@ -81,7 +81,7 @@ def _transpose_block(typing, source, source_step, target, target_step):
     return types.none(types.int64, types.int64, types.int64, types.int64), code
 
 
-@kernel
+@helper
 def transpose(source, source_step, rows, columns, target, target_step):
     """target[j, i] ← source[i, j]; rows and columns of the source are rounded up to whole blocks."""
     for i in range(0, rows, ROWS):
@@ -91,7 +91,7 @@ def transpose(source, source_step, rows, columns, target, target_step):
             )
 
 
-@kernel
+@helper
 def multiply(a, a_step, b, b_step, count, span, target, target_step, rows, columns, factors):
     """target[i, j] ← factors[i] · target[i, j] + Σ_{n < count} a[n, i] b[n, j].
 

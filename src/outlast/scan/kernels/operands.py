@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper
 from outlast.scan.kernels.simd import Lanes, bytes_of, intrinsic, read_some, write_some
 
 _F32, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -112,7 +112,7 @@ def put_number(typing, operand, address, value):
     return types.none(operand, types.int64, types.float32), code
 
 
-@kernel
+@helper
 def locate(operand, b, t, h):
     """Address of the last axis of an operand at row b, position t and head h."""
     return operand[0] + b * operand[1] + t * operand[2] + h * operand[3]
@@ -130,7 +130,7 @@ def _prefetch(typing, address):
     return types.none(types.int64), code
 
 
-@kernel
+@helper
 def prefetch(operand, address, width):
     """Ask for `width` numbers of an operand before they are needed; what is no memory of ours is not touched."""
     for i in range(0, item(operand) * width, 64):

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from outlast.scan.kernels.compiling import kernel
+from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.convolution import sigmoid
 from outlast.scan.kernels.operands import item, locate, prefetch, put, take, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     LOG2_E,
     ROWS,
+    aligned,
     exponential,
     fill_lanes,
-    hold,
     larger,
     load_float,
     load_lanes,
     load_some,
     load_tile,
     power_of_two_below,
+    release,
     scratch,
     store,
     store_float,
@@ -43,7 +44,7 @@ _LN2 = np.float32(0.6931471805599453)
 _VECTOR = 4 * LANES
 
 
-@kernel
+@helper
 def softplus(x):
     """log(1 + e^x) = max(x, 0) + 2 artanh(e / (2 + e)) with e = e^−|x|, by artanh's series up to the 13th power."""
     zero = fill_lanes(_ZERO)
@@ -56,13 +57,13 @@ def softplus(x):
     return larger(x, zero) + fill_lanes(_TWO) * s * series
 
 
-@kernel
+@helper
 def _ask(operand, row, t, channel):
     """Ask for 32 channels of a position before they are needed."""
     prefetch(operand, locate(operand, row, t, channel), LANES)
 
 
-@kernel
+@helper
 def _transposed(source, D, N, channel, target, factor):
     """Rows `channel` … of a dense (D, N) into N × 32, the other way round, times `factor`; 0 behind D."""
     for i in range(LANES):
@@ -71,7 +72,7 @@ def _transposed(source, D, N, channel, target, factor):
             store_float(target + 4 * (n * LANES + i), value)
 
 
-@kernel
+@helper
 def _transposed_back(source, D, N, channel, target, factor):
     """The inverse of `_transposed`: nothing is written behind D."""
     for i in range(min(LANES, D - channel)):
@@ -79,13 +80,13 @@ def _transposed_back(source, D, N, channel, target, factor):
             store_float(target + 4 * ((channel + i) * N + n), load_float(source + 4 * (n * LANES + i)) * factor)
 
 
-@kernel
+@helper
 def _blocks(D):
     """How many blocks of 32 channels there are."""
     return (D + LANES - 1) // LANES
 
 
-@kernel
+@helper
 def _part(task, parts, D):
     """The first and last block of channels of a task."""
     blocks = _blocks(D)
@@ -108,7 +109,7 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
     size = N * LANES
     pieces = (T + PIECE - 1) // PIECE
     memory = scratch(2 * size)
-    state = memory.ctypes.data
+    state = aligned(memory)
     rates = state + 4 * size
     for task in range(first, last):
         row = task // parts
@@ -147,7 +148,7 @@ def forward(first, last, sizes, whole, x, step, rate, b, c, skip, gate, initial,
                     read = read * g * sigmoid(g)
                 put(outputs, locate(outputs, row, t, channel), width, read)
             _transposed_back(state, D, N, channel, final + 4 * row * D * N, _ONE)
-    hold(memory)
+    release(memory)
 
 
 @kernel
@@ -168,7 +169,7 @@ def backward(
     rows = (N + ROWS - 1) // ROWS * ROWS
     blocks = _blocks(D)
     memory = scratch(((2 * PIECE + 2) * size) + PIECE * (3 * LANES + 2 * rows * LANES) + blocks * (2 * size + LANES))
-    states = memory.ctypes.data
+    states = aligned(memory)
     decays = states + 4 * (PIECE + 1) * size
     rates = decays + 4 * PIECE * size
     deltas = rates + 4 * size
@@ -283,4 +284,4 @@ def backward(
             _transposed_back(rate_shares + 4 * block * size, D, N, channel, d_rate + 4 * row * D * N, _ONE)
             if whole:
                 store_some(d_skip + 4 * (row * D + channel), D - channel, load_lanes(skip_shares + block * _VECTOR))
-    hold(memory)
+    release(memory)

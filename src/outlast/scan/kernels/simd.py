@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba import extending, njit, types
 from numba.core import cgutils
-from numba.extending import models, overload, register_model
+from numba.extending import models, register_model
 
 intrinsic: Any = extending.intrinsic
 
@@ -80,15 +80,12 @@ def _elementwise(name: str, symbol: Any) -> None:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return getattr(builder, name)(*args, flags=_FUSE)
 
-    @intrinsic
-    def compute(typing: Any, x: Any, y: Any) -> Any:
-        return x(x, y), code
+    @extending.type_callable(symbol)
+    def operation(context: Any) -> Any:
+        return lambda x, y: x if isinstance(x, VectorType) and x == y else None
 
-    @overload(symbol)
-    def operation(x, y):  # without types: numba compares this line with the one it returns
-        if isinstance(x, VectorType) and x == y:
-            return lambda x, y: compute(x, y)
-        return None
+    for kind in (Rows, Lanes, Tile):
+        extending.lower_builtin(symbol, kind, kind)(code)
 
 
 for _name, _symbol in (
@@ -397,19 +394,32 @@ def exponential(x):
     return power_of_two(x * fill_lanes(LOG2_E))
 
 
-@_compiled
+@intrinsic
+def _allocate(typing, size):
+    def code(context, builder, signature, args):
+        return builder.ptrtoint(context.nrt.allocate(builder, args[0]), _I64)
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def release(typing, memory):
+    """Give `scratch` memory back: at the end of a kernel, which reads and writes it by its address alone."""
+
+    def code(context, builder, signature, args):
+        context.nrt.free(builder, builder.inttoptr(args[0], cgutils.voidptr_t))
+        return context.get_dummy_value()
+
+    return types.none(types.int64), code
+
+
+@_compiled(inline="always")
 def scratch(count):
-    """`count` uninitialised float32 numbers whose first lies on a cache line."""
-    memory = np.empty(count + 16, np.float32)
-    skip = ((64 - (memory.ctypes.data & 63)) & 63) >> 2
-    return memory[skip : skip + count]
+    """Uninitialised memory for `count` float32 numbers from `aligned` on, to be given to `release`."""
+    return _allocate(np.int64(4 * count + 64))
 
 
-@_compiled
-def hold(memory):
-    """Say at the end of a kernel that `memory` was in use until here.
-
-    A kernel reads and writes scratch memory by its address alone. The compiler gives an array back after the last line
-    that names it, and whoever asks for memory next, in another thread, would be given the same.
-    """
-    memory[0] = 0
+@_compiled(inline="always")
+def aligned(memory):
+    """Address of the first cache line in `scratch` memory."""
+    return (memory + 63) & ~63
