@@ -49,7 +49,8 @@ class OfUser(_Stamped, UserWideCacheLocator):
 _PLACES = ",".join(f"{__name__}.{place.__name__}" for place in (Chosen, Beside, OfUser))
 
 
-_compiled = functools.partial(njit, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+_jit: Any = njit
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -57,12 +58,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     # Numba looks for the place while it decorates.
     before, config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES, _PLACES  # pyright: ignore
     try:
-        made = _compiled(cache=True)(function)
+        made = _jit(cache=True, **_OPTIONS)(function)
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _say_that_nothing_is_kept()
-        made = _compiled()(function)
+        made = _jit(**_OPTIONS)(function)
     finally:
         config.CACHE_LOCATOR_CLASSES = before  # pyright: ignore
     at_length = made.compile
@@ -77,7 +78,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def helper(function: Callable[..., Any]) -> Any:
     """A function for kernels alone: it is part of each that calls it, cannot be called from Python, and is not kept."""
-    return _compiled(no_cpython_wrapper=True)(function)
+    return _jit(no_cpython_wrapper=True, **_OPTIONS)(function)
 
 
 @contextlib.contextmanager
@@ -85,13 +86,13 @@ def _in_haste() -> Iterator[None]:
     """Kernels say themselves what is done side by side: LLVM's first level of optimisation gives them all they need.
     The third takes 1.3 times as long, and collecting garbage meanwhile a tenth more."""
     with global_compiler_lock:  # so that nobody else's functions are compiled on these terms
-        collecting, level = gc.isenabled(), config.OPT
+        collecting, level = gc.isenabled(), config.OPT  # pyright: ignore
         gc.disable()
-        config.OPT = type(level)(1)
+        config.OPT = type(level)(1)  # pyright: ignore
         try:
             yield
         finally:
-            config.OPT = level
+            config.OPT = level  # pyright: ignore
             if collecting:
                 gc.enable()
 
