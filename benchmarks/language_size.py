@@ -3,8 +3,9 @@
     python benchmarks/language_size.py [--out runs/language-size] [--threads 2] [--page docs/performance.md]
 
 Random weights, random tokens of a vocabulary of 50,280, 24 layers of width 768. Each model in a process of its own:
-forward, backward and optimiser on 2 × 1,024 positions, reading one stream without gradients, and the highest memory of
-the process. A model whose step takes longer than `--patience` seconds is timed once, and the table says so.
+forward, backward and optimiser on 2 × 1,024 positions, scoring one stream without gradients, and the highest memory of
+the process. Ours make losses as training and measuring do, from what the head reads. A model whose step takes longer
+than `--patience` seconds is timed once, and the table says so.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ flush_denormals()
 from peers import ours, transformers_mamba, transformers_mamba2
 from torch import nn
 
+from outlast.evaluation.in_pieces import cross_entropy, scored
+from outlast.model import Recurrent
 from outlast.tasks.pages import named_marks, put_figures, table
+from outlast.unprojected import leaving_out_head
 
 VOCABULARY, WIDTH, LAYERS = 50_280, 768, 24
 ROWS, LENGTH, PIECE = 2, 1_024, 1_024
@@ -55,11 +59,15 @@ def made(name: str, whose: str) -> nn.Module:
     return transformers_mamba2(128, width=WIDTH, layers=LAYERS, size=VOCABULARY)
 
 
-def outputs_of(model: nn.Module, tokens: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-    """Logits, and the state after: transformers' models read without one."""
-    if hasattr(model, "initial_state"):
-        return model(tokens, state)
-    return model(input_ids=tokens, use_cache=False).logits, None
+def loss_of(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy (1,) of all tokens (B, T + 1) but the first."""
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    if isinstance(model, Recurrent):
+        with leaving_out_head(model):
+            outputs, _ = model(inputs, model.initial_state(len(inputs)))
+        return cross_entropy(outputs, targets).mean()
+    logits = model(input_ids=inputs, use_cache=False).logits
+    return nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
 
 def measured(name: str, whose: str, half: bool, patience: float) -> dict[str, Any]:
@@ -68,14 +76,11 @@ def measured(name: str, whose: str, half: bool, patience: float) -> dict[str, An
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(VOCABULARY, (ROWS, LENGTH + 1), generator=draw)
 
-    def initial(rows: int) -> Any:
-        return model.initial_state(rows) if hasattr(model, "initial_state") else None
-
     def step() -> float:
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits, _ = outputs_of(model, tokens[:, :-1], initial(ROWS))
-        nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten()).backward()
+            loss = loss_of(model, tokens)
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         return time.perf_counter() - began
@@ -84,13 +89,14 @@ def measured(name: str, whose: str, half: bool, patience: float) -> dict[str, An
     steps = [step() for _ in range(2)] if first < patience else [first]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     reading = []
-    if whose == "ours":
-        state = initial(1)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+    if isinstance(model, Recurrent):
+        state = model.initial_state(1)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half), leaving_out_head(model):
             for _ in range(3):
-                piece = torch.randint(VOCABULARY, (1, PIECE), generator=draw)
+                piece = torch.randint(VOCABULARY, (1, PIECE + 1), generator=draw)
                 began = time.perf_counter()
-                _, state = model(piece, state)
+                outputs, state = model(piece[:, :-1], state)
+                scored(outputs, piece[:, 1:])
                 reading.append(time.perf_counter() - began)
     return {
         "name": name,
@@ -151,7 +157,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "result.json").write_text(json.dumps(found, indent=1))
     head = ["model", "whose", "precision", f"a step of {ROWS} × {LENGTH:,}", "tokens/s, training"]
-    head += ["tokens/s, reading one stream", "peak memory", "steps/h", f"{STEPS_OF_A_REPAIR} steps of state passing"]
+    head += ["tokens/s, scoring one stream", "peak memory", "steps/h", f"{STEPS_OF_A_REPAIR} steps of state passing"]
     note = f"({options.threads} of {os.cpu_count()} cores; forward, backward, AdamW. RWKV-6 has MLPs, the others none.)"
     if options.page:
         put_figures(options.page, "Performance", [table(head, lines_of(found)), note], *named_marks("language-size"))
