@@ -9,6 +9,7 @@ What the rows mean stands in docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ from outlast.cli.environment import environment, flush_denormals, tune_allocator
 
 ALLOCATOR = tune_allocator()
 
+import numpy as np
 import torch
 
 flush_denormals()
@@ -33,7 +35,7 @@ from bench_page import sections
 from peers import Projections, Rnn, copy_weights, ours, train_step, transformers_mamba, transformers_mamba2
 from torch import nn
 
-from outlast import scan
+from outlast import InputSpec, Recurrent, Streams, build, evaluate, scan
 from outlast.scan import fused_product
 from outlast.tasks.pages import put_figures
 
@@ -282,24 +284,55 @@ def quickstart() -> None:
 
 
 def threads() -> None:
-    """Two threads against one."""
+    """Two threads against one: training, measuring, and serving many small streams."""
     if (os.cpu_count() or 1) < 2:
         return
     x = tokens(4, 512)
     for family, settings in (("mamba", {}), ("mamba2", {"state_size": 64}), ("gla", {"heads": 4})):
         for half in (False, True):
             model = ours(family, **settings)
+            what = f"train {family}, 4 x 512{', bfloat16' if half else ''}"
+            two_threads(what, functools.partial(train_step, model, x, half), 3)
+    for family in ("gla", "mamba2", "lstm"):
+        small = build(family, inputs=InputSpec("features", 4), outputs=64, width=64)
+        draw = np.random.default_rng(0)
+        streams = Streams(
+            inputs=draw.standard_normal((64 * 4_000, 4)).astype(np.float32),
+            targets=draw.integers(0, 64, 64 * 4_000),
+            starts=np.arange(64) * 4_000,
+            lengths=np.full(64, 4_000),
+            classes=64,
+        )
+        measure = functools.partial(evaluate, small, streams, train_context=64)
+        two_threads(f"measure {family}, 64 streams x 4,000", measure, 1, repeats=3)
+        two_threads(f"serve {family}, a position of 1,000 streams", served(small, 1_000), 1, repeats=40)
 
-            def with_threads(count: int, model: nn.Module = model, half: bool = half) -> Job:
-                def job() -> None:
-                    torch.set_num_threads(count)
-                    train_step(model, x, half)
 
-                return job
+def served(model: Recurrent, count: int) -> Job:
+    """One position of so many streams."""
+    state, position = model.initial_state(count), torch.randn(count, 1, 4)
 
-            times = interleaved({"two threads": with_threads(2), "one thread": with_threads(1)}, 3)
-            torch.set_num_threads(1)
-            rows(f"train {family}, 4 x 512{', bfloat16' if half else ''}", times, "two threads", threads=[2, 1])
+    @torch.inference_mode()
+    def job() -> None:
+        model(position, state)
+
+    return job
+
+
+def two_threads(what: str, job: Job, rounds: int, repeats: int | None = None) -> None:
+    """A row: two threads against one."""
+
+    def in_threads(count: int) -> Job:
+        def work() -> None:
+            torch.set_num_threads(count)
+            job()
+
+        return work
+
+    more = () if repeats is None else (repeats,)
+    times = interleaved({"two threads": in_threads(2), "one thread": in_threads(1)}, rounds, *more)
+    torch.set_num_threads(1)
+    rows(what, times, "two threads", threads=[2, 1])
 
 
 def costs() -> dict[str, list[tuple[int, float]]]:
