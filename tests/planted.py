@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.linear import Linear
 from outlast.model import InputSpec, Recurrent
 from outlast.state import StatePart
 from outlast.streams import Streams
@@ -55,6 +56,23 @@ class Planted(Recurrent):
         logits = torch.stack([-margin * right / 2, margin * right / 2], -1)
         read = state.read + steps
         return logits, PlantedState(read, self.drift * read[:, None].expand(-1, 4) + 1.0)
+
+
+class ByProducts(Planted):
+    """The same logits, made by a linear layer from eight hidden numbers: in bfloat16 both are rounded."""
+
+    def __init__(self, skill) -> None:
+        super().__init__(skill)
+        self.head = Linear(8, CLASSES, bias=False)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.randn(CLASSES, 8, generator=torch.Generator().manual_seed(0)))
+        self.register_buffer("back", torch.linalg.pinv(self.head.weight.detach()))
+
+    def forward(self, inputs: Tensor, state: PlantedState) -> tuple[Tensor, PlantedState]:
+        logits, state = super().forward(inputs, state)
+        with torch.autocast("cpu", enabled=False):
+            hidden = logits @ self.back.T
+        return self.head(hidden), state
 
 
 class Learning(Planted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from outlast.model import Recurrent
 from outlast.repairs import RepairSettings, judge
 from outlast.results import Repair, from_json, to_json
 from outlast.streams import Split, Streams
-from planted import Planted, coin_streams
+from planted import ByProducts, Planted, coin_streams
 from planted_repairs import Elsewhere, Forecast, More, guard_streams, walking_streams
 
 LENGTH = 32 * T
@@ -148,8 +149,10 @@ def test_the_period_at_which_to_reset_it_is_the_one_that_helps():
     assert because.every == 8 * T
 
 
-def check_verdict(skill: Skill, expected: str, sizes: tuple[int, ...], settings: EvalSettings) -> None:
-    result = evaluate(Planted(skill), planted_split(sizes), train_context=T, settings=settings)
+def check_verdict(
+    skill: Skill, expected: str, sizes: tuple[int, ...], settings: EvalSettings, build: Build = Planted
+) -> None:
+    result = evaluate(build(skill), planted_split(sizes), train_context=T, settings=settings)
     assert result.verdict is not None
     assert result.verdict.name == expected, result.verdict.because
     assert (result.verdict.best_age is not None) == (expected == "declines")
@@ -169,3 +172,48 @@ def test_planted_verdict(name):
 @pytest.mark.parametrize("name", planted_repairs.DISAGREEING_VERDICTS)
 def test_verdict_that_the_rules_miss(name):
     check_verdict(*planted_repairs.DISAGREEING_VERDICTS[name], *QUICK)
+
+
+def in_bfloat16(settings: EvalSettings) -> EvalSettings:
+    return replace(settings, precision="bf16")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", frozen_repairs.REPAIRS)
+def test_frozen_outcome_in_bfloat16(name):
+    case = frozen_repairs.REPAIRS[name]
+    result = judged(case, planted_split(FROZEN[0]), in_bfloat16(FROZEN[1]), ByProducts)
+    assert outcome_of(result)[0] == case.outcome
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", planted_repairs.REPAIRS)
+def test_planted_outcome_in_bfloat16(name):
+    case = planted_repairs.REPAIRS[name]
+    assert outcome_of(judged(case, planted_split(), in_bfloat16(QUICK[1]), ByProducts))[0] == case.outcome
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", frozen_repairs.VERDICTS)
+def test_frozen_verdict_in_bfloat16(name):
+    sizes, settings = FROZEN
+    check_verdict(*frozen_repairs.VERDICTS[name], sizes, in_bfloat16(settings), ByProducts)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", planted_repairs.VERDICTS)
+def test_planted_verdict_in_bfloat16(name):
+    sizes, settings = QUICK
+    check_verdict(*planted_repairs.VERDICTS[name], sizes, in_bfloat16(settings), ByProducts)
+
+
+def test_products_of_planted_models_are_rounded_in_bfloat16():
+    """What the tests above would be nothing without."""
+    data, skill = planted_split().test, frozen_repairs.GOOD
+    losses = [
+        evaluate(ByProducts(skill), data, train_context=T, settings=settings).oldest.loss
+        for settings in (QUICK[1], in_bfloat16(QUICK[1]))
+    ]
+    exact = evaluate(Planted(skill), data, train_context=T, settings=QUICK[1]).oldest.loss
+    assert losses[0] == pytest.approx(exact, abs=1e-5)
+    assert 1e-5 < abs(losses[1] - exact) < 1e-2
