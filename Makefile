@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql \
+	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
 
@@ -130,6 +130,10 @@ data-study: install
 
 replay-study: install
 	$(BIN)/python benchmarks/replay_study.py --out runs/plan-study --page docs/repairing.md
+
+# Whether products in bfloat16 change a verdict, a repair or its acceptance.
+precision-study: install
+	$(BIN)/python benchmarks/precision_study.py --out runs/precision --page docs/measuring.md
 
 # Alarms of a watched forecaster in weeks that nothing was calibrated on, and in weeks with planted changes.
 watch-study: install
