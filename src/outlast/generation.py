@@ -21,9 +21,13 @@ from outlast.errors import InputError
 from outlast.model import device_of
 from outlast.randomness import hash_uniform
 from outlast.state import State, rows_of
+from outlast.streams.reading import pieces
+from outlast.unprojected import leaving_out_head
 
 UNREAD = "unread"
 _WRITERS = "outlast.save_place or outlast generate"
+_PIECE = 1024
+"""Positions of a prompt that are read in one step."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ def generate(
     rows = unread.shape[0]
     state = model.initial_state(rows) if after is None else after.state
     position, chosen = 0 if after is None else after.position, []
+    for begin, end in pieces(unread.shape[1] - 1, _PIECE):
+        with leaving_out_head(model):
+            _, state = model(unread[:, begin:end], state)
+        position += end - begin
+    unread = unread[:, -1:]
     for _ in range(steps):
         outputs, state = model(unread, state)
         if outputs.shape[-1] != spec.size:
@@ -109,12 +118,9 @@ def generate(
                 "one output a token of the vocabulary",
                 "use a model of the next token",
             )
-        position += unread.shape[1]
+        position += 1
         unread = _choose(outputs[:, -1].double(), temperature, seed, position)
         chosen.append(unread)
-    if steps == 0 and unread.shape[1] > 1:
-        _, state = model(unread[:, :-1], state)
-        position, unread = position + unread.shape[1] - 1, unread[:, -1:]
     return torch.cat([*chosen, unread[:, :0]], 1), Place(state, unread, position)
 
 
