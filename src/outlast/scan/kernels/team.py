@@ -19,6 +19,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 import torch
+from numba.core.compiler_lock import global_compiler_lock
 
 _KINDS: dict[type, str] = {int: "i64", bool: "i8", np.float32: "float", type(None): "ptr"}
 """LLVM's types of arguments."""
@@ -78,8 +79,8 @@ def run(kernel: Any, threads: int, tasks: int, *arguments: Any) -> None:
     """Run ``kernel(first, last, *arguments)`` in so many threads on ranges that together are [0, tasks).
 
     Args:
-        kernel: compiled; its arguments are whole numbers, truth values, float32, None, and tuples of
-            whole numbers.
+        kernel: compiled.
+        *arguments: of it: whole numbers, truth values, float32, None, and tuples of whole numbers.
 
     Raises:
         RuntimeError: the kernel failed.
@@ -120,10 +121,9 @@ def _body(layout: tuple[int | str, ...]) -> tuple[int, Any]:
         f"  %p{i} = getelementptr i64, ptr %words, i64 {_FAILED + 2 + i}\n  %a{i} = load {kind}, ptr %p{i}"
         for i, kind in enumerate(kinds)
     ]
-    module = llvm.parse_assembly(
-        _BODY.format(loads="\n".join(loads), arguments="".join(f", {kind} %a{i}" for i, kind in enumerate(kinds)))
-    )
-    machine = llvm.Target.from_default_triple().create_target_machine(opt=1)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine.get_function_address("body"), engine
+    text = _BODY.format(loads="\n".join(loads), arguments="".join(f", {kind} %a{i}" for i, kind in enumerate(kinds)))
+    with global_compiler_lock:
+        machine = llvm.Target.from_default_triple().create_target_machine(opt=1)
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
+        engine.finalize_object()
+        return engine.get_function_address("body"), engine
