@@ -61,6 +61,8 @@ class Planted(Recurrent):
 class ByProducts(Planted):
     """The same logits, made by a linear layer from eight hidden numbers: in bfloat16 both are rounded."""
 
+    back: Tensor
+
     def __init__(self, skill) -> None:
         super().__init__(skill)
         self.head = Linear(8, CLASSES, bias=False)
