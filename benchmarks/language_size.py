@@ -60,7 +60,7 @@ def made(name: str, whose: str) -> nn.Module:
 
 
 def loss_of(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy (1,) of all tokens (B, T + 1) but the first."""
+    """Mean cross-entropy () of all tokens (B, T + 1) but the first."""
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
     if isinstance(model, Recurrent):
         with leaving_out_head(model):

@@ -10,13 +10,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from outlast import checkpoints
+from outlast import checkpoints, generation
 from outlast.cli import main
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.generation import Place, generate, load_place, save_place
 from outlast.model import InputSpec, Recurrent
 from outlast.state import leaves
+from outlast.unprojected import LEAST
 
 PROMPT = torch.tensor([[3, 1, 4], [1, 5, 9]])
 
@@ -43,6 +44,22 @@ def test_the_most_likely_tokens_are_those_of_the_parallel_form(family: str) -> N
     assert torch.equal(outputs[:, 2:].argmax(-1), chosen)
     assert_same_place(place, Place(state, whole[:, -1:], whole.shape[1] - 1))
     assert len(set(chosen.flatten().tolist())) > 2
+
+
+@pytest.mark.parametrize("size", [11, 5_000])
+def test_a_prompt_is_read_in_pieces_and_without_its_head(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is chosen is the same, and no more logits are made than tokens are chosen."""
+    lm, prompt = model(size=size), torch.arange(2 * 7).view(2, 7) % 11
+    expected, place = generate(lm, prompt, 3)
+    monkeypatch.setattr(generation, "_PIECE", 2)
+    made: list[int] = []
+    head = next(each for each in lm.modules() if isinstance(each, torch.nn.Linear) and each.out_features == size)
+    forward = head.forward
+    monkeypatch.setattr(head, "forward", lambda x: (made.append(x.shape[1]), forward(x))[1])
+    chosen, end = generate(lm, prompt, 3)
+    assert torch.equal(chosen, expected)
+    assert_same_place(end, place)
+    assert sum(made) == (3 if size >= LEAST else 3 + 6)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 
@@ -159,8 +161,11 @@ def test_from_several_threads_at_once(kind, monkeypatch, spread_over):
     many = [make(kind, 3, 50, seed=seed) for seed in range(4)]
     expected = [run(kind, arguments) for arguments in many]
     results = [[] for _ in many]
+    team._body.cache_clear()
+    at_once = threading.Barrier(len(many))
 
     def work(i):
+        at_once.wait()  # each then finds nothing made yet
         results[i] = [run(kind, many[i]) for _ in range(10)]
 
     running = [threading.Thread(target=work, args=(i,)) for i in range(len(many))]
@@ -183,9 +188,35 @@ def test_after_a_fork(kind, monkeypatch, spread_over):
     assert spread_over
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # threads that are not there would be waited for
         same = torch.equal(call(kind, arguments)[0], expected)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux shows them")
+def test_a_kernel_for_fewer_threads_than_torch_has_ends_none_of_them():
+    """A smaller team would: torch's next operator would have to make threads anew."""
+    script = """
+import os, torch
+from outlast.scan.kernels import team
+from outlast.scan.kernels.compiling import kernel
+
+@kernel
+def nothing(first, last):
+    pass
+
+torch.set_num_threads(4)
+many, seen = torch.ones(1 << 20), set()
+for _ in range(20):
+    many + many
+    team.run(nothing, 2, 2)
+    seen |= set(os.listdir("/proc/self/task"))
+print(len(seen), len(os.listdir("/proc/self/task")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    ever, now = map(int, done.stdout.split())
+    assert ever == now
 
 
 def test_torchs_threads_are_found_on_linux():
@@ -198,6 +229,7 @@ def _fails(first, last, numbers, factor, half, nothing):
         raise ValueError("on purpose")
 
 
+@pytest.mark.skipif(team.start() is None, reason="torch's threads are others on this system")
 def test_a_kernel_that_fails_in_any_thread_is_told():
     """And what it was given arrives, of every type."""
     team.run(_fails, 2, 2, (3, 4), np.float32(0.5), True, None)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 # Threads that wait must soon sleep: on a machine that others use too, spinning costs a factor of ten and more. But
-# who sleeps takes long to wake, so GNU's stay awake for some 50 microseconds, from one operator of a model to the next.
+# who sleeps takes long to wake, so GNU's stay awake for a moment, from one operator of a model to the next.
 # It has to be said before torch loads its threads.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}

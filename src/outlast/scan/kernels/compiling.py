@@ -77,7 +77,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """A function for kernels alone: it is part of each that calls it, cannot be called from Python, and is not kept."""
+    """A function for kernels alone: it is part of each that calls it, and is not kept. Called
+    from Python it ends the process."""
     return _jit(no_cpython_wrapper=True, **_OPTIONS)(function)
 
 

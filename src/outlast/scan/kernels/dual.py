@@ -117,7 +117,7 @@ def _decays(log_decay, b, start, count, head, K, decays, from_start, to_end, tot
     """The decays of a piece, their products up to each position and behind it, and that of all, K times."""
     for t in range(count):
         store_float(decays + 4 * t, take_number(log_decay, locate(log_decay, b, start + t, head)))
-    # Lanes behind `count` release what an earlier piece left; they stay finite, and nothing reads them.
+    # Lanes behind `count` hold what an earlier piece left; they stay finite, and nothing reads them.
     store(decays, exponential(load_lanes(decays)))
     product = _ONE
     for t in range(count):
@@ -185,7 +185,7 @@ def forward(first, last, sizes, scale, q, k, v, log_decay, step, skip, initial, 
     count = PIECE * 4 * wide_k + 2 * PIECE * wide_v + 3 * _SQUARE + 3 * LANES + wide_k + heads * size
     memory = scratch(count)
     qs = aligned(memory)
-    # Products take in whole tiles, also of rows and lanes that no piece fills: they must release finite numbers.
+    # Products take in whole tiles, also of rows and lanes that no piece fills: they must hold finite numbers.
     clear(qs, count)
     ks = qs + PIECE * row_k
     qT = ks + PIECE * row_k

@@ -55,7 +55,7 @@ def clear(target, count):
 
 @helper
 def state_in(source, K, V, target):
-    """A dense (K, V) state into tiles, of which all that release the same values lie together."""
+    """A dense (K, V) state into tiles, of which all that hold the same values lie together."""
     for i in range(0, V, LANES):
         for k in range(0, K, ROWS):
             for row in range(ROWS):

@@ -67,19 +67,27 @@ an exception go, the arguments with tuples laid flat; 0 is well."""
 @functools.cache
 def start() -> Any:
     """`GOMP_parallel` of the library whose threads torch runs on; None where there is none."""
-    try:
-        call = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
-    except (OSError, AttributeError):
+    # In the order in which torch itself finds it: a library that was loaded before it goes before its own.
+    call = _found_in(None) or _found_in(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    if call is None:
         return None
     call.argtypes, call.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint), None
     return call
 
 
+def _found_in(library: str | None) -> Any:
+    try:
+        return ctypes.CDLL(library).GOMP_parallel
+    except (OSError, AttributeError, TypeError):  # the last one on Windows, which has no library of all libraries
+        return None
+
+
 def run(kernel: Any, threads: int, tasks: int, *arguments: Any) -> None:
-    """Run ``kernel(first, last, *arguments)`` in so many threads on ranges that together are [0, tasks).
+    """Run ``kernel(first, last, *arguments)`` in so many of torch's threads on ranges that together are [0, tasks).
 
     Args:
         kernel: compiled.
+        threads: at most as many as torch may use.
         *arguments: of it: whole numbers, truth values, float32, None, and tuples of whole numbers.
 
     Raises:
@@ -87,7 +95,10 @@ def run(kernel: Any, threads: int, tasks: int, *arguments: Any) -> None:
     """
     layout = tuple([len(each) if type(each) is tuple else _KINDS[type(each)] for each in arguments])
     words = array.array("q", [0, threads, tasks, 0, _address(kernel, layout), *_words(arguments)])
-    start()(_body(layout)[0], words.buffer_info()[0], threads, 0)
+    body = _body(layout)  # held here, as another thread may put its own in the cache's place meanwhile
+    # All of torch's threads are called, as torch calls them, and those without a part leave again: after a smaller team
+    # the library would end the others, and make them anew for torch's next operator.
+    start()(body[0], words.buffer_info()[0], torch.get_num_threads(), 0)
     if words[_FAILED]:
         raise RuntimeError(f"{kernel.__module__}.{kernel.__name__} failed")
 

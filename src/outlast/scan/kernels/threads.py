@@ -23,7 +23,7 @@ WORTH = 2**19
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _forked = False
-"""Whether this process is the copy of another, whose OpenMP threads it has not got and cannot have."""
+"""Whether this process is the copy of another: of OpenMP threads that the other had it has none, and waits for them."""
 
 
 def spread(kernel: Callable[..., None], tasks: int, work: int, *arguments: Any) -> None:
