@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -432,8 +434,29 @@ def test_report_of_several_results(run: Run, here: Path) -> None:
 def test_tasks_and_env(run: Run) -> None:
     assert "power: household power" in run("tasks").out
     printed = run("env").out
-    for name in ("outlast", "torch", "threads", "device", "allocator", "bfloat16", "products in float32", "scan"):
+    for name in (
+        "outlast",
+        "torch",
+        "threads",
+        "threads of kernels",
+        "device",
+        "allocator",
+        "bfloat16",
+        "products in float32",
+        "scan",
+    ):
         assert f"{name}: " in printed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about GNU's threads")
+@pytest.mark.parametrize(
+    ("own", "told"), [({}, "GOMP_SPINCOUNT=2000"), ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY=active")]
+)
+def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise(own: dict[str, str], told: str) -> None:
+    around = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = [sys.executable, "-m", "outlast", "env"]
+    done = subprocess.run(command, env={**around, **own}, capture_output=True, text=True, check=True, timeout=120)
+    assert f"threads of kernels: torch's own, {told}\n" in done.stdout
 
 
 @pytest.mark.long

@@ -86,6 +86,17 @@ def _products() -> str:
     return "oneDNN: MKL uses half of this CPU's vectors" if ours and onednn_is_faster() else "as torch takes them"
 
 
+def _kernel_threads() -> str:
+    """On whose threads compiled loops run, and how long these stay awake between two operators."""
+    from outlast.scan.kernels import team
+
+    if team.start() is None:
+        return "of a pool beside torch's, whose threads are not OpenMP's here"
+    turns = os.environ.get("GOMP_SPINCOUNT")
+    policy = f"GOMP_SPINCOUNT={turns}" if turns else f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'undefined')}"
+    return f"torch's own, {policy}"
+
+
 def environment() -> dict[str, Any]:
     """Names and values for `outlast env`, which tunes the allocator as every verb does."""
     # Not above: the command line tunes the allocator before it loads torch, and help waits for nothing.
@@ -105,6 +116,7 @@ def environment() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **versions,
         "threads": torch.get_num_threads(),
+        "threads of kernels": _kernel_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "allocator": tune_allocator(),
         "denormals": flush_denormals(),
