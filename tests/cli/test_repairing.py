@@ -277,7 +277,7 @@ def test_the_quickstart_that_ran_to_its_end_is_done(run: Run, here: Path, monkey
     assert results["lost"].winner is None
 
     def quick(name: str) -> Outcome:
-        monkeypatch.setattr("outlast.cli.verbs.quickstart", lambda *arguments: results[name])
+        monkeypatch.setattr("outlast.cli.task_verbs.quickstart", lambda *arguments: results[name])
         return run("quickstart", "--out", "won")
 
     before = (here / "won" / "result.json").read_bytes()

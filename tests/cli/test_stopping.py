@@ -121,6 +121,6 @@ def test_nothing_to_resume_is_said(run: Run) -> None:
 
 
 def test_the_quickstart_goes_on_by_itself(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("outlast.cli.verbs.quickstart", stopped)
+    monkeypatch.setattr("outlast.cli.task_verbs.quickstart", stopped)
     outcome = run("quickstart", "--out", "out")
     assert (outcome.status, outcome.err) == (130, "stopped: the same command goes on from here\n")

@@ -6,6 +6,7 @@ whoever read the output closed it; 143: stopped by SIGTERM.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import signal
@@ -103,15 +104,20 @@ def _run(name: str, rest: list[str]) -> int:
         return 3
 
 
+_MODULES = {
+    "live_run_verbs": LIVE_RUN,
+    "serving_verbs": ("export", "generate", "stream"),
+    "showing_verbs": ("env", "report"),
+    "task_verbs": ("quickstart", "recipe", "tasks"),
+}
+"""Where verbs are that neither begin with ``live`` nor are in `verbs`."""
+
+
 def _verb(name: str) -> Callable[[Any], int]:
-    """What a verb does."""
-    if name in LIVE_RUN:
-        from outlast.cli import live_run_verbs as verbs
-    elif name.startswith("live "):
-        from outlast.cli import live_verbs as verbs
-    else:
-        from outlast.cli import verbs
-    return getattr(verbs, f"run_{name.replace(' ', '_')}")
+    """What a verb does: each loads no more than its own module needs."""
+    others = {each: module for module, names in _MODULES.items() for each in names}
+    module = others.get(name, "live_verbs" if name.startswith("live ") else "verbs")
+    return getattr(importlib.import_module(f"outlast.cli.{module}"), f"run_{name.replace(' ', '_')}")
 
 
 def _print_completion(arguments: list[str]) -> int:

@@ -1,15 +1,14 @@
-"""What each verb does: read the options, call one function of the library, write and print what it returns."""
+"""What verbs do that check, measure, train and repair: read the options, call one function of the library, write and
+print what it returns."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,59 +16,38 @@ import torch
 
 from outlast import checkpoints
 from outlast.adapters.check import check
-from outlast.adapters.precision import runnable, trainable
+from outlast.adapters.precision import trainable
 from outlast.cli import inputs, outputs, writing
-from outlast.cli.environment import environment
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
     DiagnoseVerb,
     DoseVerb,
-    EnvVerb,
     EvaluateVerb,
-    ExportVerb,
-    GenerateVerb,
     PlanVerb,
-    QuickstartVerb,
-    RecipeVerb,
     RepairVerb,
-    ReportVerb,
-    StreamVerb,
-    TasksVerb,
     TrainVerb,
 )
 from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import say_what_was_found, tell, try_out, try_repair, try_training
-from outlast.cli.warming import warm
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
-from outlast.errors import InputError, Interrupted, TrainingDiverged
+from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
-from outlast.exporting import TOLERANCE, export
-from outlast.folders import locked
-from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Zero
-from outlast.model import Recurrent, device_of
-from outlast.onnx import folder_of
+from outlast.model import Recurrent
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
 from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
-from outlast.reporting import ask_for_font, summary, write_figures, write_report
-from outlast.results import VERSION, Training, load_result
-from outlast.serving import Deployed
-from outlast.serving.lines import answer
-from outlast.serving.resets import under_resets
-from outlast.serving.vocabulary import Vocabulary
+from outlast.reporting import ask_for_font, write_figures
+from outlast.results import VERSION, Training
 from outlast.streams import Split, split
 from outlast.streams.fits import check_inputs
-from outlast.tasks import TASKS, recipe_run, task
-from outlast.tasks.failure_map import FailureMap, run_map
-from outlast.tasks.quickstart import quickstart, quickstart_seeds
-from outlast.tasks.recipe_files import read_recipe
+from outlast.tasks import task
 from outlast.training import fit
 from outlast.training.objectives import objective
 
@@ -367,167 +345,4 @@ def run_dose(options: DoseVerb) -> int:
         provenance = {"verb": "dose", "base": options.base, "repaired": options.repaired, "dose": options.dose}
         checkpoints.save(model, folder, provenance=provenance)
     print(f"model at dose {options.dose:g}, not measured: {folder}")
-    return 0
-
-
-def run_export(options: ExportVerb) -> int:
-    if options.out.exists() and not options.replace:
-        raise InputError(
-            f"--out {options.out}, which is there already", "a new file", "choose another --out, or --replace"
-        )
-    model = inputs.model_on(options.model, "cpu", allow_code=options.allow_code)
-    made = export(under_resets(model, options.resets), options.out, train_context=options.train_context)
-    print(f"{options.out}: {made.signature}")
-    print(f"in onnxruntime as the model, to {TOLERANCE:g}, in pieces with the state carried")
-    return 0
-
-
-def run_generate(options: GenerateVerb) -> int:
-    writing.check(options)
-    model = inputs.model(options.model, options)
-    model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
-    tell([cast] if cast else [])
-    vocabulary = Vocabulary(
-        str(options.tokenizer or folder_of(options.model)), model.input_spec, as_numbers=bool(options.tokens)
-    )
-    other = writing.other(options, model)
-    text = writing.text_of(options, model)
-    after = load_place(options.state, model) if options.state and options.state.exists() else None
-    prompt = None if text else vocabulary.read(options.prompt, options.tokens, first=after is None)
-
-    def write(one: Recurrent) -> tuple[torch.Tensor, Place]:
-        begin = text.place(one) if text else after
-        return generate(one, prompt, options.steps, after=begin, temperature=options.temperature, seed=options.seed)
-
-    chosen, place = write(model)
-    if options.state:
-        save_place(place, options.state, model)
-    written = {options.model: chosen[0]}
-    if other is not None:
-        written[options.against or ""] = write(other)[0][0]
-    writing.say(options, vocabulary, text, written, place.position)
-    return 0
-
-
-def run_stream(options: StreamVerb) -> int:
-    model = inputs.model(options.model, options)
-    found = folder_of(options.model)
-    folder = found if Path(found).is_dir() else None
-    deployed = Deployed(model, resets=options.resets, stream_column=options.stream, folder=folder)
-    if options.state and options.state.exists():
-        deployed.load_states(options.state)
-    try:
-        answer(deployed, sys.stdin.fileno(), sys.stdout, options.state, options.state_every)
-    except BrokenPipeError:  # whoever read the forecasts has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-def run_report(options: ReportVerb) -> int:
-    if not options.results:
-        raise InputError("no results", "result.json files or folders with one", "outlast report runs/quickstart")
-    if options.figures:
-        ask_for_font(options.language)
-    results = [load_result(path) for path in options.results]
-    try:
-        if options.figures:
-            for number, result in enumerate(results, start=1):
-                folder = options.figures if len(results) == 1 else options.figures / str(number)
-                write_figures(result, folder, language=options.language)
-        print(write_report(results, options.out, language=options.language))
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        # A file can say what no measurement does in more ways than can be asked for one by one.
-        given = ", ".join(map(str, options.results))
-        raise InputError(
-            f"{given}, of which no report can be drawn ({type(error).__name__}: {error})",
-            "results as outlast wrote them",
-            "measure again; where outlast wrote these files as they are, it is a fault of outlast: report it with them",
-        ) from error
-    return 0
-
-
-def run_tasks(options: TasksVerb) -> int:
-    if options.fetch:
-        parts = task(options.fetch).streams()
-        print(f"{options.fetch}: {parts.how}")
-        return 0
-    for name, each in TASKS.items():
-        print(f"{name}: {each.summary}")
-    return 0
-
-
-def run_env(options: EnvVerb) -> int:
-    if options.warm:
-        for family, precision, seconds in warm():
-            print(f"{family} in {precision}: {seconds:.1f} s", file=sys.stderr)
-    record = environment()
-    print(json.dumps(record, indent=1) if options.json else "\n".join(f"{k}: {v}" for k, v in record.items()))
-    return 0
-
-
-@outputs.alone
-def run_quickstart(options: QuickstartVerb) -> int:
-    if options.seeds == 1:
-        outputs.claim_for_models(options.out, "quickstart", replace=options.replace, reads={})
-        # What a finished run left must not pass for this one's; a stopped one left no result.
-        outputs.clear(options.out)
-    # On two cores, two jobs of one thread each are faster than one job of two threads; so is training the base alone.
-    torch.set_num_threads(1)
-    try:
-        with Reporter(quiet=options.quiet) as say:
-            if options.seeds > 1:
-                seeds = range(options.seed, options.seed + options.seeds)
-                text = quickstart_seeds(
-                    options.out, seeds, options.page, options.jobs, say, options.task, options.language
-                )
-            else:
-                result = quickstart(options.out, options.seed, options.jobs, say, options.task, options.language)
-                text = summary(result, options.language)
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted("stopped: the same command goes on from here") from None
-    print(text)
-    if options.seeds == 1:
-        print(f"\nreport: {options.out / outputs.REPORT}")
-    return 0
-
-
-def run_recipe(options: RecipeVerb) -> int:
-    if options.recipe is None:
-        raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
-    recipe = read_recipe(options.recipe, options.scale)
-    recipe = replace(recipe, out=options.out) if options.out else recipe
-    if isinstance(recipe, FailureMap):
-        return _run_map(recipe, options)
-    place = inputs.device(options)
-    with locked(recipe.out, f"outlast recipe {options.recipe}"):
-        outputs.claim(recipe.out, "recipe", replace=options.replace)
-        try:
-            with Reporter(quiet=options.quiet) as say:
-                comparisons = recipe_run.run_recipe(
-                    recipe, progress=say, language=options.language, device=place, allow_code=options.allow_code
-                )
-        except (Interrupted, KeyboardInterrupt):
-            raise Interrupted("stopped: the same command goes on from here") from None
-    if not comparisons and recipe.rows:
-        print(f"nothing is left to run; rows: {recipe.rows}")
-        return 0
-    print("\n\n".join(summary(result, options.language) for result in comparisons))
-    print(f"\nreport: {recipe.out / outputs.REPORT}")
-    return 0
-
-
-def _run_map(recipe: FailureMap, options: RecipeVerb) -> int:
-    if ranks() > 1 or options.device not in ("auto", "cpu") or options.threads:
-        raise InputError(
-            f"the map of {options.recipe} on {ranks()} ranks, --device {options.device}, --threads {options.threads}",
-            "a map on one rank and the CPU, where every job has one thread",
-            "leave these out; a recipe of comparisons takes them",
-        )
-    with locked(recipe.out, f"outlast recipe {options.recipe}"):
-        try:
-            with Reporter(quiet=options.quiet) as say:
-                rows = run_map(recipe, progress=say)
-        except (Interrupted, KeyboardInterrupt):
-            raise Interrupted("stopped: the same command goes on from here") from None
-    print(f"{len(rows)} rows: {recipe.rows}")
     return 0

@@ -1,0 +1,76 @@
+"""Verbs that use a model: export it, write on with it, answer with it. As those of `verbs`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from outlast.adapters.precision import runnable
+from outlast.cli import inputs, writing
+from outlast.cli.options import ExportVerb, GenerateVerb, StreamVerb
+from outlast.cli.trial import tell
+from outlast.errors import InputError
+from outlast.exporting import TOLERANCE, export
+from outlast.generation import Place, generate, load_place, save_place
+from outlast.model import Recurrent, device_of
+from outlast.onnx import folder_of
+from outlast.serving import Deployed
+from outlast.serving.lines import answer
+from outlast.serving.resets import under_resets
+from outlast.serving.vocabulary import Vocabulary
+
+
+def run_export(options: ExportVerb) -> int:
+    if options.out.exists() and not options.replace:
+        raise InputError(
+            f"--out {options.out}, which is there already", "a new file", "choose another --out, or --replace"
+        )
+    model = inputs.model_on(options.model, "cpu", allow_code=options.allow_code)
+    made = export(under_resets(model, options.resets), options.out, train_context=options.train_context)
+    print(f"{options.out}: {made.signature}")
+    print(f"in onnxruntime as the model, to {TOLERANCE:g}, in pieces with the state carried")
+    return 0
+
+
+def run_generate(options: GenerateVerb) -> int:
+    writing.check(options)
+    model = inputs.model(options.model, options)
+    model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
+    tell([cast] if cast else [])
+    vocabulary = Vocabulary(
+        str(options.tokenizer or folder_of(options.model)), model.input_spec, as_numbers=bool(options.tokens)
+    )
+    other = writing.other(options, model)
+    text = writing.text_of(options, model)
+    after = load_place(options.state, model) if options.state and options.state.exists() else None
+    prompt = None if text else vocabulary.read(options.prompt, options.tokens, first=after is None)
+
+    def write(one: Recurrent) -> tuple[torch.Tensor, Place]:
+        begin = text.place(one) if text else after
+        return generate(one, prompt, options.steps, after=begin, temperature=options.temperature, seed=options.seed)
+
+    chosen, place = write(model)
+    if options.state:
+        save_place(place, options.state, model)
+    written = {options.model: chosen[0]}
+    if other is not None:
+        written[options.against or ""] = write(other)[0][0]
+    writing.say(options, vocabulary, text, written, place.position)
+    return 0
+
+
+def run_stream(options: StreamVerb) -> int:
+    model = inputs.model(options.model, options)
+    found = folder_of(options.model)
+    folder = found if Path(found).is_dir() else None
+    deployed = Deployed(model, resets=options.resets, stream_column=options.stream, folder=folder)
+    if options.state and options.state.exists():
+        deployed.load_states(options.state)
+    try:
+        answer(deployed, sys.stdin.fileno(), sys.stdout, options.state, options.state_every)
+    except BrokenPipeError:  # whoever read the forecasts has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
