@@ -5,7 +5,8 @@
 Random weights, random tokens of a vocabulary of 50,280, 24 layers of width 768. Each model in a process of its own:
 forward, backward and optimiser on 2 × 1,024 positions, scoring one stream without gradients, and the highest memory of
 the process. Ours make losses as training and measuring do, from what the head reads. A model whose step takes longer
-than `--patience` seconds is timed once, and the table says so.
+than `--patience` seconds is timed once, and the table says so, as it does of one that wants more than
+`MEMORY` of the machine's memory.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ OURS = {
 THEIRS = {"Mamba-1": "mambapy", "Mamba-2": "chunk 64"}
 """transformers' model of the same shape, and how it computes."""
 STEPS_OF_A_REPAIR = 100
+MEMORY = 0.8
+"""Share of the machine's memory that a process may take: one that takes all of it is ended by the system, or others
+are."""
 
 
 def made(name: str, whose: str) -> nn.Module:
@@ -110,16 +114,29 @@ def measured(name: str, whose: str, half: bool, patience: float) -> dict[str, An
     }
 
 
+def within_memory() -> int:
+    """Let this process have no more than its share of the memory: how many bytes that is."""
+    limit = int(MEMORY * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    return limit
+
+
 def lines_of(found: list[dict[str, Any]]) -> list[list[str]]:
     lines = []
     for each in found:
         whose = "outlast" if each["whose"] == "ours" else f"transformers, {THEIRS[each['name']]}"
+        half = "bfloat16" if each["half"] else "float32"
+        if "limit" in each:
+            lines.append(
+                [each["name"], whose, half, "does not fit", "", "", f"> {each['limit'] / 2**30:.0f} GiB", "", ""]
+            )
+            continue
         rate = ROWS * LENGTH / each["step"]
         lines.append(
             [
                 f"{each['name']}, {each['parameters'] / 1e6:.0f} million",
                 whose,
-                "bfloat16" if each["half"] else "float32",
+                half,
                 f"{each['step']:.2f} s" + ("" if each["timed"] > 1 else ", once"),
                 f"{rate:,.0f}",
                 "" if each["read"] is None else f"{PIECE / each['read']:,.0f}",
@@ -142,7 +159,14 @@ def main() -> None:
     if options.one:
         torch.set_num_threads(options.threads)
         name, whose, precision = options.one
-        print(json.dumps(measured(name, whose, precision == "bfloat16", options.patience)))
+        half, limit = precision == "bfloat16", within_memory()
+        try:
+            found = measured(name, whose, half, options.patience)
+        except (RuntimeError, MemoryError) as error:
+            if "allocate memory" not in str(error) and not isinstance(error, MemoryError):
+                raise
+            found = {"name": name, "whose": whose, "half": half, "limit": limit}
+        print(json.dumps(found))
         return
     found = []
     for name in OURS:
