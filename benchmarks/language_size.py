@@ -161,12 +161,12 @@ def main() -> None:
         name, whose, precision = options.one
         half, limit = precision == "bfloat16", within_memory()
         try:
-            found = measured(name, whose, half, options.patience)
+            one = measured(name, whose, half, options.patience)
         except (RuntimeError, MemoryError) as error:
             if "allocate memory" not in str(error) and not isinstance(error, MemoryError):
                 raise
-            found = {"name": name, "whose": whose, "half": half, "limit": limit}
-        print(json.dumps(found))
+            one = {"name": name, "whose": whose, "half": half, "limit": limit}
+        print(json.dumps(one))
         return
     found = []
     for name in OURS:
