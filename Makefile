@@ -162,6 +162,7 @@ bench: install
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
 	$(BIN)/python benchmarks/language_size.py --out runs/language-size --page docs/performance.md
+	$(BIN)/python benchmarks/where.py --page docs/performance.md
 
 # What docs/models.md shows: every recurrent model type of the transformers that is installed; some minutes.
 models: install
