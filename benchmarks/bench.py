@@ -134,7 +134,7 @@ def same_as_chunked(model: nn.Module, what: str) -> None:
         close(what, a, p.grad)
 
 
-def models(slow: bool) -> None:
+def models() -> None:
     """Forward and backward of whole models on 4 × 512 bytes."""
     x = tokens(4, 512)
 
@@ -150,9 +150,8 @@ def models(slow: bool) -> None:
         "transformers with mambapy": step(mambapy),
         "nn.LSTM": step(Rnn(nn.LSTM)),
         "nn.GRU": step(Rnn(nn.GRU)),
+        "transformers default": step(default),
     }
-    if slow:
-        jobs["transformers default"] = step(default)
     same_as_chunked(mine, "Mamba-1")
     rows("train Mamba-1, 4 x 512", interleaved(jobs, 4), "ours")
     for N in (64, 128):
@@ -183,31 +182,30 @@ HALF = (("mamba", "Mamba-1", {}), ("mamba2", "Mamba-2 N = 64", {"state_size": 64
 """Families that are trained in bfloat16, at two widths; Mamba-2 in heads of 64."""
 
 
-def half_precision() -> None:
-    """Forward and backward in bfloat16 against float32, ours and transformers', at width 128 and 768."""
+def half_precision(width: int) -> None:
+    """Forward and backward in bfloat16 against float32, ours and transformers'."""
     x = tokens(4, 512)
 
     def step(model: nn.Module, half: bool) -> Job:
         return lambda: train_step(model, x, half)
 
-    for width in (128, 768):
-        for family, name, settings in HALF:
-            heads = {"heads": width // 32} if family == "mamba2" else {}
-            mine, limit = ours(family, width=width, **settings, **heads), Projections(family, width)
-            close(f"{name} in bfloat16", *(torch.tensor(train_step(mine, x, half)) for half in (True, False)), 0.01)
-            jobs = {
-                "ours in bfloat16": step(mine, True),
-                "ours in float32": step(mine, False),
-                "ours in float32, products by MKL": by_mkl(step(mine, False)),
-                "projections alone in bfloat16": step(limit, True),
-            }
-            if family == "mamba2":
-                theirs = transformers_mamba2(64, width=width)
-                jobs["transformers in float32, chunk 64"] = step(theirs, False)
-                jobs["transformers in bfloat16, chunk 64"] = step(theirs, True)
-            if family == "mamba" and width == 128:
-                jobs["transformers with mambapy"] = step(transformers_mamba(mambapy=True), False)
-            rows(f"train {name}, width {width}, bfloat16", interleaved(jobs, 3, 7), "ours in bfloat16")
+    for family, name, settings in HALF:
+        heads = {"heads": width // 32} if family == "mamba2" else {}
+        mine, limit = ours(family, width=width, **settings, **heads), Projections(family, width)
+        close(f"{name} in bfloat16", *(torch.tensor(train_step(mine, x, half)) for half in (True, False)), 0.01)
+        jobs = {
+            "ours in bfloat16": step(mine, True),
+            "ours in float32": step(mine, False),
+            "ours in float32, products by MKL": by_mkl(step(mine, False)),
+            "projections alone in bfloat16": step(limit, True),
+        }
+        if family == "mamba2":
+            theirs = transformers_mamba2(64, width=width)
+            jobs["transformers in float32, chunk 64"] = step(theirs, False)
+            jobs["transformers in bfloat16, chunk 64"] = step(theirs, True)
+        if family == "mamba" and width == 128:
+            jobs["transformers with mambapy"] = step(transformers_mamba(mambapy=True), False)
+        rows(f"train {name}, width {width}, bfloat16", interleaved(jobs, 3, 7), "ours in bfloat16")
 
 
 def by_mkl(job: Job) -> Job:
@@ -418,35 +416,49 @@ def plot(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
     figure.savefig(path)
 
 
+PARTS: dict[str, Callable[[], None]] = {
+    "core": core,
+    "quickstart": quickstart,
+    "models": models,
+    "half precision, width 128": functools.partial(half_precision, 128),
+    "half precision, width 768": functools.partial(half_precision, 768),
+    "threads": threads,
+}
+
+
+def apart(part: str, folder: Path, **more: str) -> list[dict]:
+    """The rows of a part, from a process of its own: after the large models of others, small ones are up to a third
+    slower, in what is left of their memory."""
+    path = folder / "part.json"
+    command = [sys.executable, __file__, "--part", part, "--out", str(path)]
+    subprocess.run(command, env={**os.environ, **more}, check=True)
+    found = json.loads(path.read_text())
+    path.unlink()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--page", type=Path, help="Markdown file whose figures are replaced")
-    parser.add_argument("--models-only", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     began = time.monotonic()
-    if options.models_only:
-        models(slow=True)
+    if options.part:
+        PARTS[options.part]()
         options.out.write_text(json.dumps(ROWS))
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    core()
-    quickstart()
-    models(slow=True)
-    half_precision()
-    threads()
+    for part in PARTS:
+        ROWS.extend(apart(part, options.out))
     curves = costs()
     long = [long_stream("gla", 1 << 20, heads=4), long_stream("mamba", 1 << 20), long_stream("mamba2", 1 << 20)]
     print(*long, sep="\n", flush=True)
     calls = first_calls()
     # Once more with memory handed back to the system after every operation, as a plain script would have it.
-    other = options.out / "default-allocator.json"
-    command = [sys.executable, __file__, "--models-only", "--out", str(other)]
-    subprocess.run(command, env={**os.environ, "OUTLAST_ALLOCATOR": "default"}, check=True)
-    ROWS.extend(json.loads(other.read_text()))
-    other.unlink()
+    ROWS.extend(apart("models", options.out, OUTLAST_ALLOCATOR="default"))
     result = {
         "kind": "bench",
         "environment": {key: str(value) for key, value in environment().items()},
