@@ -427,8 +427,7 @@ PARTS: dict[str, Callable[[], None]] = {
 
 
 def apart(part: str, folder: Path, **more: str) -> list[dict]:
-    """The rows of a part, from a process of its own: after the large models of others, small ones are up to a third
-    slower, in what is left of their memory."""
+    """The rows of a part, from a process of its own, in which no other part has left its memory and threads."""
     path = folder / "part.json"
     command = [sys.executable, __file__, "--part", part, "--out", str(path)]
     subprocess.run(command, env={**os.environ, **more}, check=True)

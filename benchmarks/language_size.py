@@ -182,7 +182,8 @@ def main() -> None:
     (options.out / "result.json").write_text(json.dumps(found, indent=1))
     head = ["model", "whose", "precision", f"a step of {ROWS} × {LENGTH:,}", "tokens/s, training"]
     head += ["tokens/s, scoring one stream", "peak memory", "steps/h", f"{STEPS_OF_A_REPAIR} steps of state passing"]
-    note = f"({options.threads} of {os.cpu_count()} cores; forward, backward, AdamW. RWKV-6 has MLPs, the others none.)"
+    note = f"({options.threads} of {os.cpu_count()} cores; forward, backward, AdamW. RWKV-6 has MLPs, the others"
+    note += " none. Heads of ours are not tied to the embedding, transformers' are.)"
     if options.page:
         put_figures(options.page, "Performance", [table(head, lines_of(found)), note], *named_marks("language-size"))
 
