@@ -78,7 +78,14 @@ def test_there_are_forty_and_their_own_calls_run() -> None:
             assert listed.whole(listed.build(), inputs).shape[:2] == (3, 6), listed.name
 
 
-@pytest.mark.parametrize("listed", MODULES, ids=lambda listed: listed.name)
+LONG = ("libraries:XLSTMStack",)
+"""Takes as long as twenty others."""
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [pytest.param(listed, id=listed.name, marks=pytest.mark.long if listed.name in LONG else []) for listed in MODULES],
+)
 def test_outcome(listed: Listed) -> None:
     outcome = found(listed)
     assert outcome.partition(":")[0] == listed.outcome, outcome

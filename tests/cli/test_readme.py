@@ -60,6 +60,7 @@ def test_it_fails_is_repaired_and_then_forecasts(here: Path) -> None:
     assert 0 < float(row.rsplit(" ", 1)[1].rstrip("}")) < 7
 
 
+@pytest.mark.long
 def test_the_notebook_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same way in Python: it says the same."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
