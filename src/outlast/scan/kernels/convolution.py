@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.activations import sigmoid, silu_bend
 from outlast.scan.kernels.compiling import helper, kernel
 from outlast.scan.kernels.operands import locate, prefetch, put, take
 from outlast.scan.kernels.simd import (
     LANES,
     aligned,
-    exponential,
     fill_lanes,
     load_lanes,
     load_some,
@@ -26,14 +26,8 @@ from outlast.scan.kernels.simd import (
 PIECE = 64
 """Positions that are brought into scratch memory together."""
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO = np.float32(0)
 _VECTOR = 4 * LANES
-
-
-@helper
-def sigmoid(x):
-    """1 / (1 + e^−x) of lanes."""
-    return fill_lanes(_ONE) / (fill_lanes(_ONE) + exponential(fill_lanes(_ZERO) - x))
 
 
 @helper
@@ -116,10 +110,9 @@ def backward(first, last, sizes, x, window, weight, bias, d_outputs, d_final, dx
                     if t < ahead:
                         total = _before_silu(xs, weight, bias, W, D, channel, t)
                         share = sigmoid(total)
-                        one = fill_lanes(_ONE)
                         prefetch(d_outputs, locate(d_outputs, b, start + t + PIECE, channel), LANES)
                         gradient = take(d_outputs, locate(d_outputs, b, start + t, channel), width)
-                        gradient = gradient * share * (one + total * (one - share))
+                        gradient = gradient * share * silu_bend(total, share)
                     store(gs + t * _VECTOR, gradient)
                 for j in range(W + 1):
                     total = load_some(at_weight + 4 * j * D, width)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.activations import sigmoid, softplus
 from outlast.scan.kernels.compiling import kernel
-from outlast.scan.kernels.convolution import sigmoid
 from outlast.scan.kernels.operands import item, locate, put, take
-from outlast.scan.kernels.selective import softplus
 from outlast.scan.kernels.simd import LANES, fill_lanes
 
 _ZERO = np.float32(0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.activations import sigmoid, silu_bend
 from outlast.scan.kernels.compiling import helper, kernel
-from outlast.scan.kernels.convolution import sigmoid
 from outlast.scan.kernels.layout import clear, padded
 from outlast.scan.kernels.operands import item, locate, prefetch, put, take
 from outlast.scan.kernels.simd import (
@@ -105,7 +105,6 @@ def backward(first, last, sizes, eps, x, gate, place, weight, d_outputs, dx, d_g
     memory = scratch(3 * padded(D))
     entering = aligned(memory)
     aimed, shares = entering + 4 * padded(D), entering + 8 * padded(D)
-    one = fill_lanes(_ONE)
     for task in range(first, last):
         b, start = task // pieces, task % pieces * PIECE
         clear(shares, padded(D))
@@ -124,15 +123,13 @@ def backward(first, last, sizes, eps, x, gate, place, weight, d_outputs, dx, d_g
                 factor = fill_lanes(scale)
                 along = fill_lanes(_ZERO)
                 for i in range(0, D, LANES):
-                    d, normed = (
-                        take(d_outputs, at_d + item(d_outputs) * i, D - i),
-                        load_lanes(entering + 4 * i) * factor,
-                    )
+                    d = take(d_outputs, at_d + item(d_outputs) * i, D - i)
+                    normed = load_lanes(entering + 4 * i) * factor
                     weights = load_some(weight + 4 * i, D - i)
                     if place == AFTER:
                         z = take(gate, at_gate + item(gate) * i, D - i)
                         share = sigmoid(z)
-                        slope = share * (one + z * (one - share))
+                        slope = share * silu_bend(z, share)
                         put(d_gate, at_d_gate + item(d_gate) * i, D - i, d * normed * weights * slope)
                         d = d * z * share
                     store(shares + 4 * i, load_lanes(shares + 4 * i) + d * normed)
@@ -146,7 +143,7 @@ def backward(first, last, sizes, eps, x, gate, place, weight, d_outputs, dx, d_g
                     if place == BEFORE:
                         z = take(gate, at_gate + item(gate) * i, D - i)
                         share = sigmoid(z)
-                        slope = share * (one + z * (one - share))
+                        slope = share * silu_bend(z, share)
                         put(d_gate, at_d_gate + item(d_gate) * i, D - i, d * take(x, at_x + item(x) * i, D - i) * slope)
                         d = d * z * share
                     put(dx, at_dx + item(dx) * i, D - i, d)

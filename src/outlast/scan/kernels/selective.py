@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.scan.kernels.activations import sigmoid, silu_bend, softplus
 from outlast.scan.kernels.compiling import helper, kernel
-from outlast.scan.kernels.convolution import sigmoid
 from outlast.scan.kernels.operands import item, locate, prefetch, put, take, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     LOG2_E,
     ROWS,
     aligned,
-    exponential,
     fill_lanes,
-    larger,
     load_float,
     load_lanes,
     load_some,
@@ -37,24 +35,9 @@ from outlast.scan.kernels.simd import (
 PIECE = 16
 """Positions between two states that forward keeps."""
 
-_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
-_ODD = tuple(np.float32(1 / n) for n in (11, 9, 7, 5, 3, 1))
-_LAST = np.float32(1 / 13)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 _LN2 = np.float32(0.6931471805599453)
 _VECTOR = 4 * LANES
-
-
-@helper
-def softplus(x):
-    """log(1 + e^x) = max(x, 0) + 2 artanh(e / (2 + e)) with e = e^−|x|, by artanh's series up to the 13th power."""
-    zero = fill_lanes(_ZERO)
-    e = exponential(zero - larger(x, zero - x))
-    s = e / (fill_lanes(_TWO) + e)
-    square = s * s
-    series = fill_lanes(_LAST)
-    for factor in _ODD:
-        series = series * square + fill_lanes(factor)
-    return larger(x, zero) + fill_lanes(_TWO) * s * series
 
 
 @helper
@@ -180,7 +163,7 @@ def backward(
     gradients = shares_c + PIECE * rows * _VECTOR
     rate_shares = gradients + 4 * blocks * size
     skip_shares = rate_shares + 4 * blocks * size
-    zero, one = fill_lanes(_ZERO), fill_lanes(_ONE)
+    zero = fill_lanes(_ZERO)
     for task in range(first, last):
         row = task // parts
         start, end = _part(task, parts, D)
@@ -234,7 +217,7 @@ def backward(
                     if whole:
                         g = take(gate, locate(gate, row, t, channel), width)
                         share = sigmoid(g)
-                        d_gated = d_read * read * share * (one + g * (one - share))
+                        d_gated = d_read * read * share * silu_bend(g, share)
                         put(d_gate, locate(d_gate, row, t, channel), width, d_gated)
                         d_read = d_read * g * share
                     store(reads + i * _VECTOR, d_read)
