@@ -66,6 +66,8 @@ def test_the_repair_that_is_advised_is_typed_in_full() -> None:
     assert "--anyway" not in code
     assert (next_steps(PLANS["starts_help, a fine model"])[0].code or "").endswith("--anyway")
     assert (next_steps(PLANS["training_on_helps"])[0].code or "").endswith("--anyway")
+    assert "--data MORE_DATA" in (next_steps(PLANS["undecided"])[0].code or "")
+    assert "--data LONGER_DATA" in (next_steps(PLANS["nothing_to_win"])[0].code or "")
     assert "with_reset(model, every=128)" in (next_steps(PLANS["resets_do_better"])[0].code or "")
 
 

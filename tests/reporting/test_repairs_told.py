@@ -167,6 +167,13 @@ def test_what_to_do_next_follows_from_the_refusal(case: str, first: str) -> None
     assert codes(from_the_command_line(REFUSED[case]))[0] == first
 
 
+def test_where_old_states_want_more_training_smaller_doses_are_not_advised() -> None:
+    repair = from_the_command_line(REFUSED["short_context_lost"])
+    assert repair.refused_because is not None
+    both = replace(repair, refused_because=replace(repair.refused_because, also=["still_fails"]))
+    assert codes(both)[0].endswith("--intervention tbtt --steps 1600 --anchor 16")
+
+
 def test_models_that_name_code_are_told_with_the_word_for_it() -> None:
     def told(case: Repair) -> list[str]:
         given = from_the_command_line(case)

@@ -14,6 +14,7 @@ from torch import nn
 
 from outlast import families, foreign
 from outlast.adapters.adapting import adapt
+from outlast.adapters.files_read import noting_reads
 from outlast.adapters.rnn import TORCH_RNNS, rebuild_rnn
 from outlast.arguments import taking
 from outlast.errors import InputError, raised, unknown_name
@@ -40,7 +41,8 @@ def from_factory(spec: str, inputs: InputSpec | None = None) -> Recurrent:
         InputError: the name is malformed or leads nowhere, or the function raises, ends the program or returns
             something else.
     """
-    module = _build(spec, _find(spec))
+    with noting_reads(spec):
+        module = _build(spec, _find(spec))
     model = adapt(module, inputs)
     # A class derived from a family outside outlast is not what the family's blueprint builds, so it gets the factory's.
     if not type(model).__module__.startswith("outlast.families."):

@@ -1,7 +1,8 @@
 """The source of a user's module, saved beside its weights, so that the model loads where that module is not.
 
-Saved are the module that holds the factory and what it imports from the same folder or package. Where they lie as they
-were saved, those are used; elsewhere, and where they have changed, the copy is.
+Saved are the module that holds the factory, what it imports from the same folder or package, and the files there that
+it reads while it builds the model, such as the weights it was trained to. Where they lie as they were saved, those are
+used; elsewhere, and where they have changed, the copy is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from outlast.adapters.files_read import files_read
 from outlast.checkpoints.hashing import file_sha256
 from outlast.errors import InputError
 
@@ -52,6 +54,10 @@ def sources_of(spec: str) -> tuple[dict[str, bytes], dict[str, str]]:
                 outside.add(imported.split(".")[0])
             else:
                 waiting += [here, *_packages(here, root)]
+    for file in [*files_read(spec), *_tensors_named(found, root)]:
+        relative = _within(root, file)
+        if relative is not None:
+            found.setdefault(relative, file.read_bytes())
     return found, _versions(outside - sys.stdlib_module_names)
 
 
@@ -75,10 +81,11 @@ def importable(spec: str, directory: Path, record: Mapping[str, Any]) -> Iterato
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     here = _file_of(name)
+    saved = (directory / CODE).absolute()
     if not files or (here is not None and _is_as_saved(here, name, files)):
-        yield
+        with _in(saved, files) if here is not None and here.is_relative_to(saved) else contextlib.nullcontext():
+            yield
         return
-    saved = directory / CODE
     for relative, known in files.items():
         path = saved / relative
         if not path.resolve().is_relative_to(saved.resolve()) or not path.is_file() or file_sha256(path) != known:
@@ -93,20 +100,27 @@ def importable(spec: str, directory: Path, record: Mapping[str, Any]) -> Iterato
             "the model again for the code as it is now",
             stacklevel=4,
         )
-    ours = {relative.split("/")[0].removesuffix(".py") for relative in files}
+    ours = {relative.split("/")[0].removesuffix(".py") for relative in files if relative.endswith(".py")}
     before = {key: module for key, module in sys.modules.items() if key.split(".")[0] in ours}
     for key in before:
         del sys.modules[key]
     sys.path.insert(0, str(saved))
     importlib.invalidate_caches()
     try:
-        yield
+        with _in(saved, files):
+            yield
     finally:
         sys.path.remove(str(saved))
         if here is not None:
             for key in [key for key in sys.modules if key.split(".")[0] in ours]:
                 del sys.modules[key]
             sys.modules.update(before)
+
+
+def _in(saved: Path, files: Mapping[str, str]) -> contextlib.AbstractContextManager[None]:
+    """In the folder of the copy, where it has more than code: such files may be named from the current directory."""
+    reads = any(not relative.endswith(".py") for relative in files)
+    return contextlib.chdir(saved) if reads else contextlib.nullcontext()
 
 
 def what_to_bring(record: Mapping[str, Any]) -> str:
@@ -151,11 +165,7 @@ def _imports(content: bytes, file: Path, root: Path) -> set[str]:
     """Full names of everything that a module imports, wherever in it that stands."""
     package = list(file.relative_to(root).parent.parts)
     names: set[str] = set()
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # it was imported before; then somebody wrote into it
-        return names
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(content)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -172,6 +182,36 @@ def _below(root: Path, name: str) -> Path | None:
         if file.is_file() and not _installed(file):
             return file
     return None
+
+
+def _tensors_named(found: Mapping[str, bytes], root: Path) -> list[Path]:
+    """Files of safetensors that the source names, beside it or in `root`: Python does not see them opened."""
+    return [
+        path
+        for relative, content in found.items()
+        for node in ast.walk(_tree(content))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".safetensors")
+        for path in ((root / relative).parent / node.value, root / node.value)
+        if path.is_file()
+    ]
+
+
+def _within(root: Path, file: Path) -> str | None:
+    """The path of a file below `root`; None: it lies elsewhere, in a hidden folder or a cache, or was installed."""
+    for base, path in (root, file), (root.resolve(), file.parent.resolve() / file.name):
+        path = Path(os.path.normpath(path))
+        if path.is_relative_to(base):
+            parts = path.relative_to(base).parts
+            kept = not any(part == "__pycache__" or part.startswith(".") for part in parts) and not _installed(path)
+            return "/".join(parts) if kept else None
+    return None
+
+
+def _tree(content: bytes) -> ast.Module:
+    try:
+        return ast.parse(content)
+    except (SyntaxError, ValueError):  # it was imported before; then somebody wrote into it
+        return ast.Module(body=[], type_ignores=[])
 
 
 def _versions(names: set[str]) -> dict[str, str]:

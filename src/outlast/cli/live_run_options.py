@@ -48,7 +48,7 @@ class LiveRunVerb(Trust, Ledgered):
     resets: str = "none"
     """none, periodic:EVERY or overlapping:EVERY; nothing is watched under resets."""
     watch: bool = True
-    """Look for incidents."""
+    """Leave out looking for incidents."""
     reset_harmful: bool = False
     """Let a stream go on from the initial state as soon as it is known that a young state does better there."""
     auto: bool = False

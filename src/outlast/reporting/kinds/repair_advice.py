@@ -152,13 +152,26 @@ def _after_refusal(refused: _Refused) -> list[Step]:
 
 def _short_context_lost(refused: _Refused) -> list[Step]:
     guard, doses = refused.because.guard, [point.dose for point in refused.repair.doses]
-    smallest = min(doses, default=0.5)
+    smallest, closer = min(doses, default=0.5), f"--anchor {4 * RepairSettings().anchor:g}"
     where = ""
     if guard:
         where = tell(
             f" The guard data {guard} lost; the test streams alone would not have shown it.",
             f"悪化したのはガードデータ {guard} で、テスト系列だけではわかりませんでした。",
         )
+    if {"still_fails", "no_benefit"} & set(refused.because.also):  # smaller doses would gain even less
+        more = 4 * refused.repair.steps
+        return [
+            Step(
+                tell(
+                    f"{integer(refused.repair.steps)} steps were too few for old states, too. Take {integer(more)}, "
+                    f"and hold short contexts closer to the untouched model (a stronger anchor).{where}",
+                    f"{integer(refused.repair.steps)} ステップでは古い状態にも足りませんでした。{integer(more)} "
+                    f"ステップにし、短い文脈を元のモデルにもっと近く保ちます（より強いアンカー）。{where}",
+                ),
+                refused.again(closer, steps=more),
+            )
+        ]
     return [
         Step(
             tell(
@@ -167,7 +180,7 @@ def _short_context_lost(refused: _Refused) -> list[Step]:
                 "短い文脈を元のモデルにもっと近く保ち（より強いアンカー）、検証で "
                 f"{smallest:g} より小さい用量も選べるようにします。悪化が少なく、改善のほとんどは残ります。{where}",
             ),
-            refused.again(f"--anchor {4 * RepairSettings().anchor:g} --doses {smallest / 2:g} {smallest:g}"),
+            refused.again(f"{closer} --doses {smallest / 2:g} {smallest:g}"),
         )
     ]
 

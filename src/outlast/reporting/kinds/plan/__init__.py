@@ -84,6 +84,9 @@ def _next_steps(plan: Plan) -> list[Step]:
             return [Step(text, command("repair", given, context(plan.base), *options))]
         case "beyond_starts":
             return _beyond(plan)
+    if plan.reason == "undecided":
+        text = tell("Measure it on more streams:", "もっと多くの系列で測ります：")
+        return [Step(text, command("evaluate", given, context(plan.base), data="MORE_DATA"))]
     further = 4 * plan.base.oldest.age[1]
     text = tell(
         "Nothing has to be done. If it will run for longer than that without a reset, measure older states:",
