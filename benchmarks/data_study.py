@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import FEWER, Kind, at_its_dose, measured, say, study, with_interval
+from bases import FEWER, Kind, at_its_dose, measured, say, study
 
 from outlast.interventions import Intervention, Replay, Zero, tbtt
 from outlast.tasks.pages import table
@@ -56,47 +56,56 @@ def page(found: Sequence[dict[str, Any]]) -> str:
     """The figures, as Markdown."""
     said = []
     for what, head in (("hours", "hours of recording"), ("states", "distinct states to start from")):
-        kinds = list(dict.fromkeys(each["kind"] for each in found))
-        for kind in kinds:
+        for kind in dict.fromkeys(each["kind"] for each in found):
             here = [each for each in found if each["kind"] == kind]
-            said.append(table([f"{kind}: {head}", "loss at the oldest age", "share of the largest benefit"],
-                              _lines(here, what)))  # fmt: skip
-            said.append(_least(here, what, head))
+            seeds = [f"seed {each['seed']}" for each in here] if len(here) > 1 else []
+            heads = [f"{kind}: {head}", "loss at the oldest age", *seeds, "share of the largest benefit"]
+            said += [table(heads, _lines(here, what)), _least(here, what, head)]
     return "\n\n".join(said)
 
 
 def _lines(found: Sequence[dict[str, Any]], what: str) -> list[list[str]]:
-    lines = []
-    zero = [row["oldest"] for each in found for row in each["rows"] if row["what"] == "from zero"]
-    lines.append(["none (as it is)", f"{np.mean([each['base'] for each in found]):.4f}", ""])
-    lines.append(["all, from zero states", f"{np.mean(zero):.4f}", ""])
-    for amount, shares, losses in _by_amount(found, what):
-        hours = [row["positions"] * HOURS[each["task"]] for each in found for row in _rows(each, what, amount)]
-        named = f"{np.mean(hours):,.2g}" if what == "hours" else f"{amount:,.0f}"
-        lines.append([named, f"{losses.mean():.4f}", with_interval(list(shares))])
+    zero = np.array([row["oldest"] for each in found for row in each["rows"] if row["what"] == "from zero"])
+    lines = [
+        ["none (as it is)", *_losses(np.array([each["base"] for each in found])), ""],
+        ["all, from zero states", *_losses(zero), ""],
+    ]
+    for amount, share, losses in _by_amount(found, what):
+        line = [_named(found, what, amount), *_losses(losses), f"{share:.2f}"]
+        if line != lines[-1]:  # the least is two windows a stream, whatever share of the recording that is
+            lines.append(line)
     return lines
+
+
+def _losses(of: np.ndarray) -> list[str]:
+    """The mean, and where there is more than one seed each."""
+    return [f"{of.mean():.4f}", *(f"{each:.4f}" for each in of if len(of) > 1)]
+
+
+def _named(found: Sequence[dict[str, Any]], what: str, amount: float) -> str:
+    hours = np.mean([row["positions"] * HOURS[each["task"]] for each in found for row in _rows(each, what, amount)])
+    return f"{amount:,.0f}" if what == "states" else f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def _rows(each: dict[str, Any], what: str, amount: float) -> list[dict[str, Any]]:
     return [row for row in each["rows"] if (row["what"], row["amount"]) == (what, amount)]
 
 
-def _by_amount(found: Sequence[dict[str, Any]], what: str) -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """Amount, and by seed the share of the largest amount's benefit over the base, and the loss."""
+def _by_amount(found: Sequence[dict[str, Any]], what: str) -> list[tuple[float, float, np.ndarray]]:
+    """Amount, its mean benefit over the bases as a share of the largest amount's, and the losses by seed.
+
+    The share is of means: where a base has next to nothing to gain, a share of that alone says nothing.
+    """
     amounts = sorted({row["amount"] for each in found for row in each["rows"] if row["what"] == what})
-    told = []
-    for amount in amounts:
-        losses = np.array([_rows(each, what, amount)[0]["oldest"] for each in found])
-        most = np.array([each["base"] - _rows(each, what, amounts[-1])[0]["oldest"] for each in found])
-        told.append((amount, (np.array([each["base"] for each in found]) - losses) / most, losses))
-    return told
+    bases = np.array([each["base"] for each in found])
+    losses = [np.array([_rows(each, what, amount)[0]["oldest"] for each in found]) for amount in amounts]
+    most = float((bases - losses[-1]).mean())
+    return [(amount, float((bases - of).mean()) / most, of) for amount, of in zip(amounts, losses, strict=True)]
 
 
 def _least(found: Sequence[dict[str, Any]], what: str, head: str) -> str:
-    enough = [amount for amount, shares, _ in _by_amount(found, what) if shares.mean() >= ENOUGH]
-    rows = _rows(found[0], what, enough[0])
-    amount = f"{rows[0]['positions'] * HOURS[found[0]['task']]:,.2g}" if what == "hours" else f"{enough[0]:,.0f}"
-    return f"The least of these that gives {ENOUGH:.0%} of it: {amount} {head}."
+    enough = next(amount for amount, share, _ in _by_amount(found, what) if share >= ENOUGH)
+    return f"The least of these that gives {ENOUGH:.0%} of it: {_named(found, what, enough)} {head}."
 
 
 if __name__ == "__main__":
