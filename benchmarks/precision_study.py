@@ -67,7 +67,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
             f"{whole['repaired']['oldest']:.4f}",
             f"{half['repaired']['oldest'] - whole['repaired']['oldest']:+.4f}",
             _both(whole["repaired"]["verdict"], half["repaired"]["verdict"]),
-            _both(*("accepted" if each["accepted"] else each["why"] for each in (whole, half))),
+            _both(*("accepted" if each["accepted"] else each["why"].replace("_", " ") for each in (whole, half))),
         ]
         lines.append([row["kind"], str(row["seed"]), *cells])
     for kind in dict.fromkeys(row["kind"] for row in rows):
