@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest by far, and two processes of its own, begins first: else one core waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_versions.py" or item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True)
 def denormals_as_they_were() -> Iterator[None]:
     """The command line flushes denormal numbers in its thread; a test that calls it leaves the next one as it was."""
