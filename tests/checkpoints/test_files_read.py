@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import py_compile
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ READERS = {
     "model.load_state_dict(torch.load('deep/weights.pt', weights_only=True))",
     "safetensors": "from safetensors.torch import load_file\nfrom pathlib import Path\nmodel = make()\n"
     "model.load_state_dict(load_file(Path(__file__).parent / 'weights.safetensors'))",
+    "a module by a computed name": "import importlib\nmodel = importlib.import_module('deep.' + 'shape' + 's').made()",
     "open": "import json\nmodel = nn.GRU(*json.load(open('settings.json')), batch_first=True)",
 }
 
@@ -48,6 +50,10 @@ def _reader(home: Path, body: str, *, at_import: bool) -> None:
     torch.save(state, home / "deep" / "weights.pt")
     safetensors.torch.save_file(dict(state), home / "deep" / "weights.safetensors")
     (home / "settings.json").write_text("[3, 4]")
+    (home / "deep" / "shapes.py").write_text(
+        "from torch import nn\n\n\ndef made():\n    return nn.GRU(3, 4, batch_first=True)\n"
+    )
+    py_compile.compile(str(home / "deep" / "shapes.py"))  # as after a first run: its source is not opened any more
 
 
 @pytest.mark.parametrize("at_import", [False, True], ids=["when called", "when imported"])

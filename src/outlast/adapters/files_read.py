@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -33,8 +34,19 @@ def noting_reads(spec: str) -> Iterator[None]:
 
 
 def files_read(spec: str) -> list[Path]:
-    """Those that a factory has read in this process and that are still there, in order of their paths."""
-    return sorted(path for path in _read.get(spec, ()) if path.is_file())
+    """Those that a factory has read in this process and that are still there, in order of their paths; of compiled
+    modules the source.
+    """
+    return sorted(path for path in {_source(path) for path in _read.get(spec, ())} if path.is_file())
+
+
+def _source(path: Path) -> Path:
+    if path.suffix != ".pyc":
+        return path
+    try:
+        return Path(importlib.util.source_from_cache(path))
+    except ValueError:  # a name that Python did not give it
+        return path
 
 
 def _hear(event: str, about: tuple[Any, ...]) -> None:

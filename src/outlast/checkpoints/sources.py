@@ -24,6 +24,7 @@ from outlast.adapters.files_read import files_read
 from outlast.checkpoints.hashing import file_sha256
 from outlast.errors import InputError
 
+_OWN = Path(__file__).parents[1]
 CODE = "code"
 """The folder of a saved model that holds its source."""
 
@@ -197,13 +198,13 @@ def _tensors_named(found: Mapping[str, bytes], root: Path) -> list[Path]:
 
 
 def _within(root: Path, file: Path) -> str | None:
-    """The path of a file below `root`; None: it lies elsewhere, in a hidden folder or a cache, or was installed."""
+    """The path of a file below `root`; None: it lies elsewhere, in a hidden folder or a cache, is installed or ours."""
     for base, path in (root, file), (root.resolve(), file.parent.resolve() / file.name):
         path = Path(os.path.normpath(path))
         if path.is_relative_to(base):
             parts = path.relative_to(base).parts
-            kept = not any(part == "__pycache__" or part.startswith(".") for part in parts) and not _installed(path)
-            return "/".join(parts) if kept else None
+            passed_over = any(part == "__pycache__" or part.startswith(".") for part in parts)
+            return None if passed_over or _installed(path) or path.is_relative_to(_OWN) else "/".join(parts)
     return None
 
 
