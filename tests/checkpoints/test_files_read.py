@@ -123,7 +123,7 @@ def test_what_others_read_does_not_go_along(tmp_path: Path, monkeypatch: pytest.
 
 @contextlib.contextmanager
 def _only_here(package: str) -> Iterator[None]:
-    """No module of the package is known before or after."""
+    """No module of the package is known after this."""
     try:
         yield
     finally:

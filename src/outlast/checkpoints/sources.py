@@ -57,8 +57,8 @@ def sources_of(spec: str) -> tuple[dict[str, bytes], dict[str, str]]:
                 waiting += [here, *_packages(here, root)]
     for file in [*files_read(spec), *_tensors_named(found, root)]:
         relative = _within(root, file)
-        if relative is not None:
-            found.setdefault(relative, file.read_bytes())
+        if relative is not None and relative not in found:
+            found[relative] = file.read_bytes()
     return found, _versions(outside - sys.stdlib_module_names)
 
 
