@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("wheel")]  # one process: the environment is made once
 ROOT = Path(__file__).parents[2]
 READ = ["--data", "readings.csv", "--target", "power", "--horizon", "60", "--train-context", "64"]
 
@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = (folder / "dist").glob("outlast-*.whl")
     assert "outlast/py.typed" in zipfile.ZipFile(wheel).namelist()
     done(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
-    done(folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=folder)
+    done(folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", wheel, cwd=folder)
     for file in (ROOT / "examples").glob("*.py"):
         shutil.copy(file, folder)
     done(folder / "venv" / "bin" / "python", "write_readings.py", "--rows", "40000", cwd=folder)

@@ -287,6 +287,7 @@ SEEING = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "n
 QWEN = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32, "patch_size": 4}
 MINICPM: dict[str, Any] = {"insert_layer_id": 1, "vision_config": {**SEEING, "insert_layer_id": 1, "image_size": 32}}
 PROJECTED = {"vision_config": {**SEEING, "text_hidden_size": 32, "projection_hidden_dim": 16}}
+DIARIZING = {"audio_config": SEEING, "head_config": {"hidden_size": 16, "audio_hidden_size": 16}}
 SIGLIP = {"vision_config": {**SEEING, "model_type": "siglip2_vision_model"}, "projector_hidden_size": 16}
 
 AROUND: dict[str, dict[str, Any]] = {
@@ -302,7 +303,7 @@ AROUND: dict[str, dict[str, Any]] = {
     "minicpmv4_6": MINICPM,
     "minicpmv4_7": MINICPM,
     "nemo_speechlm": {
-        "audio_config": {"asr_config": SEEING, "diarization_config": SEEING},
+        "audio_config": {"asr_config": SEEING, "diarization_config": DIARIZING},
         "word_timestamp_config": {**SEEING, "num_key_value_heads": 2, "vocab_size": 8, "blank_token_id": 7},
     },
     "nemotron_h_omni": {
