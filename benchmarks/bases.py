@@ -198,6 +198,13 @@ def study(
     print(text)
 
 
+def made_once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the file says; where there is none, it is made and written first."""
+    if not path.exists():
+        write_atomically(path, json.dumps(make()))
+    return json.loads(path.read_text())
+
+
 def _rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
     lines = path.read_text().splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]

@@ -11,13 +11,14 @@ other. What is in the folder is not run again.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, asked_of, base_of, say, setup_of, study, with_interval
+from bases import KINDS, Kind, asked_of, base_of, made_once, say, setup_of, study, with_interval
 
 from outlast.evaluation import best_periods
 from outlast.intervals import every_other
@@ -53,16 +54,17 @@ def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
         "plan": told(made),
         "trained": {},
     }
-    for name, option, steps, ahead in _everything(todo, made):
+
+    def trained(name: str, option: Option, steps: int, ahead: int | None) -> dict[str, Any]:
         began = time.monotonic()
         say(f"{kind.name}, {seed}: {name}")
-        row["trained"][name] = {
-            **_measured(todo, seen, option, steps, ahead),
-            "label": option.name,
-            "kind": option.kind,
-            "steps": steps,
-            "seconds": round(time.monotonic() - began, 1),
-        }
+        found = _measured(todo, seen, option, steps, ahead)
+        told = {"label": option.name, "kind": option.kind, "steps": steps}
+        return {**found, **told, "seconds": round(time.monotonic() - began, 1)}
+
+    for number, training in enumerate(_everything(todo, made)):
+        path = folder / f"trained-{number}.json"
+        row["trained"][training[0]] = made_once(path, functools.partial(trained, *training))
     return row
 
 

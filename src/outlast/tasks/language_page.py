@@ -171,9 +171,35 @@ def _confirmed(rows: Sequence[Row]) -> str:
         [model, str(context), f"{step:,}", str(len(values)), over_seeds(values, "{:+.3f}")]
         for (model, context, step), values in sorted(groups.items())
     ]
-    return "On fresh seeds, the excess at the oldest age, with its 95 % interval over seeds:\n\n" + table(
-        ["model", "T", "steps", "seeds", "excess"], lines
+    return (
+        "On fresh seeds, the excess at the oldest age, with its 95 % interval over seeds:\n\n"
+        + table(["model", "T", "steps", "seeds", "excess"], lines)
+        + "\n\nThe same seeds under two conditions, the excess under the second minus that under the first:\n\n"
+        + table(["conditions", "seeds", "difference"], _paired(fresh))
     )
+
+
+def _paired(rows: Sequence[Row]) -> list[list[str]]:
+    """Of the same seeds: most steps against fewest, and then a family's largest state against its smallest."""
+    few, many = (choose(row["step"] for row in rows) for choose in (min, max))
+    by_place: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row["state_numbers"], row["seed"])):
+        by_place[row["data"], row["family"], row["train_context"]].append(row)
+    lines = []
+    for (_, _, context), some in by_place.items():
+        models = list(dict.fromkeys(row["model"] for row in some))
+        excess = {(row["model"], row["step"], row["seed"]): row["verdict"]["excess"] for row in some}
+        seeds = sorted({row["seed"] for row in some})
+        compared = [(f"{model}: {few:,} and {many:,} steps", (model, few), (model, many)) for model in models]
+        if len(models) > 1:
+            what = f"{many:,} steps: {models[0]} and {models[-1]}"
+            compared.append((what, (models[0], many), (models[-1], many)))
+        for what, first, second in compared:
+            pairs = [(excess.get((*first, seed)), excess.get((*second, seed))) for seed in seeds]
+            found = [two - one for one, two in pairs if one is not None and two is not None]
+            if found:
+                lines.append([f"T = {context}, {what}", str(len(found)), over_seeds(found, "{:+.3f}")])
+    return lines
 
 
 if __name__ == "__main__":
