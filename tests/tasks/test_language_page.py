@@ -32,9 +32,9 @@ def test_the_same_seeds_are_compared() -> None:
     ]
     page = "\n".join(map_sections([*reversed(rows), row("small", 640, 1000, 0, 9.0)]))
     assert "| small | 64 | 10 | 102 | fails +0.200 (+0.190 to +0.210) | fails +0.300 (+0.290 to +0.310) |" in page
-    assert "| T = 64, small: 1,000 and 20,000 steps | 3 | +0.200 (-0.048 to +0.448) |" in page
-    assert "| T = 64, large: 1,000 and 20,000 steps | 2 | +0.500 and +0.600 |" in page
-    assert "| T = 64, 20,000 steps: small and large | 2 | +0.200 and +0.300 |" in page
+    assert "| cipher, T = 64, small: 1,000 and 20,000 steps | 3 | +0.200 (-0.048 to +0.448) |" in page
+    assert "| cipher, T = 64, large: 1,000 and 20,000 steps | 2 | +0.500 and +0.600 |" in page
+    assert "| cipher, T = 64, 20,000 steps: small and large | 2 | +0.200 and +0.300 |" in page
 
 
 def test_without_fresh_seeds_nothing_is_compared() -> None:

@@ -164,16 +164,16 @@ def _confirmed(rows: Sequence[Row]) -> str:
     fresh = [row for row in rows if row["seed"] >= 100]
     if not fresh:
         return ""
-    groups: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+    groups: dict[tuple[str, str, int, int], list[float]] = defaultdict(list)
     for row in fresh:
-        groups[row["model"], row["train_context"], row["step"]].append(row["verdict"]["excess"])
+        groups[row["data"], row["model"], row["train_context"], row["step"]].append(row["verdict"]["excess"])
     lines = [
-        [model, str(context), f"{step:,}", str(len(values)), over_seeds(values, "{:+.3f}")]
-        for (model, context, step), values in sorted(groups.items())
+        [data, model, str(context), f"{step:,}", str(len(values)), over_seeds(values, "{:+.3f}")]
+        for (data, model, context, step), values in sorted(groups.items())
     ]
     return (
         "On fresh seeds, the excess at the oldest age, with its 95 % interval over seeds:\n\n"
-        + table(["model", "T", "steps", "seeds", "excess"], lines)
+        + table(["data", "model", "T", "steps", "seeds", "excess"], lines)
         + "\n\nThe same seeds under two conditions, the excess under the second minus that under the first:\n\n"
         + table(["conditions", "seeds", "difference"], _paired(fresh))
     )
@@ -186,7 +186,7 @@ def _paired(rows: Sequence[Row]) -> list[list[str]]:
     for row in sorted(rows, key=lambda row: (row["state_numbers"], row["seed"])):
         by_place[row["data"], row["family"], row["train_context"]].append(row)
     lines = []
-    for (_, _, context), some in by_place.items():
+    for (data, _, context), some in by_place.items():
         models = list(dict.fromkeys(row["model"] for row in some))
         excess = {(row["model"], row["step"], row["seed"]): row["verdict"]["excess"] for row in some}
         seeds = sorted({row["seed"] for row in some})
@@ -198,7 +198,7 @@ def _paired(rows: Sequence[Row]) -> list[list[str]]:
             pairs = [(excess.get((*first, seed)), excess.get((*second, seed))) for seed in seeds]
             found = [two - one for one, two in pairs if one is not None and two is not None]
             if found:
-                lines.append([f"T = {context}, {what}", str(len(found)), over_seeds(found, "{:+.3f}")])
+                lines.append([f"{data}, T = {context}, {what}", str(len(found)), over_seeds(found, "{:+.3f}")])
     return lines
 
 
