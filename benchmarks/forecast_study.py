@@ -10,12 +10,12 @@ last half of the streams, ages of 2^19 to 2^20. Figures are kept in the folder, 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from bases import made_once
 
 from outlast import checkpoints
 from outlast.diagnosis.forecast import SEEN, forecast, noise_of
@@ -23,7 +23,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.folders import locked
 from outlast.model import Recurrent
-from outlast.results import Evaluation, write_atomically
+from outlast.results import Evaluation
 from outlast.streams import Streams
 from outlast.tasks.pages import put_figures, with_ends
 from outlast.tasks.pages import table as figures
@@ -117,10 +117,7 @@ def study(options: argparse.Namespace) -> None:
     rows = []
     for folder, name in folders:
         kept = options.out / f"{name.replace(', ', '-')}.json"
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(kept, json.dumps(vars(row(folder, name))))
-        rows.append(Row(**json.loads(kept.read_text())))
+        rows.append(Row(**made_once(kept, lambda folder=folder, name=name: vars(row(folder, name)))))
         print(rows[-1], flush=True)
     text = table(rows)
     print(text)

@@ -63,7 +63,7 @@ def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
         return {**found, **told, "seconds": round(time.monotonic() - began, 1)}
 
     for number, training in enumerate(_everything(todo, made)):
-        path = folder / f"trained-{number}.json"
+        path = folder / "plan" / f"trained-{number}.json"  # of this plan alone: another one tries other trainings
         row["trained"][training[0]] = made_once(path, functools.partial(trained, *training))
     return row
 
