@@ -11,7 +11,7 @@ import torch
 
 from outlast import InputError
 from outlast.tasks.known import error_of, nats_of
-from outlast.tasks.stories import wrong_place
+from outlast.tasks.stories import PLACE_ERROR
 from outlast.tasks.stories_data import (
     FIRST_PLACE,
     PEOPLE,
@@ -136,8 +136,8 @@ def test_answers_are_chosen_among_the_places() -> None:
     right = logits.scatter(-1, batch.targets[..., None], 1.0)
     asked = batch.weights > 0
     assert asked.any()
-    assert float(wrong_place(right, batch)[asked].mean()) == 0.0
+    assert float(PLACE_ERROR.per_position(right, batch)[asked].mean()) == 0.0
     first = logits.clone()
     first[..., FIRST_PLACE] = 1.0
-    missed = wrong_place(first, batch)[asked]
+    missed = PLACE_ERROR.per_position(first, batch)[asked]
     assert torch.equal(missed, (batch.targets[asked] != FIRST_PLACE).float())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.schema import from_record
 from outlast.streams import Split, open_streams, split
+from outlast.streams.encoders import Encoder, bytes_encoder, tokens_encoder
 from outlast.streams.fits import check_inputs, sizes_for
-from outlast.streams.opening import accepted, may_be_text
+from outlast.streams.opening import TEXT, accepted, format_of, may_be_text
 from outlast.streams.own_tokeniser import tokeniser_for
 from outlast.streams.places import room_for
 from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
-from outlast.tasks.builtin import task
+from outlast.tasks.builtin import IN_TEXT, task
 from outlast.tasks.recipes import ModelEntry, Recipe
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
@@ -34,10 +35,19 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
     """What each model works on; data that several of them read alike are opened once.
 
     A task of data has the defaults of training and measuring: what a recipe wants otherwise, it says.
+
+    Raises:
+        InputError: no such task, or one with data that cannot be hidden in text.
     """
-    if recipe.task is not None:
+    if recipe.task is not None and recipe.data is None:
         chosen = task(recipe.task)
         return lambda entry: chosen
+    if recipe.task is not None and recipe.task not in IN_TEXT:
+        raise InputError(
+            f"the task {recipe.task} with data",
+            f"a task alone, or one that is hidden in text: {', '.join(IN_TEXT)}",
+            "leave data out, or name one of these",
+        )
 
     @functools.cache
     def opened(reading: str, schema: str) -> Split:
@@ -55,9 +65,12 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
         context = entry.train_context or recipe.train_context
         assert context is not None, "check_recipe sees to it"
 
-        def streams() -> Split:
+        def as_read() -> dict[str, Any]:
             own = {"tokenizer": entry.checkpoint} if _reads_text(entry, reading["path"]) else {}
-            return opened(json.dumps({**own, **reading}, sort_keys=True, default=str), _schema_of(entry))
+            return {**own, **reading}
+
+        def streams() -> Split:
+            return opened(json.dumps(as_read(), sort_keys=True, default=str), _schema_of(entry))
 
         def model(seed: int) -> Recurrent:
             inputs, outputs = sizes_for(streams().train)
@@ -66,7 +79,7 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
                 made.tokeniser = tokeniser_files(reading["tokenizer"])
             return made
 
-        return Task(
+        plain = Task(
             name=str(reading["path"]),
             summary=f"data in {reading['path']}",
             streams=streams,
@@ -77,8 +90,23 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
             measuring=EvalSettings(),
             interventions=(),
         )
+        return plain if recipe.task is None else IN_TEXT[recipe.task](plain, lambda: _encoder(as_read()), recipe.hidden)
 
     return of
+
+
+def _encoder(reading: Mapping[str, Any]) -> Encoder:
+    """What text is encoded by as it is read.
+
+    Raises:
+        InputError: what is read is no text.
+    """
+    if format_of(reading["path"], reading) is not TEXT:
+        raise InputError(
+            f"{reading['path']}, which is not text", "text, between whose pieces a task is hidden", "name a text"
+        )
+    tokeniser = reading.get("tokenizer")
+    return bytes_encoder() if tokeniser is None else tokens_encoder(tokeniser)
 
 
 def _reads_text(entry: ModelEntry, path: str) -> bool:
@@ -142,7 +170,9 @@ def try_entry(
         return None
     model = checkpoints.load(entry.checkpoint, allow_code=allow_code)
     if parts.train.about.get("reader") == "text" and "tokenizer" not in parts.train.about:
-        tokeniser_for(entry.checkpoint, model, Path(work.name))  # bytes: refused, unless it reads them
+        tokeniser_for(
+            entry.checkpoint, model, Path(parts.train.about["source"])
+        )  # bytes: refused, unless it reads them
     check_inputs(model, parts.train)
     return checkpoints.model_fingerprint(model)
 

@@ -15,6 +15,7 @@ from typing import Any
 from outlast.errors import InputError, unknown_name
 from outlast.interventions import Intervention, intervention
 from outlast.streams.shares import check_shares
+from outlast.tasks.weaving import Sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,9 @@ class Recipe:
     Args:
         task: a built-in task.
         data: instead of a task, what to read: ``path``, as ``--data`` takes it, and the reader's options. `split`
-            deals its streams out for training, validation and test.
+            deals its streams out for training, validation and test. Beside ``passkey`` or ``stories``: text, in which
+            the task is hidden in the tokens of each model.
+        hidden: of such a task, how many streams there are and how long they are.
         train_context: positions of a training window of `data`.
         shares: of training, validation and test of `data`; None: as `split` does it.
         out: folder of the results.
@@ -113,6 +116,7 @@ class Recipe:
 
     task: str | None = None
     data: dict[str, Any] | None = None
+    hidden: Sizes = field(default_factory=Sizes)
     train_context: int | None = None
     shares: tuple[float, float, float] | None = None
     out: Path
@@ -177,14 +181,17 @@ def check_recipe(recipe: Recipe, path: str) -> None:
 
 
 def _check_source(recipe: Recipe, path: str) -> None:
-    given = [name for name in ("task", "data") if getattr(recipe, name) is not None]
-    if len(given) != 1:
+    if recipe.task is None and recipe.data is None:
         raise InputError(
-            f"{path} with {' and '.join(given) or 'neither task nor data'}",
-            "one of them: a built-in task, or data of yours",
+            f"{path} with neither task nor data",
+            "a built-in task, or data of yours, or a task that is hidden in text of yours",
             'write task = "recall", or data = "texts/" and train_context = 2048',
         )
-    if recipe.task is not None:
+    if recipe.hidden != Sizes() and (recipe.task is None or recipe.data is None):
+        raise InputError(
+            f"{path}: hidden without a task and data", "both, of a task that is hidden in text", "leave hidden out"
+        )
+    if recipe.data is None:
         theirs = [(recipe, ("train_context", "shares"))]
         theirs += [(entry, ("train_context", "data")) for entry in recipe.models]
         for where, names in theirs:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 
-import torch
-from torch import Tensor
-
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import CROSS_ENTROPY, Measure, logits_and_classes
+from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Batch, Split, Streams
+from outlast.streams import Split, Streams
 from outlast.tasks import stories_data
 from outlast.tasks.known import Known
+from outlast.tasks.place_error import place_error
 from outlast.tasks.stories_data import FIRST_PLACE, PLACES, simulated, uniform, vocabulary
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
@@ -70,27 +68,7 @@ def few_shot() -> Streams:
     return stories_data.few_shot("test", _TEST, _FEW_SHOT_LENGTH, _SEEDS["few_shot"], _FEW_SHOT_PROSE, EXAMPLES)
 
 
-def wrong_place(outputs: Tensor, batch: Batch) -> Tensor:
-    """1 where another of the eight places is likelier than the target, (B, T).
-
-    Whether any other word is likelier still is not asked, as where answers are chosen from a list: a model that learnt
-    from prose alone thinks of other words first, and would else be wrong always.
-    """
-    logits, targets = logits_and_classes(outputs, batch)
-    return (logits[..., FIRST_PLACE : FIRST_PLACE + len(PLACES)].argmax(-1) + FIRST_PLACE != targets).float()
-
-
-PLACE_ERROR = Measure(
-    "place_error",
-    "error rate",
-    wrong_place,
-    relative=False,
-    tolerance=0.01,
-    margin=0.01,
-    worst=1.0,
-    smooth=CROSS_ENTROPY,
-    constant=lambda targets, classes: torch.bincount(targets, minlength=classes).float(),
-)
+PLACE_ERROR = place_error(range(FIRST_PLACE, FIRST_PLACE + len(PLACES)))
 
 
 def listener(seed: int) -> Recurrent:

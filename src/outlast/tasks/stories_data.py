@@ -8,7 +8,7 @@ one, two or three facts: where a person is, where a thing is, where a thing was 
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -42,13 +42,57 @@ _QUESTION = 10  # words of a question with its answer, at most
 _ROOM = 6 * _MOST + 1 + _QUESTIONS * _QUESTION
 """Words that a story without prose takes at most."""
 _EDGES = (0, *(16 << k for k in range(9)))
-_FACTS = ("one", "two", "three")
+FACTS = ("one", "two", "three")
+"""How many of them an answer needs, by kind of question."""
 
 
 @functools.cache
 def vocabulary() -> tuple[str, ...]:
     """All words by number: the grammar's first, then the most frequent ones of prose that it does not have."""
     return (*_OWN, *(word for word in frequent() if word not in _AT))
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its answer (a place), how many facts that needs less one, and which event is the first of them."""
+
+    text: str
+    answer: str
+    kind: int
+    first: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens, a sentence each, and what is asked then."""
+
+    events: tuple[str, ...]
+    questions: tuple[Question, ...]
+
+
+def tell(rng: np.random.Generator) -> Story:
+    """A story without prose, as text."""
+    symbols, asked = np.empty(_ROOM, np.int64), np.empty((_QUESTIONS, 2), np.int64)
+    none = np.zeros(2, np.int64)
+    size = _tell(symbols, asked, none, none, 0, rng)
+    ends = np.flatnonzero(symbols[:size] == STOP)
+    begins = [1, *(int(end) + 1 for end in ends[:-1])]
+    sentences = [symbols[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    events = [_spoken(each) + "." for each in sentences if each[0] != _WHERE]
+    kinds = {int(place): kind for kind, (place, _) in enumerate(asked) if place >= 0}
+    questions = []
+    for begin, sentence in zip(begins, sentences, strict=True):
+        if sentence[0] == _WHERE:
+            at = begin + len(sentence) - 2  # the question mark, with the answer behind it
+            first = begins.index(int(asked[kinds[at], 1]))
+            questions.append(Question(_spoken(sentence[:-2]) + "?", _OWN[sentence[-1]], kinds[at], first))
+    return Story(tuple(events), tuple(questions))
+
+
+def _spoken(words: np.ndarray) -> str:
+    """Words as a sentence, with people's names and its beginning in capitals."""
+    text = " ".join(_OWN[word].capitalize() if word < FIRST_PLACE else _OWN[word] for word in words)
+    return text[0].upper() + text[1:]
 
 
 @functools.cache
@@ -136,7 +180,7 @@ def _streams(
             "prose_weight": prose_weight,
             "seed": seed,
             **({"examples": examples} if examples >= 0 else {}),
-            "label_names": {"facts": list(_FACTS), "distance": bin_names(_EDGES)},
+            "label_names": {"facts": list(FACTS), "distance": bin_names(_EDGES)},
         },
         labels={"facts": facts.reshape(-1), "distance": bins.reshape(-1).astype(np.int8)},
     )

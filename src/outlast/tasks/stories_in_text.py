@@ -1,0 +1,215 @@
+"""Stories hidden in text of yours, in the tokens of a model: the task ``stories`` at any training context."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from outlast.errors import InputError
+from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.streams import Split, Streams
+from outlast.streams.encoders import Encoder
+from outlast.tasks.place_error import place_error
+from outlast.tasks.stories_data import FACTS, PLACES, Story, tell
+from outlast.tasks.task import Task
+from outlast.tasks.weaving import Filler, Row, Sizes, edges_up_to, woven
+
+EXAMPLES = 4
+"""Answered stories before the question of a ``few_shot`` stream."""
+PROSE_WEIGHT = 0.01
+_NEW, _END = "\n\nA new story.", "."
+_TRIES = 100
+"""Stories drawn for one place in a stream, of which the first that fits is taken."""
+
+
+class Words:
+    """What stories are told in, each sentence encoded once.
+
+    Answers are counted by their first token in which places differ: `common` stands before it in all of them.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._known: dict[str, np.ndarray] = {}
+        places = [self(f" {place}") for place in PLACES]
+        self.common = 0
+        shortest = min(map(len, places))
+        while self.common < shortest and len({int(each[self.common]) for each in places}) == 1:
+            self.common += 1
+        self.firsts = [int(each[self.common]) for each in places if len(each) > self.common]
+        if len(set(self.firsts)) < len(PLACES):
+            raise InputError(
+                f"{'bytes' if encoder.name is None else encoder.name} for stories, whose places "
+                f"({', '.join(PLACES)}) it does not tell apart by one token",
+                "a tokeniser in which they begin with tokens of their own",
+                "name a model with a tokeniser of words or parts of them",
+            )
+
+    def __call__(self, text: str) -> np.ndarray:
+        if text not in self._known:
+            self._known[text] = self.encoder.encode([text])[0]
+        return self._known[text]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A story as it goes into a stream, with `prose` tokens of text between its sentences."""
+
+    words: Words
+    story: Story
+    prose: int
+
+    @property
+    def size(self) -> int:
+        story = self.story
+        asked = [f" {each.text}" for each in story.questions] + [f" {each.answer}" for each in story.questions]
+        sentences = [_NEW, *(f" {each}" for each in story.events), *asked, *[_END] * len(story.questions)]
+        return self.prose + sum(len(self.words(each)) for each in sentences)
+
+    def write(self, row: Row, filler: Filler, *, counts: bool = True) -> None:
+        """Write it, its answers with what they need where they count."""
+        row.write(self.words(_NEW))
+        begun, left = [], self.prose
+        for k, event in enumerate(self.story.events):
+            begun.append(row.size)
+            row.write(self.words(f" {event}"))
+            share = left // (len(self.story.events) - k)
+            row.write(filler.take(share))
+            left -= share
+        for question in self.story.questions:
+            answer, common = self.words(f" {question.answer}"), self.words.common
+            row.write(self.words(f" {question.text}"), answer[:common])
+            if counts:
+                row.ask(answer[common : common + 1], begun[question.first], question.kind)
+            else:
+                row.write(answer[common : common + 1])
+            row.write(answer[common + 1 :], self.words(_END))
+
+
+def stories_in(
+    text: Streams, words: Words, count: int, length: int, seed: int, longest: int, prose_weight: float = 0.0
+) -> Streams:
+    """Streams of stories one after another, with text between their sentences; the room that is left is text.
+
+    Args:
+        text: numbers of the same encoder as `words`.
+        count, length: how many streams, how many positions.
+        seed: of everything.
+        longest: tokens of text in a story: half of the stories have none, in the others it is log-uniform up to that.
+        prose_weight: of every token that is no answer.
+
+    Returns:
+        streams whose answers weigh 1, with the labels ``facts`` (how many the answer needs) and ``distance`` (positions
+        since the first of them began, in bins).
+
+    Raises:
+        InputError: streams too short for a story.
+    """
+
+    def drawn(rng: np.random.Generator) -> Telling:
+        story = tell(rng)
+        return Telling(words, story, 0 if rng.random() < 0.5 else _budget(longest, rng))
+
+    def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
+        telling = _fitting(drawn, row.room, rng)
+        while telling.size <= row.left:
+            telling.write(row, filler)
+            telling = drawn(rng)
+
+    return woven(
+        write, text, count, length, seed, edges=edges_up_to(longest), prose_weight=prose_weight, **_told(longest)
+    )
+
+
+def few_shot_in(
+    text: Streams, words: Words, count: int, length: int, seed: int, longest: int, examples: int = EXAMPLES
+) -> Streams:
+    """Streams that end with questions: text, `examples` answered stories without any, a story hidden in it.
+
+    Only the last story's answers count; arguments and labels are those of `stories_in`.
+    """
+
+    def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
+        shown = [Telling(words, tell(rng), 0) for _ in range(examples)]
+        before = sum(each.size for each in shown)
+        last = _fitting(lambda rng: Telling(words, tell(rng), _budget(longest, rng)), row.room - before, rng)
+        row.write(filler.take(row.left - before - last.size))
+        for each in shown:
+            each.write(row, filler, counts=False)
+        last.write(row, filler)
+
+    return woven(
+        write, text, count, length, seed, edges=edges_up_to(longest), prose_weight=0.0,
+        **_told(longest, examples=examples),
+    )  # fmt: skip
+
+
+def _fitting(drawn: Callable[[np.random.Generator], Telling], room: int, rng: np.random.Generator) -> Telling:
+    """The first story drawn for which there is room."""
+    telling = drawn(rng)
+    for _ in range(_TRIES):
+        if telling.size <= room:
+            return telling
+        telling = drawn(rng)
+    raise InputError(
+        f"{max(room, 0):,} positions for a story", f"room for one, such as {telling.size:,}", "choose a longer context"
+    )
+
+
+def _budget(longest: int, rng: np.random.Generator) -> int:
+    return int(np.exp(rng.random() * np.log(longest + 1.0)))
+
+
+def _told(longest: int, **more: Any) -> dict[str, Any]:
+    return {"kinds": ("facts", FACTS), "about": {"hidden": "stories", "longest": longest, **more}}
+
+
+def stories_in_text(plain: Task, encoder: Callable[[], Encoder], sizes: Sizes) -> Task:
+    """The task on the text of another one.
+
+    Stories have up to a quarter of a training context of text in them where models are measured and in the training set
+    ``windows``, up to half of `sizes.length` training contexts in long training streams, up to `sizes.farthest` in the
+    controls ``hidden`` and ``few_shot``. The training set ``prose`` is the text alone.
+    """
+    window = plain.train_context
+    words = functools.cache(lambda: Words(encoder()))
+
+    def hidden(part: Streams, count: int, contexts: int, seed: int, longest: int, weight: float = 0.0) -> Streams:
+        return stories_in(part, words(), count, contexts * window, seed, longest, weight)
+
+    @functools.cache
+    def streams() -> Split:
+        text = plain.streams()
+        return Split(
+            hidden(text.train, sizes.train, sizes.length, 2, sizes.length * window // 2, PROSE_WEIGHT),
+            hidden(text.validation, sizes.validation, sizes.length, 3, window // 4),
+            hidden(text.test, sizes.test, sizes.length, 4, window // 4),
+            how=f"{text.how}, each part with stories of its own seed",
+        )
+
+    @functools.cache
+    def windows() -> Streams:
+        return hidden(plain.streams().train, sizes.windows, 1, 1, window // 4, PROSE_WEIGHT)
+
+    @functools.cache
+    def far() -> Streams:
+        return hidden(plain.streams().test, sizes.far, 2 * sizes.farthest, 6, sizes.farthest * window)
+
+    @functools.cache
+    def few_shot() -> Streams:
+        length = (sizes.farthest + 2) * window
+        return few_shot_in(plain.streams().test, words(), sizes.far, length, 5, sizes.farthest * window)
+
+    return replace(
+        plain,
+        name=f"stories in {plain.name}",
+        streams=streams,
+        training_sets={"windows": windows, "prose": lambda: plain.streams().train},
+        base_from="windows",
+        controls={"hidden": far, "few_shot": few_shot},
+        measures=lambda base: (place_error(words().firsts), CROSS_ENTROPY),
+    )
