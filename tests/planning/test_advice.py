@@ -137,6 +137,26 @@ def test_where_nobody_can_tell_the_model_is_left_and_it_is_said_what_would_tell(
     assert found.evidence["streams_needed"] == base.verdict.streams_needed
 
 
+SOUND_AS_FAR_AS_CAN_BE_TOLD = {
+    "a little better than a reset and than plain training": (
+        {"starts": 2.615, "plain": 2.633, "expected": 2.61}, ("leave_it", "undecided", None),
+    ),
+    "plain training is a little better": ({"starts": 2.62, "plain": 2.615}, ("leave_it", "undecided", None)),
+    "starts better it by themselves": ({"starts": 2.45, "plain": 2.62}, ("repair", "starts_help", "starts")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND_AS_FAR_AS_CAN_BE_TOLD)
+def test_a_model_that_may_be_in_order_is_trained_on_only_where_that_gains_much(name: str) -> None:
+    """Its age costs no more than the tolerance on these streams, and too few of them say so."""
+    levels, wanted = SOUND_AS_FAR_AS_CAN_BE_TOLD[name]
+    base, found = asked(FINE, unsure=True, **levels)
+    assert base.verdict is not None
+    assert base.verdict.name == "undecided"
+    assert base.verdict.excess <= base.verdict.tolerance
+    assert (found.name, found.reason, found.about) == wanted
+
+
 def test_a_broken_model_is_mended_and_one_without_a_verdict_left() -> None:
     assert not needs_pilots(example.broken())
     assert untried(example.broken()).name == "mend"

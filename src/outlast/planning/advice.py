@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from outlast.intervals import Interval
-from outlast.results import Evaluation
+from outlast.results import Evaluation, Verdict
 from outlast.results.curve import Curve
 
 WORTHWHILE = 4.0
-"""Tolerances by which training has to better a model that does not fail before anything is advised."""
+"""Tolerances by which training has to better a model that does not fail, as far as can be told, before anything is
+advised.
+"""
 _FINE = ("robust", "generalises")
 Facts = dict[str, float | int | str]
 
@@ -76,8 +78,8 @@ def advise(
     """
     verdict, curve = base.verdict, base.curve
     assert verdict is not None
-    if verdict.name in _FINE:
-        return _of_a_fine_model(base, starts, plain, longer)
+    if verdict.name in _FINE or (verdict.name == "undecided" and verdict.excess <= verdict.tolerance):
+        return _of_a_sound_model(base, starts, plain, longer)
     run_on = curve.losses[-1]
     rival = min((run_on, resets["periodic_reset"]), key=lambda each: float(each.mean()))
     given = {"starts": starts, "plain": plain, "longer_windows": longer}
@@ -89,13 +91,18 @@ def advise(
     if _below(curve, resets["periodic_reset"], run_on):
         return Advice("reset", "resets_do_better", facts | _resets(curve, run_on, resets))
     if verdict.name == "undecided":
-        needed = {} if verdict.streams_needed is None else {"streams_needed": verdict.streams_needed}
-        return Advice("leave_it", "undecided", facts | needed)
+        return _until_it_is_known(verdict, facts)
     return Advice("beyond_starts", "nothing_helps", facts)
 
 
-def _of_a_fine_model(base: Evaluation, starts: Tried | None, plain: Tried, longer: Tried | None) -> Advice:
-    """Age does no harm; whether training on betters it all the same, and whether that would be the starts' doing."""
+def _until_it_is_known(verdict: Verdict, facts: Facts) -> Advice:
+    needed: Facts = {} if verdict.streams_needed is None else {"streams_needed": verdict.streams_needed}
+    return Advice("leave_it", "undecided", facts | needed)
+
+
+def _of_a_sound_model(base: Evaluation, starts: Tried | None, plain: Tried, longer: Tried | None) -> Advice:
+    """Age does no harm, or none that these streams show; whether training on betters the model all the same, and
+    whether that would be the starts' doing."""
     verdict, curve = base.verdict, base.curve
     assert verdict is not None
     run_on = curve.losses[-1]
@@ -104,7 +111,8 @@ def _of_a_fine_model(base: Evaluation, starts: Tried | None, plain: Tried, longe
     facts = _figures(curve, run_on, tried)
     gain = curve.interval(tried[_best(tried, list(tried))].oldest - run_on)
     if gain.mean > -WORTHWHILE * verdict.tolerance or gain.high > -verdict.tolerance:
-        return Advice("leave_it", "nothing_to_win", facts)
+        undecided = verdict.name == "undecided"
+        return _until_it_is_known(verdict, facts) if undecided else Advice("leave_it", "nothing_to_win", facts)
     return _of_what_helps(curve, tried, list(tried), run_on, facts, verdict.tolerance)
 
 
