@@ -67,9 +67,9 @@ def _leave_it(plan: Plan) -> str:
     if plan.reason == "undecided":
         return tell(
             f"Leave the model as it is for now: {oldest}, validation streams do not tell whether it fails, and nothing "
-            "that was tried is clearly better.",
+            "that was tried betters it enough to be worth it.",
             f"今はそのまま使います。{oldest}破綻しているかどうかは検証系列ではわからず、"
-            "試したもののどれも明らかに良くはありません。",
+            "試したもののどれも、見合うほどには良くなりません。",
         )
     return tell(
         f"Leave the model as it is: {oldest}, it does as well as within its training context, and training on would "
