@@ -83,7 +83,7 @@ DATA = (
     ("change", "said"),
     [
         (('data = "texts"\n', ""), "neither task nor data"),
-        (("train_context", 'task = "recall"\ntrain_context'), "task and data"),
+        (("train_context", 'task = "recall"\ntrain_context'), "the task recall with data"),
         (('data = "texts"', 'task = "recall"'), "train_context with task recall"),
         (('data = "texts"\ntrain_context = 8', 'task = "recall"\nshares = [0.6, 0.2, 0.2]'), "shares with task"),
         (('data = "texts"', "data = 3"), "data"),

@@ -157,6 +157,27 @@ def test_a_model_that_may_be_in_order_is_trained_on_only_where_that_gains_much(n
     assert (found.name, found.reason, found.about) == wanted
 
 
+RISING = [*example.UNSURE[:-3], 2.66, 2.68, 2.69]
+LIKELY_TO_FAIL = {
+    "it is expected to become better": (
+        {"starts": 2.69, "plain": 2.70, "expected": 2.60}, ("repair", "starts_help", "starts"),
+    ),
+    "a reset does better": ({"starts": 2.70, "plain": 2.70, "reset": 2.60}, ("reset", "resets_do_better", None)),
+    "nothing helps": ({"starts": 2.70, "plain": 2.70}, ("leave_it", "undecided", None)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKELY_TO_FAIL)
+def test_a_model_that_is_likely_to_fail_is_treated_as_one_that_does(name: str) -> None:
+    """Its age costs more than the tolerance on these streams, too few of which say so."""
+    levels, wanted = LIKELY_TO_FAIL[name]
+    base, found = asked(RISING, unsure=True, **levels)
+    assert base.verdict is not None
+    assert base.verdict.name == "undecided"
+    assert base.verdict.excess > base.verdict.tolerance
+    assert (found.name, found.reason, found.about) == wanted
+
+
 def test_a_broken_model_is_mended_and_one_without_a_verdict_left() -> None:
     assert not needs_pilots(example.broken())
     assert untried(example.broken()).name == "mend"

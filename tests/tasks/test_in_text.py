@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,12 @@ from outlast.tasks.kept_rows import rows_in
 from outlast.tasks.passkey_in_text import passkeys_in
 from outlast.tasks.recipe_data import tasks_of
 from outlast.tasks.recipe_files import read_recipe
-from outlast.tasks.recipe_run import run_recipe
+from outlast.tasks.recipe_run import run_recipe, units_of
 from outlast.tasks.recipes import Recipe
 from outlast.tasks.stories_data import PLACES, tell
-from outlast.tasks.stories_in_text import Words, few_shot_in, stories_in
+from outlast.tasks.stories_in_text import OTHER_PLACES, Words, few_shot_in, stories_in
 from outlast.tasks.weaving import Filler
-from streams.texts import byte_pairs
+from streams.texts import byte_pairs, with_start
 
 PROSE = "It rained on the fields all day, and nobody was there to see it but a crow upon a post. "
 SAID = (
@@ -69,14 +70,29 @@ def inside(distance: int, bin_name: str) -> bool:
     return int(low.split()[0]) <= distance <= int(high or distance)
 
 
-def test_filler_goes_on_to_the_end_of_a_stream_and_then_elsewhere(folder: Path) -> None:
-    text = text_in(folder, bytes_encoder())
+def test_filler_goes_on_to_the_end_of_a_stream_and_then_elsewhere() -> None:
+    text = Streams.from_tokens(np.arange(120).reshape(3, 40))
     filler = Filler(text, np.random.default_rng(0))
-    taken = np.concatenate([filler.take(count) for count in (7, 0, 5000, 1)])
-    assert len(taken) == 5008
-    whole = bytes(text.inputs)
-    pieces = re.split(rb"(?=Text \d)|(?<=post\.) (?!It)", bytes(taken))
-    assert all(piece in whole for piece in pieces)
+    taken = np.concatenate([filler.take(count) for count in (7, 0, 500, 1)]).astype(int)
+    assert len(taken) == 508
+    jumps = np.flatnonzero(np.diff(taken) != 1)
+    assert len(jumps) >= 10
+    assert set(taken[jumps] % 40) == {38}  # the last position with a target
+    assert set(taken[jumps + 1] % 40) == {0}
+
+
+@pytest.mark.parametrize("lengths", [[900], [30, 70, 800]], ids=["one recording", "documents"])
+def test_every_place_of_a_text_is_read_as_often(lengths: list[int]) -> None:
+    ends = np.cumsum([length + 1 for length in lengths])
+    text = replace(
+        Streams.from_tokens(np.arange(ends[-1])),
+        starts=np.concatenate([[0], ends[:-1]]),
+        lengths=np.array(lengths),
+    )
+    rng = np.random.default_rng(1)
+    read = np.concatenate([Filler(text, rng).take(500) for _ in range(2000)])
+    tenths = np.histogram(read, bins=10, range=(0, ends[-1]))[0] / len(read)
+    assert 0.09 < tenths.min() <= tenths.max() < 0.11
 
 
 def test_every_key_that_is_asked_for_was_told_that_far_before(folder: Path, encoder: Encoder) -> None:
@@ -144,6 +160,12 @@ def looked_up(said: str) -> list[tuple[str, str]]:
     return found
 
 
+def test_tokenisers_that_do_not_tell_numbers_apart_are_refused(folder: Path, tmp_path: Path) -> None:
+    words = tokens_encoder(with_start(tmp_path))
+    with pytest.raises(InputError, match="several the same tokens"):
+        passkeys_in(text_in(folder, bytes_encoder()), words, 2, 1000, 1, 500)
+
+
 def test_stories_told_as_text_have_the_answers_that_follow_from_them() -> None:
     rng = np.random.default_rng(0)
     asked, first = 0, set()
@@ -154,7 +176,12 @@ def test_stories_told_as_text_have_the_answers_that_follow_from_them() -> None:
         assert len(found) == len(story.questions)
         assert [right for right, _ in found] == [each.answer for each in story.questions]
         for each in story.questions:
-            assert each.answer in story.events[each.first] or each.kind > 0
+            told = story.events[each.first]
+            if each.kind == 0:  # the last place that the person went to
+                assert told.endswith(f"to the {each.answer}.")
+                assert not any(
+                    told.split()[0] in later for later in story.events[each.first + 1 :] if " to the " in later
+                )
             first.add(each.kind)
         asked += len(found)
     assert asked > 400
@@ -166,7 +193,7 @@ def test_stories_in_text_ask_for_what_was_told(folder: Path) -> None:
     words = Words(encoder)
     streams = stories_in(text_in(folder, encoder), words, 4, 3000, 3, 800, prose_weight=0.125)
     assert streams.weights is not None
-    far = 0
+    names, far = streams.about["label_names"]["distance"], 0
     for row, weights, kinds, bins in zip(
         rows_of(streams),
         streams.weights.reshape(4, -1),
@@ -179,7 +206,13 @@ def test_stories_in_text_ask_for_what_was_told(folder: Path) -> None:
         assert found
         assert all(right == given for right, given in found)
         counted = np.flatnonzero(weights == 1)
-        assert [int(token) for token in row[counted + 1]] == [words.firsts[PLACES.index(given)] for _, given in found]
+        assert row[counted + 1].tolist() == [words.tokens[words.places.index(given)] for _, given in found]
+        for at in counted[kinds[counted] == 0]:  # where a person is: from the last time that this one went anywhere
+            before = decoded(encoder, row[: at + 1])
+            who = before.rsplit("Where is ", 1)[1].removesuffix("?")
+            last = max(each.start() for each in re.finditer(rf" {who} \w+ to the ", before))
+            begins = bisect.bisect_left(range(at), last, key=lambda end: len(decoded(encoder, row[:end])))
+            assert inside(at + 1 - begins, names[bins[at]])
         assert np.array_equal(np.flatnonzero(kinds >= 0), counted)
         far = max(far, int(bins.max()))
     assert far >= 3  # 256 positions and more
@@ -192,16 +225,24 @@ def test_only_the_last_of_few_shots_counts(folder: Path) -> None:
     for row, weights in zip(rows_of(streams), streams.weights.reshape(3, -1), strict=True):
         said = decoded(encoder, row)
         assert said.count("A new story.") == 3
-        assert said.startswith(tuple(decoded(encoder, row[:1])))
+        assert not said.startswith("\n\nA new story")  # text comes first
         last = said[said.rindex("A new story.") :]
         assert int((weights == 1).sum()) == last.count("Where ")
         assert set(np.unique(weights)) == {0.0, 1.0}
         assert all(right == given for right, given in looked_up(said))
 
 
-def test_bytes_do_not_tell_places_apart() -> None:
-    with pytest.raises(InputError, match="does not tell apart by one token"):
+def test_a_tokeniser_without_words_of_one_token_is_refused() -> None:
+    with pytest.raises(InputError, match="eight of these words are one token"):
         Words(bytes_encoder())
+
+
+def test_places_that_a_tokeniser_cuts_to_pieces_give_way_to_others(tmp_path: Path) -> None:
+    others = [place for place in (*PLACES, *OTHER_PLACES) if place not in ("tavern", "quarry")]
+    words = Words(tokens_encoder(byte_pairs(tmp_path, 600, " ".join(["the", *others]) * 3)))
+    assert words.places == tuple(others[:8])
+    assert [words(f" {place}").tolist() for place in words.places] == [[token] for token in words.tokens]
+    assert all(each.answer in words.places for each in tell(np.random.default_rng(2), words.places).questions)
 
 
 RECIPE = """
@@ -211,7 +252,7 @@ train_context = 128
 out = "out"
 rows = "rows.jsonl"
 jobs = 1
-hidden = { windows = 40, train = 8, validation = 16, test = 20, far = 10, length = 8, farthest = 8 }
+sizes = { windows = 40, train = 8, train_length = 12, validation = 16, test = 20, length = 8, far = 10, farthest = 8 }
 measuring = { targets = 2048, ends_only = true }
 repair = { steps = 3, batch_size = 4 }
 method = { anyway = true, doses = [1.0], control = false }
@@ -257,21 +298,43 @@ def test_a_recipe_hides_a_task_in_text_for_a_checkpoint(recipe: Recipe) -> None:
 
 def test_stories_of_a_recipe_have_their_training_sets_and_controls(recipe: Recipe) -> None:
     made = tasks_of(replace(recipe, task="stories", train_context=256))(recipe.models[0])
-    assert {*made.training_sets, *made.controls} == {"windows", "prose", "hidden", "few_shot"}
     parts = made.streams()
     assert parts.train.about["hidden"] == "stories"
     assert parts.train.about["tokenizer"] == "models/tiny"
+    shapes = {
+        "train": (8, 12 * 256),
+        "validation": (16, 8 * 256),
+        "test": (20, 8 * 256),
+        "windows": (40, 256),
+        "hidden": (10, 16 * 256),
+        "few_shot": (10, 10 * 256),
+    }
+    found = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    found |= {"windows": made.training_set("windows")}
+    found |= {name: control() for name, control in made.controls.items()}
+    assert {name: (len(each), int(each.lengths[0])) for name, each in found.items()} == shapes
+    for name, each in found.items():
+        assert each.weights is not None
+        others = set(np.unique(each.weights)) - {np.float16(1)}
+        assert others == ({np.float16(0.01)} if name in ("train", "windows") else {np.float16(0)})
+        assert (each.weights == 1).any()
+    assert made.training_set("prose").weights is None
+
+
+def test_seeds_of_a_model_share_what_is_made_for_it(recipe: Recipe) -> None:
+    first, second = units_of(replace(recipe, models=[replace(recipe.models[0], seeds=[0, 1])]))
+    assert first.task.streams() is second.task.streams()
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("hidden = { far = 0 }", "hidden: far"),
-        ("hidden = { furthest = 3 }", "furthest"),
+        ("sizes = { far = 0 }", "sizes: far"),
+        ("sizes = { furthest = 3 }", "furthest"),
     ],
 )
 def test_sizes_that_are_none_are_refused(recipe: Recipe, change: str, said: str) -> None:
-    text = re.sub("hidden = .*", change, RECIPE)
+    text = re.sub("sizes = .*", change, RECIPE)
     Path("recipe.toml").write_text(text)
     with pytest.raises(InputError, match=said):
         read_recipe("recipe.toml")
@@ -279,7 +342,7 @@ def test_sizes_that_are_none_are_refused(recipe: Recipe, change: str, said: str)
 
 def test_sizes_without_a_task_in_text_are_refused(recipe: Recipe) -> None:
     Path("recipe.toml").write_text(RECIPE.replace('task = "passkey"', ""))
-    with pytest.raises(InputError, match="hidden without a task and data"):
+    with pytest.raises(InputError, match="sizes without a task and data"):
         read_recipe("recipe.toml")
 
 

@@ -20,6 +20,8 @@ _TOLD, _THEN = "\n\nThe pass key is", ". Remember it.\n\n"
 _ASKED, _END = "\n\nWhat is the pass key? The pass key is", ".\n\n"
 _LEAD = 64
 """Positions of text before a key is told, at most."""
+_SOME = 100
+"""Numbers that a tokeniser is tried on."""
 
 
 def passkeys_in(
@@ -44,6 +46,7 @@ def passkeys_in(
     """
     told, then, asked, end = encoder.encode([_TOLD, _THEN, _ASKED, _END])
     number = functools.partial(_number, encoder)
+    _check_numbers(number, encoder.name)
     sentences = len(told) + len(then) + len(asked) + len(end)
     most = len(number(10**DIGITS - 1)) + DIGITS  # a tokeniser may take one token for each digit, and a space
     nearest = len(then) + len(asked) + most
@@ -85,6 +88,17 @@ def _number(encoder: Encoder, number: int) -> np.ndarray:
     return encoder.encode([f" {number:0{DIGITS}d}"])[0]
 
 
+def _check_numbers(number: Callable[[int], np.ndarray], name: str | None) -> None:
+    """Raise InputError where a tokeniser does not tell numbers apart, as one of words does not."""
+    some = [tuple(number(each).tolist()) for each in range(0, 10**DIGITS, 10**DIGITS // _SOME)]
+    if len(set(some)) < len(some) or () in some:
+        raise InputError(
+            f"{name} for pass keys, of which it gives several the same tokens",
+            "a tokeniser that writes every number in tokens of its own",
+            "name a model with a tokeniser of bytes or parts of words",
+        )
+
+
 def passkey_in(plain: Task, encoder: Callable[[], Encoder], sizes: Sizes) -> Task:
     """The task on the text of another one.
 
@@ -93,28 +107,30 @@ def passkey_in(plain: Task, encoder: Callable[[], Encoder], sizes: Sizes) -> Tas
     the control ``farther``.
     """
     window = plain.train_context
-    weight = DIGITS / window  # all text of a window weighs as much as the digits of an answer
 
-    def hidden(part: Streams, count: int, contexts: int, seed: int, farthest: int, weight: float) -> Streams:
-        return passkeys_in(part, encoder(), count, contexts * window, seed, farthest * window, weight)
+    def hidden(part: Streams, count: int, contexts: int, seed: int, farthest: int, *, learnt: bool = False) -> Streams:
+        coded = encoder()
+        # Where models learn, all text of a window weighs about as much as an answer.
+        weight = len(_number(coded, 10**DIGITS - 1)) / window if learnt else 0.0
+        return passkeys_in(part, coded, count, contexts * window, seed, farthest * window, weight)
 
     @functools.cache
     def streams() -> Split:
         text = plain.streams()
         return Split(
-            hidden(text.train, sizes.train, sizes.length, 2, sizes.length, weight),
-            hidden(text.validation, sizes.validation, sizes.length, 3, 1, 0.0),
-            hidden(text.test, sizes.test, sizes.length, 4, 1, 0.0),
+            hidden(text.train, sizes.train, sizes.train_length, 2, sizes.length, learnt=True),
+            hidden(text.validation, sizes.validation, sizes.length, 3, 1),
+            hidden(text.test, sizes.test, sizes.length, 4, 1),
             how=f"{text.how}, each part with keys of its own seed",
         )
 
     @functools.cache
     def windows() -> Streams:
-        return hidden(plain.streams().train, sizes.windows, 1, 1, 1, weight)
+        return hidden(plain.streams().train, sizes.windows, 1, 1, 1, learnt=True)
 
     @functools.cache
     def farther() -> Streams:
-        return hidden(plain.streams().test, sizes.far, 2 * sizes.farthest, 5, sizes.farthest, 0.0)
+        return hidden(plain.streams().test, sizes.far, 2 * sizes.farthest, 5, sizes.farthest)
 
     return replace(
         plain,

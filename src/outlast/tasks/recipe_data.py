@@ -90,7 +90,7 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
             measuring=EvalSettings(),
             interventions=(),
         )
-        return plain if recipe.task is None else IN_TEXT[recipe.task](plain, lambda: _encoder(as_read()), recipe.hidden)
+        return plain if recipe.task is None else IN_TEXT[recipe.task](plain, lambda: _encoder(as_read()), recipe.sizes)
 
     return of
 
@@ -165,6 +165,9 @@ def try_entry(
                 "test streams as long as that",
                 "name a smaller remembrance, or give longer streams",
             )
+    if "hidden" in parts.train.about:  # what else the task needs is made of text of yours too, and may not fit into it
+        for made in (*work.training_sets.values(), *work.controls.values()):
+            made()
     if entry.checkpoint is None:
         check_inputs(work.model(entry.seeds[0]), parts.train)
         return None

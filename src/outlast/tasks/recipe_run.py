@@ -94,7 +94,8 @@ def units_of(recipe: Recipe, how: How | None = None, chosen: Task | None = None)
         InputError: two of one name, or settings, names and values that there are not.
     """
     how, of = how or How(threading.Event()), tasks_of(recipe) if chosen is None else lambda entry: chosen
-    units = [Unit(recipe, of(entry), entry, seed, how) for entry in recipe.models for seed in entry.seeds]
+    work = [(of(entry), entry) for entry in recipe.models]
+    units = [Unit(recipe, each, entry, seed, how) for each, entry in work for seed in entry.seeds]
     twice = [name for name, times in Counter(unit.name for unit in units).items() if times > 1]
     if twice:
         raise InputError(f"two models called {', '.join(twice)}", "one name a model", "give one of them a name")

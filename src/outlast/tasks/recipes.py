@@ -94,7 +94,7 @@ class Recipe:
         data: instead of a task, what to read: ``path``, as ``--data`` takes it, and the reader's options. `split`
             deals its streams out for training, validation and test. Beside ``passkey`` or ``stories``: text, in which
             the task is hidden in the tokens of each model.
-        hidden: of such a task, how many streams there are and how long they are.
+        sizes: of such a task, how many streams there are and how long they are.
         train_context: positions of a training window of `data`.
         shares: of training, validation and test of `data`; None: as `split` does it.
         out: folder of the results.
@@ -116,7 +116,7 @@ class Recipe:
 
     task: str | None = None
     data: dict[str, Any] | None = None
-    hidden: Sizes = field(default_factory=Sizes)
+    sizes: Sizes = field(default_factory=Sizes)
     train_context: int | None = None
     shares: tuple[float, float, float] | None = None
     out: Path
@@ -187,9 +187,9 @@ def _check_source(recipe: Recipe, path: str) -> None:
             "a built-in task, or data of yours, or a task that is hidden in text of yours",
             'write task = "recall", or data = "texts/" and train_context = 2048',
         )
-    if recipe.hidden != Sizes() and (recipe.task is None or recipe.data is None):
+    if recipe.sizes != Sizes() and (recipe.task is None or recipe.data is None):
         raise InputError(
-            f"{path}: hidden without a task and data", "both, of a task that is hidden in text", "leave hidden out"
+            f"{path}: sizes without a task and data", "both, of a task that is hidden in text", "leave sizes out"
         )
     if recipe.data is None:
         theirs = [(recipe, ("train_context", "shares"))]

@@ -8,6 +8,7 @@ one, two or three facts: where a person is, where a thing is, where a thing was 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numba
@@ -70,28 +71,33 @@ class Story:
     questions: tuple[Question, ...]
 
 
-def tell(rng: np.random.Generator) -> Story:
-    """A story without prose, as text."""
+def tell(rng: np.random.Generator, places: Sequence[str] = PLACES) -> Story:
+    """A story without prose, as text.
+
+    Args:
+        places: what the eight are called.
+    """
+    called = (*(name.capitalize() for name in PEOPLE), *places, *_OWN[_THING:])
     symbols, asked = np.empty(_ROOM, np.int64), np.empty((_QUESTIONS, 2), np.int64)
     none = np.zeros(2, np.int64)
     size = _tell(symbols, asked, none, none, 0, rng)
     ends = np.flatnonzero(symbols[:size] == STOP)
     begins = [1, *(int(end) + 1 for end in ends[:-1])]
     sentences = [symbols[begin:end] for begin, end in zip(begins, ends, strict=True)]
-    events = [_spoken(each) + "." for each in sentences if each[0] != _WHERE]
+    events = [_spoken(each, called) + "." for each in sentences if each[0] != _WHERE]
     kinds = {int(place): kind for kind, (place, _) in enumerate(asked) if place >= 0}
     questions = []
     for begin, sentence in zip(begins, sentences, strict=True):
         if sentence[0] == _WHERE:
             at = begin + len(sentence) - 2  # the question mark, with the answer behind it
             first = begins.index(int(asked[kinds[at], 1]))
-            questions.append(Question(_spoken(sentence[:-2]) + "?", _OWN[sentence[-1]], kinds[at], first))
+            questions.append(Question(_spoken(sentence[:-2], called) + "?", called[sentence[-1]], kinds[at], first))
     return Story(tuple(events), tuple(questions))
 
 
-def _spoken(words: np.ndarray) -> str:
-    """Words as a sentence, with people's names and its beginning in capitals."""
-    text = " ".join(_OWN[word].capitalize() if word < FIRST_PLACE else _OWN[word] for word in words)
+def _spoken(words: np.ndarray, called: Sequence[str]) -> str:
+    """Words as a sentence, which begins with a capital."""
+    text = " ".join(called[word] for word in words)
     return text[0].upper() + text[1:]
 
 

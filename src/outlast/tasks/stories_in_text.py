@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,11 @@ EXAMPLES = 4
 """Answered stories before the question of a ``few_shot`` stream."""
 PROSE_WEIGHT = 0.01
 _NEW, _END = "\n\nA new story.", "."
+OTHER_PLACES = (
+    "garden", "kitchen", "church", "market", "station", "bridge", "forest", "castle",
+    "school", "office", "library", "hotel", "bank", "farm", "river", "island",
+)  # fmt: skip
+"""Called upon where a tokeniser cuts some of the stories' own places to pieces."""
 _TRIES = 100
 """Stories drawn for one place in a stream, of which the first that fits is taken."""
 
@@ -29,25 +35,34 @@ _TRIES = 100
 class Words:
     """What stories are told in, each sentence encoded once.
 
-    Answers are counted by their first token in which places differ: `common` stands before it in all of them.
+    Args:
+        encoder: of the text.
+
+    Attributes:
+        places: eight that are one token each, behind what stands before all of them, such as a mark of a space.
+        tokens: these tokens.
+
+    Raises:
+        InputError: the encoder has no eight of them.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self._known: dict[str, np.ndarray] = {}
-        places = [self(f" {place}") for place in PLACES]
-        self.common = 0
-        shortest = min(map(len, places))
-        while self.common < shortest and len({int(each[self.common]) for each in places}) == 1:
-            self.common += 1
-        self.firsts = [int(each[self.common]) for each in places if len(each) > self.common]
-        if len(set(self.firsts)) < len(PLACES):
+        coded = {place: self(f" {place}").tolist() for place in (*PLACES, *OTHER_PLACES)}
+        before = min(coded.values(), key=len)[:-1]
+        times = Counter(tuple(each) for each in coded.values())  # words that a tokeniser does not know look alike
+        alone = {
+            place: each[-1] for place, each in coded.items() if each and each[:-1] == before and times[tuple(each)] == 1
+        }
+        if len(alone) < len(PLACES):
             raise InputError(
-                f"{'bytes' if encoder.name is None else encoder.name} for stories, whose places "
-                f"({', '.join(PLACES)}) it does not tell apart by one token",
-                "a tokeniser in which they begin with tokens of their own",
-                "name a model with a tokeniser of words or parts of them",
+                f"{'bytes' if encoder.name is None else encoder.name} for stories, whose answers are one token each",
+                f"a tokeniser to which eight of these words are one token: {', '.join(coded)}",
+                "name a model with a tokeniser of words or large parts of them",
             )
+        self.places = tuple(alone)[: len(PLACES)]
+        self.tokens = tuple(alone[place] for place in self.places)
 
     def __call__(self, text: str) -> np.ndarray:
         if text not in self._known:
@@ -81,13 +96,13 @@ class Telling:
             row.write(filler.take(share))
             left -= share
         for question in self.story.questions:
-            answer, common = self.words(f" {question.answer}"), self.words.common
-            row.write(self.words(f" {question.text}"), answer[:common])
+            answer = self.words(f" {question.answer}")
+            row.write(self.words(f" {question.text}"), answer[:-1])
             if counts:
-                row.ask(answer[common : common + 1], begun[question.first], question.kind)
+                row.ask(answer[-1:], begun[question.first], question.kind)
             else:
-                row.write(answer[common : common + 1])
-            row.write(answer[common + 1 :], self.words(_END))
+                row.write(answer[-1:])
+            row.write(self.words(_END))
 
 
 def stories_in(
@@ -111,7 +126,7 @@ def stories_in(
     """
 
     def drawn(rng: np.random.Generator) -> Telling:
-        story = tell(rng)
+        story = tell(rng, words.places)
         return Telling(words, story, 0 if rng.random() < 0.5 else _budget(longest, rng))
 
     def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
@@ -133,10 +148,15 @@ def few_shot_in(
     Only the last story's answers count; arguments and labels are those of `stories_in`.
     """
 
+    def hidden(rng: np.random.Generator) -> Telling:
+        return Telling(words, tell(rng, words.places), _budget(longest, rng))
+
     def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
-        shown = [Telling(words, tell(rng), 0) for _ in range(examples)]
+        shown = [Telling(words, tell(rng, words.places), 0) for _ in range(examples)]
         before = sum(each.size for each in shown)
-        last = _fitting(lambda rng: Telling(words, tell(rng), _budget(longest, rng)), row.room - before, rng)
+        last = _fitting(
+            lambda rng: Telling(words, tell(rng, words.places), _budget(longest, rng)), row.room - before, rng
+        )
         row.write(filler.take(row.left - before - last.size))
         for each in shown:
             each.write(row, filler, counts=False)
@@ -172,7 +192,7 @@ def stories_in_text(plain: Task, encoder: Callable[[], Encoder], sizes: Sizes) -
     """The task on the text of another one.
 
     Stories have up to a quarter of a training context of text in them where models are measured and in the training set
-    ``windows``, up to half of `sizes.length` training contexts in long training streams, up to `sizes.farthest` in the
+    ``windows``, up to `sizes.length` training contexts in long training streams, up to `sizes.farthest` in the
     controls ``hidden`` and ``few_shot``. The training set ``prose`` is the text alone.
     """
     window = plain.train_context
@@ -185,7 +205,7 @@ def stories_in_text(plain: Task, encoder: Callable[[], Encoder], sizes: Sizes) -
     def streams() -> Split:
         text = plain.streams()
         return Split(
-            hidden(text.train, sizes.train, sizes.length, 2, sizes.length * window // 2, PROSE_WEIGHT),
+            hidden(text.train, sizes.train, sizes.train_length, 2, sizes.length * window, PROSE_WEIGHT),
             hidden(text.validation, sizes.validation, sizes.length, 3, window // 4),
             hidden(text.test, sizes.test, sizes.length, 4, window // 4),
             how=f"{text.how}, each part with stories of its own seed",
@@ -211,5 +231,5 @@ def stories_in_text(plain: Task, encoder: Callable[[], Encoder], sizes: Sizes) -
         training_sets={"windows": windows, "prose": lambda: plain.streams().train},
         base_from="windows",
         controls={"hidden": far, "few_shot": few_shot},
-        measures=lambda base: (place_error(words().firsts), CROSS_ENTROPY),
+        measures=lambda base: (place_error(words().tokens), CROSS_ENTROPY),
     )

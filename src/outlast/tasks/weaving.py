@@ -24,40 +24,47 @@ class Sizes:
 
     Args:
         windows: streams of one training context, in which all is told and asked for.
-        train, validation, test: streams of `length` training contexts.
+        train, train_length: long streams to learn from.
+        validation, test, length: streams that models are measured on.
         far: streams of a control in which up to `farthest` training contexts lie between.
     """
 
-    windows: int = 4096
-    train: int = 128
+    windows: int = 16_384
+    train: int = 256
+    train_length: int = 64
     validation: int = 32
     test: int = 64
-    far: int = 32
     length: int = 16
+    far: int = 32
     farthest: int = 128
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            at_least(1, getattr(self, each.name), f"hidden: {each.name}")
+            at_least(1, getattr(self, each.name), f"sizes: {each.name}")
 
 
 class Filler:
-    """Text without end: from anywhere in a stream, drawn by its length, to that stream's end; then from another."""
+    """Text without end: from anywhere in it to the end of a stream, then from the beginning of another one.
+
+    Every position of the text is as likely to be read as any other.
+    """
 
     def __init__(self, text: Streams, rng: np.random.Generator) -> None:
         self._text, self._rng = text, rng
-        self._ends = np.cumsum(text.lengths)
-        self._at = self._end = 0
+        ends = np.cumsum(text.lengths)
+        place = int(rng.integers(0, ends[-1]))
+        stream = int(np.searchsorted(ends, place, side="right"))
+        self._end = int(text.starts[stream] + text.lengths[stream])
+        self._at = self._end - int(ends[stream] - place)
 
     def take(self, count: int) -> np.ndarray:
         """Its next `count` numbers."""
         pieces = [self._text.inputs[:0]]
         while count > 0:
             if self._at == self._end:
-                place = int(self._rng.integers(0, self._ends[-1]))
-                stream = int(np.searchsorted(self._ends, place, side="right"))
-                self._end = int(self._text.starts[stream] + self._text.lengths[stream])
-                self._at = self._end - int(self._ends[stream] - place)
+                stream = int(self._rng.integers(0, len(self._text)))
+                self._at = int(self._text.starts[stream])
+                self._end = self._at + int(self._text.lengths[stream])
             upto = min(self._at + count, self._end)
             pieces.append(self._text.inputs[self._at : upto])
             count -= upto - self._at
@@ -119,7 +126,7 @@ def woven(
     kinds: tuple[str, Sequence[str]] | None = None,
     about: dict[str, Any],
 ) -> Streams:
-    """Streams of `length` positions, their answers' tokens weighing 1.
+    """Streams of `length` positions, their answers' tokens weighing 1; each begins anywhere in the text.
 
     Args:
         text: what stands between.
@@ -131,12 +138,11 @@ def woven(
     """
     check_intact(text.inputs)
     rng = np.random.default_rng(seed)
-    filler = Filler(text, rng)
     symbols = np.empty((count, length + 1), text.inputs.dtype)
     distance = np.full((count, length + 1), -1, np.int32)
     kind = np.full((count, length + 1), -1, np.int8)
     for s in range(count):
-        row = Row(length + 1)
+        row, filler = Row(length + 1), Filler(text, rng)
         write(row, filler, rng)
         row.write(filler.take(row.left))
         symbols[s] = np.concatenate(row.pieces)
@@ -152,7 +158,14 @@ def woven(
     return replace(
         Streams.from_tokens(symbols, text.classes),
         weights=np.where(asked, 1, prose_weight).astype(np.float16).reshape(-1),
-        about={**kept, **about, "prose_weight": prose_weight, "seed": seed, "label_names": names},
+        about={
+            **kept,
+            **about,
+            "prose_weight": prose_weight,
+            "seed": seed,
+            "text_read_times": symbols.size / int(text.lengths.sum()),
+            "label_names": names,
+        },
         labels=labels,
     )
 
