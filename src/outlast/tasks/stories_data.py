@@ -97,7 +97,7 @@ def tell(rng: np.random.Generator, places: Sequence[str] = PLACES) -> Story:
 
 def _spoken(words: np.ndarray, called: Sequence[str]) -> str:
     """Words as a sentence, which begins with a capital."""
-    text = " ".join(called[word] for word in words)
+    text = " ".join(called[int(word)] for word in words)
     return text[0].upper() + text[1:]
 
 
