@@ -72,7 +72,7 @@ def inside(distance: int, bin_name: str) -> bool:
 
 def test_filler_goes_on_to_the_end_of_a_stream_and_then_elsewhere() -> None:
     text = Streams.from_tokens(np.arange(120).reshape(3, 40))
-    filler = Filler(text, np.random.default_rng(0))
+    filler = Filler(text, np.cumsum(text.lengths), np.random.default_rng(0))
     taken = np.concatenate([filler.take(count) for count in (7, 0, 500, 1)]).astype(int)
     assert len(taken) == 508
     jumps = np.flatnonzero(np.diff(taken) != 1)
@@ -90,7 +90,7 @@ def test_every_place_of_a_text_is_read_as_often(lengths: list[int]) -> None:
         lengths=np.array(lengths),
     )
     rng = np.random.default_rng(1)
-    read = np.concatenate([Filler(text, rng).take(500) for _ in range(2000)])
+    read = np.concatenate([Filler(text, np.cumsum(lengths), rng).take(500) for _ in range(2000)])
     tenths = np.histogram(read, bins=10, range=(0, ends[-1]))[0] / len(read)
     assert 0.09 < tenths.min() <= tenths.max() < 0.11
 

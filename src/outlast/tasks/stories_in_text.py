@@ -154,9 +154,7 @@ def few_shot_in(
     def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
         shown = [Telling(words, tell(rng, words.places), 0) for _ in range(examples)]
         before = sum(each.size for each in shown)
-        last = _fitting(
-            lambda rng: Telling(words, tell(rng, words.places), _budget(longest, rng)), row.room - before, rng
-        )
+        last = _fitting(hidden, row.room - before, rng)
         row.write(filler.take(row.left - before - last.size))
         for each in shown:
             each.write(row, filler, counts=False)

@@ -47,11 +47,14 @@ class Filler:
     """Text without end: from anywhere in it to the end of a stream, then from the beginning of another one.
 
     Every position of the text is as likely to be read as any other.
+
+    Args:
+        text: its streams.
+        ends: (S,) where each of them would end if they followed one another: the sums of their lengths.
     """
 
-    def __init__(self, text: Streams, rng: np.random.Generator) -> None:
+    def __init__(self, text: Streams, ends: np.ndarray, rng: np.random.Generator) -> None:
         self._text, self._rng = text, rng
-        ends = np.cumsum(text.lengths)
         place = int(rng.integers(0, ends[-1]))
         stream = int(np.searchsorted(ends, place, side="right"))
         self._end = int(text.starts[stream] + text.lengths[stream])
@@ -137,12 +140,12 @@ def woven(
         about: what else is told of the streams.
     """
     check_intact(text.inputs)
-    rng = np.random.default_rng(seed)
+    rng, ends = np.random.default_rng(seed), np.cumsum(text.lengths)
     symbols = np.empty((count, length + 1), text.inputs.dtype)
     distance = np.full((count, length + 1), -1, np.int32)
     kind = np.full((count, length + 1), -1, np.int8)
     for s in range(count):
-        row, filler = Row(length + 1), Filler(text, rng)
+        row, filler = Row(length + 1), Filler(text, ends, rng)
         write(row, filler, rng)
         row.write(filler.take(row.left))
         symbols[s] = np.concatenate(row.pieces)
@@ -163,7 +166,7 @@ def woven(
             **about,
             "prose_weight": prose_weight,
             "seed": seed,
-            "text_read_times": symbols.size / int(text.lengths.sum()),
+            "text_read_times": symbols.size / int(ends[-1]),
             "label_names": names,
         },
         labels=labels,
