@@ -90,7 +90,9 @@ def tasks_of(recipe: Recipe) -> Callable[[ModelEntry], Task]:
             measuring=EvalSettings(),
             interventions=(),
         )
-        return plain if recipe.task is None else IN_TEXT[recipe.task](plain, lambda: _encoder(as_read()), recipe.sizes)
+        if recipe.task is None:
+            return plain
+        return IN_TEXT[recipe.task](plain, functools.cache(lambda: _encoder(as_read())), recipe.sizes)
 
     return of
 
@@ -173,9 +175,8 @@ def try_entry(
         return None
     model = checkpoints.load(entry.checkpoint, allow_code=allow_code)
     if parts.train.about.get("reader") == "text" and "tokenizer" not in parts.train.about:
-        tokeniser_for(
-            entry.checkpoint, model, Path(parts.train.about["source"])
-        )  # bytes: refused, unless it reads them
+        source = Path(parts.train.about["source"])
+        tokeniser_for(entry.checkpoint, model, source)  # bytes: refused, unless it reads them
     check_inputs(model, parts.train)
     return checkpoints.model_fingerprint(model)
 

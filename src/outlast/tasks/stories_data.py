@@ -205,9 +205,9 @@ def _fill(symbols, facts, distance, words, begin, longest, examples, rng):  # pr
                 size = _tell(story, asked, words, begin, 0, rng)
                 whole[end : end + size] = story[:size]
                 end += size
-            size = _tell(story, asked, words, begin, _budget(longest, rng), rng)
+            size = _tell(story, asked, words, begin, prose_drawn(longest, rng), rng)
             while end + size > width:
-                size = _tell(story, asked, words, begin, _budget(longest, rng), rng)
+                size = _tell(story, asked, words, begin, prose_drawn(longest, rng), rng)
             whole[end : end + size] = story[:size]
             end += size
             _write_prose(symbols[s, : width - end], words, begin, rng)
@@ -216,7 +216,7 @@ def _fill(symbols, facts, distance, words, begin, longest, examples, rng):  # pr
             continue
         at = 0
         while True:
-            budget = 0 if rng.random() < 0.5 else _budget(longest, rng)
+            budget = 0 if rng.random() < 0.5 else prose_drawn(longest, rng)
             size = _tell(story, asked, words, begin, budget, rng)
             if at + size > width:
                 break
@@ -236,7 +236,8 @@ def _mark(facts, distance, at, asked):  # pragma: no cover  (compiled)
 
 
 @numba.njit(cache=True)
-def _budget(longest, rng):  # pragma: no cover  (compiled)
+def prose_drawn(longest, rng):  # pragma: no cover  (compiled)
+    """How much prose a story has in it: log-uniform up to `longest`."""
     return int(np.exp(rng.random() * np.log(longest + 1.0)))
 
 

@@ -15,13 +15,11 @@ from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.streams import Split, Streams
 from outlast.streams.encoders import Encoder
 from outlast.tasks.place_error import place_error
-from outlast.tasks.stories_data import FACTS, PLACES, Story, tell
+from outlast.tasks.stories import EXAMPLES, PROSE_WEIGHT
+from outlast.tasks.stories_data import FACTS, PLACES, Story, prose_drawn, tell
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Filler, Row, Sizes, edges_up_to, woven
 
-EXAMPLES = 4
-"""Answered stories before the question of a ``few_shot`` stream."""
-PROSE_WEIGHT = 0.01
 _NEW, _END = "\n\nA new story.", "."
 OTHER_PLACES = (
     "garden", "kitchen", "church", "market", "station", "bridge", "forest", "castle",
@@ -127,7 +125,7 @@ def stories_in(
 
     def drawn(rng: np.random.Generator) -> Telling:
         story = tell(rng, words.places)
-        return Telling(words, story, 0 if rng.random() < 0.5 else _budget(longest, rng))
+        return Telling(words, story, 0 if rng.random() < 0.5 else prose_drawn(longest, rng))
 
     def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
         telling = _fitting(drawn, row.room, rng)
@@ -149,7 +147,7 @@ def few_shot_in(
     """
 
     def hidden(rng: np.random.Generator) -> Telling:
-        return Telling(words, tell(rng, words.places), _budget(longest, rng))
+        return Telling(words, tell(rng, words.places), prose_drawn(longest, rng))
 
     def write(row: Row, filler: Filler, rng: np.random.Generator) -> None:
         shown = [Telling(words, tell(rng, words.places), 0) for _ in range(examples)]
@@ -176,10 +174,6 @@ def _fitting(drawn: Callable[[np.random.Generator], Telling], room: int, rng: np
     raise InputError(
         f"{max(room, 0):,} positions for a story", f"room for one, such as {telling.size:,}", "choose a longer context"
     )
-
-
-def _budget(longest: int, rng: np.random.Generator) -> int:
-    return int(np.exp(rng.random() * np.log(longest + 1.0)))
 
 
 def _told(longest: int, **more: Any) -> dict[str, Any]:
