@@ -16,12 +16,20 @@ FAILING, FINE = example.BASE, example.HEALTHY
 NOISE = 0.003
 
 
-def tried(level: float, base: Evaluation, name: str, *, expected: float | None = None, kept: bool = True) -> Tried:
+def tried(
+    level: float,
+    base: Evaluation,
+    name: str,
+    *,
+    expected: float | None = None,
+    kept: bool = True,
+    noise: float = NOISE,
+) -> Tried:
     """A training at this mean loss, by streams that are hard where they are for the base."""
     run_on = base.curve.losses[-1]
     draws = np.random.default_rng(len(name) + int(1000 * level))
-    noise = NOISE * draws.normal(size=len(run_on))
-    losses = run_on - run_on.mean() + level + noise - noise.mean()
+    off = noise * draws.normal(size=len(run_on))
+    losses = run_on - run_on.mean() + level + off - off.mean()
     ends = None if expected is None else Interval(expected, expected - 0.01, expected + 0.01, len(losses))
     return Tried(losses, kept, ends)
 
@@ -178,3 +186,72 @@ def test_a_broken_model_is_mended_and_one_without_a_verdict_left() -> None:
     assert not needs_pilots(silent)
     assert (untried(silent).name, untried(silent).reason) == ("leave_it", "no_verdict")
     assert needs_pilots(example.evaluation())
+
+
+Row = tuple[float, float, bool]
+"""Of one training: the pilot's loss, what is expected of the whole, and whether short contexts hold."""
+TABLES: dict[str, dict[str, Row]] = {
+    "starts are better than plain training, and not clearly": {
+        "starts": (2.60, 2.55, True), "plain": (2.63, 2.60, True),
+    },
+    "longer windows are better than starts, and not clearly": {
+        "starts": (2.63, 2.60, True), "plain": (2.80, 2.80, True), "longer_windows": (2.60, 2.56, True),
+    },
+    "plain training is the only one that is clearly below a reset, and starts are better": {
+        "starts": (2.66, 2.62, True), "plain": (2.68, 2.66, True), "longer_windows": (2.75, 2.74, True),
+    },
+}  # fmt: skip
+
+
+def of_a_table(table: dict[str, Row], noise: float, reset: float = 2.70):
+    base = example.evaluation(FAILING)
+    made = {
+        name: tried(level, base, name, expected=expected, kept=kept, noise=noise)
+        for name, (level, expected, kept) in table.items()
+    }
+    resets = {name: tried(reset, base, name).oldest for name in ("periodic_reset", "overlapping_reset")}
+    assert base.verdict is not None
+    found = advise(base, made.get("starts"), made["plain"], made.get("longer_windows"), resets)
+    return made, base.verdict.tolerance, found
+
+
+def shown_to_be_worse(made: dict[str, Tried], name: str, tolerance: float) -> list[str]:
+    """Other rows of the table that are better in both columns, by what counts, and hold short contexts as well."""
+    row, least = made[name], tolerance / 2
+    return [
+        other
+        for other, each in made.items()
+        if (each.kept or not row.kept)
+        and each.oldest.mean() < row.oldest.mean() - least
+        and each.at_last < row.at_last - least
+    ]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_advised_row_is_none_that_the_table_shows_to_be_worse(name: str) -> None:
+    made, tolerance, found = of_a_table(TABLES[name], noise=0.3)
+    assert found.about is not None
+    assert shown_to_be_worse(made, found.about, tolerance) == []
+
+
+def test_no_table_has_a_row_advised_that_it_shows_to_be_worse() -> None:
+    """Levels, noise and what is kept drawn by chance."""
+    draws, advised = np.random.default_rng(0), 0
+    for _ in range(400):
+        pilots = draws.uniform(2.5, 2.85, 3)
+        rows = zip(pilots, pilots - draws.uniform(-0.02, 0.1, 3), draws.random(3) < 0.7, strict=True)
+        table: dict[str, Row] = {
+            name: (float(level), float(expected), bool(kept))
+            for name, (level, expected, kept) in zip(("starts", "plain", "longer_windows"), rows, strict=True)
+        }
+        made, tolerance, found = of_a_table(table, noise=float(draws.choice([0.003, 0.1, 0.5])))
+        if found.about is not None:
+            advised += 1
+            assert shown_to_be_worse(made, found.about, tolerance) == [], (table, found)
+    assert advised > 200
+
+
+def test_what_is_level_goes_to_what_costs_least_still() -> None:
+    """Plain training needs no other starts; starts need no longer windows."""
+    level = {"starts": (2.63, 2.60, True), "plain": (2.633, 2.603, True)}
+    assert of_a_table(level, noise=0.3)[2].about == "plain"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -94,3 +95,12 @@ def test_the_tone_and_the_lead_follow_the_advice() -> None:
     assert lead(PLANS["broken"]) == ""
     with speaking("ja"):
         assert "修復します" in headline(PLANS["starts_help"])
+
+
+def test_starts_that_are_not_clearly_better_than_plain_training_are_told_so() -> None:
+    sure = PLANS["starts_help"]
+    unclear = replace(sure, evidence={**sure.evidence, "by_starts_high": 0.004})
+    assert "its control, which will tell" not in lead(sure)
+    assert "its control, which will tell" in lead(unclear)
+    with speaking("ja"):
+        assert "対照で確かめられます" in lead(unclear)

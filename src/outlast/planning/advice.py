@@ -1,13 +1,14 @@
 """What to do, from what validation streams say of the base, of resets and of pilots. Pure functions of measurements.
 
 A repair is advised where starts are worth more than a reset and more than plain training, on streams that no weight was
-fitted to. Otherwise what is cheaper is advised, or it is said that starts are not what is missing.
+fitted to. No training is advised that the plan's own table shows to be worse than another. Otherwise what is cheaper is
+advised, or it is said that starts are not what is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -87,7 +88,8 @@ def advise(
     facts = _figures(curve, rival, tried)
     better = [name for name, each in tried.items() if _better(curve, each, rival, verdict.tolerance)]
     if better:
-        return _of_what_helps(curve, tried, better, rival, facts, verdict.tolerance)
+        found = _of_what_helps(curve, tried, better, rival, facts, verdict.tolerance)
+        return _as_shown(found, curve, tried, rival, verdict)
     if _below(curve, resets["periodic_reset"], run_on):
         return Advice("reset", "resets_do_better", facts | _resets(curve, run_on, resets))
     if verdict.name == "undecided":
@@ -113,7 +115,32 @@ def _of_a_sound_model(base: Evaluation, starts: Tried | None, plain: Tried, long
     if gain.mean > -WORTHWHILE * verdict.tolerance or gain.high > -verdict.tolerance:
         undecided = verdict.name == "undecided"
         return _until_it_is_known(verdict, facts) if undecided else Advice("leave_it", "nothing_to_win", facts)
-    return _of_what_helps(curve, tried, list(tried), run_on, facts, verdict.tolerance)
+    found = _of_what_helps(curve, tried, list(tried), run_on, facts, verdict.tolerance)
+    return _as_shown(found, curve, tried, run_on, verdict)
+
+
+def shown_better(these: Tried, those: Tried, tolerance: float) -> bool:
+    """Whether a table of both shows `these` to be better: after the pilot and as the whole is expected, by more than
+    half a tolerance, and with short contexts held as well. Less than that is level, and what costs less is taken."""
+    apart = [float(those.oldest.mean() - these.oldest.mean()), those.at_last - these.at_last]
+    return (these.kept or not those.kept) and min(apart) > tolerance / 2
+
+
+def _as_shown(found: Advice, curve: Curve, tried: Mapping[str, Tried], rival: np.ndarray, verdict: Verdict) -> Advice:
+    """The advice, about no training that its own table shows to be worse than another: what is not clearly better is
+    no reason to take what looks worse. Where starts are taken so, the repair makes its control, which will tell."""
+    tolerance, asked = verdict.tolerance, tried.get(found.about or "")
+    others = [] if asked is None else [name for name, each in tried.items() if shown_better(each, asked, tolerance)]
+    if not others:
+        return found
+    name = min(others, key=lambda each: tried[each].at_last)
+    if name == "plain":
+        return replace(found, name="beyond_starts", reason="plain_training_does_as_well", about=name)
+    if _mostly_training(curve, tried, name, rival, tolerance):
+        return replace(found, name="beyond_starts", reason="training_on_helps", about=name)
+    if name == "longer_windows":
+        return replace(found, name="beyond_starts", reason="longer_windows_do_better", about=name)
+    return replace(found, name="repair", reason="starts_help", about=name)
 
 
 def _of_what_helps(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from outlast.intervals import Interval
 from outlast.interventions import Zero, typed
-from outlast.planning.advice import Tried
+from outlast.planning.advice import Tried, shown_better
 from outlast.planning.outlook import outlook
 from outlast.planning.pilots import Piloted, Trial, best_of
 from outlast.repairs.setup import Setup
@@ -59,13 +59,16 @@ def judged(todo: Setup, seen: Evaluation, piloted: Piloted) -> Judged:
     most = max(run_on - float(trial.taken.oldest.mean()) for trial in last)
     at_stake = most if verdict is None else max(most, verdict.excess, verdict.tolerance)
     lengths = sorted({trial.steps[-1] for trial in last} | {max(1, round(share * steps)) for share in LENGTHS})
-    return Judged(
-        best_of(starts, validation) if starts else None,
-        piloted.plain,
-        longer[0] if longer else None,
-        {trial.option.name: outlooks_of(trial, seen, lengths, todo.training.seed, at_stake) for trial in last},
-        steps,
-    )
+    picked = best_of(starts, validation) if starts else None
+    ahead = {trial.option.name: outlooks_of(trial, seen, lengths, todo.training.seed, at_stake) for trial in last}
+    found = Judged(picked, piloted.plain, longer[0] if longer else None, ahead, steps)
+    if picked is None or verdict is None:
+        return found
+    # Validation takes long runs where it cannot tell; a row that the plan's table shows to be worse is not taken.
+    better = [trial for trial in starts if shown_better(found.tried(trial), found.tried(picked), verdict.tolerance)]
+    if not better:
+        return found
+    return replace(found, starts=min(better, key=lambda trial: found.tried(trial).at_last))
 
 
 def outlooks_of(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_stake: float) -> list[Outlook]:

@@ -148,11 +148,14 @@ def lead(plan: Plan) -> str:
 def _because(plan: Plan) -> str:
     evidence = plan.evidence
     if plan.advice == "repair" and "by_starts" in evidence:
+        unclear = float(evidence["by_starts_high"]) >= 0
         return tell(
             f"After {integer(plan.pilots[-1].steps)} steps its pilot is {difference(plan, 'starts')} against the model "
-            f"as it is best used without training, and {difference(plan, 'by_starts')} against plain training.",
+            f"as it is best used without training, and {difference(plan, 'by_starts')} against plain training."
+            f"{' Few streams do not make that clear; the repair makes its control, which will tell.' * unclear}",
             f"{integer(plan.pilots[-1].steps)} ステップの試行で、学習なしの最善の使い方に対して "
-            f"{difference(plan, 'starts')}、通常の学習に対して {difference(plan, 'by_starts')} でした。",
+            f"{difference(plan, 'starts')}、通常の学習に対して {difference(plan, 'by_starts')} でした。"
+            f"{'この系列数では確かではなく、修復が作る対照で確かめられます。' * unclear}",
         )
     if plan.reason in ("plain_training_does_as_well", "training_on_helps") and "by_starts" in evidence:
         return tell(
