@@ -7,6 +7,7 @@ that come in later are read by it, with the figures of the training part.
 from __future__ import annotations
 
 import functools
+import numbers
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,16 +21,20 @@ from outlast.errors import InputError
 
 Gaps = Literal["join", "split", "error"]
 Missing = Literal["drop", "hold", "error"]
+_LISTED = 12
+"""Known values that a message lists."""
 _IN_BRACKETS = re.compile(r".+[\[(]([^\[\]()]{1,12})[\])]\s*")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One input column: the model reads (value − mean) / std.
+    """One input column: the model reads (value − mean) / std, or of a category its code.
 
     Args:
         constant: whether it had one value alone in the training part (std is then 1).
         unit: of its values, for people.
+        categories: of a category, the values that are known, each at its code (mean 0, std 1: codes are not scaled);
+            empty: it is a column of numbers.
     """
 
     name: str
@@ -37,6 +42,39 @@ class Column:
     std: float = 1.0
     constant: bool = False
     unit: str | None = None
+    categories: tuple[str | int, ...] = ()
+
+    @functools.cached_property
+    def codes(self) -> dict[str | int, int]:
+        """The code of each known value."""
+        return {value: code for code, value in enumerate(self.categories)}
+
+    def code(self, value: Any) -> int:
+        """The code of a raw value; whole numbers may come as 3, 3.0 or True, text that looks like one as a number.
+
+        Raises:
+            InputError: it is not among the known values.
+        """
+        found = value
+        if isinstance(value, numbers.Real | np.bool_) and float(value).is_integer():
+            found = int(float(value))
+        if isinstance(self.categories[0], str) and isinstance(found, int):
+            found = str(found)
+        code = self.codes.get(found) if isinstance(found, str | int) else None
+        if code is None:
+            raise unknown_category(f"{value!r} in column {self.name!r}", self)
+        return code
+
+
+def unknown_category(given: str, column: Column) -> InputError:
+    """For a value that a category does not have."""
+    known = ", ".join(map(str, column.categories[:_LISTED]))
+    more = len(column.categories) - _LISTED
+    return InputError(
+        given,
+        f"a value that the model knows: {known}" + (f" and {more} more" if more > 0 else ""),
+        "correct the value; a new one needs a code of its own in the model, and training with it",
+    )
 
 
 @dataclass(frozen=True)
@@ -115,6 +153,11 @@ class Schema:
     def names(self) -> list[str]:
         return [column.name for column in self.inputs]
 
+    @property
+    def categories(self) -> dict[str, tuple[str | int, ...]]:
+        """Known values of the columns that are categories, by name."""
+        return {column.name: column.categories for column in self.inputs if column.categories}
+
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """(…, F) values of the inputs as the model reads them."""
         return (rows - self._means) / self._stds
@@ -146,12 +189,17 @@ def from_record(record: Any, where: str) -> Schema:
     except Exception as error:  # cattrs raises groups of whatever the fields' types raise
         raise _wrong(where, _reasons(error)) from None
     target, values = schema.target, len(schema.target.pairs)
-    numbers = [*(c.mean for c in schema.inputs), *target.means, *target.edges, *target.values, *target.quantiles]
+    figures = [*(c.mean for c in schema.inputs), *target.means, *target.edges, *target.values, *target.quantiles]
     spreads = [*(c.std for c in schema.inputs), *target.stds]
     if not schema.inputs or len(set(schema.names)) < len(schema.names) or not values:
         raise _wrong(where, "inputs and target need columns of different names")
-    if not np.isfinite([*numbers, *spreads]).all() or not all(spread > 0 for spread in spreads):
+    if not np.isfinite([*figures, *spreads]).all() or not all(spread > 0 for spread in spreads):
         raise _wrong(where, "a mean that is no number, or a standard deviation that is not above 0")
+    for column in schema.inputs:
+        if column.categories and (
+            len(column.codes) < len(column.categories) or (column.mean, column.std) != (0.0, 1.0)
+        ):
+            raise _wrong(where, f"the category {column.name!r} with a value twice, or scaled")
     if target.kind == "value" and not len(target.means) == len(target.stds) == values:
         raise _wrong(where, f"{values} values, {len(target.means)} means and {len(target.stds)} standard deviations")
     if target.kind == "bins" and len(target.values) != len(target.edges) + 1:

@@ -47,6 +47,7 @@ from outlast.ranks import local_rank, ranks
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Note, forgetting
 from outlast.streams import Split, Streams, open_streams, split
+from outlast.streams.categories import typed_categories
 from outlast.streams.fits import inputs_of, refitted, sizes_for
 from outlast.streams.opening import accepted
 from outlast.streams.own_tokeniser import reads_text, tokeniser_for
@@ -217,6 +218,8 @@ def streams_of(options: ReadingVerb | LiveRetrainVerb, path: Path, reader: Recur
         given["schema"] = reader.schema
     if "scenario" in given:
         given["scenarios"] = given.pop("scenario")
+    if "category" in given:
+        given["category"] = typed_categories(given["category"])
     if "horizon" in given:
         given["horizon"] = _horizons(given["horizon"])
     if len(given.get("target", ())) == 1:

@@ -127,6 +127,10 @@ class Reading(ReadingText):
     max_gap: Given[float] = None
     """Tables with --time: seconds from which on rows are too far apart. Default: 1.5 typical steps, where 9 of 10 steps
     are like the typical one; otherwise never."""
+    category: Given[tuple[str, ...]] = None
+    """Tables: inputs that are no sizes (text or whole numbers): machine mode. The model reads the code of each value,
+    its place among the sorted values of the training part; nothing scales it. Where the model has codes of its own,
+    the values in their order: mode=idle,run. The column of --stream may be one."""
     targets_file: Given[Path] = None
     """Tables and features: targets beside the data, row for row or by --time: a table, or .npy. Their horizon is 0
     unless --horizon says another."""

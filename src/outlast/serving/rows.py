@@ -13,7 +13,7 @@ import narwhals.stable.v1 as nw
 import numpy as np
 
 from outlast.errors import InputError, type_name
-from outlast.schema import Schema
+from outlast.schema import Column, Schema
 
 Row = Mapping[str, Any]
 _TIMES = "a time such as 2010-03-04 03:12:00, or seconds since 1970"
@@ -57,7 +57,7 @@ def of_records(rows: Sequence[Row], schema: Schema, stream: str | None, column: 
     """
     values = np.empty((len(rows), len(schema.inputs)))
     times = np.full(len(rows), np.datetime64("NaT", "us")) if schema.time else None
-    streams, names = [], schema.names
+    streams, names, coded = [], schema.names, [bool(column.categories) for column in schema.inputs]
     for number, row in enumerate(rows):
         try:
             if not isinstance(row, Mapping):
@@ -65,7 +65,8 @@ def of_records(rows: Sequence[Row], schema: Schema, stream: str | None, column: 
             for place, name in enumerate(names):
                 value = row.get(name, _ABSENT)
                 # The usual case first: a column of a deployed model is a float.
-                values[number, place] = value if type(value) is float else _number(name, value, row, schema)
+                plain = type(value) is float and not coded[place]
+                values[number, place] = value if plain else _number(place, value, row, schema)
             if times is not None and schema.time is not None:
                 times[number] = moment(schema.time, row.get(schema.time, _ABSENT))
             streams.append(stream if stream is not None else _name(row.get(column, ""), column))
@@ -84,7 +85,9 @@ def of_frame(frame: Any, schema: Schema, stream: str | None, column: str) -> Row
     missing = [name for name in schema.names if name not in table.columns]
     if missing:
         raise _without(missing[0], table.columns, schema)
-    values = np.column_stack([_column(table[name]) for name in schema.names])
+    values = np.column_stack(
+        [_codes(table[each.name], each) if each.categories else _column(table[each.name]) for each in schema.inputs]
+    )
     infinite = np.isinf(values)
     if infinite.any():
         number, place = (int(i) for i in np.argwhere(infinite)[0])
@@ -99,6 +102,22 @@ def of_frame(frame: Any, schema: Schema, stream: str | None, column: str) -> Row
     else:
         streams = [stream or ""] * len(values)
     return Rows(streams, values, times)
+
+
+def _codes(values: nw.Series[Any], column: Column) -> np.ndarray:
+    """(N,) float64 codes of a category, NaN where a value is missing."""
+    found = np.full(len(values), math.nan)
+    known: dict[Any, int] = {}
+    for number, value in enumerate(values.to_list()):
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            continue
+        if value not in known:
+            try:
+                known[value] = column.code(value)
+            except InputError as error:
+                raise RowError(number, error) from None
+        found[number] = known[value]
+    return found
 
 
 def _column(column: nw.Series[Any]) -> np.ndarray:
@@ -128,8 +147,15 @@ def numbers_of(values: Any, schema: Schema | None, axes: int) -> tuple[np.ndarra
     """(…, F) float64 with so many axes, and whether none of it is missing (NaN).
 
     Raises:
-        InputError: no numbers, another shape, another width than the schema's, or an infinite one.
+        InputError: no numbers, another shape, another width than the schema's, an infinite one, or a schema with
+            categories.
     """
+    if schema is not None and schema.categories:
+        raise InputError(
+            f"an array for a model that reads the categories {', '.join(schema.categories)}",
+            "rows with their names, for an array does not say whether it holds values or codes",
+            "give dicts or a frame with the values as they were in the training data",
+        )
     width = None if schema is None else len(schema.inputs)
     array = values if type(values) is np.ndarray else _as_array(values)
     if array.dtype.kind not in "iufb" or array.ndim != axes or (width is not None and array.shape[-1] != width):
@@ -184,11 +210,15 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-def _number(name: str, value: Any, row: Row, schema: Schema) -> float:
+def _number(place: int, value: Any, row: Row, schema: Schema) -> float:
+    column = schema.inputs[place]
+    name = column.name
     if value is None:
         return math.nan
     if value is _ABSENT:
         raise _without(name, row, schema)
+    if column.categories:
+        return math.nan if isinstance(value, float) and math.isnan(value) else column.code(value)
     if isinstance(value, numbers.Real | np.bool_):
         return float(value)
     raise InputError(

@@ -101,6 +101,12 @@ def _check_schema(trained: Schema, read: Schema) -> None:
             "what the model was trained to forecast",
             "read the table with schema=model.schema",
         )
+    if trained.categories != read.categories:
+        raise InputError(
+            f"categories {_listed(read)} for a model that was trained with {_listed(trained)}",
+            "the codes that the model was trained with",
+            "read the table with schema=model.schema",
+        )
     figures = [[(c.mean, c.std) for c in each.inputs] for each in (trained, read)]
     if figures[0] != figures[1] or (told.means, told.stds, told.edges) != (given.means, given.stds, given.edges):
         raise InputError(
@@ -108,6 +114,12 @@ def _check_schema(trained: Schema, read: Schema) -> None:
             "the scaling that the model was trained with",
             "read the table with schema=model.schema",
         )
+
+
+def _listed(schema: Schema) -> str:
+    told = [f"{name} ({', '.join(map(str, values[:6]))}{', …' * (len(values) > 6)})"
+            for name, values in schema.categories.items()]  # fmt: skip
+    return "; ".join(told) or "none"
 
 
 def _ahead(horizons: tuple[int, ...]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from outlast.errors import InputError
 from outlast.schema import Target, unit_of
 from outlast.streams.rows import Rows
 from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
@@ -75,14 +76,21 @@ def _bins(rows: Rows, options: TableOptions, training: np.ndarray) -> Goal:
 
 
 def _values(rows: Rows, table: Table, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
-    columns, several = options.target or tuple(names), len(options.target) > 1 or len(options.horizons) > 1
-    source = rows.targets if rows.targets is not None else rows.features
+    columns = options.target or tuple(name for name in names if name not in options.category)
+    if not columns:
+        raise InputError(
+            f"{table.source}, all of whose inputs are categories, without a target",
+            "a column of numbers to forecast, or labels",
+            "name it with --target (target=), labels with --target-kind class",
+        )
+    several = len(columns) > 1 or len(options.horizons) > 1
+    source = rows.targets if rows.targets is not None else rows.features[:, [names.index(name) for name in columns]]
     if options.schema is not None:
         target = options.schema.target
         figures = Figures(np.array(target.means), np.array(target.stds), np.zeros(len(target.means), bool))
     else:
         target, figures = Target("value", columns, options.horizons), None
-    shifted = not options.target and len(options.horizons) == 1
+    shifted = not options.target and len(options.horizons) == 1 and not options.category
     if shifted:  # the inputs themselves, further on: they are not stored twice
         ahead = None
         figures = figures or (estimated(source, training) if options.scale == "standard" else unscaled(len(columns)))

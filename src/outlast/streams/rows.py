@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from outlast.errors import InputError
 from outlast.streams import columns
+from outlast.streams.categories import Known, coded
 from outlast.streams.clock import Clock, check_ascending, read_clock
 from outlast.streams.gaps import ends_at_gaps, spacing
 from outlast.streams.source import FILE, Table
@@ -33,6 +34,7 @@ class Rows:
         row: (N,) the row of the table that each one is.
         origin: by column, (N,) the row of the table that each value comes from.
         missing: what a result records about missing values.
+        categories: by name, the values that the codes among `features` stand for.
     """
 
     features: np.ndarray
@@ -48,6 +50,7 @@ class Rows:
     row: np.ndarray
     origin: dict[str, np.ndarray]
     missing: dict[str, Any]
+    categories: dict[str, Known] = field(default_factory=dict)
 
     def before_end(self, rows: int) -> np.ndarray:
         """(N,) bool: whether that many rows follow in the same piece."""
@@ -70,7 +73,10 @@ def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], opti
     Raises:
         InputError: text where a number or a time is due, times that go back, a missing value where that is an error.
     """
-    values = {name: columns.numbers(table, name, content[name]) for name in names}
+    values = {name: columns.numbers(table, name, content[name]) for name in names if name not in options.category}
+    categories: dict[str, Known] = {}
+    for name, known in options.category.items():
+        values[name], categories[name] = coded(table, name, content[name], known)
     labels = None
     for name in options.target:
         if options.target_kind == "class":
@@ -112,6 +118,7 @@ def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], opti
         row=row,
         origin=taken,
         missing=about,
+        categories=categories,
     )
 
 

@@ -27,6 +27,13 @@ def unscaled(columns: int) -> Figures:
     return Figures(np.zeros(columns), np.ones(columns), np.zeros(columns, bool))
 
 
+def leaving(figures: Figures, columns: np.ndarray) -> Figures:
+    """The figures with those columns (F,) bool left as they are."""
+    as_they_are = unscaled(len(columns))
+    mean, std = (np.where(columns, own, of) for own, of in zip(as_they_are[:2], figures[:2], strict=True))
+    return Figures(mean, std, figures.constant)
+
+
 def estimated(values: np.ndarray, training: np.ndarray) -> Figures:
     """Of (N, F) columns over the training rows; constant ones are only centred."""
     part = values[training]

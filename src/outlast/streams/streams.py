@@ -116,19 +116,27 @@ class Streams(FromFiles, FromTables):
         return replace(self, labels={**self.labels, **marks}, about=about)
 
     def _compared(self, test: Condition, scenario: Scenario) -> np.ndarray:
-        read = () if self.schema is None else self.schema.inputs
-        names = [column.name for column in read]
+        known = () if self.schema is None else self.schema.inputs
+        names = [column.name for column in known]
         if test.column not in names:
             raise unknown_name(f"scenario {scenario.name}={scenario.rule}: input", test.column, names)
+        column = known[names.index(test.column)]
+        read = self.inputs[:, names.index(test.column)].astype(np.float64)
+        if column.categories and isinstance(column.categories[0], str):
+            if test.sign not in ("=", "!="):
+                rule = f"scenario {scenario.name}={scenario.rule}"
+                raise InputError(rule, f"= or != beside the category {test.column!r}", "correct the rule")
+            same = np.array([value == test.value for value in column.categories])[read.astype(np.int64)]
+            return same if test.sign == "=" else ~same
         try:
             value = float(test.value)
         except ValueError:
             raise InputError(
                 f"scenario {scenario.name}={scenario.rule}", "a number beside an input", "correct the rule"
             ) from None
-        column = read[names.index(test.column)]
-        values = self.inputs[:, names.index(test.column)].astype(np.float64) * column.std + column.mean
-        return compared(values, test.sign, value)
+        if column.categories:
+            read = np.array(column.categories, np.float64)[read.astype(np.int64)]
+        return compared(read * column.std + column.mean, test.sign, value)
 
     def take(self, streams: np.ndarray) -> Streams:
         """Only the streams with these numbers."""

@@ -48,7 +48,7 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
     """
     found = []
     for at, name in enumerate(names):
-        if name in options.target:
+        if name in options.target or name in options.category:
             continue
         values = rows.features[:, at]
         why = _time(name, values, rows)
@@ -72,6 +72,9 @@ def _what_to_type(found: list[Suspect], names: list[str], options: TableOptions)
     times = [each.name for each in found if each.kind == "time"]
     say = [f"say when rows were: --time {_typed(times[0])}"] if times and options.time is None else []
     say.append(f"leave out what is no input: --leave-out {words} (leave_out={[each.name for each in found]} in Python)")
+    ids = " ".join(_typed(each.name) for each in found if each.kind == "identifier")
+    if ids:
+        say.append(f"or say that its values are no sizes, for a model with an embedding of them: --category {ids}")
     chosen = " ".join(map(_typed, others[:8])) + (" …" if len(others) > 8 else "")
     say.append(f"or name all that is to be read, which is taken as it is: --inputs {chosen or words}")
     return "; ".join(say)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from outlast.errors import InputError, unknown_name
 from outlast.schema import Schema
+from outlast.streams.categories import Known, told_categories
 
 CHOICES = {
     "aggregate": ("value", "mean"),
@@ -37,6 +38,7 @@ class TableOptions:
 
     Args:
         schema: what a model was trained on: inputs, target and figures are then its own.
+        category: inputs that are categories, with the values that were listed for them.
     """
 
     inputs: tuple[str, ...] | None
@@ -56,17 +58,18 @@ class TableOptions:
     gaps: str
     max_gap: float | None
     schema: Schema | None
+    category: Mapping[str, Known] = field(default_factory=dict)
 
     @property
     def named(self) -> list[str]:
         """Columns other than the inputs that are read."""
         others = (self.stream, self.time, self.weight)
-        return list(dict.fromkeys([*self.target, *(name for name in others if name is not None)]))
+        return list(dict.fromkeys([*self.target, *self.category, *(name for name in others if name is not None)]))
 
     @property
     def no_inputs(self) -> set[str]:
         """Columns that are never inputs: those that tell rows apart or weigh them, labels, and the target of now."""
-        found = {name for name in (self.stream, self.weight) if name is not None}
+        found = {name for name in (self.stream, self.weight) if name is not None} - set(self.category)
         return found | (set(self.target) if self.target_kind == "class" or 0 in self.horizons else set())
 
 
@@ -80,6 +83,10 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
     for name in ("target", "horizon", "quantiles", "inputs", "leave_out"):
         if name in told:
             told[name] = several(name, told[name])
+    if "category" in told:
+        told["category"] = told_categories(told["category"])
+        if "inputs" in told:
+            told["inputs"] = tuple(dict.fromkeys([*told["inputs"], *told["category"]]))
     if schema is not None:
         told = _by_schema(told, schema)
     _clocked(told)
@@ -105,6 +112,7 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         gaps=told["gaps"],
         max_gap=told.get("max_gap"),
         schema=schema,
+        category=told.get("category", {}),
     )
     _fitting(options)
     return options
@@ -130,7 +138,8 @@ def several(name: str, value: Any) -> tuple[Any, ...]:
 def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
     """What was told, with what the schema says; what contradicts it is refused by name."""
     target = schema.target
-    everything = target.kind == "value" and target.columns == tuple(schema.names)
+    numbers = tuple(name for name in schema.names if name not in schema.categories)
+    everything = target.kind == "value" and target.columns == numbers
     says = {
         "inputs": tuple(schema.names),
         "target": target.columns,
@@ -147,6 +156,7 @@ def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
                 "what the model was trained to read and to forecast",
                 f"leave {name} out: the model's directory says it",
             )
+    _refuse_other_codes(told, schema)
     if told.get("scale", "standard") != "standard":
         raise InputError(
             f"scale {told['scale']!r} for a model that carries its own scaling",
@@ -158,7 +168,21 @@ def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
         own |= {"gaps": schema.gaps} | ({} if schema.max_gap is None else {"max_gap": schema.max_gap})
         if told.get("gaps", schema.gaps) == "join":
             own.pop("max_gap", None)
-    return {**own, "missing": schema.missing, **told, **says, "target": () if everything else target.columns}
+    says |= {"category": schema.categories, "target": () if everything else target.columns}
+    return {**own, "missing": schema.missing, **told, **says}
+
+
+def _refuse_other_codes(told: Mapping[str, Any], schema: Schema) -> None:
+    """Refuse categories that are not those of a schema, or with other codes."""
+    kept = schema.categories
+    asked = {name: tuple(map(str, known or kept.get(name, ()))) for name, known in told.get("category", kept).items()}
+    if asked != {name: tuple(map(str, known)) for name, known in kept.items()}:
+        raise InputError(
+            f"category {_as_typed(tuple(asked))} for a model that was trained with category "
+            f"{_as_typed(tuple(kept)) or 'none'}, and its own codes",
+            "what the model was trained to read",
+            "leave category out: the model's directory says it",
+        )
 
 
 def _as_typed(value: Any) -> str:
@@ -208,7 +232,16 @@ def _fitting(options: TableOptions) -> None:
             "numbers between 0 and 1, ascending",
             "for example 0.1 0.5 0.9",
         )
-    both = [name for name in options.leave_out if name in {*(options.inputs or ()), *options.no_inputs, options.time}]
+    unfit = [name for name in options.category if name in {*options.target, *options.no_inputs, options.time}]
+    if unfit:
+        raise InputError(
+            f"category {_as_typed(tuple(options.category))}",
+            "columns that are read as inputs, none of them the target, the weight or the time",
+            f"take {unfit[0]!r} out of one of the two"
+            + ("; a target of labels is target_kind='class'" if unfit[0] in options.target else ""),
+        )
+    elsewhere = {*(options.inputs or ()), *options.category, *options.no_inputs, options.time}
+    both = [name for name in options.leave_out if name in elsewhere]
     if both:
         raise InputError(
             f"leave_out {_as_typed(options.leave_out)}",

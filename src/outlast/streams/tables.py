@@ -19,11 +19,12 @@ from outlast.schema import Column, Schema, unit_of
 from outlast.streams import columns
 from outlast.streams.audio import open_audio
 from outlast.streams.beside import columns_beside, joined, open_targets
+from outlast.streams.categories import of_training
 from outlast.streams.gathered import open_table
 from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
 from outlast.streams.rows import Rows, read_rows
-from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
+from outlast.streams.scaling import Figures, estimated, in_float32, leaving, refuse_hidden, unscaled
 from outlast.streams.scenarios import Condition, Scenario, in_table, marks_of, recorded, scenarios_of
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 from outlast.streams.source import FILE, Table
@@ -55,6 +56,7 @@ class FromTables(Layout):
         leave_out: str | Sequence[str] | None = None,
         gaps: str | None = None,
         max_gap: float | None = None,
+        category: str | Sequence[str] | Mapping[str, Any] | None = None,
         targets_file: Any = None,
         scenarios: Mapping[str, str] | Sequence[str] | None = None,
         shares: Shares = DEFAULT_SHARES,
@@ -97,6 +99,10 @@ class FromTables(Layout):
                 refuse.
             max_gap: seconds. None: one and a half typical steps where nine of ten steps are like the typical one;
                 otherwise there are no gaps.
+            category: inputs of text or whole numbers that are no sizes (a machine, a mode): the model reads the code of
+                each value, which is its place among the sorted values of the training part, and nothing scales it. It
+                may be the `stream` column too. A dict lists the values in the order of the codes, where the model has
+                codes of its own: ``{"machine": None, "mode": ["idle", "run"]}``. A value that is not known is refused.
             targets_file: targets beside the inputs: a table as `source` is, or ``.npy`` or an array of a row a row. Row
                 for row, or by `time` where both have it; `target` names its column where it has several. The
                 horizon is then 0 where none is given: the target stands in the row for which it is due.
@@ -134,6 +140,7 @@ class FromTables(Layout):
             leave_out=leave_out,
             gaps=gaps,
             max_gap=max_gap,
+            category=category,
         )
         check_shares(shares)
         named = scenarios_of(scenarios)
@@ -163,13 +170,19 @@ class FromTables(Layout):
             about["targets_file"] = beside.source
 
         training = np.zeros(0, np.int64)
-        if schema is None and (options.scale == "standard" or options.bins is not None):
+        if schema is None and (options.scale == "standard" or options.bins is not None or _learnt(options)):
             training = _training_rows(starts, lengths, recording, furthest, shares, seed, table)
             about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
+        rows = _known_in_training(rows, table, names, options, training, np.repeat(rows.sizes > furthest, rows.sizes))
+        about |= (
+            {"categories": {name: list(known) for name, known in rows.categories.items()}} if rows.categories else {}
+        )
         figures = _figures(rows, table, names, options, training)
-        read = _columns(names, figures, options)
+        read = _columns(names, figures, options, rows)
         if schema is not None or options.scale == "standard":
-            about["scaling"] = {c.name: {"mean": c.mean, "std": c.std, "constant": c.constant} for c in read}
+            about["scaling"] = {
+                c.name: {"mean": c.mean, "std": c.std, "constant": c.constant} for c in read if not c.categories
+            }
             about["constant_columns"] = [column.name for column in read if column.constant]
         if named:
             about |= recorded(named)
@@ -295,6 +308,9 @@ def _inputs(content: dict[str, pa.Array], options: TableOptions, table: Table) -
     kinds = {name: columns.kind(column) for name, column in content.items() if name not in elsewhere}
     kinds |= {name: "index" for name in kinds if _numbers_rows(name, table, content)}
     kinds |= {name: "left out as asked" for name in options.leave_out if name in kinds}
+    kinds |= dict.fromkeys(options.category, "number")
+    order = {name: at for at, name in enumerate(content)}
+    kinds = {name: kinds[name] for name in sorted(kinds, key=lambda name: order[name])}
     names = [name for name, kind in kinds.items() if kind == "number"]
     if not names:
         raise InputError(
@@ -326,15 +342,33 @@ def _figures(rows: Rows, table: Table, names: list[str], options: TableOptions, 
     if options.scale != "standard":
         return unscaled(len(names))
     for i, name in enumerate(names):
-        refuse_hidden(table, name, rows.features[:, i], training, rows.origin[name])
-    return estimated(rows.features, training)
+        if name not in options.category:
+            refuse_hidden(table, name, rows.features[:, i], training, rows.origin[name])
+    return leaving(estimated(rows.features, training), np.isin(names, list(options.category)))
 
 
-def _columns(names: list[str], figures: Figures, options: TableOptions) -> tuple[Column, ...]:
+def _learnt(options: TableOptions) -> list[str]:
+    """Categories whose values the training part tells."""
+    return [name for name, known in options.category.items() if not known]
+
+
+def _known_in_training(
+    rows: Rows, table: Table, names: list[str], options: TableOptions, training: np.ndarray, used: np.ndarray
+) -> Rows:
+    """The rows with codes by the values that the training part has, where no values were listed."""
+    features, categories = rows.features, dict(rows.categories)
+    for name in _learnt(options):
+        at, origin = names.index(name), rows.origin[name]
+        codes, categories[name] = of_training(table, name, features[:, at], categories[name], training, used, origin)
+        features = np.column_stack([features[:, :at], codes, features[:, at + 1 :]])
+    return replace(rows, features=features, categories=categories)
+
+
+def _columns(names: list[str], figures: Figures, options: TableOptions, rows: Rows) -> tuple[Column, ...]:
     if options.schema is not None:
         return options.schema.inputs
     return tuple(
-        Column(name, float(mean), float(std), bool(still), unit_of(name, options.units))
+        Column(name, float(mean), float(std), bool(still), unit_of(name, options.units), rows.categories.get(name, ()))
         for name, mean, std, still in zip(names, *figures, strict=True)
     )
 

@@ -29,7 +29,7 @@ from outlast.live.running.roles import place_of
 from outlast.live.running.stages import PAIRED
 from outlast.model import Recurrent
 from outlast.onnx import NAME, is_onnx
-from outlast.schema import Target
+from outlast.schema import Schema, Target
 
 VERSIONS = "versions"
 """Of the ledger's folder, where the models lie that were put to work without being candidates."""
@@ -145,7 +145,13 @@ def _rules(model: Recurrent) -> dict[str, str | float | None]:
         return {}
     gap = None if schema.gaps == "join" else schema.max_gap  # a gap that does nothing is none
     return {"missing": schema.missing, "gaps": schema.gaps, "max_gap": gap, "stream": schema.stream,
-            "time": schema.time}  # fmt: skip
+            "time": schema.time, "categories": _codes(schema)}  # fmt: skip
+
+
+def _codes(schema: Schema) -> str | None:
+    """Which code each value of its categories has, in words."""
+    each = (f"{name}={','.join(map(str, values))}" for name, values in schema.categories.items())
+    return " ".join(each) or None
 
 
 def _written(rules: dict[str, str | float | None]) -> str:
