@@ -219,3 +219,30 @@ def test_variation_is_seen_by_channel() -> None:
     assert (seen.constant, seen.seen) == (1, False)
     seen.look([torch.tensor([[[0.0, 3.0]]])])
     assert (seen.constant, seen.seen) == (0, True)
+
+
+class HandsOutTheOldState(Recurrent):
+    """A GRU whose state comes back as it was given, as where an exporter dropped the link between the two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = gru(lambda weights: weights)
+        self.input_spec = self.inner.input_spec
+
+    def initial_state(self, batch_size: int) -> tuple[object, ...]:
+        return self.inner.initial_state(batch_size)
+
+    def forward(self, inputs: torch.Tensor, state: tuple[object, ...]) -> tuple[torch.Tensor, tuple[object, ...]]:
+        return self.inner(inputs, state)[0], state
+
+
+def test_a_state_that_is_not_carried_is_broken() -> None:
+    result = measured(HandsOutTheOldState())
+    assert verdict(result)[0] == "broken"
+    assert float(note(result, "pieces_differ")["gap"]) > 0.01
+
+
+def test_a_model_that_magnifies_rounding_is_not_broken_for_it() -> None:
+    """At twenty times its weights a GRU is chaotic: pieces and the whole differ as two roundings do."""
+    steep = measured(gru(lambda weights: weights.mul_(20)))
+    assert not [each for each in steep.notes if each.name == "pieces_differ"]

@@ -20,6 +20,7 @@ from outlast.adapters.precision import dtypes_of
 from outlast.adapters.products import products_in
 from outlast.arguments import taking, taking_fields
 from outlast.evaluation.asked import telling_faults
+from outlast.evaluation.carrying import carrying
 from outlast.evaluation.choosing import MUCH_LONGER
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
@@ -120,6 +121,7 @@ def _measured(
     settings = ready.settings
     judged = bool(ready.measures)
     chosen = ready.measures or (ready.agreement(),)
+    notes += carrying(ready.model, streams, settings.precision, settings.chunk)
     run = ready.passes(chosen, progress)
     run.make(settings.jobs)
     kept = run.counted()

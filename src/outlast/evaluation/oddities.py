@@ -4,6 +4,7 @@ Each note has a name, by which reports and verdicts know it:
 
 - ``constant_outputs``: every prediction is the same, though what is read is not;
 - ``not_finite``: predictions that are not finite numbers;
+- ``pieces_differ``: reading in pieces, with the state carried, gives other outputs than reading at once;
 - ``identical_streams``: streams that are copies of one another;
 - ``constant_targets``, ``constant_inputs``: there is nothing to predict, or nothing to read;
 - ``equal_losses``: the same loss on every stream, so that intervals have no width;
@@ -106,6 +107,15 @@ def predictions(
         )
         found.append(Note("constant_inputs", what, {"constant": inputs.constant, "channels": inputs.channels}))
     return found
+
+
+def pieces_differ(gap: float, largest: float) -> Note:
+    """By how much outputs in pieces differ from those at once, beside the largest output."""
+    said = (
+        f"the first positions give other outputs in pieces than at once (by {gap:.3g}, the largest output is "
+        f"{largest:.3g}): the state that comes back is not what the next position needs; outlast check says more"
+    )
+    return Note("pieces_differ", said, {"gap": gap, "largest": largest})
 
 
 def identical_streams(streams: int, distinct: int, units: int) -> Note:
@@ -243,11 +253,12 @@ def joined_documents(about: Mapping[str, Any]) -> list[Note]:
 
 
 def breaking(notes: Sequence[Note]) -> list[Note]:
-    """Why a model is broken: it reads nothing, or most of its predictions are not finite at every trained age."""
+    """Why a model is broken: it reads nothing, does not carry its state, or predicts mostly what is not finite."""
     return [
         note
         for note in notes
-        if note.name == "constant_outputs" or (note.name == "not_finite" and float(note.facts["young"]) > MOST)
+        if note.name in ("constant_outputs", "pieces_differ")
+        or (note.name == "not_finite" and float(note.facts["young"]) > MOST)
     ]
 
 

@@ -53,7 +53,8 @@ def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
 def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[Verdict, Short]:
     """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
-    - ``broken``: every prediction is the same, or most are no finite numbers at every age within the training context;
+    - ``broken``: every prediction is the same, reading in pieces is not reading at once, or most predictions are no
+      finite numbers at every age within the training context;
     - ``fails``: the excess is above the tolerance, and its interval above zero (that of the table's row, simultaneous
       over all rows; the age from which on it fails goes by the same);
     - ``declines``: best at some age past the training context, and worse at the oldest than there by more than the

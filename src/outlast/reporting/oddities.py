@@ -49,6 +49,12 @@ def _japanese(odd: Note) -> str:
     match odd.name:
         case "constant_outputs":
             return "何を読んでも予測が常に同じです。"
+        case "pieces_differ":
+            gap, largest = (number(float(facts[key]), 3) for key in ("gap", "largest"))
+            return (
+                f"最初の位置を分けて読むと、一度に読んだときと出力が違います（差 {gap}、最大の出力 {largest}）。"
+                "返される状態は次の位置に必要なものではありません。outlast check が詳しく調べます。"
+            )
         case "not_finite":
             young, oldest = (f"{number(100 * float(facts[key]), 3)}\u00a0%" for key in ("young", "oldest"))
             return (
