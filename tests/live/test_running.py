@@ -177,6 +177,14 @@ class TestAhead:
         _, known = ahead.arrived(np.zeros(1, int), values)
         assert np.flatnonzero(~known[0]).tolist() == [0, 1, 5]
 
+    def test_a_value_that_no_loss_can_be_taken_of_is_no_target(self) -> None:
+        ahead = Ahead(Target("value", ("level",), (3,), means=(0.0,), stds=(1e-3,)))
+        values = np.arange(10.0)[None, :, None].copy()
+        values[0, 5] = 1e36
+        targets, known = ahead.arrived(np.zeros(1, int), values)
+        assert np.flatnonzero(~known[0]).tolist() == [0, 1, 2, 5]
+        assert torch.isfinite(targets).all()
+
 
 def test_a_row_that_cannot_be_read_is_put_aside_and_the_others_are_answered(
     tmp_path: Path, ledger: Ledger, parts: Split
@@ -185,16 +193,18 @@ def test_a_row_that_cannot_be_read_is_put_aside_and_the_others_are_answered(
     table: list[dict[str, Any]] = rows(7, 20)
     table[13]["noisy"] = "broken"
     table[50]["level"] = "inf"
+    table[70]["level"] = 1e300
     said: list[str] = []
     run = made(ledger, write_csv(tmp_path / "in.csv", table), tmp_path / "out.jsonl", said=said)
     to_the_end(run)
     found = results(tmp_path / "out.jsonl")
-    assert len(found) == len(table) - 2
+    assert len(found) == len(table) - 3
+    assert all(np.isfinite(row["forecast"]["level"]) for row in found)
     store = Store(ledger.folder / "running")
     count, _, last = store.refused()
-    assert count == 2
-    assert [(source, number) for source, number, _, _ in last] == [("in.csv", 52), ("in.csv", 15)]
-    assert json.loads(last[1][2])["noisy"] == "broken"
+    assert count == 3
+    assert [(source, number) for source, number, _, _ in last] == [("in.csv", 72), ("in.csv", 52), ("in.csv", 15)]
+    assert json.loads(last[2][2])["noisy"] == "broken"
     assert any("line 15" in each for each in said)
 
 

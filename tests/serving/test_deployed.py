@@ -527,3 +527,88 @@ class TestText:
     def test_what_is_no_text(self, given: Any) -> None:
         with pytest.raises(InputError):
             self.served().read(given)
+
+
+class Overflowing(nn.Module):
+    """A sum of squares as its state: what is large enough in it is no number in float32."""
+
+    def forward(self, inputs: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states = state[:, None] + (inputs**2).sum(-1, keepdim=True).cumsum(1)
+        return states, states[:, -1]
+
+
+class Summing(outlast.Recurrent):
+    """`Overflowing` by the contract."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Overflowing()
+        self.schema = schema()
+
+    def initial_state(self, batch_size: int) -> torch.Tensor:
+        return torch.zeros(batch_size, 1)
+
+    def forward(self, inputs: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.inner(inputs, state)
+
+
+class TestNumbersThatNoModelCanRead:
+    @pytest.mark.parametrize("value", [1e39, -1e300, 5e38])
+    def test_a_cell_beyond_float32_is_refused_as_an_infinite_one(self, value: float) -> None:
+        """5e38 would fit once it is scaled."""
+        served, clean = deployed(), deployed()
+        served.read(rows(3))
+        for given in ({"power": value, "speed": 2.0}, pl.DataFrame({"power": [value], "speed": [1.0]})):
+            with pytest.raises(InputError, match="in column 'power'"):
+                served.read(given)
+        with pytest.raises(InputError, match="in column 'power'"):
+            served.read(np.array([[value, 1.0]]))
+        with pytest.raises(InputError, match="in column 'power'"):
+            served.step(np.array([[value, 1.0]]), ["a"])
+        np.testing.assert_array_equal(served.read(rows(2, seed=1)), _after(clean, rows(3)).read(rows(2, seed=1)))
+
+    def test_one_that_scaling_takes_beyond_is_refused_too(self) -> None:
+        model = deployed().model
+        model.schema = Schema((Column("power", 0.0, 1e-3), Column("speed", 700.0, 30.0)), VALUE)
+        with pytest.raises(RowError, match=r"1e\+36 in column 'power'"):
+            outlast.deploy(model).read({"power": 1e36, "speed": 1.0})
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_a_row_that_would_break_the_state_is_passed_over(self, whole: bool) -> None:
+        """Wherever it is cut: the rows around it are answered as if it had not come."""
+        values = rows(9)
+        wild = np.insert(values, 4, [3.0 + 2e25, 700.0], axis=0)
+        served, expected = outlast.deploy(Summing()), outlast.deploy(Summing()).read(values)
+        given = records(wild)
+        found = served.read(given) if whole else [served.read(each) for each in given]
+        assert found[4]["forecast"] is None
+        assert "no number" in found[4]["because"]
+        forecasts = [each["forecast"]["power"] for place, each in enumerate(found) if place != 4]
+        np.testing.assert_allclose(forecasts, expected[:, 0], rtol=1e-6)
+
+    def test_other_streams_beside_it_are_answered_as_ever(self) -> None:
+        values = np.stack([rows(6, seed=seed) for seed in range(3)])
+        served, expected = outlast.deploy(Summing()), outlast.deploy(Summing()).step(values, ["a", "b", "c"])
+        wild = values.copy()
+        wild[1, 2, 0] = 1e26
+        found = served.step(wild, ["a", "b", "c"])
+        np.testing.assert_array_equal(found[[0, 2]], expected[[0, 2]])
+        assert np.isnan(found[1, 2]).all()
+        assert np.isfinite(found[1, 3:]).all()
+
+    def test_states_that_are_no_numbers_are_not_gone_on_from(self) -> None:
+        """As a version that kept such states wrote them: those streams begin anew, and that is said."""
+        served = deployed()
+        served.step(np.stack([rows(1)[0]] * 2), ["good", "bad"])
+        leaves(served._pool.state)[0][1] = torch.nan
+        again, fresh = deployed(), deployed()
+        with pytest.warns(UserWarning, match="'bad'"):
+            again.go_on(["good", "bad"], served.packed(["good", "bad"]))
+        np.testing.assert_array_equal(again.read(rows(2), "bad"), fresh.read(rows(2), "bad"))
+        assert again.streams["bad"].position == 3
+        np.testing.assert_array_equal(again.read(rows(2), "good"), served.read(rows(2), "good"))
+
+
+def _after(served: outlast.Deployed, values: np.ndarray) -> outlast.Deployed:
+    served.read(values)
+    return served

@@ -68,6 +68,7 @@ def test_it_says_what_python_says(folder: Path) -> None:
         ('{"power": 1.0}', "line 3: a row without 'speed'"),
         ('{"power": "much", "speed": 1}', "line 3: 'much' (str) in column 'power'"),
         ('{"power": 1e400, "speed": 1}', "line 3: inf in column 'power'"),
+        ('{"power": 1e39, "speed": 1}', "line 3: 1e+39 in column 'power'"),
         (b"\xff\xfe", "line 3:"),
     ],
 )

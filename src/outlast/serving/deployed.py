@@ -29,8 +29,12 @@ from outlast.serving.plan import Plan, planned
 from outlast.serving.pool import Pool
 from outlast.serving.resets import under_resets
 from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
+from outlast.serving.sound import Sound, put_rows
 from outlast.serving.texts import Texts
+from outlast.state import State, select
 from outlast.streams.reading import CHUNK, pieces
+
+_NO_NUMBER = "the model gives no number after this row, which its state leaves out"
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Deployed:
         self._tells_gaps = self.schema is not None and self.schema.time is not None and self.schema.gaps != "join"
         self._units = Units(self.schema.target if self.schema else None)
         self._texts = Texts(self.model, folder)
+        self._sound = Sound(self.model)
 
     @property
     def streams(self) -> dict[str, Clock]:
@@ -233,14 +238,21 @@ class Deployed:
         return pack(self._pool.tensors(at))
 
     def go_on(self, streams: Sequence[str], packed: np.ndarray) -> None:
-        """Let streams go on from what `packed` gave.
+        """Let streams go on from what `packed` gave; one whose state is no number begins anew, with a warning.
 
         Raises:
             InputError: it is of a model with other states.
         """
         pool = self._pool
         found = unpack(packed, pool.tensors(np.arange(0)))
-        pool.set(pool.rows(list(streams)), found)
+        at = pool.rows(list(streams))
+        pool.set(at, found)
+        sound = self._sound.rows(pool.of(at))
+        if sound is not None:
+            pool.restart(at[~sound.numpy()])
+            gone = [name for name, good in zip(streams, sound.tolist(), strict=True) if not good]
+            shown = ", ".join(map(repr, gone[:3])) + (f" and {len(gone) - 3:,} more" if len(gone) > 3 else "")
+            warnings.warn(f"the states of {shown} are no numbers: these streams begin anew", stacklevel=2)
 
     def take_over(self, other: Deployed, *, states: bool) -> None:
         """Have all streams of another deployed model, with its clocks.
@@ -297,7 +309,7 @@ class Deployed:
         pool, before = self._pool, self._pool.of(at)
         scaled = values if self.schema is None else self.schema.scaled(values)
         inputs = torch.from_numpy(scaled).to(self._device)
-        outputs, state = self.model(inputs, before)
+        outputs, state = self._sound_after(inputs, before)
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
         if self.listener is not None and numbers is not None:
             names = [pool.names[row] for row in at.tolist()]
@@ -306,16 +318,30 @@ class Deployed:
         pool.put(at, state, values.shape[1])
         return (outputs if outputs.dtype == torch.float64 else outputs.float()).cpu().numpy()
 
+    def _sound_after(self, inputs: Tensor, before: State) -> tuple[Tensor, State]:
+        """Outputs and states, tensors (S, …), that are numbers; rows that make them none are passed over."""
+        outputs, state = self.model(inputs, before)
+        sound = self._sound.rows(state)
+        if sound is None:
+            return outputs, state
+        at = torch.nonzero(~sound)[:, 0]
+        made, after = self._sound.in_steps(self.model, inputs[at.to(inputs.device)], select(before, at))
+        return put_rows(outputs, at, made), put_rows(state, at, after)
+
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
         """Forecasts of rows as records."""
         plan = planned(rows, self.schema, self._pool)
         positions = plan.positions(self._pool, rows)
         outputs = self._run(rows, plan)
-        told_of = iter(told(outputs, self._units))
+        told_of, none = iter(told(outputs, self._units)), iter(np.isnan(outputs).all(-1).tolist())
         found = []
         for number, name in enumerate(rows.streams):
             record: dict[str, Any] = {"stream": name, "position": positions[number]}
-            record |= {"forecast": None, "because": plan.skipped[number]} if number in plan.skipped else next(told_of)
+            if number in plan.skipped:
+                record |= {"forecast": None, "because": plan.skipped[number]}
+            else:
+                made, broken = next(told_of), next(none)
+                record |= {"forecast": None, "because": _NO_NUMBER} if broken else made
             if number in plan.restarts:
                 record["restarted"] = plan.restarts[number]
             found.append(record)

@@ -16,6 +16,9 @@ from outlast.errors import InputError, type_name
 from outlast.schema import Column, Schema
 
 Row = Mapping[str, Any]
+_LARGEST = float(np.finfo(np.float32).max)
+_LARGE = 1e30
+"""Below it a value is looked at no closer."""
 _TIMES = "a time such as 2010-03-04 03:12:00, or seconds since 1970"
 
 
@@ -72,10 +75,8 @@ def of_records(rows: Sequence[Row], schema: Schema, stream: str | None, column: 
             streams.append(stream if stream is not None else _name(row.get(column, ""), column))
         except InputError as error:
             raise RowError(number, error) from None
-    infinite = np.isinf(values)
-    if infinite.any():
-        number, place = (int(i) for i in np.argwhere(infinite)[0])
-        raise RowError(number, _not_finite(names[place], values[number, place]))
+    if (place := _beyond(values, schema)) is not None:
+        raise RowError(place[0], _not_finite(names[place[-1]], values[place]))
     return Rows(streams, values, times)
 
 
@@ -88,10 +89,8 @@ def of_frame(frame: Any, schema: Schema, stream: str | None, column: str) -> Row
     values = np.column_stack(
         [_codes(table[each.name], each) if each.categories else _column(table[each.name]) for each in schema.inputs]
     )
-    infinite = np.isinf(values)
-    if infinite.any():
-        number, place = (int(i) for i in np.argwhere(infinite)[0])
-        raise RowError(number, _not_finite(schema.names[place], values[number, place]))
+    if (place := _beyond(values, schema)) is not None:
+        raise RowError(place[0], _not_finite(schema.names[place[-1]], values[place]))
     times = None
     if schema.time:
         if schema.time not in table.columns:
@@ -147,8 +146,8 @@ def numbers_of(values: Any, schema: Schema | None, axes: int) -> tuple[np.ndarra
     """(…, F) float64 with so many axes, and whether none of it is missing (NaN).
 
     Raises:
-        InputError: no numbers, another shape, another width than the schema's, an infinite one, or a schema with
-            categories.
+        InputError: no numbers, another shape, another width than the schema's, one that float32 cannot hold, or a
+            schema with categories.
     """
     if schema is not None and schema.categories:
         raise InputError(
@@ -166,11 +165,20 @@ def numbers_of(values: Any, schema: Schema | None, axes: int) -> tuple[np.ndarra
             "give the columns in this order, or dicts or a frame with their names",
         )
     array = array.astype(np.float64, copy=False)
-    complete = bool(np.isfinite(array).all())
-    if not complete and np.isinf(array).any():
-        place = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
+    complete = bool((np.abs(array) < _LARGE).all())
+    if not complete and (place := _beyond(array, schema)) is not None:
         raise _not_finite(schema.names[place[-1]] if schema else f"number {place[-1]}", float(array[place]))
-    return array, complete
+    return array, complete or not np.isnan(array).any()
+
+
+def _beyond(values: np.ndarray, schema: Schema | None) -> tuple[int, ...] | None:
+    """Where the first of (…, F) values is that models cannot read: infinite in float32, as it is or scaled."""
+    if (np.abs(values) < _LARGE).all():
+        return None
+    with np.errstate(over="ignore"):
+        scaled = values if schema is None else schema.scaled(values)
+    found = np.argwhere(np.maximum(np.abs(values), np.abs(scaled)) > _LARGEST)  # what is missing (NaN) is not
+    return tuple(int(i) for i in found[0]) if len(found) else None
 
 
 def _as_array(values: Any) -> np.ndarray:
@@ -253,4 +261,8 @@ def _without(name: str, given: Any, schema: Schema) -> InputError:
 
 
 def _not_finite(name: str, value: float) -> InputError:
-    return InputError(f"{value} in column {name!r}", "finite numbers", "correct it, or give null for a missing value")
+    return InputError(
+        f"{value} in column {name!r}",
+        f"finite numbers, as they are and scaled no larger than {_LARGEST:.2g}",
+        "correct it, or give null for a missing value",
+    )

@@ -12,6 +12,8 @@ from torch import Tensor
 from outlast.live.running.delays import Delay
 from outlast.schema import Target
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class Ahead:
     """Tells what the target of a forecast was, as soon as it is known: the longest horizon's rows later.
@@ -63,6 +65,7 @@ class Ahead:
         known = np.asarray(np.isfinite(targets).all(-1) & ~np.isnan(whole[:, :new, -1]))
         if self.target.kind == "value":
             scaled = (targets - self._means) / self._stds
+            known &= (np.abs(scaled) <= _LARGEST).all(-1)
             return torch.from_numpy(np.where(known[..., None], scaled, 0.0).astype(np.float32)), known
         one = np.where(known, targets[..., 0], 0.0)
         classes = np.searchsorted(self._edges, one) if self.target.kind == "bins" else one
