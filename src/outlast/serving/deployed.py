@@ -333,7 +333,7 @@ class Deployed:
         plan = planned(rows, self.schema, self._pool)
         positions = plan.positions(self._pool, rows)
         outputs = self._run(rows, plan)
-        told_of, none = iter(told(outputs, self._units)), iter(np.isnan(outputs).all(-1).tolist())
+        told_of, none = iter(told(outputs, self._units)), iter(np.asarray(np.isnan(outputs).all(-1)).tolist())
         found = []
         for number, name in enumerate(rows.streams):
             record: dict[str, Any] = {"stream": name, "position": positions[number]}
