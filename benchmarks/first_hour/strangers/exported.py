@@ -20,7 +20,11 @@ class Net(nn.Module):
 def write(model, path):
     batch, seq = torch.export.Dim("batch"), torch.export.Dim("seq")
     torch.onnx.export(
-        model.eval(), (torch.zeros(2, 7, 5), torch.zeros(1, 2, 32), torch.zeros(1, 2, 32)), path,
-        input_names=["x", "h0", "c0"], output_names=["y", "hn", "cn"],
-        dynamic_shapes=({0: batch, 1: seq}, {1: batch}, {1: batch}), dynamo=True,
+        model.eval(),
+        (torch.zeros(2, 7, 5), torch.zeros(1, 2, 32), torch.zeros(1, 2, 32)),
+        path,
+        input_names=["x", "h0", "c0"],
+        output_names=["y", "hn", "cn"],
+        dynamic_shapes=({0: batch, 1: seq}, {1: batch}, {1: batch}),
+        dynamo=True,
     )

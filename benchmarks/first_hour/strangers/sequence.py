@@ -1,4 +1,4 @@
-"""Cars an hour on a road, three hours ahead: an output for every hour, the state handed in and out, standardised outside."""
+"""Cars an hour on a road, three hours ahead: an output for every hour, state in and out, standardised outside."""
 
 from pathlib import Path
 

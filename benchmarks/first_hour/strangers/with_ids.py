@@ -17,10 +17,10 @@ class GarageNet(nn.Module):
         self.fc = nn.Linear(hidden, 1)
 
     def forward(self, x, garage_id):
-        e = self.embed(garage_id)                          # (B, 4)
+        e = self.embed(garage_id)  # (B, 4)
         e = e.unsqueeze(1).expand(-1, x.size(1), -1)
         out, _ = self.lstm(torch.cat([x, e], dim=-1))
-        return self.fc(out).squeeze(-1)                    # (B, T)
+        return self.fc(out).squeeze(-1)  # (B, T)
 
 
 def build():
