@@ -115,7 +115,7 @@ def crossed_interval(values: np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half, rows)
 
 
-def blocks_of(recording: np.ndarray, least: int) -> np.ndarray:
+def blocks_of(recording: np.ndarray, least: int, together: int = 1) -> np.ndarray:
     """(n,) block numbers of segments, in their order in time within each recording.
 
     Where there are at least `least` recordings, each is a block. Of fewer, neighbouring segments are taken together,
@@ -124,11 +124,13 @@ def blocks_of(recording: np.ndarray, least: int) -> np.ndarray:
     Args:
         recording: (n,) which recording each segment was cut from.
         least: blocks that an interval needs.
+        together: neighbours that share what they have read, and count as one for the cube root.
     """
     names, number, count = np.unique(recording, return_inverse=True, return_counts=True)
     if len(names) >= least:
         return number
-    size = max(1, min(round(len(recording) ** (1 / 3)), len(recording) // least))
+    size = together * round((len(recording) / together) ** (1 / 3))
+    size = max(1, min(size, len(recording) // least))
     blocks, made = np.empty(len(recording), np.int64), 0
     for name, segments in enumerate(count):
         pieces = -(-segments // size)

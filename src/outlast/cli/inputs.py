@@ -265,7 +265,15 @@ def _horizons(typed: tuple[str, ...]) -> int | tuple[int, ...]:
 
 
 def measuring(options: Measuring, seed: int) -> EvalSettings:
-    settings = EvalSettings(max_length=options.max_length, targets=options.scored, seed=seed)
+    if options.up_to is not None and options.max_length is not None:
+        raise InputError(
+            f"--up-to {options.up_to} with --max-length {options.max_length}",
+            "one of them",
+            "leave --max-length out: --up-to says how far streams are read, and how they are cut",
+        )
+    if options.up_to is not None and not options.up_to.strip().isdecimal():
+        seconds_of(options.up_to, "--up-to")
+    settings = EvalSettings(max_length=options.max_length, up_to=options.up_to, targets=options.scored, seed=seed)
     if isinstance(options, EvaluateVerb):
         settings = replace(settings, precision=options.precision)
     if not isinstance(options, Affording):

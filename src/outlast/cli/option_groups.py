@@ -150,7 +150,10 @@ class Measuring:
     """How to measure."""
 
     max_length: Given[int] = None
-    """Positions of each test stream to use. Default: as many as leave enough streams."""
+    """Positions of each test stream to use, at most. Default: as many as leave enough streams."""
+    up_to: Given[str] = None
+    """The oldest age that you ask about: 24h (of tables with a --time) or 5000 positions. Recordings are cut for
+    it, into segments that share what warms them up and no targets. Default: --max-length."""
     measure: Given[tuple[str, ...]] = None
     """cross_entropy, error_rate, squared_error, absolute_error or pinball; of one of several targets, such as
     squared_error:power@15. Verdict and acceptance go by the first. Default: what fits the targets."""

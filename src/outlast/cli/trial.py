@@ -138,9 +138,10 @@ def try_repair(
     )
     model = todo.base
     tell([todo.cast] if todo.cast else [])
-    chosen_from = [(parts.test, measuring.max_length), (todo.validation, measuring.max_length)]
-    for streams, longest in (*chosen_from, *((each, None) for each in guards.values())):
-        chosen, length = usable(streams, train_context, longest)
+    ages = measuring.max_length, measuring.up_to
+    chosen_from = [(parts.test, ages), (todo.validation, ages), *((each, (None, None)) for each in guards.values())]
+    for streams, (longest, up_to) in chosen_from:
+        chosen, length = usable(streams, train_context, longest, up_to)
         bands = age_bands(train_context, length, chosen.warm_up)
         age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), repairing.short_ages)
     # Nothing can be fitted to the states of weights that are not finite; what the model does is for the measurement.

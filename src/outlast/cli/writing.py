@@ -159,6 +159,7 @@ class Sampler:
                 self.vocabulary,
                 train_context=self.options.train_context,
                 max_length=self.options.max_length,
+                up_to=self.options.up_to,
                 seed=self.options.seed,
             )
         except Exception as error:  # a model's or a tokeniser's own code, after hours of training

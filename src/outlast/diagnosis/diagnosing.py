@@ -143,7 +143,7 @@ def diagnose(
             model, stationary, train_context=train_context, measures=chosen or None,
             settings=replace(measuring, targets=evaluation.settings["targets"], ends_only=True),
         )  # fmt: skip
-    streams, length = usable(parts.test, train_context, measuring.max_length)
+    streams, length = usable(parts.test, train_context, measuring.max_length, measuring.up_to)
     streams = drawn(streams, measuring.streams, measuring.seed).between(0, length)
     outputs = outputs_of(streams, chosen[0] if chosen else None)
     remember = functools.partial(

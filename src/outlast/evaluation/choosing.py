@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
+from outlast.durations import seconds_of
 from outlast.errors import InputError
+from outlast.evaluation.schedule import target_region
 from outlast.randomness import hash_uniform
 from outlast.streams import MIN_STREAMS, Streams
 
@@ -12,13 +17,25 @@ MUCH_LONGER = 4
 """A few streams this many times as long as most are worth cutting into segments: older ages are tested then."""
 
 
-def usable(streams: Streams, train_context: int, max_length: int | None) -> tuple[Streams, int]:
+def usable(
+    streams: Streams, train_context: int, max_length: int | None, up_to: int | str | None = None
+) -> tuple[Streams, int]:
     """The test streams to use and how many positions of each.
 
     Fewer than 8 streams are cut into segments; of many, those too short for a common length are left out. Streams that
     are longer than that are read from their beginning, but for what only warms a state up. Where some are so much
     longer that segments of theirs reach `MUCH_LONGER` times the common length, those segments are used instead.
+
+    Where an age is asked for, and where pieces of a recording would mostly be left unread, segments share what warms
+    them up with their neighbours, and no targets (`_overlapping`).
+
+    Args:
+        up_to: the age that decides the cut, in positions or as a length of time; None: `max_length` at most.
     """
+    if up_to is not None:
+        max_length = positions_up_to(up_to, streams)
+    if (found := _sharing(streams, train_context, max_length, asked=up_to is not None)) is not None:
+        return found
     longest = max_length or int(streams.lengths.max())
     if len(streams) < MIN_STREAMS:
         if max_length is None or _segments(streams, max_length) < MIN_STREAMS:
@@ -26,8 +43,7 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
         streams = streams.cut(longest)
     lengths = np.sort(streams.lengths)[::-1]
     if len(lengths) >= MIN_STREAMS:
-        # The common length: what at least three quarters of the streams, and never fewer than 8 of them, have.
-        common = int(lengths[max(MIN_STREAMS, round(0.75 * len(lengths))) - 1])
+        common = _common(lengths)
         segment = min(longest, _segment_length(streams, train_context))
         if segment >= MUCH_LONGER * common and _segments(streams, segment) >= MIN_STREAMS:
             return streams.cut(segment), segment
@@ -40,9 +56,101 @@ def usable(streams: Streams, train_context: int, max_length: int | None) -> tupl
         raise InputError(
             f"{len(streams)} streams of {longest} positions to measure on",
             f"at least {MIN_STREAMS} streams",
-            "give more or longer streams, other --shares, or a smaller --max-length (which cuts more segments)",
+            "give more or longer streams, other --shares, or a smaller --up-to (which cuts more segments)",
         )
     return streams, longest
+
+
+def _common(lengths: np.ndarray) -> int:
+    """What at least three quarters of the streams, and never fewer than 8 of them, have.
+
+    Args:
+        lengths: of all of them, the longest first.
+    """
+    return int(lengths[max(MIN_STREAMS, round(0.75 * len(lengths))) - 1])
+
+
+def positions_up_to(up_to: int | str, streams: Streams) -> int:
+    """The age that was asked for, in positions; a part of one counts as one.
+
+    Raises:
+        InputError: a length of time, where the streams' rows have no regular step.
+    """
+    if isinstance(up_to, int) or up_to.strip().isdecimal():
+        return int(up_to)
+    seconds = seconds_of(up_to, "up_to")
+    step = None if streams.schema is None else streams.schema.step
+    if step is None:
+        raise InputError(
+            f"ages up to {up_to}, of streams whose rows have no regular step in time",
+            "positions, or streams from a table with a time column",
+            "give a number of positions (--up-to 5000, up_to=5000), or name the column of times (--time, time=)",
+        )
+    return max(1, math.ceil(seconds / step - 1e-9))
+
+
+def _sharing(streams: Streams, train_context: int, longest: int | None, *, asked: bool) -> tuple[Streams, int] | None:
+    """Segments that share what warms them up, where these say more; None: where they do not, or cannot be cut.
+
+    Where an age is asked for, that is where there are more of them than whole streams that reach it. Otherwise of
+    pieces of recordings, which are as long as gaps allow: where twice as many targets are had so, of no lower age.
+    """
+    if streams.warm_up:
+        return None
+    most = longest or int(streams.lengths.max())
+    if asked:
+        found = _overlapping(streams, train_context, most, MIN_STREAMS)
+        found = found or _longest(streams, train_context, most, MIN_STREAMS)
+        whole = int((streams.lengths >= most).sum())
+        return None if found is None or (whole >= MIN_STREAMS and len(found[0]) <= whole) else found
+    pieces = streams.recording is not None and "recordings" not in streams.about
+    if not pieces or len(streams) < MIN_STREAMS or len(np.unique(streams.lengths)) == 1:
+        return None
+    common = min(_common(np.sort(streams.lengths)[::-1]), most)
+    found = _longest(streams, train_context, most, 2 * MIN_STREAMS)
+    if found is None or common < 2 * train_context:
+        return found
+    if found[1] < common:
+        return None
+    read = int((streams.lengths >= common).sum()) * target_region(train_context, common)
+    return found if len(found[0]) * (found[1] - found[0].warm_up) >= 2 * read else None
+
+
+def _longest(streams: Streams, train_context: int, most: int, units: int) -> tuple[Streams, int] | None:
+    """Segments of the longest T·2^k, at most `most`, that give so many units of an interval; of 2T 8 will do."""
+    length = 2 * train_context
+    found = _overlapping(streams, train_context, length, MIN_STREAMS) if length <= most else None
+    while found is not None and (length := 2 * length) <= most:
+        longer = _overlapping(streams, train_context, length, units)
+        if longer is None:
+            break
+        found = longer
+    return found
+
+
+def _overlapping(streams: Streams, train_context: int, length: int, least: int) -> tuple[Streams, int] | None:
+    """Segments of `length` positions that are scored in their last part only, one behind the other without sharing a
+    target: what lies before that part warms the state up, and may be the scored part of segments before.
+
+    Neighbours have read the same, so as many of them as one segment spans are one unit of an interval (`together`).
+
+    Args:
+        least: units that there have to be; with fewer there is None.
+    """
+    if length < 2 * train_context:
+        return None
+    scored = target_region(train_context, length)
+    together = -(-length // (scored + streams.horizon))
+    # A recording is a unit by itself where there are enough of them.
+    recordings = np.arange(len(streams)) if streams.recording is None else streams.recording
+    free = np.zeros(len(streams), np.int64) if streams.before is None else streams.before
+    sizes = streams.lengths - np.maximum(0, length - scored - free)
+    counts = np.maximum(0, (sizes + streams.horizon) // (scored + streams.horizon))
+    whole = len(np.unique(recordings[counts > 0]))
+    if (whole if whole >= MIN_STREAMS else int(counts.sum()) // together) < least:
+        return None
+    cut = streams.cut(scored, warm_up=length - scored)
+    return replace(cut, about={**cut.about, "together": together}), length
 
 
 def _segments(streams: Streams, length: int) -> int:

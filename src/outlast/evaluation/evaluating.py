@@ -21,7 +21,7 @@ from outlast.adapters.products import products_in
 from outlast.arguments import taking, taking_fields
 from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.carrying import carrying
-from outlast.evaluation.choosing import MUCH_LONGER
+from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import (
@@ -234,7 +234,11 @@ def _too_few(ready: Prepared, verdict: float | None) -> list[Note]:
 
 def _asked(asked: Prepared, ready: Prepared) -> dict[str, int]:
     """What was asked for, or was there, where something else was done."""
-    found = {} if asked.settings.max_length is None else {"length_asked": asked.settings.max_length}
+    found, settings = {}, asked.settings
+    if settings.max_length is not None:
+        found["length_asked"] = settings.max_length
+    if settings.up_to is not None:
+        found["length_asked"] = positions_up_to(settings.up_to, asked.given)
     if ready.scored < asked.scored:
         found["targets_asked"] = asked.settings.targets
     if len(ready.streams) < len(ready.usable):
@@ -261,6 +265,9 @@ def _unused(ready: Prepared, kept: np.ndarray) -> list[Note]:
     """
     found, given, streams, length = [], ready.given, ready.usable, ready.length
     left_out = int((given.lengths < length).sum())
+    if streams.warm_up > given.warm_up:  # segments that reach back into what lies before their stream
+        of = np.searchsorted(np.sort(given.starts), streams.starts + streams.warm_up, side="right")
+        left_out = len(given) - len(np.unique(of))
     longer = 0 if ready.settings.max_length is not None else int((streams.lengths >= MUCH_LONGER * length).sum())
     if left_out or longer:
         found.append(unequal_lengths(left_out, longer, len(given), length, int(given.lengths.max())))

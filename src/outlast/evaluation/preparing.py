@@ -194,7 +194,7 @@ def prepared(
     given = the_streams(data)
     model = adapted_to(module, given)
     train_context, judged_by = at_least(1, train_context, "train_context"), the_measures(measures, given)
-    streams, length = usable(given, train_context, settings.max_length)
+    streams, length = usable(given, train_context, settings.max_length, settings.up_to)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model.eval()  # the caller's own, also where a copy is measured
     check_inputs(model, streams)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from outlast.adapters.products import PRECISIONS
 from outlast.arguments import at_least, taking_fields
+from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
 from outlast.model import Recurrent, device_of
 from outlast.streams.reading import CHUNK
@@ -23,6 +24,9 @@ class EvalSettings:
     Args:
         max_length: positions of each test stream to use, at most; None: as many as leave enough streams. What was used
             is in the result, ``data["length_used"]``, beside ``data["length_asked"]``.
+        up_to: the oldest age that is asked about: positions, or a length of time such as ``"24h"`` where the streams'
+            rows have a regular step. It decides how recordings are cut, into segments that share what warms them up and
+            no targets. None: `max_length`.
         targets: target positions a stream that every band is scored on, in random blocks of one training context
             from the last part of the streams.
         chunk: positions of a row that are read in one step.
@@ -50,8 +54,10 @@ class EvalSettings:
     streams: int | None = None
     budget: float | None = None
     precision: str = "float32"
+    up_to: int | str | None = None
 
     def __post_init__(self) -> None:
+        self._check_ages()
         for name in ("max_length", "targets", "chunk", "jobs"):
             if (value := getattr(self, name)) is not None:
                 at_least(1, value, name)
@@ -64,6 +70,20 @@ class EvalSettings:
             raise InputError(f"memory_mib {self.memory_mib:g}", "more than 0 MiB", "leave it out for the default")
         if self.budget is not None and not 0 < self.budget < math.inf:
             raise InputError(f"budget={self.budget:g}", "seconds, more than 0", "leave it out to read all")
+
+    def _check_ages(self) -> None:
+        if self.up_to is None:
+            return
+        if self.max_length is not None:
+            raise InputError(
+                f"max_length={self.max_length} and up_to={self.up_to}",
+                "one of them",
+                "leave max_length out: up_to says how far streams are read, and how they are cut",
+            )
+        if isinstance(self.up_to, int) or self.up_to.strip().isdecimal():
+            at_least(1, int(self.up_to), "up_to")
+        else:
+            seconds_of(self.up_to, "up_to")
 
     def memory(self, model: Recurrent) -> float:
         """Bytes that one step of one job may take."""

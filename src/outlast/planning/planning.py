@@ -163,7 +163,7 @@ def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
     }
     ended = [each.run for each in runs.values() if each.run is not None and math.isfinite(each.run)]
     tried, alone = options(todo, ended), plain(todo)
-    _, length = usable(todo.validation, todo.train_context, todo.measuring.max_length)
+    _, length = usable(todo.validation, todo.train_context, todo.measuring.max_length, todo.measuring.up_to)
     ahead = read_ahead_of(steps, todo.train_context, length)
     timed = replace(todo, progress=None, training=replace(todo.training, read_ahead=ahead))
     trials = paces(timed, [usual(todo).rule, alone.rule], asked.busy)

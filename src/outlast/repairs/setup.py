@@ -94,7 +94,7 @@ class Setup:
     ) -> Evaluation:
         settings = replace(self.measuring, ends_only=ends_only)
         if isinstance(streams, Streams) and streams is not self.validation:
-            settings = replace(settings, max_length=None)
+            settings = replace(settings, max_length=None, up_to=None)
         measure = functools.partial(
             evaluate,
             model,
@@ -281,11 +281,13 @@ def set_up(
     training, measuring = training or TrainSettings(), measuring or EvalSettings()
     repairing = repairing or RepairSettings()
     require_same_streams(measuring)
-    validation = _as_old_as(parts, train_context, measuring.max_length)
-    judging = {"validation": (validation, measuring.max_length), "test": (parts.test, measuring.max_length)}
+    ages = measuring.max_length, measuring.up_to
+    validation = _as_old_as(parts, train_context, *ages)
     guards = {name: the_streams(each) for name, each in (guards or {}).items()}
-    for name, (streams, longest) in {**judging, **{f"guard {k}": (v, None) for k, v in guards.items()}}.items():
-        _refuse_copies(name, *usable(streams, train_context, longest))
+    for name, streams in {"validation": validation, "test": parts.test}.items():
+        _refuse_copies(name, *usable(streams, train_context, *ages))
+    for name, streams in guards.items():
+        _refuse_copies(f"guard {name}", *usable(streams, train_context, None))
     model, cast = trainable(model) if trains else (model, None)
     base = copy.deepcopy(model)
     base.schema = base.schema or parts.train.schema
@@ -335,7 +337,7 @@ def _refuse_copies(name: str, streams: Streams, length: int) -> None:
         )
 
 
-def _as_old_as(parts: Split, train_context: int, max_length: int | None) -> Streams:
+def _as_old_as(parts: Split, train_context: int, max_length: int | None, up_to: int | str | None) -> Streams:
     """Validation streams whose states reach the ages of the test, as far as what lies before them allows.
 
     Segments of a recording are shorter in validation than in the test; what the recording has before each of them warms
@@ -344,11 +346,14 @@ def _as_old_as(parts: Split, train_context: int, max_length: int | None) -> Stre
     validation = parts.validation
     if validation.warm_up or validation.before is None:
         return validation
-    _, tested = usable(parts.test, train_context, max_length)
-    _, length = usable(validation, train_context, max_length)
+    test, tested = usable(parts.test, train_context, max_length, up_to)
+    used, length = usable(validation, train_context, max_length, up_to)
     missing = tested - length
     if missing <= 0:
         return validation
+    if test.warm_up or used.warm_up:  # segments that share what warms them up; cut for the age of the test
+        older, reached = usable(validation, train_context, None, tested)
+        return older if reached > length else used
     return validation.cut(length, warm_up=min(missing, int(validation.before.min())))
 
 

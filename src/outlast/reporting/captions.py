@@ -41,15 +41,24 @@ def _faint(count: int) -> str:
 
 
 def blocks_note(evaluation: Evaluation) -> str:
-    """That neighbouring segments are one unit, where they are."""
-    blocks = terms.blocks_in(evaluation)
-    if not blocks:
-        return ""
-    return tell(
-        f"Neighbouring ones resemble each other and are taken together into {integer(blocks)} blocks, which are the "
-        f"units of the intervals.",
-        f"隣り合うものは互いに似ているため {integer(blocks)} 個のブロックにまとめ、これを区間の単位とします。",
-    )
+    """That neighbouring segments are one unit, and share what warms them up, where they do."""
+    blocks, found = terms.blocks_in(evaluation), []
+    if blocks:
+        found.append(
+            tell(
+                f"Neighbouring ones resemble each other and are taken together into {integer(blocks)} blocks, which "
+                f"are the units of the intervals.",
+                f"隣り合うものは互いに似ているため {integer(blocks)} 個のブロックにまとめ、これを区間の単位とします。",
+            )
+        )
+    if evaluation.data.get("together"):
+        found.append(
+            tell(
+                "They share the positions that warm their states up, and no targets.",
+                "状態を温める位置は隣り合うもので共有しますが、目標は共有しません。",
+            )
+        )
+    return sentences(*found)
 
 
 def shorter(evaluation: Evaluation) -> str:

@@ -75,6 +75,7 @@ def samples(
     *,
     train_context: int,
     max_length: int | None,
+    up_to: int | str | None = None,
     seed: int,
 ) -> list[Sample]:
     """What two models write on in the first test streams, each after the same positions, with the same draws.
@@ -85,7 +86,7 @@ def samples(
     Args:
         streams: texts (`writable`).
     """
-    used, length = usable(streams, train_context, max_length)
+    used, length = usable(streams, train_context, max_length, up_to)
     steps = _AS_TOKENS if vocabulary.tokeniser is not None else _AS_BYTES
     age = max(1, min(AGE, length - min(steps, length // 4)))
     found = []

@@ -205,7 +205,9 @@ class Streams(FromFiles, FromTables):
     @property
     def blocks(self) -> np.ndarray | None:
         """(S,) which segments of one recording belong together in an interval; None: every stream is a unit."""
-        return None if self.recording is None else blocks_of(self.recording, MIN_STREAMS)
+        if self.recording is None:
+            return None
+        return blocks_of(self.recording, MIN_STREAMS, int(self.about.get("together", 1)))
 
     def fingerprint(self) -> str:
         """A hash of where the streams lie and of what is in them (a fixed sample of 65,536 positions)."""
