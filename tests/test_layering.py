@@ -18,10 +18,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
-        "errors",
-        "arguments",
+        "errors lazily",
+        "arguments misspelt",
         "ranks",
-        "durations folders randomness parallel progress",
+        "durations folders given_files randomness parallel progress",
         "schema",
         "state",
         "model",

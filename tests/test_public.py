@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 
@@ -24,6 +25,23 @@ def test_names_modules_and_what_is_not_there() -> None:
     assert outlast.streams.split is outlast.split  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         outlast.nothing  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("evalute", "outlast.evaluate"),
+        ("Repair", "outlast.repair"),
+        ("compre", "outlast.compare"),
+        ("from_csv", "outlast.open_streams(path), or outlast.Streams.from_table"),
+        ("from_arrays", "outlast.Streams.from_arrays"),
+        ("from_tabel", "outlast.Streams.from_table"),
+        ("train", "outlast.fit"),
+    ],
+)
+def test_what_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean {re.escape(meant)}"):
+        getattr(outlast, name)
 
 
 def test_torch_is_loaded_by_the_first_name() -> None:

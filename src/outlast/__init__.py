@@ -20,10 +20,10 @@ else:
             raise AttributeError(name)
         if importlib.util.find_spec(f"outlast.{name}"):
             return importlib.import_module(f"outlast.{name}")
-        try:
-            return getattr(importlib.import_module("outlast.public"), name)
-        except AttributeError:
-            raise AttributeError(f"module 'outlast' has no attribute {name!r}") from None
+        public = importlib.import_module("outlast.public")
+        if name not in (*public.__all__, "__all__", "__version__"):
+            raise AttributeError(importlib.import_module("outlast.misspelt").told(name, public.__all__, public.Streams))
+        return getattr(public, name)
 
     def __dir__() -> list[str]:
         return list(importlib.import_module("outlast.public").__all__)

@@ -259,6 +259,23 @@ def test_the_cost_of_measuring_is_said_where_it_is_more_than_a_few_seconds(capsy
         assert part in said
 
 
+def test_time_left_is_said_once_there_is_a_pace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way to the first news holds compiling and the reading of files: it says nothing of what is to come."""
+    now = [0.0]
+    monkeypatch.setattr("outlast.cli.progress.time.monotonic", lambda: now[0])
+    say = Reporter()
+    for now[0], share, loss in ((30.0, 0.001, 1.5), (42.0, 0.101, 1.25), (60.0, 0.251, None), (150.0, 1.0, None)):
+        say("train", share, loss)
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 0%, loss 1.5000",
+        "train: 10%, loss 1.2500, about 108s left",
+        "train: 25%, about 90s left",
+        "train: 100%, done in 150 s",
+    ]
+
+
 def test_a_budget_is_taken_in_a_table_too_and_what_it_chose_can_be_typed(run: Run, here: Path) -> None:
     (here / "how.toml").write_text("budget = 3600\nmost_streams = 9\n")
     model = ("--model", "mymod:build", *MEASURE)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cli.workshop import QUICK, Run, files
 from live.leaky import recordings
@@ -105,3 +106,12 @@ def test_incidents_become_a_candidate_that_is_listed_and_shown(run: Run, here: P
     told = json.loads(run("live", "candidates", "show", 1, "--json").out)
     assert [each["after"] for each in told["moves"]] == ["collected", "trained", "gated"]
     assert "no candidate" in run("live", "candidates", "show").refused()
+
+
+@pytest.mark.parametrize("verb", ["approve 1", "refuse 1", "rollback", "incidents label 1 real"])
+def test_verbs_ask_before_they_look(run: Run, verb: str) -> None:
+    """There is no ledger here: the name is judged before anything is opened."""
+    words = ("live", *verb.split())
+    assert "--by ''" in run(*words, "--by", "").refused()
+    assert "--by 'outlast'" in run(*words, "--by", "outlast").refused()
+    assert "--by 'a\\x1b[0m'" in run(*words, "--by", "a\x1b[0m").refused()

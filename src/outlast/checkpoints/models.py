@@ -32,6 +32,7 @@ from outlast.checkpoints.hashing import file_sha256, tensors_sha256
 from outlast.checkpoints.mistaken import adapter, is_adapter, mistaken
 from outlast.errors import InputError
 from outlast.folders import aside
+from outlast.given_files import require_regular
 from outlast.model import Recurrent
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
@@ -212,7 +213,7 @@ def place_of(name: str | Path, revision: str | None = None) -> Path:
         revision: of a model on a hub.
 
     Raises:
-        InputError: a revision of a folder, or a model that cannot be fetched.
+        InputError: a revision of a folder, a model that cannot be fetched, or a pipe or a device among its files.
     """
     if hub.is_id(str(name), revision):
         return hub.fetched(str(name), revision, foreign.KEPT, functools.partial(_readable, str(name)))
@@ -222,7 +223,7 @@ def place_of(name: str | Path, revision: str | None = None) -> Path:
             "a revision with owner/name, a model on a hub",
             "leave the revision out",
         )
-    return Path(name)
+    return require_regular(Path(name))
 
 
 def _readable(name: str, directory: Path) -> None:

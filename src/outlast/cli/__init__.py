@@ -22,6 +22,7 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
 from outlast.cli.environment import flush_denormals, tune_allocator
+from outlast.cli.judging import judge
 from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
@@ -82,6 +83,7 @@ def _run(name: str, rest: list[str]) -> int:
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
         options = parse(VERBS[name], rest)
+        judge(options)
         tune_allocator()
         from outlast.cli import several  # loads torch, which no help and no misspelt option has to wait for
         from outlast.cli.places import settled

@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from outlast.cli.described import flag_of
 from outlast.cli.helping import help_of
 from outlast.cli.options import LEAST, VERBS
 from outlast.errors import InputError, unknown_name
+from outlast.given_files import read_toml
 
 Verb = TypeVar("Verb")
 _ALIASES = {"-T": "train_context", "--targets": "scored"}
@@ -235,7 +235,7 @@ def _take_config(arguments: list[str]) -> tuple[list[str], Path | None]:
 def _arguments(path: Path, fields: dict[str, Any], given: set[str]) -> dict[str, list[str]]:
     """The keys of a TOML file as arguments of the command line, by option; without those that are `given` there."""
     try:
-        record = tomllib.loads(path.read_text())
+        record = read_toml(path)
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(

@@ -13,6 +13,8 @@ from outlast.durations import written
 from outlast.results import Cost
 
 _QUIET_SECONDS = 10.0
+_PACE_SECONDS = 5.0
+"""After the first news of a piece of work, from which on its pace says how long the rest takes."""
 _WORTH_SAYING = 5.0
 """Seconds of measuring from which on its cost is said before it starts."""
 LONG_REPAIR = 30.0
@@ -47,6 +49,7 @@ class Reporter:
         )
         self.tasks = {}
         self.begun: dict[str, float] = {}
+        self.first: dict[str, tuple[float, float]] = {}
         self.said = self.free = time.monotonic()
         self.lock = threading.Lock()
 
@@ -76,6 +79,7 @@ class Reporter:
         with self.lock:
             now = time.monotonic()
             begun = self.begun.setdefault(what, self.free)  # its first news comes when a part of it is done
+            self.first.setdefault(what, (now, share))
             self.free = now if share >= 1 else self.free
             if self.console.is_terminal:
                 if what not in self.tasks:
@@ -83,9 +87,20 @@ class Reporter:
                 self.bars.update(self.tasks[what], completed=share, loss=text)
             elif share >= 1 or now - self.said > _QUIET_SECONDS:
                 self.said = now
-                left = (now - begun) / share * (1 - share) if share > 0 else 0.0
-                rest = f"done in {now - begun:.0f} s" if share >= 1 else f"{left:.0f} s left"
-                print(f"{what}: {share:.0%}{text and ', '}{text}, {rest}", file=sys.stderr, flush=True)
+                rest = f"done in {now - begun:.0f} s" if share >= 1 else self._left(what, now, share)
+                said = ", ".join(filter(None, [f"{share:.0%}", text, rest]))
+                print(f"{what}: {said}", file=sys.stderr, flush=True)
             if share >= 1:  # the same thing may be done again, for the next seed
                 self.begun.pop(what)
+                self.first.pop(what)
                 self.tasks.pop(what, None)
+
+    def _left(self, what: str, now: float, share: float) -> str:
+        """How long it still takes; nothing until there is a pace that says so.
+
+        The way to the first news is not part of it: that is where kernels are compiled and memory is taken.
+        """
+        since, before = self.first[what]
+        if share <= before or now - since < _PACE_SECONDS:
+            return ""
+        return f"about {written((now - since) / (share - before) * (1 - share))} left"

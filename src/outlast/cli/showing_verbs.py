@@ -10,6 +10,7 @@ from outlast.cli.options import EnvVerb, ReportVerb
 from outlast.cli.warming import warm
 from outlast.errors import InputError
 from outlast.reporting import ask_for_font, write_figures, write_report
+from outlast.reporting.drawable import CannotBeDrawn
 from outlast.results import load_result
 
 
@@ -25,13 +26,9 @@ def run_report(options: ReportVerb) -> int:
                 folder = options.figures if len(results) == 1 else options.figures / str(number)
                 write_figures(result, folder, language=options.language)
         print(write_report(results, options.out, language=options.language))
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        # A file can say what no measurement does in more ways than can be asked for one by one.
-        given = ", ".join(map(str, options.results))
+    except CannotBeDrawn as error:
         raise InputError(
-            f"{given}, of which no report can be drawn ({type(error).__name__}: {error})",
-            "results as outlast wrote them",
-            "measure again; where outlast wrote these files as they are, it is a fault of outlast: report it with them",
+            f"{', '.join(map(str, options.results))}: {error.given}", error.expected, error.do
         ) from error
     return 0
 

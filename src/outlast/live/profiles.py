@@ -20,6 +20,7 @@ from outlast.durations import written
 from outlast.errors import InputError
 from outlast.evaluation.measures import Outputs
 from outlast.evaluation.of_targets import measure_of
+from outlast.given_files import require_regular
 from outlast.live.alarms import Bars
 from outlast.live.signals import Senses
 from outlast.live.tails import Tail
@@ -240,7 +241,7 @@ def load_profile(folder: str | Path) -> Profile:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    folder = Path(folder)
+    folder = require_regular(Path(folder))
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.pop("schema", None) != SCHEMA:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from outlast.reporting.drawable import drawing
 from outlast.reporting.kinds import telling_of
 from outlast.reporting.language import speaking
 from outlast.results import Result
@@ -14,7 +15,7 @@ _TONES = {"bad": "#c0392b", "warn": "#b9770e", "good": "#1e8449", "open": "#2874
 
 def short_html(result: Result) -> str:
     """The result as one element that needs nothing but itself."""
-    with speaking("en"):
+    with speaking("en"), drawing(result):
         telling = telling_of(result)
         tone, word = telling.badge(result)
         colour = _TONES.get(tone, "inherit")

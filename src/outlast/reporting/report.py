@@ -15,6 +15,7 @@ from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.reporting import figures, glossary
 from outlast.reporting.clock import CLOCK_TIME
+from outlast.reporting.drawable import drawing
 from outlast.reporting.kinds import article, telling_of
 from outlast.reporting.labels import labels
 from outlast.reporting.language import Language, speaking, spoken
@@ -40,12 +41,13 @@ def write_report(
         The path that was written.
 
     Raises:
-        InputError: without results, of another language, or where the file cannot be written.
+        InputError: without results, of another language, a result of which nothing can be drawn, or where the file
+            cannot be written.
     """
     results = [results] if isinstance(results, Result) else list(results)
     if not results:
         raise InputError("no results", "at least one result", "evaluate, repair, compare or check something first")
-    with speaking(language):
+    with speaking(language), drawing(*results):
         page = _page(results, title)
     path = Path(path)
     write_atomically(path, page)
@@ -60,10 +62,10 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
         The files, named for what they show.
 
     Raises:
-        InputError: of another language, in Japanese where this machine has no font for it, or where a file cannot be
-            written.
+        InputError: of another language, in Japanese where this machine has no font for it, a result of which nothing
+            can be drawn, or where a file cannot be written.
     """
-    with speaking(language):
+    with speaking(language), drawing(result):
         figures.ask_for_font(language)
         return figures.figures_of(lambda: article(result, "r1"), Path(folder))
 

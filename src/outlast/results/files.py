@@ -47,8 +47,19 @@ def finite_or_null(value: Any) -> Any:
 
 
 def to_json(result: Result) -> str:
-    """The result as JSON text. Raises ValueError if a measured number is one that JSON cannot hold (NaN, infinity)."""
-    return json.dumps({"schema": SCHEMA, **_converter.unstructure(result)}, indent=1, allow_nan=False)
+    """The result as JSON text.
+
+    Raises:
+        InputError: a measured number is one that JSON cannot hold (NaN, infinity).
+    """
+    try:
+        return json.dumps({"schema": SCHEMA, **_converter.unstructure(result)}, indent=1, allow_nan=False)
+    except ValueError as error:
+        raise InputError(
+            f"a result of kind {result.kind} that no JSON holds ({error})",
+            "finite numbers, as outlast measures them",
+            "keep the result as it was measured",
+        ) from error
 
 
 def from_json(text: str) -> Result:
@@ -133,18 +144,24 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    path = Path(path)
-    temporary = aside(path, threading.get_ident())
+    path, temporary = Path(path), None
     try:
+        content = content.encode() if isinstance(content, str) else content
+        temporary = aside(path, threading.get_ident())
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # some file systems tell only now that they are full
         os.replace(temporary, path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        with contextlib.suppress(OSError, ValueError):
+            if temporary is not None:
+                temporary.unlink()
+        if isinstance(error, ValueError):  # a path with a zero byte, or without a name; half a surrogate pair
+            raise InputError(
+                f"{str(path)!r} could not be written: {error}", "the path of a file, and whole characters", "mend it"
+            ) from error
         if not isinstance(error, OSError):
             raise
         raise InputError(
@@ -177,7 +194,7 @@ def load_result(path: str | Path) -> Result:
         raise InputError(
             f"no file {path}", "a result.json or a folder with one", "run a measuring verb first"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read ({error})", "a result.json", "point at the file outlast wrote"
         ) from None

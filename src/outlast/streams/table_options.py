@@ -29,6 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "leave_out": (),
 }
 
+MOST_BINS = 2**16
+"""Classes that a target is divided into at most: with more, hardly any would have rows."""
 _EXAMPLES: dict[str, list[float]] = {"horizon": [1, 15, 60], "quantiles": [0.1, 0.5, 0.9]}
 
 
@@ -224,8 +226,8 @@ def _fitting(options: TableOptions) -> None:
             "classes of one column at one horizon, or values of several",
             "leave bins and target_kind out to forecast values, or choose one target and one horizon",
         )
-    if options.bins is not None and options.bins < 2:
-        raise InputError(f"{options.bins} bins", "at least 2", "choose 32, for example")
+    if options.bins is not None and not 2 <= options.bins <= MOST_BINS:
+        raise InputError(f"{options.bins} bins", f"at least 2, at most {MOST_BINS:,}", "choose 32, for example")
     if not all(0 < level < 1 for level in options.quantiles) or list(options.quantiles) != sorted(options.quantiles):
         raise InputError(
             f"quantiles {_as_typed(options.quantiles)}",

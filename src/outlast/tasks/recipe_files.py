@@ -7,13 +7,13 @@ path and the options of its reader.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import cattrs
 
 from outlast.errors import InputError, unknown_name
+from outlast.given_files import read_toml
 from outlast.tasks.failure_map import FailureMap
 from outlast.tasks.recipes import Recipe, check_recipe
 
@@ -55,7 +55,7 @@ def read_recipe(path: str | Path, scale: str | None = None) -> Recipe | FailureM
 
 def _record(path: str | Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text())
+        return read_toml(path)
     except FileNotFoundError:
         raise InputError(f"no file {path}", "a recipe in TOML", "look into recipes/") from None
     except OSError as error:

@@ -18,6 +18,7 @@ from outlast.errors import InputError, unknown_name
 from outlast.live.incidents import HARMS, Harm, Incident, Kept
 from outlast.live.ledger.store import Ledger, moment
 from outlast.live.ledger.tables import IncidentRow, Label, StateRow
+from outlast.live.signing import signed
 from outlast.live.watcher import Notice
 from outlast.model import Recurrent
 from outlast.results import finite_or_null, write_atomically
@@ -211,8 +212,9 @@ def label(ledger: Ledger, number: int, label: str, *, by: str, note: str | None 
     """Say what an incident was: ``real``, ``false_alarm``, or ``do_not_use`` (its states train nothing).
 
     Raises:
-        InputError: no such incident or label.
+        InputError: no such incident or label, or nobody who says so.
     """
+    signed(by, note=note)
     if label not in set(Label):
         raise unknown_name("label", label, [each.value for each in Label])
     with ledger.writing() as session:

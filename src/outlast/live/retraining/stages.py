@@ -18,6 +18,7 @@ from outlast.live.retraining.gating import hold
 from outlast.live.retraining.settings import Collecting
 from outlast.live.retraining.training import Training, train
 from outlast.live.retraining.verified import check_moves
+from outlast.live.signing import signed
 from outlast.progress import WorkDone
 from outlast.streams import Split
 
@@ -56,6 +57,7 @@ def retrain(
         InputError: a stage that is not due, another model, too few incidents, or files that are not what the ledger
             says.
     """
+    signed(by)
     at_least(1, train_context, "train_context")
     if profile.facts.train_context != train_context:
         raise InputError(

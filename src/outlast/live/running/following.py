@@ -17,9 +17,10 @@ from outlast.live.running.lane import Lane, Read
 from outlast.live.running.loaded import load
 from outlast.live.running.roles import Beside, Roles, place_of, roles
 from outlast.live.running.settings import RunSettings
-from outlast.live.running.stages import BY, decide
+from outlast.live.running.stages import decide
 from outlast.live.running.store import Store
 from outlast.live.running.watching import Watching
+from outlast.live.signing import ITSELF
 from outlast.model import Recurrent
 
 EVIDENCE, _COOLED, _LANES, _RESETS = "evidence", "cooled", "lanes", "resets"
@@ -161,7 +162,7 @@ class Following:
                 self.say(f"the version that is to be at work cannot be put there, and what reads now goes on: {error}")
                 self._stuck = found
                 with contextlib.suppress(InputError):  # nothing to go back to
-                    roll_back(self.ledger, by=BY, because=f"it cannot be put to work: {error}", of=found.at_work.id)
+                    roll_back(self.ledger, by=ITSELF, because=f"it cannot be put to work: {error}", of=found.at_work.id)
                 return
             if self.watching is not None:
                 self.watching.close()

@@ -10,8 +10,8 @@ from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.retraining.verified import latest
 from outlast.live.running.roles import Roles
+from outlast.live.signing import ITSELF
 
-BY = "outlast"
 PAIRED = "paired losses"
 """The gate of shadows and canaries."""
 
@@ -44,7 +44,7 @@ def decide(
     why = broken if finding is None or broken is not None else str(finding)
     if beside.part == "warm":
         if finding is not None and verdict == "worse":
-            roll_back(ledger, by=BY, because=f"on live streams the new version is {why}", of=roles.at_work.id)
+            roll_back(ledger, by=ITSELF, because=f"on live streams the new version is {why}", of=roles.at_work.id)
             say(f"rolled back: the new version is {why}")
             return True
         return finding is None or finding.blocks >= warm
@@ -60,9 +60,9 @@ def decide(
         if passed and not auto:
             say(f"candidate {number} waits for a person: outlast live approve {number} --by NAME")
     if not passed:
-        move(ledger, number, Status.REFUSED, by=BY, because=f"as a {beside.part} it is {why}")
+        move(ledger, number, Status.REFUSED, by=ITSELF, because=f"as a {beside.part} it is {why}")
     elif auto and beside.part == "shadow":
-        move(ledger, number, Status.CANARY, by=BY, because=f"as a shadow it is {why}")
+        move(ledger, number, Status.CANARY, by=ITSELF, because=f"as a shadow it is {why}")
     elif auto:
-        promote(ledger, number, by=BY, because=f"as a canary it is {why}")
+        promote(ledger, number, by=ITSELF, because=f"as a canary it is {why}")
     return False

@@ -27,6 +27,7 @@ from outlast.live.retraining.verified import (
 from outlast.live.running.loaded import columns_of
 from outlast.live.running.roles import place_of
 from outlast.live.running.stages import PAIRED
+from outlast.live.signing import signed
 from outlast.model import Recurrent
 from outlast.onnx import NAME, is_onnx
 from outlast.schema import Schema, Target
@@ -45,6 +46,7 @@ def put_to_work(
         InputError: no such model or profile, a profile of another model, a model that does not know its columns, or one
             is at work already.
     """
+    signed(by, because)
     if (current := ledger_of.at_work(ledger)) is not None:
         raise InputError(
             f"a first model where {place_of(ledger, current)} is at work",
@@ -69,6 +71,7 @@ def propose(
         InputError: no such model or profile, a profile of another model, nothing at work, or other columns, another
             target, other rules for missing values and gaps or another measure than the model at work has.
     """
+    signed(by, because)
     work = ledger_of.at_work(ledger)
     if work is None:
         raise InputError(
@@ -118,6 +121,7 @@ def go_back(ledger: Ledger, *, by: str, because: str) -> Deployment:
     Raises:
         InputError: it replaced none, or that one's files are gone.
     """
+    signed(by, because)
     work = ledger_of.at_work(ledger)
     before = next((each for each in ledger_of.deployments(ledger) if work and each.id == work.replaced), None)
     if before is not None and not (place_of(ledger, before) / MODEL).is_dir():
@@ -190,6 +194,7 @@ def approve(
         InputError: there is no such candidate, it is at its end, it did not come through its gates, it waits for
             evidence, or its files are not what its gates saw.
     """
+    signed(by, because)
     found = ledger_of.candidate(ledger, number)
     to = _NEXT.get(found.status)
     if to is None:

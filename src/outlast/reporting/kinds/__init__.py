@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from outlast.reporting.commands import Step
+from outlast.reporting.drawable import drawing
 from outlast.reporting.elements import Article
 from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training
 from outlast.reporting.kinds.telling import Telling
@@ -58,9 +59,9 @@ def summary(result: Result, language: Language = "en") -> str:
     """The result in plain text: what was found, the figures it rests on, the next thing to type.
 
     Raises:
-        InputError: of a language that reports are not told in.
+        InputError: of a language that reports are not told in, or a result of which nothing can be told.
     """
-    with speaking(language):
+    with speaking(language), drawing(result):
         parts = [
             wrapped(tell(f"{badge(result)[1].upper()}: {headline(result)}", f"{badge(result)[1]}：{headline(result)}"))
         ]

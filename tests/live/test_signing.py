@@ -1,0 +1,27 @@
+"""Who decides about versions and incidents is a person with a name."""
+
+from __future__ import annotations
+
+import pytest
+
+from outlast import InputError
+from outlast.live.signing import signed
+
+ODD = ["", "  ", "outlast", " Outlast", "ann\x1b[2J", "ann\n", "ann\u202e", "ann\ud800", "ann\0"]
+
+
+@pytest.mark.parametrize("by", ODD, ids=ascii)
+def test_what_is_no_name(by: str) -> None:
+    with pytest.raises(InputError, match="^given: by="):
+        signed(by)
+
+
+def test_names() -> None:
+    for name in ("ann", "佐藤 花子", "佐藤\u3000花子", "outlast-team", "Ann O'Neill"):
+        assert signed(name, "数値が良い", None) == name
+
+
+@pytest.mark.parametrize("words", [{"because": "\x1b]0;title\x07"}, {"note": "one\rtwo"}])
+def test_words_that_act_on_a_terminal(words: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="with the character"):
+        signed("ann", **words)
