@@ -58,7 +58,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize("reader", READERS)
 def test_a_toml_file_without_end(reader: str, tmp_path: Path) -> None:
     read, path = READERS[reader], tmp_path / "options.toml"
-    for text in ("a" + 100_000 * ".a" + " = 1", "[a" + 100_000 * ".a" + "]\nb = 1", "x = {a" + 100_000 * ".a" + " = 1}"):
+    key = "a" + 100_000 * ".a"
+    for text in (f"{key} = 1", f"[{key}]\nb = 1", f"x = {{{key} = 1}}"):
         path.write_text(text)
         assert "more than 1,000 dots" in refused(lambda: read(path))
     path.write_text("#" + 2**20 * "x")

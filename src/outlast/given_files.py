@@ -33,7 +33,9 @@ def require_regular(path: Path) -> Path:
         return path
     if odd:
         raise InputError(
-            f"{odd[0]}, which is a pipe, a socket or a device", "regular files", "remove it, or write a file in its place"
+            f"{odd[0]}, which is a pipe, a socket or a device",
+            "regular files",
+            "remove it, or write a file there",
         )
     return path
 

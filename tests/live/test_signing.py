@@ -12,7 +12,7 @@ ODD = ["", "  ", "outlast", " Outlast", "ann\x1b[2J", "ann\n", "ann\u202e", "ann
 
 @pytest.mark.parametrize("by", ODD, ids=ascii)
 def test_what_is_no_name(by: str) -> None:
-    with pytest.raises(InputError, match="^given: by="):
+    with pytest.raises(InputError, match=r"^given: by="):
         signed(by)
 
 

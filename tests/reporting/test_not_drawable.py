@@ -1,4 +1,4 @@
-"""Results and paths that nothing can be written of or to: one message with given, expected, what to do, in Python too."""
+"""Results and paths that nothing can be written of or to: one message with given, expected, what to do."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def refused(call: Callable[[], Any]) -> str:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("odd", ODD)
-def test_a_result_that_was_not_measured(
-    name: str, odd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_result_that_was_not_measured(name: str, odd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "of kind evaluate, of which no report can be drawn" in refused(lambda: FUNCTIONS[name](ODD[odd]))
     assert not list(tmp_path.iterdir())

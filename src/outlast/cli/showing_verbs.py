@@ -27,9 +27,7 @@ def run_report(options: ReportVerb) -> int:
                 write_figures(result, folder, language=options.language)
         print(write_report(results, options.out, language=options.language))
     except CannotBeDrawn as error:
-        raise InputError(
-            f"{', '.join(map(str, options.results))}: {error.given}", error.expected, error.do
-        ) from error
+        raise InputError(f"{', '.join(map(str, options.results))}: {error.given}", error.expected, error.do) from error
     return 0
 
 

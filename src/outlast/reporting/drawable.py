@@ -1,5 +1,5 @@
-"""Results that nothing can be drawn of, told as wrong input: a record can say what no measurement does in more ways than
-can be asked for one by one."""
+"""Results that nothing can be drawn of, told as wrong input: a record can say what no measurement does in
+more ways than can be asked for one by one."""
 
 from __future__ import annotations
 
