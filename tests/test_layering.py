@@ -19,7 +19,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
         "errors lazily",
-        "arguments misspelt",
+        "arguments",
         "ranks",
         "durations folders given_files randomness parallel progress",
         "schema",

@@ -22,7 +22,7 @@ else:
             return importlib.import_module(f"outlast.{name}")
         public = importlib.import_module("outlast.public")
         if name not in (*public.__all__, "__all__", "__version__"):
-            raise AttributeError(importlib.import_module("outlast.misspelt").told(name, public.__all__, public.Streams))
+            raise AttributeError(public.not_there(name))
         return getattr(public, name)
 
     def __dir__() -> list[str]:

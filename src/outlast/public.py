@@ -6,7 +6,7 @@ from outlast.adapters.decaying import with_decay
 from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
-from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
+from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged, nearest
 from outlast.evaluation import EvalSettings, cost, evaluate
 from outlast.exporting import export
 from outlast.families import build
@@ -102,3 +102,34 @@ __all__ = [
     "write_figures",
     "write_report",
 ]
+
+_READING = "outlast.open_streams(path), or outlast.Streams.from_table of a path or a frame"
+_ELSEWHERE = {
+    "from_csv": _READING,
+    "from_dataframe": _READING,
+    "from_pandas": _READING,
+    "from_parquet": _READING,
+    "load_csv": _READING,
+    "load_data": _READING,
+    "read_csv": _READING,
+    "read_parquet": _READING,
+    "read_table": _READING,
+    "train": "outlast.fit",
+    "predict": "outlast.deploy(model).read(rows)",
+    "forecast": "outlast.deploy(model).read(rows)",
+    "stream": "outlast.deploy(model).read(rows)",
+    "load_model": "outlast.load",
+    "save_model": "outlast.save",
+    "wrap": "outlast.adapt",
+    "report": "outlast.write_report",
+}
+"""What the same is called elsewhere, or on the command line."""
+
+
+def not_there(name: str) -> str:
+    """That there is no public name of this kind, and which one was meant, as far as that can be told."""
+    readers = [each for each in dir(Streams) if each.startswith("from_")]
+    meant = _ELSEWHERE.get(name)
+    if meant is None and (near := nearest(name, [*__all__, *readers])):
+        meant = f"outlast.Streams.{near}" if near in readers else f"outlast.{near}"
+    return f"module 'outlast' has no attribute {name!r}" + (f"; did you mean {meant}?" if meant else "")
