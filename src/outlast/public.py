@@ -6,7 +6,7 @@ from outlast.adapters.decaying import with_decay
 from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
 from outlast.diagnosis import DiagnoseSettings, diagnose
-from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged, nearest
+from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
 from outlast.evaluation import EvalSettings, cost, evaluate
 from outlast.exporting import export
 from outlast.families import build
@@ -128,6 +128,8 @@ _ELSEWHERE = {
 
 def not_there(name: str) -> str:
     """That there is no public name of this kind, and which one was meant, as far as that can be told."""
+    from outlast.errors import nearest  # not above: what is imported there is public
+
     readers = [each for each in dir(Streams) if each.startswith("from_")]
     meant = _ELSEWHERE.get(name)
     if meant is None and (near := nearest(name, [*__all__, *readers])):
