@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import numbers
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any, Literal
@@ -21,6 +21,8 @@ from outlast.errors import InputError
 
 Gaps = Literal["join", "split", "error"]
 Missing = Literal["drop", "hold", "error"]
+Log = Literal["log", "log1p"]
+"""Natural logarithm of a value, or of the value and 1."""
 _LISTED = 12
 """Known values that a message lists."""
 _IN_BRACKETS = re.compile(r".+[\[(]([^\[\]()]{1,12})[\])]\s*")
@@ -31,10 +33,12 @@ class Column:
     """One input column: the model reads (value − mean) / std, or of a category its code.
 
     Args:
+        mean, std: of whatever scaling it is: with min–max they are the least value and the range.
         constant: whether it had one value alone in the training part (std is then 1).
         unit: of its values, for people.
         categories: of a category, the values that are known, each at its code (mean 0, std 1: codes are not scaled);
             empty: it is a column of numbers.
+        log: the logarithm that is taken of values first; None: none.
     """
 
     name: str
@@ -43,11 +47,16 @@ class Column:
     constant: bool = False
     unit: str | None = None
     categories: tuple[str | int, ...] = ()
+    log: Log | None = None
 
     @functools.cached_property
     def codes(self) -> dict[str | int, int]:
         """The code of each known value."""
         return {value: code for code, value in enumerate(self.categories)}
+
+    def unscaled(self, read: np.ndarray) -> np.ndarray:
+        """(N,) values in the column's own unit, of what the model reads."""
+        return unlogged(read[..., None] * self.std + self.mean, [self.log])[..., 0]
 
     def code(self, value: Any) -> int:
         """The code of a raw value; whole numbers may come as 3, 3.0 or True, text that looks like one as a number.
@@ -88,6 +97,7 @@ class Target:
             quantile.
         aggregate: ``value``: the value that many rows ahead; ``mean``: the mean over the rows up to there.
         means, stds: of every column and horizon; an output is (value − mean) / std.
+        logs: of every column, the logarithm that is taken of values first; empty: none of any.
         units: of every column.
         quantiles: which quantiles the outputs are; empty: one output for each value, its mean.
         labels: names of the classes.
@@ -105,6 +115,7 @@ class Target:
     labels: tuple[str | int, ...] = ()
     edges: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    logs: tuple[Log | None, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,6 +134,27 @@ class Target:
         if self.kind == "value":
             return len(self.pairs) * max(1, len(self.quantiles))
         return len(self.labels) if self.kind == "class" else len(self.values)
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """(…, K) values of every column and horizon as the model tells them."""
+        means, stds = self._figures(1)
+        return (logged(values, self.logs_of(1)) - means) / stds
+
+    def unscaled(self, outputs: np.ndarray) -> np.ndarray:
+        """(…, K) or, of Q quantiles, (…, K·Q) outputs in the columns' own units."""
+        levels = max(1, len(self.quantiles))
+        means, stds = self._figures(levels)
+        return unlogged(outputs * stds + means, self.logs_of(levels))
+
+    def _figures(self, levels: int) -> tuple[np.ndarray, np.ndarray]:
+        pairs = len(self.pairs)
+        found = (self.means or (0.0,) * pairs, self.stds or (1.0,) * pairs)
+        return tuple(np.repeat(np.array(each), levels) for each in found)  # pyright: ignore[reportReturnType]
+
+    def logs_of(self, levels: int) -> tuple[Log | None, ...]:
+        """The logarithm of every output, in their order, of so many quantiles each."""
+        by_column = self.logs or (None,) * len(self.columns)
+        return tuple(log for log in by_column for _ in range(len(self.horizons) * levels))
 
 
 @dataclass(frozen=True)
@@ -159,8 +191,17 @@ class Schema:
         return {column.name: column.categories for column in self.inputs if column.categories}
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
-        """(…, F) values of the inputs as the model reads them."""
-        return (rows - self._means) / self._stds
+        """(…, F) values of the inputs as the model reads them; not a number where a logarithm is not known."""
+        return (logged(rows, self.logs) - self._means) / self._stds
+
+    def unscaled(self, inputs: np.ndarray) -> np.ndarray:
+        """(…, F) values in the columns' own units, of what the model reads."""
+        return unlogged(inputs * self._stds + self._means, self.logs)
+
+    @functools.cached_property
+    def logs(self) -> tuple[Log | None, ...]:
+        """Of every input, the logarithm that is taken first."""
+        return tuple(column.log for column in self.inputs)
 
     @functools.cached_property
     def _means(self) -> np.ndarray:
@@ -197,16 +238,43 @@ def from_record(record: Any, where: str) -> Schema:
         raise _wrong(where, "a mean that is no number, or a standard deviation that is not above 0")
     for column in schema.inputs:
         if column.categories and (
-            len(column.codes) < len(column.categories) or (column.mean, column.std) != (0.0, 1.0)
+            len(column.codes) < len(column.categories) or (column.mean, column.std, column.log) != (0.0, 1.0, None)
         ):
             raise _wrong(where, f"the category {column.name!r} with a value twice, or scaled")
     if target.kind == "value" and not len(target.means) == len(target.stds) == values:
         raise _wrong(where, f"{values} values, {len(target.means)} means and {len(target.stds)} standard deviations")
+    if target.logs and len(target.logs) != len(target.columns):
+        raise _wrong(where, f"{len(target.columns)} target columns and {len(target.logs)} logarithms")
     if target.kind == "bins" and len(target.values) != len(target.edges) + 1:
         raise _wrong(where, f"{len(target.edges)} borders and {len(target.values)} bins")
     if target.kind == "class" and not target.labels:
         raise _wrong(where, "no labels of classes")
     return schema
+
+
+def logged(values: np.ndarray, logs: Sequence[Log | None]) -> np.ndarray:
+    """(…, K) values with the logarithms of K columns taken; not a number where there is none."""
+    if not any(logs):
+        return values
+    found = np.array(values, np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for k, log in enumerate(logs):
+            if log is not None:
+                taken = (np.log if log == "log" else np.log1p)(found[..., k])
+                found[..., k] = np.where(np.isfinite(taken), taken, np.nan)
+    return found
+
+
+def unlogged(values: np.ndarray, logs: Sequence[Log | None]) -> np.ndarray:
+    """What `logged` was made of, (…, K); infinite where float64 does not hold it."""
+    if not any(logs):
+        return values
+    found = np.array(values, np.float64)
+    with np.errstate(over="ignore"):
+        for k, log in enumerate(logs):
+            if log is not None:
+                found[..., k] = (np.exp if log == "log" else np.expm1)(found[..., k])
+    return found
 
 
 def unit_of(name: str, units: Mapping[str, str] | None) -> str | None:

@@ -93,6 +93,23 @@ def test_a_model_of_rows_reads_raw_values_and_forecasts_in_units(tmp_path: Path)
     np.testing.assert_allclose(np.sort(alone[0], -1), wanted, rtol=0, atol=3 * TOLERANCE)
 
 
+def test_logarithms_are_taken_in_the_file_as_beside_it(tmp_path: Path) -> None:
+    target = Target("value", ("power",), (5,), means=(5.0,), stds=(0.1,), quantiles=(0.1, 0.5, 0.9), logs=("log",))
+    model = built("lstm")
+    columns = (Column("power", 5.4, 0.1, log="log"), Column("flow", 0.0, 2.0, log="log1p"))
+    model.schema = Schema(columns, target)
+    file = outlast.export(model, tmp_path / "m.onnx")
+    assert file.schema == model.schema
+    rows = np.exp(np.random.default_rng(0).normal(size=(30, 2)) * [0.1, 1.0] + [5.4, 0.0]) - [0.0, 0.5]
+    wanted, loaded = (outlast.deploy(each).read(rows) for each in (model, outlast.load(tmp_path / "m.onnx")))
+    np.testing.assert_allclose(loaded, wanted, rtol=1e-5)
+    alone, _ = called(tmp_path / "m.onnx", rows[None], [4, 26])
+    np.testing.assert_allclose(np.sort(alone[0], -1), wanted, rtol=1e-5)
+    assert wanted.min() > 50  # in units, not in logarithms
+    with pytest.raises(outlast.InputError, match="logarithm"):
+        outlast.deploy(model).read(rows - 300)
+
+
 def test_bins_stay_what_the_model_gives(tmp_path: Path) -> None:
     target = Target("bins", ("power",), (5,), edges=(229.0, 231.0), values=(228.0, 230.0, 232.0))
     model = with_schema(built("lstm"), target)

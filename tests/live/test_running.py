@@ -140,7 +140,16 @@ class TestAhead:
     def test_targets_are_those_of_the_table(self, tmp_path: Path, aggregate: str, cuts: list[int]) -> None:
         table = [{"x": float(value)} for value in np.random.default_rng(0).normal(size=40)]
         path = write_csv(tmp_path / "table.csv", table)
-        streams = outlast.Streams.from_table(path, target="x", horizon=[2, 5], aggregate=aggregate)
+        self.held_against(path, table, cuts, target="x", horizon=[2, 5], aggregate=aggregate)
+
+    @pytest.mark.parametrize("cuts", [[40], [7, 33]])
+    def test_targets_of_logarithms_are_those_of_the_table(self, tmp_path: Path, cuts: list[int]) -> None:
+        table = [{"x": float(value)} for value in np.exp(np.random.default_rng(0).normal(size=40))]
+        path = write_csv(tmp_path / "table.csv", table)
+        self.held_against(path, table, cuts, target="x", horizon=[2, 5], target_scale="log-minmax")
+
+    def held_against(self, path: Path, table: list[dict[str, Any]], cuts: list[int], **options: Any) -> None:
+        streams = outlast.Streams.from_table(path, **options)
         assert streams.schema is not None
         ahead, found, begin = Ahead(streams.schema.target), [], 0
         for size in cuts:

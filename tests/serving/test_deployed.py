@@ -42,6 +42,25 @@ def deployed(target: Target = VALUE, resets: str = "none", family: str = "gru", 
     return outlast.deploy(model, resets=resets)
 
 
+def test_logarithms_are_taken_and_taken_back() -> None:
+    served, values = deployed(), np.exp(rows(40) / [20, 700])
+    served.model.schema = Schema(
+        (Column("power", 0.2, 0.1, log="log"), Column("speed", 1.3, 0.1, log="log1p")),
+        Target("value", ("power",), (3,), means=(0.2,), stds=(0.1,), logs=("log1p",)),
+    )
+    served = outlast.deploy(served.model)
+    scaled = torch.from_numpy((np.column_stack([np.log(values[:, 0]), np.log1p(values[:, 1])]) - [0.2, 1.3]) / 0.1)
+    with torch.no_grad():
+        outputs, _ = served.model(scaled[None].float(), served.model.initial_state(1))
+    wanted = np.expm1(outputs[0].double().numpy() * 0.1 + 0.2)
+    np.testing.assert_allclose(served.read(values), wanted, rtol=1e-5)
+    assert "forecast" in served.read(records(values))[0]
+    bad = [*records(values[:2]), {"power": -1.0, "speed": 2.0}]
+    with pytest.raises(RowError, match="logarithm") as raised:
+        served.read(bad)
+    assert raised.value.number == 2
+
+
 def rows(count: int, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
     return np.column_stack([random.normal(3, 2, count), random.normal(700, 30, count)])

@@ -118,8 +118,14 @@ class Reading(ReadingText):
     time: Given[str] = None
     """Tables: the column that says when each row was (times, ISO 8601 text, or seconds since 1970), so that a diagnosis
     tells moments by the clock. Default: positions only."""
-    scale: Given[Literal["standard", "none"]] = None
-    """Tables: standardise with training figures (default), or leave numbers as they are."""
+    scale: Given[tuple[str, ...]] = None
+    """Tables: standard, minmax, robust or none, by column as COLUMN=WORD, or FILE.json with figures of each column;
+    log-standard and log1p-standard take a logarithm first. Default: standard, unless the model is clearly better read
+    otherwise."""
+    target_scale: Given[tuple[str, ...]] = None
+    """Tables: the same for the target alone. Default: as --scale says of its column."""
+    log: Given[tuple[str, ...]] = None
+    """Tables: columns of which the logarithm is taken first, as inputs and as targets."""
     missing: Given[Literal["drop", "hold", "error"]] = None
     """Tables: drop rows with missing values (default), hold the last value, or refuse."""
     gaps: Given[Literal["split", "join", "error"]] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from outlast.folders import aside
 from outlast.model import Recurrent
 from outlast.onnx import OnnxModel, read_onnx
 from outlast.onnx.files import SUFFIX
-from outlast.onnx.record import Record, Scaling
+from outlast.onnx.record import LOGS, Record, Scaling
 from outlast.randomness import generator
 from outlast.results import VERSION, finite_or_null
-from outlast.schema import Schema
+from outlast.schema import Log, Schema
 from outlast.state import State, leaves, rebuild
 
 TOLERANCE = 1e-5
@@ -165,12 +166,16 @@ def _scaling(schema: Schema, inputs: int, outputs: int) -> Scaling:
             "save the model with the data that it was trained on",
         )
     means, stds = (np.array([getattr(each, name) for each in schema.inputs], np.float64) for name in ("mean", "std"))
+    read_logs = _codes(schema.logs)
     if target.kind != "value":
-        return Scaling(means, stds)
+        return Scaling(means, stds, input_logs=read_logs)
     levels = max(1, len(target.quantiles))
-    return Scaling(
-        means, stds, *(np.repeat(np.array(each, np.float64), levels) for each in (target.means, target.stds))
-    )
+    centres, spreads = (np.repeat(np.array(each, np.float64), levels) for each in (target.means, target.stds))
+    return Scaling(means, stds, centres, spreads, read_logs, _codes(target.logs_of(levels)))
+
+
+def _codes(logs: Sequence[Log | None]) -> np.ndarray | None:
+    return np.array([LOGS.index(log) for log in logs], np.float64) if any(logs) else None
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import numpy as np
 
 from outlast.exporting.step import AFTER, BEFORE, GIVEN, OPSET, READ, StepGraph
 from outlast.onnx.files import METADATA, library
-from outlast.onnx.record import Record
+from outlast.onnx.record import LOGS, Record
 
 _LEAST_IR = 9
 """The version of the file's format: the oldest that has all that stands in it."""
@@ -46,11 +46,30 @@ def assembled(step: StepGraph, record: Record) -> bytes:
         fixed.append(numpy_helper.from_array(values, name))
         return name
 
+    def chosen(name: str, codes: np.ndarray) -> tuple[str, str]:
+        """Names of two rows: of which numbers there is a logarithm, and what is added to them before it."""
+        fixed.append(numpy_helper.from_array(codes > 0, f"{name}.of"))
+        return f"{name}.of", row(f"{name}.added", (codes == LOGS.index("log1p")).astype(np.float64))
+
+    def logarithms(source: str, codes: np.ndarray) -> str:
+        of, added = chosen("input.log", codes)
+        safe = then("Where", [of, source, row("input.log.one", np.ones(1))], "input.log.safe")
+        taken = then("Log", [then("Add", [safe, added], "input.log.sum")], "input.log.taken")
+        return then("Where", [of, taken, source], "input.log.read")
+
+    def powers(moved: str, codes: np.ndarray) -> str:
+        of, added = chosen("output.log", codes)
+        safe = then("Where", [of, moved, row("output.log.zero", np.zeros(1))], "output.log.safe")
+        raised = then("Sub", [then("Exp", [safe], "output.log.exp"), added], "output.log.raised")
+        return then("Where", [of, raised, moved], record.output)
+
     read = ports[READ].type.tensor_type
     kind, source = read.elem_type, record.input
     scaling = record.scaling
     if scaling is not None:
         kind = onnx.TensorProto.DOUBLE
+        if scaling.input_logs is not None:
+            source = logarithms(source, scaling.input_logs)
         source = then("Sub", [source, row("input.means", scaling.input_means)], "input.centred")
         source = then("Div", [source, row("input.stds", scaling.input_stds)], "input.scaled")
         source = then("Cast", [source], "input.read", to=read.elem_type)
@@ -76,7 +95,10 @@ def assembled(step: StepGraph, record: Record) -> bytes:
         given_kind = onnx.TensorProto.DOUBLE
         wide = then("Cast", [given], "output.wide", to=given_kind)
         spread = then("Mul", [wide, row("output.stds", scaling.output_stds)], "output.spread")
-        then("Add", [spread, row("output.means", scaling.output_means)], record.output)
+        last = record.output if scaling.output_logs is None else "output.moved"
+        moved = then("Add", [spread, row("output.means", scaling.output_means)], last)
+        if scaling.output_logs is not None:
+            powers(moved, scaling.output_logs)
 
     def dims(port: str, *first: str) -> list[int | str]:
         return [*first, *(each.dim_value for each in ports[port].type.tensor_type.shape.dim[1:])]

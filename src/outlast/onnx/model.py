@@ -178,15 +178,14 @@ class OnnxModel(Recurrent):
         read = inputs.detach().cpu().numpy()
         if self._record is None or self._record.scaling is None:
             return read
-        return read.astype(np.float64) * self._record.scaling.input_stds + self._record.scaling.input_means
+        return self._record.scaling.read(read.astype(np.float64))
 
     def _as_given(self, outputs: Tensor) -> Tensor:
         """Outputs as the model gives them before they are put in units."""
         scaling = self._record and self._record.scaling
-        if scaling is None or scaling.output_means is None or scaling.output_stds is None:
+        if scaling is None or scaling.output_means is None:
             return outputs
-        means, stds = torch.from_numpy(scaling.output_means), torch.from_numpy(scaling.output_stds)
-        return ((outputs.double() - means) / stds).float()
+        return torch.from_numpy(scaling.given(outputs.double().numpy())).float()
 
     def _state_size(self) -> int:
         pairs = zip(self._layout.states, self._pairing.pairs, strict=True)

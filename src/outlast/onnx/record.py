@@ -17,10 +17,12 @@ from outlast.errors import InputError
 from outlast.model import InputSpec
 from outlast.onnx.files import METADATA, File
 from outlast.onnx.pairing import OnnxPorts
-from outlast.schema import Schema, from_record
+from outlast.schema import Log, Schema, from_record, logged, unlogged
 from outlast.state import StatePart
 
 FORMAT = 1
+LOGS: tuple[Log | None, ...] = (None, "log", "log1p")
+"""Which logarithm of a value a number in a file stands for."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,29 @@ class Scaling:
     Args:
         input_means, input_stds: (F,) the model reads (value − mean) / std.
         output_means, output_stds: (O,) a forecast is output · std + mean; None: outputs are as the model gives them.
+        input_logs, output_logs: (F,), (O,) of which the model reads and gives logarithms, by `LOGS`; None: of none.
     """
 
     input_means: np.ndarray
     input_stds: np.ndarray
     output_means: np.ndarray | None = None
     output_stds: np.ndarray | None = None
+    input_logs: np.ndarray | None = None
+    output_logs: np.ndarray | None = None
+
+    def read(self, raw: np.ndarray) -> np.ndarray:
+        """Raw values (…, F) of what the model reads, float64."""
+        return unlogged(raw * self.input_stds + self.input_means, self._words(self.input_logs))
+
+    def given(self, forecasts: np.ndarray) -> np.ndarray:
+        """Outputs (…, O) as the model gives them, of forecasts in units."""
+        if self.output_means is None or self.output_stds is None:
+            return forecasts
+        return (logged(forecasts, self._words(self.output_logs)) - self.output_means) / self.output_stds
+
+    @staticmethod
+    def _words(codes: np.ndarray | None) -> tuple[Log | None, ...]:
+        return () if codes is None else tuple(LOGS[int(code)] for code in codes)
 
 
 @dataclass(frozen=True)
@@ -148,9 +167,12 @@ def _spec(said: Mapping[str, Any]) -> InputSpec:
 
 def _scaling(said: Mapping[str, Any]) -> Scaling:
     means, stds = _row(said["input_means"]), _row(said["input_stds"])
-    if said["output_means"] is None:
-        return Scaling(means, stds)
-    return Scaling(means, stds, _row(said["output_means"]), _row(said["output_stds"]))
+    given = None if said["output_means"] is None else (_row(said["output_means"]), _row(said["output_stds"]))
+    logs = [None if said.get(f"{side}_logs") is None else _row(said[f"{side}_logs"]) for side in ("input", "output")]
+    for codes in logs:
+        if codes is not None and not np.isin(codes, range(len(LOGS))).all():
+            raise ValueError("logarithms of an unknown kind")
+    return Scaling(means, stds, *(given or (None, None)), *logs)
 
 
 def _row(values: Any) -> np.ndarray:

@@ -27,9 +27,6 @@ class Units:
     def __init__(self, target: Target | None) -> None:
         self.target = target
         if target is not None:
-            levels = max(1, len(target.quantiles))
-            self._stds = np.repeat(target.stds, levels)
-            self._means = np.repeat(target.means, levels)
             self._values = np.array(target.values, np.float32)[:, None]
 
     def __call__(self, outputs: np.ndarray) -> np.ndarray:
@@ -50,7 +47,7 @@ class Units:
         if target.kind != "value":
             shares = probabilities(outputs)
             return shares if target.kind == "class" else shares @ self._values
-        values = outputs * self._stds + self._means
+        values = target.unscaled(outputs)
         if not target.quantiles:
             return values
         apart = values.reshape(*values.shape[:-1], -1, len(target.quantiles))

@@ -76,7 +76,7 @@ def of_records(rows: Sequence[Row], schema: Schema, stream: str | None, column: 
         except InputError as error:
             raise RowError(number, error) from None
     if (place := _beyond(values, schema)) is not None:
-        raise RowError(place[0], _not_finite(names[place[-1]], values[place]))
+        raise RowError(place[0], _not_read(schema, place, values))
     return Rows(streams, values, times)
 
 
@@ -90,7 +90,7 @@ def of_frame(frame: Any, schema: Schema, stream: str | None, column: str) -> Row
         [_codes(table[each.name], each) if each.categories else _column(table[each.name]) for each in schema.inputs]
     )
     if (place := _beyond(values, schema)) is not None:
-        raise RowError(place[0], _not_finite(schema.names[place[-1]], values[place]))
+        raise RowError(place[0], _not_read(schema, place, values))
     times = None
     if schema.time:
         if schema.time not in table.columns:
@@ -166,18 +166,21 @@ def numbers_of(values: Any, schema: Schema | None, axes: int) -> tuple[np.ndarra
         )
     array = array.astype(np.float64, copy=False)
     complete = bool((np.abs(array) < _LARGE).all())
-    if not complete and (place := _beyond(array, schema)) is not None:
-        raise _not_finite(schema.names[place[-1]] if schema else f"number {place[-1]}", float(array[place]))
+    if not (complete and (schema is None or not any(schema.logs))) and (place := _beyond(array, schema)) is not None:
+        raise _not_read(schema, place, array)
     return array, complete or not np.isnan(array).any()
 
 
 def _beyond(values: np.ndarray, schema: Schema | None) -> tuple[int, ...] | None:
-    """Where the first of (…, F) values is that models cannot read: infinite in float32, as it is or scaled."""
-    if (np.abs(values) < _LARGE).all():
+    """Where the first of (…, F) values is that models cannot read: infinite in float32, as it is or scaled, or without
+    the logarithm that is read of it."""
+    logs = schema is not None and any(schema.logs)
+    if not logs and (np.abs(values) < _LARGE).all():
         return None
     with np.errstate(over="ignore"):
         scaled = values if schema is None else schema.scaled(values)
-    found = np.argwhere(np.maximum(np.abs(values), np.abs(scaled)) > _LARGEST)  # what is missing (NaN) is not
+    wrong = np.maximum(np.abs(values), np.abs(scaled)) > _LARGEST  # what is missing (NaN) is not
+    found = np.argwhere(wrong | (np.isnan(scaled) & ~np.isnan(values)))
     return tuple(int(i) for i in found[0]) if len(found) else None
 
 
@@ -260,7 +263,16 @@ def _without(name: str, given: Any, schema: Schema) -> InputError:
     )
 
 
-def _not_finite(name: str, value: float) -> InputError:
+def _not_read(schema: Schema | None, place: tuple[int, ...], values: np.ndarray) -> InputError:
+    """What is wrong with the number at this place of (…, F)."""
+    name, value = schema.names[place[-1]] if schema else f"number {place[-1]}", float(values[place])
+    log = None if schema is None else schema.logs[place[-1]]
+    if log is not None and value <= (0 if log == "log" else -1):
+        return InputError(
+            f"{value:g} in column {name!r}, of which the model reads the logarithm",
+            f"numbers above {0 if log == 'log' else -1}",
+            "correct it, or give null for a missing value",
+        )
     return InputError(
         f"{value} in column {name!r}",
         f"finite numbers, as they are and scaled no larger than {_LARGEST:.2g}",

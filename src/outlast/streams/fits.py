@@ -107,8 +107,9 @@ def _check_schema(trained: Schema, read: Schema) -> None:
             "the codes that the model was trained with",
             "read the table with schema=model.schema",
         )
-    figures = [[(c.mean, c.std) for c in each.inputs] for each in (trained, read)]
-    if figures[0] != figures[1] or (told.means, told.stds, told.edges) != (given.means, given.stds, given.edges):
+    figures = [[(c.mean, c.std, c.log) for c in each.inputs] for each in (trained, read)]
+    aims = [(each.means, each.stds, each.edges, each.logs) for each in (told, given)]
+    if figures[0] != figures[1] or aims[0] != aims[1]:
         raise InputError(
             "a table that was scaled with its own figures, for a model that carries those of its training",
             "the scaling that the model was trained with",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,16 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.schema import Target, unit_of
 from outlast.streams.rows import Rows
-from outlast.streams.scaling import Figures, estimated, in_float32, refuse_hidden, unscaled
+from outlast.streams.scaling import (
+    Figures,
+    estimated,
+    in_float32,
+    input_rules,
+    refuse_hidden,
+    refuse_unlogged,
+    target_columns,
+    target_rules,
+)
 from outlast.streams.source import Table
 from outlast.streams.table_options import TableOptions
 
@@ -76,7 +85,7 @@ def _bins(rows: Rows, options: TableOptions, training: np.ndarray) -> Goal:
 
 
 def _values(rows: Rows, table: Table, names: list[str], options: TableOptions, training: np.ndarray) -> Goal:
-    columns = options.target or tuple(name for name in names if name not in options.category)
+    columns = target_columns(names, options)
     if not columns:
         raise InputError(
             f"{table.source}, all of whose inputs are categories, without a target",
@@ -85,47 +94,60 @@ def _values(rows: Rows, table: Table, names: list[str], options: TableOptions, t
         )
     several = len(columns) > 1 or len(options.horizons) > 1
     source = rows.targets if rows.targets is not None else rows.features[:, [names.index(name) for name in columns]]
-    if options.schema is not None:
-        target = options.schema.target
-        figures = Figures(np.array(target.means), np.array(target.stds), np.zeros(len(target.means), bool))
-    else:
-        target, figures = Target("value", columns, options.horizons), None
-    shifted = not options.target and len(options.horizons) == 1 and not options.category
-    if shifted:  # the inputs themselves, further on: they are not stored twice
-        ahead = None
-        figures = figures or (estimated(source, training) if options.scale == "standard" else unscaled(len(columns)))
-    else:
-        ahead = np.column_stack(
-            [rows_ahead(source[:, columns.index(name)], far, options.aggregate) for name, far in target.pairs]
-        )
-        if figures is None and options.scale == "standard":
-            for i, name in enumerate(columns):
-                refuse_hidden(table, name, source[:, i], training, rows.origin[name])
-            figures = estimated(ahead, training)
-        figures = figures or unscaled(ahead.shape[1])
-    if options.schema is None:
-        target = Target(
-            "value",
-            columns,
-            options.horizons,
-            aggregate=options.aggregate,  # pyright: ignore[reportArgumentType]
-            means=tuple(figures.mean.tolist()),
-            stds=tuple(figures.std.tolist()),
-            units=_units(columns, options),
-            quantiles=options.quantiles,
-        )
-    if ahead is None:
+    target = options.schema.target if options.schema is not None else Target("value", columns, options.horizons)
+    if _are_inputs(names, options):
+        if options.schema is None:
+            target = _scaled_by(target, estimated(source, training, target_rules(names, options)), options)
         return Goal(None, None, target, {"column": "all inputs", "horizon": max(options.horizons)})
-    about = _described(options, target, figures if options.scale == "standard" or options.schema else None)
-    values = in_float32(figures.scaled(ahead), table, [name for name, _ in target.pairs], rows.origin)
-    return Goal(values if several else values[:, 0], None, target, about)
+    ahead = np.column_stack(
+        [rows_ahead(source[:, columns.index(name)], far, options.aggregate) for name, far in target.pairs]
+    )
+    if options.schema is None:
+        rules = target_rules(names, options)
+        for i, (name, rule) in enumerate(zip(columns, rules, strict=True)):
+            if rule.how in ("standard", "minmax"):
+                refuse_hidden(table, name, source[:, i], training, rows.origin[name])
+            refuse_unlogged(table, name, source[:, i], rule, rows.origin[name])
+        each = [rules[columns.index(name)] for name, _ in target.pairs]
+        target = _scaled_by(target, estimated(ahead, training, each), options)
+    values = in_float32(target.scaled(ahead), table, [name for name, _ in target.pairs], rows.origin)
+    return Goal(values if several else values[:, 0], None, target, _described(options, target))
+
+
+def _are_inputs(names: list[str], options: TableOptions) -> bool:
+    """Whether targets are the inputs themselves, further on: they are not stored twice."""
+    if options.target or len(options.horizons) > 1 or options.category:
+        return False
+    if options.schema is None:
+        return target_rules(names, options) == input_rules(names, options)
+    read, target = options.schema.inputs, options.schema.target
+    told = list(zip(target.means, target.stds, target.logs or (None,) * len(read), strict=True))
+    return [(column.mean, column.std, column.log) for column in read] == told
+
+
+def _scaled_by(target: Target, figures: Figures, options: TableOptions) -> Target:
+    """The target with what it is scaled by.
+
+    Args:
+        figures: of every column and horizon.
+    """
+    logs = figures.logs[:: len(target.horizons)]
+    return replace(
+        target,
+        aggregate=options.aggregate,  # pyright: ignore[reportArgumentType]
+        means=tuple(figures.mean.tolist()),
+        stds=tuple(figures.std.tolist()),
+        units=_units(target.columns, options),
+        quantiles=options.quantiles,
+        logs=logs if any(logs) else (),
+    )
 
 
 def _units(columns: tuple[str, ...], options: TableOptions) -> tuple[str | None, ...]:
     return tuple(unit_of(name, options.units) for name in columns)
 
 
-def _described(options: TableOptions, target: Target | None = None, figures: Figures | None = None) -> dict[str, Any]:
+def _described(options: TableOptions, target: Target | None = None) -> dict[str, Any]:
     """What a result records about the target."""
     columns, horizons = list(options.target or ("all inputs",)), list(options.horizons)
     about: dict[str, Any] = {
@@ -140,11 +162,8 @@ def _described(options: TableOptions, target: Target | None = None, figures: Fig
         about["quantiles"] = list(options.quantiles)
     if target is not None and any(target.units):
         about["units"] = {name: unit for name, unit in zip(target.columns, target.units, strict=True) if unit}
-    if figures is not None and target is not None:
-        each = [
-            {"mean": float(mean), "std": float(std), "constant": bool(still)}
-            for mean, std, still in zip(*figures, strict=True)
-        ]
+    if target is not None and target.kind == "value":
+        each = [{"mean": mean, "std": std} for mean, std in zip(target.means, target.stds, strict=True)]
         about |= each[0] if len(each) == 1 else {"scaling": dict(zip(target.names, each, strict=True))}
     return about
 

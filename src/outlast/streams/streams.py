@@ -136,7 +136,7 @@ class Streams(FromFiles, FromTables):
             ) from None
         if column.categories:
             read = np.array(column.categories, np.float64)[read.astype(np.int64)]
-        return compared(read * column.std + column.mean, test.sign, value)
+        return compared(column.unscaled(read), test.sign, value)
 
     def take(self, streams: np.ndarray) -> Streams:
         """Only the streams with these numbers."""

@@ -11,11 +11,11 @@ import numpy as np
 from outlast.errors import InputError, unknown_name
 from outlast.schema import Schema
 from outlast.streams.categories import Known, told_categories
+from outlast.streams.scales import Scaling, scaling_of
 
 CHOICES = {
     "aggregate": ("value", "mean"),
     "target_kind": ("value", "class"),
-    "scale": ("standard", "none"),
     "missing": ("drop", "hold", "error"),
     "gaps": ("split", "join", "error"),
 }
@@ -23,7 +23,6 @@ DEFAULTS: dict[str, Any] = {
     "horizon": (1,),
     "aggregate": "value",
     "target_kind": "value",
-    "scale": "standard",
     "missing": "drop",
     "quantiles": (),
     "leave_out": (),
@@ -53,7 +52,7 @@ class TableOptions:
     stream: str | None
     time: str | None
     weight: str | None
-    scale: str
+    scaling: Scaling
     missing: str
     units: Mapping[str, str] | None
     leave_out: tuple[str, ...]
@@ -107,7 +106,7 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         stream=told.get("stream"),
         time=told.get("time"),
         weight=told.get("weight"),
-        scale=told["scale"],
+        scaling=scaling_of(told.get("scale"), told.get("target_scale"), told.get("log")),
         missing=told["missing"],
         units=told.get("units"),
         leave_out=told["leave_out"],
@@ -159,12 +158,14 @@ def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
                 f"leave {name} out: the model's directory says it",
             )
     _refuse_other_codes(told, schema)
-    if told.get("scale", "standard") != "standard":
-        raise InputError(
-            f"scale {told['scale']!r} for a model that carries its own scaling",
-            "the figures that it was trained with",
-            "leave scale out: the model's directory says it",
-        )
+    for name in ("scale", "target_scale", "log"):
+        if name in told and not (name == "scale" and told[name] in ("standard", ("standard",), ["standard"])):
+            raise InputError(
+                f"{name} {told[name]!r} for a model that carries its own scaling",
+                "the figures that it was trained with",
+                f"leave {name} out: the model's directory says it",
+            )
+    told.pop("scale", None)
     own = {name: value for name in ("stream", "time") if (value := getattr(schema, name)) is not None}
     if told.get("time", schema.time) is not None:
         own |= {"gaps": schema.gaps} | ({} if schema.max_gap is None else {"max_gap": schema.max_gap})
@@ -215,6 +216,10 @@ def _fitting(options: TableOptions) -> None:
     classes = options.target_kind == "class" or options.bins is not None
     if not options.target and (options.aggregate != "value" or classes):
         raise InputError("aggregate, target_kind or bins without a target", "a target column", "name it with target=")
+    if classes and options.scaling.target is not None:
+        raise InputError(
+            "target_scale with classes", "values, which have a scale", "leave target_scale out, or forecast values"
+        )
     if options.target_kind == "class" and (options.aggregate != "value" or options.bins is not None):
         raise InputError(
             "target_kind 'class' with aggregate 'mean' or bins", "class labels as they are", "leave the other out"

@@ -24,7 +24,16 @@ from outlast.streams.gathered import open_table
 from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
 from outlast.streams.rows import Rows, read_rows
-from outlast.streams.scaling import Figures, estimated, in_float32, leaving, refuse_hidden, unscaled
+from outlast.streams.scaling import (
+    Figures,
+    estimated,
+    estimates,
+    in_float32,
+    input_rules,
+    refuse_hidden,
+    refuse_unlogged,
+    scaling_told,
+)
 from outlast.streams.scenarios import Condition, Scenario, in_table, marks_of, recorded, scenarios_of
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 from outlast.streams.source import FILE, Table
@@ -50,7 +59,9 @@ class FromTables(Layout):
         stream: str | None = None,
         time: str | None = None,
         weight: str | None = None,
-        scale: str | None = None,
+        scale: Any = None,
+        target_scale: Any = None,
+        log: str | Sequence[str] | None = None,
         missing: str | None = None,
         units: Mapping[str, str] | None = None,
         leave_out: str | Sequence[str] | None = None,
@@ -86,8 +97,14 @@ class FromTables(Layout):
             time: column that says when each row was, ascending within a stream, so that moments can be told by the
                 clock: times, dates, ISO 8601 text or seconds since 1970 (UTC). None: positions are told only.
             weight: column of weights, 0 or more: how much a row's target counts. None: all count alike.
-            scale: ``standard`` (default): zero mean and unit standard deviation on the training part, inputs and value
-                target; ``none``: as they are.
+            scale: how inputs and value targets are scaled, with figures of the training part. ``standard`` (default):
+                zero mean and unit standard deviation; ``minmax``: 0 to 1; ``robust``: median and distance of the
+                quartiles; ``none``: as they are; each also of a logarithm, ``log-standard``, ``log1p-none``. By column:
+                ``{"power": "none"}`` or ``["standard", "power=none"]``. Figures of one's own: a ``.json`` file or a
+                mapping of columns to ``{"mean": …, "std": …}`` or ``{"min": …, "max": …}``, or a scaler of
+                scikit-learn.
+            target_scale: the same of the target alone. None: as the column of that name is.
+            log: columns of which the natural logarithm is taken first, as inputs and as targets.
             missing: what happens to rows with a missing value in a column that is used. ``drop`` (default): they are
                 left out, and steps across the gap are treated as neighbours; ``hold``: the last value of the stream is
                 repeated (rows before the first are left out); ``error``: refuse, naming the first.
@@ -135,6 +152,8 @@ class FromTables(Layout):
             time=time,
             weight=weight,
             scale=scale,
+            target_scale=target_scale,
+            log=log,
             missing=missing,
             units=units,
             leave_out=leave_out,
@@ -170,7 +189,7 @@ class FromTables(Layout):
             about["targets_file"] = beside.source
 
         training = np.zeros(0, np.int64)
-        if schema is None and (options.scale == "standard" or options.bins is not None or _learnt(options)):
+        if schema is None and (estimates(names, options) or options.bins is not None or _learnt(options)):
             training = _training_rows(starts, lengths, recording, furthest, shares, seed, table)
             about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
         rows = _known_in_training(rows, table, names, options, training, np.repeat(rows.sizes > furthest, rows.sizes))
@@ -179,11 +198,7 @@ class FromTables(Layout):
         )
         figures = _figures(rows, table, names, options, training)
         read = _columns(names, figures, options, rows)
-        if schema is not None or options.scale == "standard":
-            about["scaling"] = {
-                c.name: {"mean": c.mean, "std": c.std, "constant": c.constant} for c in read if not c.categories
-            }
-            about["constant_columns"] = [column.name for column in read if column.constant]
+        about |= scaling_told(read, names, options)
         if named:
             about |= recorded(named)
         aim = goal(rows, table, names, options, training)
@@ -219,7 +234,8 @@ class FromTables(Layout):
         cls,
         source: Any,
         horizon: int = 1,
-        scale: str | None = None,
+        scale: Any = None,
+        target_scale: Any = None,
         shares: Shares = DEFAULT_SHARES,
         seed: int = 0,
         schema: Schema | None = None,
@@ -232,13 +248,19 @@ class FromTables(Layout):
             source: a ``.wav``, ``.flac`` or ``.ogg`` file, a folder of them, a pattern such as ``sounds/*.wav``, or a
                 list of paths.
             horizon: frames ahead.
-            scale, shares, seed, schema: as for `from_table`.
+            scale, target_scale, shares, seed, schema: as for `from_table`.
 
         Raises:
             InputError: nothing there, no sound, files too short, or the extra `audio` is not installed.
         """
         streams = cls.from_table(
-            open_audio(source), horizon=horizon, scale=scale, shares=shares, seed=seed, schema=schema
+            open_audio(source),
+            horizon=horizon,
+            scale=scale,
+            target_scale=target_scale,
+            shares=shares,
+            seed=seed,
+            schema=schema,
         )
         return replace(streams, about={**streams.about, "reader": "audio"})
 
@@ -337,14 +359,14 @@ def _figures(rows: Rows, table: Table, names: list[str], options: TableOptions, 
     """By which the inputs are scaled: the schema's, those of the training rows, or none."""
     if options.schema is not None:
         read = options.schema.inputs
-        parts = ([c.mean for c in read], [c.std for c in read], [c.constant for c in read])
-        return Figures(*(np.array(part) for part in parts))
-    if options.scale != "standard":
-        return unscaled(len(names))
-    for i, name in enumerate(names):
-        if name not in options.category:
+        mean, std, still = (np.array([getattr(c, each) for c in read]) for each in ("mean", "std", "constant"))
+        return Figures(mean, std, still, options.schema.logs)
+    rules = input_rules(names, options)
+    for i, (name, rule) in enumerate(zip(names, rules, strict=True)):
+        if rule.how in ("standard", "minmax"):
             refuse_hidden(table, name, rows.features[:, i], training, rows.origin[name])
-    return leaving(estimated(rows.features, training), np.isin(names, list(options.category)))
+        refuse_unlogged(table, name, rows.features[:, i], rule, rows.origin[name])
+    return estimated(rows.features, training, rules)
 
 
 def _learnt(options: TableOptions) -> list[str]:
@@ -368,8 +390,10 @@ def _columns(names: list[str], figures: Figures, options: TableOptions, rows: Ro
     if options.schema is not None:
         return options.schema.inputs
     return tuple(
-        Column(name, float(mean), float(std), bool(still), unit_of(name, options.units), rows.categories.get(name, ()))
-        for name, mean, std, still in zip(names, *figures, strict=True)
+        Column(
+            name, float(mean), float(std), bool(still), unit_of(name, options.units), rows.categories.get(name, ()), log
+        )
+        for name, mean, std, still, log in zip(names, *figures, strict=True)
     )
 
 

@@ -29,9 +29,6 @@ class Ahead:
         self._values = Delay(self.horizon, (len(target.columns) + 1,), np.float64, np.nan)
         self._edges = np.array(target.edges)
         self._labels: dict[Any, int] = {label: number for number, label in enumerate(target.labels)}
-        pairs = len(target.pairs)
-        self._means = np.array(target.means or [0.0] * pairs)
-        self._stds = np.array(target.stds or [1.0] * pairs)
 
     def raw(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """(N, columns) values of the target's columns; not a number where there is none."""
@@ -62,11 +59,12 @@ class Ahead:
             series = whole[:, :, self.target.columns.index(column)]
             found.append(_ahead(series, ahead, self.target.aggregate)[:, :new])
         targets = np.stack(found, -1)
+        value = self.target.kind == "value"
+        targets = self.target.scaled(targets) if value else targets  # not a number where there is no logarithm
         known = np.asarray(np.isfinite(targets).all(-1) & ~np.isnan(whole[:, :new, -1]))
-        if self.target.kind == "value":
-            scaled = (targets - self._means) / self._stds
-            known &= (np.abs(scaled) <= _LARGEST).all(-1)
-            return torch.from_numpy(np.where(known[..., None], scaled, 0.0).astype(np.float32)), known
+        if value:
+            known &= (np.abs(np.nan_to_num(targets)) <= _LARGEST).all(-1)
+            return torch.from_numpy(np.where(known[..., None], targets, 0.0).astype(np.float32)), known
         one = np.where(known, targets[..., 0], 0.0)
         classes = np.searchsorted(self._edges, one) if self.target.kind == "bins" else one
         return torch.from_numpy(classes.astype(np.int64)), known
