@@ -69,6 +69,11 @@ def _wandering(draw: np.random.Generator, share: float) -> np.ndarray:
 class Forecaster(nn.Module):
     """The commonest module: a GRU and a linear layer on every position; what it scales itself lies in buffers."""
 
+    reads_mean: Tensor
+    reads_std: Tensor
+    tells_mean: Tensor
+    tells_std: Tensor
+
     def __init__(self, reads: tuple[Tensor, Tensor] | None = None, tells: tuple[Tensor, Tensor] | None = None) -> None:
         super().__init__()
         self.gru = nn.GRU(len(INPUTS), 16, batch_first=True)
@@ -79,7 +84,7 @@ class Forecaster(nn.Module):
             self.register_buffer(f"{name}_mean", mean)
             self.register_buffer(f"{name}_std", std)
 
-    def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         if self.own[0]:
             x = (x - self.reads_mean) / self.reads_std
         out, h = self.gru(x, h)

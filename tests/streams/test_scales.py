@@ -61,7 +61,12 @@ def test_a_scaler_of_scikit_learn_is_taken_and_so_is_a_file_of_its_figures(scale
 
 def test_words_scale_as_scikit_learn_does_on_the_training_part() -> None:
     columns = np.column_stack([TABLE[name] for name in INPUTS])
-    for word, scaler in (("minmax", MinMaxScaler()), ("robust", RobustScaler()), ("standard", StandardScaler())):
+    scalers: list[tuple[str, Any]] = [
+        ("minmax", MinMaxScaler()),
+        ("robust", RobustScaler()),
+        ("standard", StandardScaler()),
+    ]
+    for word, scaler in scalers:
         streams = read(scale=word)
         trained = columns[: int(split(streams).train.lengths[0])]
         np.testing.assert_allclose(streams.inputs, scaler.fit(trained).transform(columns), rtol=1e-5, atol=1e-5)
@@ -142,6 +147,7 @@ def test_a_value_without_a_logarithm_is_named() -> None:
 
 def test_a_model_with_a_schema_is_not_given_another_scaling() -> None:
     schema = read().schema
-    for other in ({"scale": "none"}, {"target_scale": "none"}, {"log": "power"}):
+    others: list[dict[str, Any]] = [{"scale": "none"}, {"target_scale": "none"}, {"log": "power"}]
+    for other in others:
         with pytest.raises(InputError, match="carries its own scaling"):
             Streams.from_table(TABLE, schema=schema, **other)
