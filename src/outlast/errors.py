@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class OutlastError(Exception):
@@ -27,6 +29,43 @@ class InputError(OutlastError):
         self.expected: str = expected
         self.do: str = do
         super().__init__(f"given: {given}\nexpected: {expected}\nwhat to do: {do}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to ask again.
+
+    Args:
+        meaning: what it would do, as one tells somebody to do it: ``read the machines apart``.
+        options: what to add to the call, by argument.
+    """
+
+    meaning: str
+    options: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.meaning}: {', '.join(f'{name}={value!r}' for name, value in self.options.items())}"
+
+
+class Question(InputError):
+    """Input that can be meant in several ways, or is mended by an option: `choices` say what to add to the same call.
+
+    Args:
+        given, expected: as of every `InputError`.
+        choices: one or more, the likeliest first.
+        otherwise: what else can be done, outside of this call.
+    """
+
+    def __init__(self, given: str, expected: str, choices: Sequence[Choice], otherwise: str = "") -> None:
+        self.choices: tuple[Choice, ...] = tuple(choices)
+        self.otherwise: str = otherwise
+        super().__init__(given, expected, "; or ".join([*map(str, choices), *([otherwise] if otherwise else [])]))
+
+    def typed(self, command: Callable[[Mapping[str, Any]], str]) -> str:
+        """The message with every choice as a command of its own line, which `command` makes of its options."""
+        lines = [f"{choice.meaning}:\n    {command(choice.options)}" for choice in self.choices]
+        lines += [self.otherwise] if self.otherwise else []
+        return f"given: {self.given}\nexpected: {self.expected}\nwhat to do: " + "\nor ".join(lines)
 
 
 class NotAskable(OutlastError):

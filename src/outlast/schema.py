@@ -158,6 +158,32 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Notation:
+    """How numbers, times and missing values are written in a table's text.
+
+    Args:
+        decimal: the mark before decimals.
+        thousands: the mark between groups of three digits; a blank stands for blanks of every kind. None: there is
+            none.
+        time_format: of times that are text, as ``datetime.strptime`` takes it. None: ISO 8601, or day, month and year.
+        day_first: whether 03/04/2024 is in April. None: told by a day above 12, or by dots (03.04.2024).
+        encoding: of the file's text.
+        missing_values: more spellings of a missing value, and numbers that stand for one.
+    """
+
+    decimal: str = "."
+    thousands: str | None = None
+    time_format: str | None = None
+    day_first: bool | None = None
+    encoding: str = "utf-8"
+    missing_values: tuple[str, ...] = ()
+
+
+PLAIN = Notation()
+"""Decimal points, times in ISO 8601, UTF-8."""
+
+
+@dataclass(frozen=True)
 class Schema:
     """What a model of table rows reads and forecasts.
 
@@ -170,6 +196,7 @@ class Schema:
         step: seconds between rows, where they were regular.
         max_gap: seconds between rows from which on there is a gap; None: there never is.
         gaps: what a gap does: nothing (``join``), a stream begins anew (``split``), or it is refused (``error``).
+        notation: how the table's text was written, for whoever reads such a table again.
     """
 
     inputs: tuple[Column, ...]
@@ -180,6 +207,7 @@ class Schema:
     step: float | None = None
     max_gap: float | None = None
     gaps: Gaps = "join"
+    notation: Notation = PLAIN
 
     @property
     def names(self) -> list[str]:

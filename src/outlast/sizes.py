@@ -45,7 +45,7 @@ def require_memory(needed: int, what: str) -> None:
     Args:
         what: they are of, for the message.
     """
-    if needed > (there := _memory()):
+    if needed > (there := machine_memory()):
         raise InputError(
             f"{what}: {needed / 2**30:,.1f} GiB of weights and state",
             f"a model that fits the {there / 2**30:,.1f} GiB of this machine",
@@ -57,5 +57,6 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _memory() -> int:
+def machine_memory() -> int:
+    """Bytes of memory that this machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

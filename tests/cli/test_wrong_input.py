@@ -234,7 +234,7 @@ def test_a_token_outside_the_given_vocabulary(run: Run) -> None:
         ("", "first line with the names of the columns"),
         ("power,phase,noise\n", "at least one column of numbers"),
         ("power,phase,noise\n1,2,3\n", "longer than the horizon"),
-        (b"\xff\xfe\x00,a\n1,2\n", "cannot be read as a table"),
+        (b"\xff\xfe\x00,a\n1,2\n", "--encoding utf-16"),
     ],
 )
 def test_wrong_tables(run: Run, here: Path, content: str | bytes, part: str) -> None:

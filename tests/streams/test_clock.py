@@ -104,7 +104,7 @@ def test_a_clock_may_lie_on_disk(tmp_path: Path) -> None:
     ("changed", "parts"),
     [
         ({7: "soon"}, ["'soon' in time column 'when', line 9", "2010-03-04 03:12:00"]),
-        ({0: "04/03/2010 03:00"}, ["'04/03/2010 03:00'", "line 2", "year-month-day"]),
+        ({0: "04/03/2010 03:00"}, ["'04/03/2010 03:00'", "line 2", "day_first=True"]),
         ({7: "2010-03-04T03:07Z"}, ["with an offset unlike those before", "line 9"]),
         ({7: "2010-03-04 02:00"}, ["2010-03-04T02:00:00 after 2010-03-04T03:06:00", "line 9", "sort the rows"]),
         (dict.fromkeys(range(30), ""), ["'when'", "holds null"]),

@@ -39,7 +39,9 @@ def read(column: Any, name: str = "c", **options: Any) -> Streams:
     ],
 )
 def test_columns_that_are_hardly_inputs_are_asked_about(name: str, column: Any, why: str) -> None:
-    with pytest.raises(InputError, match=rf"column '{name}', .*{why}[^$]*--leave-out {name} .*--inputs y x"):
+    with pytest.raises(
+        InputError, match=rf"column '{name}', .*{why}[^$]*leave_out=\['{name}'\]; .*inputs=\['y', 'x', '{name}'\]"
+    ):
         read(column, name, horizon=5)
     assert read(column, name, horizon=5, inputs=["y", name]).about["inputs"] == ["y", name]
     left = read(column, name, horizon=5, leave_out=name)
@@ -47,7 +49,7 @@ def test_columns_that_are_hardly_inputs_are_asked_about(name: str, column: Any, 
 
 
 def test_what_is_said_to_type_works() -> None:
-    with pytest.raises(InputError, match="--time c"):
+    with pytest.raises(InputError, match="time='c'"):
         read(SECONDS)
     assert read(SECONDS, time="c").about["times"]["typical_step"] == 60
     assert read(SECONDS * 1000, time="c").about["times"]["typical_step"] == 60
@@ -105,7 +107,7 @@ def test_numbers_of_streams_are_asked_about() -> None:
     )
     with pytest.raises(InputError, match="column 'number', one whole number for each stream") as raised:
         Streams.from_table(frame, target="y", stream="name")
-    assert "rated'" not in str(raised.value)
+    assert "rated'" not in raised.value.given
     read = Streams.from_table(frame, target="y", stream="name", leave_out=["number"])
     assert read.about["inputs"] == ["y", "x", "rated"]
 

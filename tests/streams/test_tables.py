@@ -271,7 +271,7 @@ def test_parquet_of_every_type_of_number(tmp_path: Path) -> None:
 
 def test_decimal_commas_are_not_guessed(tmp_path: Path) -> None:
     text = "a;b\n" + "".join(f"{i},5;{i}\n" for i in range(9))
-    with pytest.raises(InputError, match=r"'0,5' in column 'a', line 2 .*[\s\S]*decimal comma"):
+    with pytest.raises(InputError, match=r"'0,5' in column 'a', line 2 .*[\s\S]*read '0,5' as 0.5: decimal=','"):
         Streams.from_table(written(tmp_path, text))
 
 

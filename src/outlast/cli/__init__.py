@@ -21,13 +21,14 @@ from typing import Any
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
+from outlast.cli.asking import asked
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.judging import judge
 from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.cli.stopping import sigterm_as_ctrl_c
-from outlast.errors import Interrupted, OutlastError, unknown_name
+from outlast.errors import Interrupted, OutlastError, Question, unknown_name
 from outlast.ranks import rank
 
 STOPPED = 128 + signal.SIGINT
@@ -96,7 +97,8 @@ def _run(name: str, rest: list[str]) -> int:
             print(str(stop) or "stopped", file=sys.stderr)
         return STOPPED
     except OutlastError as error:
-        print(f"rank {rank()}: {error}" if rank() else error, file=sys.stderr)
+        said = asked(error, name, rest) if isinstance(error, Question) else error
+        print(f"rank {rank()}: {said}" if rank() else said, file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise

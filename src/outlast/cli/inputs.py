@@ -435,5 +435,5 @@ def typed_options(options: ReadingVerb) -> str:
     found: list[str] = []
     for name, value in options.reading().items():
         words = value if isinstance(value, tuple) else sum(value.items(), ()) if isinstance(value, dict) else [value]
-        found += [f"--{name.replace('_', '-')}", *map(str, words)]
+        found += [f"--{name.replace('_', '-')}", *map(str, [] if value is True else words)]
     return shlex.join(found)

@@ -57,8 +57,9 @@ class Source:
     """What to read, and how much of it at a time."""
 
     data: Path
-    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt, .md, source code; tables also
-    .gz), a folder of them, a saved dataset, or a pattern in quotes, such as 'data/*.csv': one stream a file."""
+    """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .xlsx, .wav, .flac, .ogg, .txt, .md, source code;
+    tables also .gz), a folder of them, a saved dataset, or a pattern in quotes, such as 'data/*.csv': one stream a
+    file."""
     train_context: Annotated[int, tyro.conf.arg(aliases=["-T"])]
     """Positions that a training window has."""
 
@@ -145,6 +146,21 @@ class Reading(ReadingText):
     scenario: Given[tuple[str, ...]] = None
     """Tables: situations that losses are told apart by, NAME=RULE: night=22:00/06:00 weekend=sat,sun (both take
     --time), "start-up=speed<10", or several tests with 'and' between. Also one at a time: --scenario A --scenario B."""
+    sheet: Given[str] = None
+    """Workbooks (.xlsx): the sheet to read. Default: the first."""
+    decimal: Given[Literal[".", ","]] = None
+    """Tables in text: the mark before decimals, a comma where 1,5 is one and a half. Default: a point."""
+    thousands: Given[str] = None
+    """Tables in text: the mark between groups of three digits: a comma, a point, a blank or '. Default: none."""
+    encoding: Given[str] = None
+    """Tables in text: its encoding, such as latin-1 or utf-16. Default: UTF-8."""
+    missing_values: Given[tuple[str, ...]] = None
+    """Tables: what stands for a missing value beside empty cells, ?, NA, N/A, NaN and null: '#N/A' Bad -9999."""
+    time_format: Given[str] = None
+    """Tables with --time: how times are written, as Python's strptime takes it: '%d %b %Y %H:%M'. Default: ISO 8601, or
+    day, month and year where they say their order by themselves."""
+    day_first: Annotated[Given[bool], tyro.conf.arg(help_behavior_hint="")] = None
+    """Tables with --time: 03/04/2024 is in April. Default: told by a day above 12, or by dots (03.04.2024)."""
     vocabulary: Given[int] = None
     """Tokens: size of the vocabulary. Default: the largest token and one more."""
     shares: Given[tuple[float, float, float]] = None

@@ -105,7 +105,7 @@ def _as_given(option: dataclasses.Field[Any], arguments: list[str]) -> str:
     start = max((i for i, word in enumerate(arguments) if word.partition("=")[0] in flags), default=None)
     if start is None:
         return flags[0]
-    values = itertools.takewhile(lambda word: not _is_option(word), arguments[start + 1 :])
+    values = itertools.takewhile(lambda word: not is_option(word), arguments[start + 1 :])
     return " ".join([arguments[start], *values])
 
 
@@ -127,7 +127,8 @@ def _spelt(item: dataclasses.Field[Any]) -> str:
     return flag_of(item.name, item.default)
 
 
-def _is_option(word: str) -> bool:
+def is_option(word: str) -> bool:
+    """Whether a word is the name of an option, perhaps with its value behind ``=``."""
     return word in _ALIASES or re.match(r"--[A-Za-z]", word) is not None
 
 
@@ -141,7 +142,7 @@ def gathered(arguments: list[str], flag: str) -> list[str]:
         if name == flag:
             place, inside = (len(rest) if place is None else place), not equals
             values += [value] if equals else []
-        elif inside and not _is_option(word):
+        elif inside and not is_option(word):
             values.append(word)
         else:
             inside = False
@@ -155,7 +156,7 @@ def shares_spread(arguments: list[str]) -> list[str]:
     at_shares = False
     for word in arguments:
         flag, equals, value = word.partition("=")
-        if _is_option(word):
+        if is_option(word):
             at_shares = flag == "--shares"
             spread += [flag, *_numbers(value)] if at_shares and equals else [word]
         else:
@@ -194,7 +195,7 @@ def _names(verb: str, arguments: list[str], fields: dict[str, Any]) -> set[str]:
     for word in arguments:
         if word.partition("=")[0] in _ALIASES and _ALIASES[word.partition("=")[0]] in fields:
             names.add(_ALIASES[word.partition("=")[0]])
-        elif _is_option(word):
+        elif is_option(word):
             given = word.partition("=")[0]
             if given.replace("_", "-") not in known:
                 raise unknown_name(f"option of outlast {verb}", given, known)

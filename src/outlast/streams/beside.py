@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from outlast.errors import InputError, unknown_name
+from outlast.schema import PLAIN, Notation
 from outlast.streams.clock import read_clock
 from outlast.streams.files import existing, open_array, suffix_of
 from outlast.streams.frames import open_frame
@@ -18,7 +19,7 @@ from outlast.streams.source import Table
 Content = dict[str, pa.Array]
 
 
-def open_targets(given: Any) -> Table:
+def open_targets(given: Any, notation: Notation = PLAIN) -> Table:
     """The table of targets: what `open_table` takes, or a ``.npy`` file or an array of a row a row.
 
     Raises:
@@ -28,7 +29,7 @@ def open_targets(given: Any) -> Table:
     if isinstance(given, str | Path) and suffix_of(Path(given)) == ".npy":
         called, given = str(given), open_array(existing(given))
     if isinstance(given, str | Path):
-        return open_table(given)
+        return open_table(given, notation)
     if not isinstance(given, np.ndarray):
         return open_frame(given, "the targets")
     if given.ndim not in (1, 2) or given.dtype.kind not in "iufb" or 0 in given.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,13 +11,19 @@ import pyarrow as pa
 
 from outlast.errors import InputError
 from outlast.streams import columns
-from outlast.streams.source import MISSING, Table
+from outlast.streams.notation import is_missing
+from outlast.streams.source import Table, is_number, is_text
+from outlast.streams.written_times import day_and_month, parser_of, refuse_digits, unread
 
 _YEARS = np.array(["0001-01-01", "10000-01-01"], "datetime64[s]").astype(np.float64)
 """First and end of what ISO 8601 writes with four digits, in seconds since 1970."""
 RECENT = (631_152_000.0, 4_102_444_800.0)
 """Seconds from 1970 to 1990 and to 2100: numbers in between are times rather than something else."""
 _UNITS = "divide milliseconds by 1,000, nanoseconds by 1,000,000,000"
+_TWO_COLUMNS = (
+    'put date and time into one column, in pandas: frame["when"] = frame["date"].astype(str) + " " + '
+    'frame["time"].astype(str)'
+)
 _FORMS = "times such as 2010-03-04 03:12:00, or seconds since 1970"
 
 
@@ -27,10 +34,12 @@ class Clock:
     Args:
         times: (N,) datetime64, often memory-mapped; in UTC where there is a `zone`.
         zone: in which times are told, such as ``Europe/Paris`` or ``+01:00``; None: as they stand.
+        day_first: whether text was read as day, month, year; None: it says its order by itself, or was no text.
     """
 
     times: np.ndarray
     zone: str | None = None
+    day_first: bool | None = None
 
     def at(self, row: int) -> str:
         """The time of one position in ISO 8601, with its offset from UTC where there is a zone."""
@@ -41,14 +50,19 @@ class Clock:
 def read_clock(table: Table, name: str, column: pa.Array) -> Clock:
     """A column of times as a clock, NaT where a value is missing.
 
-    Times and dates are taken with their zone (offsets in CSV and text are told in UTC); text is read as ISO 8601;
-    numbers are seconds since 1970-01-01 UTC, or what divides them where they are all between 1990 and 2100 so:
-    milliseconds, microseconds or nanoseconds.
+    Times and dates are taken with their zone (offsets in CSV and text are told in UTC). Text is read as the table's
+    notation says, otherwise as ISO 8601, or as day, month and year in the order that they tell. Numbers are seconds
+    since 1970-01-01 UTC, or what divides them where they are all between 1990 and 2100 so: milliseconds, microseconds
+    or nanoseconds.
 
     Raises:
         InputError: something else in it (says on which line), a year of more than four digits, or an unknown zone.
     """
-    kind, zone = columns.kind(column), None
+    kind, zone, day_first = columns.kind(column, table.notation), None, None
+    if table.notation.time_format is not None and (is_text(column) or is_number(column)):
+        column, kind = column.cast(pa.large_string()), "text"
+    if kind == "number" and pa.types.is_integer(column.type):
+        refuse_digits(table.place(0), name, column)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         zone = getattr(column.type, "tz", None)
         _check_zone(table, name, zone)
@@ -66,11 +80,12 @@ def read_clock(table: Table, name: str, column: pa.Array) -> Clock:
         times = np.round(np.nan_to_num(seconds) * 1e6).astype(np.int64).astype("datetime64[us]")
         times[np.isnan(seconds)] = np.datetime64("NaT")
     elif kind == "text":
-        times, zone = _parsed(table, name, column)
+        times, zone, day_first = _parsed(table, name, column)
     else:
-        raise InputError(f"time column {name!r} of {table.source}, which holds {column.type}", _FORMS, _do())
+        do = _TWO_COLUMNS if pa.types.is_time(column.type) else _do()
+        raise InputError(f"time column {name!r} of {table.source}, which holds {column.type}", _FORMS, do)
     _refuse_far(table, name, np.where(np.isnat(times), np.nan, times.astype("datetime64[us]").astype(np.int64) / 1e6))
-    return Clock(times.astype("datetime64[us]"), zone)
+    return Clock(times.astype("datetime64[us]"), zone, day_first)
 
 
 def check_ascending(table: Table, name: str, clock: Clock, group: np.ndarray, rows: np.ndarray) -> None:
@@ -118,16 +133,26 @@ def _since_1970(column: pa.Array, size: int) -> np.ndarray:
     return times
 
 
-def _parsed(table: Table, name: str, column: pa.Array) -> tuple[np.ndarray, str | None]:
-    """Text as ISO 8601, (rows,) in UTC where it has offsets, and its zone."""
-    times, zoned = np.full(len(column), np.datetime64("NaT"), "datetime64[us]"), None
-    for row, text in enumerate(column.to_pylist()):
-        if text is None or text.strip() in MISSING:
+def _parsed(table: Table, name: str, column: pa.Array) -> tuple[np.ndarray, str | None, bool | None]:
+    """Text as (rows,) times, in UTC where it has offsets; their zone; and whether the day was read before the month."""
+    times, zoned, day_first = np.full(len(column), np.datetime64("NaT"), "datetime64[us]"), None, None
+    told = False  # in which form they are
+    read: Callable[[str], datetime] = parser_of(table.notation)
+    texts = column.to_pylist()
+    for row, text in enumerate(texts):
+        if text is None or is_missing(text, table.notation):
             continue
         try:
-            moment = datetime.fromisoformat(text.strip())
+            moment = read(text.strip())
         except ValueError:
-            raise _wrong(table, name, row, repr(text)) from None
+            if told:
+                raise unread(table.place(row), name, text, texts, table.notation) from None
+            try:
+                read, day_first = day_and_month(table.place(row), name, text.strip(), texts, table.notation)
+                moment = read(text.strip())
+            except ValueError:
+                raise unread(table.place(row), name, text, texts, table.notation) from None
+        told = True
         if zoned not in (None, moment.tzinfo is not None):
             raise _wrong(table, name, row, f"{text!r} {'without' if zoned else 'with'} an offset unlike those before")
         zoned = moment.tzinfo is not None
@@ -135,7 +160,7 @@ def _parsed(table: Table, name: str, column: pa.Array) -> tuple[np.ndarray, str 
             times[row] = moment.astimezone(UTC).replace(tzinfo=None) if zoned else moment
         except OverflowError:  # at the ends of what a calendar holds
             raise _wrong(table, name, row, repr(text)) from None
-    return times, "UTC" if zoned else None
+    return times, "UTC" if zoned else None, day_first
 
 
 def _check_zone(table: Table, name: str, zone: str | None) -> None:

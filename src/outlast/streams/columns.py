@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pyarrow as pa
 
-from outlast.errors import InputError
-from outlast.streams.source import MISSING, Table, is_text
+from outlast.errors import Choice, InputError, Question
+from outlast.schema import PLAIN, Notation
+from outlast.streams.notation import MISSING, as_missing, is_missing, nearly_number, number_in, other_notations
+from outlast.streams.source import Table, is_number, is_text
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 EXACT = 1 << 53
 """Whole numbers beyond it have no float64 of their own."""
 LARGEST = float(np.finfo(np.float32).max)
 """In size, that features can have."""
+MOST_SPELLINGS = 8
+"""Of missing values that are proposed at once."""
 
 
-def kind(column: pa.Array) -> str:
+def kind(column: pa.Array, notation: Notation = PLAIN) -> str:
     """``number``, ``time``, ``text``, ``empty``, ``wide integer`` or ``other``.
 
     Text most of which looks like numbers counts as number, so that one wrong cell is reported rather than the
@@ -29,12 +29,12 @@ def kind(column: pa.Array) -> str:
     if pa.types.is_temporal(column.type):
         return "time"
     if not is_text(column):
-        return "other" if not _is_number(column) else "number" if too_wide(column) is None else "wide integer"
+        return "other" if not is_number(column) else "number" if too_wide(column) is None else "wide integer"
     counts = column.value_counts()
     alike = sum(
         number.as_py()
         for text, number in zip(counts.field("values"), counts.field("counts"), strict=True)
-        if text.is_valid and (_NUMBER.fullmatch(text.as_py().strip()) or _COMMA_NUMBER.fullmatch(text.as_py().strip()))
+        if text.is_valid and (number_in(text.as_py(), notation) is not None or nearly_number(text.as_py()))
     )
     return "number" if alike > (len(column) - column.null_count) / 2 else "text"
 
@@ -61,7 +61,7 @@ def numbers(table: Table, name: str, column: pa.Array) -> np.ndarray:
         )
     if is_text(column):
         values = _parsed(table, name, column)
-    elif not _is_number(column):
+    elif not is_number(column):
         raise InputError(
             f"column {name!r} of {table.source}, which holds {column.type}",
             "a column of numbers",
@@ -72,18 +72,20 @@ def numbers(table: Table, name: str, column: pa.Array) -> np.ndarray:
     infinite = np.isinf(values)
     if infinite.any():
         row = int(np.argmax(infinite))
-        raise InputError(
+        raise Question(
             f"{values[row]} in column {name!r}, {table.place(row)}",
             "finite numbers",
-            "correct the value, or empty the cell to mark it as missing",
+            [Choice("take it for a missing value", as_missing([f"{values[row]:g}"], table.notation))],
+            "correct the value",
         )
     large = np.abs(values) > LARGEST
     if large.any():
         row = int(np.argmax(large))
-        raise InputError(
+        raise Question(
             f"{values[row]} in column {name!r}, {table.place(row)}",
             "numbers that float32 holds, up to 3.4e38",
-            "correct the value, empty the cell to mark it as missing, or choose a larger unit",
+            [Choice("take it for a missing value", as_missing([repr(float(values[row]))], table.notation))],
+            "correct the value, or choose a larger unit",
         )
     return values
 
@@ -136,27 +138,34 @@ def labels(table: Table, name: str, column: pa.Array) -> tuple[np.ndarray, list[
 
 
 def _parsed(table: Table, name: str, column: pa.Array) -> np.ndarray:
-    coded = column.dictionary_encode()
-    texts = [text.strip() for text in coded.dictionary.to_pylist()]
-    absent = [text in MISSING for text in texts]  # spelled with blanks around it
-    wrong = np.array([not (gone or _NUMBER.fullmatch(text)) for text, gone in zip(texts, absent, strict=True)], bool)
+    coded, notation = column.dictionary_encode(), table.notation
+    texts = coded.dictionary.to_pylist()
+    values = [np.nan if is_missing(text, notation) else number_in(text, notation) for text in texts]
+    wrong = np.array([value is None for value in values], bool)
     code = np.array(coded.indices.fill_null(len(texts)), np.int64)
     bad = np.append(wrong, False)[code]
     if bad.any():
         row = int(np.argmax(bad))
-        text = texts[code[row]]
-        comma = _COMMA_NUMBER.fullmatch(text) is not None
-        raise InputError(
-            f"{text!r} in column {name!r}, {table.place(row)}",
-            "numbers with a decimal point" if comma else f"a number, or a missing value ({', '.join(MISSING[1:])})",
-            "write 1.5 where the file has 1,5 (a decimal comma is not guessed)"
-            if comma
-            else "correct the cell, or choose the columns with inputs=[…]",
-        )
-    values = [np.nan if gone else float(text) for text, gone in zip(texts, absent, strict=True)]
-    return np.array([*values, np.nan])[code]
+        odd = [texts[at].strip() for at in dict.fromkeys(code[bad].tolist())]
+        raise _no_numbers(table, name, row, odd, [text for text in texts if not is_missing(text, notation)])
+    return np.array([np.nan if value is None else value for value in [*values, np.nan]])[code]
 
 
-def _is_number(column: pa.Array) -> bool:
-    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
-    return any(of_kind(column.type) for of_kind in kinds)
+def _no_numbers(table: Table, name: str, row: int, odd: list[str], all_of: list[str]) -> InputError:
+    """What to say of text where a number is due: how it would be one, or that it may stand for none.
+
+    Args:
+        odd: what is no number, each text once; all_of: what the column holds.
+    """
+    notation = table.notation
+    others = other_notations(all_of, notation) or other_notations(odd, notation)
+    more = f", and {len(odd) - 1} more such texts" if len(odd) > 1 else ""
+    given = f"{odd[0]!r} in column {name!r}, {table.place(row)}{more}"
+    if others:
+        return Question(given, f"numbers with a decimal {'point' if notation.decimal == '.' else 'comma'}", others)
+    return Question(
+        given,
+        f"a number, or a missing value ({', '.join([*MISSING[1:], *notation.missing_values])})",
+        [Choice("take it for a missing value", as_missing(odd[:MOST_SPELLINGS], notation))],
+        "correct the cell, or read other columns (inputs, leave_out)",
+    )

@@ -112,6 +112,39 @@ def suffix_of(path: Path) -> str:
     return "".join(endings) if endings[1:] == [".gz"] else "".join(endings[-1:])
 
 
+_READERS = {
+    ".xls": "read_excel({!r})",
+    ".ods": "read_excel({!r})",
+    ".feather": "read_feather({!r})",
+    ".arrow": "read_feather({!r})",
+    ".orc": "read_orc({!r})",
+    ".json": "read_json({!r})",
+    ".h5": "read_hdf({!r})",
+    ".hdf5": "read_hdf({!r})",
+    ".pkl": "read_pickle({!r})",
+    ".dta": "read_stata({!r})",
+    ".sav": "read_spss({!r})",
+    ".sas7bdat": "read_sas({!r})",
+    ".xml": "read_xml({!r})",
+    ".html": "read_html({!r})[0]",
+    ".dat": 'read_csv({!r}, sep=r"\\s+")',
+    ".zip": "read_csv({!r})",
+    ".bz2": "read_csv({!r})",
+    ".xz": "read_csv({!r})",
+    ".zst": "read_csv({!r})",
+}
+"""What pandas reads files with that are not read here, by their ending."""
+
+
+def converted(path: Path) -> str:
+    """What to do about a file that is not read here: the line of pandas that makes a table of it."""
+    ending = path.suffix.lower()
+    if path.is_dir() or ending not in _READERS:
+        return "convert it to one of these; arrays (.npy) are read by Streams.from_arrays"
+    line = f"pandas.{_READERS[ending].format(str(path))}.to_csv({path.with_suffix('.csv').name!r}, index=False)"
+    return f"convert it to one of these, in pandas: {line}"
+
+
 def dtype_of(path: str | Path) -> np.dtype[Any]:
     """What a ``.npy`` file holds, by its header. Raises InputError where it is not one whole array."""
     return _map(existing(path)).dtype

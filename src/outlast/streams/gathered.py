@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from outlast.errors import InputError
-from outlast.streams.files import existing, files_at, is_pattern, suffix_of
+from outlast.schema import PLAIN, Notation
+from outlast.streams.files import converted, existing, files_at, is_pattern, suffix_of
 from outlast.streams.frames import open_frame
 from outlast.streams.source import FILE, Table, is_text
 from outlast.streams.table_files import SUFFIXES, open_file
 
 
-def open_table(given: Any) -> Table:
+def open_table(given: Any, notation: Notation = PLAIN, sheet: str | None = None) -> Table:
     """A table, wherever it lies.
 
     Args:
         given: the path of a file; of a folder, or a pattern such as ``data/*.csv``, or a list of paths: every file is a
             stream; what `open_frame` takes; or a table that is open already.
+        notation: how its text is written.
+        sheet: of workbooks; None: the first one.
 
     Raises:
         InputError: nothing there, not a table, or files that do not agree in their columns.
     """
     if isinstance(given, Table):
         return given
+
+    def open_one(path: Path) -> Table:
+        return replace(_opened(path, notation, sheet), notation=notation)
+
     if isinstance(given, str | os.PathLike):
         several = is_pattern(given) or existing(given).is_dir()
         files = files_at(given, SUFFIXES)
@@ -35,20 +43,20 @@ def open_table(given: Any) -> Table:
             raise InputError(
                 f"folder {given} without a table", f"files ending in {', '.join(SUFFIXES)}", "name them so"
             )
-        return gathered(str(given), files, _opened) if several else _opened(files[0])
+        return gathered(str(given), files, open_one) if several else open_one(files[0])
     if isinstance(given, Sequence) and len(given) and all(isinstance(each, str | os.PathLike) for each in given):
-        return gathered(f"{len(given)} files", [existing(each) for each in given], _opened)
-    return open_frame(given)
+        return gathered(f"{len(given)} files", [existing(each) for each in given], open_one)
+    return replace(open_frame(given), notation=notation)
 
 
-def _opened(path: Path) -> Table:
+def _opened(path: Path, notation: Notation, sheet: str | None) -> Table:
     if path.is_dir() or suffix_of(path) not in SUFFIXES:
         raise InputError(
             f"{path}, {'a folder' if path.is_dir() else f'a file ending in {suffix_of(path)!r}'}",
             f"a table: {', '.join(SUFFIXES)}",
-            "convert it to one of these; arrays (.npy) are read by Streams.from_arrays",
+            converted(path),
         )
-    return open_file(path)
+    return open_file(path, notation, sheet)
 
 
 def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) -> Table:
@@ -76,7 +84,18 @@ def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) 
         raise IndexError(row)
 
     index = tuple(name for name in first.index if all(name in table.index for table in tables))
-    return Table(source, first.names, parse, place, first.expected, several=True, index=index)
+    return Table(
+        source,
+        first.names,
+        parse,
+        place,
+        first.expected,
+        several=True,
+        index=index,
+        notation=first.notation,
+        units=first.units,
+        about=first.about,
+    )
 
 
 def _check_same(first: Path, names: list[str], path: Path, found: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
 from outlast.streams import audio, documents, table_files
-from outlast.streams.files import dtype_of, existing, files_below, is_pattern, matching, suffix_of
+from outlast.streams.files import converted, dtype_of, existing, files_below, is_pattern, matching, suffix_of
 from outlast.streams.format import Format
 from outlast.streams.streams import Streams
 
@@ -37,7 +37,8 @@ TABLE = Format(
     "table",
     table_files.SUFFIXES,
     Streams.from_table,
-    ".csv, .tsv, .jsonl, .ndjson (also .gz), .parquet, or a folder of them, one stream a file",
+    ".csv, .tsv, .jsonl, .ndjson (also .gz), .parquet, .xlsx (with the extra excel), or a folder of them, one stream a "
+    "file",
     folder=lambda path: bool(files_below(path, table_files.SUFFIXES)),
     several=True,
 )
@@ -168,4 +169,4 @@ def _of_file(path: Path) -> Format:
         if suffix in each.suffixes and each.holds(path):
             return each
     known = "; ".join(each.accepted for each in FORMATS)
-    raise InputError(f"{path}, a file ending in {suffix!r}", known, "convert it to one of these")
+    raise InputError(f"{path}, a file ending in {suffix!r}", known, converted(path))

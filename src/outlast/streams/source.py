@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from outlast.errors import InputError, unknown_name
+from outlast.schema import PLAIN, Notation
+from outlast.streams.notation import is_missing, missing_numbers
 
 FILE = "(file)"
 """The column that says from which file a row comes, where a table lies in several."""
-MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
-"""Spellings of a missing value in text."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Table:
         expected: what a table of this kind looks like, for messages.
         several: whether it lies in several files, each of which is a stream.
         index: columns that a library wrote beside the data to number its rows.
+        notation: how its text is written.
+        units: by column, from a row of units below the header.
+        about: what a result records about where it lies.
     """
 
     source: str
@@ -38,9 +43,12 @@ class Table:
     expected: str
     several: bool = False
     index: tuple[str, ...] = ()
+    notation: Notation = PLAIN
+    units: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, names: list[str] | None = None) -> dict[str, pa.Array]:
-        """Columns by name, None: all of them.
+        """Columns by name, None: all of them; what stands for a missing value is null.
 
         Raises:
             InputError: a name that is no column, or what is not a table.
@@ -50,14 +58,38 @@ class Table:
                 raise unknown_name(f"in {self.source}: column", name, self.names)
         try:
             table = self.parse(names)
-            return {name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+            read = zip(table.column_names, table.columns, strict=True)
+            return {name: _present(_plain(column), self.notation) for name, column in read}
         except (pa.ArrowException, OSError, ValueError, EOFError) as error:
             raise unreadable(self.source, error, self.expected) from error
 
 
-def unreadable(source: str | Path, error: Exception, expected: str) -> InputError:
+def unreadable(source: str | Path, error: Exception, expected: str, do: str = "") -> InputError:
     """What is wrong with a table that cannot be read."""
-    return InputError(f"{source}, which cannot be read as a table ({error})", expected, "correct it, and read it again")
+    do = do or "correct it, and read it again"
+    return InputError(f"{source}, which cannot be read as a table ({error})", expected, do)
+
+
+def _present(column: pa.Array, notation: Notation) -> pa.Array:
+    """A column without the values that stand for a missing one."""
+    if not notation.missing_values:
+        return column
+    numbers = missing_numbers(notation)
+    if is_text(column):
+        coded = column.dictionary_encode()
+        gone = [is_missing(text, notation) for text in coded.dictionary.to_pylist()]
+        away = np.array([*gone, True])[np.array(coded.indices.fill_null(len(gone)), np.int64)]
+    elif is_number(column) and numbers:
+        away = np.isin(column.cast(pa.float64()).to_numpy(zero_copy_only=False), numbers)
+    else:
+        return column
+    return pc.call_function("if_else", [pa.array(away), pa.scalar(None, column.type), column])
+
+
+def is_number(column: pa.Array) -> bool:
+    """Whether a column is of numbers, not of text that looks like them."""
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    return any(of_kind(column.type) for of_kind in kinds)
 
 
 def is_text(column: pa.Array | pa.ChunkedArray) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from outlast.errors import InputError
+from outlast.errors import Choice, Question
 from outlast.streams.clock import RECENT
 from outlast.streams.goals import rows_ahead
 from outlast.streams.rows import Rows
@@ -19,6 +19,8 @@ from outlast.streams.table_options import TableOptions
 
 FEWEST = 32
 """Rows below which nothing is suspected: by chance much looks alike."""
+MOST_NAMED = 40
+"""Columns that a command can name."""
 NEARLY = 0.99
 MOSTLY = 0.9
 LEAK = 0.999
@@ -44,7 +46,7 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
         names: of the inputs, none of which was chosen.
 
     Raises:
-        InputError: names them, says why, and what to type.
+        Question: names them, says why, and what to type.
     """
     found = []
     for at, name in enumerate(names):
@@ -59,29 +61,27 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
         elif (why := _leak(values, rows, options)) is not None:
             found.append(Suspect(name, "leak", why))
     if found:
-        raise InputError(
+        raise Question(
             f"{table.source} with {'; '.join(f'column {each.name!r}, {each.why}' for each in found)}",
             "columns to read that can be known when a forecast is made, and that say something of what is coming",
-            _what_to_type(found, names, options),
+            _choices(found, names, options),
         )
 
 
-def _what_to_type(found: list[Suspect], names: list[str], options: TableOptions) -> str:
-    words = " ".join(_typed(each.name) for each in found)
-    others = [name for name in names if name not in {each.name for each in found}]
+def _choices(found: list[Suspect], names: list[str], options: TableOptions) -> list[Choice]:
     times = [each.name for each in found if each.kind == "time"]
-    say = [f"say when rows were: --time {_typed(times[0])}"] if times and options.time is None else []
-    say.append(f"leave out what is no input: --leave-out {words} (leave_out={[each.name for each in found]} in Python)")
-    ids = " ".join(_typed(each.name) for each in found if each.kind == "identifier")
-    if ids:
-        say.append(f"or say that its values are no sizes, for a model with an embedding of them: --category {ids}")
-    chosen = " ".join(map(_typed, others[:8])) + (" …" if len(others) > 8 else "")
-    say.append(f"or name all that is to be read, which is taken as it is: --inputs {chosen or words}")
-    return "; ".join(say)
-
-
-def _typed(name: str) -> str:
-    return name if re.fullmatch(r"[\w.:/-]+", name) else f"'{name}'"
+    choices = []
+    if times and options.time is None:
+        left = [*options.leave_out, *(each.name for each in found if each.name != times[0])]
+        choices.append(Choice("say when rows were", {"time": times[0], **({"leave_out": left} if left else {})}))
+    left = [*options.leave_out, *(each.name for each in found)]
+    choices.append(Choice("leave out what is no input", {"leave_out": left}))
+    if ids := [each.name for each in found if each.kind == "identifier"]:
+        named = {"category": [*options.category, *ids]}
+        choices.append(Choice("say that its values are no sizes, for a model with an embedding of them", named))
+    if len(names) <= MOST_NAMED:
+        choices.append(Choice("read all of it as it is", {"inputs": names}))
+    return choices
 
 
 def _within(values: np.ndarray, rows: Rows) -> np.ndarray:

@@ -15,14 +15,16 @@ import pyarrow as pa
 
 from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
-from outlast.schema import Column, Schema, unit_of
+from outlast.schema import PLAIN, Column, Notation, Schema, unit_of
 from outlast.streams import columns
 from outlast.streams.audio import open_audio
 from outlast.streams.beside import columns_beside, joined, open_targets
 from outlast.streams.categories import of_training
+from outlast.streams.clock import Clock
 from outlast.streams.gathered import open_table
 from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
+from outlast.streams.notation import notation_of
 from outlast.streams.rows import Rows, read_rows
 from outlast.streams.scaling import (
     Figures,
@@ -70,6 +72,13 @@ class FromTables(Layout):
         category: str | Sequence[str] | Mapping[str, Any] | None = None,
         targets_file: Any = None,
         scenarios: Mapping[str, str] | Sequence[str] | None = None,
+        sheet: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        encoding: str | None = None,
+        missing_values: str | float | Sequence[str | float] | None = None,
+        time_format: str | None = None,
+        day_first: bool | None = None,
         shares: Shares = DEFAULT_SHARES,
         seed: int = 0,
         schema: Schema | None = None,
@@ -77,8 +86,9 @@ class FromTables(Layout):
         """Streams of features from a table; the target lies `horizon` rows ahead.
 
         Args:
-            source: a file: ``.parquet``, CSV with a header line, separated by comma, semicolon or tab (found by
-                looking), or JSON lines, both also with ``.gz``; a folder of such files, a pattern such as
+            source: a file: ``.parquet``, CSV with a header line, separated by comma, semicolon, tab or ``|`` (found by
+                looking), perhaps with a row of units below it, or JSON lines, both also packed by gzip; ``.xlsx``; a
+                folder of such files, a pattern such as
                 ``data/*.csv`` or a list of paths: every file is then a stream, named for its file; a frame of pandas,
                 polars, pyarrow or whatever narwhals reads; a dict of columns; a list of dicts, one a row.
             inputs: columns to read as features. None: all columns of numbers except `stream`, `time`, `weight`, a
@@ -126,16 +136,34 @@ class FromTables(Layout):
             scenarios: situations by name, each with a rule (`outlast.streams.scenarios`): ``{"night": "22:00/06:00",
                 "weekend": "sat,sun", "start-up": "speed<10"}``. Losses are told apart by them, and training can begin
                 its windows in them more often (`TrainSettings.start_weights`).
+            sheet: of an ``.xlsx`` file. None: the first one.
+            decimal: ``","`` where 1,5 is one and a half. None: ``"."``.
+            thousands: the mark between groups of three digits, such as ``"."`` or a blank. None: there is none.
+            encoding: of text, such as ``latin-1`` or ``utf-16``. None: UTF-8.
+            missing_values: what stands for a missing value beside the usual spellings, in any column: ``["#N/A", "Bad",
+                -9999]``.
+            time_format: of the `time` column, as `datetime.strptime` takes it, such as ``"%d %b %Y %H:%M"``. None: ISO
+                8601, or day, month and year where they say their order by themselves.
+            day_first: whether 03/04/2024 is in April. None: told by a day above 12, or by dots.
             shares, seed: of the split that will follow; `split` takes them over from here.
-            schema: of a model, `model.schema`: columns, target, missing rule, scaling and bins are then those that it
-                was trained with, and what contradicts them is refused.
+            schema: of a model, `model.schema`: columns, target, missing rule, scaling, bins and how the text was
+                written are then those that it was trained with, and what contradicts them is refused.
 
         Raises:
             InputError: a column that is not there, text where a number or a time is due (with line and value), times
                 that go back, a column that is hardly an input, options that do not fit together, too few rows.
         """
-        table = open_table(source)
-        beside = None if targets_file is None else open_targets(targets_file)
+        notation = notation_of(
+            PLAIN if schema is None else schema.notation,
+            decimal=decimal,
+            thousands=thousands,
+            encoding=encoding,
+            missing_values=missing_values,
+            time_format=time_format,
+            day_first=day_first,
+        )
+        table = open_table(source, notation, sheet)
+        beside = None if targets_file is None else open_targets(targets_file, notation)
         if beside is not None:
             target = columns_beside(beside, several("target", target), (stream, time), table.names)
             horizon = 0 if horizon is None and schema is None else horizon
@@ -155,7 +183,7 @@ class FromTables(Layout):
             target_scale=target_scale,
             log=log,
             missing=missing,
-            units=units,
+            units={**table.units, **(units or {})},
             leave_out=leave_out,
             gaps=gaps,
             max_gap=max_gap,
@@ -225,6 +253,7 @@ class FromTables(Layout):
                 step=rows.step,
                 max_gap=None if rows.gaps is None or options.gaps == "join" else rows.gaps["max_gap"],
                 gaps=options.gaps,  # pyright: ignore[reportArgumentType]
+                notation=notation if rows.clock is None else _as_read(notation, rows.clock),
             ),
         )
 
@@ -296,6 +325,7 @@ def _about(
 ) -> dict[str, Any]:
     """What a result records about the table and its rows."""
     about: dict[str, Any] = {"source": table.source, "reader": "table", "rows": len(rows.features), "inputs": names}
+    about |= {**table.about, **({"units_row": dict(table.units)} if table.units else {})}
     about |= {"left_out": left_out, "missing": rows.missing}
     if options.stream is not None:
         about["stream_column"] = options.stream
@@ -305,6 +335,11 @@ def _about(
     if options.weight is not None:
         about["weight_column"] = options.weight
     return about
+
+
+def _as_read(notation: Notation, clock: Clock) -> Notation:
+    """The notation with the order of day and month that the times told: a later file may not tell it."""
+    return notation if clock.day_first is None else replace(notation, day_first=clock.day_first)
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -327,7 +362,7 @@ def _inputs(content: dict[str, pa.Array], options: TableOptions, table: Table) -
         return inputs, {}
     beside = {name for name in options.target if name not in table.names}
     elsewhere = {*never, *beside, options.time, FILE}
-    kinds = {name: columns.kind(column) for name, column in content.items() if name not in elsewhere}
+    kinds = {name: columns.kind(column, table.notation) for name, column in content.items() if name not in elsewhere}
     kinds |= {name: "index" for name in kinds if _numbers_rows(name, table, content)}
     kinds |= {name: "left out as asked" for name in options.leave_out if name in kinds}
     kinds |= dict.fromkeys(options.category, "number")

@@ -10,7 +10,7 @@ from typing import Any
 
 from outlast.errors import type_name
 from outlast.live.sources.pieces import SHOWN, Refused
-from outlast.streams.source import MISSING
+from outlast.streams.notation import MISSING
 
 _EXACT = 2.0**53
 """From here on a float does not tell every whole number from the next."""
