@@ -441,7 +441,7 @@ def test_what_was_collected_is_checked_before_training(ledger, model, data, prof
 def test_a_folder_that_is_swapped_after_the_gates_is_not_cleared(gated):
     assert cleared(gated, 1, allow_code=True) is not None
     other_model(folder_of(gated, 1) / "model")
-    with pytest.raises(InputError, match="as the ledger has candidate 1"):
+    with pytest.raises(InputError, match="as the ledger has them"):
         cleared(gated, 1, allow_code=True)
 
 

@@ -122,6 +122,7 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
         from outlast.live.ledger.candidates import at_work
         from outlast.live.retraining import Collecting, Training, retrain
         from outlast.live.retraining.telling import record, told
+        from outlast.live.retraining.verified import check_files
         from outlast.live.running.roles import place_of
 
         name = options.model
@@ -133,7 +134,10 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
                     "the model at work",
                     "name it",
                 )
-            name = str(_model_in(place_of(ledger, current)))
+            place = place_of(ledger, current)
+            if current.files is not None:
+                check_files(place, current.files)
+            name = str(_model_in(place))
         profile = load_profile(options.profile)
         model = inputs.model(name, options)
         parts = inputs.split_of(options, model)

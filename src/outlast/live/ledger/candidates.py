@@ -25,6 +25,7 @@ class Candidate:
         parent: fingerprint of the model that it comes from.
         model: its own, as soon as it is trained.
         folder: of its files.
+        files: SHA-256 of each by its path, since it came through its gates; None: earlier, or an earlier outlast.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Candidate:
     status: Status
     begun: datetime
     changed: datetime
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Deployment:
     Args:
         candidate: that it was; None: the first model.
         replaced: the deployment to which a roll-back goes.
+        files: as those of a candidate.
     """
 
     id: int
@@ -54,6 +57,7 @@ class Deployment:
     until: datetime | None
     by: str
     because: str
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,21 @@ def candidates(ledger: Ledger, status: Status | None = None) -> list[Candidate]:
             CandidateRow.status == status))]  # fmt: skip
 
 
-def move(ledger: Ledger, number: int, to: Status, *, by: str, because: str, model: str | None = None) -> Candidate:
+def move(
+    ledger: Ledger,
+    number: int,
+    to: Status,
+    *,
+    by: str,
+    because: str,
+    model: str | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Candidate:
     """Let a candidate go on to another status. Into and out of work it goes by `promote` and `roll_back`.
 
     Args:
         model: its fingerprint, where it has one now.
+        files: SHA-256 of each of its files, where they are whole now.
 
     Raises:
         InputError: there is no such candidate, or no such way from where it is.
@@ -129,18 +143,24 @@ def move(ledger: Ledger, number: int, to: Status, *, by: str, because: str, mode
         _moved(session, row, to, by, because)
         if model is not None:
             row.model = model
+        if files is not None:
+            row.files = dict(files)
         session.flush()
         session.refresh(row)
         return _candidate(row)
 
 
-def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment:
+def promote(ledger: Ledger, number: int, *, by: str, because: str, instead_of: int | None = None) -> Deployment:
     """Put a candidate to work instead of what is at work now: both change in one transaction.
 
+    Args:
+        instead_of: the deployment that is to end; None: whichever is at work.
+
     Raises:
-        InputError: there is no such candidate, it is not a canary, or it has no model.
+        InputError: there is no such candidate, it is not a canary, it has no model, or another one is at work by now.
     """
     with ledger.writing() as session:
+        _still_at_work(session, instead_of, f"candidate {number} instead")
         row = _found(session, number, ledger)
         if row.status == Status.RETIRED:
             raise InputError(f"candidate {number}, {row.status}, to be promoted", "a canary", "begin a new candidate")
@@ -154,7 +174,8 @@ def promote(ledger: Ledger, number: int, *, by: str, because: str) -> Deployment
             if before is not None and before.status == Status.PROMOTED:
                 _moved(session, before, Status.RETIRED, by, f"candidate {number} was promoted")
         session.flush()
-        return _deployed(session, row.model, row.folder, number, None if old is None else old.id, by, because)
+        replaced = None if old is None else old.id
+        return _deployed(session, row.model, row.folder, number, replaced, by, because, row.files)
 
 
 def roll_back(ledger: Ledger, *, by: str, because: str, of: int | None = None) -> Deployment:
@@ -167,9 +188,7 @@ def roll_back(ledger: Ledger, *, by: str, because: str, of: int | None = None) -
         InputError: it replaced none, or another one is at work by now.
     """
     with ledger.writing() as session:
-        current = _at_work(session)
-        if of is not None and (current is None or current.id != of):
-            raise InputError("a roll-back of what is not at work any more", "what is at work", "look at it again")
+        current = _still_at_work(session, of, "a roll-back")
         before = None
         if current is not None and current.replaced is not None:
             before = session.get(DeploymentRow, current.replaced)
@@ -183,11 +202,18 @@ def roll_back(ledger: Ledger, *, by: str, because: str, of: int | None = None) -
         if back is not None:
             _moved(session, back, Status.PROMOTED, by, f"candidate {current.candidate} was rolled back")
         session.flush()
-        return _deployed(session, before.model, before.folder, before.candidate, before.replaced, by, because)
+        return _deployed(
+            session, before.model, before.folder, before.candidate, before.replaced, by, because, before.files
+        )
 
 
-def deploy(ledger: Ledger, model: str, folder: str, *, by: str, because: str) -> Deployment:
+def deploy(
+    ledger: Ledger, model: str, folder: str, *, by: str, because: str, files: Mapping[str, str] | None = None
+) -> Deployment:
     """The first model at work, which was no candidate.
+
+    Args:
+        files: SHA-256 of each of its files.
 
     Raises:
         InputError: one is at work already.
@@ -197,7 +223,7 @@ def deploy(ledger: Ledger, model: str, folder: str, *, by: str, because: str) ->
             raise InputError(
                 f"a first model where {current.folder} is at work", "a ledger without one", "promote a candidate"
             )
-        return _deployed(session, model, folder, None, None, by, because)
+        return _deployed(session, model, folder, None, None, by, because, files)
 
 
 def at_work(ledger: Ledger) -> Deployment | None:
@@ -264,12 +290,27 @@ def _at_work(session: Session) -> DeploymentRow | None:
     return session.scalars(asked).one_or_none()
 
 
+def _still_at_work(session: Session, wanted: int | None, what: str) -> DeploymentRow | None:
+    """What is at work, which has to be this deployment: of two who decide at once, one finds it changed."""
+    current = _at_work(session)
+    if wanted is not None and (current is None or current.id != wanted):
+        raise InputError(f"{what} of what is not at work any more", "what is at work", "look at it again")
+    return current
+
+
 def _deployed(
-    session: Session, model: str, folder: str, number: int | None, replaced: int | None, by: str, because: str
+    session: Session,
+    model: str,
+    folder: str,
+    number: int | None,
+    replaced: int | None,
+    by: str,
+    because: str,
+    files: Mapping[str, str] | None,
 ) -> Deployment:
     row = DeploymentRow(
         slot=SLOT, model=model, folder=folder, candidate=number, replaced=replaced, since=moment(session), until=None,
-        by=by, because=because,
+        by=by, because=because, files=None if files is None else dict(files),
     )  # fmt: skip
     session.add(row)
     session.flush()
@@ -284,10 +325,10 @@ def _found(session: Session, number: int, ledger: Ledger) -> CandidateRow:
 
 
 def _candidate(row: CandidateRow) -> Candidate:
-    return Candidate(row.id, row.parent, row.model, row.folder, Status(row.status), row.begun, row.changed)
+    return Candidate(row.id, row.parent, row.model, row.folder, Status(row.status), row.begun, row.changed, row.files)
 
 
 def _deployment(row: DeploymentRow) -> Deployment:
     return Deployment(
-        row.id, row.model, row.folder, row.candidate, row.replaced, row.since, row.until, row.by, row.because
+        row.id, row.model, row.folder, row.candidate, row.replaced, row.since, row.until, row.by, row.because, row.files
     )

@@ -124,6 +124,7 @@ class CandidateRow(Base):
     status: Mapped[str] = mapped_column(Text(16, Status), index=True)
     begun: Mapped[datetime]
     changed: Mapped[datetime]
+    files: Mapped[dict[str, str] | None] = mapped_column(Record())
 
 
 class MoveRow(Base):
@@ -178,3 +179,4 @@ class DeploymentRow(Base):
     until: Mapped[datetime | None]
     by: Mapped[str]
     because: Mapped[str]
+    files: Mapped[dict[str, str] | None] = mapped_column(Record())

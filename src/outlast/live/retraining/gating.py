@@ -26,6 +26,7 @@ from outlast.live.retraining.verified import (
     REQUIRED,
     check_moves,
     collected_of,
+    files_in,
     folder_of,
     model_of,
     parent_of,
@@ -100,7 +101,8 @@ def hold(
     assert set(_GATES) == set(REQUIRED)
     if failed:
         return move(ledger, number, Status.REFUSED, by=by, because=f"not passed: {', '.join(failed)}")
-    return move(ledger, number, Status.GATED, by=by, because="came through all gates")
+    files = files_in(folder_of(ledger, number))
+    return move(ledger, number, Status.GATED, by=by, because="came through all gates", files=files)
 
 
 def _profiled(model: Recurrent, of: Profile, data: Split, say: WorkDone) -> Profile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def model_of(ledger: Ledger, number: int, device: torch.device | str = "cpu", *,
     one, folder = candidate(ledger, number), folder_of(ledger, number) / MODEL
     if one.model is None or not folder.is_dir():
         raise InputError(f"candidate {number} without a model", "a trained one", "outlast live retrain trains it")
+    if one.files is not None:
+        check_files(folder.parent, one.files)
     model = checkpoints.load(folder, device, allow_code=allow_code)
     found = model_fingerprint(model)
     if found != one.model:
@@ -110,6 +113,46 @@ def parent_of(one: Candidate, model: Recurrent) -> str:
 def record_of(model: Path) -> str:
     """Hash of what lies beside a model's weights: how it is built, and what its columns mean. A .onnx file says it."""
     return file_sha256(model / NAME if is_onnx(model) else model / checkpoints.RECORD)
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a version, of its model and its profile, by their paths in its folder."""
+    found = {}
+    for part in (MODEL, PROFILE):
+        for path in sorted((folder / part).rglob("*")):
+            name = path.relative_to(folder)
+            # Python writes what it compiled beside the code of a model.
+            if path.is_file() and not any(each.startswith(".") or each == "__pycache__" for each in name.parts):
+                found[name.as_posix()] = file_sha256(path)
+    return found
+
+
+def check_files(folder: Path, known: Mapping[str, str] | None) -> None:
+    """Hold the files of a version to what they were when it was put on its way.
+
+    Args:
+        known: what `files_in` gave then; None: nobody asked, as before outlast kept that.
+
+    Raises:
+        InputError: one of them is gone, another one, or new.
+    """
+    model = folder / MODEL
+    if known is None:
+        if not model.is_dir() or not any(path.suffix in _WEIGHTS for path in model.iterdir()):
+            raise InputError(f"{model}, which is not there with its weights", "the files of that version", _RESTORE)
+        return
+    try:
+        found = files_in(folder)
+    except OSError as error:
+        raise InputError(f"{error.filename} ({error.strerror})", "a file that can be read", _RESTORE) from None
+    for name in sorted(known.keys() | found.keys()):
+        if found.get(name) != known.get(name):
+            why = "is not there" if name not in found else "was not there" if name not in known else "was changed"
+            raise InputError(
+                f"{folder / name}, which {why} since the version was put on its way",
+                "the files as the ledger has them",
+                _RESTORE,
+            )
 
 
 def cleared(ledger: Ledger, number: int, device: torch.device | str = "cpu", *, allow_code: bool = False) -> Recurrent:
@@ -167,4 +210,6 @@ def _figure(ledger: Ledger, number: int, stage: str, name: str, figure: str) -> 
     return known
 
 
+_RESTORE = "restore the folder as it was"
+_WEIGHTS = (".safetensors", ".bin", ".onnx", ".pth")
 _AGAIN = "begin a new candidate: outlast live retrain --stage collect"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,13 +180,13 @@ class Following:
         """The version that read last, where the one at work has been changed since."""
         for each in deployments(self.ledger):
             if each.model in self._stored and each.model != self.roles.at_work.model:
-                return self._lane(place_of(self.ledger, each), each.model)
+                return self._lane(place_of(self.ledger, each), each.model, each.files)
         return None
 
     def _successor(self, found: Roles, before: Lane | None) -> Lane:
         """The version at work; where it did not read beside, it goes on from what the one before it has read."""
         work = found.at_work
-        lane = self._lane(place_of(self.ledger, work), work.model, self._cleared(work.candidate))
+        lane = self._lane(place_of(self.ledger, work), work.model, work.files, self._cleared(work.candidate))
         if not lane.deployed.names and before is not None:
             handed = _hands_over(self.ledger, work.candidate, before.fingerprint)
             lane.take_over(before, states=handed)
@@ -198,9 +198,11 @@ class Following:
         """The model of a candidate that may be given something to do; None: it is none."""
         return None if candidate is None else cleared(self.ledger, candidate, allow_code=self.settings.allow_code)
 
-    def _lane(self, folder: str | Path, fingerprint: str, model: Recurrent | None = None) -> Lane:
+    def _lane(
+        self, folder: str | Path, fingerprint: str, files: Mapping[str, str] | None, model: Recurrent | None = None
+    ) -> Lane:
         settings = self.settings
-        version = load(folder, fingerprint, model=model, allow_code=settings.allow_code)
+        version = load(folder, fingerprint, files=files, model=model, allow_code=settings.allow_code)
         lane = Lane(version, resets=settings.resets, stream_column=settings.stream_column)
         names, packed = self.store.states(fingerprint) if fingerprint in self._stored else ([], None)
         if packed is not None and names:
@@ -231,7 +233,7 @@ class Following:
         if self.beside is None:
             try:
                 model = None if beside.part == "warm" else self._cleared(beside.candidate)
-                self.beside = self._lane(beside.folder, beside.model, model)
+                self.beside = self._lane(beside.folder, beside.model, beside.files, model)
             except Exception as error:  # whatever its code raises: nobody at work depends on it
                 self._broken = _said(error)
                 self.say(f"{beside.part}: {beside.folder} cannot read beside: {self._broken}")

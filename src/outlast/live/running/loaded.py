@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from outlast import checkpoints
 from outlast.errors import InputError
 from outlast.live.profiles import Profile, load_profile
-from outlast.live.retraining.verified import MODEL, PROFILE
+from outlast.live.retraining.verified import MODEL, PROFILE, check_files
 from outlast.model import Recurrent
 from outlast.schema import Schema
 
@@ -30,17 +31,28 @@ class Loaded:
     fingerprint: str
 
 
-def load(folder: str | Path, fingerprint: str, *, model: Recurrent | None = None, allow_code: bool = False) -> Loaded:
+def load(
+    folder: str | Path,
+    fingerprint: str,
+    *,
+    files: Mapping[str, str] | None = None,
+    model: Recurrent | None = None,
+    allow_code: bool = False,
+) -> Loaded:
     """The version in a folder: `model` in it, and `profile`.
 
     Args:
         fingerprint: that its weights must have.
+        files: SHA-256 that its files must have, by their paths; None: nobody knows.
         model: that was loaded from there already; None: none was.
 
     Raises:
-        InputError: no such model or profile, a model without a schema, or another one than was written down.
+        InputError: no such model or profile, a model without a schema, or another one, or other files, than was
+            written down.
     """
     folder = Path(folder)
+    if files is not None:
+        check_files(folder, files)
     if model is None:
         model = checkpoints.load(folder / MODEL, "cpu", allow_code=allow_code)
     schema = columns_of(model, folder / MODEL)

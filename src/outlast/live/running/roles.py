@@ -23,12 +23,14 @@ class Beside:
 
     Args:
         candidate: its number; of ``warm``, that of the version at work.
+        files: SHA-256 of each of its files; None: nobody knows.
     """
 
     part: Part
     folder: str
     model: str
     candidate: int | None
+    files: dict[str, str] | None = None
 
     @property
     def key(self) -> str:
@@ -69,9 +71,10 @@ def roles(ledger: Ledger, cooled: frozenset[int]) -> Roles:
     for part, status in stages:
         for each in ledger_of.candidates(ledger, status):
             if each.model is not None and each.parent == work.model:
-                return Roles(work, Beside(part, str(folder_of(ledger, each.id)), each.model, each.id))
+                return Roles(work, Beside(part, str(folder_of(ledger, each.id)), each.model, each.id, each.files))
     before = ledger_of.deployments(ledger, most=2)[-1]
     # What came back by a roll-back goes on alone: the version before it was the bad one.
     if work.replaced == before.id and work.id not in cooled:
-        return Roles(work, Beside("warm", str(place_of(ledger, before)), before.model, work.candidate))
+        folder = str(place_of(ledger, before))
+        return Roles(work, Beside("warm", folder, before.model, work.candidate, before.files))
     return Roles(work, None)

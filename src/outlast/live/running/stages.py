@@ -64,5 +64,5 @@ def decide(
     elif auto and beside.part == "shadow":
         move(ledger, number, Status.CANARY, by=ITSELF, because=f"as a shadow it is {why}")
     elif auto:
-        promote(ledger, number, by=ITSELF, because=f"as a canary it is {why}")
+        promote(ledger, number, by=ITSELF, because=f"as a canary it is {why}", instead_of=roles.at_work.id)
     return False

@@ -19,7 +19,9 @@ from outlast.live.retraining.verified import (
     MODEL,
     PROFILE,
     PROPOSED,
+    check_files,
     cleared,
+    files_in,
     folder_of,
     latest,
     record_of,
@@ -59,7 +61,8 @@ def put_to_work(
     found = checkpoints.model_fingerprint(loaded)
     folder = ledger.folder / VERSIONS / found[:16]
     _copied(folder, model, profile)
-    return ledger_of.deploy(ledger, found, str(folder.relative_to(ledger.folder)), by=by, because=because)
+    place = str(folder.relative_to(ledger.folder))
+    return ledger_of.deploy(ledger, found, place, by=by, because=because, files=files_in(folder))
 
 
 def propose(
@@ -112,25 +115,23 @@ def propose(
     figures = {"model": found, "record": record, "by": by, "because": because}
     ledger_of.move(ledger, one.id, Status.TRAINED, by=by, because="it was made elsewhere", model=found)
     ledger_of.gate(ledger, one.id, PROPOSED, ANSWERED_FOR, passed=True, figures=figures)
-    return ledger_of.move(ledger, one.id, Status.GATED, by=by, because=because)
+    files = files_in(folder_of(ledger, one.id))
+    return ledger_of.move(ledger, one.id, Status.GATED, by=by, because=because, files=files)
 
 
 def go_back(ledger: Ledger, *, by: str, because: str) -> Deployment:
     """Put the version to work again that the one at work replaced.
 
     Raises:
-        InputError: it replaced none, or that one's files are gone.
+        InputError: it replaced none, somebody else has changed what is at work, or that one's files are gone or are
+            not what they were.
     """
     signed(by, because)
     work = ledger_of.at_work(ledger)
     before = next((each for each in ledger_of.deployments(ledger) if work and each.id == work.replaced), None)
-    if before is not None and not (place_of(ledger, before) / MODEL).is_dir():
-        raise InputError(
-            f"a roll-back to {place_of(ledger, before)}, which is not there",
-            "the files of that version",
-            "restore them",
-        )
-    return ledger_of.roll_back(ledger, by=by, because=because)
+    if before is not None:
+        check_files(place_of(ledger, before), before.files)
+    return ledger_of.roll_back(ledger, by=by, because=because, of=None if work is None else work.id)
 
 
 def _columns(model: Recurrent) -> list[str]:
@@ -220,7 +221,7 @@ def approve(
     loaded = cleared(ledger, number, allow_code=allow_code)
     load_profile(folder_of(ledger, number) / PROFILE).senses(loaded)
     if to == Status.PROMOTED:
-        ledger_of.promote(ledger, number, by=by, because=because)
+        ledger_of.promote(ledger, number, by=by, because=because, instead_of=work.id)
     else:
         ledger_of.move(ledger, number, to, by=by, because=because)
     return ledger_of.candidate(ledger, number)
