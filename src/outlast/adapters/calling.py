@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,6 +48,14 @@ def unpacked(returned: Any) -> Any:
     return returned
 
 
+Within = Callable[[nn.Module], AbstractContextManager[None]]
+"""What a call of the user's module is made in, inside of what a carrier does around it."""
+
+
+def _as_it_is(module: nn.Module) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Argument:
     """The state goes in as arguments and comes out of the call."""
@@ -53,7 +63,9 @@ class Argument:
     method: str
     parameters: Parameters
 
-    def call(self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+    def call(
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+    ) -> tuple[Any, Any]:
         """What the module returns; the state is somewhere in it."""
         names = self.parameters.state
         named = {} if given is None else dict(zip(names, given if len(names) > 1 else (given,), strict=True))
@@ -63,7 +75,8 @@ class Argument:
         if isinstance(module, torch.jit.ScriptModule):  # what its compiler makes after some calls rounds otherwise
             with torch.jit.optimized_execution(False):
                 return unpacked(call(inputs, **named)), None
-        return unpacked(call(inputs, **named)), None
+        with within(module):
+            return unpacked(call(inputs, **named)), None
 
     @property
     def told(self) -> str:
@@ -78,13 +91,15 @@ class Kept:
     names: tuple[str, ...]
     parameters: Parameters
 
-    def call(self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+    def call(
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+    ) -> tuple[Any, Any]:
         """What the module returns, and the attributes after the call."""
         before = [attribute(module, name) for name in self.names]
         try:
             for name, value in zip(self.names, (None,) * len(self.names) if given is None else given, strict=True):
                 set_attribute(module, name, value)
-            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length)
+            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length, within)
             return returned, tuple(attribute(module, name) for name in self.names)
         finally:
             for name, value in zip(self.names, before, strict=True):
@@ -102,7 +117,9 @@ class Inside:
     names: tuple[str, ...]
     parameters: Parameters
 
-    def call(self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int) -> tuple[Any, Any]:
+    def call(
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+    ) -> tuple[Any, Any]:
         """What the module returns, and the states of the modules inside after the call."""
         with contextlib.ExitStack() as stack:
             slots = [None] * len(self.names) if given is None else given
@@ -110,7 +127,7 @@ class Inside:
                 stack.enter_context(_watching(module.get_submodule(name), slot))
                 for name, slot in zip(self.names, slots, strict=True)
             ]
-            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length)
+            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length, within)
         return returned, tuple(each.final for each in watched)
 
     def starts(self, module: nn.Module, inputs: Any, rows: int, length: int) -> tuple[Any, ...]:
@@ -145,8 +162,7 @@ class _Watched:
 def _watching(inner: nn.Module, given: Any) -> Iterator[_Watched]:
     """Give a recurrent module a state at its first call, and note the one after its last."""
     seen = _Watched(given)
-    own = inner.forward
-    signature = inspect.signature(own)
+    own, signature = inner.forward, signature_of(inner)
     name = state_name(inner)
 
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -160,16 +176,38 @@ def _watching(inner: nn.Module, given: Any) -> Iterator[_Watched]:
         seen.final = returned if isinstance(inner, nn.RNNCellBase) else returned[1]
         return returned
 
-    inner.__dict__["forward"] = forward  # for this call alone; a module's own attribute comes before its class's
-    try:
+    with forward_in_place(inner, forward):
         yield seen
+
+
+@contextlib.contextmanager
+def forward_in_place(inner: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Inside, calls of the module are calls of `forward`."""
+    forward.__dict__["__signature__"] = signature_of(inner)
+    before = inner.__dict__.get("forward")
+    inner.__dict__["forward"] = forward  # a module's own attribute comes before its class's
+    try:
+        yield
     finally:
         del inner.__dict__["forward"]
+        if before is not None:
+            inner.__dict__["forward"] = before
+
+
+def signature_of(inner: nn.Module) -> inspect.Signature:
+    """Of its forward, which somebody may stand in for."""
+    return inspect.signature(inner.forward) if "forward" in inner.__dict__ else _signature(type(inner))
+
+
+@functools.cache
+def _signature(cls: type[nn.Module]) -> inspect.Signature:
+    whole = inspect.signature(cls.forward)  # asked at every call, and takes as long as a small model's step
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 def state_name(inner: nn.Module) -> str:
     """The parameter by which a recurrent module takes its state."""
-    return list(inspect.signature(inner.forward).parameters)[1]
+    return list(signature_of(inner).parameters)[1]
 
 
 def attribute(module: nn.Module, name: str) -> Any:

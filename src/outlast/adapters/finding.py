@@ -31,7 +31,7 @@ from outlast.adapters.slots import is_recurrent, readers
 from outlast.adapters.starting import (
     RESETS,
 )
-from outlast.adapters.trying import LENGTH, ROWS, Unreadable, Way, fault_of
+from outlast.adapters.trying import LENGTH, ROWS, Unreadable, Way, fault_of, folded_where_the_same
 from outlast.adapters.widths import input_specs
 from outlast.errors import InputError
 from outlast.model import InputSpec, quietly
@@ -89,6 +89,7 @@ def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenMod
                 for model in models_of(module, way):
                     why = fault_of(model)
                     if why is None:
+                        model = folded_where_the_same(model)
                         model.found = _told(model)
                         return model
                     if isinstance(way.carrier, Argument) and doubtful is None and why.near < 3:
@@ -187,9 +188,12 @@ def _told(model: HiddenModule) -> str:
     calling = model.calling
     spec = calling.spec
     reads = f"{spec.size} features" if spec.kind == "features" else f"tokens below {spec.size}"
+    one = "one position a call" if calling.window is None else "one output a window"
+    how = "all positions of it read in one call" if calling.window else "all positions of a window read in one call"
+    one += f", {how}" if calling.folded else ", a call for every position" if calling.window else ""
     ways = {
-        "rows_first": "", "time_first": ", time first", "packed": ", packed", "cell": ", one position a call",
-        "one": ", one position a call", "one_time_first": ", time first, one position a call",
+        "rows_first": "", "time_first": ", time first", "packed": ", packed", "cell": f", {one}", "one": f", {one}",
+        "one_time_first": f", time first, {one}",
     }  # fmt: skip
     output = "" if calling.output in (None, 0) else f"; its outputs are `{calling.output}` of what it returns"
     tensors = len(calling.slots)

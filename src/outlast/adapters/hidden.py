@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.calling import STEPPED, Axes, Carrier, Layout, items_of, placed
+from outlast.adapters.calling import STEPPED, Axes, Carrier, Inside, Layout, Within, items_of, placed
+from outlast.adapters.folding import Folds, at_first, at_last, rows_of_positions, unfolding
 from outlast.adapters.slots import LayerState, SharedState, Slot, named_tensor, to_hidden, to_state, to_tensors
 from outlast.adapters.starting import Start
 from outlast.adapters.structure import Leaf, described, put_together, shapes_of, take_apart
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, device_of, dtype_of
-from outlast.state import StatePart, concatenate, default_parts, select
+from outlast.state import StatePart, concatenate, default_parts, map_state, select
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Calling:
         start: what it starts from.
         copies: whether it edits the state that it is given, so that it gets a copy.
         window: how it reads whole windows, where it gives one output for each and so reads one position a call.
+        folded: recurrent modules inside, by name, through which a module that reads one position a call reads windows
+            in one call (`outlast.adapters.folding`); empty: it is called for every position.
     """
 
     spec: InputSpec
@@ -51,6 +54,7 @@ class Calling:
     start: Start
     copies: bool = False
     window: Axes | None = None
+    folded: tuple[str, ...] = ()
 
     def output_in(self, returned: Any) -> Tensor:
         """The outputs among what a call returned; of a cell that returns its state alone, the state's first tensor."""
@@ -73,7 +77,8 @@ class HiddenModule(Recurrent):
     """A user's module whose state is a tuple over layers of `LSTMState`, `HiddenState` or `SharedState`.
 
     Built by `outlast.adapters.finding.read_hidden_module`. Besides the module's own work a call costs the stacking of
-    the layers' states. A module that reads one position a call is called for each.
+    the layers' states. A module that reads one position a call is called for each, or once for all positions where that
+    was found to be the same.
     """
 
     blueprint: dict[str, Any] | None = None
@@ -109,6 +114,10 @@ class HiddenModule(Recurrent):
         pairs = zip(slots, hidden, strict=True)
         return to_state(slots, [slot.as_tensor(leaf, rows, self.module, device) for slot, leaf in pairs])
 
+    def state_of(self, hidden: Any, rows: int) -> tuple[LayerState, ...]:
+        """Back: a state of so many rows as the module has it."""
+        return self._state_of(take_apart(hidden), rows)
+
     def state_parts(self) -> tuple[StatePart, ...]:
         with torch.no_grad():
             state = self.initial_state(1)
@@ -135,26 +144,49 @@ class HiddenModule(Recurrent):
         return [(alike == number).nonzero()[:, 0] for number in range(int(alike.max()) + 1)]
 
     def _together(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LayerState, ...]]:
-        given = self.hidden_of(state)
-        pieces = inputs.split(1, 1) if self.calling.axes in STEPPED else [inputs]
-        outputs = []
-        for piece in pieces:
+        if inputs.shape[1] > 1 and self.calling.axes in STEPPED:
+            return self.at_once(inputs, state) if self.calling.folded else self.stepped(inputs, state)
+        outputs, given = self.call(inputs, self.hidden_of(state))
+        return outputs, self.state_of(given, len(inputs))
+
+    def stepped(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LayerState, ...]]:
+        """Outputs (B, T, …) and the state after them, by a call for every position."""
+        given, outputs = self.hidden_of(state), []
+        for piece in inputs.split(1, 1):
             output, given = self.call(piece, given)
             outputs.append(output)
-        outputs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
-        return outputs, self._state_of(take_apart(given), len(inputs))
+        return torch.cat(outputs, 1), self.state_of(given, len(inputs))
+
+    def at_once(self, inputs: Tensor, state: Any, fill: float = 0.0) -> tuple[Tensor, tuple[LayerState, ...]]:
+        """The same by one call, through the modules of `Calling.folded`.
+
+        Args:
+            fill: what stands for states between positions that are not known.
+        """
+        calling, length = self.calling, inputs.shape[1]
+        inside = isinstance(calling.carrier, Inside)  # which gives its state, and notes it, where rows are unfolded
+        given = self.hidden_of(state if inside else map_state(lambda t: at_first(t, length, fill), state))
+        folds = Folds(length, fill, not inside)
+        outputs, after = self.call(
+            rows_of_positions(inputs), given, lambda module: unfolding(module, calling.folded, folds)
+        )
+        if inside:
+            final = self.state_of(after, len(inputs))
+        else:
+            final = map_state(lambda t: at_last(t, length), self.state_of(after, len(inputs) * length))
+        return outputs.flatten(0, 1).unflatten(0, (-1, length)), final
 
     def hidden_of(self, state: Any) -> Any:
         """A state as the module takes it."""
         slots = self.calling.slots
         return to_hidden(slots, self.calling.structure, to_tensors(slots, state), self.module)
 
-    def call(self, inputs: Tensor, given: Any) -> tuple[Tensor, Any]:
+    def call(self, inputs: Tensor, given: Any, *within: Within) -> tuple[Tensor, Any]:
         """One call of the module: outputs (B, T, …) and the state as the module has it."""
         calling, (rows, length) = self.calling, inputs.shape[:2]
         if calling.copies:
             given = copied(given)
-        returned, after = calling.carrier.call(self.module, placed(inputs, calling.axes), given, rows, length)
+        returned, after = calling.carrier.call(self.module, placed(inputs, calling.axes), given, rows, length, *within)
         hidden = calling.state_in(returned, after)
         if shapes_of(hidden) != shapes_of(given):
             raise InputError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,13 +18,14 @@ from outlast.adapters.calling import (
     Carrier,
     placed,
 )
+from outlast.adapters.folding import foldable
 from outlast.adapters.hidden import HiddenModule
 from outlast.adapters.slots import named_tensor
 from outlast.adapters.structure import take_apart
 from outlast.errors import InputError, raised
 from outlast.model import InputSpec, device_of, dtype_of
 from outlast.randomness import generator
-from outlast.state import leaves, select
+from outlast.state import State, continuous, leaves, rebuild, select
 
 ROWS, LENGTH, MORE_ROWS, LONGER = 2, 3, 5, 7
 
@@ -122,7 +126,7 @@ def fault_of(model: HiddenModule) -> Unreadable | None:
             "not all in its state",
             near=2,
         )
-    if calling.window is not None and not alike(_of_a_window(model, inputs), whole[:, -1:]):
+    if calling.window is not None and not alike(_window_read(model, inputs, start)[0], whole[:, -1:]):
         return Unreadable(
             "it gives one output a window, which is not the one of its last position: it depends on the others in "
             "another way than through the state",
@@ -133,13 +137,15 @@ def fault_of(model: HiddenModule) -> Unreadable | None:
     return None
 
 
-def _of_a_window(model: HiddenModule, inputs: Tensor) -> Tensor:
-    """(B, 1, …) what the module says when it reads a window at once."""
+def _window_read(model: HiddenModule, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    """(B, 1, …) what the module says when it reads a window at once, and the state after it."""
     calling, (rows, length) = model.calling, inputs.shape[:2]
     assert calling.window is not None
-    given = model.hidden_of(model.initial_state(rows))
-    returned, _ = calling.carrier.call(model.module, placed(inputs, calling.window), given, rows, length)
-    return calling.layout.batch_first(calling.output_in(returned), rows)
+    given = model.hidden_of(state)
+    returned, after = calling.carrier.call(model.module, placed(inputs, calling.window), given, rows, length)
+    return calling.layout.batch_first(calling.output_in(returned), rows), model.state_of(
+        calling.state_in(returned, after), rows
+    )
 
 
 def _if_it_reads_windows(model: HiddenModule, inputs: Tensor, stepped: Tensor) -> Tensor:
@@ -150,7 +156,7 @@ def _if_it_reads_windows(model: HiddenModule, inputs: Tensor, stepped: Tensor) -
     if of_step or model.calling.window is not None:
         return stepped
     try:
-        returned, _ = model.calling.carrier.call(model.module, inputs, given, *inputs.shape[:2])
+        returned, _ = model.calling.carrier.call(model.module, inputs, given, len(inputs), inputs.shape[1])
         found = model.calling.output_in(returned)
     except Exception:  # whatever it raises says that it reads one position a call
         return stepped
@@ -165,3 +171,54 @@ def _copy_if_edited(model: HiddenModule, inputs: Tensor) -> None:
     model.call(inputs[:, :1] if model.calling.axes in STEPPED else inputs, given)
     if [tensor._version for tensor in tensors] != before:
         model.calling = replace(model.calling, copies=True)
+
+
+def folded_where_the_same(model: HiddenModule) -> HiddenModule:
+    """The model that reads windows in one call, where trials show that this is what a call for every position gives:
+    outputs, final states and gradients, from its start and from a carried state, whatever stands for states between
+    positions; else the model as it is."""
+    calling = model.calling
+    names = foldable(model.module)
+    if calling.axes not in STEPPED or not names or any(slot.batch_axis is None for slot in calling.slots):
+        return model
+    folded = model.around(model.module)
+    folded.calling = replace(calling, folded=names)
+    way = Way(calling.spec, calling.reads, calling.axes, calling.carrier)
+    try:
+        same = all(_folds(folded, way, rows, length) for rows, length in ((3, 2), (1, 5), (2, 9)))
+    except Exception:  # whatever the user's code raises says that rows of it are no positions
+        return model
+    return folded if same else model
+
+
+def _folds(model: HiddenModule, way: Way, rows: int, length: int) -> bool:
+    inputs = way.inputs(model.module, rows, 2 * length)
+    before, inputs = inputs.split(length, 1)
+    start = model.initial_state(rows)
+    for state in (start, model.stepped(before, start)[1]):
+        wanted = model.stepped(inputs, state)
+        for fill in (math.nan, 0.0):
+            found = model.at_once(inputs, state, fill)
+            if not all(map(alike, [found[0], *leaves(found[1])], [wanted[0], *leaves(wanted[1])])):
+                return False
+    return _same_gradients(model, inputs, state)
+
+
+def _same_gradients(model: HiddenModule, inputs: Tensor, state: State) -> bool:
+    """Of the last output and the final state by inputs, state and parameters; those of the window that the module reads
+    itself, where it reads windows, else those of single positions."""
+
+    def of(read: Callable[[Tensor, State], tuple[Tensor, State]]) -> list[Tensor]:
+        points = [tensor.detach().clone() for tensor in (inputs, *leaves(state))]
+        asked = [point.requires_grad_() for point in points if continuous(point)]
+        asked += [each for each in model.module.parameters() if each.requires_grad]
+        outputs, final = read(points[0], rebuild(state, points[1:]))
+        roots = [each for each in (outputs[:, -1], *leaves(final)) if each.requires_grad]
+        total = sum((each.abs().square().sum() for each in roots), torch.zeros(()))
+        return list(torch.autograd.grad(total, asked, materialize_grads=True)) if roots else []
+
+    itself = model.stepped if model.calling.window is None else partial(_window_read, model)
+    # cuDNN refuses the backward pass of an RNN in eval mode.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        found, wanted = of(model.at_once), of(itself)
+    return len(found) == len(wanted) and all(map(alike, found, wanted))
