@@ -30,7 +30,7 @@ def test_a_failing_model() -> None:
         (
             example.evaluation(example.UNSURE, unsure=True),
             ("open", "Undecided"),
-            "segments of one recording would decide it",
+            "0.013\u00a0nats. Whatever age does, at ages 8,192 to 16,383 it costs at most 2.4\u00a0%.",
         ),
         (
             example.evaluation(judged=False),

@@ -116,6 +116,14 @@ def _sharing(streams: Streams, train_context: int, longest: int | None, *, asked
     return found if len(found[0]) * (found[1] - found[0].warm_up) >= 2 * read else None
 
 
+def sharing_up_to(streams: Streams, train_context: int, length: int) -> Streams | None:
+    """The segments that streams would be cut into for an age; None: they would not, or cannot be."""
+    if streams.warm_up:
+        return None
+    found = _overlapping(streams, train_context, length, MIN_STREAMS)
+    return None if found is None else found[0]
+
+
 def _longest(streams: Streams, train_context: int, most: int, units: int) -> tuple[Streams, int] | None:
     """Segments of the longest T·2^k, at most `most`, that give so many units of an interval; of 2T 8 will do."""
     length = 2 * train_context

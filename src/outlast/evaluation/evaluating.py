@@ -22,6 +22,7 @@ from outlast.arguments import taking, taking_fields
 from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.carrying import carrying
 from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
+from outlast.evaluation.deciding import with_knob
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import (
@@ -141,6 +142,7 @@ def _measured(
             short = short_of(curves[main.name])
         else:
             verdict, short = judge(curves[main.name], main, notes)
+            verdict = with_knob(verdict, ready, curves[main.name], short)
     rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
     about = {**streams.describe(), **_asked(asked, ready), "length_used": length}
     if len(kept) < len(streams):

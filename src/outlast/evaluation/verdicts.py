@@ -119,12 +119,26 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
         needed = max(streams_to_decide(excesses[-1], distance, len(curve.bands), curve.blocks), oldest.n + 1)
         because.append(
             f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "
-            f"{oldest.n})"
+            f"{oldest.n}); {at_most(oldest.high, short.loss, measure, curve.bands[-1])}"
         )
     if name != "undecided" and (odd := withholding(notes, name, MIN_STREAMS)):
         name, from_age, best_age = "undecided", None, None
-        because = list(dict.fromkeys([because[0], *(note.said for note in notes if note.name == "not_finite"), *odd]))
+        lost = [note.said for note in notes if note.name == "not_finite"]
+        bound = at_most(oldest.high, short.loss, measure, curve.bands[-1])
+        because = list(dict.fromkeys([because[0], *lost, *odd, bound]))
     return Verdict(name, from_age, curve.bands[-1], *ends, tolerance, because, needed, best_age), short
+
+
+def at_most(high: float, short: float, measure: Measure, ages: Band) -> str:
+    """What age costs at most, whatever else is not known, as a clause.
+
+    Args:
+        high: the upper end of the excess.
+        short: the loss within the training context.
+    """
+    cost = max(0.0, high)
+    share = f" ({100 * cost / abs(short):.2g} %)" if measure.relative and short else ""
+    return f"whatever age does, at ages {_ages(ages)} it costs at most {cost:.3g} {measure.unit}{share}"
 
 
 def decline(curve: Curve, short: float) -> tuple[Interval, Band] | None:

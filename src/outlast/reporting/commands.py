@@ -7,6 +7,7 @@ import shlex
 from pathlib import PurePath
 from typing import NamedTuple
 
+from outlast.evaluation import EvalSettings
 from outlast.results import Command, Evaluation
 
 _TRAINING = ("plan", "repair", "compare", "train")
@@ -53,5 +54,20 @@ def saved(given: Command, folder: str = "model") -> str | None:
     return None if given.out is None else str(PurePath(given.out, folder))
 
 
-def context(evaluation: Evaluation) -> str:
-    return f"--train-context {evaluation.train_context}"
+def context(evaluation: Evaluation, *, ages: str | None = None, scored: int | None = None) -> str:
+    """How it was measured, as far as that was asked for.
+
+    Args:
+        ages: instead of the ages that were asked about, ready to print; empty: none.
+        scored: targets of each stream, instead of those that were asked for.
+    """
+    settings, found = evaluation.settings, [f"--train-context {evaluation.train_context}"]
+    if ages is None and (up_to := settings.get("up_to")) is not None:
+        ages = f"--up-to {shlex.quote(str(up_to))}"
+    elif ages is None and isinstance(evaluation.data.get("length_asked"), int):
+        ages = f"--max-length {evaluation.data['length_asked']}"
+    found += [ages] if ages else []
+    if scored is None:
+        scored = evaluation.data.get("targets_asked", evaluation.settings.get("targets"))
+    usual = not isinstance(scored, int) or scored == EvalSettings().targets
+    return " ".join([*found, *([] if usual else [f"--scored {scored}"])])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Protocol
 
-from outlast.reporting.labels import labels
+from outlast.reporting.labels import SHARES, labels
 from outlast.reporting.language import tell
-from outlast.reporting.numbers import MINUS, NO_BREAK, Estimate, estimate, integer, number, span
-from outlast.results import AgeBand, CompareRow, Comparison, Evaluation, Repair
+from outlast.reporting.numbers import MINUS, NO_BREAK, Estimate, duration, estimate, integer, number, percent, span
+from outlast.results import AgeBand, CompareRow, Comparison, Evaluation, Repair, Verdict
 
 
 class Measured(Protocol):
@@ -154,6 +154,22 @@ def model_name(model: dict[str, Any]) -> str:
 def oldest_age(band: AgeBand) -> str:
     ages = span(*band.age)
     return tell(f"at the oldest age tested ({ages} positions)", f"調べた最も古い年齢（{ages} 位置）で")
+
+
+def time_of(evaluation: Evaluation, positions: int) -> str:
+    """How long so many positions last, where the rows of a table have a usual step; empty where they have none."""
+    times = evaluation.data.get("times")
+    step = times.get("typical_step") if isinstance(times, dict) else None
+    return duration(positions * step) if isinstance(step, int | float) and step > 0 else ""
+
+
+def at_most(verdict: Verdict, evaluation: Evaluation) -> str:
+    """What age costs at most at the oldest age, whatever else is not known: "3.1 %"; where nothing can be a share of
+    anything, with its unit."""
+    cost, short = max(0.0, verdict.high), evaluation.short
+    if evaluation.measure.partition(":")[0] in SHARES or short is None or not short.loss:
+        return tolerated(cost, evaluation)
+    return percent(cost / abs(short.loss))
 
 
 def ages(band: tuple[int, int]) -> str:

@@ -74,14 +74,71 @@ def _rule(evaluation: Evaluation, verdict: Verdict, short: float) -> list[str]:
                     "超過の区間の上端が許容以内に収まっています。",
                 )
             ]
-        case "undecided" if verdict.streams_needed is not None:
-            needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
-            there = integer(evaluation.oldest.n)
+        case "undecided":
+            return [*_needed(evaluation, verdict), bound(evaluation, verdict), *knob(evaluation, verdict)]
+    return []
+
+
+def _needed(evaluation: Evaluation, verdict: Verdict) -> list[str]:
+    if verdict.streams_needed is None:
+        return []
+    needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
+    there = integer(evaluation.oldest.n)
+    return [
+        tell(
+            f"The interval reaches past the tolerance; about {needed} like these would decide (there are {there}).",
+            f"区間が許容を越えています。同じような{needed}ほどあれば決まります（今は {there}）。",
+        )
+    ]
+
+
+def bound(evaluation: Evaluation, verdict: Verdict) -> str:
+    """What may be relied on where nothing is decided."""
+    most, ages = terms.at_most(verdict, evaluation), terms.ages(evaluation.oldest.age)
+    time = terms.time_of(evaluation, evaluation.oldest.age[1])
+    return tell(
+        f"Whatever age does, at {ages}{f' (up to {time})' if time else ''} it costs at most {most}.",
+        f"年齢の影響がどうであれ、{ages}{f'（最長 {time}）' if time else ''}での悪化は最大でも {most} です。",
+    )
+
+
+def knob(evaluation: Evaluation, verdict: Verdict) -> list[str]:
+    """What would decide it soonest, as it was computed."""
+    found = verdict.knob
+    if found is None:
+        return []
+    value = integer(round(found.value))
+    match found.name:
+        case "all_streams":
+            count = integer(evaluation.oldest.n)
             return [
                 tell(
-                    f"The interval reaches past the tolerance; about {needed} like these would decide (there are "
-                    f"{there}).",
-                    f"区間が許容を越えています。同じような{needed}ほどあれば決まります（今は {there}）。",
+                    f"What would decide it soonest: all {value} streams, of which {count} were read.",
+                    f"最も早く決めるには：{value} 系列すべてを読みます（今は {count}）。",
                 )
             ]
-    return []
+        case "scored":
+            return [
+                tell(
+                    f"What may decide it soonest: scoring all {value} targets of each stream (--scored {value}).",
+                    f"最も早く決められそうなのは、各系列の目標 {value} 個すべての採点です（--scored {value}）。",
+                )
+            ]
+        case "up_to":
+            time, up_to = terms.time_of(evaluation, round(found.value)), f"--up-to {round(found.value)}"
+            in_time = tell(f" ({time})", f"（{time}）") if time else ""
+            return [
+                tell(
+                    f"What would decide it soonest: asking about ages up to {value}{in_time}, which these data are "
+                    f"expected to decide ({up_to}).",
+                    f"最も早く決めるには、年齢 {value}{in_time} までを調べます。このデータで決まる見込みです"
+                    f"（{up_to}）。",
+                )
+            ]
+    times = number(found.value, 2)
+    return [
+        tell(
+            f"What would decide it at this age is more data: about {times} times as many.",
+            f"この年齢で決めるには、より多くのデータが要ります（約 {times} 倍）。",
+        )
+    ]

@@ -194,10 +194,29 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Knob:
+    """What would decide an undecided verdict, of all that can be turned the first that is expected to.
+
+    Args:
+        name: ``all_streams`` (those that a limit left out), ``scored`` (more targets of each stream), ``more`` (data),
+            or ``up_to`` (a smaller age).
+        value: streams, targets of each, times as many data, or positions.
+        verdict: that it is expected to give: ``fails`` or ``robust``.
+        said: a clause in English.
+    """
+
+    name: str
+    value: float
+    verdict: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """``broken``, ``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age.
 
-    `streams_needed`: for ``undecided``, about how many streams would decide. `best_age`: for ``declines``, where past
+    `streams_needed`: for ``undecided``, about how many streams would decide, and `knob` what would decide it soonest;
+    until then `high` is what age costs at most. `best_age`: for ``declines``, where past
     the training context the model is best.
     """
 
@@ -211,6 +230,7 @@ class Verdict:
     because: list[str]
     streams_needed: int | None = None
     best_age: tuple[int, int] | None = None
+    knob: Knob | None = None
 
 
 @result_kind

@@ -15,7 +15,7 @@ from outlast.reporting.facts import Facts, about_model, flat
 from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
+from outlast.reporting.language import sentences, tell
 from outlast.reporting.numbers import duration, estimate, estimates, integer, span
 from outlast.reporting.pairing import excesses
 from outlast.reporting.perplexity import perplexity
@@ -24,7 +24,7 @@ from outlast.reporting.scenarios import scenarios, terminal_table
 from outlast.reporting.slices import slices
 from outlast.reporting.terms import level, measure_name, oldest_age, unit
 from outlast.reporting.text_table import aligned, wrapped
-from outlast.reporting.verdict_reasons import reasons
+from outlast.reporting.verdict_reasons import bound, knob, reasons
 from outlast.results import Evaluation, Note, Verdict
 
 TONES = {
@@ -142,15 +142,15 @@ def _robust(evaluation: Evaluation, verdict: Verdict) -> str:
 
 
 def _undecided(evaluation: Evaluation, verdict: Verdict) -> str:
-    tolerance, more = terms.tolerated(verdict.tolerance, evaluation), ""
-    if verdict.streams_needed is not None:
-        needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
-        more = tell(f"; about {needed} would decide it", f"{needed}ほどあれば決まります。")
-    return tell(
-        f"The measurement does not decide whether this model holds {_past(evaluation)}: "
-        f"{_differs(evaluation, verdict)}, and the tolerance is {tolerance}{more}.",
-        f"このモデルが{_past(evaluation)}ても保たれるかどうかは、この測定では決まりません。"
-        f"{_differs(evaluation, verdict)}、許容は {tolerance} です。{more}",
+    tolerance = terms.tolerated(verdict.tolerance, evaluation)
+    return sentences(
+        tell(
+            f"The measurement does not decide whether this model holds {_past(evaluation)}: "
+            f"{_differs(evaluation, verdict)}, and the tolerance is {tolerance}.",
+            f"このモデルが{_past(evaluation)}ても保たれるかどうかは、この測定では決まりません。"
+            f"{_differs(evaluation, verdict)}、許容は {tolerance} です。",
+        ),
+        bound(evaluation, verdict),
     )
 
 
@@ -327,21 +327,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
             ),
         ]
     if verdict.name == "undecided":
-        return [
-            Step(
-                tell(
-                    "Measure again on more streams; the interval shrinks with their number:",
-                    "もっと多くの系列で測り直します。系列が増えるほど区間は狭くなります：",
-                )
-                if verdict.streams_needed is not None
-                else tell(
-                    "Measure again on data without what is odd here:",
-                    "ここに挙げた注意すべき点のないデータで測り直します：",
-                ),
-                _evaluate(evaluation, data="MORE_DATA"),
-            ),
-            *without_training(evaluation),
-        ]
+        return [_decide(evaluation, verdict), *without_training(evaluation)]
     further = 4 * evaluation.oldest.age[1]
     return [
         Step(
@@ -351,13 +337,42 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
                 "調べた最も古い年齢まで、修復は要りません。リセットせずにそれより長く動かすなら、十分に長い系列で、"
                 "もっと古い状態を調べます：",
             ),
-            _evaluate(evaluation, f"--max-length {further}", data="LONGER_DATA"),
+            _evaluate(evaluation, ages=f"--max-length {further}", data="LONGER_DATA"),
         )
     ]
 
 
-def _evaluate(evaluation: Evaluation, *options: str, data: str = "") -> str:
-    return command("evaluate", evaluation.command, context(evaluation), *options, data=data)
+def _decide(evaluation: Evaluation, verdict: Verdict) -> Step:
+    """What would decide an undecided verdict soonest."""
+    found = verdict.knob
+    if verdict.streams_needed is None:
+        text = tell(
+            "Measure again on data without what is odd here:",
+            "ここに挙げた注意すべき点のないデータで測り直します：",
+        )
+        return Step(text, _evaluate(evaluation, data="MORE_DATA"))
+    if found is None or found.name == "more":
+        needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
+        text = tell(
+            f"Measure again on more data; the interval shrinks with their amount, and about {needed} would decide it:",
+            f"もっと多くのデータで測り直します。データが増えるほど区間は狭くなり、{needed}ほどあれば決まります：",
+        )
+        return Step(text, _evaluate(evaluation, data="MORE_DATA"))
+    said = knob(evaluation, verdict)[0]
+    text = tell(f"{said[:-1]}:", f"{said[:-1]}：")
+    match found.name:
+        case "up_to":
+            return Step(text, _evaluate(evaluation, ages=f"--up-to {round(found.value)}"))
+        case "scored":
+            return Step(text, _evaluate(evaluation, scored=round(found.value)))
+    return Step(text, _evaluate(evaluation))
+
+
+def _evaluate(
+    evaluation: Evaluation, *options: str, data: str = "", ages: str | None = None, scored: int | None = None
+) -> str:
+    how = context(evaluation, ages=ages, scored=scored)
+    return command("evaluate", evaluation.command, how, *options, data=data)
 
 
 TELLING = Telling(

@@ -128,7 +128,7 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
                 "enough:",
                 "リセットせずにそれより長く動かすなら、十分に長い系列で、もっと古い状態を調べます：",
             ),
-            command("evaluate", base.command, context(base), f"--max-length {further}", data="LONGER_DATA"),
+            command("evaluate", base.command, context(base, ages=f"--max-length {further}"), data="LONGER_DATA"),
         ),
         Step(
             tell(

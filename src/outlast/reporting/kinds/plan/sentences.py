@@ -7,6 +7,7 @@ from outlast.reporting.kinds.plan.words import words
 from outlast.reporting.language import sentences, tell
 from outlast.reporting.numbers import estimate, integer, number
 from outlast.reporting.refusals import at_every
+from outlast.reporting.verdict_reasons import bound
 from outlast.results import Change, Note, Outlook, Plan, RunEstimate
 
 
@@ -64,12 +65,16 @@ def _leave_it(plan: Plan) -> str:
             "There is no advice, because there is nothing to judge by: too few streams, or no targets.",
             "判断の材料がないため、助言はありません（系列が少なすぎるか、目標がありません）。",
         )
-    if plan.reason == "undecided":
-        return tell(
-            f"Leave the model as it is for now: {oldest}, validation streams do not tell whether it fails, and nothing "
-            "that was tried betters it enough to be worth it.",
-            f"今はそのまま使います。{oldest}破綻しているかどうかは検証系列ではわからず、"
-            "試したもののどれも、見合うほどには良くなりません。",
+    verdict = plan.base.verdict
+    if plan.reason == "undecided" and verdict is not None:
+        return sentences(
+            tell(
+                f"Leave the model as it is for now: {oldest}, validation streams do not tell whether it fails, and "
+                "nothing that was tried betters it enough to be worth it.",
+                f"今はそのまま使います。{oldest}破綻しているかどうかは検証系列ではわからず、"
+                "試したもののどれも、見合うほどには良くなりません。",
+            ),
+            bound(plan.base, verdict),
         )
     return tell(
         f"Leave the model as it is: {oldest}, it does as well as within its training context, and training on would "
