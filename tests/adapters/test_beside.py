@@ -1,0 +1,106 @@
+"""Ids and what does not change, in modules as strangers write them: found, handed over rightly, or asked about."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from modules import identified
+from modules.identified import IDENTIFIED, ONCE, StaticNumbers, TwoIds
+from outlast.adapters import adapt
+from outlast.adapters.check import check
+from outlast.errors import InputError
+from outlast.model import InputSpec
+from outlast.randomness import generator
+
+NAMES = ("load", "speed", "heat", "machine")
+READS = InputSpec("features", 4, ids=((3, 3),), names=NAMES)
+
+
+def built(kind: type[nn.Module]) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return kind().eval()
+
+
+def drawn(spec: InputSpec) -> Tensor:
+    """(4, 6, F): ids that do not change along a row, all of them drawn."""
+    inputs = spec.random(4, 6, generator(0, "identified"))
+    for column, count in spec.ids:
+        inputs[..., column] = (torch.arange(4) % count)[:, None]
+    return inputs
+
+
+@pytest.mark.parametrize("kind", IDENTIFIED)
+@pytest.mark.parametrize("given", [READS, None], ids=["with data", "alone"])
+def test_a_module_with_ids_says_what_its_own_call_says(kind: type[nn.Module], given: InputSpec | None) -> None:
+    if given is None and kind in (identified.OneHot, identified.OptionalId):
+        pytest.skip("without data nothing says how many ids there are, or that there are any")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = adapt(built(kind), given)
+    assert model.input_spec is not None
+    assert (model.input_spec.size, model.input_spec.ids) == (4, ((3, 3),)), model.found
+    assert model.input_spec.static == ((3,) if kind in ONCE else ())
+    inputs = drawn(READS)
+    with torch.no_grad():
+        outputs, _ = model.eval()(inputs, model.initial_state(4))
+        wanted = built(kind).own(inputs[..., :3], inputs[..., 3].long())
+    torch.testing.assert_close(outputs, wanted)
+    if given is not None:
+        assert [each.name for each in check(model).checks if each.passed is False] == []
+
+
+def test_arguments_get_the_columns_that_are_called_as_they_are() -> None:
+    spec = InputSpec("features", 5, ids=((0, 3), (4, 2)), names=("machine", "a", "b", "c", "mode"))
+    model, module, inputs = adapt(built(TwoIds), spec), built(TwoIds), drawn(spec)
+    with torch.no_grad():
+        outputs, _ = model.eval()(inputs, model.initial_state(4))
+        wanted = module(inputs[..., 1:4], inputs[..., 4].long(), inputs[..., 0].long())
+    torch.testing.assert_close(outputs, wanted)
+    assert "mode" in str(model.found)
+
+
+def test_numbers_that_do_not_change_are_given_once() -> None:
+    spec = InputSpec("features", 5, static=(0, 4))
+    model, inputs = adapt(built(StaticNumbers), spec), drawn(spec)
+    with torch.no_grad():
+        outputs, _ = model.eval()(inputs, model.initial_state(4))
+        wanted = built(StaticNumbers)(inputs[..., 1:4], inputs[:, 0, [0, 4]])
+    torch.testing.assert_close(outputs, wanted)
+    assert [each.name for each in check(model).checks if each.passed is False] == []
+
+
+@pytest.mark.parametrize("kind", [identified.AddedEmbedding, identified.IdAsColumn, identified.Unnamed])
+def test_more_ids_than_the_embedding_has_is_one_message(kind: type[nn.Module]) -> None:
+    with pytest.raises(InputError, match=r"(?s)3 ids.*'machine'.*5") as error:
+        adapt(built(kind), InputSpec("features", 4, ids=((3, 5),), names=NAMES))
+    assert "index out of range" not in str(error.value)
+
+
+def test_more_ids_than_a_one_hot_has_is_said() -> None:
+    with pytest.raises(InputError, match="Class values must be smaller|'machine'"):
+        adapt(built(identified.OneHot), InputSpec("features", 4, ids=((3, 5),), names=NAMES))
+
+
+@pytest.mark.parametrize("kind", [identified.AddedEmbedding, identified.ConcatenatedOnce, identified.Unnamed])
+def test_an_argument_for_ids_and_no_category_is_asked_about(kind: type[nn.Module]) -> None:
+    with pytest.raises(InputError, match=r"(?s)also takes `\w+`.*--category"):
+        adapt(built(kind), InputSpec("features", 3, names=NAMES[:3]))
+
+
+def test_a_column_of_ids_in_another_place_is_one_message() -> None:
+    with pytest.raises(InputError, match=r"(?s)column 3 \('heat'\).*embedding.*column 0 \('machine'\)"):
+        spec = InputSpec("features", 4, ids=((0, 3),), names=("machine", "load", "speed", "heat"))
+        adapt(built(identified.IdAsColumn), spec)
+
+
+def test_an_optional_id_is_left_out_where_there_is_none() -> None:
+    model = adapt(built(identified.OptionalId), InputSpec("features", 3))
+    inputs = drawn(InputSpec("features", 3))
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs, model.initial_state(4))[0], built(identified.OptionalId)(inputs)[0])
