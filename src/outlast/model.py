@@ -6,30 +6,70 @@ import contextlib
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from outlast.arguments import taking_fields
+from outlast.errors import InputError
 from outlast.schema import Schema
 from outlast.state import State, StatePart, default_parts
 
 
 @taking_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InputSpec:
-    """What a model reads: ``tokens`` (B, T) int64 below `size`, or ``features`` (B, T, `size`) floats."""
+    """What a model reads: ``tokens`` (B, T) int64 below `size`, or ``features`` (B, T, `size`) floats.
+
+    Args:
+        ids: features that hold ids instead of sizes, each with how many there are: ``(4, 3)``: column 4 holds 0 to 2.
+        static: features that do not change along a stream, for the model reads them once a call.
+        names: of the features, for people and to tell which is which.
+    """
 
     kind: Literal["tokens", "features"]
     size: int
+    ids: tuple[tuple[int, int], ...] = ()
+    static: tuple[int, ...] = ()
+    names: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        columns = [column for column, _ in self.ids]
+        places = {*columns, *self.static} <= set(range(self.size if self.kind == "features" else 0))
+        if not places or len(set(columns)) < len(columns) or any(count < 1 for _, count in self.ids):
+            raise InputError(
+                f"{self!r}",
+                "ids and static with columns of the features, from 0; ids each with how many there are, 1 or more",
+                "for example InputSpec('features', 5, ids=((4, 3),))",
+            )
+
+    def __repr__(self) -> str:
+        said = {name: value for name in ("ids", "static") if (value := getattr(self, name))}
+        more = "".join(f", {name}={value!r}" for name, value in said.items())
+        return f"InputSpec(kind={self.kind!r}, size={self.size}{more})"
 
     def random(self, rows: int, length: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Random inputs of this kind, shape (rows, length) or (rows, length, size)."""
         if self.kind == "tokens":
             return torch.randint(self.size, (rows, length), generator=generator)
-        return torch.randn(rows, length, self.size, generator=generator, dtype=dtype)
+        found = torch.randn(rows, length, self.size, generator=generator, dtype=dtype)
+        for column, count in self.ids:
+            found[..., column] = torch.randint(count, (rows, length), generator=generator).to(dtype)
+        return self.held(found)
+
+    def held(self, features: Tensor) -> Tensor:
+        """Features (B, T, F), of which those that do not change have the values of the first position."""
+        if self.static:
+            features = features.clone()
+            features[..., list(self.static)] = features[:, :1, list(self.static)]
+        return features
+
+    def record(self) -> dict[str, Any]:
+        """As JSON: the arguments that make it again."""
+        more = {"ids": [list(each) for each in self.ids], "static": list(self.static), "names": list(self.names)}
+        return {"kind": self.kind, "size": self.size, **{name: value for name, value in more.items() if value}}
 
 
 class Recurrent(nn.Module, ABC):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from outlast.adapters.finding import HOW_TO_BE_NATIVE, read_hidden_module
+from outlast.adapters.identifying import agreed, cautious, rooms_of, tables_of
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import TorchRNN
 from outlast.adapters.slots import named_tensor, readers
 from outlast.adapters.trying import random_inputs
-from outlast.adapters.widths import input_specs
+from outlast.adapters.widths import input_specs, widths
 from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, dtype_of, quietly
@@ -26,10 +29,34 @@ class Native(Recurrent):
 
     blueprint: dict[str, Any] | None = None
 
-    def __init__(self, module: nn.Module) -> None:
+    rooms: Mapping[int, int] = MappingProxyType({})
+    """How many ids its embeddings have for each column that goes into one."""
+    guessed: bool = False
+    """Whether what it reads was told by the sizes of its layers alone, beside embeddings of ids."""
+
+    def __init__(self, module: nn.Module, inputs: InputSpec | None = None) -> None:
         super().__init__()
         self.module = module
         self.input_spec, self._reads = _readable(module, input_specs(module))
+        declared = getattr(module, "input_spec", None)
+        wanted = declared if isinstance(declared, InputSpec) else inputs
+        if tables_of(module) and (
+            _first_read(module, input_specs(module)) is None if wanted is None else wanted.kind == "features"
+        ):
+            self._read_ids(wanted)
+
+    def _read_ids(self, wanted: InputSpec | None) -> None:
+        """Features with ids among them, where it is no model of tokens."""
+        specs = [wanted] if wanted else [InputSpec("features", size) for size in sorted(widths(self.module))]
+        for spec in specs:
+            drawn = cautious(spec, tables_of(self.module))
+            found = _first_read(self.module, [drawn])
+            if found is None:
+                continue
+            self.input_spec, self._reads = spec, found[1]
+            self.guessed, self.rooms = wanted is None, rooms_of(self, spec.size)
+            self.input_spec = agreed(type(self.module).__name__, spec, self.rooms, guessed=wanted is None)
+            return
 
     @property
     def input_dtype(self) -> torch.dtype:
@@ -103,7 +130,7 @@ def adapt(module: nn.Module, inputs: InputSpec | None = None) -> Recurrent:
                 "forward(inputs, state)",
                 f"let forward take the state and return the one after it:\n{HOW_TO_BE_NATIVE}",
             )
-        return Native(module)
+        return Native(module, inputs)
     if isinstance(module, nn.RNNBase):
         return TorchRNN(module)
     return read_hidden_module(module, inputs)

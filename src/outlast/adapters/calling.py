@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from outlast.adapters.beside import apart
 from outlast.adapters.parameters import Parameters
 from outlast.adapters.structure import put_together, take_apart
 
@@ -71,6 +72,8 @@ class Argument:
         named = {} if given is None else dict(zip(names, given if len(names) > 1 else (given,), strict=True))
         named |= dict.fromkeys(self.parameters.lengths, torch.full((rows,), length))
         named |= dict.fromkeys(self.parameters.masks, torch.ones(rows, length, dtype=torch.bool))
+        inputs, beside = apart(inputs, self.parameters.beside)
+        named |= beside
         call = module if self.method == "forward" else getattr(module, self.method)
         if isinstance(module, torch.jit.ScriptModule):  # what its compiler makes after some calls rounds otherwise
             with torch.jit.optimized_execution(False):

@@ -46,7 +46,7 @@ def from_factory(spec: str, inputs: InputSpec | None = None) -> Recurrent:
     model = adapt(module, inputs)
     # A class derived from a family outside outlast is not what the family's blueprint builds, so it gets the factory's.
     if not type(model).__module__.startswith("outlast.families."):
-        reads = {} if inputs is None else {"inputs": {"kind": inputs.kind, "size": inputs.size}}
+        reads = {} if inputs is None else {"inputs": inputs.record()}
         model.blueprint = {"kind": "factory", "factory": spec, **reads}  # pyright: ignore[reportArgumentType]
     return model
 

@@ -7,6 +7,7 @@ reading at once, the state changes the outputs, rows are independent, and the st
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from outlast.adapters.beside import held, ways_beside
 from outlast.adapters.calling import (
     STEPPED,
     Argument,
@@ -23,8 +25,9 @@ from outlast.adapters.calling import (
 )
 from outlast.adapters.choosing import models_of
 from outlast.adapters.hidden import HiddenModule, class_name
+from outlast.adapters.identifying import agreed, called, cautious, rooms_of, tables_of
 from outlast.adapters.keeping import attributes_of, kept_in
-from outlast.adapters.parameters import Parameters, method_of, parameters_of
+from outlast.adapters.parameters import Parameters, method_of, parameters_of, readings_of
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import refuse_bidirectional
 from outlast.adapters.slots import is_recurrent, readers
@@ -32,9 +35,9 @@ from outlast.adapters.starting import (
     RESETS,
 )
 from outlast.adapters.trying import LENGTH, ROWS, Unreadable, Way, fault_of, folded_where_the_same
-from outlast.adapters.widths import input_specs
+from outlast.adapters.widths import input_specs, widths
 from outlast.errors import InputError
-from outlast.model import InputSpec, quietly
+from outlast.model import InputSpec, device_of, quietly
 
 HOW_TO_BE_NATIVE = """\
 class MyModel(nn.Module):
@@ -56,6 +59,7 @@ def read_hidden_module(module: nn.Module, inputs: InputSpec | None = None) -> Hi
     """
     refuse_bidirectional(module)
     specs = [inputs] if inputs is not None else input_specs(module)
+    guessed = inputs is None and not isinstance(getattr(module, "input_spec", None), InputSpec)
     if not specs and not any(True for _ in _carriers(module)):
         raise _stateless(module)
     if not specs:
@@ -63,26 +67,84 @@ def read_hidden_module(module: nn.Module, inputs: InputSpec | None = None) -> Hi
     try:
         with quietly(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch says of probes is nothing to the user
-            found = _first_that_fits(module, specs)
+            found = _found(module, specs, guessed=guessed)
     except InputError:
         if not halves_of(module):
             raise
         # Where this device cannot run it in half precision, its layout shows in float32.
         with contextlib.suppress(InputError), quietly(module):
-            return _first_that_fits(wide_copy(module).eval(), specs).around(module)
+            return _found(wide_copy(module).eval(), specs, guessed=guessed).around(module)
         raise
-    found.guessed = inputs is None and not isinstance(getattr(module, "input_spec", None), InputSpec)
+    found.guessed = guessed
     if found.doubt:
         warnings.warn(f"{class_name(module)}: {found.doubt}. outlast check says more.", stacklevel=4)
     return found
 
 
-def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenModule:
+def _found(module: nn.Module, specs: Sequence[InputSpec], *, guessed: bool) -> HiddenModule:
+    """`_first_that_fits`, with features also where the module has embeddings, and with what is known of its ids."""
+    tables = tables_of(module)
+    try:
+        found, wanted = _first_that_fits(module, specs)
+    except InputError as error:
+        if not guessed or not tables:
+            raise
+        pair = _beside_features(module)
+        if pair is None:
+            raise error from None
+        found, wanted = pair
+    if wanted.kind == "features" and (tables or wanted.ids):
+        _settle(found, wanted, guessed=guessed)
+    return found
+
+
+def _beside_features(module: nn.Module) -> tuple[HiddenModule, InputSpec] | None:
+    """The module with an embedding of ids beside features, or among them: as many columns behind them as arguments ask
+    for, the narrowest first."""
+    for asked in sorted({len(reading.asked) for reading in readings_of(module.forward)} | {0}, reverse=True):
+        specs = [
+            InputSpec("features", width + asked, tuple((width + each, 1) for each in range(asked)))
+            for width in sorted(widths(module))
+        ]
+        with contextlib.suppress(InputError):
+            return _first_that_fits(module, specs, asked)
+    return None
+
+
+def _settle(found: HiddenModule, wanted: InputSpec, *, guessed: bool) -> None:
+    """Have the model read what it is to read, after it was run with ids that it certainly has.
+
+    Raises:
+        InputError: it has fewer ids, or takes them from another column, or raises.
+    """
+    rooms = rooms_of(found, wanted.size)
+    spec = agreed(class_name(found.module), wanted, rooms, guessed=guessed)
+    spec = replace(spec, static=found.calling.spec.static)
+    found.rooms, found.input_spec, found.calling = rooms, spec, replace(found.calling, spec=spec)
+    found.found = _told(found)
+    known = all(column in rooms for column, _ in spec.ids)
+    if device_of(found.module).type == "cpu" or known:  # elsewhere an id too many ends the process
+        why = fault_of(found)
+        if why is not None and found.doubt is None:
+            ids = "; ".join(f"{count} ids in {called(spec, column)}" for column, count in spec.ids)
+            raise unreadable(found.module, f"{why.why}" + (f", with {ids}" if ids else ""))
+
+
+def _first_that_fits(
+    module: nn.Module, specs: Sequence[InputSpec], asked: int | None = None
+) -> tuple[HiddenModule, InputSpec]:
+    """The first way to call it that passes, and which of `specs` that reads.
+
+    Args:
+        asked: how many arguments get columns; None: any number.
+    """
     failures: list[Unreadable] = []
-    for carriers in _carriers(module):
-        doubtful: HiddenModule | None = None
+    for reading, carriers in _carriers(module):
+        if asked not in (None, len(reading.asked)):
+            continue
+        doubtful: tuple[HiddenModule, InputSpec] | None = None
         before = len(failures)
-        for way in _ways(module, specs, carriers):
+        for way in _ways(module, specs, reading, carriers):
             if way.axes in STEPPED and any(failure.near == 2 for failure in failures[before:]):
                 continue  # it reads windows, and not as it would read their positions one by one
             try:
@@ -91,15 +153,18 @@ def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenMod
                     if why is None:
                         model = folded_where_the_same(model)
                         model.found = _told(model)
-                        return model
+                        return model, way.wanted or way.spec
                     if isinstance(way.carrier, Argument) and doubtful is None and why.near < 3:
-                        doubtful, model.doubt = model, why.why
+                        doubtful, model.doubt = (model, way.wanted or way.spec), why.why
                     failures.append(why)
             except Unreadable as error:
                 failures.append(error)
         if doubtful is not None:
-            doubtful.found = _told(doubtful)
+            doubtful[0].found = _told(doubtful[0])
             return doubtful
+    unmet = _unmet(module, specs)
+    if unmet and (not failures or tables_of(module)):
+        raise _asks(module, unmet)
     if not failures:
         raise _stateless(module)
     told = next((failure for failure in failures if failure.near), failures[0])
@@ -107,6 +172,24 @@ def _first_that_fits(module: nn.Module, specs: Sequence[InputSpec]) -> HiddenMod
         "" if told.near else f"{HOW_TO_SAY_INPUTS}. Or say outright what the model is:\n{HOW_TO_BE_NATIVE}"
     )
     raise unreadable(module, told.why, say) from told
+
+
+def _unmet(module: nn.Module, specs: Sequence[InputSpec]) -> tuple[str, ...]:
+    """The arguments that ask for ids, or for what does not change, where no column is any."""
+    if any(spec.ids or spec.static for spec in specs):
+        return ()
+    return next((reading.asked for reading in readings_of(module.forward) if reading.asks), ())
+
+
+def _asks(module: nn.Module, asked: Sequence[str]) -> NeedsColumns:
+    names = " and ".join(f"`{name}`" for name in asked)
+    return NeedsColumns(
+        f"{class_name(module)}, whose forward also takes {names}, and no column that would be given there",
+        "columns of ids (a machine, a mode) that are said to be categories, or of numbers that do not change",
+        "name the columns: --category NAME (category=['NAME'] in Python), --static FILE for a table of what does not "
+        "change; without data, input_spec = outlast.InputSpec('features', 4, ids=((3, 5),)): of four columns the last "
+        "holds ids below 5",
+    )
 
 
 def _stateless(module: nn.Module) -> InputError:
@@ -130,46 +213,57 @@ CarrierOf = Callable[[nn.Module, Way], Iterator[Carrier]]
 """The carriers that a module may have if it is called this way, of which the carrier is that of no state."""
 
 
-def _carriers(module: nn.Module) -> Iterator[CarrierOf]:
-    """Where its state may go in and come out, likeliest first."""
-    of_forward = parameters_of(module.forward)
-    if of_forward is not None and of_forward.state and not of_forward.unknown:
-        yield lambda module, way: iter([Argument("forward", of_forward)])
+def _carriers(module: nn.Module) -> Iterator[tuple[Parameters, CarrierOf]]:
+    """Where its state may go in and come out, likeliest first, with what the parameters of that call are for."""
+    readings = list(readings_of(module.forward))
     step = method_of(module, "step")
-    of_step = None if step is None else parameters_of(step)
-    if of_step is not None and of_step.state:
-        yield lambda module, way: iter([Argument("step", of_step)] if way.axes in ("one", "cell") else [])
-    if of_forward is None or of_forward.unknown:
-        return
-    if of_forward.optional:
+    for reading in readings:
+        if reading.state and not reading.unknown:
+            yield reading, _argument("forward", reading)
+    for reading in () if step is None else readings_of(step):
+        if reading.state:
+            yield reading, _argument("step", reading)
+    for reading in readings:
+        if reading.unknown or not reading.optional:
+            continue
         if any(attributes_of(module)) or any(method_of(module, name) for name in RESETS):
-            yield kept_in
+            yield reading, kept_in
         if any(_carries(inner) for inner in module.modules()) and not isinstance(module, torch.jit.ScriptModule):
-            yield _inside
+            yield reading, _inside
+
+
+def _argument(method: str, reading: Parameters) -> CarrierOf:
+    def carriers(module: nn.Module, way: Way) -> Iterator[Carrier]:
+        if method == "forward" or way.axes in ("one", "cell"):
+            yield Argument(method, replace(reading, beside=way.carrier.parameters.beside))
+
+    return carriers
 
 
 def _carries(inner: nn.Module) -> bool:
     return is_recurrent(inner) and not isinstance(inner, torch.jit.ScriptModule)
 
 
-def _ways(module: nn.Module, specs: Sequence[InputSpec], carriers: CarrierOf) -> Iterator[Way]:
+def _ways(module: nn.Module, specs: Sequence[InputSpec], reading: Parameters, carriers: CarrierOf) -> Iterator[Way]:
     """Ways to call it, likeliest first. An inner RNN with time first makes that the likelier boundary."""
     rnns = [inner for inner in module.modules() if isinstance(inner, nn.RNNBase)]
-    alone = replace(parameters_of(module.forward) or Parameters(""), state=())
     likelier: list[Axes] = ["rows_first", "time_first"]
     if any(not rnn.batch_first for rnn in rnns):
         likelier.reverse()
     order: list[Axes] = [*likelier, "cell", "one", "packed"]
     if isinstance(module, nn.RNNCellBase):
         order = ["cell"]
-    for spec in specs:
-        for axes in order:
-            for reads in readers(module) if spec.kind == "features" else [None]:
-                try:
-                    for carrier in carriers(module, Way(spec, reads, axes, Argument("forward", alone))):
-                        yield Way(spec, reads, axes, carrier)
-                except Unreadable:
-                    continue
+    tables = tables_of(module)
+    for spec, axes in itertools.product(specs, order):
+        kinds = readers(module) if spec.kind == "features" else [None]
+        for reads, beside in itertools.product(kinds, ways_beside(reading, spec, axes)):
+            alone = Argument("forward", replace(reading, state=(), beside=beside))
+            drawn = held(cautious(spec, tables), beside)
+            try:
+                for carrier in carriers(module, Way(drawn, reads, axes, alone)):
+                    yield Way(drawn, reads, axes, carrier, spec)
+            except Unreadable:
+                continue
 
 
 def _inside(module: nn.Module, way: Way) -> Iterator[Carrier]:
@@ -187,6 +281,7 @@ def _told(model: HiddenModule) -> str:
     """What was found, in a sentence."""
     calling = model.calling
     spec = calling.spec
+    beside = "".join(f"; {each.told(spec.names)}" for each in calling.carrier.parameters.beside)
     reads = f"{spec.size} features" if spec.kind == "features" else f"tokens below {spec.size}"
     one = "one position a call" if calling.window is None else "one output a window"
     how = "all positions of it read in one call" if calling.window else "all positions of a window read in one call"
@@ -203,7 +298,7 @@ def _told(model: HiddenModule) -> str:
     edits = "; it writes into its state, of which it gets copies" if calling.copies else ""
     return (
         f"{class_name(model.module)} reads {reads}{ways[calling.axes]}; its state, {holds}, is "
-        f"{calling.carrier.told}, from {calling.start.told}{output}{edits}"
+        f"{calling.carrier.told}, from {calling.start.told}{output}{edits}{beside}"
     )
 
 
@@ -215,6 +310,10 @@ HOW_TO_SAY_INPUTS = (
 
 class CannotBeRead(InputError):
     """A module of which no way of calling it passes; it may be one that reads something else than was tried."""
+
+
+class NeedsColumns(CannotBeRead):
+    """A module that takes ids, or what does not change, of which the data have none."""
 
 
 def unreadable(module: nn.Module, why: str, do: str = "") -> CannotBeRead:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -89,6 +90,8 @@ class HiddenModule(Recurrent):
 
     guessed: bool = False
     """Whether what it reads was told by the sizes of its layers alone."""
+    rooms: Mapping[int, int] = MappingProxyType({})
+    """How many ids its embeddings have for each column that goes into one."""
 
     def __init__(self, module: nn.Module, calling: Calling) -> None:
         super().__init__()
@@ -203,9 +206,20 @@ class HiddenModule(Recurrent):
         vars(made).update(copy.deepcopy(kept, memo), _modules={"module": _copy_of(self.module, memo)})
         return made
 
+    def become(self, other: Recurrent) -> HiddenModule:
+        """Read what another around the same module reads; it stays the model that it is, with its schema."""
+        assert isinstance(other, HiddenModule)
+        names = ("calling", "input_spec", "rooms", "found", "doubt", "_shared")
+        vars(self).update({name: getattr(other, name) for name in names})
+        if self.blueprint is not None and self.input_spec is not None:
+            self.blueprint = {**self.blueprint, "inputs": self.input_spec.record()}
+        return self
+
     def around(self, module: nn.Module) -> HiddenModule:
         """The same around another module of the same structure."""
-        return HiddenModule(module, self.calling)
+        made = HiddenModule(module, self.calling)
+        made.rooms = self.rooms
+        return made
 
 
 def _copy_of(module: nn.Module, memo: dict[int, Any]) -> nn.Module:

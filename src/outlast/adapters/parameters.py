@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+from outlast.adapters.beside import Beside, is_beside, words
 
 _STATE = {
     "hidden", "hiddens", "hid", "h", "hx", "cx", "hc", "ht", "ct", "c", "state", "states", "memory", "memories", "mem",
@@ -30,6 +31,8 @@ class Parameters:
         optional: whether the module starts by itself where the state is left out.
         lengths, masks: names of those without a default that take these.
         unknown: names of others without a default.
+        asked: names of those that take ids or what does not change, in their order; `asks`: one of them has no default.
+        beside: how these are given columns of the inputs, once that is chosen.
     """
 
     inputs: str
@@ -38,6 +41,9 @@ class Parameters:
     lengths: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    asks: bool = False
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,25 +53,44 @@ class _Parameter:
     keyword_only: bool = False
     optional: bool = False
     """Its default is None."""
+    whole: bool = False
+    """It is annotated as a tensor of whole numbers."""
 
 
 def parameters_of(call: Any) -> Parameters | None:
     """Of a method, bound, or of a script's; None: it takes no input."""
+    return next(readings_of(call), None)
+
+
+def readings_of(call: Any) -> Iterator[Parameters]:
+    """What its parameters may be for, likeliest first: what names do not say may be a state, or ids."""
     listed = _listed(call)
     if not listed:
-        return None
+        return
     first, rest = listed[0], listed[1:]
-    state = [each for each in rest if _words(each.name) & _STATE and (each.required or each.optional)]
+    usable = [each for each in rest if each.required or each.optional]
+    state = [each for each in usable if words(each.name) & _STATE and not _beside(each)]
+    if state:
+        yield _parameters(first, rest, state, [])
+        return
+    # The second one, as is usual, unless its name says what else it is.
+    second = [each for each in usable if each is rest[0] and not each.keyword_only and not _beside(each)]
+    second = [each for each in second if not words(each.name) & _OTHER]
+    yield _parameters(first, rest, second, [])
+    unsaid = [each for each in usable if each.required and not words(each.name) & _OTHER]
+    if unsaid and (second or not all(map(_beside, unsaid))):
+        yield _parameters(first, rest, [], unsaid)
+
+
+def _parameters(
+    first: _Parameter, rest: list[_Parameter], state: list[_Parameter], more: list[_Parameter]
+) -> Parameters:
+    """Where these take the state, and `more` than names say take ids."""
     other = [each for each in rest if each not in state]
-    if not state:  # the second one, as is usual, unless its name says what else it is
-        second = [each for each in rest[:1] if not each.keyword_only and (each.required or each.optional)]
-        state = [
-            each for each in second if not _words(each.name) & (_LENGTHS | _MASK | {"target", "targets", "labels"})
-        ]
-        other = [each for each in rest if each not in state]
-    needed = [each.name for each in other if each.required]
-    lengths = tuple(name for name in needed if _words(name) & _LENGTHS)
-    masks = tuple(name for name in needed if _words(name) & _MASK)
+    beside = [each for each in other if (each.required or each.optional) and (each in more or _beside(each))]
+    needed = [each.name for each in other if each.required and each not in beside]
+    lengths = tuple(name for name in needed if words(name) & _LENGTHS)
+    masks = tuple(name for name in needed if words(name) & _MASK)
     return Parameters(
         inputs=first.name,
         state=tuple(each.name for each in state),
@@ -73,16 +98,19 @@ def parameters_of(call: Any) -> Parameters | None:
         lengths=lengths,
         masks=masks,
         unknown=tuple(name for name in needed if name not in lengths + masks),
+        asked=tuple(each.name for each in beside),
+        asks=any(each.required for each in beside),
     )
+
+
+def _beside(parameter: _Parameter) -> bool:
+    """Whether a parameter takes ids, or what does not change, by its name or type."""
+    return parameter.whole or is_beside(parameter.name)
 
 
 def looks_like_state(label: Any) -> bool:
     """Whether the name of something returned says that it is a state."""
-    return isinstance(label, str) and bool(_words(label) & _STATE)
-
-
-def _words(name: str) -> set[str]:
-    return set(re.findall(r"[a-z]+", name.lower())) | set(re.findall(r"[A-Z]?[a-z]+", name))
+    return isinstance(label, str) and bool(words(label) & _STATE)
 
 
 def _listed(call: Any) -> list[_Parameter]:
@@ -94,7 +122,14 @@ def _listed(call: Any) -> list[_Parameter]:
     except (TypeError, ValueError):
         return []
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return [_Parameter(p.name, p.default is p.empty, p.kind is p.KEYWORD_ONLY, p.default is None) for p in named]
+    return [
+        _Parameter(p.name, p.default is p.empty, p.kind is p.KEYWORD_ONLY, p.default is None, _is_whole(p.annotation))
+        for p in named
+    ]
+
+
+def _is_whole(annotation: Any) -> bool:
+    return "LongTensor" in str(annotation) or "IntTensor" in str(annotation)
 
 
 def _is_none(argument: Any) -> bool:

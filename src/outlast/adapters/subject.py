@@ -17,7 +17,7 @@ from outlast.adapters.comparing import Apart, Gap, apart, difference, worst
 from outlast.adapters.doubled import SeesSinglePrecision, in_float64
 from outlast.adapters.precision import copied, double_copy, runnable
 from outlast.errors import InputError
-from outlast.model import Recurrent, device_of
+from outlast.model import InputSpec, Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check, Note
 from outlast.state import HALVES, State, StatePart, continuous, leaves, map_state, named_leaves, noise_like, rebuild
@@ -123,6 +123,8 @@ class Subject:
         for draw, model in enumerate(self.jittered()):
             numbers = generator(self.seed, f"last bits {draw}")
             moved = [_last_bits(tensor, numbers) for tensor in (inputs, *leaves(state))]
+            if self.model.input_spec is not None:
+                moved[0] = with_ids_of(self.model.input_spec, moved[0], inputs)
             for path, sizes in apart(self._run(model, moved[0], rebuild(state, moved[1:])), answer, self.floor).items():
                 found[path] = torch.maximum(found[path], sizes) if path in found else sizes
         return {path: (_MARGIN * sizes.cummax(0).values).clamp(min=self.tolerance) for path, sizes in found.items()}
@@ -164,6 +166,16 @@ class Subject:
         size = gap.size if math.isfinite(gap.size) else None
         allowed = gap.allowed if math.isfinite(gap.allowed) else self.tolerance
         return Check(name, not gap.broken, size, allowed, bad if gap.broken else good, positions=positions)
+
+
+def with_ids_of(spec: InputSpec, inputs: Tensor, others: Tensor) -> Tensor:
+    """Inputs with the ids of others: a last bit would make another id of one."""
+    columns = [column for column, _ in spec.ids]
+    if not columns:
+        return inputs
+    inputs = inputs.clone()
+    inputs[..., columns] = others[..., columns]
+    return inputs
 
 
 def _last_bits(tensor: Tensor, numbers: torch.Generator) -> Tensor:
@@ -254,6 +266,8 @@ def _inputs(model: Recurrent, example: Tensor | None, seed: int) -> Draw:
 
         def from_example(rows: int, length: int, salt: str, dtype: torch.dtype) -> Tensor:
             drawn = pool[torch.randint(len(pool), (rows, length), generator=generator(seed, salt))]
+            if model.input_spec is not None:
+                drawn = model.input_spec.held(drawn)
             return drawn.to(device, dtype if drawn.is_floating_point() else drawn.dtype)
 
         return from_example

@@ -49,6 +49,8 @@ class Way:
     reads: str | None
     axes: Axes
     carrier: Carrier
+    wanted: InputSpec | None = None
+    """What it is to read, of which `spec` draws what is safe; None: the same."""
 
     def inputs(self, module: nn.Module, rows: int, length: int) -> Tensor:
         return random_inputs(module, self.spec, self.reads, rows, length)

@@ -26,8 +26,12 @@ def input_specs(module: nn.Module) -> list[InputSpec]:
             return [InputSpec("tokens", inner.num_embeddings)]
         if getattr(inner, "original_name", None) == "Embedding":  # of a compiled module
             return [InputSpec("tokens", parameter.shape[0]) for parameter in inner.parameters()]
-    sizes = dict.fromkeys(size for size in _widths(module) if size > 0)
-    return [InputSpec("features", size) for size in sizes]
+    return [InputSpec("features", size) for size in widths(module)]
+
+
+def widths(module: nn.Module) -> list[int]:
+    """How many features it may read, likeliest first."""
+    return list(dict.fromkeys(size for size in _widths(module) if size > 0))
 
 
 def _widths(module: nn.Module) -> Iterator[int]:

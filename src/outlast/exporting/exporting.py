@@ -76,6 +76,12 @@ def export(model: nn.Module, path: str | Path, *, train_context: int | None = No
             "a model with input_spec",
             "set model.input_spec = outlast.InputSpec('tokens' or 'features', size)",
         )
+    if spec.ids or spec.static:
+        raise InputError(
+            f"a {type(getattr(given, 'module', given)).__name__} that looks ids up, or reads what does not change once",
+            "a model of numbers or tokens alone, which is what is exported",
+            "keep this one in its own form: outlast.save, and outlast.deploy where it is to work",
+        )
     size = sum(each.numel() * each.element_size() for each in (*made.parameters(), *made.buffers()))
     if size > _MOST:
         raise InputError(

@@ -93,7 +93,7 @@ class Record:
         written: dict[str, Any] = {
             "format": FORMAT,
             "outlast": self.outlast,
-            "inputs": None if self.inputs is None else {"kind": self.inputs.kind, "size": self.inputs.size},
+            "inputs": None if self.inputs is None else self.inputs.record(),
             "input": self.input,
             "output": self.output,
             "states": [
@@ -162,7 +162,7 @@ def _spec(said: Mapping[str, Any]) -> InputSpec:
     kind, size = said["kind"], said["size"]
     if kind not in ("tokens", "features") or not isinstance(size, int) or size < 1:
         raise ValueError(f"inputs {kind!r} of size {size!r}")
-    return InputSpec(kind, size)
+    return InputSpec(**said)
 
 
 def _scaling(said: Mapping[str, Any]) -> Scaling:

@@ -10,6 +10,8 @@ from torch import nn
 
 from outlast.adapters.adapting import adapt
 from outlast.adapters.finding import CannotBeRead
+from outlast.adapters.hidden import HiddenModule
+from outlast.adapters.identifying import called
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.schema import Schema
@@ -28,7 +30,9 @@ def inputs_of(streams: Streams) -> InputSpec:
     """What the streams hold: features, or tokens up to the largest that is known of."""
     if streams.tokens:
         return InputSpec("tokens", streams.classes or int(streams.inputs.max()) + 1)
-    return InputSpec("features", streams.inputs.shape[-1])
+    read = () if streams.schema is None else streams.schema.inputs
+    ids = tuple((place, len(column.categories)) for place, column in enumerate(read) if column.categories)
+    return InputSpec("features", streams.inputs.shape[-1], ids, names=tuple(column.name for column in read))
 
 
 def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
@@ -38,18 +42,31 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
         InputError: as `adapt`.
     """
     spec = inputs_of(streams)
+
+    def again() -> Recurrent:
+        if isinstance(module, HiddenModule):
+            return module.become(adapt(module.module, spec))
+        return adapt(module, spec)
+
+    if spec.ids and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
+        return again()
     try:
         found = adapt(module)
     except CannotBeRead:
-        return adapt(module, spec)
-    return refitted(found, spec, lambda: adapt(module, spec))
+        return again()
+    return refitted(found, spec, again)
 
 
 def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
     """The model, or what `again` finds where it was guessed that it reads something else than `spec`."""
     guessed, reads = getattr(found, "guessed", False), found.input_spec
-    if not guessed or reads is None or (reads.kind == spec.kind and (spec.kind == "tokens" or reads.size == spec.size)):
+    if not guessed or reads is None:
         return found
+    ids = bool(reads.ids or spec.ids or spec.static)
+    if reads.kind == spec.kind and (spec.kind == "tokens" or (reads.size == spec.size and not ids)):
+        return found
+    if ids and spec.kind == "features":  # what its ids are is for the data to say, and what is wrong with that is told
+        return again()
     with contextlib.suppress(InputError):  # that the two do not fit is then told of what was guessed
         return again()
     return found
@@ -82,6 +99,73 @@ def check_inputs(model: Recurrent, streams: Streams) -> None:
             f"{streams.inputs.shape[-1]} input columns for a model that reads {spec.size}",
             f"{spec.size} columns",
             "name the columns with --inputs, in the order the model was trained with",
+        )
+    else:
+        _check_ids(model, spec, streams)
+
+
+def _check_ids(model: Recurrent, spec: InputSpec, streams: Streams) -> None:
+    """Refuse ids that the model does not have or that may be numbered otherwise than its own, and what changes where
+    the model reads it once."""
+    told = inputs_of(streams)
+    values, rooms = dict(told.ids), dict(getattr(model, "rooms", {}))
+    listed = streams.about.get("codes_known", [])
+    for column, count in spec.ids:
+        where, room = called(told, column), rooms.get(column, count)
+        if column not in values:
+            _refuse_sizes(streams, column, room, where)
+        elif values[column] > room:
+            raise InputError(
+                f"{values[column]} values of {where} for a model with {room} ids",
+                "no more values than the model has ids",
+                "leave out rows of values that it does not know, or list those that it does (--category NAME=VALUE,…)",
+            )
+        elif values[column] < room and told.names and told.names[column] not in listed:
+            raise _numbered(streams, column, room, where)
+    for column in spec.static:
+        _refuse_changing(streams, column, called(told, column))
+
+
+def _refuse_sizes(streams: Streams, column: int, room: int, where: str) -> None:
+    """Ask about a column that nobody called a category and that holds no ids."""
+    held = streams.inputs[:, column]
+    if (held == np.round(held)).all() and held.min() >= 0 and held.max() < room:
+        return
+    name = streams.schema.names[column] if streams.schema is not None else "NAME"
+    raise InputError(
+        f"{where}, which the model looks up in an embedding of {room} ids, holds {held.min():g} to {held.max():g} "
+        "as it is scaled",
+        f"whole numbers from 0 to {room - 1} there",
+        f"say that its values are ids, which nothing scales: --category {name} (category=[{name!r}]), or name the "
+        "columns in the order in which the model reads them (--inputs)",
+    )
+
+
+def _numbered(streams: Streams, column: int, room: int, where: str) -> InputError:
+    """Which of the model's ids each value has is not evident where it has more of them."""
+    assert streams.schema is not None
+    name, known = streams.schema.inputs[column].name, streams.schema.inputs[column].categories
+    typed = ",".join(map(str, known))
+    return InputError(
+        f"{len(known)} values of {where} for a model with {room} ids: which id each of them has is not evident",
+        "as many values as ids, or the values in the order of the ids",
+        f"list them, the value of id 0 first: --category '{name}={typed}' (category={{{name!r}: {list(known)!r}}} in "
+        "Python); ids that no value has get a word of their own, such as unused",
+    )
+
+
+def _refuse_changing(streams: Streams, column: int, where: str) -> None:
+    """Refuse a column that changes within a stream, for the model reads it once a call."""
+    held = streams.inputs[:, column]
+    ends = np.concatenate([[0], np.cumsum(held[1:] != held[:-1])])
+    changes = ends[streams.starts + streams.lengths - 1] > ends[streams.starts]
+    if changes.any():
+        stream = int(np.argmax(changes))
+        called_so = "" if streams.names is None else f" {streams.names[stream]!r}"
+        raise InputError(
+            f"{where}, which changes within stream {stream}{called_so}, for a model that takes it once a window",
+            "one value for a whole stream",
+            "tell the streams apart by it (--stream), or have the model read it at every position",
         )
 
 

@@ -221,9 +221,9 @@ class FromTables(Layout):
             training = _training_rows(starts, lengths, recording, furthest, shares, seed, table)
             about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
         rows = _known_in_training(rows, table, names, options, training, np.repeat(rows.sizes > furthest, rows.sizes))
-        about |= (
-            {"categories": {name: list(known) for name, known in rows.categories.items()}} if rows.categories else {}
-        )
+        if rows.categories:
+            about["categories"] = {name: list(known) for name, known in rows.categories.items()}
+            about["codes_known"] = [name for name, known in options.category.items() if known]
         figures = _figures(rows, table, names, options, training)
         read = _columns(names, figures, options, rows)
         about |= scaling_told(read, names, options)

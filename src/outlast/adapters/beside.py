@@ -1,0 +1,168 @@
+"""Arguments of a module beside its inputs: ids, and what does not change, which are columns of our inputs.
+
+Everything that reads a model hands it one tensor (B, T, F). A module that is called ``module(x, machine_id)`` gets the
+column of ids as an argument of its own, and the other columns as x.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from outlast.model import InputSpec
+
+if TYPE_CHECKING:
+    from outlast.adapters.calling import Axes
+    from outlast.adapters.parameters import Parameters
+
+_AXIS: dict[str, int | None] = {"time_first": 0, "one_time_first": 0, "cell": None}
+"""Of positions in inputs as the module takes them; 1 in all others."""
+
+
+_STATIC = {"static", "statics", "covariate", "covariates", "meta", "metadata"}
+_OF_IDS = {
+    "id",
+    "ids",
+    "idx",
+    "index",
+    "indices",
+    "code",
+    "codes",
+    "category",
+    "categories",
+    "categorical",
+    "cat",
+    "cats",
+}
+_IDS = _OF_IDS | {
+    "machine", "machines", "mode", "modes", "station", "stations", "site", "sites", "unit", "units", "asset", "assets",
+    "sensor", "sensors", "entity", "group", "groups", "plant", "line", "recipe", "product", "type", "types",
+}  # fmt: skip
+
+
+def words(name: str) -> set[str]:
+    """Those that a name is made of, also as they are written: ``machine_id``, ``machineId``."""
+    return set(re.findall(r"[a-z]+", name.lower())) | set(re.findall(r"[A-Z]?[a-z]+", name))
+
+
+def is_beside(name: str) -> bool:
+    """Whether the name of a parameter says that it takes ids, or what does not change."""
+    return bool(words(name) & (_IDS | _STATIC))
+
+
+def _is_static(name: str) -> bool:
+    return bool(words(name) & _STATIC)
+
+
+def _alike(parameter: str, column: str) -> bool:
+    """Whether a parameter is called as a column is: machine_id and machine."""
+    parts = [{word.lower() for word in words(name)} for name in (parameter, column)]
+    bare = [each - _OF_IDS or each for each in parts]
+    return bare[0] == bare[1]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One argument: columns of the inputs.
+
+    Args:
+        name: of the argument.
+        columns: which.
+        whole: whether they are ids, given as int64; else numbers as they are.
+        single: whether it is one column, without an axis of its own.
+        once: whether it gets one value a row, not one for every position.
+        time: the axis of positions, where there is one.
+    """
+
+    name: str
+    columns: tuple[int, ...]
+    whole: bool
+    single: bool
+    once: bool
+    time: int | None
+
+    def of(self, inputs: Tensor) -> Tensor:
+        """What the argument gets of inputs whose last axis has all columns."""
+        found = inputs[..., self.columns[0]] if self.single else inputs[..., list(self.columns)]
+        if self.once and self.time is not None:
+            found = found.select(self.time, 0)
+        return found.round().long() if self.whole else found
+
+    def told(self, names: Sequence[str]) -> str:
+        """In words, columns by their names where they have some."""
+        what = "ids" if self.whole else "numbers"
+        each = "one for each row" if self.once else "one for each position"
+        columns = " and ".join(names[column] if names else f"column {column}" for column in self.columns)
+        return f"`{self.name}` gets the {what} of {columns}, {each}"
+
+
+def apart(inputs: Any, beside: Sequence[Beside]) -> tuple[Any, dict[str, Tensor]]:
+    """Inputs as the module takes them without the columns that are arguments of their own, and those by name."""
+    if not beside:
+        return inputs, {}
+    if isinstance(inputs, PackedSequence):
+        padded, lengths = pad_packed_sequence(inputs, batch_first=True)
+        rest, named = apart(padded, beside)
+        return pack_padded_sequence(rest, lengths, batch_first=True), named
+    taken = {column for each in beside for column in each.columns}
+    kept = [column for column in range(inputs.shape[-1]) if column not in taken]
+    rest = inputs[..., : len(kept)] if kept == list(range(len(kept))) else inputs[..., kept]
+    return rest, {each.name: each.of(inputs) for each in beside}
+
+
+def held(spec: InputSpec, beside: Sequence[Beside]) -> InputSpec:
+    """The spec, where columns that are given once do not change."""
+    once = {column for each in beside if each.once for column in each.columns}
+    return replace(spec, static=tuple(sorted({*spec.static, *once}))) if once - set(spec.static) else spec
+
+
+def ways_beside(parameters: Parameters, spec: InputSpec, axes: Axes) -> Iterator[tuple[Beside, ...]]:
+    """How its arguments beside the inputs may be given columns of them, likeliest first; nothing where it asks for
+    columns that there are not."""
+    time = _AXIS.get(axes, 1)
+    for columns in _columns(parameters, spec) if parameters.asked and spec.kind == "features" else ():
+        for once in itertools.product((False, True), repeat=len(columns)):
+            yield tuple(
+                Beside(name, places, whole, single, each, time)
+                for (name, places, whole, single), each in zip(columns, once, strict=True)
+            )
+    if not parameters.asks:
+        yield ()
+
+
+_Chosen = list[tuple[str, tuple[int, ...], bool, bool]]
+"""Of every argument its name, columns, whether they are ids, and whether it is one column without an axis."""
+
+
+def _columns(parameters: Parameters, spec: InputSpec) -> Iterator[_Chosen]:
+    """Which columns each argument may get."""
+    asked, ids = list(parameters.asked), [column for column, _ in spec.ids]
+    numbers = tuple(column for column in spec.static if column not in ids)
+    if numbers and (takers := [name for name in asked if _is_static(name)][:1]):
+        rest = [name for name in asked if name not in takers]
+        for chosen in _of_ids(rest, ids, spec) if rest else ([],):
+            yield [*chosen, (takers[0], numbers, False, False)]
+    yield from _of_ids(asked, ids, spec)
+    if numbers and len(asked) == 1:
+        yield [(asked[0], numbers, False, False)]
+        if len(numbers) == 1:
+            yield [(asked[0], numbers, False, True)]
+
+
+def _of_ids(asked: list[str], ids: list[int], spec: InputSpec) -> Iterator[_Chosen]:
+    """By name where each argument is called as a column is, else in their order where there are as many; one argument
+    may also get all ids."""
+    by_name = [[column for column in ids if spec.names and _alike(name, spec.names[column])] for name in asked]
+    found = [each[0] for each in by_name if len(each) == 1]
+    if asked and len(set(found)) == len(asked):
+        yield [(name, (column,), True, True) for name, column in zip(asked, found, strict=True)]
+    elif asked and len(asked) == len(ids):
+        yield [(name, (column,), True, True) for name, column in zip(asked, ids, strict=True)]
+    if len(asked) == 1 and ids:
+        yield [(asked[0], tuple(ids), True, False)]
