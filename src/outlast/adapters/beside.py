@@ -10,16 +10,12 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from outlast.model import InputSpec
-
-if TYPE_CHECKING:
-    from outlast.adapters.calling import Axes
-    from outlast.adapters.parameters import Parameters
 
 _AXIS: dict[str, int | None] = {"time_first": 0, "one_time_first": 0, "cell": None}
 """Of positions in inputs as the module takes them; 1 in all others."""
@@ -122,17 +118,22 @@ def held(spec: InputSpec, beside: Sequence[Beside]) -> InputSpec:
     return replace(spec, static=tuple(sorted({*spec.static, *once}))) if once - set(spec.static) else spec
 
 
-def ways_beside(parameters: Parameters, spec: InputSpec, axes: Axes) -> Iterator[tuple[Beside, ...]]:
+def ways_beside(asked: Sequence[str], spec: InputSpec, axes: str, *, needed: bool) -> Iterator[tuple[Beside, ...]]:
     """How its arguments beside the inputs may be given columns of them, likeliest first; nothing where it asks for
-    columns that there are not."""
+    columns that there are not.
+
+    Args:
+        asked: names of the arguments, in their order; `needed`: one of them has no default.
+        axes: of the inputs as the module takes them.
+    """
     time = _AXIS.get(axes, 1)
-    for columns in _columns(parameters, spec) if parameters.asked and spec.kind == "features" else ():
+    for columns in _columns(asked, spec) if asked and spec.kind == "features" else ():
         for once in itertools.product((False, True), repeat=len(columns)):
             yield tuple(
                 Beside(name, places, whole, single, each, time)
                 for (name, places, whole, single), each in zip(columns, once, strict=True)
             )
-    if not parameters.asks:
+    if not needed:
         yield ()
 
 
@@ -140,9 +141,9 @@ _Chosen = list[tuple[str, tuple[int, ...], bool, bool]]
 """Of every argument its name, columns, whether they are ids, and whether it is one column without an axis."""
 
 
-def _columns(parameters: Parameters, spec: InputSpec) -> Iterator[_Chosen]:
+def _columns(asked: Sequence[str], spec: InputSpec) -> Iterator[_Chosen]:
     """Which columns each argument may get."""
-    asked, ids = list(parameters.asked), [column for column, _ in spec.ids]
+    ids = [column for column, _ in spec.ids]
     numbers = tuple(column for column in spec.static if column not in ids)
     if numbers and (takers := [name for name in asked if _is_static(name)][:1]):
         rest = [name for name in asked if name not in takers]
@@ -155,7 +156,7 @@ def _columns(parameters: Parameters, spec: InputSpec) -> Iterator[_Chosen]:
             yield [(asked[0], numbers, False, True)]
 
 
-def _of_ids(asked: list[str], ids: list[int], spec: InputSpec) -> Iterator[_Chosen]:
+def _of_ids(asked: Sequence[str], ids: list[int], spec: InputSpec) -> Iterator[_Chosen]:
     """By name where each argument is called as a column is, else in their order where there are as many; one argument
     may also get all ids."""
     by_name = [[column for column in ids if spec.names and _alike(name, spec.names[column])] for name in asked]

@@ -256,7 +256,7 @@ def _ways(module: nn.Module, specs: Sequence[InputSpec], reading: Parameters, ca
     tables = tables_of(module)
     for spec, axes in itertools.product(specs, order):
         kinds = readers(module) if spec.kind == "features" else [None]
-        for reads, beside in itertools.product(kinds, ways_beside(reading, spec, axes)):
+        for reads, beside in itertools.product(kinds, ways_beside(reading.asked, spec, axes, needed=reading.asks)):
             alone = Argument("forward", replace(reading, state=(), beside=beside))
             drawn = held(cautious(spec, tables), beside)
             try:
