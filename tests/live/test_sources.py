@@ -351,8 +351,9 @@ def test_once_takes_what_is_there_with_a_last_line_without_end(tmp_path, fresh):
     assert [row["x"] for row in rows(pieces)] == [7, 8]
     assert refused(pieces) == [(2, "it is the rest of a line that was read before its end was written")]
     (tmp_path / "e.parquet").write_bytes(b"PAR1 and not more")
-    with pytest.raises(InputError, match="not whole"):
-        Reader(tmp_path, once=True).all()
+    again = Reader(tmp_path, once=True)
+    again.offsets = reader.offsets
+    assert "not whole" in refused(again.all())[-1][1]
 
 
 def test_once_ends_where_the_file_was_when_it_began(tmp_path):
@@ -501,3 +502,94 @@ def said(text: str, name: str) -> str | float | None:
         return float(text)
     except ValueError:
         return text or None
+
+
+def bad_files(folder: Path) -> dict[str, str]:
+    """Files that cannot be read as a whole, and what is said of each."""
+    (folder / "headless.csv").write_text("1,2\n3,4\n")
+    (folder / "mac.csv").write_bytes(b"a,b\r1,2\r3,4\n5,6\n")
+    (folder / "packed.csv").write_bytes(b"\x1f\x8b\x08\x00\xff\xfe\n\x00\x01\n")
+    (folder / "huge.csv").write_text(f'a,"{"x" * 200_000}"\n1,2\n')
+    (folder / "broken.parquet").write_bytes(b"PAR1" + b"\xff" * 64 + b"PAR1")
+    return {
+        "headless.csv": "the first line '1, 2'",
+        "mac.csv": "no CSV",
+        "packed.csv": "UTF-8",
+        "huge.csv": "no CSV",
+        "broken.parquet": "a whole Parquet file",
+    }
+
+
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_file_that_cannot_be_read_is_put_aside_and_the_others_are_read(
+    tmp_path: Path, once: bool, fresh: bool
+) -> None:
+    """Each is told once, also where the run begins anew between."""
+    said = bad_files(tmp_path)
+    for name in ("a.csv", "z.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n3,4\n")
+    reader = Reader(tmp_path, once=once, fresh=fresh)
+    pieces = [*reader.all(), *reader.all()]
+    assert rows(pieces) == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}] * 2
+    aside = {piece.source: [each.because for each in piece.refused] for piece in pieces if piece.refused}
+    assert aside.keys() == said.keys()
+    for name, because in aside.items():
+        assert len(because) == 1
+        assert "put aside" in because[0]
+        assert said[name] in because[0]
+
+
+def test_a_file_that_was_put_aside_is_read_once_it_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1,2\n")
+    reader = Reader(tmp_path, fresh=True)
+    assert len(refused(reader.all())) == 1
+    path.write_text("1,2\n3,4\n")  # for the same reason as before
+    assert refused(reader.all()) == []
+    path.write_text("a,b\n1,2\n3,4\n")
+    assert rows(reader.all()) == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]
+    with path.open("a") as file:
+        file.write("5,6\n")
+    assert rows(reader.all()) == [{"a": 5.0, "b": 6.0}]
+
+
+def test_rows_before_the_damage_of_a_parquet_file_are_read(tmp_path: Path) -> None:
+    table = pa.table({"a": np.arange(3000.0)})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=1000, compression="none", use_dictionary=False)
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    middle = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(2).column(0).data_page_offset
+    content[middle : middle + 16] = b"\xff" * 16
+    (tmp_path / "a.parquet").write_bytes(content)
+    (tmp_path / "b.csv").write_text("a\n7\n")
+    reader = Reader(tmp_path)
+    pieces = [*reader.all(), *reader.all()]
+    assert [row["a"] for row in rows(pieces)] == [*range(2000), 7.0]
+    assert len(refused(pieces)) == 1
+
+
+@pytest.mark.parametrize("name", ["headless.csv", "mac.csv", "packed.csv", "huge.csv", "broken.parquet"])
+def test_alone_it_ends_the_run_with_one_message(tmp_path: Path, name: str) -> None:
+    said = bad_files(tmp_path)
+    with pytest.raises(InputError) as error:
+        Reader(tmp_path / name).all()
+    assert said[name] in str(error.value)
+
+
+def test_a_file_that_may_not_be_read_is_read_once_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    (tmp_path / "b.csv").write_text("a\n2\n")
+    reader, opening, closed = Reader(tmp_path, fresh=True), Path.open, [True]
+
+    def refusing(path: Path, *given: str) -> object:
+        if path.name == "a.csv" and closed[0]:
+            raise PermissionError(13, "Permission denied")
+        return opening(path, *given)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    pieces = [*reader.all(), *reader.all()]
+    assert rows(pieces) == [{"a": 2.0}]
+    assert len(refused(pieces)) == 1
+    closed[0] = False
+    (tmp_path / "a.csv").chmod(0o600)
+    assert rows(reader.all()) == [{"a": 1.0}]

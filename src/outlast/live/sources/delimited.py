@@ -8,9 +8,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from outlast.errors import InputError
 from outlast.live.sources.cutting import LONG, LONGEST, REST, Cut
 from outlast.live.sources.lines import Position, refuse_part
+from outlast.live.sources.pieces import Unusable
 from outlast.live.sources.taking import Taking
 from outlast.live.sources.values import Unreadable, cell, decoded
 
@@ -47,7 +47,7 @@ def header_of(cuts: Iterator[Cut], file: str, *, last: bool) -> tuple[Header, Po
         last: whether no more will be written.
 
     Raises:
-        InputError: it cannot be read, names a column twice, or is a row of numbers.
+        Unusable: it cannot be read, names a column twice, or is a row of numbers.
     """
     before = Position()
     for first in cuts:
@@ -167,11 +167,18 @@ def _chained(first: Cut, rest: Iterator[Cut]) -> Iterator[Cut]:
 def _delimiter(first: Cut) -> str:
     """What cuts a line into most cells; the comma where none does."""
     text = first.data.decode("utf-8", "replace")
-    return max(_DELIMITERS, key=lambda each: len(next(csv.reader([text], delimiter=each))))
+    return max(_DELIMITERS, key=lambda each: _cells(text, each))
 
 
-def _headless(file: str, given: str) -> InputError:
-    return InputError(
+def _cells(text: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([text], delimiter=delimiter)))
+    except csv.Error:  # reading it as a record says why
+        return 0
+
+
+def _headless(file: str, given: str) -> Unusable:
+    return Unusable(
         f"{file} with {given}",
         "a first line with the names of the columns, each once, separated by comma, semicolon or tab, in UTF-8",
         "write a header line, or take the file away",

@@ -14,7 +14,7 @@ from outlast.errors import InputError
 from outlast.live.sources.cutting import BLOCK, Cut, cuts
 from outlast.live.sources.delimited import header_of, take_records
 from outlast.live.sources.lines import Position, take_objects
-from outlast.live.sources.pieces import Offset, Piece
+from outlast.live.sources.pieces import Offset, Piece, Unusable
 from outlast.live.sources.taking import Taking, at_latest
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Files:
     """Rows of one file, or of the files of one folder in the order of their names.
 
     Every file is read to where it was when the round began, then the next one; then a new round begins. What is kept
-    here only saves work: the offsets alone say what was read.
+    here only saves work: the offsets alone say what was read. A file of a folder that cannot be read is put aside, and
+    looked at again when it has changed.
 
     Args:
         path: a file, or a folder.
@@ -68,8 +69,8 @@ class Files:
         """As `Source.take`.
 
         Raises:
-            InputError: a file became shorter than what was read of it, or begins otherwise than it did; or it has no
-                header or is damaged.
+            InputError: a file became shorter than what was read of it, or begins otherwise than it did; or it is no
+                file of a folder, and has no header or is damaged.
         """
         if self.ended or most < 1:
             return []
@@ -98,10 +99,14 @@ class Files:
             if look is None:
                 continue
             offset = offsets.get(name)
-            if offset is not None and self._known.get(name) != look:
-                with _open(path) as file:
-                    _hold(path, file, look.size, offset)
-                self._known[name] = look
+            if offset is not None and self._known.get(name) != look and _before(offset) is not None:
+                try:
+                    with _open(path) as file:
+                        _hold(path, file, look.size, _before(offset) or offset)
+                    self._known[name] = look
+                except Unusable:
+                    if not self._folder:
+                        raise
             if offset is None or not _is_read(offset, look):
                 found[name] = look
         return found
@@ -122,10 +127,15 @@ class Files:
         pieces: list[Piece] = []
         for name, look in (self._round or {}).items():
             offset = offsets.get(name)
-            if self._nothing.get(name) == (offset, look):
+            if self._nothing.get(name) == (offset, look) or (offset is not None and _is_aside(offset, look)):
                 continue
             taking = Taking(most, until)
-            after = self._read(name, look, offset, taking)
+            try:
+                after = self._read(name, look, None if offset is None else _before(offset), taking)
+            except Unusable as error:
+                if not self._folder:
+                    raise
+                after = _put_aside(error, offset, look, taking)
             if after is None:
                 self._nothing[name] = (offset, look)
                 continue
@@ -159,7 +169,7 @@ class Files:
         size = os.fstat(file.fileno()).st_size
         if not whole(file, size):
             if self._once:
-                raise InputError(f"{path}, which is not whole", "a Parquet file with its footer", "write it anew")
+                raise Unusable(f"{path}, which is not whole", "a Parquet file with its footer", "write it anew")
             return None
         row = 0 if offset is None else offset["row"]
         if self._cursor is None or (self._cursor.path, self._cursor.row) != (path, row):
@@ -167,7 +177,13 @@ class Files:
             self._cursor = Cursor(path, row)
         cursor = self._cursor
         while cursor.row < cursor.rows:
-            taking.keep(cursor.row + 1, cursor.next())
+            try:
+                taking.keep(cursor.row + 1, cursor.next())
+            except Unusable:
+                self.close()
+                if cursor.row == row:
+                    raise
+                break  # what was read of it stands
             if taking.full:
                 break
         if cursor.row == cursor.rows:
@@ -227,7 +243,28 @@ def _beginning(file: IO[bytes], read: int) -> str:
     return hashlib.blake2b(file.read(min(_BEGINNING, read)), digest_size=16).hexdigest()
 
 
+def _put_aside(error: Unusable, offset: Offset | None, look: _Look, taking: Taking) -> Offset:
+    """The offset of a file that cannot be read as it is; that is said once for each reason."""
+    because = f"the file is put aside: {error}"
+    if offset is None or offset.get("aside") != because:
+        taking.refuse(1, "", because)
+    before = None if offset is None else _before(offset)
+    return {"aside": because, "size": look.size, "changed": look.changed, "before": before}
+
+
+def _before(offset: Offset) -> Offset | None:
+    """How far a file was read before it was put aside, where it was."""
+    return offset["before"] if "aside" in offset else offset
+
+
+def _is_aside(offset: Offset, look: _Look) -> bool:
+    """Whether a file was put aside as it is now."""
+    return "aside" in offset and (offset["size"], offset["changed"]) == (look.size, look.changed)
+
+
 def _is_read(offset: Offset, look: _Look) -> bool:
+    if "aside" in offset:
+        return _is_aside(offset, look)
     return offset["row"] == offset["rows"] if "row" in offset else offset["bytes"] == look.size
 
 
@@ -259,7 +296,7 @@ def _look(path: Path) -> _Look | None:
         return None
     except OSError as error:
         raise _closed(path, error) from None
-    return _Look(found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    return _Look(found.st_ino, found.st_size, found.st_ctime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -289,5 +326,5 @@ def _accept(path: Path, once: bool) -> None:
     )
 
 
-def _closed(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} ({error.strerror})", "a file that can be read", "let it be read, or take it away")
+def _closed(path: Path, error: OSError) -> Unusable:
+    return Unusable(f"{path} ({error.strerror})", "a file that can be read", "let it be read, or take it away")

@@ -9,7 +9,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from outlast.errors import InputError
+from outlast.live.sources.pieces import Unusable
 from outlast.live.sources.values import plain
 
 _BATCH = 1024
@@ -25,7 +25,7 @@ class Cursor:
         row: to begin at, from 0.
 
     Raises:
-        InputError: it cannot be read.
+        Unusable: it cannot be read.
     """
 
     def __init__(self, path: Path, row: int) -> None:
@@ -97,7 +97,7 @@ def _in_python(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
+def _damaged(path: Path, error: Exception) -> Unusable:
+    return Unusable(
         f"{path} ({str(error).splitlines()[0]})", "a whole Parquet file", "write it anew, or take it away"
     )

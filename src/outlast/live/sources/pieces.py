@@ -6,10 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from outlast.errors import InputError
+
 Offset = dict[str, Any]
 """What is to be remembered of one source, as JSON. Only the source that made it reads it."""
 SHOWN = 200
 """Characters of an unreadable row that are shown, at most."""
+
+
+class Unusable(InputError):
+    """A file that cannot be read at all; in a folder it is put aside, and the others are read."""
 
 
 @dataclass(frozen=True)
