@@ -35,6 +35,15 @@ def seconds_of(typed: str, option: str) -> float:
     return seconds
 
 
+def ahead_of(typed: str, option: str) -> float | None:
+    """Seconds that a time may lie ahead: a length of time, or ``any`` (None).
+
+    Raises:
+        InputError: it is neither.
+    """
+    return None if typed == "any" else seconds_of(typed, option)
+
+
 def written(seconds: float) -> str:
     """Seconds in the unit a person would use, rounded up, in a form that can be typed."""
     unit = "s" if seconds <= 120 else "min" if seconds <= 7200 else "h"

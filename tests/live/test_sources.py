@@ -10,6 +10,7 @@ import tempfile
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -581,7 +582,7 @@ def test_a_file_that_may_not_be_read_is_read_once_it_may(tmp_path: Path, monkeyp
     (tmp_path / "b.csv").write_text("a\n2\n")
     reader, opening, closed = Reader(tmp_path, fresh=True), Path.open, [True]
 
-    def refusing(path: Path, *given: str) -> object:
+    def refusing(path: Path, *given: Any) -> object:
         if path.name == "a.csv" and closed[0]:
             raise PermissionError(13, "Permission denied")
         return opening(path, *given)

@@ -163,3 +163,21 @@ def test_wrong_words(folder: Path, words: tuple[str, ...], named: str) -> None:
     assert done.returncode == 2
     assert named in done.stderr.decode()
     assert not done.stdout
+
+
+def test_lines_that_cannot_be_read_are_left_out_where_that_is_asked_for(folder: Path, tmp_path: Path) -> None:
+    """Each is answered with its number and why; all others as if it had not come, and the command says how many."""
+    good = [line for line in lines(rows(6)).splitlines() if line]
+    bad = ["no json", '{"power": 1.0}', '{"power": 1e39, "speed": 1}']
+    given = [good[0], bad[0], good[1], good[2], bad[1], bad[2], *good[3:]]
+    done = run(folder, "\n".join(given) + "\n", "--bad-rows", "skip", "--state", str(tmp_path / "states"))
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each.get("line") for each in found] == [None, 2, None, None, 5, 6, None, None, None]
+    assert all(each["forecast"] is None and "not read" in each["because"] for each in found if "line" in each)
+    answers = [each["forecast"]["power"] for each in found if "line" not in each]
+    np.testing.assert_allclose(answers, deployed(missing="hold").read(rows(6))[:, 0], rtol=1e-4)
+    assert b"3 of 9 lines were left out" in done.stderr
+    again = deployed(missing="hold")
+    again.load_states(tmp_path / "states")
+    assert again.streams[""].position == 6

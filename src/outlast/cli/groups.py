@@ -125,6 +125,8 @@ EXAMPLES: dict[str, str] = {
     "live approve": "outlast live approve 3 --by ann --because 'a month as a shadow'",
     "live refuse": "outlast live refuse 3 --by ann --because 'the sensor was off'",
     "live rollback": "outlast live rollback --by ann --because 'the plant asked for it'",
+    "live streams list": "outlast live streams list --most 10",
+    "live streams forget": "outlast live streams forget 'press 4'",
     "live status": "outlast live status",
     "live report": "outlast live report --ledger runs/live --out runs/live/report --language ja",
 }

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from outlast.cli.live_options import Ledgered
-from outlast.cli.option_groups import Given, Trust
+from outlast.cli.option_groups import Given, Listed, Trust
 
 
 @dataclass(kw_only=True)
@@ -61,6 +61,9 @@ class LiveRunVerb(Trust, Ledgered):
     """Blocks for which the version before is kept ready after a promotion."""
     commit: float = 1.0
     """Seconds after which what was read is written down; 0: at once."""
+    future: str = "1d"
+    """How far ahead of this machine's clock the time of a row may be, such as 1d, or any: a row further ahead is put
+    aside, for none could follow it in its stream."""
     rows: int = 8192
     """That are read at once, at most."""
     quiet: bool = False
@@ -101,6 +104,24 @@ class LiveRollbackVerb(_Said, Ledgered):
 
 
 @dataclass(kw_only=True)
+class LiveStreamsListVerb(Ledgered):
+    """List the streams of a ledger's run, those with the latest times first."""
+
+    most: int = 50
+    """How many, at most."""
+    json: bool = False
+    """Print them as JSON lines."""
+
+
+@dataclass(kw_only=True)
+class LiveStreamsForgetVerb(Ledgered):
+    """Forget streams: their states, clocks and last values. A run does so at its next commit, or when it begins."""
+
+    streams: Annotated[Listed[str], tyro.conf.Positional] = ()
+    """Their names."""
+
+
+@dataclass(kw_only=True)
 class LiveStatusVerb(Ledgered):
     """Say what is at work, what reads beside it, and what was read, answered and put aside."""
 
@@ -129,6 +150,8 @@ LIVE_RUN: dict[str, type] = {
     "live approve": LiveApproveVerb,
     "live refuse": LiveRefuseVerb,
     "live rollback": LiveRollbackVerb,
+    "live streams list": LiveStreamsListVerb,
+    "live streams forget": LiveStreamsForgetVerb,
     "live status": LiveStatusVerb,
     "live report": LiveReportVerb,
 }

@@ -21,8 +21,11 @@ from outlast.cli.live_run_options import (
     LiveRollbackVerb,
     LiveRunVerb,
     LiveStatusVerb,
+    LiveStreamsForgetVerb,
+    LiveStreamsListVerb,
 )
 from outlast.cli.live_verbs import open_ledger
+from outlast.durations import ahead_of
 from outlast.errors import InputError
 from outlast.folders import locked
 from outlast.results import Timeline
@@ -49,15 +52,16 @@ def run_live_deploy(options: LiveDeployVerb) -> int:
 
 
 def run_live_run(options: LiveRunVerb) -> int:
-    from outlast.live.running.run import FOLDER, Run
+    from outlast.live.running.run import Run
     from outlast.live.running.settings import RunSettings
+    from outlast.live.running.store import FOLDER
     from outlast.live.sources.opening import opened
 
     settings = RunSettings(
         rows=options.rows, commit=options.commit, canary_share=options.canary_share, auto=options.auto,
         block=options.block, warm=options.warm, watch=options.watch, reset_harmful=options.reset_harmful,
         resets=options.resets,
-        stream_column=options.stream, allow_code=options.allow_code,
+        stream_column=options.stream, allow_code=options.allow_code, future=ahead_of(options.future, "--future"),
     )  # fmt: skip
 
     def say(text: str) -> None:
@@ -140,6 +144,27 @@ def run_live_rollback(options: LiveRollbackVerb) -> int:
 
     with open_ledger(options) as ledger:
         print(f"at work: {place_of(ledger, go_back(ledger, by=options.by, because=options.because))}")
+    return 0
+
+
+def run_live_streams_list(options: LiveStreamsListVerb) -> int:
+    from outlast.live.running.forgetting import streams
+
+    with open_ledger(options, read_only=True) as ledger:
+        found = streams(ledger, options.most)
+    for each in found:
+        print(json.dumps(asdict(each)) if options.json else each)
+    if not found and not options.json:
+        print("no streams")
+    return 0
+
+
+def run_live_streams_forget(options: LiveStreamsForgetVerb) -> int:
+    from outlast.live.running.forgetting import ask
+
+    with open_ledger(options) as ledger:
+        ask(ledger, options.streams)
+    print(f"to be forgotten at the next commit of a run: {', '.join(map(repr, options.streams))}")
     return 0
 
 

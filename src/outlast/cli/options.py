@@ -243,6 +243,10 @@ class StreamVerb(Machine, Ports, Model):
     """Go on from this file where it exists, and write the states of all streams to it."""
     state_every: int = 10_000
     """Rows after which --state is written; it is in any case at the end."""
+    bad_rows: Literal["stop", "skip"] = "stop"
+    """What a line does that cannot be read: it ends the command, or is answered with the reason and left out."""
+    future: str = "1d"
+    """How far ahead of this machine's clock the time of a row may be, such as 1d, or any."""
 
 
 @dataclass(kw_only=True)

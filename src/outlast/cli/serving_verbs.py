@@ -12,6 +12,7 @@ from outlast.adapters.precision import runnable
 from outlast.cli import inputs, writing
 from outlast.cli.options import ExportVerb, GenerateVerb, StreamVerb
 from outlast.cli.trial import tell
+from outlast.durations import ahead_of
 from outlast.errors import InputError
 from outlast.exporting import TOLERANCE, export
 from outlast.generation import Place, generate, load_place, save_place
@@ -69,8 +70,12 @@ def run_stream(options: StreamVerb) -> int:
     deployed = Deployed(model, resets=options.resets, stream_column=options.stream, folder=folder)
     if options.state and options.state.exists():
         deployed.load_states(options.state)
+    deployed.future = ahead_of(options.future, "--future")
     try:
-        answer(deployed, sys.stdin.fileno(), sys.stdout, options.state, options.state_every)
+        every, skip = options.state_every, options.bad_rows == "skip"
+        done, left_out = answer(deployed, sys.stdin.fileno(), sys.stdout, options.state, every, skip=skip)
+        if left_out:
+            print(f"{left_out:,} of {done + left_out:,} lines were left out; each answer says why", file=sys.stderr)
     except BrokenPipeError:  # whoever read the forecasts has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

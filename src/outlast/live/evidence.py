@@ -10,6 +10,7 @@ whatever moment one looks (Ville 1939).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +171,17 @@ def from_record(record: dict[str, Any]) -> Evidence:
     found._better, found._worse = np.array(record["better"]), np.array(record["worse"])
     found._gain, found._blocks, found._streams = record["gain"], record["blocks"], record["streams"]
     found._broken = record["broken"]
+    return found
+
+
+def without(record: dict[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
+    """A record of `Evidence` without some streams; those that follow move up."""
+    found = dict(record)
+    for name in ("sums", "counts"):
+        gone = [number for number in numbers if number < len(record[name])]
+        found[name] = np.delete(np.array(record[name], dtype=object), gone).tolist()
+    gone = [number for number in numbers if number < len(record["spans"][0])]
+    found["spans"] = np.delete(np.array(record["spans"]), gone, 1).tolist()
     return found
 
 

@@ -89,6 +89,7 @@ class Deployed:
 
     Attributes:
         listener: is told of all rows with a schema that are read; None: nobody.
+        future: seconds that a row's time may be ahead of this machine's clock; None: any.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Deployed:
         self.schema: Schema | None = model.schema
         self.folder: str | None = folder
         self.listener: Listener | None = None
+        self.future: float | None = None
         self.stream_column: str = stream_column or (self.schema.stream if self.schema else None) or "stream"
         self._fingerprint: str | None = None
         self._pool = Pool(self.model, len(self.schema.inputs) if self.schema else 0)
@@ -330,7 +332,7 @@ class Deployed:
 
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
         """Forecasts of rows as records."""
-        plan = planned(rows, self.schema, self._pool)
+        plan = planned(rows, self.schema, self._pool, self.future)
         positions = plan.positions(self._pool, rows)
         outputs = self._run(rows, plan)
         told_of, none = iter(told(outputs, self._units)), iter(np.asarray(np.isnan(outputs).all(-1)).tolist())
@@ -349,7 +351,7 @@ class Deployed:
 
     def _array(self, rows: Rows) -> np.ndarray:
         """Forecasts of rows as (N, K), NaN where a row was passed over."""
-        plan = planned(rows, self.schema, self._pool)
+        plan = planned(rows, self.schema, self._pool, self.future)
         outputs = self._run(rows, plan)
         found = self._units(outputs)
         if not plan.skipped:

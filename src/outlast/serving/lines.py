@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from outlast.errors import InputError, type_name
 from outlast.results import finite_or_null
@@ -17,29 +17,52 @@ _AT_ONCE = 1 << 16
 """Bytes that are taken from the input at most before they are answered."""
 
 
-def answer(deployed: Deployed, source: int, out: TextIO, state: Path | None, every: int) -> int:
-    """Answer every line that comes in, until the input ends; returns how many rows were read.
+def answer(
+    deployed: Deployed, source: int, out: TextIO, state: Path | None, every: int, *, skip: bool = False
+) -> tuple[int, int]:
+    """Answer every line that comes in, until the input ends; returns how many rows were read, and how many left out.
 
     What has arrived is read side by side, stream by stream, and answered in the order in which it came.
 
     Args:
         source: a file descriptor.
         state: a file to which all states are written every so many rows and at the end; None: nowhere.
+        skip: whether a line that cannot be read is answered with its number and why, and left out.
 
     Raises:
-        InputError: a line that cannot be read; says which. Those before it are answered, and states are written.
+        InputError: a line that cannot be read, where none is left out; says which. Those before it are answered, and
+            states are written.
     """
-    done, saved = 0, 0
+    done, left_out, saved = 0, 0, 0
     try:
         for first, lines in _arriving(source):
-            done += _answer(deployed, lines, first, out)
+            begin = 0
+            while begin < len(lines):
+                try:
+                    done += _answer(deployed, lines[begin:], first + begin, out)
+                    break
+                except LineError as error:
+                    if not skip:
+                        raise
+                    done, left_out = done + error.done, left_out + 1
+                    _write(out, {"line": error.line, "forecast": None, "because": f"not read: {error.given}"})
+                    begin = error.line - first + 1
+            out.flush()
             if state is not None and done - saved >= every:
                 deployed.save_states(state)
                 saved = done
     finally:
         if state is not None and deployed.streams:
             deployed.save_states(state)
-    return done
+    return done, left_out
+
+
+class LineError(InputError):
+    """A line that cannot be read; `line` is its number, and `done` how many before it were answered just now."""
+
+    def __init__(self, line: int, done: int, error: InputError) -> None:
+        super().__init__(f"line {line}: {error.given}", error.expected, error.do)
+        self.line, self.done = line, done
 
 
 def _arriving(source: int) -> Iterator[tuple[int, list[bytes]]]:
@@ -60,28 +83,31 @@ def _arriving(source: int) -> Iterator[tuple[int, list[bytes]]]:
 def _answer(deployed: Deployed, lines: list[bytes], first: int, out: TextIO) -> int:
     """Answer lines; one that is wrong stops after those before it."""
     rows: list[tuple[int, dict[str, Any]]] = []
-    wrong: InputError | None = None
+    wrong: tuple[int, InputError] | None = None
     for number, line in enumerate(lines, start=first):
         if not line.strip():
             continue
         try:
             rows.append((number, _parsed(line)))
         except InputError as error:
-            wrong = _at(number, error)
+            wrong = (number, error)
             break
     texts = any("text" in row for _, row in rows) and deployed.schema is None
     done = 0
     try:
         if texts:
             for number, row in rows:
-                _write(out, deployed.read(_text(number, row), str(row.get(deployed.stream_column, ""))))
+                try:
+                    _write(out, deployed.read(_text(row), str(row.get(deployed.stream_column, ""))))
+                except InputError as error:
+                    raise LineError(number, done, error) from None
                 done += 1
         elif rows:
             done = _read(deployed, rows, out)
     finally:
         out.flush()
     if wrong is not None:
-        raise wrong
+        raise LineError(wrong[0], done, wrong[1])
     return done
 
 
@@ -91,7 +117,7 @@ def _read(deployed: Deployed, rows: list[tuple[int, dict[str, Any]]], out: TextI
     except RowError as error:  # nothing was read: those before it can be
         if error.number:
             _read(deployed, rows[: error.number], out)
-        _refuse(rows[error.number][0], error)
+        raise LineError(rows[error.number][0], error.number, error) from None
     column = deployed.schema.time if deployed.schema else None
     for (_, row), record in zip(rows, found, strict=True):
         _write(out, record if column is None else {**record, column: row[column]})
@@ -121,15 +147,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return row
 
 
-def _text(number: int, row: dict[str, Any]) -> str:
+def _text(row: dict[str, Any]) -> str:
     if not isinstance(row.get("text"), str):
-        _refuse(number, InputError(f"a row without text: {', '.join(row)}", '{"text": "…"}', "give every row its text"))
+        raise InputError(f"a row without text: {', '.join(row)}", '{"text": "…"}', "give every row its text")
     return row["text"]
-
-
-def _refuse(number: int, error: InputError) -> NoReturn:
-    raise _at(number, error) from None
-
-
-def _at(number: int, error: InputError) -> InputError:
-    return InputError(f"line {number}: {error.given}", error.expected, error.do)

@@ -6,9 +6,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
+from outlast.durations import written
 from outlast.errors import InputError
 from outlast.schema import Schema
 from outlast.serving.pool import Pool
@@ -80,12 +82,17 @@ class Plan:
                 pool.last[row] = self.values[numbers[-1]]
 
 
-def planned(rows: Rows, schema: Schema | None, pool: Pool) -> Plan:
+def planned(rows: Rows, schema: Schema | None, pool: Pool, future: float | None = None) -> Plan:
     """What the schema's rules make of rows.
 
+    Args:
+        future: seconds that a time may be ahead of this machine's clock; None: any.
+
     Raises:
-        RowError: a missing value or a gap where that is an error, or a time that goes back.
+        RowError: a missing value or a gap where that is an error, or a time that goes back or lies in the future.
     """
+    if future is not None and rows.times is not None:
+        _not_ahead(rows, rows.times, future)
     values, skipped, restarts = rows.values, {}, {}
     by_stream: dict[str, list[int]] = defaultdict(list)
     missing = np.asarray(np.isnan(values).any(axis=1))
@@ -104,6 +111,23 @@ def planned(rows: Rows, schema: Schema | None, pool: Pool) -> Plan:
                 restarts[number] = why
         read.append(number)
     return Plan(values, skipped, restarts, by_stream)
+
+
+def _not_ahead(rows: Rows, times: np.ndarray, future: float) -> None:
+    """A time far ahead would shut its stream to all rows that follow."""
+    now = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
+    # Compared as seconds: a clock and a long time together may be beyond what a datetime64 holds.
+    ahead = np.flatnonzero((times - now) / SECOND > future)
+    if len(ahead):
+        number = int(ahead[0])
+        raise RowError(
+            number,
+            InputError(
+                f"{times[number]} in stream {rows.streams[number]!r}, which this machine's clock ({now}) is far from",
+                f"times up to {written(future)} ahead of it",
+                "correct it, or allow more with --future",
+            ),
+        )
 
 
 def _gap(number: int, now: np.datetime64, before: np.datetime64 | None, name: str, schema: Schema) -> str | None:

@@ -18,12 +18,12 @@ from outlast.live.running.loaded import load
 from outlast.live.running.roles import Beside, Roles, place_of, roles
 from outlast.live.running.settings import RunSettings
 from outlast.live.running.stages import decide
-from outlast.live.running.store import Store
+from outlast.live.running.store import EVIDENCE, LANES, Store
 from outlast.live.running.watching import Watching
 from outlast.live.signing import ITSELF
 from outlast.model import Recurrent
 
-EVIDENCE, _COOLED, _LANES, _RESETS = "evidence", "cooled", "lanes", "resets"
+_COOLED, _RESETS = "cooled", "resets"
 """Facts that a run goes on from."""
 OLD = 16
 """Training contexts that a version which began with young states reads before its losses count: young ones do well."""
@@ -49,7 +49,7 @@ class Following:
         self.watching: Watching | None = None
         self.evidence: Evidence | None = None
         self.roles: Roles = roles(ledger, self._cooled)
-        self._stored = frozenset(store.fact(_LANES) or [])
+        self._stored = frozenset(store.fact(LANES) or [])
         before = store.fact(_RESETS)
         if before not in (None, settings.resets):
             raise InputError(
@@ -116,7 +116,7 @@ class Following:
         return {
             EVIDENCE: evidence,
             _COOLED: sorted(self._cooled),
-            _LANES: [lane.fingerprint for lane in self.lanes],
+            LANES: [lane.fingerprint for lane in self.lanes],
             _RESETS: self.settings.resets,
         }
 
@@ -203,7 +203,7 @@ class Following:
     ) -> Lane:
         settings = self.settings
         version = load(folder, fingerprint, files=files, model=model, allow_code=settings.allow_code)
-        lane = Lane(version, resets=settings.resets, stream_column=settings.stream_column)
+        lane = Lane(version, resets=settings.resets, stream_column=settings.stream_column, future=settings.future)
         names, packed = self.store.states(fingerprint) if fingerprint in self._stored else ([], None)
         if packed is not None and names:
             lane.go_on(names, packed)

@@ -57,14 +57,23 @@ class Lane:
     Args:
         version: as its files have it.
         resets, stream_column: as for `outlast.deploy`.
+        future: as `Deployed.future`.
     """
 
-    def __init__(self, version: Loaded, *, resets: str = "none", stream_column: str | None = None) -> None:
+    def __init__(
+        self,
+        version: Loaded,
+        *,
+        resets: str = "none",
+        stream_column: str | None = None,
+        future: float | None = None,
+    ) -> None:
         self.version = version
         facts, target = version.profile.facts, version.schema.target
         self.deployed: Deployed = Deployed(
             version.model, resets=resets, stream_column=stream_column, folder=str(version.folder)
         )
+        self.deployed.future = future
         self.fingerprint: str = version.fingerprint
         self.deployed.listener = _Ear(self)
         self.ahead: Ahead = Ahead(target)

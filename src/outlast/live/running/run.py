@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,16 @@ import numpy as np
 
 from outlast.live.ledger.store import Ledger, now
 from outlast.live.running.following import Following
+from outlast.live.running.forgetting import FORGET, forget_asked
 from outlast.live.running.lane import Lane, Read
 from outlast.live.running.results import Results
 from outlast.live.running.settings import RunSettings
-from outlast.live.running.store import Done, History, Store
+from outlast.live.running.store import FOLDER, Done, History, Kept, Store
 from outlast.live.sources.pieces import Piece, Source
+from outlast.serving.deployed import Deployed
 from outlast.serving.lines import line_of
 from outlast.serving.rows import RowError
 
-FOLDER = "running"
-"""Of the ledger's folder, where a run keeps what it has done."""
 WRITTEN, _CANARY = "rows written", "first canary"
 _IDLE = 0.1
 _SHARE = 10
@@ -74,6 +74,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.store: Store = Store(folder)
         self._results = Results(self.store, out)
+        forget_asked(self.store)
         self._offsets = self.store.offsets()
         self._written = int(self.store.fact(WRITTEN) or 0)
         self._open, self._next = _Open(), 0.0
@@ -187,7 +188,9 @@ class Run:
         names = list(done.streams | touched)
         if done.pieces or gone or names:
             states = {
-                lane.fingerprint: (names, lane.deployed.numbers(names), lane.packed(names))
+                lane.fingerprint: Kept(
+                    names, lane.deployed.numbers(names), lane.packed(names), _clocks(lane.deployed, names)
+                )
                 for lane in versions.lanes
                 if names
             }
@@ -204,9 +207,27 @@ class Run:
                 self.say(f"not read: {len(done.refused):,} rows; {self.store.path} has them")
             self._open = _Open()
         self._results.hand_over()
-        versions.look()
+        self._forget()
+        self.versions.look()
         ended, wait = time.monotonic(), self.settings.commit
         self._next = ended + (max(wait, _SHARE * (ended - began)) if wait else 0.0)
+
+    def _forget(self) -> None:
+        """Forget streams where somebody asked for it: all goes on from what is written down without them."""
+        if not self.store.fact(FORGET):
+            return
+        if self.versions.watching is not None:
+            self.versions.watching.close()
+        names = forget_asked(self.store)
+        if self._first_canary in names:
+            self._first_canary = ""
+        self.say(f"forgotten: {', '.join(map(repr, names))}")
+        self.versions = Following(self.ledger, self.store, self.settings, self.say)
+
+
+def _clocks(deployed: Deployed, names: Sequence[str]) -> list[tuple[int, str | None]]:
+    known = deployed.streams
+    return [(known[name].position, known[name].time) for name in names]
 
 
 def _drawn(stream: str) -> float:

@@ -20,6 +20,7 @@ class RunSettings:
         warm: blocks for which the version before is kept ready after a promotion.
         watch: whether incidents are looked for.
         reset_harmful: whether a stream whose old state does worse than a young one goes on from the initial state.
+        future: seconds that a row's time may be ahead of this machine's clock; None: any.
         resets, stream_column, allow_code: as for `outlast.deploy`.
     """
 
@@ -31,6 +32,7 @@ class RunSettings:
     warm: int = 50
     watch: bool = True
     reset_harmful: bool = False
+    future: float | None = 86400.0
     resets: str = "none"
     stream_column: str | None = None
     allow_code: bool = False

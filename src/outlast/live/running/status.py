@@ -9,10 +9,9 @@ from outlast.live.evidence import from_record
 from outlast.live.ledger import candidates as ledger_of
 from outlast.live.ledger.incidents import listed
 from outlast.live.ledger.store import Ledger
-from outlast.live.running.following import EVIDENCE
 from outlast.live.running.roles import place_of
-from outlast.live.running.run import FOLDER, WRITTEN
-from outlast.live.running.store import FILE, Store
+from outlast.live.running.run import WRITTEN
+from outlast.live.running.store import EVIDENCE, FILE, FOLDER, Store
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +23,11 @@ from outlast.folders import aside
 from outlast.live.ledger.databases import reading
 from outlast.live.sources.pieces import Offset
 
-FILE = "run.db"
-_VERSION = 1
+FOLDER, FILE = "running", "run.db"
+"""Of the ledger's folder, where a run keeps what it has done; and the file that it is in."""
+EVIDENCE, LANES = "evidence", "lanes"
+"""Facts: of the version beside; which versions read, the one at work first."""
+_VERSION = 2
 _NEEDED = ("offsets", "states", "outbox", "facts")
 """Tables that a run goes on from."""
 MOST_HISTORY = 100_000
@@ -35,7 +38,10 @@ _WAIT = 30.0
 """Seconds that a writer waits for another one."""
 _TABLES = """
 CREATE TABLE offsets (source TEXT PRIMARY KEY, offset TEXT NOT NULL, crc INTEGER) WITHOUT ROWID;
-CREATE TABLE states (model TEXT, number INTEGER, stream TEXT, held BLOB, crc INTEGER, PRIMARY KEY (model, number));
+CREATE TABLE states (
+    model TEXT, number INTEGER, stream TEXT, held BLOB, crc INTEGER, position INTEGER, time TEXT,
+    PRIMARY KEY (model, number)
+);
 CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines TEXT NOT NULL, crc INTEGER);
 CREATE TABLE refused (
     id INTEGER PRIMARY KEY, source TEXT, number INTEGER, text TEXT, because TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP
@@ -86,13 +92,36 @@ class Stretch(NamedTuple):
     at: str
 
 
+class Kept(NamedTuple):
+    """What is kept of N streams that one model has read.
+
+    Args:
+        names, numbers: of the streams.
+        packed: what `Lane.packed` gave of them.
+        clocks: positions and the time of the last row of each, for people.
+    """
+
+    names: Sequence[str]
+    numbers: np.ndarray
+    packed: np.ndarray
+    clocks: Sequence[tuple[int, str | None]]
+
+
+class Stream(NamedTuple):
+    """A stream that a model has read: rows, and the time of the last one (None: it has none, or nobody noted it)."""
+
+    name: str
+    position: int | None
+    time: str | None
+
+
 @dataclass
 class Done:
     """What is to be written down at once.
 
     Args:
         offsets: of the sources, after what was read.
-        states: by model: names and numbers of the streams that were read, and what `Lane.packed` gave of them.
+        states: by model: what is kept of the streams that were read.
         lines: results, one line each.
         refused: (source, number, text, because) of rows that could not be read.
         facts: whatever else is to be known after a restart, by name.
@@ -101,7 +130,7 @@ class Done:
     """
 
     offsets: dict[str, Offset] = field(default_factory=dict)
-    states: Mapping[str, tuple[Sequence[str], np.ndarray, np.ndarray]] = field(default_factory=dict)
+    states: Mapping[str, Kept] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     refused: list[tuple[str, int, str, str]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -133,6 +162,7 @@ class Store:
                 self._check()
                 if not read_only:
                     _prepare(self._database)
+                    self._upgrade()
             except BaseException:
                 self._database.close()
                 raise
@@ -147,11 +177,11 @@ class Store:
         os.replace(new, self.path)
 
     def _check(self) -> None:
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        self._version = version = self._database.execute("PRAGMA user_version").fetchone()[0]
         tables = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master").fetchall()}
         if version == 0 or not tables.issuperset(_NEEDED):
             raise self._damaged("it has no tables of a run")
-        elif version != _VERSION:
+        elif version > _VERSION:
             raise InputError(
                 f"{self.path} of version {version}", f"version {_VERSION}", "use the outlast that wrote it"
             )
@@ -161,6 +191,13 @@ class Store:
                 raise self._damaged(" ".join(found.split()))
         for found in self._database.execute("SELECT name, value, crc FROM facts").fetchall():
             self._whole(*found)
+
+    def _upgrade(self) -> None:
+        if self._version == 1:
+            self._database.executescript(
+                "BEGIN IMMEDIATE; ALTER TABLE states ADD COLUMN position INTEGER;"
+                f" ALTER TABLE states ADD COLUMN time TEXT; PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
 
     def offsets(self) -> dict[str, Offset]:
         """How far every source was read."""
@@ -186,6 +223,20 @@ class Store:
         packed = np.frombuffer(b"".join(row[2] for row in found), np.uint8).reshape(len(found), -1)
         return [row[1] for row in found], packed
 
+    def streams(self, model: str, most: int) -> list[Stream]:
+        """Streams that a model has read, those with the latest times first."""
+        clock = "position, time" if self._version > 1 else "NULL AS position, NULL AS time"
+        asked = f"SELECT stream, {clock} FROM states WHERE model = ? ORDER BY time IS NULL, time DESC, number LIMIT ?"
+        with self._told():
+            return [Stream(*row) for row in self._database.execute(asked, (model, most)).fetchall()]
+
+    def numbers(self, model: str, names: Sequence[str]) -> list[int]:
+        """Numbers of those of these streams that a model has read."""
+        with self._told():
+            found = self._database.execute("SELECT stream, number FROM states WHERE model = ?", (model,)).fetchall()
+        known = dict(found)
+        return [known[name] for name in names if name in known]
+
     def fact(self, name: str) -> Any:
         """What was written down by this name; None: nothing."""
         with self._told():
@@ -204,13 +255,15 @@ class Store:
                 "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)",
                 [(source, *_marked(source, json.dumps(offset))) for source, offset in done.offsets.items()],
             )
-            for model, (names, numbers, packed) in done.states.items():
-                rows = (each.tobytes() for each in packed)
+            for model, kept in done.states.items():
+                rows = (each.tobytes() for each in kept.packed)
                 write(
-                    "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (
-                        (model, number, name, held, _crc(name, held))
-                        for name, number, held in zip(names, numbers.tolist(), rows, strict=True)
+                        (model, number, name, held, _crc(name, held), *clock)
+                        for name, number, held, clock in zip(
+                            kept.names, kept.numbers.tolist(), rows, kept.clocks, strict=True
+                        )
                     ),
                 )
             write("DELETE FROM states WHERE model = ?", [(model,) for model in done.gone])
@@ -225,6 +278,30 @@ class Store:
             if done.history:
                 self._thin_history()
             self._put_facts(done.facts)
+
+    def forget(self, names: Sequence[str], facts: Callable[[], Mapping[str, Any]]) -> None:
+        """Drop streams of all models; those that are left are numbered anew, in their order.
+
+        Args:
+            facts: what is to be written down with it, told inside the transaction.
+        """
+        with self._told(), self._transaction():
+            self._database.executemany("DELETE FROM states WHERE stream = ?", [(name,) for name in names])
+            models = [row[0] for row in self._database.execute("SELECT DISTINCT model FROM states").fetchall()]
+            for model in models:
+                asked = "SELECT number FROM states WHERE model = ? ORDER BY number"
+                left = [row[0] for row in self._database.execute(asked, (model,)).fetchall()]
+                # Numbers only become smaller, in ascending order: none is taken twice on the way.
+                self._database.executemany(
+                    "UPDATE states SET number = ? WHERE model = ? AND number = ?",
+                    [(place, model, number) for place, number in enumerate(left) if place != number],
+                )
+            self._put_facts(facts())
+
+    def change(self, name: str, new: Callable[[Any], Any]) -> None:
+        """Write down what becomes of a fact, in one transaction."""
+        with self._told(), self._transaction():
+            self._put_facts({name: new(self.fact(name))})
 
     def _thin_history(self) -> None:
         """Keep every other stretch of the older half where there are too many."""

@@ -26,10 +26,9 @@ from outlast.live.ledger.incidents import Recorded, Told, listed, told_of_all
 from outlast.live.ledger.store import Ledger
 from outlast.live.profiles import load_profile
 from outlast.live.retraining.verified import MODEL, PROFILE
-from outlast.live.running.following import EVIDENCE
 from outlast.live.running.roles import place_of
-from outlast.live.running.run import FOLDER, WRITTEN
-from outlast.live.running.store import FILE, Store, Stretch
+from outlast.live.running.run import WRITTEN
+from outlast.live.running.store import EVIDENCE, FILE, FOLDER, Store, Stretch
 from outlast.results import (
     VERSION,
     AtWork,

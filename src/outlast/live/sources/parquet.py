@@ -98,6 +98,4 @@ def _in_python(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _damaged(path: Path, error: Exception) -> Unusable:
-    return Unusable(
-        f"{path} ({str(error).splitlines()[0]})", "a whole Parquet file", "write it anew, or take it away"
-    )
+    return Unusable(f"{path} ({str(error).splitlines()[0]})", "a whole Parquet file", "write it anew, or take it away")
