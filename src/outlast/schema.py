@@ -39,6 +39,7 @@ class Column:
         categories: of a category, the values that are known, each at its code (mean 0, std 1: codes are not scaled);
             empty: it is a column of numbers.
         log: the logarithm that is taken of values first; None: none.
+        static: whether it does not change along a stream.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     unit: str | None = None
     categories: tuple[str | int, ...] = ()
     log: Log | None = None
+    static: bool = False
 
     @functools.cached_property
     def codes(self) -> dict[str | int, int]:
@@ -212,6 +214,11 @@ class Schema:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.inputs]
+
+    @property
+    def static(self) -> tuple[str, ...]:
+        """Names of the columns that do not change along a stream."""
+        return tuple(column.name for column in self.inputs if column.static)
 
     @property
     def categories(self) -> dict[str, tuple[str | int, ...]]:

@@ -103,7 +103,7 @@ def test_a_spare_id_is_asked_about_unless_the_values_are_listed() -> None:
     options: dict[str, Any] = {"inputs": INPUTS, "target": "power"}
     streams = Streams.from_table(taking_turns(2), category=["machine"], **options)
     model = adapted_to(built(AddedEmbedding), streams)
-    with pytest.raises(InputError, match=r"(?s)2 values.*with 3 ids.*--category 'machine=press 1,press 10'"):
+    with pytest.raises(InputError, match=r"(?s)2 values.*3 ids.*category=\{'machine': \['press 1', 'press 10'\]\}"):
         check_inputs(model, streams)
     listed = Streams.from_table(taking_turns(2), category={"machine": [*MACHINES]}, **options)
     check_inputs(adapted_to(built(AddedEmbedding), listed), listed)
@@ -114,7 +114,7 @@ def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
     rows["number"] = [MACHINES.index(name) for name in rows["machine"]]
     options: dict[str, Any] = {"inputs": [*INPUTS, "number"], "target": "power", "stream": "machine"}
     scaled = Streams.from_table(rows, **options)
-    with pytest.raises(InputError, match=r"(?s)column 3 \('number'\).*as it is scaled.*--category number"):
+    with pytest.raises(InputError, match=r"(?s)column 3 \('number'\).*as it is scaled.*category=\['number'\]"):
         outlast.evaluate(built(IdAsColumn), scaled, train_context=8)
     plain = Streams.from_table(rows, scale="none", **options)
     check_inputs(adapted_to(built(IdAsColumn), plain), plain)

@@ -75,7 +75,7 @@ def test_a_value_that_only_later_parts_have_is_refused_with_what_to_type() -> No
     rows["machine"][-40] = "press 4"
     with pytest.raises(InputError, match=r"'press 4' in column 'machine', row 200.*no training row") as error:
         Streams.from_table(rows, target="power", category="machine")
-    assert "--category 'machine=press 1,press 10,press 2,press 4'" in str(error.value)
+    assert "category={'machine': ['press 1', 'press 10', 'press 2', 'press 4']}" in str(error.value)
     listed = ["press 1", "press 10", "press 2", "press 4"]
     streams = Streams.from_table(rows, target="power", category={"machine": listed})
     assert streams.inputs[-40, 0] == 3.0

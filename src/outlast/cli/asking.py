@@ -34,6 +34,8 @@ def amended(words: Sequence[str], options: Mapping[str, Any]) -> list[str]:
         if not dropping:
             kept.append(word)
     for flag, value in flags.items():
+        if isinstance(value, Mapping):  # names, each with what is said of it, if anything
+            value = [f"{key}={','.join(map(str, said))}" if said else key for key, said in value.items()]
         several = value if isinstance(value, list | tuple) else [] if value is True else [value]
         kept += [flag, *map(str, several)]
     return kept

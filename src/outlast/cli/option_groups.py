@@ -138,6 +138,9 @@ class Reading(ReadingText):
     """Tables: inputs that are no sizes (text or whole numbers): machine mode. The model reads the code of each value,
     its place among the sorted values of the training part; nothing scales it. Where the model has codes of its own,
     the values in their order: mode=idle,run. The column of --stream may be one."""
+    static: Given[tuple[str, ...]] = None
+    """Tables: inputs that do not change along a stream: names of columns, or one file, a table with a row for each
+    stream and the column of --stream (file where streams are files)."""
     targets_file: Given[Path] = None
     """Tables and features: targets beside the data, row for row or by --time: a table, or .npy. Their horizon is 0
     unless --horizon says another."""

@@ -311,6 +311,7 @@ class Deployed:
         pool, before = self._pool, self._pool.of(at)
         scaled = values if self.schema is None else self.schema.scaled(values)
         inputs = torch.from_numpy(scaled).to(self._device)
+        self._refuse_changing(scaled)
         outputs, state = self._sound_after(inputs, before)
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
         if self.listener is not None and numbers is not None:
@@ -329,6 +330,19 @@ class Deployed:
         at = torch.nonzero(~sound)[:, 0]
         made, after = self._sound.in_steps(self.model, inputs[at.to(inputs.device)], select(before, at))
         return put_rows(outputs, at, made), put_rows(state, at, after)
+
+    def _refuse_changing(self, values: np.ndarray) -> None:
+        """Refuse rows (S, T, F) in which what the model reads once a call changes."""
+        once = [] if self.model.input_spec is None else list(self.model.input_spec.static)
+        if once and (values[:, 1:, once] != values[:, :1, once]).any():
+            names = (
+                self.schema.names if self.schema is not None else [f"column {each}" for each in range(values.shape[-1])]
+            )
+            raise InputError(
+                f"rows of one stream with other values of {', '.join(names[each] for each in once)}",
+                "one value for a whole stream, for the model reads it once",
+                "give the rows a stream of their own where it changes",
+            )
 
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
         """Forecasts of rows as records."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from outlast.errors import InputError
+from outlast.errors import Choice, InputError, Question
 from outlast.schema import Column, unknown_category
 from outlast.streams import columns
 from outlast.streams.source import Table, is_text
@@ -75,6 +75,13 @@ def typed_categories(typed: Sequence[str]) -> dict[str, list[str] | None]:
             )
         found[name] = listed
     return found
+
+
+def as_asked(categories: Mapping[str, Known]) -> list[str] | dict[str, list[str | int] | None]:
+    """Categories as one asks for them: names, or each with its values where some are listed."""
+    if not any(categories.values()):
+        return list(categories)
+    return {name: list(known) or None for name, known in categories.items()}
 
 
 def coded(table: Table, name: str, column: pa.Array, known: Known) -> tuple[np.ndarray, Known]:
@@ -141,6 +148,7 @@ def of_training(
     training: np.ndarray,
     used: np.ndarray,
     origin: np.ndarray,
+    asked: Mapping[str, Known],
 ) -> tuple[np.ndarray, Known]:
     """Codes (N,) by the values that the training part has, and those values.
 
@@ -149,9 +157,10 @@ def of_training(
         training: numbers of the training rows.
         used: (N,) bool: rows of streams that are long enough to be read.
         origin: (N,) the row of the table that each comes from.
+        asked: all categories, as they were asked for.
 
     Raises:
-        InputError: later rows have a value that the training part does not.
+        Question: later rows have a value that the training part does not.
     """
     seen = np.zeros(len(values), bool)
     seen[np.unique(codes[training]).astype(np.int64)] = True
@@ -159,13 +168,17 @@ def of_training(
     if new.any():
         rows = np.flatnonzero(new)
         value = values[int(codes[rows[0]])]
-        listed = ",".join(map(str, values))
         place = table.place(int(origin[rows[0]]))
-        raise InputError(
+        raise Question(
             f"{value!r} in column {name!r}, {place}: {len(rows):,} rows of validation and test hold values that no "
             "training row holds",
             f"values of the category {name!r} that the training part has, for a model learns what they mean there",
-            f"list all values in the order of the model's codes, where it knows them: --category '{name}={listed}' "
-            f"(category={{{name!r}: {list(values)!r}}} in Python); or leave those rows out",
+            [
+                Choice(
+                    "list all values in the order of the model's codes, where it knows them",
+                    {"category": as_asked({**asked, name: values})},
+                )
+            ],
+            "leave those rows out",
         )
     return np.cumsum(seen)[codes.astype(np.int64)] - 1.0, tuple(v for v, s in zip(values, seen, strict=True) if s)

@@ -12,9 +12,10 @@ from outlast.adapters.adapting import adapt
 from outlast.adapters.finding import CannotBeRead
 from outlast.adapters.hidden import HiddenModule
 from outlast.adapters.identifying import called
-from outlast.errors import InputError
+from outlast.errors import Choice, InputError, Question
 from outlast.model import InputSpec, Recurrent
 from outlast.schema import Schema
+from outlast.streams.categories import Known, as_asked
 from outlast.streams.streams import Streams
 
 
@@ -32,7 +33,8 @@ def inputs_of(streams: Streams) -> InputSpec:
         return InputSpec("tokens", streams.classes or int(streams.inputs.max()) + 1)
     read = () if streams.schema is None else streams.schema.inputs
     ids = tuple((place, len(column.categories)) for place, column in enumerate(read) if column.categories)
-    return InputSpec("features", streams.inputs.shape[-1], ids, names=tuple(column.name for column in read))
+    static = tuple(place for place, column in enumerate(read) if column.static)
+    return InputSpec("features", streams.inputs.shape[-1], ids, static, tuple(column.name for column in read))
 
 
 def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
@@ -48,7 +50,7 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
             return module.become(adapt(module.module, spec))
         return adapt(module, spec)
 
-    if spec.ids and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
+    if (spec.ids or spec.static) and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
         return again()
     try:
         found = adapt(module)
@@ -131,26 +133,38 @@ def _refuse_sizes(streams: Streams, column: int, room: int, where: str) -> None:
     held = streams.inputs[:, column]
     if (held == np.round(held)).all() and held.min() >= 0 and held.max() < room:
         return
-    name = streams.schema.names[column] if streams.schema is not None else "NAME"
-    raise InputError(
-        f"{where}, which the model looks up in an embedding of {room} ids, holds {held.min():g} to {held.max():g} "
-        "as it is scaled",
+    given = f"{where}, which the model looks up in an embedding of {room} ids, holds {held.min():g} to {held.max():g}"
+    expected, otherwise = (
         f"whole numbers from 0 to {room - 1} there",
-        f"say that its values are ids, which nothing scales: --category {name} (category=[{name!r}]), or name the "
-        "columns in the order in which the model reads them (--inputs)",
+        "name the columns in the order in which the model reads them (--inputs, inputs=[…])",
     )
+    if streams.schema is None:
+        raise InputError(given, expected, otherwise)
+    asked = {**_asked(streams), streams.schema.names[column]: ()}
+    say = Choice("say that its values are ids, which nothing scales", {"category": as_asked(asked)})
+    raise Question(f"{given} as it is scaled", expected, [say], otherwise)
 
 
-def _numbered(streams: Streams, column: int, room: int, where: str) -> InputError:
+def _asked(streams: Streams) -> dict[str, Known]:
+    """The streams' categories, with their values where these were listed."""
+    known = {} if streams.schema is None else streams.schema.categories
+    listed = streams.about.get("codes_known", [])
+    return {name: values if name in listed else () for name, values in known.items()}
+
+
+def _numbered(streams: Streams, column: int, room: int, where: str) -> Question:
     """Which of the model's ids each value has is not evident where it has more of them."""
     assert streams.schema is not None
     name, known = streams.schema.inputs[column].name, streams.schema.inputs[column].categories
-    typed = ",".join(map(str, known))
-    return InputError(
+    return Question(
         f"{len(known)} values of {where} for a model with {room} ids: which id each of them has is not evident",
         "as many values as ids, or the values in the order of the ids",
-        f"list them, the value of id 0 first: --category '{name}={typed}' (category={{{name!r}: {list(known)!r}}} in "
-        "Python); ids that no value has get a word of their own, such as unused",
+        [
+            Choice(
+                "list them, the value of id 0 first; an id that no value has gets a word of its own, such as unused",
+                {"category": as_asked({**_asked(streams), name: known})},
+            )
+        ],
     )
 
 

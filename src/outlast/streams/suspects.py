@@ -50,7 +50,7 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
     """
     found = []
     for at, name in enumerate(names):
-        if name in options.target or name in options.category:
+        if name in (*options.target, *options.category, *options.static):
             continue
         values = rows.features[:, at]
         why = _time(name, values, rows)

@@ -40,6 +40,7 @@ class TableOptions:
     Args:
         schema: what a model was trained on: inputs, target and figures are then its own.
         category: inputs that are categories, with the values that were listed for them.
+        static: inputs that do not change along a stream.
     """
 
     inputs: tuple[str, ...] | None
@@ -60,11 +61,12 @@ class TableOptions:
     max_gap: float | None
     schema: Schema | None
     category: Mapping[str, Known] = field(default_factory=dict)
+    static: tuple[str, ...] = ()
 
     @property
     def named(self) -> list[str]:
         """Columns other than the inputs that are read."""
-        others = (self.stream, self.time, self.weight)
+        others = (*self.static, self.stream, self.time, self.weight)
         return list(dict.fromkeys([*self.target, *self.category, *(name for name in others if name is not None)]))
 
     @property
@@ -86,8 +88,8 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
             told[name] = several(name, told[name])
     if "category" in told:
         told["category"] = told_categories(told["category"])
-        if "inputs" in told:
-            told["inputs"] = tuple(dict.fromkeys([*told["inputs"], *told["category"]]))
+    if "inputs" in told:
+        told["inputs"] = tuple(dict.fromkeys([*told["inputs"], *told.get("static", ()), *told.get("category", ())]))
     if schema is not None:
         told = _by_schema(told, schema)
     _clocked(told)
@@ -114,6 +116,7 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         max_gap=told.get("max_gap"),
         schema=schema,
         category=told.get("category", {}),
+        static=told.get("static", ()),
     )
     _fitting(options)
     return options
@@ -150,6 +153,8 @@ def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
         "bins": len(target.values) if target.kind == "bins" else None,
         "quantiles": target.quantiles,
     }
+    says["static"] = tuple(sorted(schema.static))
+    told |= {"static": tuple(sorted(told["static"]))} if "static" in told else {}
     for name, value in says.items():
         if name in told and told[name] != value:
             raise InputError(
@@ -246,6 +251,14 @@ def _fitting(options: TableOptions) -> None:
             "columns that are read as inputs, none of them the target, the weight or the time",
             f"take {unfit[0]!r} out of one of the two"
             + ("; a target of labels is target_kind='class'" if unfit[0] in options.target else ""),
+        )
+    odd = [name for name in options.static if name in {*options.target, *options.no_inputs, options.time}]
+    if odd:
+        raise InputError(
+            f"static {_as_typed(options.static)}",
+            "columns that are read as inputs, none of them the target, the weight or the time, nor the stream but as a "
+            "category",
+            f"take {odd[0]!r} out of one of the two",
         )
     elsewhere = {*(options.inputs or ()), *options.category, *options.no_inputs, options.time}
     both = [name for name in options.leave_out if name in elsewhere]

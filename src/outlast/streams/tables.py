@@ -39,6 +39,7 @@ from outlast.streams.scaling import (
 from outlast.streams.scenarios import Condition, Scenario, in_table, marks_of, recorded, scenarios_of
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 from outlast.streams.source import FILE, Table
+from outlast.streams.static import refuse_changing, with_static
 from outlast.streams.suspects import refuse_suspects
 from outlast.streams.table_options import TableOptions, several, table_options
 
@@ -70,6 +71,7 @@ class FromTables(Layout):
         gaps: str | None = None,
         max_gap: float | None = None,
         category: str | Sequence[str] | Mapping[str, Any] | None = None,
+        static: Any = None,
         targets_file: Any = None,
         scenarios: Mapping[str, str] | Sequence[str] | None = None,
         sheet: str | None = None,
@@ -130,6 +132,9 @@ class FromTables(Layout):
                 each value, which is its place among the sorted values of the training part, and nothing scales it. It
                 may be the `stream` column too. A dict lists the values in the order of the codes, where the model has
                 codes of its own: ``{"machine": None, "mode": ["idle", "run"]}``. A value that is not known is refused.
+            static: inputs that do not change along a stream, such as a machine's rated power: names of columns; or a
+                table (as `source` may be) with a row for each stream, which has the column `stream` (``file`` where
+                streams are files). A model may take them once, ``forward(x, static)``.
             targets_file: targets beside the inputs: a table as `source` is, or ``.npy`` or an array of a row a row. Row
                 for row, or by `time` where both have it; `target` names its column where it has several. The
                 horizon is then 0 where none is given: the target stands in the row for which it is due.
@@ -167,6 +172,9 @@ class FromTables(Layout):
         if beside is not None:
             target = columns_beside(beside, several("target", target), (stream, time), table.names)
             horizon = 0 if horizon is None and schema is None else horizon
+        unchanging = ()
+        if static is not None:
+            table, unchanging = with_static(table, static, stream or (None if schema is None else schema.stream))
         options = table_options(
             schema,
             inputs=inputs,
@@ -188,12 +196,14 @@ class FromTables(Layout):
             gaps=gaps,
             max_gap=max_gap,
             category=category,
+            static=unchanging or None,
         )
         check_shares(shares)
         named = scenarios_of(scenarios)
         content = _content(table, options, beside, named)
         names, left_out = _inputs(content, options, table)
         rows = read_rows(table, content, names, options)
+        refuse_changing(table, rows, names, options.static)
         if options.inputs is None:
             refuse_suspects(table, names, rows, options)
 
@@ -416,7 +426,9 @@ def _known_in_training(
     features, categories = rows.features, dict(rows.categories)
     for name in _learnt(options):
         at, origin = names.index(name), rows.origin[name]
-        codes, categories[name] = of_training(table, name, features[:, at], categories[name], training, used, origin)
+        codes, categories[name] = of_training(
+            table, name, features[:, at], categories[name], training, used, origin, options.category
+        )
         features = np.column_stack([features[:, :at], codes, features[:, at + 1 :]])
     return replace(rows, features=features, categories=categories)
 
@@ -426,7 +438,14 @@ def _columns(names: list[str], figures: Figures, options: TableOptions, rows: Ro
         return options.schema.inputs
     return tuple(
         Column(
-            name, float(mean), float(std), bool(still), unit_of(name, options.units), rows.categories.get(name, ()), log
+            name,
+            float(mean),
+            float(std),
+            bool(still),
+            unit_of(name, options.units),
+            rows.categories.get(name, ()),
+            log,
+            name in options.static,
         )
         for name, mean, std, still, log in zip(names, *figures, strict=True)
     )
