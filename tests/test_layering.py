@@ -22,6 +22,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "arguments",
         "ranks",
         "durations folders given_files randomness parallel progress",
+        "turns",
         "schema",
         "state",
         "model",

@@ -16,6 +16,7 @@ from outlast.arguments import taking_fields
 from outlast.errors import InputError
 from outlast.schema import Schema
 from outlast.state import State, StatePart, default_parts
+from outlast.turns import freely
 
 
 @taking_fields
@@ -103,7 +104,11 @@ class Recurrent(nn.Module, ABC):
     def __call__(self, inputs: Any, *rest: Any, **named: Any) -> Any:
         if isinstance(inputs, Tensor) and inputs.is_floating_point():
             inputs = inputs.to(self.input_dtype)
-        return super().__call__(inputs, *rest, **named)
+        if type(self).__module__.startswith("outlast."):  # which keep nothing, or see to it themselves
+            return super().__call__(inputs, *rest, **named)
+        return freely(
+            self, getattr(inputs, "shape", None), lambda: super(Recurrent, self).__call__(inputs, *rest, **named)
+        )
 
     @property
     def forgets(self) -> int | None:
@@ -127,15 +132,17 @@ class Recurrent(nn.Module, ABC):
 
 @contextlib.contextmanager
 def quietly(module: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in."""
-    modes = [(inner, inner.training) for inner in module.modules()]
+    """Eval mode and no gradients inside; afterwards every submodule is in the mode it was in. Of one in eval mode
+    already nothing is touched, so that other threads may read it meanwhile."""
+    learning = [inner for inner in module.modules() if inner.training]
     try:
         with torch.no_grad():
-            module.eval()
+            if learning:
+                module.eval()
             yield
     finally:
-        for inner, training in modes:
-            inner.training = training
+        for inner in learning:
+            inner.training = True
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -16,6 +16,8 @@ from outlast.ranks import rank, ranks
 
 Outcome = TypeVar("Outcome")
 
+_worker = threading.local()
+
 
 def side_by_side(
     workers: int, jobs: Sequence[Callable[[], Outcome]], stop: threading.Event | None = None
@@ -25,8 +27,7 @@ def side_by_side(
         return [job() for job in jobs]
     threads, drawn = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(1)
-    # In a new thread torch starts from its own default number of threads, not from what the main thread was told.
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(workers, initializer=_begin) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -41,6 +42,17 @@ def side_by_side(
             torch.set_num_threads(threads)
             # Trainings that overlap put the global generator back in no particular order.
             torch.set_rng_state(drawn)
+
+
+def _begin() -> None:
+    # In a new thread torch starts from its own default number of threads, not from what the main thread was told.
+    torch.set_num_threads(1)
+    _worker.things = {}
+
+
+def things_of_worker() -> dict[int, Any] | None:
+    """What this worker of `side_by_side` keeps for itself until all jobs are done; None: this thread is no worker."""
+    return getattr(_worker, "things", None)
 
 
 def wait_for_all_ranks() -> None:

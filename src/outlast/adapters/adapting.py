@@ -22,6 +22,7 @@ from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, dtype_of, quietly
 from outlast.state import State, StatePart
+from outlast.turns import freely
 
 
 class Native(Recurrent):
@@ -63,10 +64,11 @@ class Native(Recurrent):
         return dtype_of(self.module) if self._reads is None else named_tensor(self.module, self._reads).dtype
 
     def initial_state(self, batch_size: int) -> State:
-        return self.module.initial_state(batch_size)  # pyright: ignore[reportCallIssue]
+        own: Any = self.module.initial_state
+        return freely(self.module, ("initial_state", batch_size), lambda: own(batch_size))
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Any, State]:
-        return self.module(inputs, state)
+        return freely(self.module, inputs.shape, lambda: self.module(inputs, state))
 
     def state_parts(self) -> tuple[StatePart, ...]:
         own = getattr(self.module, "state_parts", None)

@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from outlast.adapters.beside import apart
 from outlast.adapters.parameters import Parameters
 from outlast.adapters.structure import put_together, take_apart
+from outlast.turns import freely, turn
 
 Axes = Literal["rows_first", "time_first", "packed", "cell", "one", "one_time_first"]
 """Of the inputs: (B, T, …), (T, B, …), a PackedSequence; or one position a call, (B, …), (B, 1, …) or (1, B, …)."""
@@ -68,6 +69,16 @@ class Argument:
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns; the state is somewhere in it."""
+        if within is not _as_it_is:  # which writes to the module
+            with turn(module) as module:
+                return self.alone(module, inputs, given, rows, length, within), None
+        kind = (self.method, rows, length)
+        return freely(module, kind, lambda: self.alone(module, inputs, given, rows, length)), None
+
+    def alone(
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+    ) -> Any:
+        """The same for a caller whose turn it is."""
         names = self.parameters.state
         named = {} if given is None else dict(zip(names, given if len(names) > 1 else (given,), strict=True))
         named |= dict.fromkeys(self.parameters.lengths, torch.full((rows,), length))
@@ -77,9 +88,9 @@ class Argument:
         call = module if self.method == "forward" else getattr(module, self.method)
         if isinstance(module, torch.jit.ScriptModule):  # what its compiler makes after some calls rounds otherwise
             with torch.jit.optimized_execution(False):
-                return unpacked(call(inputs, **named)), None
+                return unpacked(call(inputs, **named))
         with within(module):
-            return unpacked(call(inputs, **named)), None
+            return unpacked(call(inputs, **named))
 
     @property
     def told(self) -> str:
@@ -98,15 +109,16 @@ class Kept:
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns, and the attributes after the call."""
-        before = [attribute(module, name) for name in self.names]
-        try:
-            for name, value in zip(self.names, (None,) * len(self.names) if given is None else given, strict=True):
-                set_attribute(module, name, value)
-            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length, within)
-            return returned, tuple(attribute(module, name) for name in self.names)
-        finally:
-            for name, value in zip(self.names, before, strict=True):
-                set_attribute(module, name, value)
+        with turn(module) as module:
+            before = [attribute(module, name) for name in self.names]
+            try:
+                for name, value in zip(self.names, (None,) * len(self.names) if given is None else given, strict=True):
+                    set_attribute(module, name, value)
+                returned = Argument("forward", self.parameters).alone(module, inputs, None, rows, length, within)
+                return returned, tuple(attribute(module, name) for name in self.names)
+            finally:
+                for name, value in zip(self.names, before, strict=True):
+                    set_attribute(module, name, value)
 
     @property
     def told(self) -> str:
@@ -124,21 +136,25 @@ class Inside:
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns, and the states of the modules inside after the call."""
-        with contextlib.ExitStack() as stack:
-            slots = [None] * len(self.names) if given is None else given
-            watched = [
-                stack.enter_context(_watching(module.get_submodule(name), slot))
-                for name, slot in zip(self.names, slots, strict=True)
-            ]
-            returned, _ = Argument("forward", self.parameters).call(module, inputs, None, rows, length, within)
+        returned, watched = self._watched(module, inputs, given, rows, length, within)
         return returned, tuple(each.final for each in watched)
 
     def starts(self, module: nn.Module, inputs: Any, rows: int, length: int) -> tuple[Any, ...]:
         """What the module itself gives to the modules inside when they begin; zeros where it gives nothing."""
-        with contextlib.ExitStack() as stack:
-            watched = [stack.enter_context(_watching(module.get_submodule(name), None)) for name in self.names]
-            Argument("forward", self.parameters).call(module, inputs, None, rows, length)
+        _, watched = self._watched(module, inputs, None, rows, length, _as_it_is)
         return tuple(_zeros_like(each.final) if each.first is None else each.first for each in watched)
+
+    def _watched(
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within
+    ) -> tuple[Any, list[_Watched]]:
+        slots = [None] * len(self.names) if given is None else given
+        with turn(module) as module, contextlib.ExitStack() as stack:
+            watched = [
+                stack.enter_context(_watching(module.get_submodule(name), slot))
+                for name, slot in zip(self.names, slots, strict=True)
+            ]
+            returned = Argument("forward", self.parameters).alone(module, inputs, None, rows, length, within)
+        return returned, watched
 
     @property
     def told(self) -> str:

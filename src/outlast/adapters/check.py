@@ -16,7 +16,8 @@ from outlast.adapters.precision import dtypes_of
 from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
 from outlast.arguments import at_least, taking, tensor_of
 from outlast.errors import raised
-from outlast.results import VERSION, Check, CheckReport, forgetting
+from outlast.results import VERSION, Check, CheckReport, forgetting, one_at_a_time
+from outlast.turns import waiting
 
 
 @taking
@@ -86,6 +87,8 @@ def check(
         "tolerances": {_name(own): used.tolerance, _name(exact.dtype): exact.tolerance},
     }
     notes = [*([forgetting(used.model.forgets)] if used.model.forgets else []), *([note] if note else [])]
+    if why := waiting(exact.model) or waiting(used.model):
+        notes.append(one_at_a_time(why))
     return CheckReport(about, told_apart(checks, faults), notes, settings, outlast=VERSION)
 
 

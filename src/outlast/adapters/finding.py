@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from outlast.adapters.beside import held, ways_beside
 from outlast.adapters.calling import (
@@ -34,10 +34,20 @@ from outlast.adapters.slots import is_recurrent, readers
 from outlast.adapters.starting import (
     RESETS,
 )
-from outlast.adapters.trying import LENGTH, ROWS, Unreadable, Way, fault_of, folded_where_the_same
+from outlast.adapters.trying import (
+    LENGTH,
+    ROWS,
+    Unreadable,
+    Way,
+    fault_of,
+    folded_where_the_same,
+    random_inputs,
+)
 from outlast.adapters.widths import input_specs, widths
 from outlast.errors import InputError
 from outlast.model import InputSpec, device_of, quietly
+from outlast.state import leaves
+from outlast.turns import alone, try_out
 
 HOW_TO_BE_NATIVE = """\
 class MyModel(nn.Module):
@@ -65,15 +75,18 @@ def read_hidden_module(module: nn.Module, inputs: InputSpec | None = None) -> Hi
     if not specs:
         raise unreadable(module, "no nn.Embedding, RNN or nn.Linear in it tells what it reads", HOW_TO_SAY_INPUTS)
     try:
-        with quietly(module), warnings.catch_warnings():
+        with alone(module), quietly(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch says of probes is nothing to the user
             found = _found(module, specs, guessed=guessed)
+            _try_out(found)
     except InputError:
         if not halves_of(module):
             raise
         # Where this device cannot run it in half precision, its layout shows in float32.
         with contextlib.suppress(InputError), quietly(module):
-            return _found(wide_copy(module).eval(), specs, guessed=guessed).around(module)
+            found = _found(wide_copy(module).eval(), specs, guessed=guessed)
+            _try_out(found)
+            return found.around(module)
         raise
     found.guessed = guessed
     if found.doubt:
@@ -190,6 +203,19 @@ def _asks(module: nn.Module, asked: Sequence[str]) -> NeedsColumns:
         "change; without data, input_spec = outlast.InputSpec('features', 4, ids=((3, 5),)): of four columns the last "
         "holds ids below 5",
     )
+
+
+def _try_out(model: HiddenModule) -> None:
+    """Find out whether several threads may call the module at once."""
+    calling = model.calling
+    inputs = random_inputs(model.module, calling.spec, calling.reads, ROWS, LENGTH)
+
+    def read(module: nn.Module) -> list[Tensor]:
+        one = HiddenModule(module, calling)
+        outputs, state = one(inputs, one.initial_state(ROWS))
+        return [outputs, *leaves(state)]
+
+    try_out(model.module, read, written=not isinstance(calling.carrier, Argument) or bool(calling.folded))
 
 
 def _stateless(module: nn.Module) -> InputError:

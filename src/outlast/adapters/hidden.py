@@ -6,7 +6,6 @@ import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from outlast.adapters.structure import Leaf, described, put_together, shapes_of,
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, device_of, dtype_of
 from outlast.state import StatePart, concatenate, default_parts, map_state, select
+from outlast.turns import alone, found_alike
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class HiddenModule(Recurrent):
 
     guessed: bool = False
     """Whether what it reads was told by the sizes of its layers alone."""
-    rooms: Mapping[int, int] = MappingProxyType({})
-    """How many ids its embeddings have for each column that goes into one."""
 
     def __init__(self, module: nn.Module, calling: Calling) -> None:
         super().__init__()
         self.module = module
         self.calling = calling
+        self.rooms: Mapping[int, int] = {}
+        """How many ids its embeddings have for each column that goes into one."""
         self.input_spec = calling.spec
         self._shared = any(slot.batch_axis is None for slot in calling.slots)
 
@@ -202,8 +202,10 @@ class HiddenModule(Recurrent):
     def __deepcopy__(self, memo: dict[int, Any]) -> HiddenModule:
         made = type(self).__new__(type(self))
         memo[id(self)] = made
-        kept = {name: value for name, value in self.__dict__.items() if name != "_modules"}
-        vars(made).update(copy.deepcopy(kept, memo), _modules={"module": _copy_of(self.module, memo)})
+        with alone(self.module):
+            kept = {name: value for name, value in self.__dict__.items() if name != "_modules"}
+            vars(made).update(copy.deepcopy(kept, memo), _modules={"module": _copy_of(self.module, memo)})
+        found_alike(self.module, made.module)
         return made
 
     def become(self, other: Recurrent) -> HiddenModule:
@@ -217,6 +219,7 @@ class HiddenModule(Recurrent):
 
     def around(self, module: nn.Module) -> HiddenModule:
         """The same around another module of the same structure."""
+        found_alike(self.module, module)
         made = HiddenModule(module, self.calling)
         made.rooms = self.rooms
         return made

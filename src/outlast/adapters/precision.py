@@ -15,6 +15,7 @@ from outlast.errors import InputError
 from outlast.model import Recurrent, quietly
 from outlast.results import Note
 from outlast.state import HALVES, at_least_float32, in_double
+from outlast.turns import alone
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -37,7 +38,8 @@ def copied(module: Module) -> Module:
         InputError: it cannot be copied.
     """
     try:
-        return copy.deepcopy(module)
+        with alone(module):
+            return copy.deepcopy(module)
     except Exception as error:
         raise InputError(
             f"a {type(module).__name__} that cannot be copied ({type(error).__name__}: {error})",

@@ -15,6 +15,7 @@ from outlast.adapters.parameters import method_of
 from outlast.adapters.slots import named_tensor
 from outlast.adapters.structure import Leaf, put_together, take_apart
 from outlast.model import device_of, dtype_of
+from outlast.turns import turn
 
 OWN = (
     "init_hidden", "initHidden", "initial_hidden", "init_hiddens", "get_init_hidden", "init_state", "init_states",
@@ -116,7 +117,8 @@ def own_start(module: nn.Module, name: str, rows: int) -> Any:
 
     A start of one row is that of every row.
     """
-    given = _called(getattr(module, name), rows, module)
+    with turn(module) as module:
+        given = _called(getattr(module, name), rows, module)
     dtype = dtype_of(module)
     placed = []
     for leaf in take_apart(given):
@@ -149,14 +151,15 @@ def _called(method: Callable[..., Any], rows: int, module: nn.Module) -> Any:
 
 def after_reset(module: nn.Module, name: str | None, attributes: tuple[str, ...], rows: int) -> tuple[Any, ...]:
     """What lies in the attributes after the reset, and are put back; where the method returns it, that."""
-    if name is None:
-        return tuple(attribute(module, each) for each in attributes)
-    before = [attribute(module, each) for each in attributes]
-    try:
-        returned = _called(getattr(module, name), rows, module)
-        if returned is not None and len(attributes) == 1:
-            return (returned,)
-        return tuple(attribute(module, each) for each in attributes)
-    finally:
-        for each, value in zip(attributes, before, strict=True):
-            set_attribute(module, each, value)
+    with turn(module) as module:
+        if name is None:
+            return tuple(attribute(module, each) for each in attributes)
+        before = [attribute(module, each) for each in attributes]
+        try:
+            returned = _called(getattr(module, name), rows, module)
+            if returned is not None and len(attributes) == 1:
+                return (returned,)
+            return tuple(attribute(module, each) for each in attributes)
+        finally:
+            for each, value in zip(attributes, before, strict=True):
+                set_attribute(module, each, value)

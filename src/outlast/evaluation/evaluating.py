@@ -45,9 +45,10 @@ from outlast.evaluation.settings import EvalSettings
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of
 from outlast.model import Recurrent, device_of
 from outlast.progress import ShareDone
-from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, plain
+from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, one_at_a_time, plain
 from outlast.results.curve import Curve
 from outlast.streams import MIN_STREAMS, Split, Streams, copies, joined
+from outlast.turns import waiting
 
 
 @taking_fields
@@ -132,6 +133,8 @@ def _measured(
     main = chosen[0]
     notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
     notes += _unused(ready, kept)
+    if settings.jobs > 1 and (why := waiting(ready.model)):
+        notes.append(one_at_a_time(why))
     notes += [*ready.notes, *table_rows(ready.given.about), *joined_documents(ready.given.about)]
     rules = streams.about.get("scenarios", {})
     verdict, short = None, None

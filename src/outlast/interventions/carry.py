@@ -28,7 +28,8 @@ from outlast.streams import Batch, Streams
 class Carry(Intervention):
     """Start from the state before; go on with the same stream for `expected_run` positions on average.
 
-    Rows that start a new stream get the old states of all such rows in a random order.
+    Rows that start a new stream get the old states of all such rows in a random order; on several ranks, of those of
+    their own rank.
 
     Args:
         expected_run: positions; at or below the training context a row never goes on (state passing), infinite: it

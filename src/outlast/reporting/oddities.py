@@ -91,6 +91,11 @@ def _japanese(odd: Note) -> str:
                 f"注意機構は直近の {int(facts['window']):,} 位置だけを見ます。transformers ではそれより前も見えるため、"
                 "それを超えると、transformers が動かすモデルとは別のモデルです。"
             )
+        case "one_at_a_time":
+            return (
+                f"{_WAITING[str(facts['why'])].format(what=facts['what'])}、モデルの呼び出しは一つずつ行います。"
+                "ジョブを並べても速くなりません。"
+            )
         case "uncounted_streams":
             return f"数えるべき目標のない {facts['count']} 系列を除きました。"
         case "few_streams" if "budget" in facts:
@@ -124,6 +129,16 @@ def _japanese(odd: Note) -> str:
                 "テキストの大部分が短い文書にあるためです。"
             )
     return reason(odd.said)
+
+
+_WAITING = {
+    "changes": "呼び出すたびにモデルの持つ値（{what}）が変わるため",
+    "uncopied": "ジョブごとにモデルを複製できない（{what}）ため",
+    "differs": "モデルの複製が別の答えを返すため",
+    "compiled": "コンパイルされたモジュールが何を持つかは見えないため",
+    "too_much": "モデルの持つものが多すぎて調べられないため",
+}
+"""By why calls of a model go one after another."""
 
 
 def _time(seconds: float | int | str) -> str:

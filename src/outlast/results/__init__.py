@@ -51,6 +51,7 @@ from outlast.results.measured import (
     Verdict,
     bits_per_byte,
     forgetting,
+    one_at_a_time,
     plain,
 )
 from outlast.results.planned import Change, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained, Worth
@@ -150,6 +151,7 @@ __all__ = [
     "from_json",
     "load_as",
     "load_result",
+    "one_at_a_time",
     "plain",
     "result_kind",
     "save_result",

@@ -16,6 +16,7 @@ import numpy as np
 
 from outlast.results.curve import Curve
 from outlast.results.kinds import Command, Result, result_kind
+from outlast.turns import Waiting
 
 
 def bits_per_byte(about: dict[str, Any], measure: str) -> float | None:
@@ -171,6 +172,22 @@ def forgetting(window: int) -> Note:
         "model than the one that transformers runs"
     )
     return Note("attention_window", said, {"window": window})
+
+
+_WAITING = {
+    "changes": "each changes what the model keeps ({what})",
+    "uncopied": "the model cannot be copied for each job ({what})",
+    "differs": "a copy of the model gives other answers",
+    "compiled": "what a compiled module keeps cannot be seen",
+    "too_much": "it holds too much to be looked through",
+}
+
+
+def one_at_a_time(waiting: Waiting) -> Note:
+    """That jobs side by side gain nothing, because calls of the model go one after another (`outlast.turns`)."""
+    because = _WAITING[waiting.why].format(what=waiting.what)
+    said = f"calls of the model go one after another, because {because}: jobs side by side are no quicker than one"
+    return Note("one_at_a_time", said, {"why": waiting.why, "what": waiting.what})
 
 
 @dataclass(frozen=True)
