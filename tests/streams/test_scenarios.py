@@ -145,9 +145,12 @@ def test_what_cannot_be_read_is_told(rules: Any, said: str) -> None:
 
 
 def test_rules_by_time_need_a_time_column() -> None:
+    timeless = {name: column for name, column in table().items() if name != "when"}
     with pytest.raises(InputError, match="--time"):
-        Streams.from_table(table(), inputs=["load"], target="load", scenarios=["night=22:00/06:00"])
+        Streams.from_table(timeless, inputs=["load"], target="load", scenarios=["night=22:00/06:00"])
     frame = table()
+    night = Streams.from_table(frame, inputs=["load"], target="load", scenarios=["night=22:00/06:00"])
+    assert 0 < night.labels["night"].mean() < 1
     slow = Streams.from_table(frame, inputs=["load"], target="load", scenarios=["slow=speed<10"])
     assert 0 < slow.labels["slow"].mean() < 1
 

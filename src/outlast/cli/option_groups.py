@@ -117,8 +117,11 @@ class Reading(ReadingText):
     stream: Given[str] = None
     """Tables: the column that tells streams (machines, say) apart. Default: one recording."""
     time: Given[str] = None
-    """Tables: the column that says when each row was (times, ISO 8601 text, or seconds since 1970), so that a diagnosis
-    tells moments by the clock. Default: positions only."""
+    """Tables: the column that says when each row was (times, text, or seconds since 1970), so that a diagnosis tells
+    moments by the clock, and gaps are seen. Default: a column of times, where there is one."""
+    order: Given[Literal["time", "file", "newest-first"]] = None
+    """Tables: rows sorted by their times, read as they stand, or read from the last to the first. Default: told by the
+    times; rows that were shuffled, or are of several machines, are asked about."""
     scale: Given[tuple[str, ...]] = None
     """Tables: standard, minmax, robust or none, by column as COLUMN=WORD, or FILE.json with figures of each column;
     log-standard and log1p-standard take a logarithm first. Default: standard, unless the model is clearly better read

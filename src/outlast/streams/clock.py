@@ -35,11 +35,13 @@ class Clock:
         times: (N,) datetime64, often memory-mapped; in UTC where there is a `zone`.
         zone: in which times are told, such as ``Europe/Paris`` or ``+01:00``; None: as they stand.
         day_first: whether text was read as day, month, year; None: it says its order by itself, or was no text.
+        numeric: whether they were numbers, which may be something else.
     """
 
     times: np.ndarray
     zone: str | None = None
     day_first: bool | None = None
+    numeric: bool = False
 
     def at(self, row: int) -> str:
         """The time of one position in ISO 8601, with its offset from UTC where there is a zone."""
@@ -85,7 +87,7 @@ def read_clock(table: Table, name: str, column: pa.Array) -> Clock:
         do = _TWO_COLUMNS if pa.types.is_time(column.type) else _do()
         raise InputError(f"time column {name!r} of {table.source}, which holds {column.type}", _FORMS, do)
     _refuse_far(table, name, np.where(np.isnat(times), np.nan, times.astype("datetime64[us]").astype(np.int64) / 1e6))
-    return Clock(times.astype("datetime64[us]"), zone, day_first)
+    return Clock(times.astype("datetime64[us]"), zone, day_first, kind in ("number", "wide integer"))
 
 
 def check_ascending(table: Table, name: str, clock: Clock, group: np.ndarray, rows: np.ndarray) -> None:
@@ -108,15 +110,19 @@ def check_ascending(table: Table, name: str, clock: Clock, group: np.ndarray, ro
 
 def _finer(table: Table, name: str, column: pa.Array) -> int:
     """How many of a column's units make a second: 1,000 for milliseconds; 0 where they are seconds, or no times."""
-    if pa.types.is_integer(column.type):
-        present = np.asarray(column.drop_null()).astype(np.float64)
-    else:
-        present = columns.numbers(table, name, column)
-        present = present[~np.isnan(present)]
+    if not pa.types.is_integer(column.type):
+        column = pa.array(columns.numbers(table, name, column), from_pandas=True)
+    size = recent_unit(column)
+    return 0 if size == 1 else size
+
+
+def recent_unit(column: pa.Array) -> int:
+    """How many of a column's units make a second, where all of its numbers are times between 1990 and 2100; else 0."""
+    present = np.asarray(column.drop_null()).astype(np.float64) if is_number(column) else np.zeros(0)
     if not len(present):
         return 0
     low, high = float(present.min()), float(present.max())
-    return next((size for size in (10**3, 10**6, 10**9) if RECENT[0] * size <= low and high < RECENT[1] * size), 0)
+    return next((size for size in (1, 10**3, 10**6, 10**9) if RECENT[0] * size <= low and high < RECENT[1] * size), 0)
 
 
 def _since_1970(column: pa.Array, size: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from outlast.errors import InputError
+from outlast.errors import Choice, InputError, Question
 from outlast.streams.clock import Clock
 from outlast.streams.source import Table
 from outlast.streams.table_options import TableOptions
@@ -99,12 +99,15 @@ def _refuse_scattered(gap: np.ndarray, group: np.ndarray, spaced: Spacing, optio
     border = group[1:] != group[:-1]
     if _usual(gap | border) >= SHORT or _usual(border) < SHORT:
         return
-    raise InputError(
+    raise Question(
         f"{int(gap.sum()):,} gaps in time column {options.time!r}, steps of more than {spaced.limit:g} s where "
         f"{spaced.step:g} s are typical: half of the rows lie in pieces of less than {SHORT} rows",
         "recordings with few gaps, or a word on what a gap is",
-        "say from how many seconds on rows are no neighbours (--max-gap 3600), join everything (--gaps join), or "
-        "repeat values that are missing (--missing hold); in Python max_gap=, gaps=, missing=",
+        [
+            Choice("join everything", {"gaps": "join"}),
+            Choice("repeat values that are missing", {"missing": "hold"}),
+            Choice("say from how many seconds on rows are no neighbours", {"max_gap": 3600.0}),
+        ],
     )
 
 

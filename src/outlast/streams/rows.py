@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from outlast.errors import InputError
+from outlast.errors import Choice, InputError, Question
 from outlast.streams import columns
 from outlast.streams.categories import Known, coded
 from outlast.streams.clock import Clock, check_ascending, read_clock
 from outlast.streams.gaps import ends_at_gaps, spacing
 from outlast.streams.source import FILE, Table
 from outlast.streams.table_options import TableOptions
+
+DROPPED = 0.25
+"""Share of rows above which they are not dropped for missing values without a question."""
+_EMPTY = 0.1
+"""Share of missing values from which on a column is named as a reason."""
+_FEWEST = 32
+"""Rows below which nothing is asked."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,21 @@ class Rows:
         return self.stream[np.cumsum(self.sizes) - self.sizes]
 
 
-def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], options: TableOptions) -> Rows:
+def read_rows(
+    table: Table,
+    content: dict[str, pa.Array],
+    names: list[str],
+    options: TableOptions,
+    streams: tuple[np.ndarray, list[str] | None],
+    sequence: np.ndarray | None,
+) -> Rows:
     """The rows of a table in which every column that is used has a value.
 
     Args:
         content: the table's columns by name.
         names: of the inputs.
+        streams: as `streams_of` gives them.
+        sequence: (rows,) by which the rows of a stream are sorted; None: as they stand.
 
     Raises:
         InputError: text where a number or a time is due, times that go back, a missing value where that is an error.
@@ -91,10 +107,11 @@ def read_rows(table: Table, content: dict[str, pa.Array], names: list[str], opti
         lacking[options.time] = np.isnat(clock.times)
     if options.missing == "error":
         _refuse_missing(table, lacking)
-    group, stream_names = _streams(table, content, options.stream, len(content[names[0]]))
-    order = np.argsort(group, kind="stable")
+    group, stream_names = streams
+    order = np.argsort(group, kind="stable") if sequence is None else np.lexsort((sequence, group))
     spaced = None if clock is None else spacing(replace(clock, times=clock.times[order]), group[order], options)
     row, taken, about = _kept(lacking, order, group[order], options.missing)
+    _refuse_empty(table, len(row), about, options)
     group = group[row]
     ends, gaps = group[1:] != group[:-1], None
     if clock is not None and options.time is not None and spaced is not None:
@@ -144,7 +161,49 @@ def _kept(
         sources = dict.fromkeys(lacking, np.arange(len(order)))
         about["note"] = "rows on either side of dropped ones are treated as neighbours, but for gaps in time"
     about["rows_dropped"] = int((~keep).sum())
+    about["dropped_between"] = about["rows_dropped"] - _at_ends(keep, group)
     return order[keep], {name: order[source[keep]] for name, source in sources.items()}, about
+
+
+def _at_ends(keep: np.ndarray, group: np.ndarray) -> int:
+    """How many rows that are not kept lie before the first or after the last one of their stream that is."""
+    streams = int(group.max(initial=-1)) + 1
+    places, rows = np.flatnonzero(keep), np.bincount(group, minlength=streams)
+    first, last = np.full(streams, len(group)), np.full(streams, -1)
+    np.minimum.at(first, group[places], places)
+    np.maximum.at(last, group[places], places)
+    return int((rows - np.maximum(last - first + 1, 0)).sum())
+
+
+def _refuse_empty(table: Table, kept: int, about: dict[str, Any], options: TableOptions) -> None:
+    """Ask before many rows between others are dropped for missing values, where nobody said what becomes of these.
+
+    Args:
+        kept: how many rows are not; about: what `_kept` recorded.
+
+    Raises:
+        Question: names the columns, and what to type.
+    """
+    dropped = about["dropped_between"]
+    every = kept + about["rows_dropped"]
+    if "missing" not in options.assumed or every < _FEWEST or dropped <= DROPPED * every:
+        return
+    counts = {name: count for name, count in about["per_column"].items() if count > _EMPTY * every}
+    counts = counts or {name: count for name, count in about["per_column"].items() if count}
+    named = ", ".join(f"{name!r} in {count:,}" for name, count in list(counts.items())[:8])
+    spare = [name for name in counts if name not in options.named]
+    choices = [
+        Choice("repeat the last value", {"missing": "hold"}),
+        Choice("drop the rows, and read on across them", {"missing": "drop"}),
+    ]
+    if spare and options.inputs is None:
+        choices.insert(0, Choice("leave these columns out", {"leave_out": [*options.leave_out, *spare]}))
+    raise Question(
+        f"{table.source}, of which {dropped:,} of {every:,} rows would be dropped for missing values (column {named} "
+        "rows)",
+        f"at most {DROPPED:.0%} of the rows dropped without a word",
+        choices,
+    )
 
 
 def _numbered(
@@ -192,13 +251,12 @@ def _refuse_missing(table: Table, lacking: dict[str, np.ndarray]) -> None:
     )
 
 
-def _streams(
-    table: Table, content: dict[str, pa.Array], stream: str | None, rows: int
-) -> tuple[np.ndarray, list[str] | None]:
+def streams_of(table: Table, content: dict[str, pa.Array], stream: str | None) -> tuple[np.ndarray, list[str] | None]:
     """(rows,) the number of each row's stream, in order of first appearance, and what the streams are called.
 
     Of several files each is a stream, or as many as its column tells apart.
     """
+    rows = len(next(iter(content.values())))
     by = [*([FILE] if table.several else []), *([] if stream is None else [stream])]
     if not by:
         return np.zeros(rows, np.int64), None

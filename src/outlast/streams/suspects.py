@@ -1,6 +1,7 @@
-"""Columns of numbers that are hardly inputs: row numbers and other identifiers, times, and the target in disguise.
+"""What is hardly meant: columns of numbers that are no inputs, and numbers that stand for none.
 
-They are asked about where nobody chose the inputs; columns that were named are taken as they are.
+Row numbers and other identifiers, times, and the target in disguise are asked about where nobody chose the inputs;
+columns that were named are taken as they are. Numbers such as −9999 are asked about where nobody said what is missing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from outlast.errors import Choice, Question
 from outlast.streams.clock import RECENT
 from outlast.streams.goals import rows_ahead
+from outlast.streams.notation import as_missing
 from outlast.streams.rows import Rows
 from outlast.streams.source import Table
 from outlast.streams.table_options import TableOptions
@@ -23,6 +25,10 @@ MOST_NAMED = 40
 """Columns that a command can name."""
 NEARLY = 0.99
 MOSTLY = 0.9
+_CODES = re.compile(
+    r"9{3,}(\.9+)?|3276[78]|65535|214748364[78]|4294967295|9\.96920996838\d*e\+36|1e\+\d\d|3\.40282\d*e\+38"
+)
+"""Numbers by which loggers and file formats say that there is no measurement."""
 LEAK = 0.999
 """Correlation with the target ahead from which on a column may be the target itself."""
 CLEARLY = 0.1
@@ -31,6 +37,11 @@ _ID = "id|ids|idx|index|row|nr|no|num|number|key|uid|uuid|seq|sequence|serial"
 _NAMED_ID = re.compile(rf"(^|[\W_])(?i:{_ID})\d*([\W_]|$)|[a-z](Id|ID|No|Nr)$")
 _NAMED_TIME = re.compile(r"time|date|stamp|epoch|unix|when|(^|[\W_])(ts|t|ms|utc)([\W_]|$)", re.I)
 _UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6}
+
+
+def is_named_time(name: str) -> bool:
+    """Whether a column's name says that it holds times."""
+    return _NAMED_TIME.search(name) is not None
 
 
 class Suspect(NamedTuple):
@@ -96,7 +107,7 @@ def _time(name: str, values: np.ndarray, rows: Rows) -> str | None:
     for unit, size in _UNITS.items():
         if RECENT[0] * size <= values.min() and values.max() < RECENT[1] * size:
             typical = np.median(steps)
-            if (np.abs(steps - typical) <= 0.01 * typical).mean() >= 0.5 or _NAMED_TIME.search(name):
+            if (np.abs(steps - typical) <= 0.01 * typical).mean() >= 0.5 or is_named_time(name):
                 first = np.datetime64(int(values[0] / size), "s")
                 return f"which ascends as {unit} since 1970 do (from {str(first).replace('T', ' ')} on)"
     return None
@@ -156,3 +167,73 @@ def _correlation(values: np.ndarray, then: np.ndarray) -> float:
     a, b = values - values.mean(), then - then.mean()
     size = float(np.sqrt((a * a).sum()) * np.sqrt((b * b).sum()))
     return abs(float((a * b).sum())) / size if size > 0 and np.isfinite(size) else 0.0
+
+
+def refuse_codes(table: Table, names: list[str], rows: Rows, options: TableOptions) -> None:
+    """Ask about numbers that hardly are measurements: −9999, 1e30, or one negative number far from all others.
+
+    Args:
+        names: of the inputs.
+
+    Raises:
+        Question: names the columns and their rows.
+    """
+    notation = table.notation
+    if notation.missing_values or len(rows.features) < FEWEST:
+        return
+    read = {name: rows.features[:, at] for at, name in enumerate(names) if name not in options.category}
+    if rows.targets is not None and rows.labels is None:
+        read |= {name: rows.targets[:, at] for at, name in enumerate(options.target)}
+    found = {name: codes for name, values in read.items() if (codes := _codes(values))}
+    if not found:
+        return
+    parts = []
+    for name, codes in found.items():
+        at = np.isin(read[name], codes)
+        numbers = " and ".join(map(_spelt, codes))
+        place = table.place(int(rows.origin[name][int(np.argmax(at))]))
+        parts.append(f"{numbers} in {int(at.sum()):,} rows of column {name!r} (the first: {place})")
+    codes = list(dict.fromkeys(_spelt(code) for each in found.values() for code in each))
+    raise Question(
+        f"{table.source} with {'; '.join(parts)}, far from all other values",
+        "measurements, and a word on the numbers that stand for a missing one",
+        [
+            Choice("take them for missing values", as_missing(codes, notation)),
+            Choice("read them as measured (NA is missing in any case)", {"missing_values": ["NA"]}),
+        ],
+    )
+
+
+def _codes(values: np.ndarray) -> list[float]:
+    """Extremes of a column that stand for no measurement; up to four of them."""
+    found: list[float] = []
+    while len(values) and len(found) < 4:
+        ends = [end for end in (float(values.min()), float(values.max())) if _may_be_code(end)]
+        codes = [end for end in ends if _is_code(end, values, values[~np.isin(values, ends)])]
+        if not codes:
+            break
+        found += codes
+        values = values[~np.isin(values, codes)]
+    return list(dict.fromkeys(found))
+
+
+def _may_be_code(number: float) -> bool:
+    return _CODES.fullmatch(f"{abs(number):.15g}") is not None or (number < 0 and number == round(number))
+
+
+def _is_code(extreme: float, values: np.ndarray, others: np.ndarray) -> bool:
+    """Whether an extreme of a column is farther from all other values than these are from each other."""
+    if not len(others):
+        return False
+    low, high = float(others.min()), float(others.max())
+    distance = low - extreme if extreme < low else extreme - high
+    if _CODES.fullmatch(f"{abs(extreme):.15g}") is not None:
+        return distance > high - low
+    often = int((values == extreme).sum()) >= 3
+    return often and low >= 0 and distance > 3 * (high - low) and len(np.unique(others)) >= FEWEST // 2
+
+
+def _spelt(code: float) -> str:
+    """A number as people write it, where that is the same number."""
+    short = f"{code:.15g}"
+    return short if float(short) == code else repr(code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ CHOICES = {
     "target_kind": ("value", "class"),
     "missing": ("drop", "hold", "error"),
     "gaps": ("split", "join", "error"),
+    "order": ("time", "file", "newest-first"),
 }
 DEFAULTS: dict[str, Any] = {
     "horizon": (1,),
@@ -41,6 +42,8 @@ class TableOptions:
         schema: what a model was trained on: inputs, target and figures are then its own.
         category: inputs that are categories, with the values that were listed for them.
         static: inputs that do not change along a stream.
+        assumed: options that nobody gave, so that their default holds.
+        order: ``time``, ``file`` or ``newest-first``; None: told by the times, where they tell it.
     """
 
     inputs: tuple[str, ...] | None
@@ -57,11 +60,13 @@ class TableOptions:
     missing: str
     units: Mapping[str, str] | None
     leave_out: tuple[str, ...]
-    gaps: str
+    gaps: str | None
     max_gap: float | None
     schema: Schema | None
     category: Mapping[str, Known] = field(default_factory=dict)
     static: tuple[str, ...] = ()
+    assumed: frozenset[str] = frozenset()
+    order: str | None = None
 
     @property
     def named(self) -> list[str]:
@@ -93,9 +98,10 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
     if schema is not None:
         told = _by_schema(told, schema)
     _clocked(told)
-    told = {**DEFAULTS, "gaps": "join" if told.get("time") is None else "split", **told}
+    assumed = frozenset(DEFAULTS) - set(told)
+    told = {**DEFAULTS, **told}
     for option, known in CHOICES.items():
-        if told[option] not in known:
+        if option in told and told[option] not in known:
             raise unknown_name(option, str(told[option]), known)
     options = TableOptions(
         inputs=told.get("inputs"),
@@ -112,14 +118,32 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         missing=told["missing"],
         units=told.get("units"),
         leave_out=told["leave_out"],
-        gaps=told["gaps"],
+        gaps=told.get("gaps"),
         max_gap=told.get("max_gap"),
         schema=schema,
         category=told.get("category", {}),
         static=told.get("static", ()),
+        assumed=assumed,
+        order=told.get("order"),
     )
     _fitting(options)
     return options
+
+
+def timed(options: TableOptions, time: str | None) -> TableOptions:
+    """The options with the column that says when rows were, and what then becomes of gaps.
+
+    Raises:
+        InputError: something was said of gaps, and nothing says when rows were.
+    """
+    said = next((name for name in ("gaps", "max_gap") if getattr(options, name) is not None), None)
+    if time is None and said is not None:
+        raise InputError(
+            f"{said} {getattr(options, said)!r} without a time column",
+            "a column that says when each row was",
+            "name it: --time (time in Python)",
+        )
+    return replace(options, time=time, gaps=options.gaps or ("join" if time is None else "split"))
 
 
 def several(name: str, value: Any) -> tuple[Any, ...]:
@@ -198,14 +222,7 @@ def _as_typed(value: Any) -> str:
 
 
 def _clocked(told: Mapping[str, Any]) -> None:
-    """Refuse what is said of gaps where nothing says when rows were, or what says nothing."""
-    said = next((name for name in ("gaps", "max_gap") if name in told), None)
-    if said is None:
-        return
-    if told.get("time") is None:
-        raise InputError(
-            f"{said} {told[said]!r} without a time column", "a column that says when each row was", "name it: --time"
-        )
+    """Refuse what is said of gaps and says nothing."""
     limit = told.get("max_gap")
     if limit is None:
         return

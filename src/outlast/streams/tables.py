@@ -25,7 +25,8 @@ from outlast.streams.gathered import open_table
 from outlast.streams.goals import goal
 from outlast.streams.layout import Layout
 from outlast.streams.notation import notation_of
-from outlast.streams.rows import Rows, read_rows
+from outlast.streams.order import order_of, telling
+from outlast.streams.rows import Rows, read_rows, streams_of
 from outlast.streams.scaling import (
     Figures,
     estimated,
@@ -40,8 +41,8 @@ from outlast.streams.scenarios import Condition, Scenario, in_table, marks_of, r
 from outlast.streams.shares import DEFAULT_SHARES, Shares, check_shares, training_positions
 from outlast.streams.source import FILE, Table
 from outlast.streams.static import refuse_changing, with_static
-from outlast.streams.suspects import refuse_suspects
-from outlast.streams.table_options import TableOptions, several, table_options
+from outlast.streams.suspects import refuse_codes, refuse_suspects
+from outlast.streams.table_options import TableOptions, several, table_options, timed
 
 
 class FromTables(Layout):
@@ -70,6 +71,7 @@ class FromTables(Layout):
         leave_out: str | Sequence[str] | None = None,
         gaps: str | None = None,
         max_gap: float | None = None,
+        order: str | None = None,
         category: str | Sequence[str] | Mapping[str, Any] | None = None,
         static: Any = None,
         targets_file: Any = None,
@@ -106,8 +108,9 @@ class FromTables(Layout):
             quantiles: between 0 and 1, ascending: the model gives one output for each of them, and is judged by the
                 pinball loss.
             stream: column that says which stream a row belongs to; rows keep their order. None: one recording.
-            time: column that says when each row was, ascending within a stream, so that moments can be told by the
-                clock: times, dates, ISO 8601 text or seconds since 1970 (UTC). None: positions are told only.
+            time: column that says when each row was, so that moments can be told by the clock, and gaps be seen: times,
+                dates, text or seconds since 1970 (UTC). None: a column of times that is no input, where there is one;
+                a model does not keep one that nobody named.
             weight: column of weights, 0 or more: how much a row's target counts. None: all count alike.
             scale: how inputs and value targets are scaled, with figures of the training part. ``standard`` (default):
                 zero mean and unit standard deviation; ``minmax``: 0 to 1; ``robust``: median and distance of the
@@ -135,6 +138,10 @@ class FromTables(Layout):
             static: inputs that do not change along a stream, such as a machine's rated power: names of columns; or a
                 table (as `source` may be) with a row for each stream, which has the column `stream` (``file`` where
                 streams are files). A model may take them once, ``forward(x, static)``.
+            order: ``time``: rows are sorted by it; ``file``: they follow each other as they stand;
+                ``newest-first``: they stand the other way round. None: told by the times, where there are any. Rows
+                from the newest to the oldest are then read from their end. Others that do not ascend are asked about,
+                and so are rows of several streams that nobody told apart.
             targets_file: targets beside the inputs: a table as `source` is, or ``.npy`` or an array of a row a row. Row
                 for row, or by `time` where both have it; `target` names its column where it has several. The
                 horizon is then 0 where none is given: the target stands in the row for which it is due.
@@ -197,13 +204,18 @@ class FromTables(Layout):
             max_gap=max_gap,
             category=category,
             static=unchanging or None,
+            order=order,
         )
         check_shares(shares)
         named = scenarios_of(scenarios)
         content = _content(table, options, beside, named)
+        of_stream = streams_of(table, content, options.stream)
+        ordered = order_of(table, content, options, of_stream[0])
+        options = timed(options, ordered.time)
         names, left_out = _inputs(content, options, table)
-        rows = read_rows(table, content, names, options)
+        rows = read_rows(table, content, names, options, of_stream, ordered.sequence)
         refuse_changing(table, rows, names, options.static)
+        refuse_codes(table, names, rows, options)
         if options.inputs is None:
             refuse_suspects(table, names, rows, options)
 
@@ -218,7 +230,9 @@ class FromTables(Layout):
             )
         starts, lengths, of_piece = starts[kept], lengths[kept], rows.of_piece[kept]
         recording = of_piece if rows.gaps is not None and rows.gaps["gaps"] and options.gaps == "split" else None
-        about = _about(table, rows, names, left_out, options)
+        about = _about(table, rows, names, left_out, options) | ordered.about
+        if rows.clock is not None and time is None and (schema is None or schema.time is None):
+            about["time_recognised"] = True
         if rows.names is not None:
             about["streams_too_short"] = len(rows.names) - len(np.unique(of_piece))
         if recording is not None:
@@ -240,6 +254,7 @@ class FromTables(Layout):
         if named:
             about |= recorded(named)
         aim = goal(rows, table, names, options, training)
+        keeps = options.gaps != "join" and "time_recognised" not in about
         return cls(
             inputs=in_float32(figures.scaled(rows.features), table, names, rows.origin),
             starts=starts,
@@ -249,7 +264,7 @@ class FromTables(Layout):
             shift=furthest if aim.values is None else 0,
             horizon=furthest,
             classes=aim.classes,
-            about={**about, "target": aim.about},
+            about={**about, "target": aim.about, "horizon_assumed": "horizon" in options.assumed},
             labels=_marks(named, table, content, rows),
             clock=rows.clock,
             recording=recording,
@@ -259,10 +274,10 @@ class FromTables(Layout):
                 target=aim.target,
                 missing=options.missing,  # pyright: ignore[reportArgumentType]
                 stream=options.stream,
-                time=options.time,
+                time=None if "time_recognised" in about else options.time,
                 step=rows.step,
-                max_gap=None if rows.gaps is None or options.gaps == "join" else rows.gaps["max_gap"],
-                gaps=options.gaps,  # pyright: ignore[reportArgumentType]
+                max_gap=None if not keeps or rows.gaps is None else rows.gaps["max_gap"],
+                gaps=options.gaps if keeps else "join",  # pyright: ignore[reportArgumentType]
                 notation=notation if rows.clock is None else _as_read(notation, rows.clock),
             ),
         )
@@ -307,10 +322,15 @@ class FromTables(Layout):
 def _content(
     table: Table, options: TableOptions, beside: Table | None, scenarios: Sequence[Scenario]
 ) -> dict[str, pa.Array]:
-    """The columns that are needed, by name, with targets from beside; all of them where inputs were not chosen."""
+    """The columns that are needed, or tell the order of rows, by name, with targets from beside; all of them where
+    inputs were not chosen.
+    """
     others = [name for name in options.named if beside is None or name not in options.target]
     others += [name for scenario in scenarios for name in scenario.columns]
-    content = table.read(None if options.inputs is None else _each_once([*options.inputs, *others]))
+    chosen = None if options.inputs is None else [*options.inputs, *others]
+    if chosen is not None:
+        chosen = _each_once([*chosen, *telling([name for name in table.names if name not in chosen])])
+    content = table.read(chosen)
     for name in [*others, *options.leave_out]:
         if name not in content and (name in others or name not in options.target):
             raise unknown_name(f"in {table.source}: column", name, table.names)
