@@ -33,7 +33,7 @@ from outlast.streams.units_row import units_below
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 JSON = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
-EXCEL = (".xlsx", ".xlsm")
+EXCEL = (".xlsx",)
 SUFFIXES = (*CSV, *JSON, ".parquet", *EXCEL)
 """Of files that hold a table."""
 _DELIMITERS = ",;\t|"
