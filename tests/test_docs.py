@@ -15,6 +15,7 @@ from outlast.model import InputSpec
 from outlast.reporting import kinds
 from outlast.results import KINDS, Result, from_json, load_result, to_json
 from outlast.streams import Batch, open_streams, opening
+from outlast.streams.fits import adapted_to
 from outlast.tasks import quickstart
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -82,3 +83,16 @@ def test_the_kind_of_result_is_told(monkeypatch):
     tally = names["Tally"]({"name": "mine"}, 12345)
     assert from_json(to_json(tally)) == tally
     assert kinds.summary(tally) == "COUNTED: 12,345 positions were read."
+
+
+def test_the_example_of_categories_runs_as_written(capsys):
+    page = (PAGE.parent / "categories.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "docs/categories.md", "exec", dont_inherit=True), names)
+    assert "power" in capsys.readouterr().out
+    measured = names["measured"]
+    assert measured.verdict.name in ("robust", "generalises")
+    assert min(band.loss for band in measured.age_curve) < 0.05
+    (told,) = re.findall(r"^(ByMachine reads .*)$", page, re.MULTILINE)
+    assert adapted_to(names["model"], names["streams"]).found == told  # pyright: ignore[reportAttributeAccessIssue]
