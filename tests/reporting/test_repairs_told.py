@@ -49,10 +49,14 @@ def test_an_accepted_repair() -> None:
 def test_an_age_that_only_may_have_got_worse_is_told_so() -> None:
     lost = REFUSED["one age lost"]
     assert "short contexts got worse at one age" in kinds.headline(lost)
-    unclear = replace(lost.short_context, worst_difference=-0.02)
-    assert "short contexts may have got worse at one age: age 0 changed by −" in kinds.headline(
+    short = lost.short_context
+    unclear = replace(short, worst_difference=1.05 * short.worst_margin)
+    assert "short contexts may have got worse at one age: age 0 changed by +" in kinds.headline(
         replace(lost, short_context=unclear)
     )
+    gain = kinds.headline(replace(lost, short_context=replace(short, worst_difference=-0.02)))
+    assert "it is not decided whether short contexts held: age 0 changed by −" in gain
+    assert "worse" not in gain
 
 
 def test_without_a_control_it_is_said_what_is_not_known() -> None:

@@ -160,15 +160,22 @@ def _short_context_lost(short: ShortContext, measure: Measure, guards: Mapping[s
         if change.high > change.margin:
             because.append(
                 f"ages {_ages(change.ages)}{where} changed by {_ends(change.difference, change.low, change.high)} "
-                f"{measure.unit}; up to {change.margin:.4g} is allowed"
+                f"{measure.unit}; up to {change.margin:.4g} is allowed{_too_wide(change.difference, change.margin)}"
             )
         if change.worst_high > change.worst_margin:
             because.append(
                 f"ages {_ages(change.worst_band)}{where} changed by {change.worst_difference:+.3g} (up to "
                 f"{change.worst_high:+.3g}) {measure.unit}; one band may lose up to {change.worst_margin:.4g}"
+                f"{_too_wide(change.worst_difference, change.worst_margin)}"
             )
         found.append(Refusal("short_context_lost", because, guard=guard))
     return found
+
+
+def _too_wide(difference: float, allowed: float) -> str:
+    """Of a change that is refused for its interval alone: too few streams are no loss, and it is not called one."""
+    on_average = ", and it is no more than is allowed on average: the interval is too wide to tell"
+    return "" if difference > allowed else on_average
 
 
 def _no_benefit(gain: Benefit, measure: Measure) -> list[Refusal]:

@@ -131,7 +131,14 @@ class Setup:
             progress=lambda step, steps, loss, left: self.say(f"train {rule.label}", step / steps, loss),
             stop=stop,
         )
-        record = {"objective": self.objective.name, "losses": losses, "ranks": ranks(), **asdict(self.training)}
+        record = {
+            "objective": self.objective.name,
+            "losses": losses,
+            "ranks": ranks(),
+            **asdict(self.training),
+            "anchor": self.repairing.anchor,
+            "longest_stream": int(self.data.train.lengths.max()),
+        }
         return Trained(model, rule.label, rule.describe(), json.loads(json.dumps(record)), rule.handed_on_after)
 
     def held_against(self, base: Evaluation) -> Validation:

@@ -450,8 +450,8 @@ def picked_note() -> str:
     )
 
 
-def also(names: Sequence[str]) -> str:
-    told = listed([refusals.named(name) for name in names])
+def also(repair: Repair, names: Sequence[str]) -> str:
+    told = listed([refusals.named(repair, name) for name in names])
     return tell(f"What else would have refused it: {told}.", f"他の不採用の理由：{told}。")
 
 
@@ -460,13 +460,13 @@ def outcome(repair: Repair) -> tuple[str, str, str]:
     because = repair.refused_because
     if because is None:
         return labels.ACCEPTED, "", "good"
-    return labels.REFUSED, listed([refusals.named(name) for name in (because.name, *because.also)]), "bad"
+    return labels.REFUSED, listed([refusals.named(repair, name) for name in (because.name, *because.also)]), "bad"
 
 
 def outcome_brief(repair: Repair) -> str:
     """For a narrow column."""
     because = repair.refused_because
-    return labels.ACCEPTED if because is None else refusals.brief(because.name)
+    return labels.ACCEPTED if because is None else refusals.brief(repair, because.name)
 
 
 def allowed(size: str) -> str:

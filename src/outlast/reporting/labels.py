@@ -164,6 +164,31 @@ class _Labels:
             "base_broken": ("base broken", "元が壊れている"),
         }
     )
+    UNSETTLED = Text("undecided", "未決定")
+    OPEN_FAULTS = Named(
+        {
+            "short_context_lost": (
+                "it is not decided whether short contexts held",
+                "短い文脈が保たれたかどうかは決まりません",
+            ),
+            "no_benefit": (
+                "it is not decided whether it is better than the base model used at its best",
+                "最善の使い方をした元のモデルより良いかどうかは決まりません",
+            ),
+            "still_fails": (
+                "it is not decided whether it still fails itself",
+                "それ自身がなお破綻するかどうかは決まりません",
+            ),
+            "stopped_reading": (
+                "it is not decided whether it still reads",
+                "まだ入力を読んでいるかどうかは決まりません",
+            ),
+            "plain_training_suffices": (
+                "it is not decided whether plain training does as well",
+                "通常の学習でも同じだけ良くなるかどうかは決まりません",
+            ),
+        }
+    )
     FAULTS = Named(
         {
             "broken": (

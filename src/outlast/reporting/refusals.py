@@ -10,6 +10,7 @@ from outlast.reporting.labels import SHARES, labels
 from outlast.reporting.language import spoken, tell
 from outlast.reporting.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
 from outlast.reporting.pairing import Triple, beside, without_reading
+from outlast.reporting.unsettled import band_held, mean_held, open_whole, unsettled
 from outlast.results import Evaluation, Refusal, Repair, ShortContext
 
 
@@ -56,17 +57,22 @@ def worst_change(short: ShortContext, base: Evaluation) -> Change:
     return _told(ends, short.worst_margin, short, base)
 
 
-def named(name: str) -> str:
-    return labels.REFUSALS.get(name, name.replace("_", " "))
+def named(repair: Repair, name: str) -> str:
+    """A fault for a list, with a word where it rests on the width of an interval alone."""
+    told = labels.REFUSALS.get(name, name.replace("_", " "))
+    return told if unsettled(repair, name) is None else tell(f"{told}: undecided", f"{told}：未決定")
 
 
-def brief(name: str) -> str:
+def brief(repair: Repair, name: str) -> str:
+    if open_whole(repair) is not None:
+        return labels.UNSETTLED
     return labels.REFUSALS_BRIEF.get(name, labels.REFUSED)
 
 
-def further_faults(also: list[str]) -> str:
+def further_faults(repair: Repair, also: list[str]) -> str:
     """What else would have refused it, as a sentence; empty where nothing would."""
-    faults = [labels.FAULTS.get(name, name.replace("_", " ")) for name in also]
+    shown = {name: unsettled(repair, name) is None for name in also}
+    faults = [(labels.FAULTS if shown[name] else labels.OPEN_FAULTS).get(name, name.replace("_", " ")) for name in also]
     if not faults:
         return ""
     *others, last = faults
@@ -91,12 +97,12 @@ def clauses(repair: Repair) -> list[str]:
         return []
     told = _CLAUSES.get(because.name)
     found = told(repair, because) if told else []
-    return found or _recorded(because)
+    return found or _recorded(repair, because)
 
 
-def _recorded(because: Refusal) -> list[str]:
+def _recorded(repair: Repair, because: Refusal) -> list[str]:
     """Reasons as the result has them, where no rule of today gave them; in Japanese the name of the fault alone."""
-    fault = labels.FAULTS.get(because.name, named(because.name))
+    fault = labels.FAULTS.get(because.name, named(repair, because.name))
     if spoken() != "en":
         return [fault]
     return [terms.typographic(each) for each in because.because] or [fault]
@@ -118,10 +124,12 @@ def _short_context_lost(repair: Repair, because: Refusal) -> list[str]:
     where = tell(f"on the guard data {guard} ", f"ガードデータ {guard} で") if guard else ""
     said = []
     if short.high > short.margin:
-        change, surely = short_change(short, repair.before), short.low > 0
-        ages = terms.ages(short.ages)
+        change, ages = short_change(short, repair.before), terms.ages(short.ages)
+        surely = short.low > 0
         said.append(
-            tell(
+            _too_wide(repair, short.difference, change, ages, where)
+            if mean_held(short)
+            else tell(
                 f"{where}short contexts {'got worse' if surely else 'may have got worse'}: {ages} changed by "
                 f"{change.value} (interval {change.interval}), and {change.allowed} is allowed",
                 f"{where}短い文脈が悪化{'しました' if surely else 'した可能性があります'}。{ages}での変化は "
@@ -132,7 +140,9 @@ def _short_context_lost(repair: Repair, because: Refusal) -> list[str]:
         change, surely = worst_change(short, repair.before), 2 * short.worst_difference > short.worst_high
         ages = terms.ages(short.worst_band)
         said.append(
-            tell(
+            _too_wide(repair, short.worst_difference, change, ages, where)
+            if band_held(short)
+            else tell(
                 f"{where}short contexts {'got worse' if surely else 'may have got worse'} at one age: {ages} changed "
                 f"by {change.value} (up to {change.highest}), and one band of ages may lose {change.allowed}",
                 f"{where}短い文脈がある年齢で悪化{'しました' if surely else 'した可能性があります'}。{ages}での変化は "
@@ -142,6 +152,19 @@ def _short_context_lost(repair: Repair, because: Refusal) -> list[str]:
     return said
 
 
+def _too_wide(repair: Repair, difference: float, change: Change, ages: str, where: str) -> str:
+    """That what changed is as it should be, and that so few streams do not show it."""
+    over, gain = terms.over(repair.before), difference < 0
+    return tell(
+        f"{where}it is not decided whether short contexts held: {ages} changed by {change.value}, "
+        f"{'a gain' if gain else 'which is allowed'}, but over {over} the interval reaches {change.highest}, and "
+        f"{change.allowed} is allowed",
+        f"{where}短い文脈が保たれたかどうかは決まりません。{ages}での変化は {change.value} で"
+        f"{'改善' if gain else '許容以内'}ですが、{over}では区間の上端が {change.highest} に達し、"
+        f"許されるのは {change.allowed} までです",
+    )
+
+
 def _close(rivals: dict[str, Triple], names: tuple[str, ...]) -> list[tuple[str, Triple]]:
     """The rivals that the repair is not clearly below, the one it does worst against first."""
     found = [(name, triple) for name, triple in rivals.items() if name in names and triple[2] >= 0]
@@ -149,6 +172,15 @@ def _close(rivals: dict[str, Triple], names: tuple[str, ...]) -> list[tuple[str,
 
 
 def _not_below(repair: Repair, rival: str, triple: Triple) -> str:
+    tolerance = repair.after.verdict.tolerance if repair.after.verdict else 0.0
+    if triple[0] < -tolerance / 2:
+        over = terms.over(repair.after)
+        return tell(
+            f"{_its_measure(repair)} is below that of {rival}, but over {over} not clearly: "
+            f"{_difference(repair, triple)}",
+            f"{_its_measure(repair)}は{rival}を下回りますが、{over}では明らかとは言えません。"
+            f"差は {_difference(repair, triple)} です",
+        )
     return tell(
         f"{_its_measure(repair)} is not clearly below that of {rival}: {_difference(repair, triple)}",
         f"{_its_measure(repair)}が、{rival}を明らかに下回るとは言えません。差は {_difference(repair, triple)} です",
@@ -165,19 +197,27 @@ def _plain_training_suffices(repair: Repair, _: Refusal) -> list[str]:
         _not_below(repair, terms.rival(name), triple)
         for name, triple in _close(repair.benefit.rivals, ("control", "control_reset"))
     ]
-    return [
-        tell(f"plain training does as well: {each}", f"通常の学習でも同じだけ良くなります。{each}") if i == 0 else each
-        for i, each in enumerate(said)
-    ]
+    return _headed(
+        repair,
+        "plain_training_suffices",
+        tell("plain training does as well: ", "通常の学習でも同じだけ良くなります。"),
+        said,
+    )
+
+
+def _headed(repair: Repair, name: str, fault: str, said: list[str]) -> list[str]:
+    """Clauses, of which the first says what is the matter, or that it is not decided."""
+    if unsettled(repair, name) is not None:
+        undecided = labels.OPEN_FAULTS[name]
+        fault = tell(f"{undecided}: ", f"{undecided}。")
+    return [f"{fault}{said[0]}", *said[1:]] if said else []
 
 
 def _stopped_reading(repair: Repair, _: Refusal) -> list[str]:
     rivals = {name: beside(repair.after, losses) for name, losses in without_reading(repair.after).items()}
     said = [_not_below(repair, terms.guess(name), triple) for name, triple in _close(rivals, tuple(rivals))]
-    return [
-        tell(f"it seems to have stopped reading: {each}", f"入力を読まなくなったようです。{each}") if i == 0 else each
-        for i, each in enumerate(said)
-    ]
+    fault = tell("it seems to have stopped reading: ", "入力を読まなくなったようです。")
+    return _headed(repair, "stopped_reading", fault, said)
 
 
 def _still_fails(repair: Repair, _: Refusal) -> list[str]:
@@ -188,6 +228,16 @@ def _still_fails(repair: Repair, _: Refusal) -> list[str]:
     surely = over[1] > 2 * verdict.tolerance
     excess = terms.with_interval(estimate(*over, signed=True), terms.unit(repair.after))
     allowed = terms.tolerated(2 * verdict.tolerance, repair.after)
+    if over[0] <= 2 * verdict.tolerance:
+        streams = terms.over(repair.after)
+        return [
+            tell(
+                f"{labels.OPEN_FAULTS['still_fails']}: {_its_measure(repair)} is above its own best within the "
+                f"training context by {excess}, up to {allowed} is allowed, and {streams} are too few",
+                f"{labels.OPEN_FAULTS['still_fails']}。{_its_measure(repair)}の、学習文脈長以内での自身の最良値との"
+                f"差は {excess}、許されるのは {allowed} までで、{streams}では足りません",
+            )
+        ]
     return [
         tell(
             f"{_its_measure(repair)} {'is' if surely else 'may be'} too far above its own best within the training "

@@ -52,7 +52,7 @@ def refused(repair: Repair) -> list[Section]:
         return []
     said = [reason(each) for each in refusals.clauses(repair)]
     if because.also:
-        said.append(captions.also(because.also))
+        said.append(captions.also(repair, because.also))
     return [Section(labels.REFUSED_WHY, [Bullets(said)])]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from outlast.errors import InputError
 from outlast.interventions import intervention, typed
@@ -15,11 +15,17 @@ from outlast.reporting.commands import Step, command, context, loading, saved
 from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.labels import labels
 from outlast.reporting.language import tell
-from outlast.reporting.numbers import integer
+from outlast.reporting.numbers import integer, number
 from outlast.reporting.refusals import at_every
 from outlast.reporting.terms import level, unit
+from outlast.reporting.unsettled import Unsettled, open_whole, settled
 from outlast.results import Comparison, Evaluation, Refusal, Repair
 from outlast.training import TrainSettings
+
+MOST_STEPS, MOST_ANCHOR, LEAST_DOSE, LEAST_RATE = 8 * TrainSettings().steps, 64.0, 1 / 16, 1e-5
+"""As far as advice goes in one direction; what did not help up to there is not what is missing."""
+RUN_OF_OLDEST = 4
+"""Times the oldest age tested that an expected run is advised for, at most: what is older nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +37,59 @@ class _Refused:
     base: Evaluation
     one: bool  # made by `outlast repair`, not one of several that were compared
 
-    def again(self, *options: str, intervention: str | None = None, steps: int | None = None) -> str:
+    def again(
+        self,
+        *options: str,
+        intervention: str | None = None,
+        steps: int | None = None,
+        data: str = "",
+        scored: int | None = None,
+    ) -> str:
         """The command that repairs once more, changed by `options`."""
-        how = intervention or _intervention(self.repair)
+        how, record = intervention or _intervention(self.repair), self.repair.training
         told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
-        rate = self.repair.training.get("learning_rate")
-        usual = rate in (None, TrainSettings().learning_rate)
-        if not usual and not any("--learning-rate" in option for option in options):
+        rate, usual = record.get("learning_rate"), TrainSettings().learning_rate
+        if rate not in (None, usual) and not _given("--learning-rate", options):
             told.append(f"--learning-rate {rate:g}")
+        if self.anchor != RepairSettings().anchor and not _given("--anchor", options):
+            told.append(f"--anchor {self.anchor:g}")
         if self.repair.guards:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
-        return command("repair", self.base.command, context(self.base), *told)
+        return command("repair", self.base.command, context(self.base, scored=scored), *told, data=data)
 
-    def longer(self) -> str:
-        """Carry, with a longer expected run than it had."""
-        run = _expected_run(self.repair)
-        return f"carry:expected_run={20 * self.base.train_context if run is None else 4 * run:g}"
+    @property
+    def anchor(self) -> float:
+        """That it was trained with."""
+        anchor = self.repair.training.get("anchor")
+        return float(anchor) if isinstance(anchor, int | float) else RepairSettings().anchor
+
+    def closer(self) -> str | None:
+        """A stronger anchor; None: it was as strong as advice goes."""
+        return f"--anchor {4 * self.anchor:g}" if 0 < self.anchor < MOST_ANCHOR else None
+
+    def more_steps(self, times: int) -> int | None:
+        """So many times as many; None: there were as many as advice goes."""
+        return times * self.repair.steps if self.repair.steps < MOST_STEPS else None
+
+    def longer(self) -> str | None:
+        """Carry, with a longer expected run than it had; None: it is as long as data tell anything about."""
+        most = float(RUN_OF_OLDEST * self.base.oldest.age[1])
+        longest = self.repair.training.get("longest_stream")
+        most = min(most, float(longest)) if isinstance(longest, int) else most
+        name, run = self.repair.intervention.get("name"), _expected_run(self.repair)
+        if name == "tbtt" or (name == "carry" and run is None):  # without an end already
+            return None
+        wanted = min(most, 20.0 * self.base.train_context if run is None else 4 * run)
+        return f"carry:expected_run={wanted:g}" if wanted > (run or 0) else None
+
+    def slower(self) -> str | None:
+        """A lower learning rate; None: it was as low as advice goes."""
+        rate = _slower(self.repair)
+        return f"--learning-rate {rate:.2g}" if rate >= LEAST_RATE else None
+
+
+def _given(flag: str, options: Sequence[str]) -> bool:
+    return any(flag in option for option in options)
 
 
 def after_repair(repair: Repair) -> list[Step]:
@@ -142,25 +185,67 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
 
 def _after_refusal(refused: _Refused) -> list[Step]:
     """What follows from the fault, then what helps the base without training, then the competition of others."""
-    base, name = refused.base, refused.because.name
-    steps = _NEXT[name](refused) if name in _NEXT else []
-    helps = [] if name in ("no_benefit", "reset_it_instead") else without_training(base)
+    base, shown = refused.base, settled(refused.repair)
+    if shown and shown[0] != refused.because.name:
+        # The fault that refused it may be none: what is advised is about one that the figures show.
+        also = [name for name in (refused.because.name, *refused.because.also) if name != shown[0]]
+        refused = replace(refused, because=replace(refused.because, name=shown[0], also=also))
+    name, missing = refused.because.name, open_whole(refused.repair)
+    steps = [_settle(refused, missing)] if missing else _NEXT[name](refused) if name in _NEXT else []
+    if not steps:
+        steps = [_something_else(refused)]
+    helps = [] if name in ("no_benefit", "reset_it_instead") and not missing else without_training(base)
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
-    return [*steps, *helps, *(others if refused.one else [])]
+    return [*steps, *helps, *(others if refused.one and not missing else [])]
+
+
+def _settle(refused: _Refused, missing: Unsettled) -> Step:
+    """More data, or more of their targets, where these are all that is missing."""
+    base, times = refused.base, number(missing.times, 2)
+    if missing.scored is not None:
+        every = integer(missing.scored)
+        text = tell(
+            f"No figure says that this repair fails; too few targets were scored. Score all {every} of each stream, "
+            "which may decide it:",
+            f"この修復が悪いことを示す値はなく、採点した目標が足りません。各系列の {every} 個すべてを採点すれば、"
+            "決まる可能性があります：",
+        )
+        return Step(text, refused.again(scored=missing.scored))
+    needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
+    text = tell(
+        f"No figure says that this repair fails; the test data are too few. About {needed} ({times} times as many) "
+        "would decide it, and more steps would not:",
+        f"この修復が悪いことを示す値はなく、テストデータが足りません。{needed}（約 {times} 倍）ほどあれば決まります。"
+        "ステップを増やしても決まりません：",
+    )
+    return Step(text, refused.again(data="MORE_DATA"))
+
+
+def _something_else(refused: _Refused) -> Step:
+    """Where what is usually advised has been tried as far as advice goes."""
+    text = tell(
+        "More of the same will not do: it was trained as long, as slowly and as close to the base as advice goes. A "
+        "plan tries other remedies on a small scale and says which of them pays:",
+        "同じことを続けても足りません。学習の長さも遅さも元のモデルへの近さも、勧められる限界まで試しました。"
+        "計画は、他の対処を小さな規模で試し、どれが見合うかを示します：",
+    )
+    return Step(text, command("plan", refused.base.command, context(refused.base)))
 
 
 def _short_context_lost(refused: _Refused) -> list[Step]:
     guard, doses = refused.because.guard, [point.dose for point in refused.repair.doses]
-    smallest, closer = min(doses, default=0.5), f"--anchor {4 * RepairSettings().anchor:g}"
+    smallest, closer = min(doses, default=0.5), refused.closer()
     where = ""
     if guard:
         where = tell(
             f" The guard data {guard} lost; the test streams alone would not have shown it.",
             f"悪化したのはガードデータ {guard} で、テスト系列だけではわかりませんでした。",
         )
-    if {"still_fails", "no_benefit"} & set(refused.because.also):  # smaller doses would gain even less
-        more = 4 * refused.repair.steps
+    # Smaller doses would gain even less.
+    also = {"still_fails", "no_benefit"} & set(refused.because.also) & set(settled(refused.repair))
+    more = refused.more_steps(4)
+    if also and more is not None and closer is not None:
         return [
             Step(
                 tell(
@@ -172,6 +257,8 @@ def _short_context_lost(refused: _Refused) -> list[Step]:
                 refused.again(closer, steps=more),
             )
         ]
+    if also or closer is None or smallest / 2 < LEAST_DOSE:
+        return []
     return [
         Step(
             tell(
@@ -186,6 +273,9 @@ def _short_context_lost(refused: _Refused) -> list[Step]:
 
 
 def _broken(refused: _Refused) -> list[Step]:
+    slower = refused.slower()
+    if slower is None:
+        return []
     return [
         Step(
             tell(
@@ -193,7 +283,7 @@ def _broken(refused: _Refused) -> list[Step]:
                 "rate:",
                 "学習で重みが壊れました。学習率を下げて、モデルをもっと緩やかに変えます：",
             ),
-            refused.again(f"--learning-rate {_slower(refused.repair):.2g}"),
+            refused.again(slower),
         )
     ]
 
@@ -211,49 +301,56 @@ def _no_benefit(refused: _Refused) -> list[Step]:
             "修復する代わりに元のモデルをリセットします。学習は要りません。",
         )
         return [Step(text), *helps]
-    return [_push(refused)]
+    return _push(refused)
 
 
-def _push(refused: _Refused) -> Step:
-    more = 2 * refused.repair.steps
-    return Step(
-        tell(
-            f"Push further: more steps than {integer(refused.repair.steps)}, and an expected run nearer to how long "
-            "one situation lasts in your data, so that training meets states as old as the oldest ones tested:",
-            f"もっと進めます。{integer(refused.repair.steps)} より多いステップ数と、データの中で一つの状況が続く長さに"
-            "より近い expected run で、調べた最も古い状態と同じくらい古い状態に学習で出会うようにします：",
-        ),
-        refused.again(intervention=refused.longer(), steps=more),
+def _push(refused: _Refused) -> list[Step]:
+    """More steps, and a longer run as far as data tell anything about one; nothing where both went as far."""
+    more, longer = refused.more_steps(2), refused.longer()
+    if more is None:
+        return []
+    if longer is None:
+        text = tell(
+            f"Push further: more steps than {integer(refused.repair.steps)}. Its runs are as long as these data tell "
+            "anything about:",
+            f"もっと進めます。{integer(refused.repair.steps)} より多いステップ数にします。"
+            "expected run は、このデータでわかる限り長くしてあります：",
+        )
+        return [Step(text, refused.again(steps=more))]
+    text = tell(
+        f"Push further: more steps than {integer(refused.repair.steps)}, and an expected run nearer to how long "
+        "one situation lasts in your data, so that training meets states as old as the oldest ones tested:",
+        f"もっと進めます。{integer(refused.repair.steps)} より多いステップ数と、データの中で一つの状況が続く長さに"
+        "より近い expected run で、調べた最も古い状態と同じくらい古い状態に学習で出会うようにします：",
     )
+    return [Step(text, refused.again(intervention=longer, steps=more))]
 
 
 def _still_fails(refused: _Refused) -> list[Step]:
-    return [_push(refused)]
+    return _push(refused)
 
 
 def _stopped_reading(refused: _Refused) -> list[Step]:
-    return [
-        Step(
-            tell(
-                "The training seems to have taught it to answer without its inputs. Is the objective the one the model "
-                "was made for, and are the inputs scaled as in its training? If so, change it more gently, with a "
-                "lower learning rate:",
-                "学習によって、入力なしで答えることを覚えたようです。目的関数はこのモデル本来のもので、"
-                "入力は学習時と同じ尺度ですか。そうであれば、学習率を下げて、もっと緩やかに変えます：",
-            ),
-            refused.again(f"--learning-rate {_slower(refused.repair):.2g}"),
-        ),
-        Step(
-            tell(
-                "Or let states meet foreign streams less often, so that what they hold stays worth reading: a longer "
-                "expected run, or none that ends (tbtt):",
-                "または、状態が別の系列に出会う頻度を下げ、状態の中身が読む価値のあるままにします。"
-                "より長い expected run か、終わりのないもの（tbtt）を使います：",
-            ),
-            refused.again(intervention=refused.longer()),
-        ),
-        Step(tell("And with tbtt:", "tbtt では："), refused.again(intervention="tbtt")),
-    ]
+    found, slower, longer = [], refused.slower(), refused.longer()
+    if slower is not None:
+        text = tell(
+            "The training seems to have taught it to answer without its inputs. Is the objective the one the model "
+            "was made for, and are the inputs scaled as in its training? If so, change it more gently, with a "
+            "lower learning rate:",
+            "学習によって、入力なしで答えることを覚えたようです。目的関数はこのモデル本来のもので、"
+            "入力は学習時と同じ尺度ですか。そうであれば、学習率を下げて、もっと緩やかに変えます：",
+        )
+        found.append(Step(text, refused.again(slower)))
+    if longer is not None:
+        text = tell(
+            "Or let states meet foreign streams less often, so that what they hold stays worth reading: a longer "
+            "expected run, or none that ends (tbtt):",
+            "または、状態が別の系列に出会う頻度を下げ、状態の中身が読む価値のあるままにします。"
+            "より長い expected run か、終わりのないもの（tbtt）を使います：",
+        )
+        found.append(Step(text, refused.again(intervention=longer)))
+        found.append(Step(tell("And with tbtt:", "tbtt では："), refused.again(intervention="tbtt")))
+    return found
 
 
 def _reset_it_instead(refused: _Refused) -> list[Step]:
@@ -271,7 +368,7 @@ def _reset_it_instead(refused: _Refused) -> list[Step]:
             ),
             f"model = outlast.with_reset({model}, every={every})",
         ),
-        _push(refused),
+        *_push(refused),
     ]
 
 
@@ -308,6 +405,9 @@ def _plain_training_suffices(refused: _Refused) -> list[Step]:
                 code,
             )
         ]
+    more, longer = refused.more_steps(2), refused.longer()
+    if more is None:
+        return []
     return [
         Step(
             tell(
@@ -317,7 +417,7 @@ def _plain_training_suffices(refused: _Refused) -> list[Step]:
                 "それで足りるなら元のモデルを通常の方法でもっと長く学習し、そうでなければ、"
                 "もっと先まで進む初期状態を選びます：",
             ),
-            refused.again(intervention=refused.longer(), steps=2 * refused.repair.steps),
+            refused.again(intervention=longer, steps=more),
         )
     ]
 

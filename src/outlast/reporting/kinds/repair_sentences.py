@@ -143,7 +143,7 @@ def _refused(repair: Repair) -> str:
         return ""
     passes = because.name == "plain_training_suffices" and repair.control_passes
     return sentences(
-        further_faults(because.also),
+        further_faults(repair, because.also),
         tell(
             "The control, equal training from zero states, passes every rule itself.",
             "対照（ゼロ状態から始める同量の学習）は、それ自体がすべての規則を満たします。",
