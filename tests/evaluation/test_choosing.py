@@ -133,7 +133,7 @@ def test_an_age_is_told_in_positions_or_in_time() -> None:
     times = pd.date_range("2026-01-01", periods=3000, freq="10min")
     frame = pd.DataFrame({"when": times, "x": np.arange(3000.0) % 7, "y": np.arange(3000.0) % 5})
     timed = Streams.from_table(frame, inputs=["x"], target="y", time="when")
-    plain = Streams.from_table(frame, inputs=["x"], target="y")
+    plain = Streams.from_table(frame.drop(columns="when"), inputs=["x"], target="y")
     assert [positions_up_to(each, timed) for each in ("24h", "1d", "12h30min", "601s", "300", 300)] == [
         144, 144, 75, 2, 300, 300,
     ]  # fmt: skip
