@@ -39,10 +39,9 @@ class Step:
 
     @property
     def proposed(self) -> str | None:
-        """The last line of the answer that is a command."""
+        """The first line of the answer that is a command."""
         lines = [line.strip().strip("`") for line in self.said.splitlines()]
-        commands = [line for line in lines if line.startswith("outlast ")]
-        return commands[-1] if commands else None
+        return next((line for line in lines if line.startswith("outlast ")), None)
 
 
 def run(model: str, command: str, folder: Path) -> Step:
@@ -66,12 +65,19 @@ def first_command(stranger: Stranger, verb: str) -> str:
     return shlex.join([*words, "--out", f"answers/{stranger.name}-{verb}"])
 
 
-def asked_until_answered(model: str, command: str, folder: Path) -> list[Step]:
-    """The command, and while wrong input is what is answered, the one that is proposed instead."""
-    steps = [run(model, command, folder)]
-    while steps[-1].status == 2 and steps[-1].proposed not in (None, steps[-1].command) and len(steps) <= ASKED:
-        command = steps[-1].proposed or ""
-        steps.append(run(model, command, folder))
+def asked_until_answered(stranger: Stranger, command: str, folder: Path) -> list[Step]:
+    """The command, and while wrong input is what is answered, the one that is proposed instead.
+
+    Where an option is asked for by name and no command is there to paste, what the author knows is added.
+    """
+    steps = [run(stranger.name, command, folder)]
+    while steps[-1].status == 2 and len(steps) <= ASKED:
+        last = steps[-1]
+        known = stranger.said and stranger.said[0] in last.said and stranger.said[0] not in last.command
+        command = shlex.join([*shlex.split(last.command), *stranger.said]) if known else last.proposed or ""
+        if command in ("", last.command):
+            break
+        steps.append(run(stranger.name, command, folder))
     return steps
 
 
@@ -80,9 +86,9 @@ def walk(stranger: Stranger, folder: Path, verbs: list[str]) -> list[Step]:
     for verb in verbs:
         if verb == "check":
             name = "exported.onnx" if stranger.name == "exported" else f"strangers.{stranger.name}:build"
-            steps += asked_until_answered(stranger.name, f"outlast check --model {name}", folder)
+            steps += asked_until_answered(stranger, f"outlast check --model {name}", folder)
         else:
-            steps += asked_until_answered(stranger.name, first_command(stranger, verb), folder)
+            steps += asked_until_answered(stranger, first_command(stranger, verb), folder)
     return steps
 
 
