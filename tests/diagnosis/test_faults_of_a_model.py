@@ -71,3 +71,20 @@ def test_a_model_that_is_not_run_in_float64_says_so_in_a_sentence() -> None:
     why = str(numerics.facts["why"])
     assert why.startswith("the model does not run in float64, where it raised RuntimeError: expected scalar type")
     assert not [said for said in numerics.because if "['" in said or "[]" in said]
+
+
+class Squeezed(Averaging):
+    """One number a position as (B, T), not (B, T, 1)."""
+
+    def forward(self, inputs: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        outputs, after = super().forward(inputs, state)
+        return outputs.squeeze(-1), after
+
+
+def test_outputs_without_a_last_axis_are_diagnosed_alike() -> None:
+    plain, squeezed = (
+        diagnose(kind(forget=0.1), parted(levels()), train_context=T, settings=DiagnoseSettings(QUICK))
+        for kind in (Averaging, Squeezed)
+    )
+    assert squeezed.causes == plain.causes
+    assert squeezed.evaluation.age_curve == plain.evaluation.age_curve

@@ -137,7 +137,7 @@ class Views(Projections):
             repeated = select(state, torch.from_numpy(np.repeat(group, count)))
             inputs = self.battery.repeat(len(group), *([1] * (self.battery.dim() - 1)))
             outputs, _ = self.model(inputs.to(device_of(self.model)), repeated)
-            last = outputs[:, -1].flatten(1).double().cpu()
+            last = outputs[:, -1].reshape(len(outputs), -1).double().cpu()
             if self.outputs == "classes":
                 last = last.softmax(-1)
             found.append(last.reshape(len(group), -1))
