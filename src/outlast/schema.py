@@ -25,6 +25,7 @@ Log = Literal["log", "log1p"]
 """Natural logarithm of a value, or of the value and 1."""
 _LISTED = 12
 """Known values that a message lists."""
+_OPENING = {")": "(", "]": "["}
 _IN_BRACKETS = re.compile(r".+[\[(]([^\[\]()]{1,12})[\])]\s*")
 
 
@@ -40,6 +41,7 @@ class Column:
             empty: it is a column of numbers.
         log: the logarithm that is taken of values first; None: none.
         static: whether it does not change along a stream.
+        low, high: least and largest value of the training part; None: nobody noted them.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Column:
     categories: tuple[str | int, ...] = ()
     log: Log | None = None
     static: bool = False
+    low: float | None = None
+    high: float | None = None
 
     @functools.cached_property
     def codes(self) -> dict[str | int, int]:
@@ -318,6 +322,11 @@ def unit_of(name: str, units: Mapping[str, str] | None) -> str | None:
         return units[name]
     found = _IN_BRACKETS.fullmatch(name)
     return found[1] if found else None
+
+
+def quantity_of(name: str) -> str:
+    """What a column is of, without the unit in brackets behind its name."""
+    return name[: name.rindex(_OPENING[name.rstrip()[-1]])].strip() if _IN_BRACKETS.fullmatch(name) else name.strip()
 
 
 def _reasons(error: BaseException) -> str:

@@ -36,13 +36,19 @@ from outlast.given_files import require_regular
 from outlast.model import Recurrent
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
-from outlast.schema import from_record
+from outlast.schema import Schema, from_record
 
 RECORD, WEIGHTS = "outlast.json", "model.safetensors"
 
 
 @taking
-def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] | None = None) -> None:
+def save(
+    model: nn.Module,
+    directory: str | Path,
+    *,
+    provenance: dict[str, Any] | None = None,
+    schema: Schema | None = None,
+) -> None:
     """Write a model so that `load` gives it back bit for bit, with its schema and the code that builds it.
 
     A new directory appears complete or not at all. In a directory that exists, the two files are each replaced as a
@@ -51,9 +57,11 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
 
     Args:
         provenance: what the model was made from and how, as JSON: kept, and returned by `read_record`.
+        schema: what its inputs and outputs mean, `Streams.schema` of a table, where the model does not say it itself.
 
     Raises:
-        InputError: the model does not say how it is built, holds more than tensors, or cannot be written.
+        InputError: the model does not say how it is built, holds more than tensors, has another schema, or cannot be
+            written.
     """
     if isinstance(model, OnnxModel):
         raise InputError(
@@ -68,6 +76,9 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
             "a model that can be built again: a family, a torch.nn.LSTM, GRU or RNN, or a factory's",
             "put the code that builds it into a function and use outlast.from_factory('package.module:build')",
         )
+    own: Schema | None = getattr(model, "schema", None)
+    if own is not None and schema is not None and own != schema:
+        raise InputError("a schema for a model that has another one", "none, for the model has its own", "leave it out")
     directory = Path(directory).resolve()
     try:
         kept = json.dumps(finite_or_null(provenance or {}))
@@ -102,8 +113,8 @@ def save(model: nn.Module, directory: str | Path, *, provenance: dict[str, Any] 
         }
         if factory:
             record["code"] = sources.record_of(code, packages)
-        if (schema := getattr(model, "schema", None)) is not None:
-            record["schema"] = schema.record()
+        if (meant := own or schema) is not None:
+            record["schema"] = meant.record()
         if isinstance(model, Recurrent) and model.tokeniser:
             record["tokeniser"] = sorted(model.tokeniser)
         (temporary / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")

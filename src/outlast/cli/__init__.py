@@ -110,7 +110,7 @@ def _run(name: str, rest: list[str]) -> int:
 
 _MODULES = {
     "live_run_verbs": LIVE_RUN,
-    "serving_verbs": ("export", "generate", "stream"),
+    "serving_verbs": ("export", "generate", "save", "stream"),
     "showing_verbs": ("env", "report"),
     "task_verbs": ("quickstart", "recipe", "tasks"),
 }

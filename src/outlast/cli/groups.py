@@ -104,6 +104,7 @@ EXAMPLES: dict[str, str] = {
     "repair": f"outlast repair --model my_lstm:build {_READINGS} --intervention carry --expected-run 1280",
     "compare": f"outlast compare --model my_lstm:build {_READINGS} --interventions zero state_passing carry --jobs 2",
     "dose": "outlast dose --base my_lstm:build --repaired runs/repair/model --allow-code --dose 0.5",
+    "save": "outlast save --model my_lstm:build --data readings.csv --target power --horizon 60 --out runs/saved",
     "export": "outlast export --model runs/repair/model --allow-code --out model.onnx",
     "generate": "outlast generate --model runs/train/model --prompt 'Once upon' --steps 64 --state runs/state",
     "stream": "outlast stream --model runs/repair/model --allow-code < rows.jsonl > forecasts.jsonl",

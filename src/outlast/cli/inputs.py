@@ -33,7 +33,16 @@ from outlast.cli.option_groups import (
     Stepping,
     Weighing,
 )
-from outlast.cli.options import CheckVerb, CompareVerb, DiagnoseVerb, EvaluateVerb, PlanVerb, RepairVerb, TrainVerb
+from outlast.cli.options import (
+    CheckVerb,
+    CompareVerb,
+    DiagnoseVerb,
+    EvaluateVerb,
+    PlanVerb,
+    RepairVerb,
+    SaveVerb,
+    TrainVerb,
+)
 from outlast.cli.trial import tell, try_out
 from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
@@ -55,7 +64,7 @@ from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.training import TrainSettings
 
 MeasuringVerb = EvaluateVerb | PlanVerb | RepairVerb | CompareVerb
-ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb | LiveProfileVerb
+ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb | LiveProfileVerb | SaveVerb
 
 
 def device(options: Machine) -> torch.device:

@@ -178,6 +178,23 @@ class DoseVerb(Trust):
 
 
 @dataclass(kw_only=True)
+class SaveVerb(Machine, Reading):
+    """Save a model with what a table says of its columns, without training it: then it reads raw rows.
+
+    Columns, scaling (by the training part), target and units are kept in OUT/outlast.json, as a training keeps them.
+    """
+
+    model: str
+    """A directory that outlast, transformers or fla saved, or package.module:build."""
+    data: Path
+    """A table (.csv, .parquet, .xlsx), or a folder of them."""
+    out: Path = Path("runs/save/model")
+    """Folder of the model."""
+    replace: bool = False
+    """Write over a model that is there."""
+
+
+@dataclass(kw_only=True)
 class ExportVerb(Trust):
     """Write a model as a .onnx file: its state as inputs and outputs, rows and positions in any number.
 
@@ -338,6 +355,7 @@ VERBS: dict[str, type] = {
     "repair": RepairVerb,
     "compare": CompareVerb,
     "dose": DoseVerb,
+    "save": SaveVerb,
     "export": ExportVerb,
     "generate": GenerateVerb,
     "stream": StreamVerb,

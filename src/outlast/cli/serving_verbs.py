@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from outlast import checkpoints
 from outlast.adapters.precision import runnable
 from outlast.cli import inputs, writing
-from outlast.cli.options import ExportVerb, GenerateVerb, StreamVerb
-from outlast.cli.trial import tell
+from outlast.cli.options import ExportVerb, GenerateVerb, SaveVerb, StreamVerb
+from outlast.cli.trial import tell, try_out
 from outlast.durations import ahead_of
 from outlast.errors import InputError
 from outlast.exporting import TOLERANCE, export
@@ -33,6 +34,23 @@ def run_export(options: ExportVerb) -> int:
     made = export(under_resets(model, options.resets), options.out, train_context=options.train_context)
     print(f"{options.out}: {made.signature}")
     print(f"in onnxruntime as the model, to {TOLERANCE:g}, in pieces with the state carried")
+    return 0
+
+
+def run_save(options: SaveVerb) -> int:
+    if options.out.exists() and not options.replace:
+        raise InputError(
+            f"--out {options.out}, which is there already", "a new folder", "choose another --out, or --replace"
+        )
+    model, streams = inputs.model_and_streams(options, options.data)
+    schema = streams.schema
+    if schema is None:
+        raise InputError(f"--data {options.data}, which has no columns", "a table", "name a .csv or .parquet file")
+    tell(try_out(model, streams, None))
+    provenance = {"verb": "save", "data": streams.describe()}
+    checkpoints.save(model, options.out, provenance=provenance, schema=None if model.schema else schema)
+    ahead, aims = ", ".join(map(str, schema.target.horizons)), ", ".join(schema.target.columns)
+    print(f"{options.out}: reads {', '.join(schema.names)}; forecasts {aims}, {ahead} rows ahead")
     return 0
 
 

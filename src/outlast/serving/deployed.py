@@ -27,11 +27,14 @@ from outlast.serving.listening import Listener, Reading
 from outlast.serving.packing import pack, unpack
 from outlast.serving.plan import Plan, planned
 from outlast.serving.pool import Pool
+from outlast.serving.ranges import Ranges
 from outlast.serving.resets import under_resets
 from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
 from outlast.serving.sound import Sound, put_rows
 from outlast.serving.texts import Texts
 from outlast.state import State, select
+from outlast.streams import Streams
+from outlast.streams.fits import adapted_to
 from outlast.streams.reading import CHUNK, pieces
 
 _NO_NUMBER = "the model gives no number after this row, which its state leaves out"
@@ -49,6 +52,7 @@ class Clock:
 def deploy(
     model: nn.Module | str | Path,
     *,
+    like: Streams | Schema | None = None,
     resets: str = "none",
     stream_column: str | None = None,
     allow_code: bool = False,
@@ -60,6 +64,8 @@ def deploy(
         model: a directory that outlast, transformers or fla saved, the id of a model on a hub, or a model. One that was
             trained on a table knows its columns, scaling, missing rule and units (`model.schema`); without them, arrays
             are read as they are.
+        like: streams of a table, or their schema, for a model that does not know its columns: rows are read as that
+            table was.
         resets: ``none``; ``periodic:640``: every 640 positions; ``overlapping:640``: two copies, half a period apart.
         stream_column: name in a row that says to which stream it belongs; None: the one that the model was trained
             with, else ``stream``.
@@ -67,16 +73,29 @@ def deploy(
         device: to run on; None: where the model is, or the CPU.
 
     Raises:
-        InputError: no such model, or resets that are none.
+        InputError: no such model, resets that are none, or `like` is of no table or of another one than the model's.
     """
-    folder = None
+    folder, schema = None, _schema_of(like)
     if isinstance(model, str | Path):
         folder = str(checkpoints.place_of(model))
         model = checkpoints.load(folder, device or "cpu", allow_code=allow_code)
-    made = adapt(model)
+    made = adapted_to(model, like) if isinstance(like, Streams) else adapt(model)
     return Deployed(
-        made if device is None else made.to(device), resets=resets, stream_column=stream_column, folder=folder
-    )
+        made if device is None else made.to(device), resets=resets, stream_column=stream_column, folder=folder,
+        schema=schema,
+    )  # fmt: skip
+
+
+def _schema_of(like: Streams | Schema | None) -> Schema | None:
+    if like is None or isinstance(like, Schema):
+        return like
+    if not isinstance(like, Streams) or like.schema is None:
+        raise InputError(
+            f"like = {'streams' if isinstance(like, Streams) else type_name(like)} without columns",
+            "streams of a table, or the schema of a model",
+            "outlast.Streams.from_table(…)",
+        )
+    return like.schema
 
 
 class Deployed:
@@ -86,19 +105,36 @@ class Deployed:
         model: a recurrent model; it is put into evaluation mode.
         resets, stream_column: as for `deploy`.
         folder: where it was saved, with its tokeniser.
+        schema: what its inputs and outputs mean, where the model does not say it.
+
+    Raises:
+        InputError: the model says otherwise.
 
     Attributes:
         listener: is told of all rows with a schema that are read; None: nobody.
+        outside: by stream, what was said of its first value far outside the training part.
         future: seconds that a row's time may be ahead of this machine's clock; None: any.
     """
 
     def __init__(
-        self, model: Recurrent, *, resets: str = "none", stream_column: str | None = None, folder: str | None = None
+        self,
+        model: Recurrent,
+        *,
+        resets: str = "none",
+        stream_column: str | None = None,
+        folder: str | None = None,
+        schema: Schema | None = None,
     ) -> None:
+        if schema is not None and model.schema is not None and schema != model.schema:
+            raise InputError(
+                "a schema for a model that has another one",
+                "none, for the model knows its columns, scaling and units",
+                "leave like=… out, or read the table as the model does: Streams.from_table(…, schema=model.schema)",
+            )
         self._inner = model
         self.model: Recurrent = under_resets(_runnable(model), resets).eval()
         self.resets: str = resets
-        self.schema: Schema | None = model.schema
+        self.schema: Schema | None = model.schema or schema
         self.folder: str | None = folder
         self.listener: Listener | None = None
         self.future: float | None = None
@@ -110,7 +146,12 @@ class Deployed:
         self._tells_gaps = self.schema is not None and self.schema.time is not None and self.schema.gaps != "join"
         self._units = Units(self.schema.target if self.schema else None)
         self._texts = Texts(self.model, folder)
-        self._sound = Sound(self.model)
+        self._sound, self._ranges = Sound(self.model), Ranges(self.schema)
+
+    @property
+    def outside(self) -> dict[str, str]:
+        """What was said of values far outside the training part, by stream."""
+        return dict(self._ranges.told)
 
     @property
     def streams(self) -> dict[str, Clock]:
@@ -135,7 +176,8 @@ class Deployed:
         Returns:
             of a dict a dict with ``stream``, ``position``, ``forecast`` by name in the target's units and, for bins
             and classes, ``quantiles`` or ``probabilities``; ``forecast`` is None where the missing rule passed the row
-            over, and ``because`` says why. Of a list a list of those. Of a frame a frame of the same library, of an
+            over, and ``because`` says why; ``outside`` where the first value of a stream is far outside the training
+            part. Of a list a list of those. Of a frame a frame of the same library, of an
             array (N, F) an array (N, K): NaN where a row was passed over (see `forecasts.Units`). Of text a dict
             with the likeliest next tokens; of tokens (N,) the logarithms of the next token's probabilities (N, V).
 
@@ -185,6 +227,9 @@ class Deployed:
         values, complete = numbers_of(rows, self.schema, 2 if single else 3)
         if complete and values.size and not self._tells_gaps:
             at = self._pool.rows(list(streams))
+            count = values.size // values.shape[-1] // len(streams)
+            of_rows = [name for name in streams for _ in range(count)]
+            self._ranges.said(of_rows, values.reshape(-1, values.shape[-1]))
             outputs = self._units(self._advance(at, values[:, None] if single else values))
             if self._holds:
                 self._pool.last[at] = values if single else values[:, -1]
@@ -203,6 +248,7 @@ class Deployed:
         for stream in streams:
             self._known(stream)
         self._pool.forget(streams)
+        self._ranges.forget(streams)
 
     def _known(self, stream: str) -> np.ndarray:
         if stream not in self._pool.row:
@@ -298,7 +344,8 @@ class Deployed:
             raise InputError(
                 f"{given} for a model that does not know the names of its columns",
                 "an array (N, F) as the model reads it, or a model that was trained on a table",
-                "save it with its schema: model.schema = streams.schema, then outlast.save",
+                "outlast.deploy(model, like=streams); or save it with them: outlast.save(model, directory, "
+                "schema=streams.schema), outlast save on the command line",
             )
         return self.schema
 
@@ -347,6 +394,7 @@ class Deployed:
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
         """Forecasts of rows as records."""
         plan = planned(rows, self.schema, self._pool, self.future)
+        outside = self._ranges.said(rows.streams, rows.values)
         positions = plan.positions(self._pool, rows)
         outputs = self._run(rows, plan)
         told_of, none = iter(told(outputs, self._units)), iter(np.asarray(np.isnan(outputs).all(-1)).tolist())
@@ -358,6 +406,8 @@ class Deployed:
             else:
                 made, broken = next(told_of), next(none)
                 record |= {"forecast": None, "because": _NO_NUMBER} if broken else made
+            if number in outside:
+                record["outside"] = outside[number]
             if number in plan.restarts:
                 record["restarted"] = plan.restarts[number]
             found.append(record)
@@ -366,6 +416,7 @@ class Deployed:
     def _array(self, rows: Rows) -> np.ndarray:
         """Forecasts of rows as (N, K), NaN where a row was passed over."""
         plan = planned(rows, self.schema, self._pool, self.future)
+        self._ranges.said(rows.streams, rows.values)
         outputs = self._run(rows, plan)
         found = self._units(outputs)
         if not plan.skipped:

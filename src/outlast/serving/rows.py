@@ -13,7 +13,7 @@ import narwhals.stable.v1 as nw
 import numpy as np
 
 from outlast.errors import InputError, type_name
-from outlast.schema import Column, Schema
+from outlast.schema import Column, Schema, quantity_of, unit_of
 
 Row = Mapping[str, Any]
 _LARGEST = float(np.finfo(np.float32).max)
@@ -256,6 +256,15 @@ def _no_row(row: Any, schema: Schema) -> InputError:
 
 
 def _without(name: str, given: Any, schema: Schema) -> InputError:
+    wanted = next((each.unit for each in schema.inputs if each.name == name), None)
+    for other in map(str, given):
+        unit = unit_of(other, None)
+        if wanted is not None and unit not in (None, wanted) and quantity_of(other) == quantity_of(name):
+            return InputError(
+                f"column {other!r} for a model that was trained on {name!r} in {wanted}",
+                f"values in {wanted}",
+                f"convert them, and name the column {name!r}",
+            )
     return InputError(
         f"a row without {name!r}: {', '.join(map(str, given)) or 'nothing'}",
         f"the columns that the model was trained on: {', '.join(schema.names)}",

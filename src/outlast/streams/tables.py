@@ -249,7 +249,7 @@ class FromTables(Layout):
             about["categories"] = {name: list(known) for name, known in rows.categories.items()}
             about["codes_known"] = [name for name, known in options.category.items() if known]
         figures = _figures(rows, table, names, options, training)
-        read = _columns(names, figures, options, rows)
+        read = _columns(names, figures, options, rows, training)
         about |= scaling_told(read, names, options)
         if named:
             about |= recorded(named)
@@ -453,22 +453,19 @@ def _known_in_training(
     return replace(rows, features=features, categories=categories)
 
 
-def _columns(names: list[str], figures: Figures, options: TableOptions, rows: Rows) -> tuple[Column, ...]:
+def _columns(
+    names: list[str], figures: Figures, options: TableOptions, rows: Rows, training: np.ndarray
+) -> tuple[Column, ...]:
     if options.schema is not None:
         return options.schema.inputs
-    return tuple(
-        Column(
-            name,
-            float(mean),
-            float(std),
-            bool(still),
-            unit_of(name, options.units),
-            rows.categories.get(name, ()),
-            log,
-            name in options.static,
-        )
-        for name, mean, std, still, log in zip(names, *figures, strict=True)
-    )
+    part = rows.features[training]
+    found = []
+    for place, (name, mean, std, still, log) in enumerate(zip(names, *figures, strict=True)):
+        known, unit = rows.categories.get(name, ()), unit_of(name, options.units)
+        ends = () if known or not len(part) else (float(part[:, place].min()), float(part[:, place].max()))
+        static = name in options.static
+        found.append(Column(name, float(mean), float(std), bool(still), unit, known, log, static, *ends))
+    return tuple(found)
 
 
 def _training_rows(

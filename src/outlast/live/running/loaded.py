@@ -76,6 +76,6 @@ def columns_of(model: Recurrent, folder: str | Path) -> Schema:
         raise InputError(
             f"{folder}, a model that does not know its columns",
             "one that was trained on a table",
-            "save it with its schema: model.schema = streams.schema, then outlast.save",
+            "outlast save --model … --data … --target … --out DIR writes one from a factory's model and a table",
         )
     return model.schema
