@@ -12,7 +12,7 @@ from torch import nn
 
 import outlast
 from modules.identified import AddedEmbedding, ConcatenatedOnce, IdAsColumn, LastOnly, Unnamed
-from outlast.errors import InputError
+from outlast.errors import InputError, Question
 from outlast.evaluation import EvalSettings
 from outlast.streams import Streams, split
 from outlast.streams.fits import adapted_to, check_inputs
@@ -121,8 +121,9 @@ def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
 
 
 def test_an_argument_for_ids_without_a_category_is_asked_about() -> None:
-    with pytest.raises(InputError, match=r"(?s)also takes `machine_id`.*--category"):
+    with pytest.raises(Question, match="also takes `machine_id`") as error:
         outlast.evaluate(built(AddedEmbedding), read(category=None), train_context=8)
+    assert error.value.choices[0].options == {"category": ["machine"]}
 
 
 @pytest.mark.parametrize("kind", [ConcatenatedOnce, LastOnly])

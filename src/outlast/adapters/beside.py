@@ -56,7 +56,7 @@ def _is_static(name: str) -> bool:
     return bool(words(name) & _STATIC)
 
 
-def _alike(parameter: str, column: str) -> bool:
+def alike_names(parameter: str, column: str) -> bool:
     """Whether a parameter is called as a column is: machine_id and machine."""
     parts = [{word.lower() for word in words(name)} for name in (parameter, column)]
     bare = [each - _OF_IDS or each for each in parts]
@@ -159,7 +159,7 @@ def _columns(asked: Sequence[str], spec: InputSpec) -> Iterator[_Chosen]:
 def _of_ids(asked: Sequence[str], ids: list[int], spec: InputSpec) -> Iterator[_Chosen]:
     """By name where each argument is called as a column is, else in their order where there are as many; one argument
     may also get all ids."""
-    by_name = [[column for column in ids if spec.names and _alike(name, spec.names[column])] for name in asked]
+    by_name = [[column for column in ids if spec.names and alike_names(name, spec.names[column])] for name in asked]
     found = [each[0] for each in by_name if len(each) == 1]
     if asked and len(set(found)) == len(asked):
         yield [(name, (column,), True, True) for name, column in zip(asked, found, strict=True)]

@@ -196,13 +196,15 @@ def _unmet(module: nn.Module, specs: Sequence[InputSpec]) -> tuple[str, ...]:
 
 def _asks(module: nn.Module, asked: Sequence[str]) -> NeedsColumns:
     names = " and ".join(f"`{name}`" for name in asked)
-    return NeedsColumns(
+    found = NeedsColumns(
         f"{class_name(module)}, whose forward also takes {names}, and no column that would be given there",
         "columns of ids (a machine, a mode) that are said to be categories, or of numbers that do not change",
         "name the columns: --category NAME (category=['NAME'] in Python), --static FILE for a table of what does not "
         "change; without data, input_spec = outlast.InputSpec('features', 4, ids=((3, 5),)): of four columns the last "
         "holds ids below 5",
     )
+    found.asked = tuple(asked)
+    return found
 
 
 def _try_out(model: HiddenModule) -> None:
@@ -339,7 +341,9 @@ class CannotBeRead(InputError):
 
 
 class NeedsColumns(CannotBeRead):
-    """A module that takes ids, or what does not change, of which the data have none."""
+    """A module that takes ids, or what does not change, of which the data have none; `asked` names the arguments."""
+
+    asked: tuple[str, ...] = ()
 
 
 def unreadable(module: nn.Module, why: str, do: str = "") -> CannotBeRead:

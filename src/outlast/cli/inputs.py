@@ -57,7 +57,7 @@ from outlast.repairs import RepairSettings
 from outlast.results import Command, Note, forgetting
 from outlast.streams import Split, Streams, open_streams, split
 from outlast.streams.categories import typed_categories
-from outlast.streams.fits import inputs_of, refitted, sizes_for
+from outlast.streams.fits import asking_columns, inputs_of, refitted, sizes_for
 from outlast.streams.opening import accepted
 from outlast.streams.own_tokeniser import reads_text, tokeniser_for
 from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
@@ -159,7 +159,8 @@ def model_and_streams(options: ReadingVerb, data: Path) -> tuple[Recurrent, Stre
     name = options.model or ""
 
     def again(streams: Streams) -> Recurrent:
-        return from_factory(name, inputs_of(streams)).to(device(options))
+        made = asking_columns(streams, lambda: from_factory(name, inputs_of(streams)))
+        return made.to(device(options))
 
     try:
         found = model(name, options)

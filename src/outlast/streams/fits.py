@@ -9,7 +9,8 @@ import numpy as np
 from torch import nn
 
 from outlast.adapters.adapting import adapt
-from outlast.adapters.finding import CannotBeRead
+from outlast.adapters.beside import alike_names
+from outlast.adapters.finding import CannotBeRead, NeedsColumns
 from outlast.adapters.hidden import HiddenModule
 from outlast.adapters.identifying import called
 from outlast.errors import Choice, InputError, Question
@@ -48,7 +49,7 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
     def again() -> Recurrent:
         if isinstance(module, HiddenModule):
             return module.become(adapt(module.module, spec))
-        return adapt(module, spec)
+        return asking_columns(streams, lambda: adapt(module, spec))
 
     if (spec.ids or spec.static) and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
         return again()
@@ -57,6 +58,28 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
     except CannotBeRead:
         return again()
     return refitted(found, spec, again)
+
+
+def asking_columns(streams: Streams, make: Callable[[], Recurrent]) -> Recurrent:
+    """What `make` returns; where the model takes ids, and no column is a category, with the columns that may be.
+
+    Raises:
+        Question: there are such columns.
+    """
+    try:
+        return make()
+    except NeedsColumns as error:
+        left = [name for name, kind in streams.about.get("left_out", {}).items() if kind == "text"]
+        known = dict.fromkeys([*filter(None, [streams.about.get("stream_column")]), *left])
+        called_so = [next((each for each in known if alike_names(name, each)), None) for name in error.asked]
+        together = [[each for each in called_so if each is not None]] if all(called_so) else [[each] for each in known]
+        choices = [
+            Choice(f"hand over {' and '.join(each)}", {"category": as_asked(_asked(streams) | dict.fromkeys(each, ()))})
+            for each in together[:3]
+        ]
+        if not choices:
+            raise
+        raise Question(error.given, error.expected, choices, error.do) from None
 
 
 def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
