@@ -104,7 +104,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: repaired(measures=[len]), "measures=[a builtin_function_or_method]"),
     (
         lambda: outlast.evaluate(MODEL, STREAMS, train_context=T, settings=TrainSettings()),
-        "settings of type outlast.training.loop.Train",
+        "settings of type outlast.training.settings.TrainSettings",
     ),
     (lambda: outlast.diagnose(MODEL, STREAMS, train_context=T, settings={"targets": 3}), "settings={'targets': 3}"),
     (lambda: repaired(training={"steps": 3}), "training={'steps': 3}"),

@@ -15,12 +15,12 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from outlast.errors import InputError, nearest, type_name
+
+if TYPE_CHECKING:
+    import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
@@ -122,6 +122,9 @@ def tensor_of(value: Any, name: str) -> torch.Tensor:
     Raises:
         InputError: they are none, or lists of different lengths.
     """
+    import numpy as np  # neither of them above: settings and results are read without
+    import torch
+
     try:
         return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
     except (TypeError, ValueError, RuntimeError) as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 
@@ -45,9 +44,11 @@ def mean_interval(values: np.ndarray, comparisons: int = 1, blocks: np.ndarray |
 
 
 @cache
-def _student(share: float, freedom: int) -> float:
+def _student(share: float, freedom: float) -> float:
     """Student's quantile, which takes longer than all else of an interval."""
-    return float(stats.t.ppf(share, freedom))
+    from scipy.special import stdtrit  # not above: it takes long to load, and who only reads a result needs none
+
+    return float(stdtrit(freedom, share))
 
 
 def standard_error(values: np.ndarray, blocks: np.ndarray | None) -> tuple[float, int]:
@@ -87,7 +88,7 @@ def trimmed_interval(values: np.ndarray, blocks: np.ndarray | None = None, share
     kept = units[cut : count - cut]
     winsorized = np.clip(units, kept[0], kept[-1])
     error = math.sqrt((count - 1) * float(winsorized.var(ddof=1)) / (len(kept) * (len(kept) - 1)))
-    half = float(stats.t.ppf(1 - (1 - LEVEL) / 2, len(kept) - 1)) * error
+    half = _student(1 - (1 - LEVEL) / 2, len(kept) - 1) * error
     mean = float(kept.mean())
     return Interval(mean, mean - half, mean + half, len(values))
 
@@ -111,7 +112,7 @@ def crossed_interval(values: np.ndarray) -> Interval:
     # Where the rest outweighs both, what one of them alone says is the safer figure.
     total = max(float(signed.sum()), float(squares[:2].max()))
     freedom = max(1.0, total**2 / max(float((squares**2 / degrees).sum()), 1e-300))
-    half = float(stats.t.ppf(1 - (1 - LEVEL) / 2, freedom)) * math.sqrt(total / values.size)
+    half = _student(1 - (1 - LEVEL) / 2, freedom) * math.sqrt(total / values.size)
     return Interval(mean, mean - half, mean + half, rows)
 
 
@@ -169,7 +170,7 @@ def pooled_interval(
     if n < 2:
         return mean, None, None
     residuals = (sums[has] - mean * counts[has]) / (total / n)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt(float((residuals**2).sum()) / (n - 1) / n)
+    half = _student((1 + LEVEL) / 2, n - 1) * math.sqrt(float((residuals**2).sum()) / (n - 1) / n)
     return mean, mean - half, mean + half
 
 
@@ -178,10 +179,12 @@ def share_interval(shares: np.ndarray) -> Interval:
 
     Shares near 0 or 1, where Student-t has no width, keep an honest one; with fractions it is wider than it need be.
     """
+    from scipy.special import betaincinv
+
     n, x = len(shares), float(np.sum(shares))
     tail = (1 - LEVEL) / 2
-    low = 0.0 if x <= 0 else float(stats.beta.ppf(tail, x, n - x + 1))
-    high = 1.0 if x >= n else float(stats.beta.ppf(1 - tail, x + 1, n - x))
+    low = 0.0 if x <= 0 else float(betaincinv(x, n - x + 1, tail))
+    high = 1.0 if x >= n else float(betaincinv(x + 1, n - x, 1 - tail))
     return Interval(x / n, low, high, n)
 
 
@@ -189,6 +192,8 @@ def streams_to_decide(
     values: np.ndarray, distance: float, comparisons: int = 1, blocks: np.ndarray | None = None
 ) -> int:
     """About how many streams would make the half-width of the interval smaller than `distance`."""
-    quantile = float(stats.norm.ppf(1 - (1 - LEVEL) / (2 * comparisons)))
+    from scipy.special import ndtri
+
+    quantile = float(ndtri(1 - (1 - LEVEL) / (2 * comparisons)))
     error = standard_error(np.asarray(values, np.float64), blocks)[0]
     return math.ceil(len(values) * (quantile * error / max(distance, 1e-12)) ** 2) + 1

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from outlast.errors import InputError
-from outlast.model import Recurrent
-from outlast.state import leaves
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from outlast.model import Recurrent
 
 MOST_LAYERS = 1024
 """Layers that a model can have; a file that names more is damaged, and building them would take for ever."""
 
-Model = TypeVar("Model", bound=Recurrent)
+Model = TypeVar("Model", bound="Recurrent")
 
 
 def sketch(build: Callable[[], Model], what: str) -> Model:
@@ -28,6 +28,10 @@ def sketch(build: Callable[[], Model], what: str) -> Model:
     Raises:
         InputError: sizes that no tensor has, or weights and a state of one row that this machine cannot hold.
     """
+    import torch  # not above: what reads tables asks for the machine's memory too
+
+    from outlast.state import leaves
+
     try:
         with torch.device("meta"):
             model = build()

@@ -16,7 +16,8 @@ from outlast.evaluation.oddities import Variation
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import repair
 from outlast.results import Evaluation, from_json, to_json
-from outlast.streams import Split, Streams, copies, joined
+from outlast.streams import Split, Streams
+from outlast.streams.copies import copies, joined
 from planted import Planted, coin_streams
 from toys import small_gru
 

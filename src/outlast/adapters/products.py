@@ -20,8 +20,6 @@ from outlast.scan import processor
 from outlast.state import State, at_least_float32, map_state
 from outlast.unprojected import Unprojected
 
-PRECISIONS = ("auto", "float32", "bf16")
-
 WIDE = 256
 """Width from which on bfloat16 is taken unasked. Below it a step gains little, since what is no product of matrices
 takes most of the time, and what was concluded of small models was concluded in float32."""

@@ -12,9 +12,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from outlast.errors import InputError, nearest_file
 
 EXPECTED = (
@@ -167,6 +164,8 @@ def _file(path: Path, own: tuple[str, ...]) -> InputError:
 
 def _pickled(path: Path) -> InputError:
     """What a file of torch's is, as far as torch tells without running its code."""
+    import torch  # not above: that there is no such folder is said without it
+
     if _is_program(path):
         return InputError(
             f"{path}, a TorchScript program, which is code",
@@ -227,6 +226,8 @@ def _contents(found: Any) -> str:
 
 
 def _weights(found: Any) -> bool:
+    from torch import Tensor
+
     return isinstance(found, dict) and bool(found) and all(isinstance(each, Tensor) for each in found.values())
 
 

@@ -21,17 +21,28 @@ from typing import Any
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
+from outlast.cli import several
 from outlast.cli.asking import asked
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.judging import judge
 from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
+from outlast.cli.places import settled
 from outlast.cli.stopping import sigterm_as_ctrl_c
 from outlast.errors import Interrupted, OutlastError, Question, unknown_name
 from outlast.ranks import rank
 
 STOPPED = 128 + signal.SIGINT
+WITHOUT_TORCH = (
+    "live incidents export",
+    "live incidents label",
+    "live incidents list",
+    "live incidents show",
+    "live status",
+    "report",
+)
+"""Verbs that only read what was written down: they answer before torch would be there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,11 +97,8 @@ def _run(name: str, rest: list[str]) -> int:
         options = parse(VERBS[name], rest)
         judge(options)
         tune_allocator()
-        from outlast.cli import several  # loads torch, which no help and no misspelt option has to wait for
-        from outlast.cli.places import settled
-
-        flush_denormals()
-
+        if name not in WITHOUT_TORCH:
+            flush_denormals()  # loads torch, which no help and no misspelt option has to wait for
         return several.on_ranks(name, _verb(name), settled(options))
     except (Interrupted, KeyboardInterrupt) as stop:
         if rank() == 0:
@@ -110,6 +118,7 @@ def _run(name: str, rest: list[str]) -> int:
 
 _MODULES = {
     "live_run_verbs": LIVE_RUN,
+    "live_training_verbs": ("live profile", "live retrain"),
     "serving_verbs": ("export", "generate", "save", "stream"),
     "showing_verbs": ("env", "report"),
     "task_verbs": ("quickstart", "recipe", "tasks"),

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from outlast.cli import outputs
 from outlast.cli.live_run_options import (
     LiveApproveVerb,
     LiveDeployVerb,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 def run_live_deploy(options: LiveDeployVerb) -> int:
     from outlast.live.ledger import Ledger
-    from outlast.live.running.roles import place_of
+    from outlast.live.ledger.candidates import place_of
     from outlast.live.running.versions import put_to_work
 
     ledger = Ledger(options.ledger, options.database)
@@ -139,7 +138,7 @@ def run_live_refuse(options: LiveRefuseVerb) -> int:
 
 
 def run_live_rollback(options: LiveRollbackVerb) -> int:
-    from outlast.live.running.roles import place_of
+    from outlast.live.ledger.candidates import place_of
     from outlast.live.running.versions import go_back
 
     with open_ledger(options) as ledger:
@@ -178,6 +177,7 @@ def run_live_status(options: LiveStatusVerb) -> int:
 
 
 def run_live_report(options: LiveReportVerb) -> int:
+    from outlast.cli import outputs
     from outlast.live.running.timeline import timeline
 
     with open_ledger(options, read_only=True) as ledger, locked(options.out, "outlast live report"):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outlast.cli import inputs, outputs
 from outlast.cli.live_options import (
     Ledgered,
     LiveCandidatesListVerb,
@@ -18,61 +15,11 @@ from outlast.cli.live_options import (
     LiveIncidentsLabelVerb,
     LiveIncidentsListVerb,
     LiveIncidentsShowVerb,
-    LiveProfileVerb,
-    LiveRetrainVerb,
 )
-from outlast.cli.progress import Reporter
-from outlast.cli.trial import tell, try_out
-from outlast.durations import seconds_of
 from outlast.errors import InputError
-from outlast.live import make_profile
-from outlast.live.profiles import RECORD, load_profile
-from outlast.model import Recurrent
-from outlast.repairs import RepairSettings
-from outlast.streams import Split
-from outlast.training import TrainSettings
 
 if TYPE_CHECKING:
     from outlast.live.ledger import Ledger
-
-
-@outputs.alone
-def run_live_profile(options: LiveProfileVerb) -> int:
-    model = inputs.model(options.model, options)
-    parts = inputs.split_of(options, model)
-    tell(try_out(model, parts.test, None if options.measure is None else (options.measure,)))
-    length = _positions(options.run_length, model, parts)
-    with Reporter(quiet=options.quiet) as say:
-        profile = make_profile(
-            model,
-            parts,
-            train_context=options.train_context,
-            run_length=length,
-            streams=options.fleet,
-            every=options.every,
-            measures=options.measure,
-            seed=options.seed,
-            progress=lambda share: say("profile", share),
-        )
-    profile.save(options.out)
-    print((options.out / RECORD).read_text(encoding="utf-8") if options.json else profile)
-    print(f"\nprofile: {options.out}", file=sys.stderr if options.json else sys.stdout)
-    return 0
-
-
-def _positions(typed: str, model: Recurrent, parts: Split) -> int:
-    """A run length in positions of a stream."""
-    if typed.isdecimal():
-        return int(typed)
-    seconds = seconds_of(typed, "--run-length")
-    schema = model.schema or parts.test.schema
-    if schema is None or not schema.step:
-        raise InputError(
-            f"--run-length {typed} for rows whose time is not known to be regular",
-            "a number of positions",
-            "for example --run-length 10080, or name the --time-column",
-        )
-    return max(1, round(seconds / schema.step))
 
 
 def run_live_incidents_list(options: LiveIncidentsListVerb) -> int:
@@ -114,84 +61,6 @@ def run_live_incidents_export(options: LiveIncidentsExportVerb) -> int:
 
         print(f"{export(ledger, options.out)} incidents: {options.out}")
     return 0
-
-
-def run_live_retrain(options: LiveRetrainVerb) -> int:
-    with open_ledger(options) as ledger:
-        from outlast.live.ledger import Status
-        from outlast.live.ledger.candidates import at_work
-        from outlast.live.retraining import Collecting, Training, retrain
-        from outlast.live.retraining.telling import record, told
-        from outlast.live.retraining.verified import check_files
-        from outlast.live.running.roles import place_of
-
-        name = options.model
-        if name is None:
-            current = at_work(ledger)
-            if current is None:
-                raise InputError(
-                    f"no --model, and a ledger at {ledger.shown} in which none is at work",
-                    "the model at work",
-                    "name it",
-                )
-            place = place_of(ledger, current)
-            if current.files is not None:
-                check_files(place, current.files)
-            name = str(_model_in(place))
-        profile = load_profile(options.profile)
-        model = inputs.model(name, options)
-        parts = inputs.split_of(options, model)
-        tell(try_out(model, parts.test, options.measure))
-        with Reporter(quiet=options.quiet) as say:
-            found = retrain(
-                ledger,
-                parts,
-                model=model,
-                profile=profile,
-                train_context=options.train_context,
-                by=options.by,
-                number=options.candidate,
-                stage=options.stage,
-                collecting=Collecting(
-                    harms=options.harm,
-                    watchers=options.watchers,
-                    quarantine=_seconds(options.quarantine),
-                    per_stream=options.per_stream,
-                    far_state=options.far_state,
-                    continuation=options.continuation,
-                ),
-                training=Training(
-                    share=options.share,
-                    expected_run=options.expected_run,
-                    training=TrainSettings(
-                        steps=options.steps,
-                        batch_size=options.batch_size,
-                        learning_rate=options.learning_rate,
-                        precision=options.precision,
-                        seed=options.seed,
-                    ),
-                    measuring=inputs.measuring(options, options.seed),
-                    repairing=RepairSettings(
-                        anchor=options.anchor, labels=options.labels, doses=(1.0,), control=False, anyway=True
-                    ),
-                    objective=options.objective,
-                    measures=options.measure,
-                    guards={str(path): inputs.streams_of(options, path, model) for path in options.guard},
-                ),
-                allow_code=options.allow_code or not Path(name).is_dir(),
-                progress=say,
-            )
-        print(json.dumps(record(ledger, found)) if options.json else told(ledger, found))
-        return 1 if found.status == Status.REFUSED else 0
-
-
-def _seconds(typed: str) -> float:
-    return float(typed) if typed.isdecimal() else seconds_of(typed, "--quarantine")
-
-
-def _model_in(folder: Path) -> Path:
-    """The model in the folder of what is at work: itself, or a candidate's with its model inside."""
-    return folder / "model" if (folder / "model").is_dir() else folder
 
 
 def run_live_candidates_list(options: LiveCandidatesListVerb) -> int:

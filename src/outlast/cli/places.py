@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from outlast.checkpoints import place_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -21,11 +19,16 @@ def settled(options: Verb) -> Verb:
     Raises:
         InputError: a model that cannot be fetched, or a revision of a folder.
     """
+    named = [name for name in _MODELS if getattr(options, name, None)]
+    if not named:
+        return options
+    from outlast.checkpoints import place_of  # loads torch, which not every verb needs
+
     revision: str | None = getattr(options, "revision", None)
     found: dict[str, Any] = {}
-    for name in set(_MODELS) & {field.name for field in fields(options)}:
+    for name in named:
         given = getattr(options, name)
-        place = place_of(given, revision if name == "model" else None) if given else given
+        place = place_of(given, revision if name == "model" else None)
         if str(place) != str(given):
             found[name] = type(given)(str(place))
     return replace(options, **found)

@@ -10,27 +10,24 @@ import torch
 
 from outlast import checkpoints
 from outlast.adapters.precision import runnable
-from outlast.cli import inputs, writing
+from outlast.cli import models
 from outlast.cli.options import ExportVerb, GenerateVerb, SaveVerb, StreamVerb
-from outlast.cli.trial import tell, try_out
+from outlast.cli.saying import tell
 from outlast.durations import ahead_of
 from outlast.errors import InputError
-from outlast.exporting import TOLERANCE, export
-from outlast.generation import Place, generate, load_place, save_place
 from outlast.model import Recurrent, device_of
 from outlast.onnx import folder_of
-from outlast.serving import Deployed
-from outlast.serving.lines import answer
-from outlast.serving.resets import under_resets
-from outlast.serving.vocabulary import Vocabulary
 
 
 def run_export(options: ExportVerb) -> int:
+    from outlast.exporting import TOLERANCE, export  # each verb loads what it needs alone: a stream answers soon
+    from outlast.serving.resets import under_resets
+
     if options.out.exists() and not options.replace:
         raise InputError(
             f"--out {options.out}, which is there already", "a new file", "choose another --out, or --replace"
         )
-    model = inputs.model_on(options.model, "cpu", allow_code=options.allow_code)
+    model = models.model_on(options.model, "cpu", allow_code=options.allow_code)
     made = export(under_resets(model, options.resets), options.out, train_context=options.train_context)
     print(f"{options.out}: {made.signature}")
     print(f"in onnxruntime as the model, to {TOLERANCE:g}, in pieces with the state carried")
@@ -38,6 +35,9 @@ def run_export(options: ExportVerb) -> int:
 
 
 def run_save(options: SaveVerb) -> int:
+    from outlast.cli import inputs
+    from outlast.cli.trial import try_out
+
     if options.out.exists() and not options.replace:
         raise InputError(
             f"--out {options.out}, which is there already", "a new folder", "choose another --out, or --replace"
@@ -55,8 +55,12 @@ def run_save(options: SaveVerb) -> int:
 
 
 def run_generate(options: GenerateVerb) -> int:
+    from outlast.cli import writing
+    from outlast.generation import Place, generate, load_place, save_place
+    from outlast.serving.vocabulary import Vocabulary
+
     writing.check(options)
-    model = inputs.model(options.model, options)
+    model = models.model(options.model, options)
     model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
     tell([cast] if cast else [])
     vocabulary = Vocabulary(
@@ -82,7 +86,10 @@ def run_generate(options: GenerateVerb) -> int:
 
 
 def run_stream(options: StreamVerb) -> int:
-    model = inputs.model(options.model, options)
+    from outlast.serving import Deployed
+    from outlast.serving.lines import answer
+
+    model = models.model(options.model, options)
     found = folder_of(options.model)
     folder = found if Path(found).is_dir() else None
     deployed = Deployed(model, resets=options.resets, stream_column=options.stream, folder=folder)

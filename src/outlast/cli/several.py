@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from outlast.cli.outputs import is_finished
 from outlast.errors import InputError
 from outlast.ranks import rank, ranks
 
@@ -40,10 +38,13 @@ def on_ranks(name: str, verb: Callable[[Any], int], options: Any) -> int:
         if name == "recipe":  # which asks the first rank about its folder and lets it write
             with _silence():
                 return verb(options)
+        from outlast.cli.outputs import is_finished  # one process alone has nothing to ask it
+
         shown = name in TRAINING and options.resume and is_finished(options.out, name)  # the first rank says so
         return _beside_the_first(verb, options) if name in TRAINING and not shown else 0
     finally:
-        if torch.distributed.is_initialized():
+        torch = sys.modules.get("torch")  # a verb that did without it has joined no ranks
+        if torch is not None and torch.distributed.is_initialized():
             gc.collect()  # wrapped models that an error kept alive (`let_go`)
             torch.distributed.destroy_process_group()
 

@@ -7,7 +7,6 @@ import sys
 
 from outlast.cli.environment import environment
 from outlast.cli.options import EnvVerb, ReportVerb
-from outlast.cli.warming import warm
 from outlast.errors import InputError
 from outlast.reporting import ask_for_font, write_figures, write_report
 from outlast.reporting.drawable import CannotBeDrawn
@@ -33,6 +32,8 @@ def run_report(options: ReportVerb) -> int:
 
 def run_env(options: EnvVerb) -> int:
     if options.warm:
+        from outlast.cli.warming import warm  # loads torch, which a report does without
+
         for family, precision, seconds in warm():
             print(f"{family} in {precision}: {seconds:.1f} s", file=sys.stderr)
     record = environment()

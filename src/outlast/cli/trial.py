@@ -14,6 +14,7 @@ import torch
 
 from outlast.adapters.precision import require_trainable
 from outlast.adapters.products import chosen
+from outlast.cli.saying import tell
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.asked import the_measures, the_model
@@ -88,12 +89,6 @@ def say_what_was_found(model: Recurrent) -> None:
     """How a user's module carries its state, where that had to be found out."""
     if (found := getattr(model, "found", None)) is not None:
         print(found, file=sys.stderr)
-
-
-def tell(notes: Sequence[Note]) -> None:
-    """What one has to know before the long work."""
-    for note in notes:
-        print(note.said, file=sys.stderr)
 
 
 def try_training(

@@ -17,7 +17,7 @@ import torch
 from outlast import checkpoints
 from outlast.adapters.check import check
 from outlast.adapters.precision import trainable
-from outlast.cli import inputs, outputs, writing
+from outlast.cli import inputs, models, outputs, writing
 from outlast.cli.options import (
     CheckVerb,
     CompareVerb,
@@ -29,8 +29,9 @@ from outlast.cli.options import (
     TrainVerb,
 )
 from outlast.cli.progress import LONG_REPAIR, Reporter
+from outlast.cli.saying import tell
 from outlast.cli.tracking import check_tracker, told
-from outlast.cli.trial import say_what_was_found, tell, try_out, try_repair, try_training
+from outlast.cli.trial import say_what_was_found, try_out, try_repair, try_training
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
 from outlast.errors import InputError, TrainingDiverged
@@ -338,7 +339,7 @@ def _how(options: PlanVerb | RepairVerb | CompareVerb) -> dict[str, Any]:
 def run_dose(options: DoseVerb) -> int:
     reads = {"--base": options.base, "--repaired": options.repaired}
     outputs.claim_for_models(options.out, "dose", replace=options.replace, reads=reads)
-    base, repaired = (inputs.model_on(name, "cpu", allow_code=options.allow_code) for name in reads.values())
+    base, repaired = (models.model_on(name, "cpu", allow_code=options.allow_code) for name in reads.values())
     model = with_dose(base, repaired, options.dose)
     folder = options.out / "model"
     with outputs.output(options.out, fresh=True):

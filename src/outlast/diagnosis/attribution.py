@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from outlast.diagnosis.carriers import Swapped, carriers_of
@@ -249,6 +248,8 @@ def _why_withheld(error: float, excess: float, lost: int, nodes: int) -> str:
 def _ranks(first: np.ndarray, second: np.ndarray) -> float | None:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
+    from scipy.stats import spearmanr  # takes long to load
+
     return float(spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 

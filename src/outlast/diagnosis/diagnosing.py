@@ -52,7 +52,7 @@ from outlast.results import (
 )
 from outlast.streams import Split, Streams
 from outlast.streams.fits import adapted_to, check_inputs
-from outlast.streams.scenarios import check_weights
+from outlast.streams.weights import check_weights
 
 Found = TypeVar("Found")
 

@@ -7,7 +7,6 @@ alone is no explanation. The answer may be that the gap does not explain this fa
 from __future__ import annotations
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
 
 from outlast.diagnosis.pairs import Pairs, doubling_bands
 from outlast.diagnosis.support import Support
@@ -42,6 +41,8 @@ def gap_to_error(regions: dict[str, Support], seen: Pairs, train_context: int) -
     streams = len(losses)
     if streams < 8:
         return None
+    from sklearn.linear_model import RidgeCV  # takes long to load
+
     errors = np.zeros((3, streams))
     for half in (0, 1):
         learn, score = np.arange(streams) % 2 == half, np.arange(streams) % 2 != half

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.spatial import KDTree
-from scipy.stats import wasserstein_distance
-from sklearn.covariance import LedoitWolf
 
 from outlast.diagnosis.reading import read_to
 from outlast.diagnosis.views import Projections
@@ -19,6 +17,9 @@ from outlast.randomness import hash_integers
 from outlast.streams import Streams
 from outlast.streams.places import draw_places
 from outlast.streams.scenarios import weighted_places
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 NULL_RATE = 0.05
 NEIGHBOURS = 5
@@ -75,6 +76,8 @@ class Region:
 
     @functools.cached_property
     def _tree(self) -> KDTree:
+        from scipy.spatial import KDTree  # not above, as its like below: they take long to load, and few runs need them
+
         return KDTree(self.known)
 
     def distance(self, states: np.ndarray) -> np.ndarray:
@@ -102,6 +105,8 @@ class Support:
     """
 
     def __init__(self, states: np.ndarray) -> None:
+        from sklearn.covariance import LedoitWolf
+
         finite = np.isfinite(states).all(1)
         # Whole stretches, since neighbours in a stream are alike: dealt out one by one, each would find its like.
         stretch = np.arange(len(states)) * 24 // len(states) % 6
@@ -149,6 +154,8 @@ class Support:
     def wasserstein(self, states: np.ndarray, seed: int = 0) -> tuple[float, float]:
         """Sliced Wasserstein distance to the training sample, in its standard deviations; and the same for held-out
         training states, in a sample as large: what chance alone gives."""
+        from scipy.stats import wasserstein_distance
+
         states = states[np.isfinite(states).all(1)]
         random = np.random.default_rng(seed)
         slices = random.normal(size=(self.reference.shape[1], _DIRECTIONS))

@@ -1,16 +1,34 @@
 """Measuring: the age curve, the position curve, resets, guesses and the verdict; and what measuring costs."""
 
-from outlast.evaluation.choosing import drawn, usable
-from outlast.evaluation.evaluating import (
-    Periods,
-    best_periods,
-    cost,
-    describe_model,
-    evaluate,
-    under,
-)
-from outlast.evaluation.settings import EvalSettings
+from typing import TYPE_CHECKING
+
 from outlast.results import Cost
+
+if TYPE_CHECKING:
+    from outlast.evaluation.choosing import drawn, usable
+    from outlast.evaluation.evaluating import Periods, best_periods, cost, describe_model, evaluate, under
+    from outlast.evaluation.settings import EvalSettings
+else:
+    from outlast.lazily import handing_on
+
+    __getattr__ = handing_on(
+        __name__,
+        {
+            "choosing": (
+                "drawn",
+                "usable",
+            ),
+            "evaluating": (
+                "Periods",
+                "best_periods",
+                "cost",
+                "describe_model",
+                "evaluate",
+                "under",
+            ),
+            "settings": ("EvalSettings",),
+        },
+    )
 
 __all__ = [
     "Cost",

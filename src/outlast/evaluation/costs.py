@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 
 from outlast.durations import written
 from outlast.errors import InputError
@@ -117,6 +116,8 @@ def trial(
 
 def speed_of(steps: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Speed:
     """The speed that fits timed steps best, each by its own relative error; nothing takes less than no time."""
+    from scipy.optimize import nnls  # takes long to load, and only a trial needs it
+
     rows, positions = np.array(steps, np.float64).T
     taken = np.maximum(np.array(seconds), 1e-9)
     parts = np.stack([np.ones_like(rows), positions, rows * positions], 1) / taken[:, None]

@@ -47,7 +47,8 @@ from outlast.model import Recurrent, device_of
 from outlast.progress import ShareDone
 from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, one_at_a_time, plain
 from outlast.results.curve import Curve
-from outlast.streams import MIN_STREAMS, Split, Streams, copies, joined
+from outlast.streams import MIN_STREAMS, Split, Streams
+from outlast.streams.copies import copies, joined
 from outlast.turns import waiting
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.randomness import hash_uniform
 from outlast.results.curve import Band
 
 Windows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -104,6 +103,8 @@ def draw_targets(streams: int, train_context: int, length: int, wanted: int, see
     blocks = min(possible, max(1, round(wanted / train_context)))
     numbers = np.arange(streams)[:, None] * possible + np.arange(possible)
     # Blocks with the smallest keys are a draw without repetition, and a stream's own, however many others there are.
+    from outlast.randomness import hash_uniform  # loads torch, which where targets lie is told without
+
     keys = hash_uniform(seed, "blocks", 0, numbers)
     order = np.sort(np.argsort(keys, axis=1)[:, :blocks], axis=1)
     return Targets(length - region + order * train_context, train_context, length - region)

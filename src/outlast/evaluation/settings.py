@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from outlast.adapters.products import PRECISIONS
+from outlast.adapters.precisions import PRECISIONS
 from outlast.arguments import at_least, taking_fields
 from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
-from outlast.model import Recurrent, device_of
-from outlast.streams.reading import CHUNK
+from outlast.streams.chunk import CHUNK
+
+if TYPE_CHECKING:
+    from outlast.model import Recurrent
 
 LEAST_STREAMS = 2
 """Streams that an interval can be computed from; a verdict needs more."""
@@ -87,6 +90,8 @@ class EvalSettings:
 
     def memory(self, model: Recurrent) -> float:
         """Bytes that one step of one job may take."""
+        from outlast.model import device_of  # loads torch, which the defaults are known without
+
         if self.memory_mib is not None:
             return 2**20 * self.memory_mib
         weights = sum(each.numel() * each.element_size() for each in model.parameters())

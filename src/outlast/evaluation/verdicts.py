@@ -8,8 +8,9 @@ import numpy as np
 
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.oddities import breaking, withholding
-from outlast.intervals import Interval, streams_to_decide
+from outlast.intervals import streams_to_decide
 from outlast.results import Band, Curve, Note, Short, Verdict
+from outlast.results.curve import decline
 from outlast.streams import MIN_STREAMS
 
 
@@ -139,25 +140,6 @@ def at_most(high: float, short: float, measure: Measure, ages: Band) -> str:
     cost = max(0.0, high)
     share = f" ({100 * cost / abs(short):.2g} %)" if measure.relative and short else ""
     return f"whatever age does, at ages {_ages(ages)} it costs at most {cost:.3g} {measure.unit}{share}"
-
-
-def decline(curve: Curve, short: float) -> tuple[Interval, Band] | None:
-    """How much worse the oldest band is than the best one past the training context, and which that is.
-
-    Args:
-        short: the loss within the training context.
-
-    Returns:
-        None where short is better, or where no other band lies past the training context.
-    """
-    candidates = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context][:-1]
-    if not candidates:
-        return None
-    losses = curve.losses[candidates]
-    best, _ = curve.best(losses)
-    if best.mean() >= short:
-        return None
-    return curve.interval(curve.losses[-1] - best, len(candidates)), curve.bands[candidates[losses.mean(1).argmin()]]
 
 
 def _ages(band: Band) -> str:

@@ -56,6 +56,14 @@ def typed(rule: Intervention) -> str:
     return written(rule, INTERVENTIONS)
 
 
+def in_one_word(described: Mapping[str, Any]) -> str:
+    """What `Intervention.describe` gave as the command line takes it; nothing for one of somebody's own."""
+    try:
+        return typed(intervention(described))
+    except InputError:
+        return ""
+
+
 def rule_of(said: Any) -> Intervention:
     """An intervention: as it is, or what `intervention` makes of its name or settings."""
     return said if isinstance(said, Intervention) else intervention(said)
@@ -75,6 +83,7 @@ __all__ = [
     "Replay",
     "Zero",
     "control_of",
+    "in_one_word",
     "intervention",
     "rule_of",
     "spoken",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from outlast.state import State
+    from outlast.state import State
 
 Harm = Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
 """``unknown``: the probes do not tell yet. The last two: there are no targets, and nobody can tell whether that

@@ -1,8 +1,30 @@
 """Repairs: made, chosen on validation streams, and judged on test streams."""
 
-from outlast.repairs.comparing import Compared, compare
-from outlast.repairs.dose import with_dose
-from outlast.repairs.repairing import Repaired, judge, repair
-from outlast.repairs.settings import RepairSettings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outlast.repairs.comparing import Compared, compare
+    from outlast.repairs.dose import with_dose
+    from outlast.repairs.repairing import Repaired, judge, repair
+    from outlast.repairs.settings import RepairSettings
+else:
+    from outlast.lazily import handing_on
+
+    __getattr__ = handing_on(
+        __name__,
+        {
+            "comparing": (
+                "Compared",
+                "compare",
+            ),
+            "dose": ("with_dose",),
+            "repairing": (
+                "Repaired",
+                "judge",
+                "repair",
+            ),
+            "settings": ("RepairSettings",),
+        },
+    )
 
 __all__ = ["Compared", "RepairSettings", "Repaired", "compare", "judge", "repair", "with_dose"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from outlast.arguments import taking_fields
 from outlast.errors import InputError
-from outlast.results.curve import Band
 
 
 @taking_fields
@@ -31,7 +30,7 @@ class RepairSettings:
     doses: tuple[float, ...] = (0.5, 0.75, 1.0)
     control: bool = True
     anyway: bool = False
-    short_ages: Band | None = None
+    short_ages: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not (0 <= self.anchor < math.inf and 0 <= self.labels < math.inf) or self.anchor + self.labels == 0:

@@ -21,7 +21,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.asked import the_measures, the_split, the_streams
 from outlast.evaluation.measures import Measure, outputs_of
-from outlast.interventions import Intervention
+from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
 from outlast.parallel import on_first_rank
 from outlast.progress import WorkDone
@@ -31,7 +31,8 @@ from outlast.repairs.dose import with_dose
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
-from outlast.streams import MIN_STREAMS, Split, Streams, copies
+from outlast.streams import MIN_STREAMS, Split, Streams
+from outlast.streams.copies import copies
 from outlast.streams.fits import adapted_to, check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
@@ -204,6 +205,7 @@ class Setup:
             passes = passes and all(each.held for each in guarded(control[0], alone.model["name"]).values())
         return Repair(
             intervention=dosed.trained.described,
+            typed=in_one_word(dosed.trained.described),
             steps=dosed.trained.record.get("steps", 0),
             before=before,
             after=after,
@@ -224,6 +226,7 @@ class Setup:
         """The record where nothing was done: what comes after is what was before."""
         return Repair(
             intervention=described,
+            typed=in_one_word(described),
             steps=0,
             before=before,
             after=before,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from outlast.evaluation.verdicts import decline
 from outlast.reporting import oddities, terms
 from outlast.reporting.language import tell
 from outlast.reporting.numbers import estimate, integer, number, span
 from outlast.results import Evaluation, Verdict
+from outlast.results.curve import decline
 
 
 def reasons(evaluation: Evaluation) -> list[str]:

@@ -53,3 +53,22 @@ def cross_fitted_best(losses: np.ndarray, blocks: np.ndarray | None = None) -> t
     even = every_other(losses.shape[1], blocks)
     for_even, for_odd = int(losses[:, ~even].mean(1).argmin()), int(losses[:, even].mean(1).argmin())
     return np.where(even, losses[for_even], losses[for_odd]), [for_even, for_odd]
+
+
+def decline(curve: Curve, short: float) -> tuple[Interval, Band] | None:
+    """How much worse the oldest band is than the best one past the training context, and which that is.
+
+    Args:
+        short: the loss within the training context.
+
+    Returns:
+        None where short is better, or where no other band lies past the training context.
+    """
+    candidates = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context][:-1]
+    if not candidates:
+        return None
+    losses = curve.losses[candidates]
+    best, _ = curve.best(losses)
+    if best.mean() >= short:
+        return None
+    return curve.interval(curve.losses[-1] - best, len(candidates)), curve.bands[candidates[losses.mean(1).argmin()]]

@@ -10,13 +10,15 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from outlast.results.curve import Curve
 from outlast.results.kinds import Command, Result, result_kind
-from outlast.turns import Waiting
+
+if TYPE_CHECKING:
+    from outlast.turns import Waiting  # which loads torch; results are read without
 
 
 def bits_per_byte(about: dict[str, Any], measure: str) -> float | None:

@@ -128,6 +128,8 @@ class Repair(Result):
     `control` is the same training from zero states, at its own dose; None: it was left out, and what the starts gained
     is not known. `doses` are those that validation chose from, `samples` what models of text write on at an old age
     (made by the command line).
+
+    `typed` is the intervention in one word, as the command line takes it; empty where it cannot be typed.
     """
 
     intervention: dict[str, Any]
@@ -145,6 +147,7 @@ class Repair(Result):
     control_passes: bool | None = None
     guards: dict[str, ShortContext] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    typed: str = ""
     kind: str = "repair"
     outlast: str = ""
 

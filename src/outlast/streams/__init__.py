@@ -1,12 +1,43 @@
 """Long sequences in, batches out."""
 
-from outlast.streams.batch import Batch, weighted_mean
-from outlast.streams.clock import Clock
-from outlast.streams.copies import copies, joined
-from outlast.streams.fetch import cache_folder, fetch_package_file
-from outlast.streams.opening import open_streams
-from outlast.streams.sampler import Placed, Places, Sampler
-from outlast.streams.streams import MIN_STREAMS, Split, Streams, split
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outlast.streams.batch import Batch, weighted_mean
+    from outlast.streams.clock import Clock
+    from outlast.streams.fetch import cache_folder, fetch_package_file
+    from outlast.streams.opening import open_streams
+    from outlast.streams.sampler import Placed, Places, Sampler
+    from outlast.streams.streams import MIN_STREAMS, Split, Streams, split
+else:
+    from outlast.lazily import handing_on
+
+    __getattr__ = handing_on(
+        __name__,
+        {
+            "batch": (
+                "Batch",
+                "weighted_mean",
+            ),
+            "clock": ("Clock",),
+            "fetch": (
+                "cache_folder",
+                "fetch_package_file",
+            ),
+            "opening": ("open_streams",),
+            "sampler": (
+                "Placed",
+                "Places",
+                "Sampler",
+            ),
+            "streams": (
+                "MIN_STREAMS",
+                "Split",
+                "Streams",
+                "split",
+            ),
+        },
+    )
 
 __all__ = [
     "MIN_STREAMS",
@@ -18,9 +49,7 @@ __all__ = [
     "Split",
     "Streams",
     "cache_folder",
-    "copies",
     "fetch_package_file",
-    "joined",
     "open_streams",
     "split",
     "weighted_mean",

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.signal import resample_poly
 
 from outlast.errors import InputError
 from outlast.streams.files import existing, files_at
@@ -80,7 +79,11 @@ def _samples(path: Path, read: Callable[..., tuple[np.ndarray, int]]) -> np.ndar
             _SOUND,
             "check the file",
         )
-    return mono if rate == RATE else resample_poly(mono, RATE, rate)
+    if rate == RATE:
+        return mono
+    from scipy.signal import resample_poly  # takes long to load, and few read sound at another rate
+
+    return resample_poly(mono, RATE, rate)
 
 
 def _reader() -> Callable[..., tuple[np.ndarray, int]]:

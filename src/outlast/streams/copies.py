@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from outlast.streams.streams import Streams
 
@@ -50,6 +48,9 @@ def _alike(streams: Streams, chosen: np.ndarray, pieces: list[np.ndarray]) -> np
 def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(S,) numbers of the groups into which streams fall that have a number in common in either, directly or by way of
     others."""
+    from scipy.sparse import csr_array  # neither above: they take long to load, and reading streams needs none
+    from scipy.sparse.csgraph import connected_components
+
     size, others = len(first), int(first.max()) + 1
     everyone = np.arange(size)
     links = np.concatenate([first, others + second])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy.signal import get_window
 
 RATE = 16_000
 """Samples a second."""
@@ -31,6 +30,8 @@ def mel_frames(samples: np.ndarray) -> np.ndarray:
 
 
 def _power(frames: np.ndarray) -> np.ndarray:
+    from scipy.signal import get_window  # takes long to load
+
     power = np.abs(np.fft.rfft(frames * get_window("hann", WINDOW))) ** 2
     return (power @ mel_filters().T).astype(np.float32)
 

@@ -11,11 +11,9 @@ import torch
 from outlast.model import Recurrent, device_of
 from outlast.state import State, select
 from outlast.streams.batch import Batch
+from outlast.streams.chunk import CHUNK
 from outlast.streams.streams import Streams
 from outlast.unprojected import leaving_out_head
-
-CHUNK = 256
-"""Positions of a row that are read in one step, where nothing else is asked for."""
 
 
 class Piece(NamedTuple):

@@ -223,17 +223,6 @@ def compared(values: np.ndarray, sign: str, value: float) -> np.ndarray:
     return _COMPARED[sign](values, value) & ~np.isnan(values)
 
 
-def check_weights(weights: Mapping[str, float] | None) -> None:
-    """Raise InputError where a weight of a scenario is below 0 or no finite number."""
-    for name, weight in (weights or {}).items():
-        if not 0 <= weight < np.inf:
-            raise InputError(
-                f"a start weight of {weight:g} for scenario {name!r}",
-                "how often windows begin there against elsewhere, 0 or more",
-                "for example night=4; 0 leaves it out of training",
-            )
-
-
 def weighted_places(streams: Layout, weights: Mapping[str, float] | None, window: int) -> Weighted | None:
     """Training windows that begin in some scenarios more often than elsewhere; None: all alike.
 

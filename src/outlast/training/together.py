@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
 
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.ranks import ranks
 from outlast.streams import weighted_mean
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 _PATIENCE = timedelta(days=7)
 """How long ranks wait for the first one, which measures alone."""
@@ -30,6 +31,9 @@ def join_ranks_on(device: torch.device) -> Accelerator | None:
     """
     if ranks() == 1:
         return None
+    from accelerate import Accelerator  # neither above: one process alone needs none
+    from accelerate.utils import InitProcessGroupKwargs
+
     waiting = InitProcessGroupKwargs(timeout=_PATIENCE)
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[waiting])
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from outlast.diagnosis.pairs import Scene
@@ -111,6 +110,8 @@ def _sums(streams: Streams, length: int) -> np.ndarray:
 
 def _cross_fitted(features: np.ndarray, residuals: np.ndarray, stream: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(N,) squared errors of residuals predicted by a ridge regression fitted on the other half of the streams."""
+    from sklearn.linear_model import RidgeCV  # takes long to load
+
     error = np.zeros(len(residuals))
     scale = features.std(0)
     scaled = (features - features.mean(0)) / np.where(scale > 1e-12, scale, 1.0)

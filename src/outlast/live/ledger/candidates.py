@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
@@ -15,6 +16,8 @@ from outlast.live.ledger.store import Ledger, moment
 from outlast.live.ledger.tables import ALLOWED, CandidateRow, DeploymentRow, GateRow, MoveRow, Status
 
 SLOT = "production"
+CANDIDATES = "candidates"
+"""Of the ledger's folder, where the files of candidates lie, each in a folder of its number."""
 
 
 @dataclass(frozen=True)
@@ -332,3 +335,13 @@ def _deployment(row: DeploymentRow) -> Deployment:
     return Deployment(
         row.id, row.model, row.folder, row.candidate, row.replaced, row.since, row.until, row.by, row.because, row.files
     )
+
+
+def folder_of(ledger: Ledger, number: int) -> Path:
+    """Where a candidate's files are."""
+    return ledger.folder / CANDIDATES / str(number)
+
+
+def place_of(ledger: Ledger, version: Deployment) -> Path:
+    """Where the files of a version are, wherever the ledger's folder lies by now."""
+    return ledger.folder / version.folder if version.candidate is None else folder_of(ledger, version.candidate)

@@ -7,21 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from outlast.checkpoints.states import read_state, state_hash, write_state
 from outlast.errors import InputError, unknown_name
 from outlast.live.incidents import HARMS, Harm, Incident, Kept
 from outlast.live.ledger.store import Ledger, moment
 from outlast.live.ledger.tables import IncidentRow, Label, StateRow
 from outlast.live.signing import signed
-from outlast.live.watcher import Notice
-from outlast.model import Recurrent
 from outlast.results import finite_or_null, write_atomically
+
+if TYPE_CHECKING:
+    from outlast.live.watcher import Notice
+    from outlast.model import Recurrent
 
 STATES = "states"
 
@@ -243,6 +244,8 @@ def kept_state(ledger: Ledger, hashed: str, model: Recurrent, fingerprint: str) 
     Raises:
         InputError: no such file, a damaged one, or one of another model.
     """
+    from outlast.checkpoints.states import read_state, state_hash  # loads torch, which lists of incidents do without
+
     path = state_path(ledger, hashed)
     state, beside, record = read_state(path, model, fingerprint, "outlast live", finite=False)
     begin, end = (int(each) for each in record["scored"].split())
@@ -261,6 +264,8 @@ def state_path(ledger: Ledger, hashed: str) -> Path:
 
 
 def _write_state(ledger: Ledger, kept: Kept, model: str) -> str:
+    from outlast.checkpoints.states import state_hash, write_state
+
     beside = {"inputs": kept.inputs} | ({} if kept.targets is None else {"targets": kept.targets})
     record = {
         "watcher": kept.watcher, "incident": str(kept.incident), "stream": kept.stream, "position": str(kept.position),

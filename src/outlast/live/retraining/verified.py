@@ -12,7 +12,7 @@ from outlast import checkpoints
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.hashing import file_sha256
 from outlast.errors import InputError
-from outlast.live.ledger.candidates import Candidate, Gate, candidate, gates, moves
+from outlast.live.ledger.candidates import Candidate, Gate, candidate, folder_of, gates, moves
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import ALLOWED, Status
 from outlast.live.retraining.collected import Collected, read_collected
@@ -20,7 +20,7 @@ from outlast.model import Recurrent
 from outlast.onnx import NAME, is_onnx
 from outlast.results import Repair, load_result
 
-CANDIDATES, MODEL, PROFILE, RESULT = "candidates", "model", "profile", "result.json"
+MODEL, PROFILE, RESULT = "model", "profile", "result.json"
 COLLECT, TRAIN, GATES, PROPOSED = "collect", "train", "gates", "proposed"
 """Stages, as gates name them."""
 ANSWERED_FOR = "answered for"
@@ -35,11 +35,6 @@ REQUIRED = (
     "alarm",
 )
 """Gates that a candidate has to pass; `handover` is for information."""
-
-
-def folder_of(ledger: Ledger, number: int) -> Path:
-    """Where a candidate's files are."""
-    return ledger.folder / CANDIDATES / str(number)
 
 
 def latest(ledger: Ledger, number: int, stage: str) -> dict[str, Gate]:

@@ -10,12 +10,12 @@ from typing import Any
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence, from_record
 from outlast.live.ledger.candidates import candidate as candidate_of
-from outlast.live.ledger.candidates import deployments, roll_back
+from outlast.live.ledger.candidates import deployments, place_of, roll_back
 from outlast.live.ledger.store import Ledger
 from outlast.live.retraining.verified import GATES, cleared, latest
 from outlast.live.running.lane import Lane, Read
 from outlast.live.running.loaded import load
-from outlast.live.running.roles import Beside, Roles, place_of, roles
+from outlast.live.running.roles import Beside, Roles, roles
 from outlast.live.running.settings import RunSettings
 from outlast.live.running.stages import decide
 from outlast.live.running.store import EVIDENCE, LANES, Store

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from outlast.errors import InputError
 from outlast.live.ledger import candidates as ledger_of
-from outlast.live.ledger.candidates import Deployment
+from outlast.live.ledger.candidates import Deployment, folder_of, place_of
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
-from outlast.live.retraining.verified import folder_of
 
 Part = Literal["shadow", "canary", "warm"]
 """A candidate that nobody is answered by; one that answers some streams; the version before, which is kept ready."""
@@ -44,11 +42,6 @@ class Roles:
 
     at_work: Deployment
     beside: Beside | None
-
-
-def place_of(ledger: Ledger, version: Deployment) -> Path:
-    """Where the files of a version are, wherever the ledger's folder lies by now."""
-    return ledger.folder / version.folder if version.candidate is None else folder_of(ledger, version.candidate)
 
 
 def roles(ledger: Ledger, cooled: frozenset[int]) -> Roles:

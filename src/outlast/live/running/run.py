@@ -17,13 +17,13 @@ from outlast.live.running.forgetting import FORGET, forget_asked
 from outlast.live.running.lane import Lane, Read
 from outlast.live.running.results import Results
 from outlast.live.running.settings import RunSettings
-from outlast.live.running.store import FOLDER, Done, History, Kept, Store
+from outlast.live.running.store import FOLDER, WRITTEN, Done, History, Kept, Store
 from outlast.live.sources.pieces import Piece, Source
 from outlast.serving.deployed import Deployed
 from outlast.serving.lines import line_of
 from outlast.serving.rows import RowError
 
-WRITTEN, _CANARY = "rows written", "first canary"
+_CANARY = "first canary"
 _IDLE = 0.1
 _SHARE = 10
 """Writing takes at most one part in so many of the time."""

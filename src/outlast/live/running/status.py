@@ -7,11 +7,10 @@ from typing import Any
 
 from outlast.live.evidence import from_record
 from outlast.live.ledger import candidates as ledger_of
+from outlast.live.ledger.candidates import place_of
 from outlast.live.ledger.incidents import listed
 from outlast.live.ledger.store import Ledger
-from outlast.live.running.roles import place_of
-from outlast.live.running.run import WRITTEN
-from outlast.live.running.store import EVIDENCE, FILE, FOLDER, Store
+from outlast.live.running.store import EVIDENCE, FILE, FOLDER, WRITTEN, Store
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from outlast.live.sources.pieces import Offset
 
 FOLDER, FILE = "running", "run.db"
 """Of the ledger's folder, where a run keeps what it has done; and the file that it is in."""
-EVIDENCE, LANES = "evidence", "lanes"
-"""Facts: of the version beside; which versions read, the one at work first."""
+EVIDENCE, LANES, WRITTEN = "evidence", "lanes", "rows written"
+"""Facts: of the version beside; which versions read, the one at work first; how many rows were answered."""
 _VERSION = 2
 _NEEDED = ("offsets", "states", "outbox", "facts")
 """Tables that a run goes on from."""

@@ -21,14 +21,12 @@ from outlast.checkpoints import read_record
 from outlast.errors import InputError
 from outlast.live.evidence import from_record
 from outlast.live.ledger import candidates as ledger_of
-from outlast.live.ledger.candidates import Candidate, Gate
+from outlast.live.ledger.candidates import Candidate, Gate, place_of
 from outlast.live.ledger.incidents import Recorded, Told, listed, told_of_all
 from outlast.live.ledger.store import Ledger
 from outlast.live.profiles import load_profile
 from outlast.live.retraining.verified import MODEL, PROFILE
-from outlast.live.running.roles import place_of
-from outlast.live.running.run import WRITTEN
-from outlast.live.running.store import EVIDENCE, FILE, FOLDER, Store, Stretch
+from outlast.live.running.store import EVIDENCE, FILE, FOLDER, WRITTEN, Store, Stretch
 from outlast.results import (
     VERSION,
     AtWork,

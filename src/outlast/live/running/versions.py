@@ -10,7 +10,7 @@ from outlast import checkpoints
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.live.ledger import candidates as ledger_of
-from outlast.live.ledger.candidates import Candidate, Deployment
+from outlast.live.ledger.candidates import Candidate, Deployment, place_of
 from outlast.live.ledger.store import Ledger
 from outlast.live.ledger.tables import Status
 from outlast.live.profiles import load_profile
@@ -27,7 +27,6 @@ from outlast.live.retraining.verified import (
     record_of,
 )
 from outlast.live.running.loaded import columns_of
-from outlast.live.running.roles import place_of
 from outlast.live.running.stages import PAIRED
 from outlast.live.signing import signed
 from outlast.model import Recurrent

@@ -7,8 +7,6 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from outlast.errors import InputError
-from outlast.interventions import intervention, typed
 from outlast.repairs import RepairSettings
 from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context, loading, saved
@@ -441,7 +439,9 @@ def _expected_run(repair: Repair) -> float | None:
 
 def _intervention(repair: Repair) -> str:
     """The intervention as one types it."""
-    try:
-        return shlex.quote(typed(intervention(repair.intervention)))
-    except InputError:  # one of somebody's own
-        return "INTERVENTION"
+    said = repair.typed
+    if not said:
+        from outlast.interventions import in_one_word  # loads torch: only for files of before, and what cannot be typed
+
+        said = in_one_word(repair.intervention)
+    return shlex.quote(said) if said else "INTERVENTION"
