@@ -290,3 +290,37 @@ def test_losses_of_float64_models_are_float64() -> None:
     logits = torch.randn(2, 4, 5, dtype=torch.float64)
     loss = objective("next_token", adapt(precise.words(torch.float64)), tokens).per_position(logits, batch)
     assert loss.dtype == torch.float64
+
+
+class Speller(nn.Module):
+    """A language model around a GRU, whose pieces differ from the whole by the rounding of its half precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.gru, self.head = nn.Embedding(32, 16), nn.GRU(16, 16, batch_first=True), nn.Linear(16, 32)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        y, h = self.gru(self.embedding(x), h)
+        return self.head(y), h
+
+
+class LastSpeller(Speller):
+    """The same with one output a window, and its state inside."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.head(self.gru(self.embedding(x))[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [Speller, LastSpeller])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_adapt_check_and_evaluate_agree_on_a_gru_in_half_precision(kind: type[nn.Module], dtype: torch.dtype) -> None:
+    """A state is kept in float32 and computed in half: what its pieces differ by is the rounding of the half."""
+    tokens = outlast.Streams.from_tokens(np.random.default_rng(0).integers(0, 32, (8, 128)), vocabulary=32)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model = adapt(kind().to(dtype))
+        assert outlast.check(model).passed
+        assert not outlast.evaluate(model, tokens, train_context=16, settings=SHORT).notes
+        assert ("in one call" in str(model.found)) == (kind is LastSpeller)  # pyright: ignore[reportAttributeAccessIssue]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from outlast.adapters.contract import COMPARE, POINTS, Point, told_apart
-from outlast.adapters.precision import dtypes_of
-from outlast.adapters.subject import Subject, class_of, in_use, narrowest, subject_of
+from outlast.adapters.precision import dtypes_of, narrowest
+from outlast.adapters.subject import Subject, class_of, in_use, subject_of
 from outlast.arguments import at_least, taking, tensor_of
 from outlast.errors import raised
 from outlast.results import VERSION, Check, CheckReport, forgetting, one_at_a_time

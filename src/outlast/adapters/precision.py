@@ -17,6 +17,10 @@ from outlast.results import Note
 from outlast.state import HALVES, at_least_float32, in_double
 from outlast.turns import alone
 
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+"""Relative differences up to which two ways of computing count as equal in any model, by the coarsest dtype of the
+parameters. Where a model itself makes more of a last bit that is changed, more is allowed (`Subject.allowed`)."""
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -24,6 +28,13 @@ def dtypes_of(model: nn.Module) -> list[str]:
     """Names of the dtypes of the model's floating parameters and buffers, such as ``bfloat16``, in their order."""
     tensors = (*model.parameters(), *model.buffers())
     return list(dict.fromkeys(_name(each.dtype) for each in tensors if each.is_floating_point()))
+
+
+def narrowest(model: nn.Module) -> torch.dtype:
+    """The coarsest dtype of the model's floating parameters and buffers (float32 where there is none)."""
+    tensors = (*model.parameters(), *model.buffers())
+    found = {each.dtype for each in tensors if each.is_floating_point()} & set(TOLERANCES)
+    return max(found, key=TOLERANCES.__getitem__, default=torch.float32)
 
 
 def halves_of(model: nn.Module) -> str:

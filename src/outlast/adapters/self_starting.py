@@ -153,4 +153,4 @@ def _starts_alike(model: HiddenModule, way: Way) -> bool:
         raise
     except Exception as error:
         raise Unreadable(f"given the state that it returned, its forward raised {raised(error)}", near=1) from error
-    return alike(given, alone)
+    return alike(given, alone, module)

@@ -15,16 +15,12 @@ from torch import Tensor, nn
 from outlast.adapters.adapting import adapt
 from outlast.adapters.comparing import Apart, Gap, apart, difference, worst
 from outlast.adapters.doubled import SeesSinglePrecision, in_float64
-from outlast.adapters.precision import copied, double_copy, runnable
+from outlast.adapters.precision import TOLERANCES, copied, double_copy, narrowest, runnable
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, device_of
 from outlast.randomness import generator
 from outlast.results import Check, Note
 from outlast.state import HALVES, State, StatePart, continuous, leaves, map_state, named_leaves, noise_like, rebuild
-
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""Relative differences up to which two ways of computing count as equal in any model, by the coarsest dtype of the
-parameters. Where a model itself makes more of a last bit that is changed, more is allowed (`Subject.allowed`)."""
 
 _MARGIN, _DRAWS = 4.0, 3
 """How many times the largest change among so many draws of rounding-sized changes may lie between two ways."""
@@ -229,13 +225,6 @@ def in_use(s: Subject) -> tuple[Subject, Note | None]:
     model = copied(model)
     tolerance = TOLERANCES[narrowest(model)]
     return replace(s, model=model, double=False, widened=False, tolerance=tolerance), note
-
-
-def narrowest(model: Recurrent) -> torch.dtype:
-    """The coarsest dtype of the model's floating parameters and buffers (float32 where there is none)."""
-    tensors = (*model.parameters(), *model.buffers())
-    found = {each.dtype for each in tensors if each.is_floating_point()} & set(TOLERANCES)
-    return max(found, key=TOLERANCES.__getitem__, default=torch.float32)
 
 
 def cut(inputs: Tensor, way: Sequence[int]) -> list[Tensor]:

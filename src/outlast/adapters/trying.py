@@ -20,6 +20,7 @@ from outlast.adapters.calling import (
 )
 from outlast.adapters.folding import foldable
 from outlast.adapters.hidden import HiddenModule
+from outlast.adapters.precision import TOLERANCES, narrowest
 from outlast.adapters.slots import named_tensor
 from outlast.adapters.structure import take_apart
 from outlast.errors import InputError, raised
@@ -73,14 +74,17 @@ def random_inputs(module: nn.Module, spec: InputSpec, reads: str | None, rows: i
     return inputs.to(device_of(module), dtype)
 
 
-def alike(found: Tensor, wanted: Tensor) -> bool:
-    """Equal up to rounding. Outputs that are no numbers are alike; that they are broken is for a measurement to say."""
+def alike(found: Tensor, wanted: Tensor, module: nn.Module) -> bool:
+    """Equal up to rounding in a module of these dtypes, also where a state is kept wider than it is computed. Outputs
+    that are no numbers are alike; that they are broken is for a measurement to say."""
     if found.shape != wanted.shape:
         return False
-    coarse = {torch.float16: 2e-2, torch.bfloat16: 1e-1, torch.float64: 1e-7}
     size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max()) if wanted.numel() else 0.0
-    near = 1e-4 if wanted.is_complex() else coarse.get(wanted.dtype, 1e-4)
-    return torch.allclose(found, wanted, rtol=0, atol=near * size, equal_nan=True)
+    own = max(narrowest(module), wanted.dtype, key=lambda dtype: _NEAR.get(dtype, 1e-4))
+    return torch.allclose(found, wanted, rtol=0, atol=_NEAR.get(own, 1e-4) * size, equal_nan=True)
+
+
+_NEAR = TOLERANCES | {torch.float64: 1e-7}
 
 
 def fault_of(model: HiddenModule) -> Unreadable | None:
@@ -88,6 +92,7 @@ def fault_of(model: HiddenModule) -> Unreadable | None:
     calling = model.calling
     way = Way(calling.spec, calling.reads, calling.axes, calling.carrier)
     rows, length = 3, 6
+    same = partial(alike, module=model.module)
     inputs = way.inputs(model.module, rows, length)
     try:
         _copy_if_edited(model, inputs)
@@ -109,26 +114,22 @@ def fault_of(model: HiddenModule) -> Unreadable | None:
             "every row and position is needed, (B, T, ...)",
             near=3,
         )
-    if not alike(alone, whole[1:2]):
+    if not same(alone, whole[1:2]):
         return Unreadable("what one row gives depends on the other rows", near=2)
     joined = torch.cat(pieces, 1)
-    if not alike(joined, whole) or not all(map(alike, leaves(state), leaves(final))):
+    if not same(joined, whole) or not all(map(same, leaves(state), leaves(final))):
         return Unreadable(
             f"with its state in {calling.carrier.told}, reading {length} positions in pieces does not give the outputs "
             "and the state of reading them at once: it reads ahead, or it carries something else as well",
             near=2,
         )
-    if (
-        calling.window is None
-        and calling.axes == "one"
-        and not alike(_if_it_reads_windows(model, inputs, whole), whole)
-    ):
+    if calling.window is None and calling.axes == "one" and not same(_if_it_reads_windows(model, inputs, whole), whole):
         return Unreadable(
             f"reading {length} positions at once is not reading them one by one: it reads ahead, or what it carries is "
             "not all in its state",
             near=2,
         )
-    if calling.window is not None and not alike(_window_read(model, inputs, start)[0], whole[:, -1:]):
+    if calling.window is not None and not same(_window_read(model, inputs, start)[0], whole[:, -1:]):
         return Unreadable(
             "it gives one output a window, which is not the one of its last position: it depends on the others in "
             "another way than through the state",
@@ -196,12 +197,12 @@ def folded_where_the_same(model: HiddenModule) -> HiddenModule:
 def _folds(model: HiddenModule, way: Way, rows: int, length: int) -> bool:
     inputs = way.inputs(model.module, rows, 2 * length)
     before, inputs = inputs.split(length, 1)
-    start = model.initial_state(rows)
+    start, same = model.initial_state(rows), partial(alike, module=model.module)
     for state in (start, model.stepped(before, start)[1]):
         wanted = model.stepped(inputs, state)
         for fill in (math.nan, 0.0):
             found = model.at_once(inputs, state, fill)
-            if not all(map(alike, [found[0], *leaves(found[1])], [wanted[0], *leaves(wanted[1])])):
+            if not all(map(same, [found[0], *leaves(found[1])], [wanted[0], *leaves(wanted[1])])):
                 return False
     return _same_gradients(model, inputs, state)
 
@@ -223,4 +224,4 @@ def _same_gradients(model: HiddenModule, inputs: Tensor, state: State) -> bool:
     # cuDNN refuses the backward pass of an RNN in eval mode.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         found, wanted = of(model.at_once), of(itself)
-    return len(found) == len(wanted) and all(map(alike, found, wanted))
+    return len(found) == len(wanted) and all(alike(a, b, model.module) for a, b in zip(found, wanted, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from outlast.adapters.precision import TOLERANCES, narrowest
 from outlast.evaluation.oddities import pieces_differ
 from outlast.model import Recurrent, device_of
 from outlast.results import Note
@@ -33,8 +34,8 @@ def carrying(model: Recurrent, streams: Streams, precision: str, chunk: int) -> 
     whole = _outputs(model, batch.inputs, [length])
     largest = max((float(each.abs().max()) for each in whole), default=0.0)
     gap = _apart(whole, _outputs(model, batch.inputs, [*cuts, length]))
-    half = any(each.is_floating_point() and torch.finfo(each.dtype).bits < 32 for each in model.parameters())
-    allowed = LARGEST_GAP["bf16" if half else precision] * largest
+    # Never less than what `check` allows a model of these dtypes: the two agree.
+    allowed = max(LARGEST_GAP[precision], TOLERANCES[narrowest(model)]) * largest
     # NaN, which says nothing of pieces, compares false here.
     if not cuts or not gap > allowed or gap <= STEEP * _apart(whole, _outputs(model, batch.inputs, [length], 1e-6)):
         return []
