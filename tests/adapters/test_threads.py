@@ -30,6 +30,7 @@ from adapters.meeting import (
     together,
 )
 from outlast.adapters import adapt
+from outlast.diagnosis import DiagnoseSettings
 from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
 from outlast.model import InputSpec, Recurrent
@@ -224,6 +225,10 @@ def streams() -> outlast.Streams:
     return outlast.Streams.from_arrays(values, horizon=1)
 
 
+def parts() -> outlast.Split:
+    return outlast.Split(streams(), streams(), streams(), how="the same three times")
+
+
 def measured(module: nn.Module, jobs: int) -> Any:
     settings = EvalSettings(targets=32, chunk=16, jobs=jobs)
     return outlast.evaluate(module, streams(), train_context=8, settings=settings)
@@ -242,6 +247,22 @@ def test_figures_of_two_jobs_are_those_of_one(kind: type[nn.Module]) -> None:
     assert told == {Notes: ["last"], Buffered: ["room"], Says: ["last"], Derives: ["last"], Counts: ["calls"]}.get(
         kind, []
     )
+
+
+def test_a_diagnosis_by_two_jobs_is_that_of_one() -> None:
+    """Its experiments go on side by side, one of them on a copy in float64 that is made meanwhile."""
+    module = built(Begins)
+
+    def diagnosed(jobs: int) -> Any:
+        measuring = EvalSettings(targets=32, chunk=16, jobs=jobs)
+        return outlast.diagnose(module, parts(), train_context=8, settings=DiagnoseSettings(measuring=measuring))
+
+    alone = diagnosed(1)
+    assert alone.causes
+    with meeting(vain=3):
+        found = diagnosed(2)
+    for name in ("causes", "remembrance", "coverage", "attribution", "trace", "gap", "forecast", "left_out"):
+        assert getattr(found, name) == getattr(alone, name), name
 
 
 def until_two_met(place: Place, work: Callable[[int], Any], rows: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import logging
 import pickle
+import random
 import types
 import weakref
 from collections.abc import Iterator, Mapping
@@ -104,6 +105,8 @@ def _inside(value: Any) -> Any:
         return value.copy()
     if isinstance(value, torch.Generator):
         return value.get_state()
+    if isinstance(value, random.Random):
+        return value.getstate()
     if isinstance(value, (*_PLAIN, *_WHOLE, *_CONTAINERS)) or hasattr(value, "__dict__"):
         return None
     try:

@@ -91,8 +91,16 @@ class _Turns:
 _changing = threading.Lock()
 _known: dict[int, _Turns] = {}
 _numbers = itertools.count()
-# A thread that forks may hold locks that nobody in the child would ever let go of.
-os.register_at_fork(after_in_child=_known.clear)
+
+
+def _begin_anew() -> None:
+    """In a child process: whoever held a lock when it was forked is not there to let go of it."""
+    global _changing
+    _changing = threading.Lock()
+    _known.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _turns_of(module: nn.Module) -> _Turns:
@@ -130,8 +138,8 @@ def alone(module: nn.Module) -> Iterator[None]:
 def turn(module: nn.Module) -> Iterator[nn.Module]:
     """The module, which no other thread calls meanwhile, or a replica that is this worker's.
 
-    A replica is made where two workers want the module at once: one that only a single thread uses, such as one in
-    training, has none. It is another's no longer than `side_by_side` goes on, in which models do not change.
+    A replica is made where two workers want the module at once, and lasts as long as `side_by_side`, inside of which the
+    models that its jobs share do not change. One that learns has none.
     """
     turns, things = _turns_of(module), things_of_worker()
     if things is None or not turns.replicas or turns.waiting is not None or module.training:
