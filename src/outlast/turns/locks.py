@@ -138,7 +138,7 @@ def alone(module: nn.Module) -> Iterator[None]:
 def turn(module: nn.Module) -> Iterator[nn.Module]:
     """The module, which no other thread calls meanwhile, or a replica that is this worker's.
 
-    A replica is made where two workers want the module at once, and lasts as long as `side_by_side`, inside of which the
+    A replica is made where two workers want the module at once, and lasts as long as `side_by_side`, inside of which
     models that its jobs share do not change. One that learns has none.
     """
     turns, things = _turns_of(module), things_of_worker()
