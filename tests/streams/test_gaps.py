@@ -10,6 +10,8 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.evaluation.oddities import table_rows
+from outlast.reporting.language import speaking
+from outlast.reporting.oddities import told
 from outlast.streams import Streams, split
 
 ROWS = 2000
@@ -23,12 +25,12 @@ def timed(times: Any, **more: Any) -> pd.DataFrame:
 
 
 MINUTES = timed(pd.date_range("2020-01-01", periods=ROWS, freq="min"))
-TWO_GAPS = MINUTES.drop(index=[*range(500, 700), 1200]).reset_index(drop=True)
+TWO_GAPS = MINUTES.drop(index=[*range(500, 700), *range(1200, 1206)]).reset_index(drop=True)
 
 
 def test_gaps_cut_a_regular_recording_into_pieces() -> None:
     streams = Streams.from_table(TWO_GAPS, time="when", target="y", horizon=5)
-    assert streams.lengths.tolist() == [495, 495, 794]
+    assert streams.lengths.tolist() == [495, 495, 789]
     assert streams.recording is not None
     assert streams.recording.tolist() == [0, 0, 0]
     times = streams.about["times"]
@@ -49,10 +51,10 @@ def test_gaps_cut_a_regular_recording_into_pieces() -> None:
 
 def test_what_is_told_of_gaps_is_done() -> None:
     joined = Streams.from_table(TWO_GAPS, time="when", target="y", gaps="join")
-    assert (joined.lengths.tolist(), joined.recording) == ([1798], None)
+    assert (joined.lengths.tolist(), joined.recording) == ([1793], None)
     assert joined.about["times"]["gaps"] == 2
     assert "rows were read on" in table_rows(joined.about)[0].said
-    assert Streams.from_table(TWO_GAPS, time="when", target="y", max_gap=3600).lengths.tolist() == [499, 1298]
+    assert Streams.from_table(TWO_GAPS, time="when", target="y", max_gap=3600).lengths.tolist() == [499, 1293]
     with pytest.raises(
         InputError, match=r"T11:40:00 after 2020-01-01T08:19:00 in time column 'when', row 500 .*\n.*90 s"
     ):
@@ -90,11 +92,65 @@ def test_rows_that_are_dropped_leave_gaps_and_rows_that_are_held_do_not() -> Non
 
 
 def test_a_recording_that_would_be_scattered_is_asked_about() -> None:
-    frame = MINUTES.drop(index=range(0, ROWS, 20)).reset_index(drop=True)
-    with pytest.raises(InputError, match=r"99 gaps in time column 'when'[^$]*gaps='join'[^$]*max_gap="):
+    frame = MINUTES[np.arange(ROWS) % 30 < 20].reset_index(drop=True)
+    with pytest.raises(InputError, match=r"66 gaps in time column 'when'[^$]*gaps='join'[^$]*max_gap="):
         Streams.from_table(frame, time="when")
     assert len(Streams.from_table(frame, time="when", gaps="join")) == 1
-    assert len(Streams.from_table(frame, time="when", gaps="split", max_gap=90)) == 100
+    assert len(Streams.from_table(frame, time="when", gaps="split", max_gap=90)) == 67
+
+
+SHORT = MINUTES.drop(index=[100, 300, 301, 700, 701, 702, 703, *range(1000, 1300)]).reset_index(drop=True)
+
+
+def test_short_gaps_at_a_multiple_of_the_step_are_read_on_over() -> None:
+    """Of 1, 2 and 4 missing minutes; five hours are a gap. No target that lies across one counts, and that is said."""
+    streams = Streams.from_table(SHORT, time="when", target="y", horizon=5)
+    assert streams.lengths.tolist() == [993 - 5, 700 - 5]
+    times = streams.about["times"]
+    assert (times["joined"], times["gaps"], times["max_gap"]) == (3, 1, 330)
+    assert streams.weights is not None
+    assert np.flatnonzero(streams.weights == 0).tolist() == [*range(95, 100), *range(294, 299), *range(692, 697)]
+    assert streams.clock is not None
+    late = [at for at in range(988) if streams.clock.times[at + 5] - streams.clock.times[at] != np.timedelta64(5, "m")]
+    assert late == np.flatnonzero(streams.weights == 0).tolist()
+    (note,) = table_rows(streams.about)
+    assert "3 gaps of a few usual steps were read on over; no target that lies across one counts" in note.said
+    with speaking("ja"):
+        assert "続けて読みました（それをまたぐ目標は数えません）" in told(note)
+
+
+def test_a_model_is_read_with_the_gaps_that_it_was_trained_with() -> None:
+    """Those that a table's own rows would have, or the schema of a model."""
+    first = Streams.from_table(SHORT, time="when", target="y", horizon=5)
+    assert first.schema is not None
+    assert (first.schema.max_gap, first.schema.gaps) == (330, "split")
+    again = Streams.from_table(SHORT, schema=first.schema)
+    assert again.lengths.tolist() == first.lengths.tolist()
+    assert np.array_equal(again.weights, first.weights)  # pyright: ignore[reportArgumentType]
+
+
+def test_gaps_that_are_no_multiples_of_the_step_and_those_told_are_gaps_as_before() -> None:
+    """A clock that was set anew says nothing of how many rows are missing."""
+    at = np.arange(ROWS)
+    late = pd.to_timedelta(40 * (at >= 900) + 130 * (at >= 1500), unit="s")
+    frame = MINUTES.assign(when=MINUTES.when + late)
+    assert Streams.from_table(frame, time="when").lengths.tolist() == [899, 599, 499]
+    assert len(Streams.from_table(SHORT, time="when", max_gap=90)) == 5
+    assert Streams.from_table(SHORT, time="when", max_gap=90).weights is None
+    with pytest.raises(InputError, match="rows at most 90 s apart"):
+        Streams.from_table(SHORT, time="when", gaps="error")
+
+
+def test_rows_with_a_missing_value_here_and_there_do_not_cut_a_recording() -> None:
+    frame = MINUTES.assign(x=[None if row % 97 == 0 else value for row, value in enumerate(MINUTES.x)])
+    streams = Streams.from_table(frame, time="when", target="y")
+    assert len(streams) == 1
+    assert streams.about["times"]["joined"] == 20
+    weighed = MINUTES.assign(w=np.where(np.arange(ROWS) < 50, 0.0, 2.0)).drop(index=[100]).reset_index(drop=True)
+    given = Streams.from_table(weighed, time="when", target="y", weight="w")
+    assert given.weights is not None
+    assert sorted(set(given.weights.tolist())) == [0.0, 2.0]
+    assert given.weights[99] == 0
 
 
 def test_rows_out_of_order_are_refused_with_how_to_sort_them() -> None:
@@ -133,7 +189,7 @@ def test_pieces_of_a_recording_are_split_by_time_as_a_whole() -> None:
     assert train == [(0, 495), (500, 995), (1000, 1000 + round(0.6 * total) - 990 - 5)]
     assert max(end for _, end in train) + 5 <= validation[0][0]
     assert max(end for _, end in validation) + 5 <= test[0][0]
-    assert test[-1][1] == 1794
+    assert test[-1][1] == 1789
     part = np.concatenate([streams.inputs[start:end] for start, end in train])
     assert np.allclose(part.mean(0), 0, atol=1e-5)  # scaled with the rows that training reads, and no others
     assert np.allclose(part.std(0), 1, atol=1e-5)

@@ -212,7 +212,7 @@ def table_rows(about: Mapping[str, Any]) -> list[Note]:
         dropped, filled = missing["rows_dropped"], missing.get("rows_filled", 0)
         if dropped or filled:
             found.append(_missing_rows(about["rows"] + dropped, dropped, filled, missing["per_column"]))
-    if times is not None and (times["gaps"] or times["equal_times"]):
+    if times is not None and (times["gaps"] or times["equal_times"] or times.get("joined")):
         found.append(_gaps(times))
     return found
 
@@ -234,10 +234,15 @@ def _gaps(times: Mapping[str, Any]) -> Note:
         what = "1 gap" if times["gaps"] == 1 else f"{times['gaps']:,} gaps"
         done = "streams were cut there" if split else "rows were read on, as if there were none"
         said.append(f"{what} of more than {limit} between rows: {done} ({usual}the longest {longest:,g} s)")
+    joined = times.get("joined", 0)
+    if joined:
+        what = "1 gap" if joined == 1 else f"{joined:,} gaps"
+        said.append(f"{what} of a few usual steps were read on over; no target that lies across one counts")
     if times["equal_times"]:
         said.append(f"{times['equal_times']:,} rows have the time of the row before them")
     facts = {"count": times["gaps"], "limit": times["max_gap"] or 0.0, "step": step, "longest": longest}
-    return Note("gaps", "; ".join(said), {**facts, "split": int(split), "equal": times["equal_times"]})
+    facts |= {"split": int(split), "equal": times["equal_times"], "joined": joined}
+    return Note("gaps", "; ".join(said), facts)
 
 
 def joined_documents(about: Mapping[str, Any]) -> list[Note]:

@@ -154,6 +154,8 @@ def _gaps(facts: Mapping[str, float | int | str]) -> str:
             f"{facts['limit']:,g} 秒を超える間隔が {facts['count']:,} か所あり、{done}"
             f"（{usual}最長 {facts['longest']:,g} 秒）。"
         )
+    if joined := facts.get("joined"):
+        said += f"通常の間隔の数倍までの間隔が {joined:,} か所あり、続けて読みました（それをまたぐ目標は数えません）。"
     if facts["equal"]:
         said += f"直前の行と同じ時刻の行が {facts['equal']:,} 行あります。"
     return said

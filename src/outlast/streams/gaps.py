@@ -5,7 +5,7 @@ Pieces between gaps are still of one recording: `split` deals them out by time, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ LIKE = 0.1
 """Steps that differ from the typical one by less than this share of it are like it."""
 GAP = 1.5
 """Typical steps from which on there is a gap, where rows are regular and nothing else was said."""
+JOINED = 5
+"""Gaps of up to so many typical steps are no gaps where they are multiples of it: some rows are missing, and the clock
+goes on as it was."""
 SHORT = 64
 """Where half of the rows would fall into pieces shorter than this, the default is not taken without a word."""
 
@@ -60,8 +63,9 @@ def spacing(clock: Clock, group: np.ndarray, options: TableOptions) -> Spacing:
 
 def ends_at_gaps(
     clock: Clock, group: np.ndarray, rows: np.ndarray, spaced: Spacing, table: Table, options: TableOptions
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """(N − 1,) after which rows a stream ends because of a gap, of the rows that are kept; and what a result records.
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """(N − 1,) after which rows a stream ends because of a gap, of the rows that are kept; after which a short one was
+    read on over; and what a result records.
 
     Args:
         clock, group: of the rows that are kept, stream after stream, their times ascending in each.
@@ -71,7 +75,10 @@ def ends_at_gaps(
         InputError: a gap where that is an error, or so many that hardly a piece would be left.
     """
     steps, within = _steps(clock.times, group)
-    gap = np.zeros(max(0, len(group) - 1), bool)
+    gap, joined = (np.zeros(max(0, len(group) - 1), bool) for _ in range(2))
+    if (widest := _joining(steps, spaced, options)) is not None and spaced.step is not None:
+        joined[within] = (steps > GAP * spaced.step) & (steps <= widest)
+        spaced = replace(spaced, limit=widest)
     if spaced.limit is not None:
         gap[within] = steps > spaced.limit
     about: dict[str, Any] = {
@@ -81,6 +88,7 @@ def ends_at_gaps(
         "handling": options.gaps,
         "max_gap": spaced.limit,
         "gaps": int(gap.sum()),
+        "joined": int(joined.sum()),
     }
     if options.gaps == "error" and gap.any():
         later = int(np.argmax(gap)) + 1
@@ -92,7 +100,35 @@ def ends_at_gaps(
         )
     if not spaced.told and gap.any():
         _refuse_scattered(gap, group, spaced, options)
-    return gap & (options.gaps == "split"), about
+    return gap & (options.gaps == "split"), joined, about
+
+
+def _joining(steps: np.ndarray, spaced: Spacing, options: TableOptions) -> float | None:
+    """Seconds up to which gaps are read on over; None: they are not. A model that was trained so is read so."""
+    step = spaced.step
+    if step is None or options.gaps != "split":
+        return None
+    widest = (JOINED + 0.5) * step
+    if spaced.told:
+        return widest if spaced.limit is not None and abs(spaced.limit - widest) < LIKE * step else None
+    short = steps[(steps > GAP * step) & (steps <= widest)] / step
+    return widest if len(short) and (np.abs(short - np.round(short)) < LIKE).mean() >= REGULAR else None
+
+
+def not_across(joined: np.ndarray, rows: int, weights: np.ndarray | None) -> np.ndarray | None:
+    """(N,) weights, 0 where the target, so many rows ahead, lies beyond a gap that was read on over: it is later than
+    was asked for. Where streams were cut instead, these rows would have no target.
+
+    Args:
+        joined: (N − 1,) after which rows there was one.
+        weights: (N,) of the table; None: all count alike.
+    """
+    if not joined.any():
+        return weights
+    before = np.concatenate([[0], np.cumsum(joined)])
+    ahead = np.minimum(np.arange(len(before)) + rows, len(before) - 1)
+    whole = np.ones(len(before), np.float32) if weights is None else weights
+    return np.where(before[ahead] > before, np.float32(0), whole)
 
 
 def _refuse_scattered(gap: np.ndarray, group: np.ndarray, spaced: Spacing, options: TableOptions) -> None:

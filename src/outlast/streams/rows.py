@@ -12,7 +12,7 @@ from outlast.errors import Choice, InputError, Question
 from outlast.streams import columns
 from outlast.streams.categories import Known, coded
 from outlast.streams.clock import Clock, check_ascending, read_clock
-from outlast.streams.gaps import ends_at_gaps, spacing
+from outlast.streams.gaps import ends_at_gaps, not_across, spacing
 from outlast.streams.source import FILE, Table
 from outlast.streams.table_options import TableOptions
 
@@ -113,19 +113,20 @@ def read_rows(
     row, taken, about = _kept(lacking, order, group[order], options.missing)
     _refuse_empty(table, len(row), about, options)
     group = group[row]
-    ends, gaps = group[1:] != group[:-1], None
+    ends, gaps, joined = group[1:] != group[:-1], None, np.zeros(max(0, len(group) - 1), bool)
     if clock is not None and options.time is not None and spaced is not None:
         at = taken[options.time]
         clock = replace(clock, times=clock.times[at])
         check_ascending(table, options.time, clock, group, at)
-        apart, gaps = ends_at_gaps(clock, group, at, spaced, table, options)
+        apart, joined, gaps = ends_at_gaps(clock, group, at, spaced, table, options)
         ends = ends | apart
     found = {name: column[taken[name]] for name, column in values.items()}
+    weights = None if options.weight is None else found[options.weight].astype(np.float32)
     return Rows(
         features=np.column_stack([found[name] for name in names]),
         targets=np.column_stack([found[name] for name in options.target]) if options.target else None,
         labels=labels,
-        weights=None if options.weight is None else found[options.weight].astype(np.float32),
+        weights=not_across(joined, max(options.horizons), weights),
         clock=clock,
         stream=group,
         names=stream_names,
