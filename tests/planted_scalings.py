@@ -33,6 +33,7 @@ KINDS: dict[str, Wanted | None] = {
     "robust": Wanted("robust", "robust"),
     "log_target": Wanted("standard", "log"),
     "log_standard_target": Wanted("standard", "log-standard"),
+    "log_both": Wanted("standard", "log-standard"),
     "raw_inputs": Wanted("none", "standard"),
     "raw_outputs": Wanted("standard", "none"),
     "minmax_inputs": Wanted("minmax", "none"),
@@ -100,6 +101,8 @@ def planted(kind: str, seed: int, steps: int = 150) -> tuple[Forecaster, dict[st
     seen = slice(0, MACHINES * 6 // 10)
     x = np.stack([columns[name].reshape(MACHINES, ROWS)[seen] for name in INPUTS], -1)
     y = x[..., [INPUTS.index(TARGET)]]
+    if kind == "log_both":  # the logarithm was taken of the column before anything else
+        x = np.stack([*np.moveaxis(x[..., :-1], -1, 0), np.log(x[..., -1])], -1)
     reads, tells = (wanted.inputs, wanted.target) if wanted is not None else ("standard", "standard")
     x_scaled, y_scaled = scaled(x, reads), scaled(y, tells)
     torch.manual_seed(seed)

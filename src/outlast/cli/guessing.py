@@ -17,8 +17,8 @@ _CONSTANTS = {
 def no_better_than_guessing(evaluation: Evaluation) -> str | None:
     """A warning where, within its training context, the model is no better than the best constant on its targets."""
     guess = evaluation.guesses.get("constant")
-    if evaluation.verdict is not None and evaluation.verdict.name == "broken":
-        return None  # another scale is not the reason
+    if evaluation.verdict is not None and evaluation.verdict.name in ("broken", "misread"):
+        return None  # another scale is not the reason, or the verdict says that it is
     if evaluation.short is None or guess is None or evaluation.measure not in _CONSTANTS:
         return None
     if evaluation.short.loss < guess.loss:

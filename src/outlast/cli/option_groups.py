@@ -300,7 +300,8 @@ class Repairing:
     """Leave out the control, the same training from zero states. It costs as much as the repair; without it nobody
     knows whether the starts or plain training gained what was gained."""
     anyway: bool = False
-    """Go on where validation says that there is nothing to repair."""
+    """Go on where validation says that there is nothing to repair, or where the model does not fit the data as they are
+    read."""
     short_ages: Given[tuple[int, int]] = None
     """FROM TO: ages over which short contexts must hold, every age alike. Default: 0 up to the training context. For a
     model that is reset every P positions: 0 P."""

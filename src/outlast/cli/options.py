@@ -65,6 +65,8 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
     """gated_deltanet, gla, gru, hybrid, lstm, mamba, mamba2, mlstm, retnet, rglru or rwkv6."""
     settings: Annotated[dict[str, str], tyro.conf.arg(help_behavior_hint="")] = field(default_factory=dict)
     """Of the family, such as: width 64 layers 2."""
+    anyway: bool = False
+    """Go on where the model that is given does not fit the data as they are read."""
 
 
 @dataclass(kw_only=True)

@@ -37,6 +37,7 @@ from outlast.durations import seconds_of
 from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.misread import as_it_reads, scaling_notes
 from outlast.interventions import Zero
 from outlast.model import Recurrent
 from outlast.planning import plan, repair_cost
@@ -89,8 +90,11 @@ def run_train(options: TrainVerb) -> int:
         given, streams = inputs.model_and_streams(options, options.data)
     parts = split(streams or inputs.streams_of(options, options.data, None), options.shares)
     model, cast = trainable(given or inputs.fresh(options, parts.train).to(inputs.device(options)))
+    if given is not None:
+        check_inputs(model, parts.train)
+        parts = as_it_reads(model, parts, options.train_context, trains=not options.anyway)
     inputs.keep_tokeniser(model, options)
-    tell([cast] if cast else [])
+    tell([*([cast] if cast else []), *scaling_notes(parts.train.about)])
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
     try_training(model, parts.train, [rule], options.train_context, settings)
@@ -121,7 +125,7 @@ def run_train(options: TrainVerb) -> int:
             },
             seconds=round(seconds, 3),
             losses=losses,
-            notes=[cast] if cast else [],
+            notes=[*([cast] if cast else []), *scaling_notes(parts.train.about)],
             command=inputs.command(options, model),
             outlast=VERSION,
         )

@@ -31,6 +31,7 @@ from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, drawn, evaluate, usable
 from outlast.evaluation.asked import telling_faults, the_measures, the_model, the_split
 from outlast.evaluation.measures import Measure, outputs_of
+from outlast.evaluation.misread import as_it_reads, like
 from outlast.evaluation.oddities import few_streams, within_budget
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
@@ -122,8 +123,10 @@ def diagnose(
     parts, settings = the_split(data), settings or DiagnoseSettings()
     model = adapted_to(model, parts.test).eval()
     check_inputs(model, parts.test)
-    model, cast = the_model(model, parts.test)
     train_context = at_least(1, train_context, "train_context")
+    parts = as_it_reads(model, parts, train_context)
+    stationary = None if stationary is None else like(stationary, parts.train)
+    model, cast = the_model(model, parts.test)
     chosen = the_measures(measures, parts.test)
     # An error rate says little about one moment, and has no gradient; the measure beside it does.
     smooth = chosen[0].smooth if chosen else None
@@ -155,8 +158,9 @@ def diagnose(
         remembered = work.ask("remembrance", remember)
         left_out = {**work.left_out, **dict.fromkeys(("causes", "coverage", "attribution", "trace"), why)}
         return _result(evaluation, [], remembered, _Deep(), settings, left_out, began)
-    if evaluation.verdict.name == "broken":
-        left_out = dict.fromkeys(_ASKED, "the model is broken")
+    if evaluation.verdict.name in ("broken", "misread"):
+        why = "the model is broken" if evaluation.verdict.name == "broken" else "the data are misread"
+        left_out = dict.fromkeys(_ASKED, why)
         return _result(evaluation, [], None, _Deep(), settings, left_out, began)
     asked = _Asked(evaluation, smooth or chosen[0])
     if control is not None and control.verdict is not None:

@@ -25,6 +25,7 @@ from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
 from outlast.evaluation.deciding import with_knob
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.misread import scaling_notes
 from outlast.evaluation.oddities import (
     constant_targets,
     equal_losses,
@@ -137,6 +138,7 @@ def _measured(
     if settings.jobs > 1 and (why := waiting(ready.model)):
         notes.append(one_at_a_time(why))
     notes += [*ready.notes, *table_rows(ready.given.about), *joined_documents(ready.given.about)]
+    notes += scaling_notes(ready.given.about)
     rules = streams.about.get("scenarios", {})
     verdict, short = None, None
     if judged:

@@ -16,6 +16,7 @@ Each note has a name, by which reports and verdicts know it:
 - ``measured_in_bfloat16``: products were taken in bfloat16 (`adapters.products`);
 - ``attention_window``: attention sees less than the model's own library lets it see (`Recurrent.forgets`);
 - ``one_at_a_time``: calls of the model wait for one another (`outlast.turns`);
+- ``scaling_found``, ``misread``: a table is read as the model fits it best, or it does not fit (`evaluation.misread`);
 - ``missing_rows``: rows of a table that were dropped or filled for missing values;
 - ``gaps``: rows of a table that lie further apart in time than is usual, or at the same time.
 """

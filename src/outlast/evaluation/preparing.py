@@ -25,6 +25,7 @@ from outlast.evaluation.costs import (
 from outlast.evaluation.divergence import agreement, agreement_steps, apart_from_itself
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.memory import MemoryNeeded, memory_needed
+from outlast.evaluation.misread import as_it_reads
 from outlast.evaluation.oddities import measured_in_bfloat16
 from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target_region
@@ -191,13 +192,14 @@ def prepared(
     Raises:
         InputError: what it says there.
     """
-    given = the_streams(data)
-    model = adapted_to(module, given)
-    train_context, judged_by = at_least(1, train_context, "train_context"), the_measures(measures, given)
+    model = adapted_to(module, the_streams(data))
+    train_context = at_least(1, train_context, "train_context")
+    model.eval()  # the caller's own, also where a copy is measured
+    check_inputs(model, the_streams(data))
+    given = the_streams(as_it_reads(model, data, train_context))
+    judged_by = the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length, settings.up_to)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
-    model.eval()  # the caller's own, also where a copy is measured
-    check_inputs(model, streams)
     model, cast = the_model(model, streams)
     settings = replace(settings, precision=chosen(settings.precision, model))
     if settings.precision == "bf16":

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.misread import misreading
 from outlast.evaluation.oddities import breaking, withholding
 from outlast.intervals import streams_to_decide
 from outlast.results import Band, Curve, Note, Short, Verdict
@@ -54,6 +55,7 @@ def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
 def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[Verdict, Short]:
     """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
+    - ``misread``: the model does not fit the data as they are read (`outlast.evaluation.misread`);
     - ``broken``: every prediction is the same, reading in pieces is not reading at once, or most predictions are no
       finite numbers at every age within the training context;
     - ``fails``: the excess is above the tolerance, and its interval above zero (that of the table's row, simultaneous
@@ -86,6 +88,9 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     because += [note.said for note in notes if note.name == "not_finite"]
     from_age, best_age, needed = None, None, None
     ends = oldest.mean, oldest.low, oldest.high
+    if wrongly := misreading(notes):
+        said = [*(note.said for note in wrongly), because[0]]
+        return Verdict("misread", None, curve.bands[-1], *ends, tolerance, said), short
     if broken := breaking(notes):
         return Verdict(
             "broken", None, curve.bands[-1], *ends, tolerance, [*(note.said for note in broken), because[0]]

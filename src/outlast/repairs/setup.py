@@ -21,6 +21,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.asked import the_measures, the_split, the_streams
 from outlast.evaluation.measures import Measure, outputs_of
+from outlast.evaluation.misread import as_it_reads, like
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
 from outlast.parallel import on_first_rank
@@ -281,6 +282,8 @@ def set_up(
     model = adapted_to(model, parts.train)
     train_context = at_least(1, train_context, "train_context")
     check_inputs(model, parts.train)
+    repairing = repairing or RepairSettings()
+    parts = as_it_reads(model, parts, train_context, trains=not repairing.anyway)
     judged_by = the_measures(measures, parts.test)
     if not judged_by:
         raise InputError(
@@ -289,11 +292,10 @@ def set_up(
             "name a --target, or give measures of your own",
         )
     training, measuring = training or TrainSettings(), measuring or EvalSettings()
-    repairing = repairing or RepairSettings()
     require_same_streams(measuring)
     ages = measuring.max_length, measuring.up_to
     validation = _as_old_as(parts, train_context, *ages)
-    guards = {name: the_streams(each) for name, each in (guards or {}).items()}
+    guards = {name: like(the_streams(each), parts.train) for name, each in (guards or {}).items()}
     for name, streams in {"validation": validation, "test": parts.test}.items():
         _refuse_copies(name, *usable(streams, train_context, *ages))
     for name, streams in guards.items():

@@ -215,6 +215,7 @@ class _Labels:
 
     BADGES = Named(
         {
+            "misread": ("Misread", "読み方の誤り"),
             "broken": ("Broken", "壊れている"),
             "fails": ("Fails", "破綻する"),
             "declines": ("Declines", "伸びて衰える"),

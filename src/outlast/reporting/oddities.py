@@ -28,6 +28,15 @@ def broken(evaluation: Evaluation, because: str) -> str:
     )
 
 
+def misread(evaluation: Evaluation) -> str:
+    """The headline of a model that does not fit the data as they are read."""
+    why = next((told(odd) for odd in evaluation.notes if odd.name == "misread"), "")
+    return tell(
+        f"This model does not fit these data as they are read, so nothing is judged: {because_of(why)}",
+        f"このモデルは、読み込まれたままのデータには合っていないため、何も判定しません。{why}",
+    )
+
+
 def too_few(evaluation: Evaluation) -> Note | None:
     """Why there is no verdict although there are targets: too few streams were read."""
     return next((odd for odd in evaluation.notes if odd.name == "few_streams"), None)
@@ -47,6 +56,8 @@ def _japanese(odd: Note) -> str:
     """From the numbers that the result carries."""
     facts = odd.facts
     match odd.name:
+        case "scaling_found" | "misread":
+            return _scaling(facts)
         case "constant_outputs":
             return "何を読んでも予測が常に同じです。"
         case "pieces_differ":
@@ -139,6 +150,29 @@ _WAITING = {
     "too_much": "モデルの持つものが多すぎて調べられないため",
 }
 """By why calls of a model go one after another."""
+
+
+def _scaling(facts: Mapping[str, float | int | str]) -> str:
+    given, loss, constant = (f"{float(facts[key]):.3g}" for key in ("given", "loss", "constant"))
+    unit = "目標の分散" if facts["unit"] == "variances" else "ナット"
+    options, best = facts["options"], f"単位は{unit}、最良の定数では {constant}"
+    match facts["finding"]:
+        case "found":
+            return (
+                f"表の尺度が指定されていないため、{options} として読みました。学習窓での損失は {loss} で、"
+                f"標準化したときは {given} です（{best}）。"
+            )
+        case "another":
+            return (
+                f"指定された尺度では学習窓での損失が {given} ですが、{options} とすれば {loss} になります（{best}）。"
+            )
+        case "level":
+            other = f"{float(facts['other_loss']):.3g}"
+            return (
+                f"{options} と {facts['other']} は学習窓で同程度に合い（損失 {loss} と {other}、{best}）、"
+                "予測は互いに異なります。"
+            )
+    return f"学習窓での損失は {given} です（{best}）。試した尺度はどれも合いません（最も良い {options} で {loss}）。"
 
 
 def _time(seconds: float | int | str) -> str:

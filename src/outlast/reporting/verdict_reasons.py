@@ -10,13 +10,13 @@ from outlast.results.curve import decline
 
 
 def reasons(evaluation: Evaluation) -> list[str]:
-    """Sentences; first of all what was measured at the oldest age, of a broken model what broke it."""
+    """Sentences; first of all what was measured at the oldest age, of a broken or misread one why it is that."""
     verdict, short = evaluation.verdict, evaluation.short
     if verdict is None or short is None or not verdict.because:
         return []
     odd = [oddities.told(note) for note in evaluation.notes if note.said in verdict.because]
     measured = _measured(evaluation, verdict, short.loss)
-    if verdict.name == "broken":
+    if verdict.name in ("broken", "misread"):
         return [*odd, measured]
     return [measured, *odd, *_rule(evaluation, verdict, short.loss)]
 

@@ -232,7 +232,9 @@ class Knob:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``broken``, ``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``, judged at the oldest age.
+    """``misread``, ``broken``, ``fails``, ``declines``, ``generalises``, ``robust`` or ``undecided``.
+
+    Judged at the oldest age.
 
     `streams_needed`: for ``undecided``, about how many streams would decide, and `knob` what would decide it soonest;
     until then `high` is what age costs at most. `best_age`: for ``declines``, where past

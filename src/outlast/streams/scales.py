@@ -170,7 +170,7 @@ def _scales(said: Any, option: str) -> Scales:
         if any(isinstance(said.get(key), list | tuple) for key in _LISTS):
             return _of_figures(said, option, option)
         return Scales(
-            Rule(), {str(name): _rule(each, f"{option}: {name!r}") for name, each in said.items()}, (), option
+            Rule(), {str(name): rule_of(each, f"{option}: {name!r}") for name, each in said.items()}, (), option
         )
     words = [said] if isinstance(said, str | os.PathLike) else list(said)
     default, columns, found = None, {}, None
@@ -179,9 +179,9 @@ def _scales(said: Any, option: str) -> Scales:
         if str(each).endswith(".json"):
             found = _read(Path(each), option)
         elif equals:
-            columns[name] = _rule(word, f"{option} {each}")
+            columns[name] = rule_of(word, f"{option} {each}")
         elif default is None:
-            default = _rule(str(each), f"{option} {each}")
+            default = rule_of(str(each), f"{option} {each}")
         else:
             raise InputError(
                 f"{option} {' '.join(map(str, words))}", "one word for all columns", "name columns: a=none"
@@ -205,7 +205,7 @@ def _of_figures(said: Any, option: str, where: str) -> Scales:
     if not isinstance(said, Mapping) or not said:
         raise InputError(f"{option} {where} without columns", _FIGURES, "write figures by column")
     if not any(isinstance(said.get(key), list | tuple) for key in _LISTS):
-        rules = {str(name): _rule(each, f"{option} {where}: {name!r}") for name, each in said.items()}
+        rules = {str(name): rule_of(each, f"{option} {where}: {name!r}") for name, each in said.items()}
         return Scales(None, rules, (), option)
     lists = {key: list(said[key]) for key in _LISTS if said.get(key) is not None}
     count = {len(each) for each in lists.values()}
@@ -217,7 +217,7 @@ def _of_figures(said: Any, option: str, where: str) -> Scales:
             "write them from the scaler that the model was trained with",
         )
     rules = tuple(
-        _rule({key: each[i] for key, each in lists.items()}, f"{option} {where}: column {i + 1}")
+        rule_of({key: each[i] for key, each in lists.items()}, f"{option} {where}: column {i + 1}")
         for i in range(count.pop())
     )
     if names is None:
@@ -225,7 +225,7 @@ def _of_figures(said: Any, option: str, where: str) -> Scales:
     return Scales(None, dict(zip(map(str, names), rules, strict=True)), (), option)
 
 
-def _rule(said: Any, where: str) -> Rule:
+def rule_of(said: Any, where: str = "scale") -> Rule:
     """A rule from a word or from figures."""
     if isinstance(said, str):
         first, dash, rest = said.partition("-")

@@ -12,7 +12,7 @@ from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, about_model, flat
-from outlast.reporting.kinds.first_steps import mend, without_training
+from outlast.reporting.kinds.first_steps import mend, read_rightly, without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
 from outlast.reporting.language import sentences, tell
@@ -28,6 +28,7 @@ from outlast.reporting.verdict_reasons import bound, knob, reasons
 from outlast.results import Evaluation, Note, Verdict
 
 TONES = {
+    "misread": "bad",
     "broken": "bad",
     "fails": "bad",
     "declines": "warn",
@@ -59,6 +60,8 @@ def headline(evaluation: Evaluation) -> str:
             f"年齢 {ages} まで測りました。",
         )
     match verdict.name:
+        case "misread":
+            return oddities.misread(evaluation)
         case "broken":
             return oddities.broken(evaluation, verdict.because[0])
         case "fails":
@@ -290,6 +293,8 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
                 _evaluate(evaluation, data="DATA_WITH_TARGETS"),
             )
         ]
+    if verdict.name == "misread":
+        return [read_rightly("evaluate", evaluation)]
     if verdict.name == "broken":
         return mend(evaluation)
     if verdict.name == "fails":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from outlast.reporting.commands import Step, command
+import shlex
+from dataclasses import replace
+
+from outlast.reporting.commands import Step, command, context
 from outlast.reporting.language import tell
 from outlast.reporting.refusals import at_every
 from outlast.reporting.terms import level, unit, unused
@@ -50,6 +53,32 @@ def _gain(name: str, reset: Reset, evaluation: Evaluation) -> str:
         f"two overlapping copies, each reset {every}{means}, give {gives} at twice the cost of running",
         f"二つの複製を{every}に交互にリセットすると{means} {gives} になります（実行費用は二倍）",
     )
+
+
+def read_rightly(verb: str, misread: Evaluation) -> Step:
+    """The step where a model does not fit the data as they are read: the same, scaled as it fits them best."""
+    facts = next((note.facts for note in misread.notes if note.name == "misread"), {})
+    given = replace(misread.command, options=_without_scaling(misread.command.options))
+    return Step(
+        tell(
+            "Say how inputs and target were scaled in the model's training; of what was tried, this fits best. "
+            "--scale FILE.json gives figures of your own:",
+            "モデルの学習時に入力と目標がどう尺度化されていたかを指定します。試したうち最も合うのは次のものです。"
+            "--scale FILE.json では独自の数値を渡せます：",
+        ),
+        command(verb, given, context(misread), str(facts.get("options", "--scale FILE.json"))),
+    )
+
+
+def _without_scaling(options: str) -> str:
+    """Typed options but those that say how a table is scaled."""
+    kept, leaves = [], False
+    for word in shlex.split(options):
+        if word.startswith("--"):
+            leaves = word in ("--scale", "--target-scale", "--log")
+        if not leaves:
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def mend(broken: Evaluation) -> list[Step]:

@@ -99,7 +99,7 @@ def _command(evaluation: Evaluation, cause: str | None, facts: dict[str, float |
 def rows(result: Diagnosis) -> list[tuple[str, str]]:
     """Part, onset and remedy, each under its name; what there is of them."""
     verdict = result.evaluation.verdict
-    if verdict is None:
+    if verdict is None or verdict.name == "misread":
         return []
     told = [
         (tell("part", "部分"), part(result)),

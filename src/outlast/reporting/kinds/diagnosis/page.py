@@ -74,7 +74,7 @@ def headline(result: Diagnosis) -> str:
     if verdict is None:
         return say.no_verdict()
     text = measured.headline(result.evaluation)
-    if verdict.name == "broken":
+    if verdict.name in ("broken", "misread"):
         return text
     return say.headline(text, result.evaluation, result.main.name if result.main else None)
 
@@ -158,7 +158,7 @@ def _causes(result: Diagnosis) -> Section:
 def _help(result: Diagnosis) -> Section:
     evaluation, verdict = result.evaluation, result.evaluation.verdict
     elements: list[Element] = []
-    if evaluation.resets and not (verdict and verdict.name == "broken"):
+    if evaluation.resets and not (verdict and verdict.name in ("broken", "misread")):
         entries: list[tuple[str, terms.Measured, str]] = [(words.AS_IT_IS, evaluation.oldest, "–")]
         entries += [
             (terms.reset(name, each.every), each, words.COSTS[name]) for name, each in evaluation.resets.items()

@@ -51,8 +51,11 @@ def lead(best: str, loss: str, own: str) -> str:
 
 def left_out(what: str, why: str) -> str:
     name = words.LEFT_OUT.get(what, what)
-    broken = "（モデルが壊れているため）" if why == "the model is broken" else ""
-    return tell(f"Not measured: {name}, because {why}.", f"測っていないもの：{name}{broken}。")
+    reasons = {
+        "the model is broken": "（モデルが壊れているため）",
+        "the data are misread": "（データの読み方が合わないため）",
+    }
+    return tell(f"Not measured: {name}, because {why}.", f"測っていないもの：{name}{reasons.get(why, '')}。")
 
 
 def no_help() -> str:
