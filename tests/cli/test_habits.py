@@ -70,7 +70,8 @@ def test_quiet_leaves_out_progress_and_nothing_else(run: Run, here: Path) -> Non
     assert "train: 100%" in loud.err
     assert (quiet.status, quiet.err) == (0, "")
     assert quiet.out.startswith("TRAINED")
-    assert "no better" in run("evaluate", "--model", "mymod:far_off", *MEASURE, "--quiet").err
+    far = ("--model", "mymod:far_off", *MEASURE, "--steps", "2", "--anyway", "--quiet")
+    assert "no better" in run("repair", *far).err
     assert "horizon of 5000" in run("evaluate", "--model", "mymod:build", *MEASURE, "--horizon", "5000", "-T", "8",
                                     "--quiet").refused()  # fmt: skip
 

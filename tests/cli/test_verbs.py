@@ -482,12 +482,15 @@ def test_no_verb_is_wrong_and_shows_them_all(run: Run) -> None:
 
 def test_a_model_no_better_than_a_guess_is_called_that(run: Run) -> None:
     far = run("evaluate", "--model", "mymod:far_off", *MEASURE)
-    assert "warning: within its training context the model is no better (squared error" in far.err
-    assert "always guessing the mean of these targets" in far.err
+    assert "MISREAD: This model does not fit these data as they are read" in far.out
+    assert "warning" not in far.err
     assert "warning" not in run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out").err
-    assert "warning" in run("repair", "--model", "mymod:far_off", *MEASURE, "--steps", "2").err
-    assert "warning" in run("diagnose", "--model", "mymod:far_off", *MEASURE).err
-    assert "warning" in run("compare", "--model", "mymod:far_off", *MEASURE, "--steps", "2").err
+    assert "MISREAD" in run("diagnose", "--model", "mymod:far_off", *MEASURE).out
+    assert "as they are read" in run("repair", "--model", "mymod:far_off", *MEASURE, "--steps", "2").refused()
+    assert "as they are read" in run("compare", "--model", "mymod:far_off", *MEASURE, "--steps", "2").refused()
+    anyway = run("repair", "--model", "mymod:far_off", *MEASURE, "--steps", "2", "--anyway")
+    assert "warning: within its training context the model is no better (squared error" in anyway.err
+    assert "always guessing the mean of these targets" in anyway.err
 
     measured = outlast.load_result("out")
     assert isinstance(measured, Evaluation)
