@@ -65,3 +65,34 @@ def test_identifiers_are_left_out_by_the_command_to_paste(run: Run, here: Path) 
 )
 def test_an_option_replaces_what_was_said_of_it(typed: str, options: dict[str, object], wanted: str) -> None:
     assert amended(typed.split(), options) == wanted.split()
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_what_was_taken_for_granted_stands_before_the_answer(run: Run, here: Path, json: bool) -> None:
+    words = [*EVALUATE, "--out", "out", *(["--json"] if json else [])]
+    outcome = run(*words)
+    before = outcome.err if json else outcome.out
+    told = before[before.index("data: readings.csv") :]
+    assert "columns: power, phase, noise, to forecast power" in told
+    assert "horizon: 2 rows ahead" in told
+    assert "NOBODY GAVE ONE" not in told
+    assert outcome.answer.startswith("{" if json else "FAILS")
+    page = (here / "out" / "report.html").read_text()
+    assert "power, phase, noise, to forecast power" in page
+    assert "one recording of 4,000 rows" in page
+
+
+def test_machines_in_one_table_are_read_by_the_command_to_paste(run: Run, here: Path) -> None:
+    header, *lines = (here / "readings.csv").read_text().splitlines()
+    rows = [
+        f"{line},{name},2024-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}"
+        for at, line in enumerate(lines)
+        for name in "ab"
+    ]
+    (here / "two.csv").write_text("\n".join([f"{header},machine,when", *rows]))
+    first, second = commands(run(*EVALUATE, "--data", "two.csv", "--out", "out"))
+    assert (first[-2:], second[-2:]) == (["--stream", "machine"], ["--order", "file"])
+    outcome = run(*first)
+    assert outcome.status == 0
+    assert "streams: 2, told apart by 'machine': a, b" in outcome.out
+    assert "by column 'when', which nobody named" in " ".join(outcome.out.split())

@@ -69,7 +69,7 @@ def test_quiet_leaves_out_progress_and_nothing_else(run: Run, here: Path) -> Non
     loud, quiet = (run(*TRAIN, *more, "--out", "out") for more in ((), ("--quiet",)))
     assert "train: 100%" in loud.err
     assert (quiet.status, quiet.err) == (0, "")
-    assert quiet.out.startswith("TRAINED")
+    assert quiet.answer.startswith("TRAINED")
     far = ("--model", "mymod:far_off", *MEASURE, "--steps", "2", "--anyway", "--quiet")
     assert "no better" in run("repair", *far).err
     assert "horizon of 5000" in run("evaluate", "--model", "mymod:build", *MEASURE, "--horizon", "5000", "-T", "8",
@@ -153,7 +153,7 @@ def test_resuming_what_has_finished_shows_it_and_does_nothing(
     again = run(*words, "--out", "out", "--resume")
     assert again.status == first.status
     assert "nothing to resume in out: the run has finished" in again.err
-    assert again.out.splitlines()[0] == first.out.splitlines()[0]
+    assert again.answer.splitlines()[0] == first.answer.splitlines()[0]
     assert contents(here / "out") == before
     other = run(*words, "--out", "out", "--resume", "--learning-rate", "0.5").refused()
     assert "learning_rate 0.5" in other

@@ -22,7 +22,7 @@ PROFILE = ("live", "profile", "--model", "mymod:averaging_well", "--data", "leve
 def test_a_profile_is_written_and_told(run: Run, here: Path) -> None:
     done = run(*PROFILE, "--run-length", "300", "--every", "16", "--out", "out")
     assert done.status == 0
-    assert done.out.startswith("one false alarm in 300 positions of one stream")
+    assert done.answer.startswith("one false alarm in 300 positions of one stream")
     assert "a probe every 16 positions" in done.out
     assert "usually an old state does better than a young one by" in done.out
     assert "profile: out" in done.out

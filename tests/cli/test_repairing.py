@@ -117,7 +117,7 @@ def test_nothing_to_repair_writes_no_model(run: Run, here: Path) -> None:
 def test_a_broken_base_is_not_trained(run: Run, here: Path, verb: str) -> None:
     outcome = run(verb, "--model", "mymod:averaging_nothing", *LEVELS, "--steps", "2", "--anyway", "--out", "out")
     assert outcome.status == 1
-    assert outcome.out.startswith("BROKEN: ")
+    assert outcome.answer.startswith("BROKEN: ")
     assert "no model was written: the base is broken" in outcome.out
     assert "train" not in outcome.err
     assert files(here / "out") == {"result.json", "report.html"}
@@ -127,14 +127,14 @@ def test_weights_that_are_not_finite_are_measured_before_noise_is_fitted_to_them
     noise = ("--interventions", "random_noise", "carry")
     outcome = run("compare", "--model", "mymod:without_weights", *MEASURE, "--steps", "2", *noise, "--out", "out")
     assert outcome.status == 1, outcome.err
-    assert outcome.out.startswith("BROKEN: ")
+    assert outcome.answer.startswith("BROKEN: ")
 
 
 def test_a_broken_model_is_told_by_evaluate_and_diagnose(run: Run, here: Path) -> None:
     for verb in ("evaluate", "diagnose"):
         outcome = run(verb, "--model", "mymod:averaging_nothing", *LEVELS, "--out", verb)
         assert outcome.status == 0
-        assert outcome.out.startswith("BROKEN: ")
+        assert outcome.answer.startswith("BROKEN: ")
         assert "scaled otherwise" not in outcome.err
 
 

@@ -83,7 +83,7 @@ def test_plan_advises_and_its_repair_can_be_made(run: Run, here: Path) -> None:
 def test_evaluate_writes_and_prints(run: Run, here: Path) -> None:
     outcome = run("evaluate", "--model", "mymod:drifting", *MEASURE, "--out", "out")
     assert outcome.status == 0
-    assert outcome.out.startswith("FAILS")
+    assert outcome.answer.startswith("FAILS")
     assert files(here / "out") == {"result.json", "report.html"}
     result = outlast.load_result(here / "out")
     assert result.kind == "evaluate"
@@ -124,7 +124,7 @@ def test_diagnose_says_why(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
     run(*words, "--language", "ja", "--figures", "--out", "out").refused()
     outcome = run(*words, "--language", "ja", "--out", "out")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.startswith("破綻する：")
+    assert outcome.answer.startswith("破綻する：")
     result = outlast.load_result(here / "out")
     assert isinstance(result, Diagnosis)
     assert result.main is not None

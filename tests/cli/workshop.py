@@ -178,10 +178,16 @@ class Outcome:
     out: str
     err: str
 
+    @property
+    def answer(self) -> str:
+        """What was printed behind the first lines, which say what was taken for granted of the data."""
+        told = self.out.startswith(("data: ", "データ："))
+        return self.out.partition("\n\n")[2] if told else self.out
+
     def refused(self, after_work: bool = False) -> str:
         """The one message of a command that refused its input, with nothing before it unless there was work."""
         assert self.status == 2, (self.status, self.err)
-        assert self.out == ""
+        assert (self.answer if after_work else self.out) == ""
         assert "Traceback" not in self.err
         assert [self.err.count(f"{part}: ") for part in ("given", "expected", "what to do")] == [1, 1, 1], self.err
         assert after_work or self.err.startswith("given: "), self.err

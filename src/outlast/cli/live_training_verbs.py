@@ -27,6 +27,7 @@ def run_live_profile(options: LiveProfileVerb) -> int:
     model = inputs.model(options.model, options)
     parts = inputs.split_of(options, model)
     tell(try_out(model, parts.test, None if options.measure is None else (options.measure,)))
+    outputs.taken(options, parts)
     length = _positions(options.run_length, model, parts)
     with Reporter(quiet=options.quiet) as say:
         profile = make_profile(
@@ -86,6 +87,7 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
         model = inputs.model(name, options)
         parts = inputs.split_of(options, model)
         tell(try_out(model, parts.test, options.measure))
+        outputs.taken(options, parts)
         with Reporter(quiet=options.quiet) as say:
             found = retrain(
                 ledger,

@@ -13,17 +13,19 @@ from typing import Any, TypeVar
 
 from outlast.checkpoints import CODE, RECORD, WEIGHTS, code_files, read_record, tokeniser_in
 from outlast.cli.guessing import no_better_than_guessing
-from outlast.cli.live_options import LiveProfileVerb
+from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.live_run_options import LiveReportVerb
 from outlast.cli.option_groups import Running
 from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, TrainVerb
 from outlast.errors import InputError, Interrupted
 from outlast.folders import discard, locked
 from outlast.foreign import CONFIG, KEPT, is_directory_of
+from outlast.ranks import rank
 from outlast.repairs.saving import MODELS
-from outlast.reporting import summary, write_report
+from outlast.reporting import first_told, summary, write_report
 from outlast.reporting.captions import shorter
 from outlast.results import Comparison, Evaluation, Repair, Result, Training, load_result, save_result, to_json
+from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 
 RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"
@@ -266,6 +268,13 @@ def show(result: Result, options: Running | LiveReportVerb) -> None:
     tell(options, f"\nreport: {options.out / REPORT}")
 
 
+def taken(options: Running | LiveProfileVerb | LiveRetrainVerb, read: Split | Streams) -> None:
+    """Print what was taken for granted when the data were read, before the work begins."""
+    if rank() == 0:
+        data = (read.train if isinstance(read, Split) else read).describe()
+        tell(options, f"{first_told(data, getattr(options, 'language', 'en'))}\n")
+
+
 def warn(evaluation: Evaluation) -> None:
     if said := shorter(evaluation):
         print(f"--max-length: {said}", file=sys.stderr)
@@ -273,5 +282,5 @@ def warn(evaluation: Evaluation) -> None:
         print(warning, file=sys.stderr)
 
 
-def tell(options: Running | LiveReportVerb, text: str) -> None:
+def tell(options: Running | LiveReportVerb | LiveProfileVerb | LiveRetrainVerb, text: str) -> None:
     print(text, file=sys.stderr if options.json else sys.stdout)

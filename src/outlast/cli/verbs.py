@@ -98,6 +98,7 @@ def run_train(options: TrainVerb) -> int:
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
     try_training(model, parts.train, [rule], options.train_context, settings)
+    outputs.taken(options, parts)
     with outputs.output(options.out, fresh=True, trains=True), told(options) as say:
         began = time.monotonic()
         losses = fit(
@@ -138,6 +139,7 @@ def run_evaluate(options: EvaluateVerb) -> int:
     outputs.claim(options.out, "evaluate", replace=options.replace)
     parts, model, notes = inputs.split_and_model(options)
     tell(notes)
+    outputs.taken(options, parts)
     with outputs.output(options.out):
         with Reporter(quiet=options.quiet) as say:
             result = evaluate(
@@ -165,6 +167,7 @@ def run_diagnose(options: DiagnoseVerb) -> int:
     if options.stationary:
         stationary = inputs.streams_of(options, options.stationary, model)
         try_out(model, stationary, measures)
+    outputs.taken(options, parts)
     with outputs.output(options.out):
         with Reporter(quiet=options.quiet) as say:
             result = diagnose(
@@ -241,6 +244,7 @@ def run_repair(options: RepairVerb) -> int:
             expected = repair_cost(model, parts, intervention=rule, guards=guards, jobs=options.jobs, **how)
             if expected.seconds >= LONG_REPAIR:
                 print(expected, file=sys.stderr, flush=True)
+    outputs.taken(options, parts)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
             done = repair(
@@ -276,6 +280,7 @@ def run_compare(options: CompareVerb) -> int:
     parts, model, _ = inputs.split_and_model(options)
     try_repair(model, parts, rules, guards={}, **how)
     texts = writing.sampler(options, model, parts)
+    outputs.taken(options, parts)
     with outputs.output(options.out, fresh=True, trains=True):
         with told(options) as say:
             done = compare(
@@ -309,6 +314,7 @@ def run_plan(options: PlanVerb) -> int:
     parts, model, notes = inputs.split_and_model(options)
     try_repair(model, parts, [], guards={}, **how)
     tell(notes)
+    outputs.taken(options, parts)
     with outputs.output(options.out):
         with Reporter(quiet=options.quiet) as say:
             result = plan(

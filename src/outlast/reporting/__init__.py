@@ -1,5 +1,6 @@
 """One offline HTML file, and a terminal summary, drawn from results only."""
 
+from outlast.reporting.facts import first_told
 from outlast.reporting.figures import ask_for_font
 from outlast.reporting.kinds import summary
 from outlast.reporting.language import Language
@@ -9,4 +10,4 @@ from outlast.results import told_by
 
 told_by(summary, short_html)
 
-__all__ = ["Language", "ask_for_font", "summary", "write_figures", "write_report"]
+__all__ = ["Language", "ask_for_font", "first_told", "summary", "write_figures", "write_report"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from outlast.reporting import captions
 from outlast.reporting.labels import labels
+from outlast.reporting.language import Language, speaking, tell
 from outlast.reporting.numbers import MINUS, integer
+from outlast.reporting.text_table import wrapped
+from outlast.streams.first_lines import first_lines
 
 Facts = list[tuple[str, str]]
 
@@ -14,6 +18,18 @@ Facts = list[tuple[str, str]]
 def about_model(model: dict[str, Any], version: str) -> Facts:
     facts = flat(labels.FACT_MODEL, model)
     return [*facts, ("outlast", version)] if version else facts
+
+
+def taken(data: Mapping[str, Any]) -> Facts:
+    """What was taken for granted when the data were read, from their record."""
+    return [(tell(*line.about), tell(*line.taken)) for line in first_lines(data)]
+
+
+def first_told(data: Mapping[str, Any], language: Language) -> str:
+    """The same for a terminal, before the work begins: a line each, under where the data lie."""
+    with speaking(language):
+        lines = [wrapped(f"{about}: {said}", indent="  ") for about, said in taken(data)]
+        return "\n".join([tell(f"data: {data.get('source', '')}", f"データ：{data.get('source', '')}"), *lines])
 
 
 def flat(prefix: str, record: dict[str, Any]) -> Facts:

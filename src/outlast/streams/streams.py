@@ -15,6 +15,7 @@ from outlast.errors import InputError, unknown_name
 from outlast.intervals import blocks_of
 from outlast.streams.batch import Batch
 from outlast.streams.files import check_intact
+from outlast.streams.first_lines import MOST_NAMED, first_lines, in_python
 from outlast.streams.places import located
 from outlast.streams.readers import FromFiles
 from outlast.streams.scenarios import Condition, Scenario, compared, marks_of, recorded, scenarios_of
@@ -225,6 +226,10 @@ class Streams(FromFiles, FromTables):
                 digest.update(np.ascontiguousarray(array[index]).tobytes())
         return digest.hexdigest()[:16]
 
+    def __str__(self) -> str:
+        """What was taken for granted when they were read, a line each."""
+        return "\n".join(f"{line.about[0]}: {in_python(line.taken[0])}" for line in first_lines(self.describe()))
+
     def describe(self) -> dict[str, Any]:
         """What a result records about these streams."""
         unit = "stream" if self.recording is None else f"piece of {_recordings(self.recordings)}"
@@ -237,6 +242,17 @@ class Streams(FromFiles, FromTables):
             "longest": int(self.lengths.max()),
             "hash": self.fingerprint(),
         }
+
+
+def _as_read(streams: Streams) -> Streams:
+    """The streams with a record of how many there were before they were split."""
+    if "read" in streams.about:
+        return streams
+    whole = {"streams": len(streams), "shortest": int(streams.lengths.min()), "longest": int(streams.lengths.max())}
+    if streams.names is not None:
+        names = list(dict.fromkeys(streams.names.tolist()))
+        whole |= {"named": len(names), "names": names[: MOST_NAMED + 1]}
+    return replace(streams, about={**streams.about, "read": whole})
 
 
 @dataclass(frozen=True)
@@ -277,6 +293,7 @@ def split(streams: Streams, shares: Shares | None = None, seed: int | None = Non
             "streams as they were read: the parts of segments would not be the same",
             "split first, then cut each part",
         )
+    streams = _as_read(streams)
     pieces = None if segments else streams.recording
     number = np.arange(len(streams)) if pieces is None else np.unique(pieces, return_inverse=True)[1]
     recordings = int(number.max()) + 1

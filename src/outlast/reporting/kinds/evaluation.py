@@ -11,7 +11,7 @@ from outlast.reporting import curves as draw
 from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.elements import Bullets, Section
-from outlast.reporting.facts import Facts, about_model, flat
+from outlast.reporting.facts import Facts, about_model, flat, taken
 from outlast.reporting.kinds.first_steps import mend, read_rightly, without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
@@ -256,6 +256,7 @@ def terminal_notes(notes: Sequence[Note]) -> list[str]:
 def facts(evaluation: Evaluation) -> Facts:
     verdict, own = evaluation.verdict, terms.unit(evaluation)
     found = [
+        *taken(evaluation.data),
         *about_model(evaluation.model, evaluation.outlast),
         *flat(labels.FACT_DATA, evaluation.data),
         *flat(labels.FACT_SETTING, evaluation.settings),

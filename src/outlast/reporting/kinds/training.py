@@ -5,7 +5,7 @@ from __future__ import annotations
 from outlast.reporting import curves as draw
 from outlast.reporting.commands import Step, command, saved
 from outlast.reporting.elements import Section
-from outlast.reporting.facts import Facts, about_model, flat
+from outlast.reporting.facts import Facts, about_model, flat, taken
 from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
@@ -60,6 +60,7 @@ def _next_steps(training: Training) -> list[Step]:
 
 def _facts(training: Training) -> Facts:
     return [
+        *taken(training.data),
         *about_model(training.model, training.outlast),
         *flat(labels.FACT_DATA, training.data),
         *flat(labels.FACT_SETTING, training.settings),
