@@ -84,11 +84,8 @@ def test_what_was_taken_for_granted_stands_before_the_answer(run: Run, here: Pat
 
 def test_machines_in_one_table_are_read_by_the_command_to_paste(run: Run, here: Path) -> None:
     header, *lines = (here / "readings.csv").read_text().splitlines()
-    rows = [
-        f"{line},{name},2024-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}"
-        for at, line in enumerate(lines)
-        for name in "ab"
-    ]
+    times = [f"2024-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}" for at in range(len(lines))]
+    rows = [f"{line},{name},{at}" for at, line in zip(times, lines, strict=True) for name in "ab"]
     (here / "two.csv").write_text("\n".join([f"{header},machine,when", *rows]))
     first, second = commands(run(*EVALUATE, "--data", "two.csv", "--out", "out"))
     assert (first[-2:], second[-2:]) == (["--stream", "machine"], ["--order", "file"])

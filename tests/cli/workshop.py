@@ -187,7 +187,7 @@ class Outcome:
     def refused(self, after_work: bool = False) -> str:
         """The one message of a command that refused its input, with nothing before it unless there was work."""
         assert self.status == 2, (self.status, self.err)
-        assert (self.answer if after_work else self.out) == ""
+        assert self.answer == ""
         assert "Traceback" not in self.err
         assert [self.err.count(f"{part}: ") for part in ("given", "expected", "what to do")] == [1, 1, 1], self.err
         assert after_work or self.err.startswith("given: "), self.err

@@ -1,4 +1,4 @@
-"""What was taken for granted of data, told in the first lines: each fact of the record, in both languages and in Python."""
+"""What was taken for granted of data, told in the first lines: in both languages, and in Python."""
 
 from __future__ import annotations
 
@@ -50,14 +50,12 @@ def test_every_thing_that_was_taken_is_told() -> None:
 def test_what_was_asked_for_is_told_as_such() -> None:
     frame = pd.concat([FRAME[::-1].assign(machine=f"m{at}") for at in range(12)], ignore_index=True)
     streams = Streams.from_table(
-        frame, inputs=["power", "speed"], target="power", horizon=[60, 120], time="when", stream="machine", scale="none"
+        frame, inputs=["power", "speed"], target="power", horizon=[6, 12], time="when", stream="machine", scale="none"
     )
     said = told(streams)
-    assert said["streams"].startswith(
-        "12, told apart by 'machine': m0, m1, m2, m3, m4, m5, m6, m7 and 4 more; rows stood"
-    )
+    assert said["streams"].startswith("12, told apart by 'machine': m0, m1, m2, m3, m4, m5, m6, m7 and 4 more; rows")
     assert said["step"] == "a row every 1 min; by column 'when'"
-    assert said["horizon"] == "60, 120 rows ahead, which is 1 h, 2 h"
+    assert said["horizon"] == "6, 12 rows ahead, which is 6 min, 12 min"
     assert said["gaps"] == "none of more than 1.5 min"
     assert "missing" not in said
     for part in (split(streams).train, split(streams).test):  # a part tells of the whole
@@ -74,10 +72,7 @@ def test_arrays_and_tokens_tell_what_is_known() -> None:
 
 
 def test_python_has_arguments_where_the_command_line_has_options() -> None:
-    assert (
-        in_python("cut (--gaps join reads on); by default (--scale)")
-        == "cut (gaps='join' reads on); by default (scale)"
-    )
+    assert in_python("cut (--gaps join reads on); default (--scale)") == "cut (gaps='join' reads on); default (scale)"
     assert "NOBODY GAVE ONE (horizon)" in str(Streams.from_table(FRAME, target="power"))
 
 

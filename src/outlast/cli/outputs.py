@@ -272,7 +272,7 @@ def taken(options: Running | LiveProfileVerb | LiveRetrainVerb, read: Split | St
     """Print what was taken for granted when the data were read, before the work begins."""
     if rank() == 0:
         data = (read.train if isinstance(read, Split) else read).describe()
-        tell(options, f"{first_told(data, getattr(options, 'language', 'en'))}\n")
+        tell(options, first_told(data, getattr(options, "language", "en")) + "\n")
 
 
 def warn(evaluation: Evaluation) -> None:
