@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -27,6 +29,7 @@ def told(streams: Streams) -> dict[str, str]:
     for line in lines:
         assert all(line.about)
         assert all(line.taken)
+        assert re.search("[\u3041-\u30ff\u3400-\u9fff]", "".join([line.about[1], line.taken[1]]))
     japanese = first_told(streams.describe(), "ja")
     assert all(line.about[1] in japanese for line in lines)
     return {line.about[0]: line.taken[0] for line in lines}

@@ -7,7 +7,7 @@ from typing import Any
 
 from outlast.reporting import captions
 from outlast.reporting.labels import labels
-from outlast.reporting.language import Language, speaking, tell
+from outlast.reporting.language import Language, speaking, spoken, tell
 from outlast.reporting.numbers import MINUS, integer
 from outlast.reporting.text_table import wrapped
 from outlast.streams.first_lines import first_lines
@@ -22,7 +22,8 @@ def about_model(model: dict[str, Any], version: str) -> Facts:
 
 def taken(data: Mapping[str, Any]) -> Facts:
     """What was taken for granted when the data were read, from their record."""
-    return [(tell(*line.about), tell(*line.taken)) for line in first_lines(data)]
+    at = 1 if spoken() == "ja" else 0  # of pairs that stand beside what they tell of
+    return [(line.about[at], line.taken[at]) for line in first_lines(data)]
 
 
 def first_told(data: Mapping[str, Any], language: Language) -> str:
