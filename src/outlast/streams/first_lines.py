@@ -126,7 +126,7 @@ def _streams(data: Mapping[str, Any]) -> Iterator[Pair]:
         yield f"{named:,}, {how}: {told[0]}", f"{named:,}（{how_ja}：{told[1]}）"
     elif "rows" in data:
         yield f"one recording of {data['rows']:,} rows", f"{data['rows']:,} 行の一つの記録"
-    elif count is not None:
+    elif count is not None and shortest is not None and longest is not None:
         size = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
         size_ja = f"{longest:,}" if shortest == longest else f"{shortest:,}〜{longest:,}"
         yield f"{count:,} of {size} positions", f"{count:,}（各 {size_ja} 位置）"
