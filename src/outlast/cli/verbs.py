@@ -63,6 +63,7 @@ def run_check(options: CheckVerb) -> int:
         check_inputs(model, streams)
         length = min(130, int(streams.lengths[0]))
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
+        outputs.taken(options, streams)
     elif options.reading():
         raise InputError(
             f"{inputs.typed_options(options)} without --data",
