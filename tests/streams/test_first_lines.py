@@ -45,7 +45,8 @@ def test_every_thing_that_was_taken_is_told() -> None:
         "step": "a row every 1 min; by column 'when', which nobody named (--time when keeps it with a model)",
         "horizon": "1 row ahead, which is 1 min; NOBODY GAVE ONE (--horizon)",
         "scaling": "inputs standard; target standard; by default (--scale)",
-        "gaps": "2 of more than 1.5 min, the longest 51 min: streams are cut there (--gaps join reads on)",
+        "gaps": "1 of more than 5.5 min, the longest 51 min: streams are cut there (--gaps join reads on); 1 of a few "
+        "rows: read on over, and no target across them counts",
         "missing": "2 of 350 rows dropped (--missing hold fills them)",
     }
 

@@ -217,6 +217,11 @@ def _gaps(data: Mapping[str, Any]) -> Iterator[Pair]:
         )
     elif times["max_gap"]:
         yield f"none of more than {lasting(times['max_gap'])[0]}", f"{lasting(times['max_gap'])[1]}を超えるものはない"
+    if joined := times.get("joined", 0):
+        yield (
+            f"{joined:,} of a few rows: read on over, and no target across them counts",
+            f"数行だけのもの {joined:,}：続けて読み、またぐ目標は数えない",
+        )
     if times["equal_times"]:
         equal = times["equal_times"]
         yield f"{equal:,} rows have the time of the row before", f"直前の行と同じ時刻の行 {equal:,}"
