@@ -11,11 +11,12 @@ import torch
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import InputSpec
 from outlast.reporting import summary
-from outlast.reporting.kinds import headline, next_steps
+from outlast.reporting.kinds import headline, lead, next_steps
 from outlast.reporting.language import speaking
 from outlast.results import Command, Evaluation, from_json, to_json
 from outlast.streams import Streams
 from planted import Planted, coin_streams
+from reporting import example_results as example
 
 T = 8
 
@@ -133,3 +134,22 @@ def test_the_bound_and_what_decides_are_told_everywhere_in_both_languages() -> N
     asked = measured(RECORDING, up_to=512, targets=64)
     assert next_steps(replace(asked, command=found.command))[0].code is not None
     assert "--scored" in str(next_steps(replace(asked, command=found.command))[0].code)
+
+
+def test_a_repair_that_was_not_made_says_the_bound_of_its_test_streams() -> None:
+    unsure = example.evaluation(example.UNSURE, unsure=True)
+    assert "Whatever age does, at ages 8,192 to 16,383 it costs at most 2.4\u00a0%." in lead(example.untouched(unsure))
+    assert "Whatever age does" not in lead(example.untouched(example.evaluation(name="base")))
+
+
+def test_commands_ask_about_ages_once() -> None:
+    """A longer stretch is asked for instead of what was asked before, not beside it."""
+    fine = example.evaluation(example.HEALTHY)
+    asked = replace(fine, settings={**fine.settings, "up_to": "24h"})
+    for told in (asked, example.untouched(asked)):
+        codes = [step.code for step in next_steps(told) if step.code and "--max-length" in step.code]
+        assert codes
+        assert all("--up-to" not in code for code in codes)
+    failing = example.evaluation()
+    codes = [step.code or "" for step in next_steps(replace(failing, settings={**failing.settings, "up_to": "24h"}))]
+    assert sum("--up-to 24h" in code for code in codes) >= 2

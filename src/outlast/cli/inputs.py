@@ -15,6 +15,7 @@ from typing import Any
 from outlast.adapters import from_factory
 from outlast.adapters.factory import code_of
 from outlast.adapters.finding import CannotBeRead
+from outlast.arguments import at_least
 from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.models import device, model
 from outlast.cli.option_groups import (
@@ -190,7 +191,9 @@ def measuring(options: Measuring, seed: int) -> EvalSettings:
             "one of them",
             "leave --max-length out: --up-to says how far streams are read, and how they are cut",
         )
-    if options.up_to is not None and not options.up_to.strip().isdecimal():
+    if options.up_to is not None and options.up_to.strip().isdecimal():
+        at_least(1, int(options.up_to), "--up-to")
+    elif options.up_to is not None:
         seconds_of(options.up_to, "--up-to")
     settings = EvalSettings(max_length=options.max_length, up_to=options.up_to, targets=options.scored, seed=seed)
     if isinstance(options, EvaluateVerb):

@@ -30,7 +30,7 @@ def age_bands(train_context: int, length: int, warm_up: int = 0, *, ends_only: b
         raise InputError(
             f"test streams of {length} positions for a training context of {train_context}",
             f"at least {2 * train_context}: twice the training context",
-            "give longer streams, or check --train-context and --max-length",
+            "give longer streams, or check --train-context, --up-to and --max-length",
         )
     edges = [train_context]
     while edges[0] > 1:

@@ -333,7 +333,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
             ),
         ]
     if verdict.name == "undecided":
-        return [_decide(evaluation, verdict), *without_training(evaluation)]
+        return [decide(evaluation, verdict), *without_training(evaluation)]
     further = 4 * evaluation.oldest.age[1]
     return [
         Step(
@@ -348,7 +348,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
     ]
 
 
-def _decide(evaluation: Evaluation, verdict: Verdict) -> Step:
+def decide(evaluation: Evaluation, verdict: Verdict) -> Step:
     """What would decide an undecided verdict soonest."""
     found = verdict.knob
     if verdict.streams_needed is None:

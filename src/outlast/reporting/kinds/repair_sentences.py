@@ -7,7 +7,8 @@ from outlast.reporting.language import listed, sentences, tell
 from outlast.reporting.numbers import estimate, integer
 from outlast.reporting.pairing import Triple
 from outlast.reporting.refusals import further_faults, short_change, why
-from outlast.results import Comparison, Evaluation, Refusal, Repair, Verdict
+from outlast.reporting.verdict_reasons import bound
+from outlast.results import Comparison, Evaluation, Refusal, Repair
 
 
 def repair_headline(repair: Repair, label: str) -> str:
@@ -90,13 +91,13 @@ def comparison_headline(comparison: Comparison) -> str:
 
 def repair_lead(repair: Repair) -> str:
     if terms.untouched(repair):
-        return _otherwise_on_test(repair.before.verdict)
+        return _otherwise_on_test(repair.before)
     return _gains(repair) if repair.accepted else _refused(repair)
 
 
 def comparison_lead(comparison: Comparison) -> str:
     if terms.untouched(comparison):
-        return _otherwise_on_test(comparison.base.verdict)
+        return _otherwise_on_test(comparison.base)
     row = terms.picked_row(comparison)
     if row is not None and row.name == comparison.winner:
         count = integer(len(comparison.rows))
@@ -119,8 +120,9 @@ def comparison_lead(comparison: Comparison) -> str:
     return sentences(*said)
 
 
-def _otherwise_on_test(verdict: Verdict | None) -> str:
+def _otherwise_on_test(base: Evaluation) -> str:
     """Where validation says that a model does not fail, and the test streams do not say so."""
+    verdict = base.verdict
     if verdict is None or verdict.name in ("robust", "generalises", "broken"):
         return ""
     best = terms.ages(verdict.best_age or verdict.oldest_age)
@@ -130,9 +132,12 @@ def _otherwise_on_test(verdict: Verdict | None) -> str:
             f"the model is best at {best} and worse at the oldest", f"モデルは{best}で最も良く、その後は衰えます"
         ),
     }.get(verdict.name, tell("they do not decide whether the model holds", "モデルが保たれるかどうかは決まりません"))
-    return tell(
-        f"The test streams do not say the same: {said}. Validation streams that resemble them would tell.",
-        f"テスト系列の結果はこれと違います。{said}。テスト系列に似た検証系列なら、それがわかるはずです。",
+    return sentences(
+        tell(
+            f"The test streams do not say the same: {said}. Validation streams that resemble them would tell.",
+            f"テスト系列の結果はこれと違います。{said}。テスト系列に似た検証系列なら、それがわかるはずです。",
+        ),
+        bound(base, verdict) if verdict.name == "undecided" else "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.kinds.diagnosis import sentences as say
+from outlast.reporting.kinds.evaluation import decide
 from outlast.reporting.language import tell
 from outlast.reporting.numbers import fixed, integer, number
 from outlast.results import Attribution, Diagnosis, Evaluation
@@ -69,6 +70,8 @@ def remedy(result: Diagnosis) -> Step:
     cause = result.main.name if result.main else None
     facts = result.main.facts if result.main else {}
     narrow = bool(facts.get("narrow"))
+    if cause is None and verdict.name == "undecided":
+        return decide(evaluation, verdict)
     return Step(say.advice(cause, verdict.name, narrow), _command(evaluation, cause, facts))
 
 
@@ -93,7 +96,7 @@ def _command(evaluation: Evaluation, cause: str | None, facts: dict[str, float |
     if verdict.name == "undecided":
         return command("evaluate", given, here, data="MORE_DATA")
     further = 4 * evaluation.oldest.age[1]
-    return command("evaluate", given, here, f"--max-length {further}", data="LONGER_DATA")
+    return command("evaluate", given, context(evaluation, ages=f"--max-length {further}"), data="LONGER_DATA")
 
 
 def rows(result: Diagnosis) -> list[tuple[str, str]]:

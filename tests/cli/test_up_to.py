@@ -1,0 +1,92 @@
+"""--up-to on the command line: ages in time or in positions, kept in the next command, refused where they cannot be."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import outlast
+from cli.workshop import QUICK, Run
+from outlast.results import Diagnosis, Evaluation
+
+READ = ("--data", "clocked.csv", "--target", "power", "--horizon", "2", "--time", "when", "--train-context", "8")
+
+
+@pytest.fixture
+def clocked(here: Path) -> Path:
+    """The recording with a row every ten minutes, three of them missing here and there, and a night without any."""
+    names, *rows = (here / "readings.csv").read_text().splitlines()
+    first, lines = datetime(2024, 1, 1), []
+    for at, row in enumerate(rows):
+        if at % 211 not in (100, 101, 102):
+            late = timedelta(hours=9 if at > len(rows) // 2 else 0)
+            lines.append(f"{row},{(first + timedelta(minutes=10 * at) + late).isoformat()}")
+    (here / "clocked.csv").write_text("\n".join([f"{names},when", *lines]) + "\n")
+    return here
+
+
+def evaluated(folder: Path) -> Evaluation:
+    result = outlast.load_result(folder / "out")
+    assert isinstance(result, Evaluation)
+    return result
+
+
+def test_ages_in_time_decide_the_cut_and_stand_in_the_next_command(run: Run, clocked: Path) -> None:
+    done = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "4h", "--out", "out")
+    assert done.status == 0, done.err
+    found = evaluated(clocked)
+    assert (found.data["length_asked"], found.data["length_used"]) == (24, 24)
+    assert found.oldest.age == (16, 24)
+    assert found.settings["up_to"] == "4h"
+    assert "They share the positions that warm their states up, and no targets." in " ".join(done.out.split())
+    assert "--train-context 8 --up-to 4h" in " ".join(done.out.split())
+    assert "gaps of a few usual steps were read on over" in " ".join(done.out.split())
+    again = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "24", "--out", "again")
+    assert again.status == 0, again.err
+    other = outlast.load_result(clocked / "again")
+    assert isinstance(other, Evaluation)
+    assert other.age_curve == found.age_curve
+
+
+def test_a_diagnosis_reads_the_same(run: Run, clocked: Path) -> None:
+    done = run("diagnose", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "4h", "--out", "out")
+    assert done.status == 0, done.err
+    result = outlast.load_result(clocked / "out")
+    assert isinstance(result, Diagnosis)
+    assert result.evaluation.oldest.age == (16, 24)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--up-to", "4h", "--max-length", "64"), "--up-to 4h with --max-length 64"),
+        (("--up-to", "soon"), "--up-to soon"),
+        (("--up-to", "0"), "--up-to"),
+    ],
+)
+def test_what_says_no_age_is_refused(run: Run, clocked: Path, options: tuple[str, ...], message: str) -> None:
+    done = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, *options, "--out", "out")
+    assert done.status == 2
+    assert message in done.err
+    assert not (clocked / "out").exists()
+
+
+def test_ages_in_time_take_a_clock(run: Run, here: Path) -> None:
+    read = ("--data", "readings.csv", "--target", "power", "--horizon", "2", "--train-context", "8")
+    done = run("evaluate", "--model", "mymod:drifting", *read, *QUICK, "--up-to", "4h", "--out", "out")
+    assert done.status == 2
+    assert "--up-to 5000" in done.err
+    assert "--time" in done.err
+
+
+def test_a_repair_is_chosen_and_judged_up_to_there(run: Run, clocked: Path) -> None:
+    options = ("--intervention", "tbtt", "--steps", "8", "--anyway")
+    done = run("repair", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "4h", *options, "--out", "out")
+    assert done.status in (0, 1), done.err
+    told = json.loads((clocked / "out" / "result.json").read_text())
+    assert told["before"]["age_curve"][-1]["age"] == [16, 24]
+    assert told["training"]["anchor"] == 4.0
+    assert "--up-to 4h" in " ".join(done.out.split())
