@@ -112,6 +112,8 @@ def adapt(module: nn.Module, inputs: InputSpec | None = None) -> Recurrent:
       once, the state changes the outputs, rows are independent, and the start is the module's own). The model says in
       ``model.found`` what that was. docs/modules.md lists the kinds.
 
+    Several threads may call the adapted model at once: where it writes to the module, calls go one after another.
+
     The adapted model shares the module's parameters. Its `blueprint` is None where it cannot be built again from a
     file; use `from_factory` for a model that is to be saved.
 
