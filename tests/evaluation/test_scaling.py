@@ -106,6 +106,31 @@ def test_another_scaling_than_was_asked_for_is_a_verdict_of_its_own(tmp_path: Pa
     assert "合っていない" in summary(told, "ja")
 
 
+@pytest.mark.parametrize(("how", "unit"), [
+    ("standard", "variances of power"), ("none", "squared error"), ("minmax", "squared ranges of power"),
+    ("log-standard", "variances of the logarithm"),
+])  # fmt: skip
+def test_losses_are_told_in_the_target_s_own_unit_too(how: str, unit: str) -> None:
+    model, columns = made("noise")
+    parts = parts_of(columns, scale="standard", target_scale=how, units={"power": "kW"})
+    settings = outlast.EvalSettings(targets=64)
+    result = outlast.evaluate(model, parts, train_context=T, settings=settings)
+    assert result.unit == ("kW²" if how == "none" else unit)
+    own = result.own_unit
+    if how.startswith("log"):
+        assert own is None
+        return
+    assert own is not None
+    assert (own.column, own.unit, own.power) == ("power", "kW", 2)
+    constant = own.scale * result.guesses["constant"].loss ** 0.5
+    spread = float(np.std(columns["power"]))
+    assert 0.8 * spread < constant < 1.2 * spread
+    said = summary(result, "en")
+    assert "Root mean square error of power:" in said
+    assert "kW within the training context" in " ".join(said.split()).replace("\u00a0", " ")
+    assert "二乗平均平方根誤差" in summary(result, "ja")
+
+
 def test_anyway_goes_on_and_says_so() -> None:
     model, columns = made("raw")
     done = outlast.repair(

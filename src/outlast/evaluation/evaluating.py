@@ -39,6 +39,7 @@ from outlast.evaluation.oddities import (
     unmet_scenarios,
     within_budget,
 )
+from outlast.evaluation.of_targets import own_unit
 from outlast.evaluation.preparing import Prepared, prepared
 from outlast.evaluation.scenarios import scenario_losses
 from outlast.evaluation.schedule import Targets
@@ -178,6 +179,7 @@ def _measured(
         notes=notes,
         cost=expected,
         per_byte=bits_per_byte(ready.given.about, main.name),
+        own_unit=own_unit(main.name, ready.given),
         outlast=VERSION,
     )
 

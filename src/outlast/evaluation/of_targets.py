@@ -21,12 +21,15 @@ from outlast.evaluation.measures import (
     Measure,
     values_and_targets,
 )
+from outlast.results import OwnUnit
 from outlast.schema import Target
 from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams
 
 PINBALL = "pinball"
 _OF_VALUES = (SQUARED_ERROR.name, ABSOLUTE_ERROR.name, PINBALL)
+_SPREADS = {"minmax": "ranges", "robust": "quartile distances"}
+"""What a target's spread is by which it was scaled, where that is no standard deviation."""
 _POWERS = {SQUARED_ERROR.name: ("variances", "²"), ABSOLUTE_ERROR.name: ("standard deviations", "")}
 
 
@@ -58,7 +61,13 @@ def measure(name: str, streams: Streams) -> Measure:
     Raises:
         InputError: there is none, or it does not fit the targets.
     """
-    return measure_of(name, None if streams.schema is None else streams.schema.target)
+    found = measure_of(name, None if streams.schema is None else streams.schema.target)
+    words = set((streams.about.get("scaled") or {}).get("target", {}).values())
+    if found.name.partition(":")[0] not in _OF_VALUES or len(words) != 1 or (word := words.pop()) not in _SPREADS:
+        return found
+    what, _, rest = found.unit.partition(" of ")
+    spreads = f"squared {_SPREADS[word]}" if what == "variances" else _SPREADS[word]
+    return replace(found, unit=f"{spreads} of {rest}" if rest else spreads)
 
 
 def measure_of(name: str, target: Target | None) -> Measure:
@@ -155,10 +164,31 @@ def _values(streams: Streams) -> Target | None:
     return streams.schema.target if known and streams.schema is not None else None
 
 
+def own_unit(name: str, streams: Streams) -> OwnUnit | None:
+    """How a loss by this measure is put in the numbers of the one column that it is of; None where nothing does it:
+    several targets of other sizes, or logarithms."""
+    target, (base, _, of) = _values(streams), name.partition(":")
+    if target is None or base not in _OF_VALUES:
+        return None
+    chosen = [k for k, each in enumerate(target.names) if each == of or not of]
+    logs = target.logs_of(1)
+    scales = {(target.pairs[k][0], target.stds[k]) for k in chosen if logs[k] is None}
+    if len(scales) != 1 or any(logs[k] is not None for k in chosen):
+        return None
+    column, scale = scales.pop()
+    power = 2 if base == SQUARED_ERROR.name else 1
+    if power == 1 and scale == 1:  # it is in them already
+        return None
+    unit = dict(zip(target.columns, target.units or (None,) * len(target.columns), strict=True))[column]
+    return OwnUnit(column, unit, scale, power)
+
+
 def _unit(base: str, target: Target, of: str | None) -> str | None:
     """In which unit a loss is: standard deviations and variances of scaled targets, else the column's own."""
     what, power = _POWERS.get(base, _POWERS[ABSOLUTE_ERROR.name])
     columns = target.columns if of is None else (of.partition("@")[0],)
+    if any(target.logs):
+        return f"{what} of the logarithm"
     if any(std != 1 for std in target.stds) or any(target.means):
         return f"{what} of {columns[0]}" if len(columns) == 1 else what
     units = {unit for column, unit in zip(target.columns, target.units, strict=False) if column in columns}

@@ -32,8 +32,8 @@ def measure_name(measure: str) -> str:
 def unit_name(unit: str) -> str:
     """A unit of a result in the language that is spoken."""
     what, _, column = unit.partition(" of ")
-    if column and what in ("variances", "standard deviations"):
-        return tell(unit, f"{column} の{labels.UNITS[what]}")
+    if column and what in labels.UNITS:
+        return tell(unit, f"{'対数' if column == 'the logarithm' else column} の{labels.UNITS[what]}")
     return labels.UNITS.get(unit, unit)
 
 

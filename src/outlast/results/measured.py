@@ -193,6 +193,22 @@ def one_at_a_time(waiting: Waiting) -> Note:
 
 
 @dataclass(frozen=True)
+class OwnUnit:
+    """How a loss is put in the numbers of the column that is forecast.
+
+    Args:
+        column: whose they are.
+        unit: of them; None: nobody said.
+        scale, power: with a power of 2 an error in them is scale · √loss, with 1 it is scale · loss.
+    """
+
+    column: str
+    unit: str | None
+    scale: float
+    power: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """What measuring was expected to cost, after a short timed trial on the machine that it was done on.
 
@@ -264,7 +280,8 @@ class Evaluation(Result):
     `scenarios` the losses in situations that were named, and outside each of them, `notes` what was odd, `cost`
     what was expected before the work, where that was asked for or a budget had to be kept. `per_byte` is what a
     loss in nats a token is multiplied by to be in bits a byte of text; None: the measure is no cross-entropy, or
-    the streams were no text.
+    the streams were no text. `own_unit` says how a loss is put in the target's own numbers; None: it has none, or
+    no one factor does it.
     """
 
     model: dict[str, Any]
@@ -290,6 +307,7 @@ class Evaluation(Result):
     cost: Cost | None = None
     command: Command = field(default_factory=Command)
     per_byte: float | None = None
+    own_unit: OwnUnit | None = None
     kind: str = "evaluate"
     outlast: str = ""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outlast.durations import written
 from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, oddities, per_byte, tables, terms
+from outlast.reporting import captions, oddities, own_unit, per_byte, tables, terms
 from outlast.reporting import curves as draw
 from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import Step, command, context
@@ -165,6 +165,7 @@ def figures(evaluation: Evaluation) -> list[tuple[str, str]]:
         (labels.FIGURE_TESTED, terms.over(evaluation)),
         (labels.FIGURE_MEASURE, tell(f"{measure}, in {own}", f"{measure}（{own}）") if own else measure),
         *per_byte.figures(evaluation),
+        *own_unit.figures(evaluation),
     ]
 
 
@@ -239,7 +240,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
     untrained = [[name, *terms.loss(each)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
-    parts += map(wrapped, per_byte.lines(evaluation))
+    parts += map(wrapped, [*per_byte.lines(evaluation), *own_unit.lines(evaluation)])
     parts += terminal_table(evaluation)
     parts += terminal_notes([note for note in evaluation.notes if note is not oddities.too_few(evaluation)])
     if note := captions.summary_units(evaluation):
@@ -264,6 +265,7 @@ def facts(evaluation: Evaluation) -> Facts:
     if blocks := terms.blocks_in(evaluation):
         found.append((labels.FACT_UNITS, captions.units(blocks, evaluation)))
     found += [(tell("Bits per byte", "バイト当たりビット"), line) for line in per_byte.lines(evaluation)]
+    found += [(tell("In its own unit", "元の単位"), line) for line in own_unit.lines(evaluation)]
     if verdict is not None:
         found.append((labels.FACT_TOLERANCE, terms.tolerated(verdict.tolerance, evaluation)))
     if evaluation.short is not None:
