@@ -9,6 +9,8 @@ import pytest
 
 from cli.workshop import MEASURE, Outcome, Run
 from outlast.cli.asking import amended
+from outlast.cli.options import VERBS
+from outlast.cli.parsing import parse
 
 EVALUATE = ("evaluate", "--model", "mymod:drifting", *MEASURE)
 
@@ -93,3 +95,18 @@ def test_machines_in_one_table_are_read_by_the_command_to_paste(run: Run, here: 
     assert outcome.status == 0
     assert "streams: 2, told apart by 'machine': a, b" in outcome.out
     assert "by column 'when', which nobody named" in " ".join(outcome.out.split())
+
+
+def test_a_file_of_options_says_how_a_table_is_written(here: Path) -> None:
+    lines = 'decimal = ","\nday_first = true\nmissing_values = ["#N/A", -9999]\norder = "file"\n'
+    (here / "how.toml").write_text(lines)
+    words = ["--model", "m", "--data", "x.csv", "--train-context", "8", "--config", "how.toml"]
+    options = parse(VERBS["evaluate"], words)
+    assert options.reading() == {
+        "decimal": ",",
+        "day_first": True,
+        "missing_values": ("#N/A", "-9999"),
+        "order": "file",
+    }
+    (here / "how.toml").write_text("day_first = false\n")
+    assert parse(VERBS["evaluate"], words).reading() == {}

@@ -17,7 +17,7 @@ from torch import nn
 
 import outlast
 from outlast.errors import InputError
-from outlast.schema import Column, Schema, Target
+from outlast.schema import PLAIN, Column, Notation, Schema, Target
 from outlast.serving.rows import RowError
 from outlast.state import leaves
 
@@ -59,6 +59,27 @@ def test_logarithms_are_taken_and_taken_back() -> None:
     with pytest.raises(RowError, match="logarithm") as raised:
         served.read(bad)
     assert raised.value.number == 2
+
+
+def test_rows_are_read_as_the_table_of_the_training_was_written() -> None:
+    """Its codes for missing values, its marks of numbers and its way to write times."""
+    notation = Notation(decimal=",", day_first=True, missing_values=("Bad", "-9999"))
+    served, plain = (deployed(notation=each, time="when") for each in (notation, PLAIN))
+    values = rows(4)
+    times = [f"{day:02}/04/2024 10:00" for day in range(3, 7)]
+    typed = [{name: str(value).replace(".", ",") for name, value in row.items()} for row in records(values)]
+    found = served.read([{**row, "when": when} for row, when in zip(typed, times, strict=True)])
+    iso = [f"2024-04-{day:02}T10:00" for day in range(3, 7)]
+    wanted = plain.read([{**row, "when": when} for row, when in zip(records(values), iso, strict=True)])
+    assert [each["forecast"] for each in found] == [each["forecast"] for each in wanted]
+    for code in (-9999, -9999.0, "Bad", "-9999"):
+        (skipped,) = served.read([{"power": code, "speed": 700.0, "when": "08/04/2024 10:00"}])
+        assert skipped["because"] == "no value for power"
+    values[1, 0] = -9999
+    assert np.isnan(deployed(notation=notation).read(values)).any(1).tolist() == [False, True, False, False]
+    frame = pd.DataFrame(values, columns=NAMES)
+    assert np.isnan(deployed(notation=notation).read(frame).to_numpy()).any(1).tolist() == [False, True, False, False]
+    assert values[1, 0] == -9999
 
 
 def rows(count: int, seed: int = 0) -> np.ndarray:

@@ -261,7 +261,8 @@ def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, of
     Args:
         off: the key turns off what is on by itself, as no_control does.
     """
-    kind, switch = str(item.type), isinstance(item.default, bool)
+    kind = str(item.type)
+    switch = isinstance(item.default, bool) or "Given[bool]" in kind
     if item.name == "shares" and isinstance(value, str):
         return [_spelt(item), value]  # 0.6/0.15/0.25, as on the command line
     flag = [] if "Positional" in kind else [_spelt(item)]
@@ -273,7 +274,7 @@ def _value(path: Path, key: str, value: Any, item: dataclasses.Field[Any], *, of
         wanted = "a list" if several else "a table" if table else "true or false" if switch else "one value"
         raise InputError(f"{key} = {value!r} in {path}", wanted, f"write {key} as TOML writes {wanted}")
     if isinstance(value, bool):
-        return flag if (value != off) != item.default else []
+        return flag if (value != off) != bool(item.default) else []
     if isinstance(value, dict):
         return [*flag, *(str(word) for pair in value.items() for word in pair)]
     items = value if isinstance(value, list) else [value]

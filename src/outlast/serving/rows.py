@@ -13,7 +13,9 @@ import narwhals.stable.v1 as nw
 import numpy as np
 
 from outlast.errors import InputError, type_name
-from outlast.schema import Column, Schema, quantity_of, unit_of
+from outlast.schema import PLAIN, Column, Notation, Schema, quantity_of, unit_of
+from outlast.streams.notation import is_missing, missing_numbers, number_in
+from outlast.streams.written_times import parser_of
 
 Row = Mapping[str, Any]
 _LARGEST = float(np.finfo(np.float32).max)
@@ -71,10 +73,11 @@ def of_records(rows: Sequence[Row], schema: Schema, stream: str | None, column: 
                 plain = type(value) is float and not coded[place]
                 values[number, place] = value if plain else _number(place, value, row, schema)
             if times is not None and schema.time is not None:
-                times[number] = moment(schema.time, row.get(schema.time, _ABSENT))
+                times[number] = moment(schema.time, row.get(schema.time, _ABSENT), schema.notation)
             streams.append(stream if stream is not None else _name(row.get(column, ""), column))
         except InputError as error:
             raise RowError(number, error) from None
+    values = without_codes(values, schema)
     if (place := _beyond(values, schema)) is not None:
         raise RowError(place[0], _not_read(schema, place, values))
     return Rows(streams, values, times)
@@ -89,13 +92,15 @@ def of_frame(frame: Any, schema: Schema, stream: str | None, column: str) -> Row
     values = np.column_stack(
         [_codes(table[each.name], each) if each.categories else _column(table[each.name]) for each in schema.inputs]
     )
+    values = without_codes(values, schema)
     if (place := _beyond(values, schema)) is not None:
         raise RowError(place[0], _not_read(schema, place, values))
     times = None
     if schema.time:
         if schema.time not in table.columns:
             raise _without(schema.time, table.columns, schema)
-        times = np.array([moment(schema.time, value) for value in table[schema.time].to_list()], "datetime64[us]")
+        found = [moment(schema.time, value, schema.notation) for value in table[schema.time].to_list()]
+        times = np.array(found, "datetime64[us]")
     if stream is None and column in table.columns:
         streams = [_name(value, column) for value in table[column].to_list()]
     else:
@@ -164,7 +169,7 @@ def numbers_of(values: Any, schema: Schema | None, axes: int) -> tuple[np.ndarra
             f"numbers with {axes} axes, the last of {'the columns' if width is None else width}{columns}",
             "give the columns in this order, or dicts or a frame with their names",
         )
-    array = array.astype(np.float64, copy=False)
+    array = without_codes(array.astype(np.float64, copy=False), schema)
     complete = bool((np.abs(array) < _LARGE).all())
     if not (complete and (schema is None or not any(schema.logs))) and (place := _beyond(array, schema)) is not None:
         raise _not_read(schema, place, array)
@@ -195,13 +200,21 @@ def _as_array(values: Any) -> np.ndarray:
         raise InputError(f"{type_name(given)} that is no array ({error})", "numbers", "give an array") from None
 
 
-def moment(name: str, value: Any) -> np.datetime64:
-    """A time in microseconds, in UTC where it has an offset."""
+def without_codes(values: np.ndarray, schema: Schema | None) -> np.ndarray:
+    """(…, F) values, NaN where a number stands for a missing one, as it did in the table of the training."""
+    if schema is None or not schema.notation.missing_values:
+        return values
+    plain = np.array([not column.categories for column in schema.inputs])
+    return np.where(np.isin(values, missing_numbers(schema.notation)) & plain, np.nan, values)
+
+
+def moment(name: str, value: Any, notation: Notation = PLAIN) -> np.datetime64:
+    """A time in microseconds, in UTC where it has an offset; text is read as that of the training was."""
     if isinstance(value, np.datetime64):
         return value.astype("datetime64[us]")
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = parser_of(notation)(value.strip())
         except ValueError:
             raise InputError(f"{value!r} in the time column {name!r}", _TIMES, "correct it") from None
     if isinstance(value, datetime):
@@ -232,6 +245,11 @@ def _number(place: int, value: Any, row: Row, schema: Schema) -> float:
         return math.nan if isinstance(value, float) and math.isnan(value) else column.code(value)
     if isinstance(value, numbers.Real | np.bool_):
         return float(value)
+    if isinstance(value, str) and schema.notation != PLAIN:  # as the text of the training's table was read
+        if is_missing(value, schema.notation):
+            return math.nan
+        if (found := number_in(value, schema.notation)) is not None:
+            return found
     raise InputError(
         f"{value!r} ({type_name(value)}) in column {name!r}",
         "a number, or null where it is missing",

@@ -6,13 +6,14 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from outlast.errors import Choice, InputError, Question
 from outlast.schema import Notation
 from outlast.streams.notation import is_missing
+
+if TYPE_CHECKING:  # whoever serves rows loads no Arrow for their times
+    import pyarrow as pa
 
 _EXPECTED = "times such as 2010-03-04 03:12:00, or seconds since 1970"
 _DATE = re.compile(
