@@ -104,7 +104,7 @@ def test_streams_that_go_on_make_whole_blocks(chunk: int) -> None:
     """However they are read in turns: all of them are in each block, with as many positions as were asked for."""
     evidence, made = Evidence(60, 0.05), list[int]()
     close = evidence._close
-    evidence._close = lambda gains: (made.append(len(gains)), close(gains))[1]
+    evidence._close = lambda gains, at: (made.append(len(gains)), close(gains, at))[1]
     for turn in range(6000 // chunk):
         evidence.add(np.full(chunk, turn % 5), np.ones(chunk), np.zeros(chunk))
     assert set(made) == {5}
@@ -123,3 +123,108 @@ def test_it_goes_on_from_its_record_wherever_it_was_cut() -> None:
         cut = from_record(json.loads(json.dumps(cut.record(), allow_nan=False)))
     assert cut.finding == whole.finding
     assert whole.finding.blocks > 5
+
+
+def lived(
+    evidence: Evidence,
+    gains: np.ndarray,
+    blocks: int,
+    seed: int = 0,
+    blanked: tuple[int, ...] = (),
+    from_block: int = 0,
+) -> None:
+    """Feed blocks of as many streams as there are gains; of some no targets come, from some block on."""
+    random, at = np.random.default_rng(seed), np.repeat(np.arange(len(gains)), BLOCK)
+    for block in range(blocks):
+        first = 1.0 + 0.5 * random.normal(size=len(at)) ** 2
+        second = first - np.repeat(gains, BLOCK) + 0.3 * random.normal(size=len(at))
+        missing = np.isin(at, blanked) & (block >= from_block)
+        nothing = np.where(missing, np.nan, 0.0)
+        evidence.add(at, first + nothing, second + nothing, missing=missing)
+
+
+def test_a_candidate_that_ruins_six_of_66_streams_is_told_by_these() -> None:
+    """On average it gains: bets on the mean alone would promote it."""
+    gains = np.full(66, 0.2)
+    gains[60:] = -1.0
+    evidence = Evidence(BLOCK, 0.05)
+    lived(evidence, gains, 40)
+    found = evidence.finding
+    assert found.better > found.reached
+    assert found.gain > 0
+    assert found.verdict == "open"
+    assert set(found.worst) < set(range(60, 66))
+    assert "'pump 6" in found.told([f"pump {number}" for number in range(66)])
+
+
+def test_streams_that_differ_as_models_do_are_not_called_ruined() -> None:
+    for seed in range(20):
+        evidence, random = Evidence(BLOCK, 0.05), np.random.default_rng(seed)
+        lived(evidence, random.normal(0.15, 0.1, 66), 60, seed)
+        assert evidence.finding.ruined < evidence.finding.reached
+        assert evidence.finding.verdict == "better"
+
+
+@pytest.mark.parametrize("from_block", [0, 10])
+def test_targets_that_are_blanked_where_a_candidate_loses_buy_nothing(from_block: int) -> None:
+    """A third of the streams, from the beginning or later: what is not known may be lost."""
+    gains = np.full(12, 0.15)
+    gains[8:] = -0.5
+    evidence = Evidence(BLOCK, 0.05)
+    lived(evidence, gains, 80, blanked=(8, 9, 10, 11), from_block=from_block)
+    found = evidence.finding
+    assert found.verdict != "better"
+    assert found.missing > 0.1
+    assert "no target came" in found.told([])
+
+
+def test_moments_that_are_blanked_count_as_lost_too() -> None:
+    gains, evidence, random = np.full(6, 0.3), Evidence(BLOCK, 0.05), np.random.default_rng(0)
+    lived(evidence, gains, 3)
+    at = np.repeat(np.arange(6), BLOCK)
+    for _ in range(80):  # of every block three quarters
+        missing = np.arange(len(at)) % 4 > 0
+        first = np.where(missing, np.nan, 1.0 + random.normal(size=len(at)) ** 2)
+        evidence.add(at, first, first - 0.3, missing=missing)
+    assert evidence.finding.verdict != "better"
+
+
+def test_targets_that_seldom_come_anywhere_stop_nobody() -> None:
+    evidence, random, at = Evidence(BLOCK, 0.05), np.random.default_rng(0), np.repeat(np.arange(6), 10 * BLOCK)
+    for _ in range(60):
+        missing = np.arange(len(at)) % 10 > 0
+        first = np.where(missing, np.nan, 1.0 + random.normal(size=len(at)) ** 2)
+        evidence.add(at, first, first - 0.3 + 0.2 * random.normal(size=len(at)), missing=missing)
+    assert evidence.finding.verdict == "better"
+
+
+@pytest.mark.parametrize(("known", "loss", "verdict"), [(6, 0.4, "open"), (0, 1.5, "open"), (0, 0.4, "better")])
+def test_streams_that_are_made_up_while_it_is_gathered_buy_nothing(known: int, loss: float, verdict: str) -> None:
+    """Sixty on which the candidate does well, beside six that it makes worse: their own loss decides, for they were
+    known; where none was, ruin is seen, and less than that is what a mean over all streams means."""
+    gains = np.full(66, 0.3)
+    gains[:6] = -loss
+    evidence = Evidence(BLOCK, 0.05, known=known)
+    lived(evidence, gains, 60)
+    assert evidence.finding.verdict == verdict
+
+
+def test_what_was_read_before_counts_for_nothing() -> None:
+    evidence, at = Evidence(BLOCK, 0.05), np.repeat(np.arange(STREAMS), BLOCK)
+    for block in range(60):
+        evidence.add(at, np.ones(len(at)), np.full(len(at), 0.2), repeated=np.full(len(at), block >= 2))
+    found = evidence.finding
+    assert found.blocks <= 2
+    assert found.repeated > 0.9
+    assert "had been read before" in found.told([])
+
+
+def test_evidence_of_an_earlier_outlast_goes_on() -> None:
+    evidence = Evidence(BLOCK, 0.05)
+    lived(evidence, np.full(4, 0.2), 5)
+    record = json.loads(json.dumps(evidence.record()))
+    for name in ("known", "by_stream", "totals"):
+        del record[name]
+    again = from_record(record)
+    lived(again, np.full(4, 0.2), 60)
+    assert again.finding.verdict == "better"

@@ -39,6 +39,7 @@ from outlast.live.running.ahead import Ahead
 from outlast.live.running.results import Results
 from outlast.live.running.run import Run
 from outlast.live.running.settings import RunSettings
+from outlast.live.running.status import status
 from outlast.live.running.store import Done, Store
 from outlast.live.running.versions import go_back
 from outlast.live.sources.opening import opened
@@ -296,6 +297,71 @@ def test_a_person_has_to_approve_unless_told_otherwise(
     assert [each.passed for each in live_gates(ledger, number)] == [True]
     assert any("waits for a person" in each for each in said)
     assert {row["version"] for row in results(tmp_path / "out.jsonl")} == {first[:12]}
+
+
+@pytest.mark.parametrize("restarted", [pytest.param(True, marks=pytest.mark.long), False])
+def test_one_day_that_is_sent_many_times_promotes_nobody(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, restarted: bool
+) -> None:
+    """Whoever does well on that day does so each time: it is one day of evidence, also for runs that follow."""
+    first = put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    number = candidate(ledger, copy.deepcopy(trained), parts, first, Status.SHADOW)
+    settings, folder = RunSettings(rows=600, commit=0.0, block=60, auto=True), tmp_path / "in"
+    folder.mkdir()
+    for day in range(20):
+        write_csv(folder / f"{day:02}.csv", rows(7, 100))
+        if restarted:
+            to_the_end(made(ledger, folder, tmp_path / "out.jsonl", settings))
+    if not restarted:
+        to_the_end(made(ledger, folder, tmp_path / "out.jsonl", settings))
+    assert len(results(tmp_path / "out.jsonl")) == 20 * 600
+    assert candidate_of(ledger, number).status == Status.SHADOW
+    evidence = status(ledger).evidence
+    assert evidence is not None
+    assert evidence["repeated"] > 0.7
+    assert "had been read before" in evidence["said"]
+
+
+def test_targets_that_stop_coming_are_told_and_promote_nobody(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any
+) -> None:
+    """Two of six streams bring rows without the target once the shadow reads: what it does there is not known."""
+    first = put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    number = candidate(ledger, copy.deepcopy(trained), parts, first, Status.SHADOW)
+    table = rows(7, 2000)
+    for row in table[1200:]:
+        if row["stream"] in NAMES[4:]:
+            row["level"] = ""
+    said: list[str] = []
+    settings = RunSettings(rows=600, commit=0.0, block=60, auto=True)
+    to_the_end(made(ledger, write_csv(tmp_path / "in.csv", table), tmp_path / "out.jsonl", settings, said))
+    assert candidate_of(ledger, number).status == Status.SHADOW
+    evidence = status(ledger).evidence
+    assert evidence is not None
+    assert evidence["missing"] > 0.1
+    assert "no target came" in evidence["said"]
+
+
+def test_streams_that_a_candidate_ruins_are_named(
+    tmp_path: Path, ledger: Ledger, parts: Split, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put_to_work(ledger, tmp_path / "first", forecaster(parts), parts)
+    number = candidate(ledger, copy.deepcopy(trained), parts, first, Status.SHADOW)
+    settings, said = RunSettings(rows=600, commit=0.0, block=60, auto=True), list[str]()
+    run = made(ledger, write_csv(tmp_path / "in.csv", rows(7, 2500)), tmp_path / "out.jsonl", settings, said)
+    assert run.versions.beside is not None
+    lane, read = run.versions.beside, run.versions.beside.read
+
+    def ruining(given: Any) -> Any:
+        found = read(given)
+        second = lane.deployed.names.index("pump 2") if "pump 2" in lane.deployed.names else -1
+        found.loss[found.streams == second] += 3.9
+        return found
+
+    monkeypatch.setattr(lane, "read", ruining)
+    to_the_end(run)
+    assert candidate_of(ledger, number).status == Status.SHADOW
+    assert sum("waits for a person" in each and "'pump 2'" in each for each in said) == 1
 
 
 def test_a_worse_shadow_is_refused(tmp_path: Path, ledger: Ledger, parts: Split, trained: Any) -> None:

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from outlast.errors import InputError
-from outlast.live.evidence import Evidence, from_record
+from outlast.live.evidence import Evidence, Finding, from_record
 from outlast.live.ledger.candidates import candidate as candidate_of
 from outlast.live.ledger.candidates import deployments, place_of, roll_back
 from outlast.live.ledger.store import Ledger
 from outlast.live.retraining.verified import GATES, cleared, latest
 from outlast.live.running.lane import Lane, Read
 from outlast.live.running.loaded import load
+from outlast.live.running.repeats import Repeats
 from outlast.live.running.roles import Beside, Roles, roles
 from outlast.live.running.settings import RunSettings
 from outlast.live.running.stages import decide
@@ -60,6 +63,9 @@ class Following:
         self._young = False
         self._stuck: Roles | None = None
         self._touched: dict[str, None] = {}
+        self._marks = store.marks()
+        self._repeats = Repeats(0)
+        self._doubted = False
         self._gone: list[str] = []
         self.work = self._successor(self.roles, self._last_at_work())
         self._begin_work()
@@ -91,8 +97,22 @@ class Following:
         if other is not None and self.evidence is not None and not self._waits:
             # The older version first.
             first, second = (other, read) if self.part == "warm" else (read, other)
-            self.evidence.add(read.streams, first.loss, second.loss)
+            streams, missing = self._whose(read)
+            self.evidence.add(streams, first.loss, second.loss, missing=missing, repeated=read.repeated)
         return read, other
+
+    def _whose(self, read: Read) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) streams of rows, and whether no target came with them: a row that was passed over brought none."""
+        missing, streams = read.missing, read.streams
+        passed_over = np.flatnonzero(streams < 0)
+        if len(passed_over):
+            names = [str(read.records[number]["stream"]) for number in passed_over.tolist()]
+            known = set(self.work.deployed.names)
+            here = np.array([name in known for name in names])
+            missing, streams = missing.copy(), streams.copy()
+            missing[passed_over[here]] = True
+            streams[passed_over[here]] = self.work.deployed.numbers([name for name in names if name in known])
+        return streams, missing
 
     def restart(self, stream: str) -> None:
         """Let a stream go on from the initial state."""
@@ -107,6 +127,10 @@ class Following:
         touched, gone = self._touched, self._gone
         self._touched, self._gone = {}, []
         return touched, gone
+
+    def take_marks(self) -> list[int]:
+        """Marks of rows that were read since this was asked last, by which they are known again."""
+        return self._repeats.take_new()
 
     def facts(self) -> dict[str, Any]:
         """What is to be known after a restart."""
@@ -128,8 +152,9 @@ class Following:
             try:
                 cool = decide(
                     self.ledger, self.roles, finding, auto=self.settings.auto, say=self.say, warm=self.settings.warm,
-                    broken=self._broken,
+                    broken=self._broken, names=self.work.deployed.names,
                 )  # fmt: skip
+                self._doubt(finding)
             except InputError:
                 if roles(self.ledger, self._cooled) == self.roles:
                     raise
@@ -139,6 +164,13 @@ class Following:
             found = roles(self.ledger, self._cooled)
         if found != self.roles:
             self._follow(found)
+
+    def _doubt(self, finding: Finding | None) -> None:
+        """Say once why a version that is better by what is measured goes on nowhere."""
+        if finding is None or finding.verdict != "open" or finding.better < finding.reached or self._doubted:
+            return
+        self._doubted = True
+        self.say(f"{self.part}, which waits for a person: {finding.told(self.work.deployed.names)}")
 
     def _read_beside(self, lane: Lane, rows: Sequence[dict[str, Any]]) -> Read | None:
         try:
@@ -218,6 +250,11 @@ class Following:
         facts, settings = self.work.version.profile.facts, self.settings
         self._block = settings.block or max(8 * facts.train_context, 2 * self.work.ahead.horizon)
         self._tolerance, self._context = facts.tolerance, facts.train_context
+        schema = self.work.version.schema
+        width = len(schema.inputs) + len(schema.target.columns)
+        if self._repeats.width != width:
+            self._repeats = Repeats(width, self._marks)
+        self.work.repeats = self._repeats
         self.watching = self.work.heard = None
         if settings.watch and settings.resets == "none":
             self.watching = self.work.heard = Watching(self.work, self.ledger, self.say)
@@ -245,8 +282,9 @@ class Following:
                 self._young = not handed
         if self._young:
             self._waits, self._young = OLD * self._context * len(self.beside.deployed.names), False
-        self.beside.heard = None
-        self.evidence = Evidence(self._block, self._tolerance)
+        self.beside.heard = self.beside.repeats = None
+        self._doubted = False
+        self.evidence = Evidence(self._block, self._tolerance, known=len(self.work.deployed.names))
         known = self.store.fact(EVIDENCE)
         if known is not None and known["key"] == beside.key:
             self.evidence, self._waits = from_record(known["record"]), known["waits"]

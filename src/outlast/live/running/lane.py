@@ -15,6 +15,7 @@ from outlast.evaluation.of_targets import default_measure, measure_of
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.delays import Delay
 from outlast.live.running.loaded import Loaded
+from outlast.live.running.repeats import Repeats
 from outlast.serving.deployed import Deployed
 from outlast.serving.listening import Reading
 from outlast.serving.packing import pack, unpack, widths_of
@@ -44,11 +45,15 @@ class Read:
         records: a forecast for each, as `Deployed.read` gives them.
         loss: (N,) of the forecast that was made a horizon before each; not a number where it has none.
         streams: (N,) numbers of their streams; −1: the row was passed over.
+        missing: (N,) bool, whether that forecast has no loss because its target did not come.
+        repeated: (N,) bool, whether the row came before (`Repeats`); none is where nobody asks for it.
     """
 
     records: list[dict[str, Any]]
     loss: np.ndarray
     streams: np.ndarray
+    missing: np.ndarray
+    repeated: np.ndarray
 
 
 class Lane:
@@ -83,7 +88,9 @@ class Lane:
         self._outputs = Delay(self.ahead.horizon, (target.outputs,), np.float32, np.nan)
         self._raw = np.empty((0, 0))
         self._loss, self._numbers = np.empty(0), np.empty(0, np.int64)
+        self._missing = self._repeated = np.empty(0, bool)
         self.heard: Heard | None = None
+        self.repeats: Repeats | None = None
 
     def read(self, rows: Sequence[dict[str, Any]]) -> Read:
         """Read raw rows of any streams.
@@ -93,8 +100,9 @@ class Lane:
         """
         self._raw = self.ahead.raw(rows)
         self._loss, self._numbers = np.full(len(rows), np.nan), np.full(len(rows), -1)
+        self._missing, self._repeated = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
         records = self.deployed.read(list(rows))
-        return Read(records, self._loss, self._numbers)
+        return Read(records, self._loss, self._numbers, self._missing, self._repeated)
 
     def take_over(self, other: Lane, *, states: bool) -> None:
         """Have all streams of another lane: with its states, or with what the last inputs make of the initial one.
@@ -158,6 +166,10 @@ class Lane:
         loss = self.measure.per_position(torch.from_numpy(outputs), batch).double().numpy()
         loss = np.where(np.isnan(loss), np.inf, loss)
         self._loss[reading.numbers] = np.where(known & made, loss, np.nan)
+        self._missing[reading.numbers] = made & ~known
+        if self.repeats is not None:
+            rows = np.concatenate([reading.values, self._raw[reading.numbers]], -1)
+            self._repeated[reading.numbers] = self.repeats.read(at, rows)
         self._numbers[reading.numbers] = at[:, None]
         if self.heard is not None:
             self.heard.heard(reading, targets, known)

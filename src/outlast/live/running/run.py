@@ -201,7 +201,8 @@ class Run:
                 History(self._written, done.moment, model, part, total / count if count else None, int(count), at)
                 for (model, part), (total, count) in done.sums.items()
             ]
-            self.store.write(Done(offsets, states, done.lines, done.refused, facts, gone, history))
+            marks = versions.take_marks()
+            self.store.write(Done(offsets, states, done.lines, done.refused, facts, gone, history, marks))
             self.source.committed(done.pieces)
             if len(done.refused) > 3:
                 self.say(f"not read: {len(done.refused):,} rows; {self.store.path} has them")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from outlast.live.evidence import Finding
 from outlast.live.ledger.candidates import gate, move, promote, roll_back
@@ -25,6 +25,7 @@ def decide(
     say: Callable[[str], None],
     warm: int = 0,
     broken: str | None = None,
+    names: Sequence[str] = (),
 ) -> bool:
     """Do what the evidence says: a candidate that is worse is refused, one that is better may go on, a version at work
     that is worse than the one before it is rolled back.
@@ -34,6 +35,7 @@ def decide(
         auto: whether a candidate that is better goes on by itself.
         warm: blocks after which the version before is needed no longer.
         broken: why the version beside cannot read at all.
+        names: of the streams, by number.
 
     Returns:
         whether the version before is needed no longer.
@@ -41,7 +43,7 @@ def decide(
     beside = roles.beside
     assert beside is not None
     verdict = "worse" if finding is None else finding.verdict
-    why = broken if finding is None or broken is not None else str(finding)
+    why = broken if finding is None or broken is not None else finding.told(names)
     if beside.part == "warm":
         if finding is not None and verdict == "worse":
             roll_back(ledger, by=ITSELF, because=f"on live streams the new version is {why}", of=roles.at_work.id)

@@ -10,7 +10,7 @@ from outlast.live.ledger import candidates as ledger_of
 from outlast.live.ledger.candidates import place_of
 from outlast.live.ledger.incidents import listed
 from outlast.live.ledger.store import Ledger
-from outlast.live.running.store import EVIDENCE, FILE, FOLDER, WRITTEN, Store
+from outlast.live.running.store import EVIDENCE, FILE, FOLDER, LANES, WRITTEN, Store
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def status(ledger: Ledger) -> RunStatus:
             known = store.fact(EVIDENCE)
             if known is not None:
                 finding = from_record(known["record"]).finding
-                evidence = {"of": known["key"], "said": f"{known['key'].split()[0]} {finding}", **finding.record()}
+                lanes = store.fact(LANES) or [""]
+                said = f"{known['key'].split()[0]} {finding.told(store.names(lanes[0]))}"
+                evidence = {"of": known["key"], "said": said, **finding.record()}
         finally:
             store.close()
     told = None

@@ -21,6 +21,7 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.live.ledger.databases import reading
+from outlast.live.running.repeats import MOST
 from outlast.live.sources.pieces import Offset
 
 FOLDER, FILE = "running", "run.db"
@@ -48,6 +49,7 @@ CREATE TABLE refused (
 );
 CREATE TABLE history (rows INTEGER, time TEXT, model TEXT, part TEXT, loss REAL, count INTEGER, at TEXT);
 CREATE INDEX history_at ON history (at);
+CREATE TABLE marks (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER) WITHOUT ROWID;
 """
 
@@ -127,6 +129,7 @@ class Done:
         facts: whatever else is to be known after a restart, by name.
         gone: models whose states are not needed any more.
         history: what became of the losses since the last time.
+        marks: by which rows that were read are known again.
     """
 
     offsets: dict[str, Offset] = field(default_factory=dict)
@@ -136,6 +139,7 @@ class Done:
     facts: dict[str, Any] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     history: list[History] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
 
 
 class Store:
@@ -193,6 +197,7 @@ class Store:
             self._whole(*found)
 
     def _upgrade(self) -> None:
+        self._database.execute("CREATE TABLE IF NOT EXISTS marks (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL)")
         if self._version == 1:
             self._database.executescript(
                 "BEGIN IMMEDIATE; ALTER TABLE states ADD COLUMN position INTEGER;"
@@ -229,6 +234,17 @@ class Store:
         asked = f"SELECT stream, {clock} FROM states WHERE model = ? ORDER BY time IS NULL, time DESC, number LIMIT ?"
         with self._told():
             return [Stream(*row) for row in self._database.execute(asked, (model, most)).fetchall()]
+
+    def marks(self) -> list[int]:
+        """Marks of rows that were read, the oldest first."""
+        with self._told():
+            return [row[0] for row in self._database.execute("SELECT mark FROM marks ORDER BY id").fetchall()]
+
+    def names(self, model: str) -> list[str]:
+        """Streams that a model has read, by number."""
+        with self._told():
+            asked = "SELECT stream FROM states WHERE model = ? ORDER BY number"
+            return [row[0] for row in self._database.execute(asked, (model,)).fetchall()]
 
     def numbers(self, model: str, names: Sequence[str]) -> list[int]:
         """Numbers of those of these streams that a model has read."""
@@ -277,6 +293,9 @@ class Store:
             write("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", done.history)
             if done.history:
                 self._thin_history()
+            if done.marks:
+                write("INSERT INTO marks (mark) VALUES (?)", [(mark,) for mark in done.marks])
+                self._database.execute("DELETE FROM marks WHERE id <= (SELECT MAX(id) FROM marks) - ?", (MOST,))
             self._put_facts(done.facts)
 
     def forget(self, names: Sequence[str], facts: Callable[[], Mapping[str, Any]]) -> None:
