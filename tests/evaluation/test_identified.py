@@ -143,3 +143,20 @@ def test_a_model_that_was_adapted_before_reads_what_the_data_hold() -> None:
     assert adapted_to(model, first) is model
     assert model.input_spec == outlast.InputSpec("features", 4, ids=((0, 3),))
     check_inputs(model, first)
+
+
+def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
+    class Many(AddedEmbedding):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(300, 4)
+
+    rows = {key: values * 2 for key, values in plant(100).items()}
+    rows["machine"] = [f"press {i % 300}" for i in range(600)]
+    streams = Streams.from_table(
+        rows, inputs=INPUTS, target="power", category={"machine": sorted(set(rows["machine"]))}
+    )
+    check_inputs(adapted_to(built(Many), streams), streams)
+    half = adapted_to(built(Many), streams).bfloat16()
+    with pytest.raises(InputError, match=r"300 ids.*reads bfloat16"):
+        check_inputs(half, streams)

@@ -108,6 +108,8 @@ def test_a_schema_keeps_its_codes_and_refuses_a_value_that_it_does_not_know() ->
         ({"category": {"mode": ["a", "b"]}}, "the value 'a' for the category 'mode'"),
         ({"category": {"mode": [3, 3, 7]}}, "each once"),
         ({"category": {"mode": [3]}}, "7 in column 'mode', row 12"),
+        ({"category": ["mode"], "scale": {"mode": "robust"}}, "scale of 'mode', which is a category"),
+        ({"category": ["mode"], "log": ["mode"]}, "scale of 'mode', which is a category"),
         ({"category": ["machine"], "leave_out": ["machine"]}, "leave_out machine"),
         ({"inputs": ["mode"], "category": ["mode"]}, "without a target"),
     ],

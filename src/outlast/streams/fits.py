@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from torch import nn
 
 from outlast.adapters.adapting import adapt
@@ -147,6 +148,13 @@ def _check_ids(model: Recurrent, spec: InputSpec, streams: Streams) -> None:
             )
         elif values[column] < room and told.names and told.names[column] not in listed:
             raise _numbered(streams, column, room, where)
+        # Features reach the model in its dtype, of which a half knows whole numbers up to 256 or 2,048 alone.
+        if count - 1 > 2 / torch.finfo(model.input_dtype).eps:
+            raise InputError(
+                f"{count} ids in {where} for a model that reads {str(model.input_dtype).removeprefix('torch.')}",
+                "a dtype that tells the ids apart",
+                "read them in float32: model.float()",
+            )
     for column in spec.static:
         _refuse_changing(streams, column, called(told, column))
 

@@ -269,6 +269,14 @@ def _fitting(options: TableOptions) -> None:
             f"take {unfit[0]!r} out of one of the two"
             + ("; a target of labels is target_kind='class'" if unfit[0] in options.target else ""),
         )
+    rules, logs = options.scaling.inputs.columns, options.scaling.logs
+    scaled = [name for name in options.category if name in logs or (name in rules and rules[name].word != "none")]
+    if scaled:
+        raise InputError(
+            f"scale of {scaled[0]!r}, which is a category",
+            "scaling of columns that hold sizes: codes are read as they are",
+            f"take {scaled[0]!r} out of scale or log, or out of category",
+        )
     odd = [name for name in options.static if name in {*options.target, *options.no_inputs, options.time}]
     if odd:
         raise InputError(

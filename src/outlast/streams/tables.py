@@ -246,6 +246,8 @@ class FromTables(Layout):
             training = _training_rows(starts, lengths, recording, furthest, shares, seed, table)
             about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
         rows = _known_in_training(rows, table, names, options, training, np.repeat(rows.sizes > furthest, rows.sizes))
+        if options.static:
+            about["static_columns"] = list(options.static)
         if rows.categories:
             about["categories"] = {name: list(known) for name, known in rows.categories.items()}
             about["codes_known"] = [name for name, known in options.category.items() if known]
