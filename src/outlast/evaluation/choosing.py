@@ -93,7 +93,8 @@ def _sharing(streams: Streams, train_context: int, longest: int | None, *, asked
     """Segments that share what warms them up, where these say more; None: where they do not, or cannot be cut.
 
     Where an age is asked for, that is where there are more of them than whole streams that reach it. Otherwise of
-    pieces of recordings, which are as long as gaps allow: where twice as many targets are had so, of no lower age.
+    pieces of recordings, which are as long as gaps allow: where twice as many targets are had so, of no lower age, or
+    of half of it where fewer than 16 pieces reach the common one.
     """
     if streams.warm_up:
         return None
@@ -110,9 +111,10 @@ def _sharing(streams: Streams, train_context: int, longest: int | None, *, asked
     found = _longest(streams, train_context, most, 2 * MIN_STREAMS)
     if found is None or common < 2 * train_context:
         return found
-    if found[1] < common:
+    whole = int((streams.lengths >= common).sum())
+    if found[1] < (common if whole >= 2 * MIN_STREAMS else common / 2):
         return None
-    read = int((streams.lengths >= common).sum()) * target_region(train_context, common)
+    read = whole * target_region(train_context, common)
     return found if len(found[0]) * (found[1] - found[0].warm_up) >= 2 * read else None
 
 

@@ -15,7 +15,7 @@ from outlast.results import Band, Curve, Knob, Short, Verdict
 from outlast.streams import MIN_STREAMS
 
 FEW_MORE = 4.0
-"""Times as many data that one may ask for before a smaller age is the better advice."""
+"""Times as many data that one may ask for before an age of less than half is the better advice."""
 LEAST_SHRINK = 0.5
 """An interval is not expected to shrink to less than this share of itself by being read more densely: what a recording
 does slowly is in all of its segments.
@@ -45,7 +45,8 @@ def _knob(verdict: Verdict, ready: Prepared, curve: Curve, short: Short, needed:
     if dense < 1 and (name := _decided(oldest, dense, verdict.tolerance)):
         return _asking(ready.length, name)
     times = needed / max(1, oldest.n)
-    if times > FEW_MORE and (younger := _up_to(verdict, ready, curve, short)) is not None:
+    younger = _up_to(verdict, ready, curve, short)
+    if younger is not None and (times > FEW_MORE or 2 * younger.value >= ready.length):
         return younger
     towards = "fails" if verdict.excess > verdict.tolerance else "robust"
     return Knob("more", times, towards, f"about {times:.2g} times as many data are expected to decide it at this age")
