@@ -13,6 +13,7 @@ from outlast.schema import Notation
 
 MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 """Spellings of a missing value in text."""
+_MISSING = frozenset(MISSING)
 _BLANKS = "[ \u00a0\u2009\u202f]"
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([ \u00a0\u2009\u202f,.'’])\d{3})+(?:(?!\1)([.,])\d+)?")
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -85,8 +86,11 @@ def number_in(text: str, notation: Notation) -> float | None:
 
 def is_missing(text: str, notation: Notation) -> bool:
     """Whether a text stands for a value that is missing."""
-    text, numbers = text.strip(), missing_numbers(notation)
-    return text in MISSING or text in notation.missing_values or bool(numbers and number_in(text, notation) in numbers)
+    text = text.strip()
+    if text in _MISSING or not notation.missing_values:
+        return text in _MISSING
+    numbers = missing_numbers(notation)
+    return text in notation.missing_values or bool(numbers and number_in(text, notation) in numbers)
 
 
 @functools.lru_cache

@@ -47,11 +47,13 @@ class Order:
         time: the column that says when rows were: the one that was named, or one that was recognised.
         sequence: (rows,) by which the rows of a stream are sorted; None: as they stand.
         about: what a result records about it.
+        clock: what that column says, (rows,) times; None: nothing was read of it.
     """
 
     time: str | None
     sequence: np.ndarray | None
     about: dict[str, Any]
+    clock: Clock | None = None
 
 
 class _Apart(NamedTuple):
@@ -88,17 +90,17 @@ def order_of(table: Table, content: Content, options: TableOptions, group: np.nd
     clock = clock or read_clock(table, name, content[name])
     if options.order == "time":
         rank = np.argsort(np.argsort(clock.times, kind="stable"))  # rows without a time come last
-        return Order(name, rank, {"order": "sorted by time, as asked"})
+        return Order(name, rank, {"order": "sorted by time, as asked"}, clock)
     back, onward = _directions(clock, group)
     if options.order is None and rows >= FEWEST:
         _refuse_mixed(table, content, options, group, name, clock)
         if back.any() and not onward.any():
-            return Order(_taken(name, clock, options, back), -np.arange(rows), {"order": "newest first"})
+            return Order(_taken(name, clock, options, back), -np.arange(rows), {"order": "newest first"}, clock)
         if back.any():
             raise _shuffled(table, options, name, clock, group, back)
     if back.any() and options.time is None:
         return Order(None, None, {})  # as they stand, as asked: this is no clock of theirs
-    return Order(_taken(name, clock, options, onward), None, {})
+    return Order(_taken(name, clock, options, onward), None, {}, clock)
 
 
 def telling(names: list[str]) -> list[str]:

@@ -77,6 +77,7 @@ def read_rows(
     options: TableOptions,
     streams: tuple[np.ndarray, list[str] | None],
     sequence: np.ndarray | None,
+    clock: Clock | None = None,
 ) -> Rows:
     """The rows of a table in which every column that is used has a value.
 
@@ -85,6 +86,7 @@ def read_rows(
         names: of the inputs.
         streams: as `streams_of` gives them.
         sequence: (rows,) by which the rows of a stream are sorted; None: as they stand.
+        clock: what the time column says; None: it was not read yet.
 
     Raises:
         InputError: text where a number or a time is due, times that go back, a missing value where that is an error.
@@ -102,7 +104,10 @@ def read_rows(
     if options.weight is not None:
         values[options.weight] = _weights(table, options.weight, content[options.weight])
     lacking = {name: column < 0 if column.dtype.kind == "i" else np.isnan(column) for name, column in values.items()}
-    clock = None if options.time is None else read_clock(table, options.time, content[options.time])
+    if options.time is None:
+        clock = None
+    elif clock is None:
+        clock = read_clock(table, options.time, content[options.time])
     if clock is not None and options.time is not None:
         lacking[options.time] = np.isnat(clock.times)
     if options.missing == "error":

@@ -214,7 +214,7 @@ class FromTables(Layout):
         ordered = order_of(table, content, options, of_stream[0])
         options = timed(options, ordered.time)
         names, left_out = _inputs(content, options, table)
-        rows = read_rows(table, content, names, options, of_stream, ordered.sequence)
+        rows = read_rows(table, content, names, options, of_stream, ordered.sequence, ordered.clock)
         refuse_changing(table, rows, names, options.static)
         refuse_codes(table, names, rows, options)
         if options.inputs is None:

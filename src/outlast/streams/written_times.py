@@ -63,8 +63,9 @@ def day_and_month(
         raise ValueError(first)
     if found["year"] is not None:
         return _by_date(True), None
-    pairs = {(int(each["a"]), int(each["b"])) for text in texts if (each := _date_in(text, notation)) is not None}
-    day_first, month_first = any(a > 12 for a, _ in pairs), any(b > 12 for _, b in pairs)
+    dates = ((int(each["a"]), int(each["b"])) for text in texts if (each := _date_in(text, notation)) is not None)
+    telling = next(((a, b) for a, b in dates if a > 12 or b > 12), (0, 0))
+    day_first, month_first = telling[0] > 12, telling[1] > 12
     if day_first == month_first and found["sep"] == "." and not month_first:
         day_first = True  # whoever writes dots writes the day first
     if day_first != month_first:
