@@ -66,11 +66,12 @@ def together(*works: Callable[[], Any]) -> list[Any]:
         except BaseException as error:
             found[number] = error
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(works))]
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(works))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
+        assert not thread.is_alive(), "they wait for each other"
     for each in found:
         if isinstance(each, BaseException):
             raise each

@@ -165,6 +165,31 @@ def test_a_part_that_another_module_writes_to_is_not_called_meanwhile() -> None:
     assert all(map(same, found, wanted))
 
 
+class Both(Recurrent):
+    """A model of the user's own around two that were adapted before, each with a lock of its own."""
+
+    def __init__(self, one: Recurrent, other: Recurrent) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+    def initial_state(self, batch_size: int) -> Any:
+        return (*self.one.initial_state(batch_size), *self.other.initial_state(batch_size))
+
+    def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        first, after = self.one(inputs, state[:1])
+        second, later = self.other(first, state[1:])
+        return second, (*after, *later)
+
+
+def test_a_model_around_several_waits_for_each_and_nobody_for_ever() -> None:
+    one, other = adapt(built(Keeps)), adapt(built(Begins))
+    models = [Both(one, other).eval(), one, other, Both(other, one).eval()]
+    wanted = [read(model, 2) for model in models]
+    with meeting(vain=2):
+        found = together(*(functools.partial(read, model, 2) for model in models))
+    assert all(map(same, found, wanted))
+
+
 def test_calls_that_leave_nothing_do_not_wait() -> None:
     model = adapt(built(Hands))
     for rows in (2, 5):
