@@ -243,7 +243,9 @@ def test_on_the_command_line(
     assert main(["evaluate", *common, "--out", "found"]) == 0
     said = json.loads((tmp_path / "found" / "result.json").read_text())
     assert said["data"]["scaled"]["by"] == "found"
-    assert "--scale standard --target-scale none" in " ".join(capsys.readouterr().out.split())
+    told = capsys.readouterr()
+    assert "--scale standard --target-scale none" in " ".join(told.out.split())
+    assert "target none; FOUND BY TRIAL" in " ".join((told.out + told.err).split())
     assert main(["evaluate", *common, "--scale", "standard", "--out", "asked"]) == 0
     assert json.loads((tmp_path / "asked" / "result.json").read_text())["verdict"]["name"] == "misread"
     out = capsys.readouterr().out

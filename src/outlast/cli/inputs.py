@@ -42,6 +42,7 @@ from outlast.cli.trial import try_out
 from outlast.durations import seconds_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
+from outlast.evaluation.misread import as_it_reads
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent
@@ -110,11 +111,12 @@ def _setting(name: str, text: str, kind: Any) -> Any:
 
 
 def split_and_model(options: MeasuringVerb) -> tuple[Split, Recurrent, list[Note]]:
-    """Both, after trying out the one on the other, and what that showed."""
+    """Both, after trying out the one on the other, and what that showed; a table as the model reads it best."""
     found, streams = model_and_streams(options, options.data)
     parts = split(streams, options.shares)
     keep_tokeniser(found, options)
-    return parts, found, try_out(found, parts.test, options.measure)
+    notes = try_out(found, parts.test, options.measure)
+    return as_it_reads(found, parts, options.train_context), found, notes
 
 
 def split_of(options: TrainVerb | MeasuringVerb | LiveProfileVerb | LiveRetrainVerb, reader: Recurrent | None) -> Split:

@@ -222,7 +222,7 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
         measures = options.measure or (chosen.measures(model) if chosen.measures else None)
         context = options.train_context or chosen.train_context
     tell(try_out(model, parts.test, measures))
-    return parts, model, context, measures
+    return as_it_reads(model, parts, context), model, context, measures
 
 
 @outputs.alone

@@ -130,7 +130,9 @@ def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | Non
     reads: list[Read] = []
     mute = False
     for inputs, read_by in _schemas(streams):
-        outputs = _outputs(model, read_by.scaled(raw), strict=not reads)
+        outputs = _outputs(model, read_by.scaled(raw))
+        if outputs is None and not reads:
+            return None  # what it raises as it is given, measuring says
         if outputs is None or outputs.shape[-1] != schema.target.outputs:
             continue
         if not reads:
@@ -197,19 +199,13 @@ def _sampled(streams: Streams, array: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _outputs(model: Recurrent, inputs: np.ndarray, *, strict: bool) -> np.ndarray | None:
-    """(W, T, O) float64, from the initial state.
-
-    Args:
-        strict: what the model raises goes on; otherwise None stands for numbers that it does not take.
-    """
+def _outputs(model: Recurrent, inputs: np.ndarray) -> np.ndarray | None:
+    """(W, T, O) float64, from the initial state; None for numbers that the model does not take."""
     found = []
     for rows in np.array_split(inputs.astype(np.float32), -(-len(inputs) // _ROWS)):
         try:
             outputs, _ = model(torch.from_numpy(rows).to(device_of(model)), model.initial_state(len(rows)))
         except Exception:  # the user's code, with numbers that it may never have been meant for
-            if strict:
-                raise
             return None
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
         found.append(outputs.double().cpu().numpy())

@@ -197,6 +197,11 @@ def _scaling(data: Mapping[str, Any]) -> Iterator[Pair]:
             yield f"{en} {each}", f"{ja} {each}"
     if scaled.get("by") == "default":
         yield "by default (--scale)", "既定（--scale）"
+    elif scaled.get("by") == "found":
+        yield (
+            "FOUND BY TRIAL, for nobody said: so read the model is best (--scale)",
+            "指定がないため試して決定：このモデルに最も合う読み方（--scale）",
+        )
     else:
         yield str(scaled.get("by")), "指定どおり" if scaled.get("by") == "as asked" else str(scaled.get("by"))
 
