@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
-        "errors lazily",
+        "brief errors lazily",
         "arguments",
         "ranks",
         "durations folders given_files randomness parallel progress",

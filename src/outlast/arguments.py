@@ -64,12 +64,12 @@ def taking(function: F) -> F:
     @functools.wraps(function)
     def checked(*given: Any, **named: Any) -> Any:
         hints.update(hints or typing.get_type_hints(function))
-        bound = _bound(signature, name, given, named)
-        for key, value in bound.arguments.items():
+        fits = bound(signature, name, given, named)
+        for key, value in fits.arguments.items():
             # Of its source a reader says more than a type could.
             if key != "source" and not _is_by_class(type(value), hints.get(key)):
-                bound.arguments[key] = _held(signature, hints, key, value)
-        return function(*bound.args, **bound.kwargs)
+                fits.arguments[key] = _held(signature, hints, key, value)
+        return function(*fits.args, **fits.kwargs)
 
     return typing.cast(F, checked)
 
@@ -86,8 +86,8 @@ def taking_fields(record: C) -> C:
     @functools.wraps(make)
     def checked(self: Any, *given: Any, **named: Any) -> None:
         hints.update(hints or typing.get_type_hints(record if is_dataclass(record) else make))
-        bound = _bound(signature, f"outlast.{record.__name__}", given, named)
-        values = {key: _held(signature, hints, key, value) for key, value in bound.arguments.items()}
+        fits = bound(signature, f"outlast.{record.__name__}", given, named)
+        values = {key: _held(signature, hints, key, value) for key, value in fits.arguments.items()}
         make(self, **values)
 
     setattr(record, "__init__", checked)  # noqa: B010 a type checker knows the name as a method of its own
@@ -135,9 +135,14 @@ def tensor_of(value: Any, name: str) -> torch.Tensor:
         ) from None
 
 
-def _bound(
+def bound(
     signature: inspect.Signature, name: str, given: Sequence[Any], named: Mapping[str, Any]
 ) -> inspect.BoundArguments:
+    """Arguments by name, as `inspect.Signature.bind` gives them.
+
+    Raises:
+        InputError: one that the function does not have, or one that is missing.
+    """
     try:
         return signature.bind(*given, **named)
     except TypeError as error:
@@ -277,9 +282,15 @@ def _short(value: Any) -> str:
         inside = ", ".join(map(_short, value[:4])) + (", …" if len(value) > 4 else "")
         text = f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
     else:
-        text = repr(value) if value is None or isinstance(value, _SHOWN) else f"a {type_name(value)}"
+        text = repr(value) if value is None or isinstance(value, _SHOWN) else _kind_of(value)
     text = " ".join(text.split())
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+
+
+def _kind_of(value: Any) -> str:
+    """What an object is; a module that was made recurrent goes by its own name."""
+    made = type(value).__module__.startswith("outlast.adapters.")
+    return f"a {value.named}" if made and hasattr(value, "named") else f"a {type_name(value)}"
 
 
 def _wanted(kind: Any) -> str:

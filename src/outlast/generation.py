@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from outlast.adapters.adapting import adapt
 from outlast.adapters.precision import runnable
 from outlast.arguments import at_least, taking, tensor_of
+from outlast.brief import briefly
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import no_state, read_state, write_state
 from outlast.errors import InputError
@@ -30,6 +31,7 @@ _PIECE = 1024
 """Positions of a prompt that are read in one step."""
 
 
+@briefly
 @dataclass(frozen=True)
 class Place:
     """Where a model stands in its streams.

@@ -91,6 +91,24 @@ class Recurrent(nn.Module, ABC):
     """Why no gradient can be had of it, and what to use in its place, where that is so; else empty."""
 
     @property
+    def named(self) -> str:
+        """The name of the class that a person wrote: of a module that was made recurrent, the module's own."""
+        inner = self._modules.get("module")
+        own = inner if inner is not None and type(self).__module__.startswith("outlast.") else self
+        return getattr(own, "original_name", None) or type(own).__name__
+
+    def __repr__(self) -> str:
+        """What it is in one line; ``print(model.module)`` or a loop over `modules()` shows what it is made of."""
+        told = [f"{self.numbers:,} parameters"]
+        if self.input_spec is not None:
+            told.append(f"reads {self.input_spec.kind} ({self.input_spec.size})")
+        with contextlib.suppress(Exception):  # of a module of somebody's, which is shown all the same
+            parts = [f"{part.path} ({part.kind})" for part in self.state_parts()]
+            more = f" and {len(parts) - 4} more" if len(parts) > 4 else ""
+            told.append(f"state {', '.join(parts[:4])}{more}")
+        return f"<{self.named}: {', '.join(told)}>"
+
+    @property
     def numbers(self) -> int:
         """How many numbers its weights have."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import cattrs
 import numpy as np
 
+from outlast.brief import briefly
 from outlast.errors import InputError
 
 Gaps = Literal["join", "split", "error"]
@@ -189,6 +190,7 @@ PLAIN = Notation()
 """Decimal points, times in ISO 8601, UTF-8."""
 
 
+@briefly
 @dataclass(frozen=True)
 class Schema:
     """What a model of table rows reads and forecasts.

@@ -50,6 +50,10 @@ class WithReset(Recurrent):
         self.without_gradients: str = model.without_gradients
 
     @property
+    def named(self) -> str:
+        return f"{self.model.named}, reset every {self.every}"
+
+    @property
     def numbers(self) -> int:
         return self.model.numbers
 

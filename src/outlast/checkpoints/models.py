@@ -71,8 +71,9 @@ def save(
         )
     blueprint = getattr(model, "blueprint", None)
     if blueprint is None:
+        named = model.named if isinstance(model, Recurrent) else type(model).__name__
         raise InputError(
-            f"a model of class {type(getattr(model, 'module', model)).__name__} that was passed as an object",
+            f"a model of class {named} that was passed as an object",
             "a model that can be built again: a family, a torch.nn.LSTM, GRU or RNN, or a factory's",
             "put the code that builds it into a function and use outlast.from_factory('package.module:build')",
         )

@@ -7,7 +7,6 @@ import json
 import shlex
 import sys
 import typing
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,17 +269,17 @@ def rule_of(options: RepairVerb, streams: Streams | None = None) -> Intervention
     told["shares"] = told.pop("member_shares")  # --shares are those of training, validation and test
     less = {name: told.pop(name) for name in ("of", "parts", "strength") if told[name] is not None}
     if not less:
-        return _rule(options.intervention, options.train_context, told)
+        return intervention(options.intervention, train_context=options.train_context, **told)
     if spoken(options.intervention)[0] == "partial":
-        less["of"] = _rule(less.pop("of", "carry"), options.train_context, told)
-        return _rule(options.intervention, options.train_context, less)
+        less["of"] = intervention(less.pop("of", "carry"), train_context=options.train_context, **told)
+        return intervention(options.intervention, train_context=options.train_context, **less)
     if "of" in less:
         raise InputError(
             f"--of {less['of']} with --intervention {options.intervention}",
             "one intervention that --parts and --strength change",
             "leave --of out",
         )
-    return Partial(of=_rule(options.intervention, options.train_context, told), **less)
+    return Partial(of=intervention(options.intervention, train_context=options.train_context, **told), **less)
 
 
 def _run(typed: str | None, streams: Streams | None) -> float | None:
@@ -313,21 +312,10 @@ def rules_of(options: CompareVerb) -> list[Intervention]:
         runs = options.expected_runs if name == "carry" and "expected_run" not in settings else ()
         share = None if "zero_share" in settings else options.zero_share
         rules += [
-            _rule(said, options.train_context, {"expected_run": run, "zero_share": share}) for run in runs or (None,)
+            intervention(said, train_context=options.train_context, expected_run=run, zero_share=share)
+            for run in runs or (None,)
         ]
     return rules
-
-
-def _rule(said: str | Mapping[str, Any], train_context: int, told: Mapping[str, Any]) -> Intervention:
-    """The intervention as it was written, with what options say; carry has a default that only data can give."""
-    name, settings = spoken(said)
-    told = {key: value for key, value in told.items() if value is not None}
-    if name == "carry" and "expected_run" not in settings:
-        told = {"expected_run": 20.0 * train_context, **told}
-    for where in (settings, told):
-        if isinstance(where.get("members"), list | tuple):
-            where["members"] = [_rule(each, train_context, {}) for each in where["members"]]
-    return intervention({"name": name, **settings}, **told)
 
 
 def command(options: ReadingVerb, model: Recurrent) -> Command:

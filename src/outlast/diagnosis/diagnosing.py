@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.diagnosis.attribution import attribute
@@ -33,6 +32,7 @@ from outlast.evaluation.asked import telling_faults, the_measures, the_model, th
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
 from outlast.evaluation.oddities import few_streams, within_budget
+from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
 from outlast.parallel import side_by_side
@@ -51,7 +51,7 @@ from outlast.results import (
     Remembrance,
     Trace,
 )
-from outlast.streams import Split, Streams
+from outlast.streams import Streams
 from outlast.streams.fits import adapted_to, check_inputs
 from outlast.streams.weights import check_weights
 
@@ -86,11 +86,12 @@ class DiagnoseSettings:
         check_weights(self.start_weights)
 
 
+@opening
 @taking
 @telling_faults
 def diagnose(
-    model: nn.Module,
-    data: Split | Streams,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
     measures: Sequence[Measure | str] | Measure | str | None = None,
@@ -99,6 +100,7 @@ def diagnose(
     name: str = "model",
     progress: WorkDone | None = None,
     announce: Callable[[Cost], None] | None = None,
+    **reading: Any,
 ) -> Diagnosis:
     """Measure `model` and say why it fails past its training context, or what else holds it back.
 

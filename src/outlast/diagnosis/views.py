@@ -81,7 +81,7 @@ class Projections:
                     name = f"{part.path}, head {head}"  # see `HEAD`
                     self.views.append(_view(name, number, head, as_real(tensor)[0].numel() // count, seed))
         if not self.views:
-            raise NotAskable(f"the state of a {type(model).__name__} has no part of real or complex numbers")
+            raise NotAskable(f"the state of a {model.named} has no part of real or complex numbers")
 
     @property
     def names(self) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from outlast.adapters.precision import dtypes_of
 from outlast.adapters.products import products_in
@@ -40,6 +39,7 @@ from outlast.evaluation.oddities import (
     within_budget,
 )
 from outlast.evaluation.of_targets import own_unit
+from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.evaluation.preparing import Prepared, prepared
 from outlast.evaluation.scenarios import scenario_losses
 from outlast.evaluation.schedule import Targets
@@ -66,11 +66,12 @@ class Periods:
     overlapping: int
 
 
+@opening
 @taking
 @telling_faults
 def evaluate(
-    model: nn.Module,
-    data: Streams | Split,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
     measures: Sequence[Measure | str] | Measure | str | None = None,
@@ -79,6 +80,7 @@ def evaluate(
     name: str = "model",
     progress: ShareDone | None = None,
     announce: Callable[[Cost], None] | None = None,
+    **reading: Any,
 ) -> Evaluation:
     """Measure `model` on test streams.
 
@@ -184,14 +186,16 @@ def _measured(
     )
 
 
+@opening
 @taking
 def cost(
-    model: nn.Module,
-    data: Streams | Split,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
     measures: Sequence[Measure | str] | Measure | str | None = None,
     settings: EvalSettings | None = None,
+    **reading: Any,
 ) -> Cost:
     """What `evaluate` with these arguments would cost here, after a short timed trial; with a budget, within that.
 
@@ -349,7 +353,7 @@ def best_periods(evaluation: Evaluation) -> Periods:
 def describe_model(model: Recurrent) -> dict[str, Any]:
     """What a result records about a model."""
     return {
-        "class": type(model).__name__,
+        "class": model.named,
         "parameters": model.numbers,
         "dtype": " and ".join(dtypes_of(model)) or None,
         "blueprint": getattr(model, "blueprint", None),

@@ -72,7 +72,7 @@ def export(model: nn.Module, path: str | Path, *, train_context: int | None = No
     spec = given.input_spec
     if spec is None:
         raise InputError(
-            f"a {type(given).__name__} of which it is not known what it reads",
+            f"a {given.named} of which it is not known what it reads",
             "a model with input_spec",
             "set model.input_spec = outlast.InputSpec('tokens' or 'features', size)",
         )
@@ -111,10 +111,10 @@ def _run_at_all(model: Recurrent, written: Path) -> OnnxModel:
     try:
         return read_onnx(written)
     except InputError as error:
-        inner, told = getattr(model, "module", model), error.given.replace(str(written), "the file")
+        told = error.given.replace(str(written), "the file")
         wide = " first make it model.float()" if model.input_dtype == torch.float64 else ""
         raise InputError(
-            f"a {type(inner).__name__} of which onnxruntime cannot run what torch's exporter made ({told})",
+            f"a {model.named} of which onnxruntime cannot run what torch's exporter made ({told})",
             "operators, and settings of them, that both have",
             f"docs/onnx.md lists what is exported;{wide or ' keep this one in its own form'}",
         ) from error
@@ -140,7 +140,7 @@ def _record(given: Recurrent, made: Recurrent, outputs: int, train_context: int 
         told = "forecasts" if scaling.output_means is not None else "outputs"
     start = dict(zip((part.path for part in parts), leaves(made.initial_state(1)), strict=True))
     about: dict[str, Any] = {
-        "class": type(getattr(inner, "module", inner)).__name__,
+        "class": inner.named,
         "fingerprint": model_fingerprint(inner),
         "blueprint": finite_or_null(getattr(inner, "blueprint", None) or {}) or None,
         "train_context": train_context,

@@ -72,7 +72,7 @@ def step_graph(model: Recurrent, spec: InputSpec) -> StepGraph:
             outputs, _ = model(read[:, None], step.like)
             if not isinstance(outputs, Tensor) or outputs.dim() < 3:
                 raise InputError(
-                    f"a {type(model).__name__} whose outputs are not one tensor (B, T, O)",
+                    f"a {model.named} whose outputs are not one tensor (B, T, O)",
                     "one prediction",
                     "let forward return what is predicted alone",
                 )
@@ -100,9 +100,8 @@ def _not_followed(model: Recurrent, error: Exception) -> InputError:
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    inner = getattr(model, "module", model)
     return InputError(
-        f"a {type(inner).__name__} of which torch could not follow one step "
+        f"a {model.named} of which torch could not follow one step "
         f"({type(cause).__name__}: {(lines or ['without a message'])[0][:300]})",
         "a model whose forward is made of tensor operations alone, whatever their values are",
         "docs/onnx.md lists what is exported; in a module of yours, take out what depends on values (if, item(), "

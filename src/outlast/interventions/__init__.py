@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,7 +30,13 @@ INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
 }
 
 
-def intervention(name: str | Mapping[str, Any], **settings: Any) -> Intervention:
+EXPECTED_WINDOWS = 20
+"""Training contexts that `carry` expects a stream to last where nobody says how long."""
+USUAL = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
+"""What is compared where nobody says which."""
+
+
+def intervention(name: str | Mapping[str, Any], *, train_context: int | None = None, **settings: Any) -> Intervention:
     """The intervention with this slug and these settings (those that are None are left at their defaults).
 
     Values may be those of the fields, or plain ones: texts of numbers, lists, and for members of a mix whatever `name`
@@ -37,6 +44,8 @@ def intervention(name: str | Mapping[str, Any], **settings: Any) -> Intervention
 
     Args:
         name: a slug, also with settings, ``carry:expected_run=1280``, or a mapping (or JSON) with a name and settings.
+
+        train_context: as for `rule_of`.
 
     Raises:
         InputError: an unknown name or setting, one that is missing, or a value that does not fit.
@@ -48,7 +57,10 @@ def intervention(name: str | Mapping[str, Any], **settings: Any) -> Intervention
     twice = sorted(set(said) & set(told))
     if twice:
         raise InputError(f"{', '.join(twice)} of intervention {slug!r} twice", "every setting once", "drop one of them")
-    return INTERVENTIONS[slug](**settings_of(slug, INTERVENTIONS[slug], {**said, **told}, rule_of))
+    if slug == "carry" and train_context is not None and not {"expected_run"} & {*said, *told}:
+        told["expected_run"] = float(EXPECTED_WINDOWS * train_context)
+    member = functools.partial(rule_of, train_context=train_context)
+    return INTERVENTIONS[slug](**settings_of(slug, INTERVENTIONS[slug], {**said, **told}, member))
 
 
 def typed(rule: Intervention) -> str:
@@ -64,9 +76,13 @@ def in_one_word(described: Mapping[str, Any]) -> str:
         return ""
 
 
-def rule_of(said: Any) -> Intervention:
-    """An intervention: as it is, or what `intervention` makes of its name or settings."""
-    return said if isinstance(said, Intervention) else intervention(said)
+def rule_of(said: Any, train_context: int | None = None) -> Intervention:
+    """An intervention: as it is, or what `intervention` makes of its name or settings.
+
+    Args:
+        train_context: positions; where it is known, `carry` has an expected run of 20 of them unless one is said.
+    """
+    return said if isinstance(said, Intervention) else intervention(said, train_context=train_context)
 
 
 __all__ = [

@@ -55,7 +55,7 @@ class RandomNoise(Intervention):
         squares = [(m.mean**2 + m.std**2).mean() for m, part in zip(fitted, parts, strict=True) if part.touched]
         if not squares:
             raise InputError(
-                f"a {type(model).__name__} whose state has no recurrent or convolution part",
+                f"a {model.named} whose state has no recurrent or convolution part",
                 "a part of the state that noise may replace",
                 "check its state_parts()",
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from outlast.brief import briefly
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -73,6 +75,7 @@ HARMS: dict[Harm, str] = {
 """In words."""
 
 
+@briefly
 @dataclass(frozen=True, eq=False)
 class Kept:
     """A state that was kept, with what was read after it.

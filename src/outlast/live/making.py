@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from outlast.adapters import adapt
 from outlast.arguments import at_least, taking
@@ -19,6 +18,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.of_targets import default_measures, measure
+from outlast.evaluation.opened import AnyModel, opening
 from outlast.intervals import mean_interval
 from outlast.live.alarms import Bars, calibrate, check_run_length, independent
 from outlast.live.cost import chosen_rate
@@ -44,9 +44,10 @@ _TARGETS = 256
 """A stream, that the age curve of a profile is measured on."""
 
 
+@opening
 @taking
 def make_profile(
-    model: nn.Module,
+    model: AnyModel,
     data: Split,
     *,
     train_context: int,
@@ -56,6 +57,7 @@ def make_profile(
     measures: Measure | str | None = None,
     seed: int = 0,
     progress: ShareDone | None = None,
+    **reading: Any,
 ) -> Profile:
     """What a model at work usually looks like, and from where on that is an alarm.
 

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 
+from outlast.brief import briefly
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.hashing import tensors_sha256
 from outlast.diagnosis.support import Region
@@ -126,6 +127,7 @@ class Facts:
     outlast: str = VERSION
 
 
+@briefly
 @dataclass(frozen=True, eq=False)
 class Profile:
     """What `make_profile` made: `facts`, and the region that known states fill.

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from outlast.arguments import at_least, taking
+from outlast.brief import briefly
+from outlast.evaluation.opened import AnyData, opening
 from outlast.planning.likeness import Scores, scores_of
 from outlast.results import plain
-from outlast.streams import Split, Streams
+from outlast.streams import Split
 
 _A_OCTAVE = 4
 """Points of the curve for every doubling of the distance."""
@@ -57,6 +60,7 @@ class Part:
     share: float
 
 
+@briefly
 @dataclass(frozen=True)
 class ExpectedRun:
     """How many positions one situation lasts.
@@ -90,8 +94,9 @@ class ExpectedRun:
         return f"one situation lasts {mean} positions ({ends}), from {self.units} units"
 
 
+@opening
 @taking
-def expected_run(data: Streams | Split, *, seed: int = 0) -> ExpectedRun:
+def expected_run(data: AnyData, *, seed: int = 0, **reading: Any) -> ExpectedRun:
     """How long one situation lasts in the streams that a model is to run on.
 
     Args:

@@ -8,15 +8,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from outlast.arguments import at_least, taking
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.planning.advice import Advice, advise, needs_pilots, untried
 from outlast.planning.changes import changes
 from outlast.planning.expected_run import ExpectedRun, expected_run
@@ -44,15 +45,15 @@ from outlast.results import (
     Untrained,
     Worth,
 )
-from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
 
 
+@opening
 @taking
 def plan(
-    model: nn.Module,
-    data: Split | Streams,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
     objective: Objective | str | None = None,
@@ -66,6 +67,7 @@ def plan(
     value_per_unit: float | None = None,
     jobs: int = 1,
     progress: WorkDone | None = None,
+    **reading: Any,
 ) -> Plan:
     """What to do about `model`, what it is expected to cost, and what it buys.
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from outlast.arguments import at_least, taking
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
 from outlast.planning.timing import Pace, Readings, paces, readings
 from outlast.repairs import RepairSettings
@@ -25,13 +25,14 @@ from outlast.training.objectives import Objective
 PRICE, VALUE = "the price of an hour of this machine", "the value of a day with one unit less of loss"
 
 
+@opening
 @taking
 def repair_cost(
-    model: nn.Module,
-    data: Split | Streams,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
-    intervention: Intervention | str | Mapping[str, Any],
+    intervention: Intervention | str | Mapping[str, Any] = "carry",
     objective: Objective | str | None = None,
     measures: Sequence[Measure | str] | Measure | str | None = None,
     training: TrainSettings | None = None,
@@ -41,6 +42,7 @@ def repair_cost(
     guards: Mapping[str, Streams | Split] | None = None,
     jobs: int = 1,
     price: float | None = None,
+    **reading: Any,
 ) -> RepairCost:
     """What `outlast.repair` with these arguments would cost here, after a few steps of it and a short timed reading.
 
@@ -57,7 +59,7 @@ def repair_cost(
     """
     at_least(1, jobs, "jobs")
     check_price(price, "price", PRICE)
-    rule = rule_of(intervention)
+    rule = rule_of(intervention, at_least(1, train_context, "train_context"))
     todo = set_up(model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, None)
     rules = [rule, control_of(rule)] if todo.repairing.control else [rule]
     busy = workers(todo, jobs)

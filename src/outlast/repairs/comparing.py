@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from outlast.arguments import at_least, taking
+from outlast.brief import briefly
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
-from outlast.interventions import Intervention, control_of, rule_of
+from outlast.evaluation.opened import AnyData, AnyModel, opening
+from outlast.interventions import USUAL, Intervention, control_of, rule_of
 from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
@@ -31,6 +31,7 @@ from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
 
 
+@briefly
 @dataclass(frozen=True)
 class Compared:
     """The winner of a comparison (None where none was accepted), what was measured, and all repaired models by row.
@@ -58,13 +59,14 @@ class Compared:
         return self.result._repr_html_()
 
 
+@opening
 @taking
 def compare(
-    model: nn.Module,
-    data: Split | Streams,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
-    interventions: Sequence[Intervention | str | Mapping[str, Any]] | Intervention | str,
+    interventions: Sequence[Intervention | str | Mapping[str, Any]] | Intervention | str = USUAL,
     objective: Objective | str | None = None,
     measures: Sequence[Measure | str] | Measure | str | None = None,
     training: TrainSettings | None = None,
@@ -76,6 +78,7 @@ def compare(
     resume: bool = False,
     jobs: int = 1,
     progress: WorkDone | None = None,
+    **reading: Any,
 ) -> Compared:
     """Give every intervention the same base, steps and data; pick one on validation, report all on test streams.
 
@@ -86,13 +89,15 @@ def compare(
     of the picked row. Arguments as for `repair`, and
 
     Args:
-        interventions: what to compare.
+        interventions: what to compare; those that outlast compare compares where they are left out.
         checkpoint: a folder with one checkpoint an intervention.
         jobs: how many to train and measure side by side, in threads of one torch thread each. Models with dropout go
             one after the other, because dropout draws from the one global generator.
     """
+    at_least(1, train_context, "train_context")
     rules = [
-        rule_of(each) for each in ([interventions] if isinstance(interventions, str | Intervention) else interventions)
+        rule_of(each, train_context)
+        for each in ([interventions] if isinstance(interventions, str | Intervention) else interventions)
     ]
     if not rules:
         raise InputError("no interventions", "at least one", "for example carry with an expected run")

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking
+from outlast.brief import briefly
 from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
+from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
 from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
@@ -32,6 +33,7 @@ from outlast.training import TrainSettings, join_ranks
 from outlast.training.objectives import Objective
 
 
+@briefly
 @dataclass(frozen=True)
 class Repaired:
     """A repaired model and what was measured.
@@ -63,13 +65,14 @@ class Repaired:
         return self.result._repr_html_()
 
 
+@opening
 @taking
 def repair(
-    model: nn.Module,
-    data: Split | Streams,
+    model: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
-    intervention: Intervention | str | Mapping[str, Any],
+    intervention: Intervention | str | Mapping[str, Any] = "carry",
     objective: Objective | str | None = None,
     measures: Sequence[Measure | str] | Measure | str | None = None,
     training: TrainSettings | None = None,
@@ -81,6 +84,7 @@ def repair(
     resume: bool = False,
     jobs: int = 1,
     progress: WorkDone | None = None,
+    **reading: Any,
 ) -> Repaired:
     """Post-train a copy of `model` with other starts and judge the result against the untouched model.
 
@@ -89,7 +93,8 @@ def repair(
             half-precision parameters is trained, measured and returned in float32, and the notes of `before` say so.
         data: a split, or streams to be split.
         train_context: positions a training window had, and has in the repair.
-        intervention: where windows start; also as the command line has it, ``carry:expected_run=1280``.
+        intervention: where windows start; also as the command line has it, ``carry:expected_run=1280``. The default
+            is carry with an expected run of 20 training contexts.
         objective: a slug or an objective; None: what fits the targets.
         measures: by themselves or by name; the first decides. None: what fits the targets.
         training: how to train; `steps` overrides its number of steps.
@@ -100,7 +105,7 @@ def repair(
         jobs: 2: the repair and its control are trained side by side, in threads of one torch thread each.
         progress: told what is going on.
     """
-    rule = rule_of(intervention)
+    rule = rule_of(intervention, at_least(1, train_context, "train_context"))
     at_least(1, jobs, "jobs")
     todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
@@ -119,19 +124,21 @@ def repair(
     return _concluded(todo, seen, before, guards_before, trained)
 
 
+@opening
 @taking
 def judge(
-    base: nn.Module,
-    repaired: nn.Module,
-    data: Split | Streams,
+    base: AnyModel,
+    repaired: AnyModel,
+    data: AnyData,
     *,
     train_context: int,
-    control: nn.Module | None = None,
+    control: AnyModel | None = None,
     measures: Sequence[Measure | str] | Measure | str | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
     guards: Mapping[str, Streams | Split] | None = None,
     progress: WorkDone | None = None,
+    **reading: Any,
 ) -> Repaired:
     """Hold a model that was repaired elsewhere to the same rules as `repair`.
 

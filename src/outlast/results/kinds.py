@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from outlast.brief import briefly
+
 VERSION = importlib.metadata.version("outlast")
 
 
@@ -66,4 +68,4 @@ Kind = TypeVar("Kind", bound=Result)
 def result_kind(record: type[Kind]) -> type[Kind]:
     """Register a record as what result.json files of its kind hold; a decorator."""
     KINDS[record.kind] = record
-    return record
+    return briefly(record)

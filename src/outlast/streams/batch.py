@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from outlast.brief import briefly
 
+
+@briefly
 @dataclass(frozen=True)
 class Batch:
     """What one training or evaluation step reads.

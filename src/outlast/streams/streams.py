@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from outlast.arguments import taking
+from outlast.brief import shortened
 from outlast.errors import InputError, unknown_name
 from outlast.intervals import blocks_of
 from outlast.streams.batch import Batch
@@ -32,6 +33,8 @@ from outlast.streams.shares import (
 from outlast.streams.tables import FromTables
 
 __all__ = ["MIN_STREAMS", "Split", "Streams", "split"]
+_SHOWN = 120
+"""Characters of where streams come from, and how they were split, in their `repr`."""
 
 _BY_STREAM = ("starts", "lengths", "before", "recording", "names")
 """What has one value a stream."""
@@ -40,6 +43,21 @@ _BY_STREAM = ("starts", "lengths", "before", "recording", "names")
 @dataclass(frozen=True, eq=False)
 class Streams(FromFiles, FromTables):
     """S streams over flat arrays of N positions; the fields are those of `Layout`, and the class methods read files."""
+
+    def __repr__(self) -> str:
+        """How many, how long, of what, and where from."""
+        lengths = sorted({int(self.lengths.min()), int(self.lengths.max())}) if len(self) else [0]
+        told = [f"{len(self):,} of {' to '.join(f'{each:,}' for each in lengths)} positions"]
+        told.append("tokens" if self.tokens else f"{self.inputs.shape[-1]} features a position")
+        if self.schema is not None:
+            target = self.schema.target
+            told.append(f"inputs {shortened(self.schema.names)}")
+            if target is not None:
+                ahead = ", ".join(map(str, target.horizons))
+                told.append(f"target {shortened(target.columns)}, {ahead} rows ahead")
+        if "source" in self.about:
+            told.append(f"from {str(self.about['source'])[-_SHOWN:]}")
+        return f"<Streams: {'; '.join(told)}>"
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -263,6 +281,11 @@ class Split:
     validation: Streams
     test: Streams
     how: str
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        told = [f"{name} {len(part):,}" for name, part in parts.items()]
+        return f"<Split: {', '.join(told)} streams, {self.how[:_SHOWN]}; test {self.test!r:.300}>"
 
     def with_scenarios(self, rules: Mapping[str, str] | Sequence[str]) -> Split:
         """The same with situations named in every part; see `Streams.with_scenarios`."""

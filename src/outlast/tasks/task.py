@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from outlast.brief import briefly
 from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
@@ -19,6 +20,7 @@ from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
 
 
+@briefly
 @dataclass(frozen=True)
 class Task:
     """Everything that a comparison on one kind of data needs.

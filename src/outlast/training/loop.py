@@ -87,7 +87,7 @@ def fit(
     model = adapted_to(model, streams)
     train_context = at_least(1, train_context, "train_context")
     objective = named_objective(objective, model, streams) if isinstance(objective, str) else objective
-    intervention = rule_of(intervention)
+    intervention = rule_of(intervention, train_context)
     check_inputs(model, streams)
     require_trainable(model)
     if note := widen(model):

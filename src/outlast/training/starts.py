@@ -56,7 +56,7 @@ class Starts:
         streams: Streams | None = None,
         seed: int = 0,
     ) -> None:
-        rule = rule_of(intervention)
+        rule = rule_of(intervention, window)
         at_least(1, window, "window")
         at_least(1, batch_size, "batch_size")
         if streams is None and rule.fitted:

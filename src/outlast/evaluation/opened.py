@@ -1,0 +1,137 @@
+"""A model by its name and data by their path, opened and split as the command line does it, for what takes both."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
+
+from outlast import checkpoints
+from outlast.adapters import from_factory
+from outlast.adapters.finding import CannotBeRead
+from outlast.arguments import bound
+from outlast.errors import unknown_name
+from outlast.model import Recurrent
+from outlast.onnx import folder_of
+from outlast.streams import Split, Streams, open_streams, split
+from outlast.streams.fits import inputs_of, refitted
+from outlast.streams.opening import accepted
+from outlast.streams.own_tokeniser import tokeniser_for
+
+F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:  # what a frame is, no type says; and those who take these have open ones in their hands
+    AnyModel = Any
+    AnyData = Any
+else:
+    AnyModel = nn.Module | str | os.PathLike
+    AnyData = Streams | Split | str | os.PathLike
+_MODELS, _DATA = ("model", "base", "repaired", "control"), "data"
+
+
+def opening(work: F) -> F:
+    """Work on models and `data` that takes models by name as well, and data as a path, a pattern or a frame.
+
+    What is not open yet is opened with the keyword arguments that the work does not have, which are those of
+    `outlast.open_streams`, and with `shares`, by which it is split. A table is read as the model that reads it was
+    trained to, where the model says so.
+
+    Raises:
+        InputError: nothing there, or an argument that neither the work nor the reader has.
+    """
+    signature = inspect.signature(work)
+    own = [name for name, each in signature.parameters.items() if each.kind is not each.VAR_KEYWORD]
+    strict = signature.replace(parameters=[signature.parameters[name] for name in own])
+    name = f"outlast.{work.__name__}"
+
+    @functools.wraps(work)
+    def opened(*given: Any, **named: Any) -> Any:
+        mine = {key: value for key, value in named.items() if key in own}
+        place = own.index(_DATA)
+        data = mine.get(_DATA, given[place] if len(given) > place else None)
+        closed = _to_open(data)
+        known = dict(bound(strict, name, given, mine if closed else named).arguments)
+        models = {each: known[each] for each in _MODELS if known.get(each) is not None}
+        if not closed:
+            return work(**known | {each: _built(model, None) for each, model in models.items()})
+        options = {key: value for key, value in named.items() if key not in own}
+        _check(name, data, options, own)
+        main = next(iter(models), None)
+        read, first = _read(data, options, models.get(main or ""))
+        built = {each: first if each == main else _built(model, read) for each, model in models.items()}
+        if "name" in own and main is not None and isinstance(models[main], str | os.PathLike):
+            known.setdefault("name", os.fspath(models[main]))
+        return work(**known | built | {_DATA: read})
+
+    return typing.cast(F, opened)
+
+
+def _to_open(data: Any) -> bool:
+    """Whether data are a path, a frame or a dict of columns; others are open, or are refused by their type."""
+    if isinstance(data, Streams | Split):
+        return False
+    return isinstance(data, str | os.PathLike | Mapping) or _is_frame(data)
+
+
+def _is_frame(data: Any) -> bool:
+    return any(hasattr(data, name) for name in ("column_names", "columns")) and hasattr(data, "shape")
+
+
+def _check(name: str, data: Any, options: Mapping[str, Any], own: list[str]) -> None:
+    takes = [*_takes(data, options), "shares"]
+    for key in options:
+        if key not in takes:
+            raise unknown_name(f"{name}: argument", key, {*own, *takes})
+
+
+def _takes(data: Any, options: Mapping[str, Any]) -> list[str]:
+    if isinstance(data, str | os.PathLike):
+        return accepted(data if isinstance(data, str) else Path(data), options)
+    return [name for name in inspect.signature(Streams.from_table).parameters if name != "source"]
+
+
+def _read(data: Any, options: dict[str, Any], model: Any) -> tuple[Split, Any]:
+    """The data's split, and the model that reads them."""
+    try:
+        built = _built(model, None)
+    except CannotBeRead:
+        return _read_by_sizes(data, options, str(model))
+    read = _streams(data, options, built, model)
+    if isinstance(built, Recurrent) and isinstance(model, str) and ":" in model:
+        built = refitted(built, inputs_of(read), lambda: from_factory(model, inputs_of(read)))
+    return split(read, options.get("shares")), built
+
+
+def _read_by_sizes(data: Any, options: dict[str, Any], factory: str) -> tuple[Split, Recurrent]:
+    """As `_read`, of a function's model that reads whatever the data hold."""
+    read = _streams(data, options, None, None)
+    return split(read, options.get("shares")), from_factory(factory, inputs_of(read))
+
+
+def _streams(data: Any, options: Mapping[str, Any], reader: Any, named: Any) -> Streams:
+    takes, given = _takes(data, options), dict(options)
+    if "shares" not in takes:
+        given.pop("shares", None)
+    if isinstance(reader, Recurrent) and reader.schema is not None and "schema" in takes:
+        given.setdefault("schema", reader.schema)
+    if not isinstance(data, str | os.PathLike):
+        return Streams.from_table(data, **given)
+    if isinstance(reader, Recurrent) and "tokenizer" not in given:
+        folder = folder_of(named) if isinstance(named, str | Path) else None
+        given |= tokeniser_for(folder, reader, Path(data))
+    return open_streams(data if isinstance(data, str) else Path(data), **given)
+
+
+def _built(model: Any, read: Split | None) -> Any:
+    """The model of a name; what is none stays as it is."""
+    if not isinstance(model, str | os.PathLike):
+        return model
+    name = os.fspath(model)
+    if ":" not in name or Path(name).exists():
+        return checkpoints.load(name)
+    return from_factory(name) if read is None else from_factory(name, inputs_of(read.test))
