@@ -1,5 +1,7 @@
 """One offline HTML file, and a terminal summary, drawn from results only."""
 
+import functools
+
 from outlast.reporting.facts import first_told
 from outlast.reporting.figures import ask_for_font
 from outlast.reporting.kinds import summary
@@ -8,6 +10,6 @@ from outlast.reporting.notebook import short_html
 from outlast.reporting.report import write_figures, write_report
 from outlast.results import told_by
 
-told_by(summary, short_html)
+told_by(functools.partial(summary, python=True), short_html)
 
 __all__ = ["Language", "ask_for_font", "first_told", "summary", "write_figures", "write_report"]

@@ -7,6 +7,7 @@ from typing import Any
 from outlast.reporting.commands import Step
 from outlast.reporting.drawable import drawing
 from outlast.reporting.elements import Article
+from outlast.reporting.in_python import in_python
 from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.labels import labels
@@ -55,8 +56,11 @@ def article(result: Result, key: str) -> Article:
     return telling_of(result).article(result, key)
 
 
-def summary(result: Result, language: Language = "en") -> str:
+def summary(result: Result, language: Language = "en", *, python: bool = False) -> str:
     """The result in plain text: what was found, the figures it rests on, the next thing to type.
+
+    Args:
+        python: whether the next thing is a call of Python, not a command.
 
     Raises:
         InputError: of a language that reports are not told in, or a result of which nothing can be told.
@@ -68,7 +72,8 @@ def summary(result: Result, language: Language = "en") -> str:
         if text := lead(result):
             parts.append(wrapped(text))
         parts += telling_of(result).terminal(result)
-        commands = [step.code for step in next_steps(result) if step.code and step.code.startswith("outlast ")]
+        codes = [step.code for step in next_steps(result) if step.code]
+        commands = [in_python(code) for code in codes] if python else [each for each in codes if each[:8] == "outlast "]
         if commands:
             parts.append(f"{labels.NEXT_SHORT}: {commands[0]}")
         return "\n\n".join(parts)
