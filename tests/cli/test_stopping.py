@@ -98,7 +98,7 @@ def test_stopped_while_measuring(run: Run, here: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("outlast.evaluation.passes.Passes.carried", stopped)
     words = {"evaluate": ("evaluate", "--model", "mymod:drifting", *MEASURE), "repair": COMMANDS["repair"]}[verb]
     outcome = run(*words, "--out", "out")
-    assert (outcome.status, outcome.out) == (130, "")
+    assert (outcome.status, outcome.answer) == (130, "")
     assert outcome.err == "stopped: run the same command again\n"
 
 
