@@ -94,7 +94,7 @@ def test_a_wrong_path_or_column_is_answered_before_torch_is_loaded(furnished: Pa
 
 
 def test_a_stream_loads_no_more_than_its_model_takes(furnished: Path) -> None:
-    """How long that takes is in docs/performance.md; here it is asked what is not waited for."""
+    """How long that takes says benchmarks/start_up.py; here it is asked what is not waited for."""
     done = loading(furnished, "stream --model model", HEAVY, '{"power": 0.5, "speed": 0.1}\n')
     assert done.returncode == 0, done.stderr
     assert '"forecast"' in done.stdout
