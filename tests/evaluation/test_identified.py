@@ -160,3 +160,12 @@ def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
     half = adapted_to(built(Many), streams).bfloat16()
     with pytest.raises(InputError, match=r"300 ids.*reads bfloat16"):
         check_inputs(half, streams)
+
+
+@pytest.mark.parametrize("kind", [AddedEmbedding, ConcatenatedOnce, IdAsColumn])
+def test_other_columns_than_the_model_reads_are_told_as_such(kind: type[nn.Module]) -> None:
+    rows = plant(60)
+    streams = Streams.from_table(rows, target="power", stream="machine", category=["machine"])
+    told = r"(?s)5 input columns for a model that reads 4.*1 of them of ids \(--category\); these are machine, load"
+    with pytest.raises(InputError, match=told):
+        outlast.evaluate(built(kind), streams, train_context=8)

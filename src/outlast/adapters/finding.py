@@ -230,7 +230,7 @@ def _stateless(module: nn.Module) -> InputError:
             "give the other arguments a default, or read them as more columns of the inputs, in a module around it:"
             f"\n{HOW_TO_BE_NATIVE}",
         )
-    return InputError(
+    return NoState(
         f"{class_name(module)}, whose forward takes no hidden state, and in which none was found",
         "forward(inputs, hidden=None) -> (outputs, hidden)",
         f"let forward take the state and return the one after it:\n{HOW_TO_BE_NATIVE}",
@@ -338,6 +338,10 @@ HOW_TO_SAY_INPUTS = (
 
 class CannotBeRead(InputError):
     """A module of which no way of calling it passes; it may be one that reads something else than was tried."""
+
+
+class NoState(InputError):
+    """A module in which no state was found, as it was tried."""
 
 
 class NeedsColumns(CannotBeRead):

@@ -11,7 +11,7 @@ from torch import nn
 
 from outlast.adapters.adapting import adapt
 from outlast.adapters.beside import alike_names
-from outlast.adapters.finding import CannotBeRead, NeedsColumns
+from outlast.adapters.finding import CannotBeRead, NeedsColumns, NoState
 from outlast.adapters.hidden import HiddenModule
 from outlast.adapters.identifying import called
 from outlast.errors import Choice, InputError, Question
@@ -19,6 +19,9 @@ from outlast.model import InputSpec, Recurrent
 from outlast.schema import Schema
 from outlast.streams.categories import Known, as_asked
 from outlast.streams.streams import Streams
+
+_NAMED = 16
+"""Columns that a message names."""
 
 
 def sizes_for(streams: Streams) -> tuple[InputSpec, int]:
@@ -53,7 +56,8 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
         return asking_columns(streams, lambda: adapt(module, spec))
 
     if (spec.ids or spec.static) and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
-        return again()
+        with contextlib.suppress(NoState, CannotBeRead):  # why is told below, beside what it reads alone
+            return again()
     try:
         found = adapt(module)
     except CannotBeRead:
@@ -92,10 +96,27 @@ def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) 
     if reads.kind == spec.kind and (spec.kind == "tokens" or (reads.size == spec.size and not ids)):
         return found
     if ids and spec.kind == "features":  # what its ids are is for the data to say, and what is wrong with that is told
-        return again()
+        try:
+            return again()
+        except NeedsColumns:
+            raise
+        except (NoState, CannotBeRead) as error:
+            wider = reads.kind == "features" and reads.size != spec.size
+            raise (_of_width(spec, reads) if wider else error) from None
     with contextlib.suppress(InputError):  # that the two do not fit is then told of what was guessed
         return again()
     return found
+
+
+def _of_width(spec: InputSpec, reads: InputSpec) -> InputError:
+    """Streams of other columns than the model reads."""
+    named = f"; these are {', '.join(spec.names)}" if 0 < len(spec.names) <= _NAMED else ""
+    ids = f", {len(reads.ids)} of them of ids (--category)" if reads.ids else ""
+    return InputError(
+        f"{spec.size} input columns for a model that reads {reads.size}",
+        f"{reads.size} columns{ids}{named}",
+        "name the columns with --inputs, in the order the model was trained with",
+    )
 
 
 def check_inputs(model: Recurrent, streams: Streams) -> None:
@@ -121,11 +142,7 @@ def check_inputs(model: Recurrent, streams: Streams) -> None:
                 "use the tokeniser that the model was trained with",
             )
     elif streams.inputs.shape[-1] != spec.size:
-        raise InputError(
-            f"{streams.inputs.shape[-1]} input columns for a model that reads {spec.size}",
-            f"{spec.size} columns",
-            "name the columns with --inputs, in the order the model was trained with",
-        )
+        raise _of_width(inputs_of(streams), spec)
     else:
         _check_ids(model, spec, streams)
 
