@@ -809,7 +809,7 @@ class FixedRows(nn.Module):
 
     def forward(self, x):
         out, hidden = self.gru(x, self.hidden)
-        self.hidden.copy_(hidden.detach())
+        self.get_buffer("hidden").copy_(hidden.detach())
         return self.fc(out)
 
 

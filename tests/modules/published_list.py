@@ -87,7 +87,7 @@ PUBLISHED: tuple[Listed, ...] = (
         broken=("gradient_through_state",),
     ),
     _alone("NestedState", "a dictionary of dictionaries", THREE, lambda m, x: m(x)["y"]),
-    _alone("quantised", "quantised layers (torch.ao)", THREE, _window),
+    _refused("quantised", "quantised in steps of what a batch holds (torch.ao)", "depends on the other rows"),
     _alone("weight_normed", "weight norm", THREE, _window),
     _alone("compiled", "torch.compile, state inside", THREE, _window),
     _alone("compiled_with_state", "torch.compile, state in and out", THREE, _from_zeros((1, 8))),
@@ -113,7 +113,7 @@ PUBLISHED: tuple[Listed, ...] = (
     _refused("AutoEncoder", "says its window again", "in pieces|at once"),
     _alone("ResidualStack", "residuals and norms between layers", THREE, _first),
     _alone("SRU", "a light recurrence, time first", FOUR, _time_first),
-    _refused("LSTNet", "convolution and skips", "in pieces|one by one|one output a window"),
+    _refused("LSTNet", "convolution and skips", "in pieces|one by one|one output a window|no axis runs over rows"),
     _alone("TimeMajor", "in TensorFlow's words", THREE, _time_first),
     _alone("LiquidTime", "times between positions, left out", THREE, _first),
     _alone(

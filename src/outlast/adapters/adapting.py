@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from outlast.adapters.compiled import bare
 from outlast.adapters.finding import HOW_TO_BE_NATIVE, read_hidden_module
 from outlast.adapters.identifying import agreed, cautious, rooms_of, tables_of
 from outlast.adapters.precision import halves_of, wide_copy
@@ -114,6 +115,9 @@ def adapt(module: nn.Module, inputs: InputSpec | None = None) -> Recurrent:
 
     Several threads may call the adapted model at once: where it writes to the module, calls go one after another.
 
+    Of what torch.compile and nn.DataParallel wrap, the module inside is taken. What torch.jit made is tried in a
+    process of its own first.
+
     The adapted model shares the module's parameters. Its `blueprint` is None where it cannot be built again from a
     file; use `from_factory` for a model that is to be saved.
 
@@ -125,6 +129,9 @@ def adapt(module: nn.Module, inputs: InputSpec | None = None) -> Recurrent:
         InputError: the module is bidirectional, no state was found that passes, or it cannot be read for another
             reason, which the message names, where it can with a wrapper ready to paste.
     """
+    if isinstance(module, Recurrent):
+        return module
+    module = bare(module)
     if isinstance(module, Recurrent):
         return module
     if callable(getattr(module, "initial_state", None)):

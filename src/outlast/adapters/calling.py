@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from outlast.adapters.beside import apart
-from outlast.adapters.parameters import Parameters
+from outlast.adapters.parameters import Parameters, parameters_of
 from outlast.adapters.structure import put_together, take_apart
 from outlast.turns import freely, turn
 
@@ -83,6 +83,10 @@ class Argument:
         named = {} if given is None else dict(zip(names, given if len(names) > 1 else (given,), strict=True))
         named |= dict.fromkeys(self.parameters.lengths, torch.full((rows,), length))
         named |= dict.fromkeys(self.parameters.masks, torch.ones(rows, length, dtype=torch.bool))
+        named |= dict.fromkeys(self.parameters.switches, True)
+        if self.parameters.starts:  # no episode starts within a window
+            axes = inputs.shape[:-1] if inputs.is_floating_point() else inputs.shape
+            named |= dict.fromkeys(self.parameters.starts, torch.zeros(axes, device=inputs.device))
         inputs, beside = apart(inputs, self.parameters.beside)
         named |= beside
         call = module if self.method == "forward" else getattr(module, self.method)
@@ -100,24 +104,28 @@ class Argument:
 
 @dataclass(frozen=True)
 class Kept:
-    """The state stays in attributes of the module, ``submodule.attribute``; they are put back after every call."""
+    """The state stays in attributes of the module, ``submodule.attribute``; they are put back after every call, and so
+    are those of `counts`, in which it notes how many rows its state has."""
 
     names: tuple[str, ...]
     parameters: Parameters
+    counts: tuple[str, ...] = ()
 
     def call(
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns, and the attributes after the call."""
         with turn(module) as module:
-            before = [attribute(module, name) for name in self.names]
+            before = [attribute(module, name) for name in (*self.names, *self.counts)]
             try:
                 for name, value in zip(self.names, (None,) * len(self.names) if given is None else given, strict=True):
                     set_attribute(module, name, value)
+                for name in self.counts:
+                    set_attribute(module, name, rows)
                 returned = Argument("forward", self.parameters).alone(module, inputs, None, rows, length, within)
                 return returned, tuple(attribute(module, name) for name in self.names)
             finally:
-                for name, value in zip(self.names, before, strict=True):
+                for name, value in zip((*self.names, *self.counts), before, strict=True):
                     set_attribute(module, name, value)
 
     @property
@@ -192,11 +200,16 @@ def _watching(inner: nn.Module, given: Any) -> Iterator[_Watched]:
                 bound.arguments[name] = seen.given
         seen.calls += 1
         returned = own(*bound.args, **bound.kwargs)
-        seen.final = returned if isinstance(inner, nn.RNNCellBase) else returned[1]
+        seen.final = returned if isinstance(inner, nn.RNNCellBase) else _beside_outputs(returned)
         return returned
 
     with forward_in_place(inner, forward):
         yield seen
+
+
+def _beside_outputs(returned: Any) -> Any:
+    """The state that is returned beside outputs; None: there is none."""
+    return returned[1] if isinstance(returned, tuple) and len(returned) == 2 else None
 
 
 @contextlib.contextmanager
@@ -226,7 +239,11 @@ def _signature(cls: type[nn.Module]) -> inspect.Signature:
 
 def state_name(inner: nn.Module) -> str:
     """The parameter by which a recurrent module takes its state."""
-    return list(signature_of(inner).parameters)[1]
+    names = list(signature_of(inner).parameters)
+    if isinstance(inner, nn.RNNBase | nn.RNNCellBase):
+        return names[1]
+    said = parameters_of(inner.forward)
+    return names[1] if said is None or not said.state else said.state[0]
 
 
 def attribute(module: nn.Module, name: str) -> Any:
@@ -254,14 +271,18 @@ def items_of(returned: Any) -> dict[Any, Any]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where rows and positions lie in an output; `flat`: both in one axis, and which of them changes more slowly."""
+    """Where rows and positions lie in an output; `flat`: both in one axis, and which of them changes more slowly;
+    `axes`: how many it has, but where it squeezes axes of one (0: they are not counted)."""
 
     rows: int
     time: int | None
     flat: Literal["", "rows", "time"] = ""
+    axes: int = 0
 
     def batch_first(self, output: Tensor, rows: int) -> Tensor:
         """The output as (B, T, …); of one position, (B, 1, …)."""
+        if output.dim() < self.axes and not self.flat:
+            output = self._unsqueezed(output, rows)
         if self.flat:
             output = output.unflatten(self.rows, (rows, -1) if self.flat == "rows" else (-1, rows))
             both = (self.rows, self.rows + 1) if self.flat == "rows" else (self.rows + 1, self.rows)
@@ -269,6 +290,14 @@ class Layout:
         if self.time is None:
             return output.movedim(self.rows, 0).unsqueeze(1)
         return output.movedim((self.rows, self.time), (0, 1))
+
+    def _unsqueezed(self, output: Tensor, rows: int) -> Tensor:
+        """With the axes of one row and of one position that `squeeze` took away."""
+        gone = [self.rows] if rows == 1 else []
+        gone += [self.time] if self.time is not None and len(gone) < self.axes - output.dim() else []
+        for axis in sorted(gone):
+            output = output.unsqueeze(axis)
+        return output
 
 
 def layout_of(base: Tensor, wider: Tensor, longer: Tensor, axes: Axes) -> Layout | None:
@@ -281,4 +310,4 @@ def layout_of(base: Tensor, wider: Tensor, longer: Tensor, axes: Axes) -> Layout
         return None
     if rows == time:
         return Layout(rows[0], rows[0], "time" if axes == "time_first" else "rows")
-    return Layout(rows[0], time[0] if time else None)
+    return Layout(rows[0], time[0] if time else None, axes=base.dim())

@@ -70,8 +70,8 @@ def _given(module: nn.Module, way: Way) -> Iterator[tuple[Start | None, Callable
     if isinstance(carrier, Kept):
         for name in [name for name in RESETS if method_of(module, name) is not None] or [None]:
             yield (
-                Reset(name, carrier.names),
-                lambda rows, name=name: after_reset(module, name, carrier.names, rows),
+                Reset(name, carrier.names, carrier.counts),
+                lambda rows, name=name: after_reset(module, name, carrier.names, rows, carrier.counts),
             )
         return
     for name in own_methods(module):
@@ -158,6 +158,8 @@ def _read_from(module: nn.Module, way: Way, start: Start | None, given: Callable
             f"{' and '.join(map(str, shapes))}: it grows with the position, or its rows are taken for positions",
             near=1,
         )
+    if not choices and isinstance(way.carrier, Kept | Inside):
+        raise Unreadable(f"its forward returned {described(runs[0][0])}, in which no axis runs over rows")
     if not choices:
         raise Unreadable(f"its forward returned {described(runs[0][0])}, with no hidden state beside the outputs")
     failures: list[Unreadable] = []
@@ -204,6 +206,8 @@ def _choices(
         if len(names) > 1:
             if len(rest) >= len(names):
                 yield label, layouts[label], tuple(rest[: len(names)]), True
+            if len(rest) > len(names):  # what else it returns stands before them
+                yield label, layouts[label], tuple(rest[-len(names) :]), True
             for other in rest:
                 if isinstance(base[other], tuple | list) and len(base[other]) == len(names):
                     yield label, layouts[label], (other,), False

@@ -24,10 +24,11 @@ from outlast.adapters.calling import (
     Inside,
 )
 from outlast.adapters.choosing import models_of
+from outlast.adapters.compiled import hides_its_state, tried_elsewhere
 from outlast.adapters.hidden import HiddenModule, class_name
 from outlast.adapters.identifying import agreed, called, cautious, rooms_of, tables_of
 from outlast.adapters.keeping import attributes_of, kept_in
-from outlast.adapters.parameters import Parameters, method_of, parameters_of, readings_of
+from outlast.adapters.parameters import Parameters, method_of, parameters_of, readings_of, says_state
 from outlast.adapters.precision import halves_of, wide_copy
 from outlast.adapters.rnn import refuse_bidirectional
 from outlast.adapters.slots import is_recurrent, readers
@@ -68,6 +69,14 @@ def read_hidden_module(module: nn.Module, inputs: InputSpec | None = None) -> Hi
         InputError: it cannot be read; the message says why and what to do.
     """
     refuse_bidirectional(module)
+    if hides_its_state(module) is not None and not any(True for _ in _carriers(module)):
+        raise _stateless(module)
+    tried_elsewhere(module, inputs)
+    return found_here(module, inputs)
+
+
+def found_here(module: nn.Module, inputs: InputSpec | None = None) -> HiddenModule:
+    """The same of a module that does not end the process."""
     specs = [inputs] if inputs is not None else input_specs(module)
     guessed = inputs is None and not isinstance(getattr(module, "input_spec", None), InputSpec)
     if not specs and not any(True for _ in _carriers(module)):
@@ -221,6 +230,8 @@ def _try_out(model: HiddenModule) -> None:
 
 
 def _stateless(module: nn.Module) -> InputError:
+    if (hidden := hides_its_state(module)) is not None:
+        return hidden
     parameters = parameters_of(module.forward)
     if parameters is None or parameters.unknown:
         needs = "no input" if parameters is None else f"also {' and '.join(f'`{n}`' for n in parameters.unknown)}"
@@ -258,6 +269,8 @@ def _carriers(module: nn.Module) -> Iterator[tuple[Parameters, CarrierOf]]:
             yield reading, kept_in
         if any(_carries(inner) for inner in module.modules()) and not isinstance(module, torch.jit.ScriptModule):
             yield reading, _inside
+        if any(True for _ in _own_recurrences(module)):
+            yield reading, _inside_own
 
 
 def _argument(method: str, reading: Parameters) -> CarrierOf:
@@ -285,7 +298,7 @@ def _ways(module: nn.Module, specs: Sequence[InputSpec], reading: Parameters, ca
     for spec, axes in itertools.product(specs, order):
         kinds = readers(module) if spec.kind == "features" else [None]
         for reads, beside in itertools.product(kinds, ways_beside(reading.asked, spec, axes, needed=reading.asks)):
-            alone = Argument("forward", replace(reading, state=(), beside=beside))
+            alone = Argument("forward", replace(reading, state=(), switches=(), beside=beside))
             drawn = held(cautious(spec, tables), beside)
             try:
                 for carrier in carriers(module, Way(drawn, reads, axes, alone)):
@@ -295,10 +308,34 @@ def _ways(module: nn.Module, specs: Sequence[InputSpec], reading: Parameters, ca
 
 
 def _inside(module: nn.Module, way: Way) -> Iterator[Carrier]:
-    """The recurrent modules inside that a call reaches."""
+    """The recurrent modules of torch inside that a call reaches."""
+    yield from _reached(module, way, [name for name, inner in module.named_modules() if name and _carries(inner)])
+
+
+def _inside_own(module: nn.Module, way: Way) -> Iterator[Carrier]:
+    """The same with recurrent modules of somebody's own, and those of torch beside them."""
+    own = list(_own_recurrences(module))
+    torchs = [name for name, inner in module.named_modules() if name and _carries(inner)]
+    beside = [name for name in torchs if not any(name.startswith(f"{each}.") for each in own)]
+    yield from _reached(module, way, [*own, *beside])
+
+
+def _own_recurrences(module: nn.Module) -> Iterator[str]:
+    """Names of modules inside that say that they take a state, and start by themselves without it; of those within one
+    another the outermost."""
+    found: list[str] = []
+    for name, inner in module.named_modules():
+        within = any(name.startswith(f"{each}.") for each in found)
+        if name and not within and not is_recurrent(inner) and not isinstance(inner, torch.jit.ScriptModule):
+            reading = parameters_of(inner.forward)
+            if reading is not None and says_state(reading) and reading.optional and not reading.unknown:
+                found.append(name)
+                yield name
+
+
+def _reached(module: nn.Module, way: Way, names: Sequence[str]) -> Iterator[Carrier]:
     alone = way.carrier.parameters
-    names = tuple(name for name, inner in module.named_modules() if name and _carries(inner))
-    carrier = Inside(names, alone)
+    carrier = Inside(tuple(names), alone)
     _, finals = replace(way, carrier=carrier).call(module, None, ROWS, 1 if way.axes in STEPPED else LENGTH)
     reached = tuple(name for name, final in zip(names, finals, strict=True) if final is not None)
     if reached:

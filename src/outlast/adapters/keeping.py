@@ -25,17 +25,18 @@ from outlast.adapters.trying import LENGTH, ROWS, Way
 def kept_in(module: nn.Module, way: Way) -> Iterator[Carrier]:
     """The attributes that a call changes, and that hold tensors of rows."""
     length = 1 if way.axes in STEPPED else LENGTH
-    before = attributes_of(module)
+    before, counted = attributes_of(module), _numbers_of(module)
     with contextlib.ExitStack() as stack:
-        for name, value in before.items():
+        for name, value in (before | counted).items():
             stack.callback(_put_back, module, name, value)
         _reset_for(module, ROWS)
         seen = attributes_of(module)
         way.call(module, None, ROWS, length)
-        after = attributes_of(module)
+        after, counts = attributes_of(module), _numbers_of(module)
     changed = tuple(name for name, value in after.items() if value is not seen.get(name) and _holds_rows(value, ROWS))
     if changed:
-        yield Kept(changed, way.carrier.parameters)
+        rows = tuple(name for name, value in counts.items() if value == ROWS != counted.get(name))
+        yield Kept(changed, way.carrier.parameters, rows)
 
 
 def _put_back(module: nn.Module, name: str, value: Any) -> None:
@@ -64,6 +65,16 @@ def attributes_of(module: nn.Module) -> dict[str, Any]:
             if value is None or _holds_tensors(value):
                 found[f"{path}.{key}" if path else key] = value
     return found
+
+
+def _numbers_of(module: nn.Module) -> dict[str, int]:
+    """The whole numbers that modules keep, by name."""
+    return {
+        f"{path}.{key}" if path else key: value
+        for path, inner in module.named_modules()
+        for key, value in vars(inner).items()
+        if type(value) is int and not key.startswith("_")
+    }
 
 
 def _holds_tensors(value: Any) -> bool:

@@ -14,11 +14,12 @@ from outlast.adapters.beside import Beside, is_beside, words
 
 _STATE = {
     "hidden", "hiddens", "hid", "h", "hx", "cx", "hc", "ht", "ct", "c", "state", "states", "memory", "memories", "mem",
-    "mems", "cache", "carry", "past", "prev", "previous", "recurrent", "rnn", "lstm", "gru",
+    "mems", "cache", "carry", "cell", "past", "prev", "previous", "recurrent", "rnn", "lstm", "gru",
 }  # fmt: skip
 _LENGTHS = {"length", "lengths", "lens", "len", "seqlen", "seqlens"}
 _MASK = {"mask", "masks", "padding"}
-_OTHER = _LENGTHS | _MASK | {"target", "targets", "labels"}
+_STARTS = {"starts", "done", "dones", "terminated"}
+_OTHER = _LENGTHS | _MASK | _STARTS | {"target", "targets", "labels", "sequence", "sequences", "series"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Parameters:
         state: names of those that take the state, in their order; empty: none does.
         optional: whether the module starts by itself where the state is left out.
         lengths, masks: names of those without a default that take these.
+        starts: names of those without a default that say where an episode starts.
+        switches: names of those that, if they are true, have the state returned.
         unknown: names of others without a default.
         asked: names of those that take ids or what does not change, in their order; `asks`: one of them has no default.
         beside: how these are given columns of the inputs, once that is chosen.
@@ -40,6 +43,8 @@ class Parameters:
     optional: bool = True
     lengths: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     asks: bool = False
@@ -53,6 +58,8 @@ class _Parameter:
     keyword_only: bool = False
     optional: bool = False
     """Its default is None."""
+    off: bool = False
+    """Its default is False."""
     whole: bool = False
     """It is annotated as a tensor of whole numbers."""
 
@@ -91,13 +98,17 @@ def _parameters(
     needed = [each.name for each in other if each.required and each not in beside]
     lengths = tuple(name for name in needed if words(name) & _LENGTHS)
     masks = tuple(name for name in needed if words(name) & _MASK)
+    starts = tuple(name for name in needed if words(name) & _STARTS and name not in lengths + masks)
+    switches = (each.name for each in rest if each.off and "return" in words(each.name) and words(each.name) & _STATE)
     return Parameters(
         inputs=first.name,
         state=tuple(each.name for each in state),
         optional=all(not each.required for each in state),
         lengths=lengths,
         masks=masks,
-        unknown=tuple(name for name in needed if name not in lengths + masks),
+        starts=starts,
+        switches=tuple(switches),
+        unknown=tuple(name for name in needed if name not in lengths + masks + starts),
         asked=tuple(each.name for each in beside),
         asks=any(each.required for each in beside),
     )
@@ -106,6 +117,11 @@ def _parameters(
 def _beside(parameter: _Parameter) -> bool:
     """Whether a parameter takes ids, or what does not change, by its name or type."""
     return parameter.whole or is_beside(parameter.name)
+
+
+def says_state(parameters: Parameters) -> bool:
+    """Whether there is one parameter of the state, by its name."""
+    return len(parameters.state) == 1 and bool(words(parameters.state[0]) & _STATE)
 
 
 def looks_like_state(label: Any) -> bool:
@@ -123,9 +139,12 @@ def _listed(call: Any) -> list[_Parameter]:
         return []
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return [
-        _Parameter(p.name, p.default is p.empty, p.kind is p.KEYWORD_ONLY, p.default is None, _is_whole(p.annotation))
+        _Parameter(
+            p.name, p.default is p.empty, p.kind is p.KEYWORD_ONLY, p.default is None, p.default is False,
+            _is_whole(p.annotation),
+        )
         for p in named
-    ]
+    ]  # fmt: skip
 
 
 def _is_whole(annotation: Any) -> bool:

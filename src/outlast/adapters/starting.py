@@ -87,10 +87,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Reset:
-    """What lies in attributes of the module, by name, after its reset."""
+    """What lies in attributes of the module, by name, after its reset, where `counts` say for how many rows."""
 
     name: str | None
     attributes: tuple[str, ...]
+    counts: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
@@ -98,7 +99,7 @@ class Reset:
 
     def leaves(self, module: nn.Module, rows: int) -> list[Leaf] | None:
         """Tensors, rows at their axis or one row, and numbers."""
-        values = after_reset(module, self.name, self.attributes, rows)
+        values = after_reset(module, self.name, self.attributes, rows, self.counts)
         return None if any(value is None for value in values) else take_apart(values)
 
 
@@ -149,17 +150,25 @@ def _called(method: Callable[..., Any], rows: int, module: nn.Module) -> Any:
     return method(rows, **others) if takes else method(**others)
 
 
-def after_reset(module: nn.Module, name: str | None, attributes: tuple[str, ...], rows: int) -> tuple[Any, ...]:
-    """What lies in the attributes after the reset, and are put back; where the method returns it, that."""
+def after_reset(
+    module: nn.Module, name: str | None, attributes: tuple[str, ...], rows: int, counts: tuple[str, ...] = ()
+) -> tuple[Any, ...]:
+    """What lies in the attributes after the reset, and are put back; where the method returns it, that.
+
+    Args:
+        counts: attributes that say for how many rows.
+    """
     with turn(module) as module:
         if name is None:
             return tuple(attribute(module, each) for each in attributes)
-        before = [attribute(module, each) for each in attributes]
+        before = [attribute(module, each) for each in (*attributes, *counts)]
         try:
+            for each in counts:
+                set_attribute(module, each, rows)
             returned = _called(getattr(module, name), rows, module)
             if returned is not None and len(attributes) == 1:
                 return (returned,)
             return tuple(attribute(module, each) for each in attributes)
         finally:
-            for each, value in zip(attributes, before, strict=True):
+            for each, value in zip((*attributes, *counts), before, strict=True):
                 set_attribute(module, each, value)

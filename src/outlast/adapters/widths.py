@@ -36,8 +36,8 @@ def widths(module: nn.Module) -> list[int]:
 
 def _widths(module: nn.Module) -> Iterator[int]:
     for inner in module.modules():
-        if isinstance(inner, nn.RNNBase | nn.RNNCellBase):
-            yield inner.input_size
+        if isinstance(size := getattr(inner, "input_size", None), int):  # quantised ones have it too
+            yield size
         elif isinstance(inner, nn.Linear):
             yield inner.in_features
         elif isinstance(inner, nn.Conv1d):
