@@ -37,6 +37,9 @@ class InputSpec:
     names: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple((int(column), int(count)) for column, count in self.ids))
+        for name in ("static", "names"):  # lists, as they come from JSON
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         columns = [column for column, _ in self.ids]
         places = {*columns, *self.static} <= set(range(self.size if self.kind == "features" else 0))
         if not places or len(set(columns)) < len(columns) or any(count < 1 for _, count in self.ids):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,7 @@ def test_a_model_of_initial_state_and_forward_may_read_ids_too() -> None:
     assert adapt(built(Own), READS).input_spec == READS
     with pytest.raises(InputError, match=r"3 ids for column 3 \('machine'\), which has 5 values"):
         adapt(built(Own), InputSpec("features", 4, ids=((3, 5),), names=NAMES))
+
+
+def test_what_is_read_comes_back_from_json() -> None:
+    assert InputSpec(**json.loads(json.dumps(READS.record()))) == READS

@@ -183,6 +183,7 @@ def test_without_a_budget_it_takes_no_longer_than_a_repair_would() -> None:
         ({"value_per_unit": float("nan")}, "value_per_unit"),
         ({"jobs": 0}, "jobs"),
         ({"steps": 0}, "steps"),
+        ({"steps": 4}, "at least 8"),
     ],
 )
 def test_wrong_input_is_told(change: dict, named: str) -> None:

@@ -83,25 +83,28 @@ class Tried:
 
     def good(self, read: Read) -> bool:
         """Whether it is better than the best constant, by an interval and by enough to matter."""
-        gain = mean_interval(self.constant - read.losses, _COMPARED)
-        return gain.low > 0 and gain.mean > LEAST_GAIN * float(self.constant.mean())
+        constant = float(self.constant.mean())
+        return constant - read.loss > LEAST_GAIN * constant and _above(self.constant, read.losses)
 
     def hopeless(self, read: Read) -> bool:
         """Whether its error is clearly more than twice the best constant's, as no model's is that is read rightly."""
         return mean_interval(read.losses - 2 * self.constant, _COMPARED).low > 0
 
     def worse(self, read: Read, than: Read) -> bool:
-        """Whether it is worse than another by an interval: of the mean, or of what is usual in a block."""
-        if read.loss <= than.loss:
-            return False
-        of_means = mean_interval(read.losses - than.losses, _COMPARED)
-        usual = np.log(np.maximum(read.losses, 1e-12)) - np.log(np.maximum(than.losses, 1e-12))
-        return of_means.low > 0 or mean_interval(usual, _COMPARED).low > 0
+        """Whether it is worse than another by an interval."""
+        return read.loss > than.loss and _above(read.losses, than.losses)
 
     def alike(self, one: Read, other: Read) -> bool:
         """Whether two readings come to the same forecasts, as measured by their errors."""
         apart = float(np.square(one.said - other.said).mean())
         return apart <= ALIKE * max(one.loss, other.loss)
+
+
+def _above(losses: np.ndarray, others: np.ndarray) -> bool:
+    """Whether (B,) losses are above others by an interval: of their means, or of what is usual in a block, for machines
+    of very different size leave the mean to one of them."""
+    usual = np.log(np.maximum(losses, 1e-12)) - np.log(np.maximum(others, 1e-12))
+    return any(mean_interval(apart, _COMPARED).low > 0 for apart in (losses - others, usual))
 
 
 def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | None:

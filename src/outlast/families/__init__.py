@@ -64,7 +64,7 @@ def _maker(family: str, inputs: InputSpec, outputs: int, seed: int, settings: Ma
     blueprint = {
         "family": family,
         "settings": asdict(chosen),
-        "inputs": asdict(inputs),
+        "inputs": inputs.record(),
         "outputs": outputs,
         "seed": seed,
     }

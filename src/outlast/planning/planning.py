@@ -26,7 +26,7 @@ from outlast.planning.likeness import LEAST_LENGTH
 from outlast.planning.options import options, plain, usual
 from outlast.planning.pilots import Piloted, run_pilots
 from outlast.planning.repair_cost import PRICE, VALUE, check_price, cost_of
-from outlast.planning.rounds import read_ahead_of, rounds
+from outlast.planning.rounds import LEAST_STEPS, read_ahead_of, rounds
 from outlast.planning.timing import Pace, Readings, paces, readings
 from outlast.planning.worth import worth_of
 from outlast.progress import WorkDone
@@ -101,6 +101,9 @@ def plan(
             f"a plan on {ranks()} ranks", "one process", "run outlast plan without torchrun; the repair may have it"
         )
     asked = replace(training or TrainSettings(), read_ahead=None)
+    if (wanted := asked.steps if steps is None else steps) < LEAST_STEPS:
+        do = "plan the repair that you would make"
+        raise InputError(f"a plan of a repair of {wanted} steps", f"at least {LEAST_STEPS}, as many as a pilot has", do)
     todo = set_up(model, data, train_context, objective, measures, asked, steps, measuring, repairing, None, progress)
     seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
     settings = {
