@@ -30,7 +30,8 @@ class Held:
 
     Args:
         consecutive: whether every stream's rows stand one below the other in the table.
-        error, by_hand: mean squared error at the oldest age, in the square of the target's unit.
+        error, by_hand: mean squared error at the oldest age, in the square of the target's unit (of its logarithm, where
+            that is what the model forecasts).
         apart: the largest difference of a stream's figure, relative to their mean.
     """
 
@@ -117,7 +118,9 @@ def _error(
     said = WHOLE[stranger.name](model, x[None, first : first + ready.length], ids)[0].double().numpy()
     said = said * scaling.target_divisor + scaling.target_offset
     said = np.exp(said) if scaling.log else said
+    kind = (ready.streams.schema.target.logs or (None,))[0]  # pyright: ignore
+    taken = {"log": np.log, "log1p": np.log1p}.get(kind or "", lambda values: values)
     blocks = ready.targets.first[number]
     at = (blocks[:, None] + np.arange(ready.targets.size)).ravel()
     at = at[(at < ready.length) & (first + at + stranger.horizon < len(series.target))]
-    return float(((said[at] - series.target[first + at + stranger.horizon]) ** 2).mean())
+    return float(((taken(said[at]) - taken(series.target[first + at + stranger.horizon])) ** 2).mean())
