@@ -30,8 +30,8 @@ class Held:
 
     Args:
         consecutive: whether every stream's rows stand one below the other in the table.
-        error, by_hand: mean squared error at the oldest age, in the square of the target's unit (of its logarithm, where
-            that is what the model forecasts).
+        error, by_hand: mean squared error at the oldest age, in the square of the target's unit (of its logarithm,
+            where that is what the model forecasts).
         apart: the largest difference of a stream's figure, relative to their mean.
     """
 
