@@ -69,5 +69,6 @@ def test_a_module_goes_by_its_own_name() -> None:
     assert found.model["class"] == "Plant"
     for said in (str(found), found._repr_html_(), repr(found), repr(outlast.check(model))):
         assert "HiddenModule" not in str(said)
+    assert brief([model]) == "[<Plant>]"  # as in a `Repaired`, which holds two
     with pytest.raises(outlast.InputError, match=r"outlast.evaluate\(a Plant"):
         outlast.evaluate(model, streams, 8, 9, 10)  # pyright: ignore[reportCallIssue]

@@ -66,7 +66,8 @@ def _said(value: Any, depth: int) -> str:
         return _several(value, [_said(each, depth + 1) for each in _first(value)])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _record(value, depth) if depth < 2 else f"{type(value).__name__}(…)"
-    return f"<{getattr(value, '__name__', type(value).__name__)}>"
+    named = getattr(value, "named", None)  # of a model, the class that a person wrote
+    return f"<{named if isinstance(named, str) else getattr(value, '__name__', type(value).__name__)}>"
 
 
 def _first(items: Any) -> list[Any]:

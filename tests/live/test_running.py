@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from outlast.live.running.status import status
 from outlast.live.running.store import Done, Store
 from outlast.live.running.versions import go_back
 from outlast.live.sources.opening import opened
-from outlast.schema import Target
+from outlast.schema import Notation, Target
 from outlast.streams import Split, Streams
 
 FAST = RunSettings(rows=600, commit=0.0, block=60)
@@ -72,6 +73,29 @@ def to_the_end(run: Run) -> None:
     while run.step() or not run.source.ended:
         pass
     run.close()
+
+
+def test_a_csv_is_read_as_the_table_of_the_training_was_written(tmp_path: Path, ledger: Ledger, parts: Split) -> None:
+    notation = Notation(decimal=",", thousands=".", time_format="%Y%m%d%H%M")
+    model = forecaster(parts)
+    assert parts.train.schema is not None
+    model.schema = replace(parts.train.schema, notation=notation, time="at")
+    put_to_work(ledger, tmp_path / "base", model, parts)
+    source = tmp_path / "in.csv"
+    source.write_text(
+        "stream;at;level;noisy\npump 1;202001010000;1.234;0,5\n"
+        "pump 1;202001010001;0,25;1.5\npump 1;202001010002;7;1,5\n"
+    )
+    said: list[str] = []
+    to_the_end(made(ledger, source, tmp_path / "out.jsonl", said=said))
+    found = results(tmp_path / "out.jsonl")
+    plain = [(datetime(2020, 1, 1), 1234.0, 0.5), (datetime(2020, 1, 1, 0, 2), 7.0, 1.5)]
+    wanted = outlast.deploy(model).read(
+        [{"stream": "pump 1", "at": at, "level": level, "noisy": noisy} for at, level, noisy in plain]
+    )
+    told = [[each["forecast"]["level"] for each in answers] for answers in (found, wanted)]
+    assert told[0] == pytest.approx(told[1])
+    assert any("line 3" in each and "'1.5'" in each for each in said), said
 
 
 def test_every_row_is_answered_once_as_the_deployed_model_answers_it(

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from hypothesis import strategies as st
 from outlast.errors import InputError
 from outlast.live.sources import Offset, Piece, Source, opened
 from outlast.live.sources.standard import Standard
+from outlast.schema import Notation
+from outlast.streams import Streams
 
 
 class Reader:
@@ -82,6 +85,22 @@ def test_csv_is_followed_line_by_line(tmp_path, fresh):
     assert [each.numbers for each in pieces] == [[3, 5]]
     assert not reader.source.ended
     assert {each.source for each in pieces} == {"pump.csv"}
+
+
+def test_cells_are_read_as_the_table_of_the_training_was_written(tmp_path: Path) -> None:
+    table = {"x": [1.0, 2.0] * 20, "kind": ["007", "b"] * 20}
+    schema = Streams.from_table(table, target="x", inputs=["x", "kind"], category=["kind"]).schema
+    assert schema is not None
+    path = tmp_path / "a.csv"
+    append(path, "x;kind;id\n1.234;007;12\n0,5;NA;9007199254740993\n-9.999.999;b;\n1.5;b;a\n")
+    source = opened(str(path), once=True)
+    source.read_as(replace(schema, notation=Notation(decimal=",", thousands=".", missing_values=("-9999999",))))
+    assert rows(source.take({}, 1000)) == [
+        {"x": 1234.0, "kind": "007", "id": 12.0},
+        {"x": 0.5, "kind": None, "id": 2**53 + 1},
+        {"x": None, "kind": "b", "id": None},
+        {"x": "1.5", "kind": "b", "id": "a"},
+    ]
 
 
 def test_cells_are_numbers_text_or_nothing(tmp_path):

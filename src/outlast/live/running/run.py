@@ -80,6 +80,7 @@ class Run:
         self._open, self._next = _Open(), 0.0
         self._first_canary = self.store.fact(_CANARY) or ""
         self.versions: Following = Following(ledger, self.store, self.settings, say)
+        source.read_as(self.versions.work.version.schema)
 
     @property
     def rows(self) -> int:

@@ -13,6 +13,8 @@ from outlast.live.sources.lines import Position, refuse_part
 from outlast.live.sources.pieces import Unusable
 from outlast.live.sources.taking import Taking
 from outlast.live.sources.values import Unreadable, cell, decoded
+from outlast.schema import PLAIN, Notation, Schema
+from outlast.streams.notation import is_missing
 
 _DELIMITERS = ",;\t"
 _MOST_LINES = 64
@@ -72,8 +74,11 @@ def header_of(cuts: Iterator[Cut], file: str, *, last: bool) -> tuple[Header, Po
     return None
 
 
-def take_records(cuts: Iterator[Cut], header: Header, position: Position, taking: Taking, *, last: bool) -> Position:
-    """Take records until it is enough; how far that is."""
+def take_records(
+    cuts: Iterator[Cut], header: Header, position: Position, taking: Taking, *, schema: Schema | None, last: bool
+) -> Position:
+    """Take records until it is enough, with numbers as the schema's table wrote them; how far that is."""
+    notation, texts = PLAIN if schema is None else schema.notation, _texts(schema)
     for record in _records(cuts, header.delimiter, last=last):
         number, data = position.lines + 1, record.cuts[0].data
         if record.because:
@@ -83,12 +88,26 @@ def take_records(cuts: Iterator[Cut], header: Header, position: Position, taking
         elif record.cells and len(record.cells) != len(header.names):
             taking.refuse(number, data, f"it has {len(record.cells)} cells, and the first line {len(header.names)}")
         elif record.cells:
-            taking.keep(number, dict(zip(header.names, map(cell, record.cells), strict=True)))
+            cells = zip(header.names, record.cells, strict=True)
+            taking.keep(number, {n: _text(c, notation) if n in texts else cell(c, notation) for n, c in cells})
         for cut in record.cuts:
             position = position.after(cut)
         if taking.full:
             break
     return position
+
+
+def _texts(schema: Schema | None) -> frozenset[str]:
+    """Columns whose cells may look like numbers and are none: times in a format of their own, categories of text."""
+    if schema is None:
+        return frozenset()
+    times = [schema.time] if schema.time and schema.notation.time_format is not None else []
+    named = [each.name for each in schema.inputs if each.categories and isinstance(each.categories[0], str)]
+    return frozenset([*times, *named])
+
+
+def _text(given: str, notation: Notation) -> str | None:
+    return None if is_missing(given, notation) else given
 
 
 def _records(cuts: Iterable[Cut], delimiter: str, *, last: bool) -> Iterator[_Record]:

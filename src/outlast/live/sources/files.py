@@ -16,6 +16,7 @@ from outlast.live.sources.delimited import header_of, take_records
 from outlast.live.sources.lines import Position, take_objects
 from outlast.live.sources.pieces import Offset, Piece, Unusable
 from outlast.live.sources.taking import Taking, at_latest
+from outlast.schema import Schema
 
 if TYPE_CHECKING:
     from outlast.live.sources.parquet import Cursor
@@ -57,6 +58,7 @@ class Files:
     def __init__(self, path: Path, *, once: bool) -> None:
         self.ended: bool = False
         self._path, self._once = path, once
+        self._schema: Schema | None = None
         self._folder = path.is_dir()
         self._round: dict[str, _Look] | None = None
         self._nothing: dict[str, tuple[Offset | None, _Look]] = {}
@@ -81,6 +83,10 @@ class Files:
             pieces = self._read_round(offsets, most, until)
         self.ended = self._once and not pieces
         return pieces
+
+    def read_as(self, schema: Schema) -> None:
+        """As `Source.read_as`."""
+        self._schema = schema
 
     def committed(self, pieces: Sequence[Piece]) -> None:
         """Nothing is to be done: files stay."""
@@ -160,7 +166,7 @@ class Files:
             if path.suffix.lower() == PARQUET:
                 return self._read_parquet(path, file, offset, taking)
             before = _position(offset)
-            after = _read_text(path, file, before, look.size, taking, last=self._once)
+            after = _read_text(path, file, before, look.size, taking, self._schema, last=self._once)
             return None if after == before else _offset_of(file, after)
 
     def _read_parquet(self, path: Path, file: IO[bytes], offset: Offset | None, taking: Taking) -> Offset | None:
@@ -193,7 +199,9 @@ class Files:
         return {"row": cursor.row, "rows": cursor.rows, "size": size, "begins": _beginning(file, size)}
 
 
-def _read_text(path: Path, file: IO[bytes], before: Position, size: int, taking: Taking, *, last: bool) -> Position:
+def _read_text(
+    path: Path, file: IO[bytes], before: Position, size: int, taking: Taking, schema: Schema | None, *, last: bool
+) -> Position:
     """Read on in CSV or lines of JSON, up to a size; how far that is."""
     if path.suffix.lower() != CSV:
         return take_objects(_cuts(file, before, size, last), before, taking)
@@ -202,7 +210,7 @@ def _read_text(path: Path, file: IO[bytes], before: Position, size: int, taking:
         return before
     header, first = found
     start = before if before.bytes else first
-    after = take_records(_cuts(file, start, size, last), header, start, taking, last=last)
+    after = take_records(_cuts(file, start, size, last), header, start, taking, schema=schema, last=last)
     return before if after == first else after
 
 

@@ -23,6 +23,7 @@ from outlast.live.sources.cutting import LONGEST
 from outlast.live.sources.pieces import Offset, Piece
 from outlast.live.sources.taking import Taking, at_latest
 from outlast.live.sources.values import Unreadable, decoded, parsed, row_of
+from outlast.schema import Schema
 
 USER, PASSWORD = "OUTLAST_MQTT_USER", "OUTLAST_MQTT_PASSWORD"
 UNACKNOWLEDGED = 1000
@@ -161,6 +162,9 @@ class Mqtt:
             if taking.full:
                 break
         return [taking.piece(self.address.topics, {"messages": self._before + self._number})] if begun else []
+
+    def read_as(self, schema: Schema) -> None:
+        """Nothing is to be done: JSON says itself what a number is."""
 
     def committed(self, pieces: Sequence[Piece]) -> None:
         """Acknowledge the messages of these pieces; of those whose last part is among them."""

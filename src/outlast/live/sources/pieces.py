@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from outlast.errors import InputError
+from outlast.schema import Schema
 
 Offset = dict[str, Any]
 """What is to be remembered of one source, as JSON. Only the source that made it reads it."""
@@ -67,6 +68,11 @@ class Source(Protocol):
             offsets: of every source that was read before, by `Piece.source`.
             most: rows, read or refused, in all pieces together, at most.
         """
+        ...
+
+    def read_as(self, schema: Schema) -> None:
+        """Read text as that of the table this schema is of was read, from the next rows on; JSON and Parquet say
+        themselves what a number is."""
         ...
 
     def committed(self, pieces: Sequence[Piece]) -> None:

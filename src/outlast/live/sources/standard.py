@@ -10,6 +10,7 @@ from outlast.live.sources.cutting import BLOCK, cuts
 from outlast.live.sources.lines import Position, take_objects
 from outlast.live.sources.pieces import Offset, Piece
 from outlast.live.sources.taking import Taking, at_latest
+from outlast.schema import Schema
 
 NAME = "-"
 
@@ -53,6 +54,9 @@ class Standard:
         if self._position == before:
             return []
         return [taking.piece(NAME, {"lines": self._before + self._position.lines})]
+
+    def read_as(self, schema: Schema) -> None:
+        """Nothing is to be done: JSON says itself what a number is."""
 
     def committed(self, pieces: Sequence[Piece]) -> None:
         """Nothing is to be done."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from outlast.errors import type_name
 from outlast.live.sources.pieces import SHOWN, Refused
-from outlast.streams.notation import MISSING
+from outlast.schema import PLAIN, Notation
+from outlast.streams.notation import MISSING, is_missing, number_in
 
 _EXACT = 2.0**53
 """From here on a float does not tell every whole number from the next."""
@@ -36,13 +37,19 @@ def decoded(line: bytes) -> str:
         raise Unreadable(f"it is no text in UTF-8 (byte {error.start + 1} of it)") from None
 
 
-def cell(text: str) -> float | int | str | None:
+def cell(text: str, notation: Notation = PLAIN) -> float | int | str | None:
     """A cell of CSV: a number, None where nothing or another sign of a missing value is written, else the text.
 
-    Whole numbers of up to 64 bits that a float would not keep apart (names of devices) stay whole.
+    Whole numbers of up to 64 bits that a float would not keep apart (names of devices) stay whole. What is a number by
+    decimal points alone stays text where the notation has other marks, for it might be another number.
     """
     if text in MISSING:
         return None
+    if (notation.decimal, notation.thousands) != (PLAIN.decimal, PLAIN.thousands) and not text.strip().isdigit():
+        if is_missing(text, notation):
+            return None
+        number = number_in(text, notation)
+        return text if number is None else number
     try:
         number = float(text)
     except ValueError:
