@@ -17,8 +17,10 @@ from outlast.cli import main
 from outlast.evaluation.misread import as_it_reads, judged, scaling_notes, typed
 from outlast.evaluation.scaling import Read, Tried
 from outlast.reporting import summary, write_report
+from outlast.reporting.kinds.first_steps import read_rightly
 from outlast.results import Evaluation
 from outlast.schema import Column, Schema, Target
+from outlast.streams.first_lines import first_lines
 from planted_scalings import INPUTS, KINDS, TARGET, Forecaster, T, planted
 
 MADE: dict[tuple[str, int], tuple[Forecaster, dict[str, np.ndarray]]] = {}
@@ -54,7 +56,7 @@ def test_each_is_read_as_it_was_trained_and_the_useless_as_they_are_given(kind: 
     inputs, target = scaled_as(found)
     if wanted is None:
         assert found.test.about["scaled"]["by"] == "default"
-        assert not scaling_notes(found.test.about)
+        assert [note.name for note in scaling_notes(found.test.about)] == ["no_scaling_fits"]
         assert found.test.inputs is parts.test.inputs
         return
     assert target == {wanted.target}
@@ -95,7 +97,7 @@ def test_another_scaling_than_was_asked_for_is_a_verdict_of_its_own(tmp_path: Pa
     again = outlast.load_result(tmp_path / "result.json")
     assert isinstance(again, Evaluation)
     assert again.verdict == result.verdict
-    settings = outlast.TrainSettings(steps=2, batch_size=4)
+    settings = outlast.TrainSettings(steps=8, batch_size=4)
     with pytest.raises(outlast.InputError, match=r"--target-scale none.*--anyway"):
         outlast.repair(model, parts, train_context=T, intervention="carry:expected_run=100", training=settings)
     with pytest.raises(outlast.InputError, match="as they are read"):
@@ -129,6 +131,42 @@ def test_losses_are_told_in_the_target_s_own_unit_too(how: str, unit: str) -> No
     assert "Root mean square error of power:" in said
     assert "kW within the training context" in " ".join(said.split()).replace("\u00a0", " ")
     assert "二乗平均平方根誤差" in summary(result, "ja")
+
+
+@pytest.mark.parametrize("kind", ["useless", "noise"])
+def test_a_model_that_fits_under_no_scaling_is_judged_and_all_that_is_told_says_so(kind: str) -> None:
+    model, columns = made(kind)
+    result = outlast.evaluate(model, parts_of(columns), train_context=T, settings=outlast.EvalSettings(targets=64))
+    assert result.verdict is not None
+    assert result.verdict.name != "misread"
+    assert "no_scaling_fits" in [note.name for note in result.notes]
+    en, ja = (" ".join(summary(result, language).split()) for language in ("en", "ja"))
+    assert "its table may be read wrongly" in en
+    assert "Nobody said how the table is scaled, and of the scalings that were tried" in en
+    assert "誤って読まれているおそれ" in ja.replace(" ", "")
+    taken = {line.about[0]: line.taken for line in first_lines(result.data)}["scaling"]
+    assert "WITH NONE THAT WAS TRIED DOES THE MODEL FIT WELL" in taken[0]
+    assert "どの尺度でもよく合わない" in taken[1]
+
+
+def test_where_no_scaling_fits_none_of_them_is_advised() -> None:
+    """A command with the best of the bad ones would end in the same refusal, or in silence."""
+    model, columns = made("useless")
+    with torch.no_grad():
+        for each in model.parameters():
+            each.mul_(30)
+    parts = parts_of(columns)
+    result = outlast.evaluate(model, parts, train_context=T, settings=outlast.EvalSettings(targets=64))
+    assert result.verdict is not None
+    assert result.verdict.name == "misread"
+    assert next(note.facts["finding"] for note in result.notes if note.name == "misread") == "none"
+    steps = read_rightly("evaluate", result)
+    assert "this fits best" not in steps.text
+    assert steps.code is not None
+    assert steps.code.endswith("--scale FILE.json")
+    settings = outlast.TrainSettings(steps=2, batch_size=4)
+    with pytest.raises(outlast.InputError, match=r"to do: say it: --scale FILE\.json"):
+        outlast.repair(model, parts, train_context=T, intervention="carry:expected_run=100", training=settings)
 
 
 def test_anyway_goes_on_and_says_so() -> None:
@@ -198,7 +236,8 @@ class TestJudged:
             (0.3, {"none": (0.1, 1.0), "minmax": (0.101, -1.0)}, "level", "another"),
             (0.312, {"none": (0.3, 1.0)}, "level", "as_given"),
             (0.305, {"none": (0.3, 0.01)}, "as_given", "as_given"),
-            (1.1, {"none": (0.95, 1.0)}, "as_given", "as_given"),
+            (1.1, {"none": (0.95, 1.0)}, "open", "as_given"),
+            (1.9, {"none": (0.95, 1.0)}, "open", "as_given"),
             (70.0, {"none": (0.95, 1.0)}, "none", "none"),
         ],
     )
@@ -267,7 +306,8 @@ def test_on_more_seeds_nothing_right_or_useless_is_misread_and_nothing_wrong_is_
         said = found.test.about["scaled"]
         if wanted is None or kind == "standard":
             assert said["by"] == "default", kind
-            assert not scaling_notes(found.test.about), kind
+            names = [note.name for note in scaling_notes(found.test.about)]
+            assert names == (["no_scaling_fits"] if wanted is None else []), kind
             continue
         facts = said["tried"]
         if facts["finding"] in ("found", "as_given"):

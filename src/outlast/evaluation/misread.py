@@ -16,7 +16,7 @@ from outlast.streams import Split, Streams
 from outlast.streams.rescaling import rescaled, rescaled_streams
 
 Data = TypeVar("Data", bound=Streams | Split)
-MISREAD, FOUND = "misread", "scaling_found"
+MISREAD, FOUND, OPEN = "misread", "scaling_found", "no_scaling_fits"
 _LEAST = 1.01
 """A reading under which the error is less than this times smaller is no reason to leave the one that was given."""
 _LEVEL = 1.05
@@ -28,8 +28,9 @@ class Finding:
     """What the trial comes to.
 
     Args:
-        name: ``as_given``, ``found`` (another reading is taken), or of misread data ``another`` (than was asked for
-            fits), ``level`` (two fit, and differ in what they say), ``none`` (none that was tried fits).
+        name: ``as_given``, ``found`` (another reading is taken), ``open`` (nobody said, and the model is good under
+            none), or of misread data ``another`` (than was asked for fits), ``level`` (two fit, and differ in what
+            they say), ``none`` (none that was tried fits, and as it is read the error is far too large).
         read: what is read, or should be; `other` fits as well.
     """
 
@@ -46,7 +47,7 @@ def judged(found: Tried, *, asked: bool) -> Finding:
     """
     given, best = found.given, found.best
     if not found.good(best):
-        return Finding("none" if found.hopeless(given) else "as_given", best)
+        return Finding("none" if found.hopeless(given) else "as_given" if asked else "open", best)
     near = given.loss <= _LEAST * best.loss
     if near or (asked and not found.worse(given, best)):
         return Finding("as_given", given)
@@ -122,11 +123,12 @@ def like(streams: Streams, read: Streams) -> Streams:
 def _refuse(streams: Streams) -> None:
     for note in scaling_notes(streams.about):
         if note.name == MISREAD:
+            file, here = "--scale FILE.json with figures of your own", "(in Python scale=, target_scale=)"
+            best = f"{file} {here}" if note.facts["finding"] == "none" else f"{note.facts['options']} {here}, or {file}"
             raise InputError(
                 f"a model that does not fit these data as they are read: {note.said}",
                 "data scaled as in the model's training",
-                f"say it: {note.facts['options']} (in Python scale=, target_scale=), or --scale FILE.json with figures "
-                "of your own; --anyway (RepairSettings(anyway=True)) trains on them as they are",
+                f"say it: {best}; --anyway (RepairSettings(anyway=True)) trains on them as they are",
             )
 
 
@@ -145,10 +147,13 @@ def scaling_notes(about: Mapping[str, Any]) -> list[Note]:
         f"be {loss:.3g} ({constant})",
         "level": f"{options} and {facts.get('other')} fit alike on training windows (loss {loss:.3g} and "
         f"{facts.get('other_loss', 0):.3g} {unit}, {constant}), and the forecasts differ",
+        "open": "nobody said how the table is scaled, and of the scalings that were tried none makes the model clearly "
+        f"better than the best constant. On training windows its loss is {given:.3g} {unit} standardised, {loss:.3g} "
+        f"at best ({constant}). Either it has learnt little, or its table is read wrongly",
         "none": f"its loss on training windows is {given:.3g} {unit} ({constant}), and none of the scalings that were "
         f"tried makes it good (at best {loss:.3g}, with {options})",
     }[facts["finding"]]
-    return [Note(FOUND if facts["finding"] == "found" else MISREAD, said, dict(facts))]
+    return [Note({"found": FOUND, "open": OPEN}.get(facts["finding"], MISREAD), said, dict(facts))]
 
 
 def _facts(found: Tried, finding: Finding) -> dict[str, float | int | str]:

@@ -17,6 +17,7 @@ Each note has a name, by which reports and verdicts know it:
 - ``attention_window``: attention sees less than the model's own library lets it see (`Recurrent.forgets`);
 - ``one_at_a_time``: calls of the model wait for one another (`outlast.turns`);
 - ``scaling_found``, ``misread``: a table is read as the model fits it best, or it does not fit (`evaluation.misread`);
+- ``no_scaling_fits``: nobody said how a table is scaled, and the model is good under no scaling (`evaluation.misread`);
 - ``missing_rows``: rows of a table that were dropped or filled for missing values;
 - ``gaps``: rows of a table that lie further apart in time than is usual, or at the same time.
 """

@@ -37,6 +37,16 @@ def misread(evaluation: Evaluation) -> str:
     )
 
 
+def unfitting(evaluation: Evaluation) -> str:
+    """What a headline adds where the model is good under no scaling, and nobody said which is right; else nothing."""
+    if all(odd.name != "no_scaling_fits" for odd in evaluation.notes):
+        return ""
+    return tell(
+        "Under no scaling that was tried is it clearly better than the best constant: its table may be read wrongly.",
+        "ただし、試したどの尺度でも最良の定数より明らかに良くはならず、表が誤って読まれているおそれがあります。",
+    )
+
+
 def too_few(evaluation: Evaluation) -> Note | None:
     """Why there is no verdict although there are targets: too few streams were read."""
     return next((odd for odd in evaluation.notes if odd.name == "few_streams"), None)
@@ -56,7 +66,7 @@ def _japanese(odd: Note) -> str:
     """From the numbers that the result carries."""
     facts = odd.facts
     match odd.name:
-        case "scaling_found" | "misread":
+        case "scaling_found" | "no_scaling_fits" | "misread":
             return _scaling(facts)
         case "constant_outputs":
             return "何を読んでも予測が常に同じです。"
@@ -161,6 +171,12 @@ def _scaling(facts: Mapping[str, float | int | str]) -> str:
             return (
                 f"表の尺度が指定されていないため、{options} として読みました。学習窓での損失は {loss} で、"
                 f"標準化したときは {given} です（{best}）。"
+            )
+        case "open":
+            return (
+                "表の尺度が指定されていません。試した尺度のどれでも、モデルは最良の定数より明らかに良くはなりません"
+                f"（学習窓での損失は標準化して {given}、最も良くて {loss}、{best}）。"
+                "モデルがほとんど学習していないか、表が誤って読まれています。"
             )
         case "another":
             return (

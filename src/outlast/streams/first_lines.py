@@ -195,7 +195,12 @@ def _scaling(data: Mapping[str, Any]) -> Iterator[Pair]:
             told = list(dict.fromkeys(words.values()))
             each = told[0] if len(told) == 1 else ", ".join(f"{name} {word}" for name, word in words.items())
             yield f"{en} {each}", f"{ja} {each}"
-    if scaled.get("by") == "default":
+    if scaled.get("by") == "default" and (scaled.get("tried") or {}).get("finding") == "open":
+        yield (
+            "by default, and WITH NONE THAT WAS TRIED DOES THE MODEL FIT WELL (--scale)",
+            "既定。試したどの尺度でもよく合わない（--scale）",
+        )
+    elif scaled.get("by") == "default":
         yield "by default (--scale)", "既定（--scale）"
     elif scaled.get("by") == "found":
         yield (

@@ -59,6 +59,14 @@ def read_rightly(verb: str, misread: Evaluation) -> Step:
     """The step where a model does not fit the data as they are read: the same, scaled as it fits them best."""
     facts = next((note.facts for note in misread.notes if note.name == "misread"), {})
     given = replace(misread.command, options=_without_scaling(misread.command.options))
+    if facts.get("finding", "none") == "none":
+        text = tell(
+            "Say how inputs and target were scaled in the model's training: none of the usual scalings fits, and "
+            "--scale FILE.json gives figures of your own:",
+            "モデルの学習時に入力と目標がどう尺度化されていたかを指定します。通常の尺度はどれも合わないため、"
+            "--scale FILE.json で独自の数値を渡します：",
+        )
+        return Step(text, command(verb, given, context(misread), "--scale FILE.json"))
     return Step(
         tell(
             "Say how inputs and target were scaled in the model's training; of what was tried, this fits best. "
@@ -66,7 +74,7 @@ def read_rightly(verb: str, misread: Evaluation) -> Step:
             "モデルの学習時に入力と目標がどう尺度化されていたかを指定します。試したうち最も合うのは次のものです。"
             "--scale FILE.json では独自の数値を渡せます：",
         ),
-        command(verb, given, context(misread), str(facts.get("options", "--scale FILE.json"))),
+        command(verb, given, context(misread), str(facts["options"])),
     )
 
 
