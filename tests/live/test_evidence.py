@@ -198,6 +198,17 @@ def test_targets_that_seldom_come_anywhere_stop_nobody() -> None:
     assert evidence.finding.verdict == "better"
 
 
+def test_where_most_streams_never_have_a_target_the_others_decide() -> None:
+    evidence, random = Evidence(20, 0.01), np.random.default_rng(0)
+    at = np.tile(np.arange(10), 20)
+    missing = at < 6
+    for _ in range(60):
+        first = np.where(missing, np.nan, 1.0 + random.normal(size=len(at)) ** 2)
+        evidence.add(at, first, first - 0.3 + 0.2 * random.normal(size=len(at)), missing=missing)
+    assert evidence.finding.missing == 0.0
+    assert evidence.finding.verdict == "better", evidence.finding
+
+
 @pytest.mark.parametrize(("known", "loss", "verdict"), [(6, 0.4, "open"), (0, 1.5, "open"), (0, 0.4, "better")])
 def test_streams_that_are_made_up_while_it_is_gathered_buy_nothing(known: int, loss: float, verdict: str) -> None:
     """Sixty on which the candidate does well, beside six that it makes worse: their own loss decides, for they were

@@ -222,7 +222,7 @@ class Evidence:
         self._usual = max(self._usual, float(np.median(came / all_of)))
         short = np.maximum(0.0, self._usual * all_of - came)
         self._short += float(short.sum())
-        return short / (came + short)
+        return short / np.maximum(came + short, 1e-12)  # 0 where none came and none usually does
 
     def _bet_on_ruin(self, at: np.ndarray, harm: np.ndarray) -> None:
         """One more block of some streams; harm may begin late, so the stake is spread over the blocks, as in `harm`."""
