@@ -164,7 +164,9 @@ def scaling_of(scale: Any, target_scale: Any, log: Any) -> Scaling:
 
 def _scales(said: Any, option: str) -> Scales:
     if hasattr(said, "scale_"):
-        said = {name: getattr(said, name) for name in (*_LISTS, _NAMES) if hasattr(said, name)}
+        # StandardScaler(with_mean=False) knows the means and does not take them away.
+        known = [name for name in (*_LISTS, _NAMES) if name != "mean_" or getattr(said, "with_mean", True)]
+        said = {name: getattr(said, name) for name in known if hasattr(said, name)}
         return _of_figures({key: np.asarray(value).tolist() for key, value in said.items()}, option, option)
     if isinstance(said, Mapping):
         if any(isinstance(said.get(key), list | tuple) for key in _LISTS):
