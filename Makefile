@@ -6,7 +6,7 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
+	failure-map families first-hour forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study speech speech-table test test-all versions watch-study
 
@@ -163,6 +163,12 @@ bench: install
 	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
 	$(BIN)/python benchmarks/language_size.py --out runs/language-size --page docs/performance.md
 	$(BIN)/python benchmarks/where.py --page docs/performance.md
+
+# What docs/first-hour.md shows: tables as they were published, models as strangers write them, the defaults.
+first-hour: install
+	$(BIN)/python -m pip install --quiet 'pytorch-lightning>=2.4,<3'
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/first_hour/prepare.py --out runs/first-hour
+	$(BIN)/python benchmarks/first_hour/walk.py --out runs/first-hour --page docs/first-hour.md
 
 # What docs/models.md shows: every recurrent model type of the transformers that is installed; some minutes.
 models: install

@@ -196,6 +196,13 @@ def new_model(stranger: Stranger) -> nn.Module:
     return kinds[0]()
 
 
+def trained(stranger: Stranger, folder: Path) -> nn.Module:
+    """As its author loads it."""
+    model = new_model(stranger)
+    model.load_state_dict(torch.load(folder / "strangers" / f"{stranger.name}.pt", weights_only=True))
+    return model.eval()
+
+
 def _window(
     x: torch.Tensor, y: torch.Tensor, stranger: Stranger, drawn: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,7 +23,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     shutil.copytree(HERE / "strangers", asked.out / "strangers", dirs_exist_ok=True)
     sys.path[:0] = [str(asked.out), str(HERE)]
-    from by_hand import STRANGERS, error_at, new_model, scaling_of, series_of, train, training_part
+    from by_hand import STRANGERS, error_at, scaling_of, series_of, train, trained, training_part
     from tables import write_tables
 
     write_tables(asked.out)
@@ -35,9 +35,7 @@ def main() -> None:
         scaling = scaling_of(stranger, training_part(series))
         began = time.monotonic()
         if weights.exists():
-            model = new_model(stranger)
-            model.load_state_dict(torch.load(weights, weights_only=True))
-            model.eval()
+            model = trained(stranger, asked.out)
         else:
             model = train(stranger, series, scaling)
             torch.save(model.state_dict(), weights)

@@ -7,8 +7,12 @@ command that it proposes. Everything that is printed is kept; the answers are he
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
+import math
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,12 +23,19 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
-from by_hand import STRANGERS, Stranger
+from by_hand import STRANGERS, Stranger, trained
+from held_against import Held, held
+
+from outlast.tasks.pages import named_marks, put_figures
 
 ASKED = 6
 """Questions after which a stranger gives up."""
 PATIENCE = 900
 """Seconds after which they give up, too."""
+LONGEST = 260
+"""Characters of an answer that the page shows."""
+MEASURING = ("evaluate", "diagnose")
+HEADLINE = re.compile(r"[A-Z][A-Z ]+: [A-Z]")
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,24 @@ class Step:
     @property
     def proposed(self) -> str | None:
         """The first line of the answer that is a command."""
-        lines = [line.strip().strip("`") for line in self.said.splitlines()]
+        lines = [line.strip().removeprefix("Next: ") for line in self.said.splitlines()]
         return next((line for line in lines if line.startswith("outlast ")), None)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether something has to be said before there is an answer."""
+        return self.status == 2 or self.headline.startswith("MISREAD")
+
+    @property
+    def headline(self) -> str:
+        """The sentence that answers, or what was asked or refused."""
+        lines = self.said.splitlines()
+        if self.status == 2:
+            return next((line for line in lines if line.startswith("given: ")), "")
+        first = next((i for i, line in enumerate(lines) if HEADLINE.match(line)), None)
+        if first is None:
+            return lines[-1] if lines else ""
+        return " ".join(itertools.takewhile(bool, lines[first:]))
 
 
 def run(model: str, command: str, folder: Path) -> Step:
@@ -66,12 +93,12 @@ def first_command(stranger: Stranger, verb: str) -> str:
 
 
 def asked_until_answered(stranger: Stranger, command: str, folder: Path) -> list[Step]:
-    """The command, and while wrong input is what is answered, the one that is proposed instead.
+    """The command, and while something has to be said first, the one that is proposed instead.
 
     Where an option is asked for by name and no command is there to paste, what the author knows is added.
     """
     steps = [run(stranger.name, command, folder)]
-    while steps[-1].status == 2 and len(steps) <= ASKED:
+    while steps[-1].unanswered and len(steps) <= ASKED:
         last = steps[-1]
         known = stranger.said and stranger.said[0] in last.said and stranger.said[0] not in last.command
         command = shlex.join([*shlex.split(last.command), *stranger.said]) if known else last.proposed or ""
@@ -92,21 +119,62 @@ def walk(stranger: Stranger, folder: Path, verbs: list[str]) -> list[Step]:
     return steps
 
 
+def table_of(steps: list[Step]) -> str:
+    """Steps as rows of Markdown: what was typed, the time it took, the answer."""
+    rows = ["| model | what was typed | seconds | answer |", "| --- | --- | --- | --- |"]
+    for name, of_model in itertools.groupby(steps, key=lambda step: step.model):
+        for number, step in enumerate(of_model):
+            words = shlex.split(step.command)
+            added = " ".join(words[words.index("--out") + 2 :]) if "--out" in words else ""
+            typed = f"`{words[1]}{' … ' + added if added else ''}`"
+            said = step.headline.removeprefix("given: ").replace("|", "\\|")
+            said = said if len(said) <= LONGEST else f"{said[:LONGEST].rsplit(' ', 1)[0]} …"
+            answer = f"asks or refuses: {said}" if step.status == 2 else said
+            rows.append(f"| {f'`{name}`' if number == 0 else ''} | {typed} | {step.seconds:.0f} | {answer} |")
+    return "\n".join(rows)
+
+
+def held_of(found: dict[str, Held]) -> str:
+    """What was measured beside what the author's loop measures."""
+    rows = [
+        "| model | streams × rows | rows stand so in the table | outlast | by hand | largest difference of a stream |"
+    ]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for name, each in found.items():
+        figures = f"{math.sqrt(each.error):.5g} | {math.sqrt(each.by_hand):.5g} | {100 * each.apart:.2g} %"
+        so = "yes" if each.consecutive else "no"
+        rows.append(f"| `{name}` | {each.streams} × {each.positions} | {so} | {figures} |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     told = argparse.ArgumentParser(description=__doc__)
     told.add_argument("--out", type=Path, required=True, help="where `prepare.py` left tables and models")
     told.add_argument("--only", nargs="*")
     told.add_argument("--verbs", nargs="*", default=["check", "diagnose", "repair"])
+    told.add_argument("--page", type=Path, help="write the tables between the marks of this page")
     asked = told.parse_args()
+    folder = asked.out.resolve()
+    sys.path[:0] = [str(folder)]
+    steps: list[Step] = []
     for stranger in STRANGERS:
         if asked.only and stranger.name not in asked.only:
             continue
-        for step in walk(stranger, asked.out.resolve(), asked.verbs):
-            with (asked.out / "steps.jsonl").open("a") as kept:
-                kept.write(json.dumps(asdict(step)) + "\n")
+        for step in walk(stranger, folder, asked.verbs):
+            steps.append(step)
             print(
                 f"== {step.model}: {step.command}\n   status {step.status}, {step.seconds} s\n{step.said}", flush=True
             )
+    (folder / "steps.json").write_text(json.dumps([asdict(step) for step in steps], indent=1))
+    answered = {
+        step.model: step.command for step in steps if step.status == 0 and shlex.split(step.command)[1] in MEASURING
+    }
+    with contextlib.chdir(folder):
+        found = {s.name: held(s, trained(s, folder), answered[s.name], folder) for s in STRANGERS if s.name in answered}
+    tables = f"{table_of(steps)}\n\n{held_of(found)}"
+    print(tables)
+    if asked.page:
+        put_figures(asked.page, "A stranger's first hour", [tables], *named_marks("the walk"))
 
 
 if __name__ == "__main__":
