@@ -300,8 +300,8 @@ class Speller(nn.Module):
         self.embedding, self.gru, self.head = nn.Embedding(32, 16), nn.GRU(16, 16, batch_first=True), nn.Linear(16, 32)
 
     def forward(self, x: torch.Tensor, h: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        y, h = self.gru(self.embedding(x), h)
-        return self.head(y), h
+        y, after = self.gru(self.embedding(x), h)
+        return self.head(y), after
 
 
 class LastSpeller(Speller):

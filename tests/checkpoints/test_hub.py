@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -155,10 +156,11 @@ def test_what_cannot_be_had_is_said_before_weights_are_fetched(
 
 
 def test_where_no_hub_can_be_reached_one_message_says_so(
-    at: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    at: Callable[[str], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     at(NOWHERE)
-    assert main(["evaluate", "--model", "them/small", "--data", "x.npy", "-T", "8"]) == 2
+    np.save(tmp_path / "x.npy", np.zeros((16, 1), np.float32))  # data are looked for first
+    assert main(["evaluate", "--model", "them/small", "--data", str(tmp_path / "x.npy"), "-T", "8"]) == 2
     said = capsys.readouterr().err
     assert "given: 'them/small': no such folder here, and no hub can be reached" in said
     assert "hf download them/small --include '*.json' '*.safetensors' --local-dir small" in said

@@ -33,7 +33,7 @@ class Summing(LastStep):
             for name, parameter in self.lstm.named_parameters():
                 parameter.zero_()
             self.lstm.bias_ih_l0[8:16] = 30.0  # forgets nothing
-            self.lstm.bias_ih_l0[16:24] = 0.02
+            self.lstm.bias_ih_l0[16:24] = 0.01
             self.head.weight.fill_(8.0)
             self.head.bias.zero_()
 
@@ -58,5 +58,6 @@ def test_check_says_one_call_and_diagnose_goes_through_with_two_jobs(run: Run, h
         assert outcome.status == 0, outcome.err
     result = outlast.load_result(here / "summing")
     assert isinstance(result, Diagnosis)
-    assert result.evaluation.verdict.name == "fails"
+    assert result.evaluation.verdict is not None
+    assert result.evaluation.verdict.name == "fails", result.evaluation.verdict.because
     assert result.causes

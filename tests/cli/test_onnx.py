@@ -53,7 +53,7 @@ def test_it_is_measured_and_diagnosed_without_gradients(run: Run, theirs: Path) 
 
 @pytest.mark.parametrize("verb", ["train", "repair", "compare", "plan"])
 def test_what_trains_refuses_it_and_says_what_to_use(run: Run, theirs: Path, verb: str) -> None:
-    said = run(verb, "--model", "theirs.onnx", "--data", "nowhere.npy", "--train-context", "8").refused()
+    said = run(verb, "--model", "theirs.onnx", *READ[:4]).refused()
     assert "theirs.onnx is a .onnx file, which has no gradients" in said
     assert "the function that builds it" in said
 

@@ -278,7 +278,7 @@ def test_settings_may_be_texts_or_json(name, chosen):
     assert intervention(json.dumps(said)) == rule
     assert intervention(said) == rule
     if name not in ("mix", "partial"):  # they hold others, which JSON alone tells
-        texts = {key: str(value) for key, value in said.items() if key != "name" and value is not None}
+        texts: dict[str, Any] = {key: str(value) for key, value in said.items() if key != "name" and value is not None}
         assert intervention(said["name"], **texts) == rule
         assert intervention(said["name"] + ":" + ",".join(f"{key}={value}" for key, value in texts.items())) == rule
 

@@ -17,6 +17,7 @@ def test_what_is_no_name(by: str) -> None:
 
 
 def test_names() -> None:
+    assert signed("ann", "two\nlines", "a\ttab") == "ann"
     for name in ("ann", "佐藤 花子", "佐藤\u3000花子", "outlast-team", "Ann O'Neill"):
         assert signed(name, "数値が良い", None) == name
 

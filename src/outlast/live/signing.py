@@ -25,10 +25,11 @@ def signed(by: str, because: str | None = None, note: str | None = None, *, type
         return f"--{name} {text!r}" if typed else f"{name}={text!r}"
 
     for name, text in {"by": by, "because": because, "note": note}.items():
-        if text is not None and (odd := next((each for each in text if _acts(each)), None)):
+        lines = "" if name == "by" else "\n\t"  # a note may have several
+        if text is not None and (odd := next((each for each in text if _acts(each) and each not in lines), None)):
             raise InputError(
                 f"{given(name, text)}, with the character {unicodedata.name(odd, f'U+{ord(odd):04X}')}",
-                "text on one line, without control characters",
+                "a name on one line, and text without control characters",
                 "leave that character out",
             )
     if not by.strip() or by.strip().lower() == ITSELF:
