@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from outlast.cli import main
 from outlast.evaluation.misread import as_it_reads, judged, scaling_notes, typed
 from outlast.evaluation.scaling import Read, Tried
 from outlast.reporting import summary, write_report
+from outlast.reporting.kinds import headline
 from outlast.reporting.kinds.first_steps import read_rightly
 from outlast.results import Evaluation
 from outlast.schema import Column, Schema, Target
@@ -144,6 +146,12 @@ def test_a_model_that_fits_under_no_scaling_is_judged_and_all_that_is_told_says_
     assert "its table may be read wrongly" in en
     assert "Nobody said how the table is scaled, and of the scalings that were tried" in en
     assert "誤って読まれているおそれ" in ja.replace(" ", "")
+    told = outlast.diagnose(model, parts_of(columns), train_context=T)
+    assert told.evaluation.verdict is not None
+    robust = replace(told.evaluation.verdict, name="robust")
+    for each in (told, replace(told, evaluation=replace(told.evaluation, verdict=robust))):
+        assert headline(each).endswith("its table may be read wrongly.")  # behind the reason, which is the verdict's
+        assert headline(each).count("read wrongly") == 1
     taken = {line.about[0]: line.taken for line in first_lines(result.data)}["scaling"]
     assert "WITH NONE THAT WAS TRIED DOES THE MODEL FIT WELL" in taken[0]
     assert "どの尺度でもよく合わない" in taken[1]

@@ -64,10 +64,11 @@ def headline(evaluation: Evaluation) -> str:
             return oddities.misread(evaluation)
         case "broken":
             return oddities.broken(evaluation, verdict.because[0])
-    return sentences(_judged(evaluation, verdict), oddities.unfitting(evaluation))
+    return sentences(judged(evaluation, verdict), oddities.unfitting(evaluation))
 
 
-def _judged(evaluation: Evaluation, verdict: Verdict) -> str:
+def judged(evaluation: Evaluation, verdict: Verdict) -> str:
+    """The headline of a verdict about age, without what makes it doubtful."""
     match verdict.name:
         case "fails":
             return _fails(evaluation, verdict)

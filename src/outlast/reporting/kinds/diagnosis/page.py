@@ -16,6 +16,7 @@ from outlast.reporting.kinds.diagnosis.trace import trace_elements
 from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.first_steps import reset_code
 from outlast.reporting.labels import labels
+from outlast.reporting.language import sentences
 from outlast.reporting.numbers import between, duration, fixed, integer, number
 from outlast.reporting.scenarios import scenarios
 from outlast.results import Diagnosis, Evaluation
@@ -73,10 +74,11 @@ def headline(result: Diagnosis) -> str:
         return oddities.without_verdict(few)
     if verdict is None:
         return say.no_verdict()
-    text = measured.headline(result.evaluation)
     if verdict.name in ("broken", "misread"):
-        return text
-    return say.headline(text, result.evaluation, result.main.name if result.main else None)
+        return measured.headline(result.evaluation)
+    cause = result.main.name if result.main else None
+    said = say.headline(measured.judged(result.evaluation, verdict), result.evaluation, cause)
+    return sentences(said, oddities.unfitting(result.evaluation))  # the reason is the verdict's, not that of the doubt
 
 
 def _by_age(evaluation: Evaluation, key: str) -> Section:
