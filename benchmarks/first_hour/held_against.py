@@ -99,9 +99,10 @@ def _read(command: str, folder: Path) -> tuple[Prepared, Any]:
 def _place(ready: Prepared, number: int, rows: list[Series]) -> tuple[Series, int] | None:
     """The machine that a stream is of and the row that it begins with; None: its rows are none of the table's."""
     streams, start = ready.streams, int(ready.streams.starts[number])
-    read = streams.schema.unscaled(streams.inputs[start : start + ready.length])  # pyright: ignore
+    sizes = [i for i, column in enumerate(streams.schema.inputs) if not column.categories]  # pyright: ignore
+    read = streams.schema.unscaled(streams.inputs[start : start + ready.length])[:, sizes]  # pyright: ignore
     for series in rows:
-        known = series.inputs[:, : read.shape[1]]
+        known = series.inputs
         near = np.isclose(known[: len(known) - len(read) + 1], read[0], rtol=1e-4, atol=1e-3).all(1)
         for first in np.flatnonzero(near):
             if np.allclose(known[first : first + len(read)], read, rtol=1e-4, atol=1e-3):

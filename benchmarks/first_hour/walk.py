@@ -35,7 +35,7 @@ PATIENCE = 900
 LONGEST = 260
 """Characters of an answer that the page shows."""
 MEASURING = ("evaluate", "diagnose")
-HEADLINE = re.compile(r"[A-Z][A-Z ]+: [A-Z]")
+HEADLINE = re.compile(r"[A-Z][A-Z ]+: ")
 
 
 @dataclass(frozen=True)

@@ -90,3 +90,9 @@ def test_lengths_of_time_are_told_in_a_unit_of_their_size() -> None:
         "1 d",
         "1.5 d",
     ]
+
+
+def test_a_scaling_of_its_own_is_told_beside_what_the_others_have() -> None:
+    scaled = {"by": "as asked", "inputs": {"a": "standard", "b": "log-standard", "c": "standard"}, "target": {}}
+    lines = {line.about[0]: line.taken[0] for line in first_lines({"scaled": scaled})}
+    assert lines["scaling"] == "inputs standard, b log-standard; as asked"

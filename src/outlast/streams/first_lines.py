@@ -192,9 +192,9 @@ def _scaling(data: Mapping[str, Any]) -> Iterator[Pair]:
         return
     for en, ja, words in (("inputs", "入力", scaled.get("inputs")), ("target", "目標", scaled.get("target"))):
         if words:
-            told = list(dict.fromkeys(words.values()))
-            each = told[0] if len(told) == 1 else ", ".join(f"{name} {word}" for name, word in words.items())
-            yield f"{en} {each}", f"{ja} {each}"
+            usual = max(words.values(), key=list(words.values()).count)
+            told = ", ".join([usual, *(f"{name} {word}" for name, word in words.items() if word != usual)])
+            yield f"{en} {told}", f"{ja} {told}"
     if scaled.get("by") == "default" and (scaled.get("tried") or {}).get("finding") == "open":
         yield (
             "by default, and WITH NONE THAT WAS TRIED DOES THE MODEL FIT WELL (--scale)",
