@@ -380,7 +380,7 @@ class Deployed:
 
     def _refuse_changing(self, values: np.ndarray) -> None:
         """Refuse rows (S, T, F) in which what the model reads once a call changes."""
-        once = [] if self.model.input_spec is None else list(self.model.input_spec.static)
+        once = self._once
         if once and (values[:, 1:, once] != values[:, :1, once]).any():
             names = (
                 self.schema.names if self.schema is not None else [f"column {each}" for each in range(values.shape[-1])]
@@ -391,9 +391,14 @@ class Deployed:
                 "give the rows a stream of their own where it changes",
             )
 
+    @property
+    def _once(self) -> list[int]:
+        """Columns that the model reads once a call."""
+        return [] if self.model.input_spec is None else list(self.model.input_spec.static)
+
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
         """Forecasts of rows as records."""
-        plan = planned(rows, self.schema, self._pool, self.future)
+        plan = planned(rows, self.schema, self._pool, self.future, self._once)
         outside = self._ranges.said(rows.streams, rows.values)
         positions = plan.positions(self._pool, rows)
         outputs = self._run(rows, plan)
@@ -415,7 +420,7 @@ class Deployed:
 
     def _array(self, rows: Rows) -> np.ndarray:
         """Forecasts of rows as (N, K), NaN where a row was passed over."""
-        plan = planned(rows, self.schema, self._pool, self.future)
+        plan = planned(rows, self.schema, self._pool, self.future, self._once)
         self._ranges.said(rows.streams, rows.values)
         outputs = self._run(rows, plan)
         found = self._units(outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -82,14 +82,18 @@ class Plan:
                 pool.last[row] = self.values[numbers[-1]]
 
 
-def planned(rows: Rows, schema: Schema | None, pool: Pool, future: float | None = None) -> Plan:
+def planned(
+    rows: Rows, schema: Schema | None, pool: Pool, future: float | None = None, once: Sequence[int] = ()
+) -> Plan:
     """What the schema's rules make of rows.
 
     Args:
         future: seconds that a time may be ahead of this machine's clock; None: any.
+        once: columns that the model reads once for a stream.
 
     Raises:
-        RowError: a missing value or a gap where that is an error, or a time that goes back or lies in the future.
+        RowError: a missing value or a gap where that is an error, a time that goes back or lies in the future, or
+            another value than in the row before where the model reads one once.
     """
     if future is not None and rows.times is not None:
         _not_ahead(rows, rows.times, future)
@@ -109,8 +113,19 @@ def planned(rows: Rows, schema: Schema | None, pool: Pool, future: float | None 
             before = rows.times[read[-1]] if read else (None if row is None else pool.time[row])
             if why := _gap(number, rows.times[number], before, name, schema):
                 restarts[number] = why
+        if once and read and number not in restarts and (values[number, once] != values[read[-1], once]).any():
+            raise RowError(number, _changing(name, schema, once))
         read.append(number)
     return Plan(values, skipped, restarts, by_stream)
+
+
+def _changing(stream: str, schema: Schema | None, once: Sequence[int]) -> InputError:
+    names = [schema.names[each] if schema else f"column {each}" for each in once]
+    return InputError(
+        f"a row of stream {stream!r} with other values of {', '.join(names)} than the row before",
+        "one value for a whole stream, for the model reads it once",
+        "give the rows a stream of their own where it changes",
+    )
 
 
 def _not_ahead(rows: Rows, times: np.ndarray, future: float) -> None:
