@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from outlast.adapters.precision import TOLERANCES, narrowest
 from outlast.evaluation.oddities import pieces_differ
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.results import Note
 from outlast.state import State, continuous, leaves, map_state
 from outlast.streams import Streams
+from outlast.streams.reading import read
 
 POSITIONS, CUTS, ROWS = 48, (7, 24), 2
 LARGEST_GAP = {"float32": 0.02, "bf16": 0.125}
@@ -30,30 +33,29 @@ def carrying(model: Recurrent, streams: Streams, precision: str, chunk: int) -> 
     rows = np.arange(ROWS) % len(streams)
     length = int(min(POSITIONS, chunk, streams.lengths[rows].min()))
     cuts = [cut for cut in CUTS if cut < length]
-    batch = streams.window(rows, np.zeros_like(rows), length).to(device_of(model))
-    whole = _outputs(model, batch.inputs, [length])
+    whole = _outputs(model, streams, rows, length)
     largest = max((float(each.abs().max()) for each in whole), default=0.0)
-    gap = _apart(whole, _outputs(model, batch.inputs, [*cuts, length]))
+    gap = _apart(whole, _outputs(model, streams, rows, length, cuts=cuts))
     # Never less than what `check` allows a model of these dtypes: the two agree.
     allowed = max(LARGEST_GAP[precision], TOLERANCES[narrowest(model)]) * largest
     # NaN, which says nothing of pieces, compares false here.
-    if not cuts or not gap > allowed or gap <= STEEP * _apart(whole, _outputs(model, batch.inputs, [length], 1e-6)):
+    if not cuts or not gap > allowed or gap <= STEEP * _apart(whole, _outputs(model, streams, rows, length, 1e-6)):
         return []
     return [pieces_differ(gap, largest)]
 
 
-def _outputs(model: Recurrent, inputs: torch.Tensor, ends: list[int], push: float = 0.0) -> list[torch.Tensor]:
-    """All continuous outputs (B, T, …) of pieces that end there.
+def _outputs(
+    model: Recurrent, streams: Streams, rows: np.ndarray, length: int, push: float = 0.0, cuts: Sequence[int] = ()
+) -> list[torch.Tensor]:
+    """All continuous outputs (B, T, …) of the first positions, read in pieces that end at the cuts.
 
     Args:
         push: how far the initial state is moved, relative to its size or to 1.
     """
-    state = _pushed(model.initial_state(len(inputs)), push)
-    found: list[list[torch.Tensor]] = []
-    for begin, end in zip([0, *ends], ends, strict=False):
-        outputs, state = model(inputs[:, begin:end], state)
-        found.append([each.double() for each in leaves(outputs) if continuous(each)])
-    return [torch.cat(pieces, 1) for pieces in zip(*found, strict=True)]
+    state = _pushed(model.initial_state(len(rows)), push)
+    pieces = read(model, streams, rows, np.zeros_like(rows), length, state, chunk=length, marks=cuts)
+    found = [[each.double() for each in leaves(piece.outputs) if continuous(each)] for piece in pieces]
+    return [torch.cat(each, 1) for each in zip(*found, strict=True)]
 
 
 def _pushed(state: State, push: float) -> State:

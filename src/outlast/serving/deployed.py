@@ -25,7 +25,7 @@ from outlast.serving.files import read_pool, write_pool
 from outlast.serving.forecasts import Units, columns_of, told
 from outlast.serving.listening import Listener, Reading
 from outlast.serving.packing import pack, unpack
-from outlast.serving.plan import Plan, planned
+from outlast.serving.plan import Plan, changing, planned
 from outlast.serving.pool import Pool
 from outlast.serving.ranges import Ranges
 from outlast.serving.resets import under_resets
@@ -382,14 +382,7 @@ class Deployed:
         """Refuse rows (S, T, F) in which what the model reads once a call changes."""
         once = self._once
         if once and (values[:, 1:, once] != values[:, :1, once]).any():
-            names = (
-                self.schema.names if self.schema is not None else [f"column {each}" for each in range(values.shape[-1])]
-            )
-            raise InputError(
-                f"rows of one stream with other values of {', '.join(names[each] for each in once)}",
-                "one value for a whole stream, for the model reads it once",
-                "give the rows a stream of their own where it changes",
-            )
+            raise changing(self.schema, once, "one stream")
 
     @property
     def _once(self) -> list[int]:

@@ -114,15 +114,16 @@ def planned(
             if why := _gap(number, rows.times[number], before, name, schema):
                 restarts[number] = why
         if once and read and number not in restarts and (values[number, once] != values[read[-1], once]).any():
-            raise RowError(number, _changing(name, schema, once))
+            raise RowError(number, changing(schema, once, f"stream {name!r}"))
         read.append(number)
     return Plan(values, skipped, restarts, by_stream)
 
 
-def _changing(stream: str, schema: Schema | None, once: Sequence[int]) -> InputError:
+def changing(schema: Schema | None, once: Sequence[int], stream: str) -> InputError:
+    """What is said of rows in which what the model reads once changes."""
     names = [schema.names[each] if schema else f"column {each}" for each in once]
     return InputError(
-        f"a row of stream {stream!r} with other values of {', '.join(names)} than the row before",
+        f"rows of {stream} with other values of {', '.join(names)}",
         "one value for a whole stream, for the model reads it once",
         "give the rows a stream of their own where it changes",
     )
