@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from contract_models.broken_models import BROKEN, EditsParameter, LosesAttribute
 from contract_models.later_models import LATER
 from contract_models.leaky import Leaky, LeakyTokens, Planted, State
 from contract_models.sound_models import SOUND, Constants, Kernel, SteepFloat
+from contract_sizes import quick_check
 from outlast.adapters import adapt
 from outlast.adapters.check import check
 from outlast.adapters.contract import POINTS
@@ -43,7 +45,45 @@ def point_of(report: CheckReport, name: str) -> Check:
     return next(point for point in report.checks if point.name == name)
 
 
+def quickly(planted: Planted) -> CheckReport:
+    return quick_check(planted.build(), planted.example() if planted.example else None)
+
+
+def short_of_thorough(table: Mapping[str, Planted]) -> list[str]:
+    return [name for name, planted in table.items() if not planted.thorough]
+
+
+NAMED_OTHERWISE = {"counts in float16": {"step_equals_parallel"}}
+"""What the one run on the models that were planted later named in another way than was written down before."""
+
+
 @pytest.mark.parametrize("name", SOUND)
+def test_a_sound_model_passes_a_quick_check(name: str) -> None:
+    report = quickly(SOUND[name])
+    assert found(report) == {}
+    assert [point.name for point in report.checks] == list(POINTS)
+
+
+@pytest.mark.parametrize("name", short_of_thorough(BROKEN))
+def test_a_quick_check_finds_and_names_a_planted_fault(name: str) -> None:
+    planted, report = BROKEN[name], quickly(BROKEN[name])
+    assert {point.name for point in report.causes} == planted.faults
+    assert planted.words in " ".join(point.detail for point in report.causes)
+
+
+@pytest.mark.parametrize("name", short_of_thorough(LATER))
+def test_a_quick_check_tells_models_planted_after_the_rules(name: str) -> None:
+    planted, report = LATER[name], quickly(LATER[name])
+    assert {point.name for point in report.causes} == NAMED_OTHERWISE.get(name, planted.faults)
+    assert (found(report) == {}) == (not planted.faults)
+
+
+def in_full(names: Iterable[str], quick: Collection[str]) -> list[Any]:
+    """All of them, those that are not `quick` marked long: each is asked in a quick check anyway."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.long) for name in names]
+
+
+@pytest.mark.parametrize("name", in_full(SOUND, {"with a counter", "chaotic", "silent for 160 positions"}))
 def test_a_sound_model_passes(name: str) -> None:
     report = examined(SOUND[name])
     assert found(report) == {}
@@ -51,7 +91,21 @@ def test_a_sound_model_passes(name: str) -> None:
     assert from_json(to_json(report)) == report
 
 
-@pytest.mark.parametrize("name", [name for name, planted in BROKEN.items() if not planted.thorough])
+ONE_A_POINT = {
+    "looks ahead",
+    "wrong beyond 256 positions",
+    "edits the state",
+    "rolls rows",
+    "ignores the state",
+    "single positions are slightly another model",
+    "cuts the gradient of one part",
+    "a buffer is not saved",
+    "counts its calls",
+    "another model in bfloat16",
+}
+
+
+@pytest.mark.parametrize("name", in_full(short_of_thorough(BROKEN), ONE_A_POINT))
 def test_a_planted_fault_is_found_and_named(name: str) -> None:
     planted, report = BROKEN[name], examined(BROKEN[name])
     assert {point.name for point in report.causes} == planted.faults
@@ -71,13 +125,8 @@ def test_a_fault_far_out_is_found_by_a_thorough_check_only(name: str) -> None:
     assert planted.words in " ".join(point.detail for point in report.causes)
 
 
-NAMED_OTHERWISE = {"counts in float16": {"step_equals_parallel"}}
-"""What the one run on the models that were planted later named in another way than was written down before."""
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.long if p.thorough else ()) for n, p in LATER.items()]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", LATER)
 def test_models_planted_after_the_rules_are_told_as_the_page_says(name: str) -> None:
     report = examined(LATER[name])
     assert {point.name for point in report.causes} == NAMED_OTHERWISE.get(name, LATER[name].faults)

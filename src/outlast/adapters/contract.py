@@ -23,6 +23,7 @@ class Point:
 
     Args:
         ask: whether a model keeps it, asked with inputs of some sizes.
+        quick: the least that shows every planted fault short of the thorough ones.
         sizes: those of `outlast check`; the tests draw theirs.
         thorough: those of `outlast check --thorough`.
         follows_from: points whose fault makes this one fail as well.
@@ -30,6 +31,7 @@ class Point:
     """
 
     ask: Callable[[Subject, Sizes], Check]
+    quick: Sizes
     sizes: Sizes
     thorough: Sizes
     follows_from: tuple[str, ...] = ()
@@ -59,13 +61,18 @@ _STEPS, _LONG_STEPS = (1, 2, 63, 64, 65, 127, 128, 130, 256, 257, 300), (512, 10
 POINTS: dict[str, Point] = {
     point.ask.__name__: point
     for point in (
-        Point(repeatable, Sizes(2, ((65,),)), Sizes(2, ((300,),)), in_use=True),
-        Point(finite, Sizes(3, ((300,),)), Sizes(3, ((2200,),)), in_use=True),
+        Point(repeatable, Sizes(2, ((9,),)), Sizes(2, ((65,),)), Sizes(2, ((300,),)), in_use=True),
+        Point(finite, Sizes(2, ((65,),)), Sizes(3, ((300,),)), Sizes(3, ((2200,),)), in_use=True),
         Point(
-            causal, Sizes(2, ((1, 63, 64, 130, 256, 300),)), Sizes(2, ((1, 64, 256, 1024, 2048, 2200),)), in_use=True
+            causal,
+            Sizes(2, ((7, 20),)),
+            Sizes(2, ((1, 63, 64, 130, 256, 300),)),
+            Sizes(2, ((1, 64, 256, 1024, 2048, 2200),)),
+            in_use=True,
         ),
         Point(
             chunked_equals_whole,
+            Sizes(2, ((2, 4, 70), (7, 72, 270))),
             Sizes(3, _PIECES),
             Sizes(3, (*_PIECES, *_LONG_PIECES)),
             ("causal", "rows_independent", "state_matters"),
@@ -73,6 +80,7 @@ POINTS: dict[str, Point] = {
         ),
         Point(
             step_equals_parallel,
+            Sizes(2, ((1, 2, 20),)),
             Sizes(2, (_STEPS,)),
             Sizes(2, ((*_STEPS, *_LONG_STEPS),)),
             ("causal", "rows_independent", "state_matters", "chunked_equals_whole"),
@@ -80,15 +88,22 @@ POINTS: dict[str, Point] = {
         ),
         Point(
             gradient_through_state,
+            Sizes(2, ((5, 11), (63, 70))),
             Sizes(2, ((5, 11), (1, 2), (67, 137))),
             Sizes(2, ((5, 11), (1, 2), (67, 137), (290, 600), (1030, 1060))),
             ("nothing_edited_in_place", "rows_independent"),
         ),
-        Point(rows_independent, Sizes(4, ((70,),)), Sizes(4, ((600,),)), in_use=True),
-        Point(state_matters, Sizes(3, ((21, 321),)), Sizes(3, ((21, 2221),))),
-        Point(nothing_edited_in_place, Sizes(2, ((1,), (65,))), Sizes(2, ((1,), (65,), (600,))), in_use=True),
-        Point(save_load_exact, Sizes(2, ((11,),)), Sizes(2, ((600,),))),
-        Point(buffers_saved, Sizes(2, ((11,),)), Sizes(2, ((600,),))),
+        Point(rows_independent, Sizes(3, ((9,),)), Sizes(4, ((70,),)), Sizes(4, ((600,),)), in_use=True),
+        Point(state_matters, Sizes(3, ((21, 321),)), Sizes(3, ((21, 321),)), Sizes(3, ((21, 2221),))),
+        Point(
+            nothing_edited_in_place,
+            Sizes(2, ((1,), (9,))),
+            Sizes(2, ((1,), (65,))),
+            Sizes(2, ((1,), (65,), (600,))),
+            in_use=True,
+        ),
+        Point(save_load_exact, Sizes(2, ((11,),)), Sizes(2, ((11,),)), Sizes(2, ((600,),))),
+        Point(buffers_saved, Sizes(2, ((11,),)), Sizes(2, ((11,),)), Sizes(2, ((600,),))),
     )
 }
 """The contract. `outlast check` asks every point, and the tests ask every point of every family and adapter."""

@@ -179,7 +179,7 @@ def _state_gap(s: Subject, inputs: Tensor, start: State, stepped: State) -> Gap:
     whole = s.run(inputs, start)
     allowed = s.allowed(inputs, start, whole)
     gaps = apart((whole[0], stepped), whole, s.floor)
-    return worst({path: sizes for path, sizes in gaps.items() if path[:7] != "outputs"}, allowed)
+    return s.worst({path: sizes for path, sizes in gaps.items() if path[:7] != "outputs"}, allowed)
 
 
 def step_equals_parallel(s: Subject, sizes: Sizes) -> Check:

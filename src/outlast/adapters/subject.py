@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,9 @@ from outlast.state import HALVES, State, StatePart, continuous, leaves, map_stat
 
 _MARGIN, _DRAWS = 4.0, 3
 """How many times the largest change among so many draws of rounding-sized changes may lie between two ways."""
+
+Allowed = Callable[[], Apart]
+"""What rounding may put between two readings, measured when it is first asked for."""
 
 Draw = Callable[[int, int, str, torch.dtype], Tensor]
 """(rows, length, salt, dtype) -> inputs, pure in its arguments."""
@@ -61,6 +65,8 @@ class Subject:
         noise: standard deviation of the noise that takes the place of the recurrent and convolution parts of a carried
             state; 0: they stay as the model left them.
         widened: whether the model is in float64 only where float32 in its code is taken for float64.
+        in_doubt: whether what is costly is measured only where there is a reason to: what rounding may do where two
+            readings differ by more than `tolerance`, difference quotients over the first windows.
     """
 
     model: Recurrent
@@ -73,6 +79,7 @@ class Subject:
     floor: float = 0.0
     noise: float = 0.0
     widened: bool = False
+    in_doubt: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -107,7 +114,11 @@ class Subject:
         with torch.no_grad(), self.arithmetic():
             return map_state(torch.clone, self.model.initial_state(rows))
 
-    def allowed(self, inputs: Tensor, state: State, answer: tuple[Any, State]) -> Apart:
+    def allowed(self, inputs: Tensor, state: State, answer: tuple[Any, State]) -> Allowed:
+        """`_allowed`, measured once and only when it is asked for."""
+        return functools.cache(lambda: self._allowed(inputs, state, answer))
+
+    def _allowed(self, inputs: Tensor, state: State, answer: tuple[Any, State]) -> Apart:
         """What rounding may put between `answer`, the model's to these inputs and this state, and the answer that the
         same model gives in another order of computing.
 
@@ -148,9 +159,15 @@ class Subject:
         ]
         return rebuild(state, tensors)
 
-    def compared(self, found: tuple[Any, State], wanted: tuple[Any, State], allowed: Apart) -> Gap:
+    def compared(self, found: tuple[Any, State], wanted: tuple[Any, State], allowed: Allowed) -> Gap:
         """The worst difference between two readings."""
-        return worst(apart(found, wanted, self.floor), allowed)
+        return self.worst(apart(found, wanted, self.floor), allowed)
+
+    def worst(self, differences: Apart, allowed: Allowed) -> Gap:
+        """The worst of the differences."""
+        if self.in_doubt and all(bool((sizes <= self.tolerance).all()) for sizes in differences.values()):
+            return worst(differences, {path: torch.full_like(t, self.tolerance) for path, t in differences.items()})
+        return worst(differences, allowed())
 
     def judged(self, name: str, gap: Gap, good: str, bad: str, positions: int) -> Check:
         """The point `name`, by the worst that was found in reading so many positions at most."""
