@@ -74,7 +74,7 @@ def state_map(result: Diagnosis, found: Coverage, key: str) -> FigureElement:
         here = np.array([(point.x, point.y) for point in shown.points if point.age == age])
         path.append((*here.mean(0).tolist(), integer(age)))
     text = ", ".join(f"{age}: ({number(x, 2)}, {number(y, 2)})" for x, y, age in path)
-    drawing = maps.state_map(
+    drawing = maps.drawn_map(
         shown.training,
         dots,
         path,

@@ -46,7 +46,7 @@ class Bar:
     told: str = ""
 
 
-def state_map(
+def drawn_map(
     training: Sequence[tuple[float, float]],
     dots: Sequence[Dot],
     path: Sequence[tuple[float, float, str]],
