@@ -16,8 +16,8 @@ from typing import Any
 import outlast
 from outlast import public
 from outlast.reporting.kinds import TELLINGS
-from outlast.reporting.labels import labels
-from outlast.reporting.language import speaking
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import speaking
 
 HERE = Path(__file__).parent
 WIDTH = 110

@@ -36,8 +36,8 @@ from outlast.families import FAMILIES, build
 from outlast.model import InputSpec, Recurrent
 from outlast.parallel import side_by_side
 from outlast.randomness import generator
-from outlast.reporting.language import speaking
-from outlast.reporting.oddities import told
+from outlast.reporting.verdict_reasons import told
+from outlast.reporting.words.language import speaking
 from outlast.results import one_at_a_time
 from outlast.state import leaves
 from outlast.turns import Waiting, waiting

@@ -120,7 +120,7 @@ def test_diagnose_says_why(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
     dated = [f"{row},{np.datetime64('2010-03-04T00:00') + number}" for number, row in enumerate(rows)]
     (here / "dated.csv").write_text("\n".join([f"{header},when", *dated]))
     words = ("diagnose", "--model", "mymod:drifting", *MEASURE, "--data", "dated.csv", "--time", "when")
-    monkeypatch.setattr("outlast.reporting.figures.JAPANESE", None)
+    monkeypatch.setattr("outlast.reporting.drawing.figure_files.JAPANESE", None)
     run(*words, "--language", "ja", "--figures", "--out", "out").refused()
     outcome = run(*words, "--language", "ja", "--out", "out")
     assert outcome.status == 0, outcome.err

@@ -12,7 +12,7 @@ from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import InputSpec
 from outlast.reporting import summary
 from outlast.reporting.kinds import headline, lead, next_steps
-from outlast.reporting.language import speaking
+from outlast.reporting.words.language import speaking
 from outlast.results import Command, Evaluation, from_json, to_json
 from outlast.streams import Streams
 from planted import Planted, coin_streams

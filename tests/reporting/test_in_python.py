@@ -9,7 +9,7 @@ import pytest
 
 import outlast
 from outlast.reporting import summary
-from outlast.reporting.in_python import in_python
+from outlast.reporting.commands import in_python
 from outlast.reporting.kinds import next_steps
 from outlast.results import Result
 from reporting.cases import CASES

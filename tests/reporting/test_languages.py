@@ -13,15 +13,17 @@ from rich.cells import cell_len
 
 from outlast import reporting
 from outlast.errors import InputError
-from outlast.reporting import Language, figures, glossary, summary, write_figures, write_report
+from outlast.reporting import Language, summary, write_figures, write_report
+from outlast.reporting.drawing import figure_files
 from outlast.reporting.kinds import TELLINGS
 from outlast.reporting.kinds.diagnosis import evidence
 from outlast.reporting.kinds.diagnosis.words import words
-from outlast.reporting.kinds.plan.words import words as words_of_plans
+from outlast.reporting.kinds.plan.sentences import words as words_of_plans
 from outlast.reporting.kinds.timeline.words import words as words_of_timelines
-from outlast.reporting.labels import labels
-from outlast.reporting.language import Named, Text, Texts, speaking, tell
 from outlast.reporting.text_table import wrapped
+from outlast.reporting.words import glossary
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import Named, Text, Texts, speaking, tell
 from outlast.results import Cause
 from reporting import example_diagnosis
 from reporting import example_results as example
@@ -40,7 +42,7 @@ KINDS = [name for name in CASES if name.isascii()]
 def _calls() -> list[tuple[str, ast.Call]]:
     """Every call of `tell` in the room of reports, but for those of pairs that stand elsewhere."""
     found = []
-    for path in sorted(set(ROOM.rglob("*.py")) - {ROOM / "language.py"}):
+    for path in sorted(set(ROOM.rglob("*.py")) - {ROOM / "words" / "language.py"}):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tell":
                 found.append((f"{path.relative_to(ROOM)}:{node.lineno}", node))
@@ -174,7 +176,7 @@ def test_a_context_of_next_to_nothing_says_what_it_means() -> None:
 
 
 def test_figures_in_japanese_ask_for_a_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "JAPANESE", None)
+    monkeypatch.setattr(figure_files, "JAPANESE", None)
     with pytest.raises(InputError, match="fonts-noto-cjk"):
         write_figures(example.evaluation(), tmp_path / "figures", language="ja")
     assert not (tmp_path / "figures").exists()

@@ -11,8 +11,8 @@ from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.reporting import summary
 from outlast.reporting.kinds import badge, headline, lead, next_steps
-from outlast.reporting.language import speaking
-from outlast.reporting.numbers import NO_BREAK
+from outlast.reporting.words.language import speaking
+from outlast.reporting.words.numbers import NO_BREAK
 from outlast.results import Plan
 from reporting import example_plans
 

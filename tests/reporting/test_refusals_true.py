@@ -14,10 +14,11 @@ from outlast.cli.parsing import parse
 from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.interventions import intervention
 from outlast.repairs import acceptance
-from outlast.reporting import captions, kinds, summary
+from outlast.reporting import kinds, summary
 from outlast.reporting.kinds import next_steps
-from outlast.reporting.language import speaking
-from outlast.reporting.unsettled import MOST_TIMES, settled, unsettled
+from outlast.reporting.refusals import MOST_TIMES, settled, unsettled
+from outlast.reporting.words import captions
+from outlast.reporting.words.language import speaking
 from outlast.results import Command, Refusal, Repair
 from outlast.results.curve import Curve
 from reporting import example_results as example

@@ -11,10 +11,10 @@ import pytest
 
 from outlast.intervals import mean_interval
 from outlast.reporting import write_report
-from outlast.reporting.age_figures import Curve, change_curve, drawn
+from outlast.reporting.drawing.age_figures import Curve, change_curve, drawn
 from outlast.reporting.elements import FigureElement
+from outlast.reporting.losses.recovery import recovered_from
 from outlast.reporting.pairing import by_age
-from outlast.reporting.recovery import recovered_from
 from outlast.results import Result
 from reporting import example_results as example
 from reporting.cases import CASES, Pages

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from outlast.repairs import acceptance
-from outlast.reporting import captions, kinds, refusals, summary
+from outlast.reporting import kinds, refusals, summary
 from outlast.reporting.kinds import next_steps
-from outlast.reporting.labels import labels
+from outlast.reporting.words import captions
+from outlast.reporting.words.labels import labels
 from outlast.results import Command, Comparison, Evaluation, Repair, Result
 from reporting import example_results as example
 

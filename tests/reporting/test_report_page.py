@@ -14,7 +14,7 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.reporting import report, write_figures, write_report
-from outlast.reporting.clock import clock_span
+from outlast.reporting.words.numbers import clock_span
 from outlast.results import from_json, to_json
 from reporting import example_diagnosis
 from reporting.cases import CASES, NASTY, Pages, looked_at

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from outlast.reporting import kinds, numbers, summary, terms
+from outlast.reporting import kinds, summary
 from outlast.reporting.kinds import next_steps
 from outlast.reporting.text_table import WIDTH, aligned
+from outlast.reporting.words import numbers, terms
 from outlast.results import Command, Evaluation, Result
 from reporting import example_results as example
 

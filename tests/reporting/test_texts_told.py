@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from outlast.reporting import write_figures
-from outlast.reporting.age_figures import Curve
+from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.elements import FigureElement, Fold, Table
-from outlast.reporting.language import speaking
-from outlast.reporting.perplexity import perplexity, written
-from outlast.reporting.samples import sample_sections, shown
-from outlast.reporting.slices import SHOWN, ordered, slices
+from outlast.reporting.losses.perplexity import perplexity, written
+from outlast.reporting.losses.slices import SHOWN, ordered, slices
+from outlast.reporting.tables import sample_sections, shown
+from outlast.reporting.words.language import speaking
 from outlast.results import Repair, from_json, to_json
 from reporting import example_results as example
 from reporting.cases import Pages

@@ -17,8 +17,8 @@ from outlast.reporting.kinds import badge, headline, lead, next_steps
 from outlast.reporting.kinds.timeline import sentences
 from outlast.reporting.kinds.timeline.page import happened
 from outlast.reporting.kinds.timeline.reasons import reason
-from outlast.reporting.language import speaking
-from outlast.reporting.numbers import NO_BREAK
+from outlast.reporting.words.language import speaking
+from outlast.reporting.words.numbers import NO_BREAK
 from outlast.results import Timeline
 from reporting import example_timelines as example
 from reporting.cases import Pages

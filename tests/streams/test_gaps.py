@@ -10,8 +10,8 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.evaluation.oddities import table_rows
-from outlast.reporting.language import speaking
-from outlast.reporting.oddities import told
+from outlast.reporting.verdict_reasons import told
+from outlast.reporting.words.language import speaking
 from outlast.streams import Streams, split
 
 ROWS = 2000

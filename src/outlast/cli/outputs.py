@@ -23,7 +23,7 @@ from outlast.foreign import CONFIG, KEPT, is_directory_of
 from outlast.ranks import rank
 from outlast.repairs.saving import MODELS
 from outlast.reporting import first_told, summary, write_report
-from outlast.reporting.captions import shorter
+from outlast.reporting.words.captions import shorter
 from outlast.results import Comparison, Evaluation, Repair, Result, Training, load_result, save_result, to_json
 from outlast.streams import Split, Streams
 from outlast.training import TrainSettings

@@ -9,7 +9,7 @@ from outlast.cli.environment import environment
 from outlast.cli.options import EnvVerb, ReportVerb
 from outlast.errors import InputError
 from outlast.reporting import ask_for_font, write_figures, write_report
-from outlast.reporting.drawable import CannotBeDrawn
+from outlast.reporting.kinds.telling import CannotBeDrawn
 from outlast.results import load_result
 
 

@@ -20,7 +20,7 @@ from outlast.cli.options import CompareVerb, GenerateVerb, RepairVerb
 from outlast.errors import InputError, raised
 from outlast.generation import Place
 from outlast.model import Recurrent, device_of
-from outlast.reporting.samples import shown
+from outlast.reporting.tables import shown
 from outlast.results import Sample
 from outlast.serving.continuing import AGE, CHARACTERS, place_in, samples, tokens_of, writable
 from outlast.serving.vocabulary import Vocabulary

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from outlast.reporting.drawable import drawing
 from outlast.reporting.kinds import telling_of
-from outlast.reporting.language import speaking
+from outlast.reporting.kinds.telling import drawing
+from outlast.reporting.words.language import speaking
 from outlast.results import Result
 
 _TONES = {"bad": "#c0392b", "warn": "#b9770e", "good": "#1e8449", "open": "#2874a6"}

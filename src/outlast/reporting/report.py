@@ -1,4 +1,4 @@
-"""One offline HTML file from results: what was found, the curves, the tables, what to do next, how it was measured."""
+"""One offline HTML file from results: what was found, the curves, the tables, what to do next."""
 
 from __future__ import annotations
 
@@ -13,14 +13,34 @@ from markupsafe import Markup, escape
 
 from outlast.arguments import taking
 from outlast.errors import InputError
-from outlast.reporting import figures, glossary
-from outlast.reporting.clock import CLOCK_TIME
-from outlast.reporting.drawable import drawing
+from outlast.reporting.drawing import figure_files
 from outlast.reporting.kinds import article, telling_of
-from outlast.reporting.labels import labels
-from outlast.reporting.language import Language, speaking, spoken
-from outlast.reporting.sorting import sort_key
+from outlast.reporting.kinds.telling import drawing
+from outlast.reporting.words import glossary
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import Language, speaking, spoken
+from outlast.reporting.words.numbers import CLOCK_TIME, MINUS
 from outlast.results import Result, write_atomically
+
+# By what rows of a table are sorted: the number that a cell begins with, where it is one.
+
+_NUMBER = re.compile(rf"([+{MINUS}]?\d[\d,]*(?:\.\d+)?)(?: × 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?(?![\w-])")
+_POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def sort_key(text: str) -> str:
+    """The number as a program reads it; empty for a cell that does not begin with one.
+
+    "−3.1 × 10⁻⁷" is "-3.1e-07", "8,192 to 16,383" is "8192.0".
+    """
+    found = _NUMBER.match(text)
+    if found is None:
+        return ""
+    value, power = found.groups(default="⁰")
+    return repr(float(value.replace(",", "").replace(MINUS, "-")) * 10.0 ** int(power.translate(_POWERS)))
+
+
+# One offline HTML file from results: what was found, the curves, the tables, what to do next, how it was measured.
 
 _HERE = Path(__file__).parent
 
@@ -66,8 +86,8 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
             can be drawn, or where a file cannot be written.
     """
     with speaking(language), drawing(result):
-        figures.ask_for_font(language)
-        return figures.figures_of(lambda: article(result, "r1"), Path(folder))
+        figure_files.ask_for_font(language)
+        return figure_files.figures_of(lambda: article(result, "r1"), Path(folder))
 
 
 def _page(results: Sequence[Result], title: str | None) -> str:

@@ -1,16 +1,20 @@
-"""Tables of a report that belong to no figure: repairs beside each other, and a model beside what is simpler."""
+"""Repairs beside each other, a model beside its rivals, and what models write on at an old age."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from outlast.reporting import captions, refusals, terms
-from outlast.reporting.elements import Cell, Element, Fold, Paragraph, Row, Section, Table
-from outlast.reporting.labels import labels
-from outlast.reporting.numbers import Estimate, estimate, estimates, integer, number, span
+from outlast.reporting import refusals
+from outlast.reporting.elements import Cell, Element, Excerpt, Fold, Paragraph, Row, Section, Table
 from outlast.reporting.pairing import Triple, beside, unread, without_reading
-from outlast.results import CompareRow, Evaluation, Repair, ShortContext
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.numbers import Estimate, estimate, estimates, integer, number, span
+from outlast.results import CompareRow, Evaluation, Repair, Sample, ShortContext
+
+# Tables of a report that belong to no figure: repairs beside each other, and a model beside what is simpler.
 
 
 def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) -> Table:
@@ -190,3 +194,33 @@ def _simpler(title: str, evaluation: Evaluation, rivals: Sequence[_Rival]) -> Ta
         labels.COLUMN_SO,
     ]
     return Table(title, columns, rows, cards=True)
+
+
+# What the base and the repaired model write on at an old age, beside each other and beside how the text goes on.
+
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
+"""Signs that show nothing, steer a terminal, or turn the direction of what follows."""
+
+
+def shown(text: str) -> str:
+    """A text with a replacement for every sign that is none to look at; line ends and tabs stay."""
+    return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def sample_sections(samples: Sequence[Sample], repaired: str) -> list[Section]:
+    """One section, or none where no text was written.
+
+    Args:
+        repaired: what the repair is called.
+    """
+    if not samples:
+        return []
+    excerpts = [
+        Excerpt(
+            captions.sampled(each),
+            (labels.SAMPLE_READ, shown(each.read)),
+            [(labels.SAMPLE_TRUE, shown(each.true)), (labels.BASE, shown(each.base)), (repaired, shown(each.repaired))],
+        )
+        for each in samples
+    ]
+    return [Section(labels.SAMPLES, [Paragraph(captions.samples_hint(samples[0])), *excerpts])]

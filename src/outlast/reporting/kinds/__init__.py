@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.reporting.commands import Step
-from outlast.reporting.drawable import drawing
+from outlast.reporting.commands import Step, in_python
 from outlast.reporting.elements import Article
-from outlast.reporting.in_python import in_python
 from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training
-from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.language import Language, speaking, tell
+from outlast.reporting.kinds.telling import Telling, drawing
 from outlast.reporting.text_table import wrapped
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import Language, speaking, tell
 from outlast.results import Result
 
 TELLINGS: dict[type[Result], Telling[Any]] = {

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from outlast.reporting import captions, glossary
 from outlast.reporting.commands import Step, command
 from outlast.reporting.elements import Cell, Paragraph, Row, Section, Table
 from outlast.reporting.facts import about_model
 from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.language import spoken, tell
-from outlast.reporting.numbers import integer, number
 from outlast.reporting.text_table import padded, wrapped
+from outlast.reporting.words import captions, glossary
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import spoken, tell
+from outlast.reporting.words.numbers import integer, number
 from outlast.results import Check, CheckReport
 
 

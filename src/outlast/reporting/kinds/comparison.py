@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import captions, tables, terms
-from outlast.reporting.age_figures import Curve
-from outlast.reporting.doses import dose_elements, dose_table
+from outlast.reporting import tables
+from outlast.reporting.drawing.age_figures import Curve
+from outlast.reporting.drawing.curves import dose_elements, dose_table
 from outlast.reporting.elements import Fold, Paragraph, Section
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
+from outlast.reporting.kinds.repair import comparison_headline, comparison_lead
 from outlast.reporting.kinds.repair_advice import after_comparison
-from outlast.reporting.kinds.repair_sentences import comparison_headline, comparison_lead
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.numbers import integer
-from outlast.reporting.recovery import recovery_elements
-from outlast.reporting.samples import sample_sections
-from outlast.reporting.scenarios import scenarios
-from outlast.reporting.slices import slices
+from outlast.reporting.losses.recovery import recovery_elements
+from outlast.reporting.losses.scenarios import scenarios
+from outlast.reporting.losses.slices import slices
+from outlast.reporting.tables import sample_sections
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.numbers import integer
 from outlast.results import CompareRow, Comparison
 
 

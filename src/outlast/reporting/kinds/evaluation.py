@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.durations import written
-from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, oddities, own_unit, per_byte, tables, terms
-from outlast.reporting import curves as draw
-from outlast.reporting.age_figures import Curve
+from outlast.reporting import tables, verdict_reasons
 from outlast.reporting.commands import Step, command, context
+from outlast.reporting.drawing import age_figures as ages
+from outlast.reporting.drawing import curves as draw
+from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, about_model, flat, taken
 from outlast.reporting.kinds.first_steps import mend, read_rightly, without_training
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.language import sentences, tell
-from outlast.reporting.numbers import duration, estimate, estimates, integer, span
+from outlast.reporting.losses import own_unit, per_byte
+from outlast.reporting.losses.perplexity import perplexity
+from outlast.reporting.losses.recovery import recovery_elements
+from outlast.reporting.losses.scenarios import scenarios, terminal_table
+from outlast.reporting.losses.slices import slices
 from outlast.reporting.pairing import excesses
-from outlast.reporting.perplexity import perplexity
-from outlast.reporting.recovery import recovery_elements
-from outlast.reporting.scenarios import scenarios, terminal_table
-from outlast.reporting.slices import slices
-from outlast.reporting.terms import level, measure_name, oldest_age, unit
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.verdict_reasons import bound, knob, reasons
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences, tell
+from outlast.reporting.words.numbers import duration, estimate, estimates, integer, span
+from outlast.reporting.words.terms import level, measure_name, oldest_age, unit
 from outlast.results import Evaluation, Note, Verdict
 
 TONES = {
@@ -49,8 +51,8 @@ def badge(evaluation: Evaluation) -> tuple[str, str]:
 
 def headline(evaluation: Evaluation) -> str:
     verdict = evaluation.verdict
-    if few := oddities.too_few(evaluation):
-        return oddities.without_verdict(few)
+    if few := verdict_reasons.too_few(evaluation):
+        return verdict_reasons.without_verdict(few)
     if verdict is None:
         ages = span(*evaluation.oldest.age)
         return tell(
@@ -61,10 +63,10 @@ def headline(evaluation: Evaluation) -> str:
         )
     match verdict.name:
         case "misread":
-            return oddities.misread(evaluation)
+            return verdict_reasons.misread(evaluation)
         case "broken":
-            return oddities.broken(evaluation, verdict.because[0])
-    return sentences(judged(evaluation, verdict), oddities.unfitting(evaluation))
+            return verdict_reasons.broken(evaluation, verdict.because[0])
+    return sentences(judged(evaluation, verdict), verdict_reasons.unfitting(evaluation))
 
 
 def judged(evaluation: Evaluation, verdict: Verdict) -> str:
@@ -196,7 +198,7 @@ def sections(evaluation: Evaluation, key: str) -> list[Section]:
 
 def _told_above(evaluation: Evaluation) -> list[str]:
     """Notes that headline and reasons have, as the result says them."""
-    few = oddities.too_few(evaluation)
+    few = verdict_reasons.too_few(evaluation)
     return [*([few.said] if few else []), *(evaluation.verdict.because if evaluation.verdict else [])]
 
 
@@ -216,7 +218,7 @@ def odd(evaluation: Evaluation, told: Sequence[str] = ()) -> list[Section]:
 
 def noted(notes: Sequence[Note]) -> list[Section]:
     """Notes as a section of a page."""
-    return [Section(labels.NOTES, [Bullets(list(map(oddities.told, notes)))] if notes else [])]
+    return [Section(labels.NOTES, [Bullets(list(map(verdict_reasons.told, notes)))] if notes else [])]
 
 
 def by_position(curves: Sequence[Curve], key: str) -> list[Section]:
@@ -248,7 +250,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
     parts += map(wrapped, [*per_byte.lines(evaluation), *own_unit.lines(evaluation)])
     parts += terminal_table(evaluation)
-    parts += terminal_notes([note for note in evaluation.notes if note is not oddities.too_few(evaluation)])
+    parts += terminal_notes([note for note in evaluation.notes if note is not verdict_reasons.too_few(evaluation)])
     if note := captions.summary_units(evaluation):
         parts.append(wrapped(note))
     return parts
@@ -256,7 +258,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
 
 def terminal_notes(notes: Sequence[Note]) -> list[str]:
     """What was odd, for the terminal."""
-    found = [wrapped(oddities.told(note)) for note in notes]
+    found = [wrapped(verdict_reasons.told(note)) for note in notes]
     return ["\n".join([f"{labels.NOTES}:", *found])] if found else []
 
 
@@ -281,7 +283,7 @@ def facts(evaluation: Evaluation) -> Facts:
 
 def next_steps(evaluation: Evaluation) -> list[Step]:
     given, verdict = evaluation.command, evaluation.verdict
-    if few := oddities.too_few(evaluation):
+    if few := verdict_reasons.too_few(evaluation):
         needed = few.facts.get("needed")
         return [
             Step(

@@ -6,9 +6,9 @@ import shlex
 from dataclasses import replace
 
 from outlast.reporting.commands import Step, command, context
-from outlast.reporting.language import tell
 from outlast.reporting.refusals import at_every
-from outlast.reporting.terms import level, unit, unused
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.terms import level, unit, unused
 from outlast.results import Evaluation, Reset
 
 

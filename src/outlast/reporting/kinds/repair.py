@@ -4,27 +4,232 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, oddities, refusals, tables, terms
-from outlast.reporting.age_figures import Curve
-from outlast.reporting.doses import dose_elements
+from outlast.reporting import refusals, tables, verdict_reasons
+from outlast.reporting.drawing import age_figures as ages
+from outlast.reporting.drawing.age_figures import Curve
+from outlast.reporting.drawing.curves import dose_elements
 from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, flat
 from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.repair_advice import after_repair
-from outlast.reporting.kinds.repair_sentences import benefit_triple, repair_headline, repair_lead
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.language import spoken
-from outlast.reporting.numbers import estimate
-from outlast.reporting.recovery import recovery_elements
-from outlast.reporting.samples import sample_sections
-from outlast.reporting.scenarios import scenarios
-from outlast.reporting.slices import slices
-from outlast.reporting.terms import reason
+from outlast.reporting.losses.recovery import recovery_elements
+from outlast.reporting.losses.scenarios import scenarios
+from outlast.reporting.losses.slices import slices
+from outlast.reporting.pairing import Triple
+from outlast.reporting.refusals import further_faults, short_change, why
+from outlast.reporting.tables import sample_sections
 from outlast.reporting.text_table import aligned, wrapped
-from outlast.reporting.verdict_reasons import reasons
-from outlast.results import Evaluation, Refusal, Repair, ShortContext
+from outlast.reporting.verdict_reasons import bound, reasons
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import listed, sentences, spoken, tell
+from outlast.reporting.words.numbers import estimate, integer
+from outlast.reporting.words.terms import reason
+from outlast.results import Comparison, Evaluation, Refusal, Repair, ShortContext
+
+# What is said of a repair and of a comparison of repairs: the headline, and what qualifies it.
+
+
+def repair_headline(repair: Repair, label: str) -> str:
+    if terms.untouched(repair):
+        return _untouched_headline(repair.before, repair.refused_because)
+    if not repair.accepted:
+        return tell(f"{label} is refused, because {why(repair)}.", f"{label} は不採用です。{why(repair)}。")
+    before, after = repair.before, repair.after
+    fails = before.verdict is not None and before.verdict.name == "fails"
+    change = short_change(repair.short_context, before)
+    was, now = terms.loss(before.oldest).value, terms.level(after.oldest, terms.unit(after))
+    where, measure = terms.oldest_age(after.oldest), terms.measure_name(after.measure)
+    gained = ""
+    if repair.benefit.starts is not None:
+        # How clearly is said below; a sentence with three intervals is read by nobody.
+        value = terms.with_unit(estimate(*repair.benefit.starts, signed=True).value, terms.unit(after))
+        gained = tell(
+            f", and its starts gained {value} over equal training from zero states",
+            f"初期状態による改善は、ゼロ状態から始める同量の学習に対して {value} です。",
+        )
+    return tell(
+        f"{label} {'repairs it' if fails else 'improves this model'}: {where}, the {measure} goes from {was} to {now}"
+        f"{gained}; short contexts changed by {change.value}, at most {change.highest} (allowed {change.allowed}).",
+        f"{label} はこのモデルを{'修復します' if fails else '改善します'}。{where}の{measure}は {was} から {now} に"
+        f"なります。{gained}短い文脈の変化は {change.value}、最大でも {change.highest}（許容 {change.allowed}）です。",
+    )
+
+
+def _untouched_headline(before: Evaluation, because: Refusal | None) -> str:
+    verdict = before.verdict
+    if because is not None and because.name == "base_broken":
+        broken = verdict_reasons.broken(before, because.because[0])
+        return sentences(
+            broken,
+            tell(
+                "Nothing was done, because other starts do not mend that.",
+                "初期状態を変えても直らないため、何もしませんでした。",
+            ),
+        )
+    if verdict is None:
+        return tell(
+            "There is nothing to repair, and nothing was done: on validation streams this model does not fail.",
+            "修復は不要で、何もしませんでした。検証系列でこのモデルは破綻しません。",
+        )
+    excess = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
+    differs = terms.with_interval(excess, terms.unit(before))
+    where, measure = terms.oldest_age(before.oldest), terms.measure_name(before.measure)
+    return tell(
+        "There is nothing to repair, and nothing was done: on validation streams this model does not fail, and on test "
+        f"streams, {where}, its {measure} differs by {differs} from what it is within the training context.",
+        "修復は不要で、何もしませんでした。検証系列でこのモデルは破綻しません。テスト系列では、"
+        f"{where}の{measure}の学習文脈長以内との差は {differs} です。",
+    )
+
+
+def comparison_headline(comparison: Comparison) -> str:
+    if terms.untouched(comparison):
+        return _untouched_headline(comparison.base, comparison.refused_because)
+    row, count = terms.picked_row(comparison), integer(len(comparison.rows))
+    if row is not None and row.name == comparison.winner:
+        return repair_headline(row.repair, terms.row_label(row, comparison.rows))
+    if not comparison.rows:
+        return tell(
+            "No repair was accepted, because none was tried.", "修復を一つも試していないため、採用はありません。"
+        )
+    if row is None:
+        return tell(
+            f"No repair was accepted, because none of the {count} interventions tried was picked.",
+            f"試した {count} 個の介入のどれも選ばれなかったため、採用できる修復はありません。",
+        )
+    label = terms.row_label(row, comparison.rows)
+    several = len(comparison.rows) > 1
+    return tell(
+        f"No repair was accepted, because of {label}, "
+        f"{f'the best of {count} on validation' if several else 'the only one'}: {why(row.repair)}.",
+        f"採用できる修復はありません。{f'検証系列で {count} 個のうち最も良い' if several else '唯一試した'} {label} が"
+        f"不採用のためです。{why(row.repair)}。",
+    )
+
+
+def repair_lead(repair: Repair) -> str:
+    if terms.untouched(repair):
+        return _otherwise_on_test(repair.before)
+    return _gains(repair) if repair.accepted else _refused(repair)
+
+
+def comparison_lead(comparison: Comparison) -> str:
+    if terms.untouched(comparison):
+        return _otherwise_on_test(comparison.base)
+    row = terms.picked_row(comparison)
+    if row is not None and row.name == comparison.winner:
+        count = integer(len(comparison.rows))
+        among = tell(
+            f"It was picked among {count} interventions on validation streams.",
+            f"検証系列で {count} 個の介入の中から選ばれました。",
+        )
+        return sentences(among if len(comparison.rows) > 1 else "", _gains(row.repair))
+    said = [_refused(row.repair)] if row is not None else []
+    passing = [terms.row_label(each, comparison.rows) for each in comparison.rows if each.repair.accepted]
+    if passing:
+        said.append(
+            tell(
+                f"On the test streams {listed(passing)} would pass, but choosing by the test streams would be choosing "
+                f"by luck: confirm it on other data first.",
+                f"テスト系列では {listed(passing)} が合格しますが、テスト系列で選ぶのは運で選ぶのと同じです。"
+                "まず別のデータで確かめてください。",
+            )
+        )
+    return sentences(*said)
+
+
+def _otherwise_on_test(base: Evaluation) -> str:
+    """Where validation says that a model does not fail, and the test streams do not say so."""
+    verdict = base.verdict
+    if verdict is None or verdict.name in ("robust", "generalises", "broken"):
+        return ""
+    best = terms.ages(verdict.best_age or verdict.oldest_age)
+    said = {
+        "fails": tell("the model fails on them", "そこではモデルが破綻します"),
+        "declines": tell(
+            f"the model is best at {best} and worse at the oldest", f"モデルは{best}で最も良く、その後は衰えます"
+        ),
+    }.get(verdict.name, tell("they do not decide whether the model holds", "モデルが保たれるかどうかは決まりません"))
+    return sentences(
+        tell(
+            f"The test streams do not say the same: {said}. Validation streams that resemble them would tell.",
+            f"テスト系列の結果はこれと違います。{said}。テスト系列に似た検証系列なら、それがわかるはずです。",
+        ),
+        bound(base, verdict) if verdict.name == "undecided" else "",
+    )
+
+
+def _refused(repair: Repair) -> str:
+    """What else is known of a refused repair."""
+    because = repair.refused_because
+    if because is None:
+        return ""
+    passes = because.name == "plain_training_suffices" and repair.control_passes
+    return sentences(
+        further_faults(repair, because.also),
+        tell(
+            "The control, equal training from zero states, passes every rule itself.",
+            "対照（ゼロ状態から始める同量の学習）は、それ自体がすべての規則を満たします。",
+        )
+        if passes
+        else "",
+    )
+
+
+def _gains(repair: Repair) -> str:
+    """What was gained: by the starts and by the training, and against what needs no training."""
+    unit, rival = terms.unit(repair.after), terms.rival(repair.benefit.against)
+    gain = _with_interval(benefit_triple(repair), unit)
+    free = repair.benefit.against != "base"
+    parts = [
+        tell(
+            f"Against {rival}{', the best one gets without training at the same cost' if free else ''}, it is {gain}.",
+            f"{rival}{'（同じ費用で学習せずに得られる最良のもの）' if free else ''}との差は {gain} です。",
+        )
+    ]
+    if repair.benefit.overlapping is not None:
+        other = _with_interval(repair.benefit.overlapping)
+        parts.append(
+            tell(
+                f"Against two overlapping resets, at twice the cost: {other}.",
+                f"実行費用が二倍の交互リセットとの差は {other} です。",
+            )
+        )
+    return sentences(starts_sentence(repair), *parts)
+
+
+def starts_sentence(repair: Repair) -> str:
+    """What the starts gained and what the training did; without a control, that nobody knows."""
+    starts, control, unit = repair.benefit.starts, repair.control, terms.unit(repair.after)
+    if starts is None or control is None:
+        return tell(
+            "It is not known whether its starts gained this or the training alone: no control (equal training from "
+            "zero states) was made.",
+            "これが初期状態による改善か、学習だけによるものかはわかりません。対照（ゼロ状態から始める同量の学習）を"
+            "作らなかったためです。",
+        )
+    level, gained = terms.level(control.oldest, unit), _with_interval(starts, unit)
+    reset, ages = repair.benefit.rivals.get("control_reset"), terms.ages(control.oldest.age)
+    against = _with_interval(reset) if reset else ""
+    return tell(
+        f"Equal training from zero states (the control) gives {level} at {ages}; what the starts gained over it is "
+        f"{gained}{f', and over the control under its best periodic reset {against}' if reset else ''}.",
+        f"ゼロ状態から始める同量の学習（対照）では{ages}で {level} です。これに対する初期状態の改善は {gained}"
+        f"{f'、最良の周期で定期リセットした対照に対しては {against}' if reset else ''} です。",
+    )
+
+
+def _with_interval(triple: Triple, unit: str = "") -> str:
+    return terms.with_interval(estimate(*triple, signed=True), unit)
+
+
+def benefit_triple(repair: Repair) -> Triple:
+    return repair.benefit.difference, repair.benefit.low, repair.benefit.high
+
+
+# How a repair is told.
 
 
 def badge(accepted: bool) -> tuple[str, str]:
@@ -66,7 +271,7 @@ def untouched_why(base: Evaluation, because: Refusal | None) -> list[Section]:
 
 def _untouched_japanese(base: Evaluation, because: Refusal) -> list[str]:
     if because.name == "base_broken":
-        notes = {odd.said: oddities.told(odd) for odd in base.notes}
+        notes = {odd.said: verdict_reasons.told(odd) for odd in base.notes}
         found = [notes[each] for each in because.because if each in notes]
         return [*found, *(reasons(base)[-1:] if found else [])] or ["検証系列で、元のモデルの予測が壊れています。"]
     name = because.because[0].rpartition(" ")[2]

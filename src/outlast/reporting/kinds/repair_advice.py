@@ -8,15 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from outlast.repairs import RepairSettings
-from outlast.reporting import terms
 from outlast.reporting.commands import Step, command, context, loading, saved
 from outlast.reporting.kinds.first_steps import mend, without_training
-from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
-from outlast.reporting.numbers import integer, number
-from outlast.reporting.refusals import at_every
-from outlast.reporting.terms import level, unit
-from outlast.reporting.unsettled import Unsettled, open_whole, settled
+from outlast.reporting.refusals import Unsettled, at_every, open_whole, settled
+from outlast.reporting.words import terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import integer, number
+from outlast.reporting.words.terms import level, unit
 from outlast.results import Comparison, Evaluation, Refusal, Repair
 from outlast.training import TrainSettings
 

@@ -1,18 +1,22 @@
-"""What it takes to tell results of one kind: in a report, in the terminal, and what to do next."""
+"""What it takes to tell results of one kind, and what is said of a result that nothing can be drawn of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from outlast.reporting import glossary
+from outlast.errors import InputError
 from outlast.reporting.commands import Step
 from outlast.reporting.elements import Article, Code, Element, Facts, Paragraph, Section
-from outlast.reporting.glossary import Entries
-from outlast.reporting.labels import labels
-from outlast.reporting.terms import model_name
+from outlast.reporting.words import glossary
+from outlast.reporting.words.glossary import Entries
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.terms import model_name
 from outlast.results import Result
+
+# What it takes to tell results of one kind: in a report, in the terminal, and what to do next.
 
 R = TypeVar("R", bound=Result)
 
@@ -86,3 +90,29 @@ class Telling(Generic[R]):
             self.figures(result),
             [section for section in sections if section.elements],
         )
+
+
+# Results that nothing can be drawn of, told as wrong input: a record can say what no measurement does in more ways
+# than can be asked for one by one.
+
+
+class CannotBeDrawn(InputError):
+    """A record that holds what no measurement gives."""
+
+
+@contextlib.contextmanager
+def drawing(*results: Result) -> Iterator[None]:
+    """Around drawing: what goes wrong on the way is said of the results.
+
+    Raises:
+        CannotBeDrawn: with what was raised.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        kinds = ", ".join(dict.fromkeys(each.kind for each in results))
+        raise CannotBeDrawn(
+            f"a result of kind {kinds}, of which no report can be drawn ({type(error).__name__}: {error})",
+            "results as outlast wrote them",
+            "measure again; where it is as outlast made it, it is a fault of outlast: report it with the result",
+        ) from error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from outlast.reporting import curves as draw
 from outlast.reporting.commands import Step, command, saved
+from outlast.reporting.drawing import curves as draw
 from outlast.reporting.elements import Section
 from outlast.reporting.facts import Facts, about_model, flat, taken
 from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
-from outlast.reporting.numbers import duration, integer, number
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import duration, integer, number
 from outlast.results import Training
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from outlast.reporting import glossary
 from outlast.reporting.commands import Step
 from outlast.reporting.kinds import evaluation
-from outlast.reporting.kinds.diagnosis import evidence, found
+from outlast.reporting.kinds.diagnosis import evidence, page
 from outlast.reporting.kinds.diagnosis.page import article, headline, key_figures
 from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.first_steps import without_training
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
 from outlast.reporting.text_table import padded, wrapped
+from outlast.reporting.words import glossary
+from outlast.reporting.words.labels import labels
 from outlast.results import Diagnosis
 
 _INDENT = 12
@@ -19,7 +19,7 @@ _INDENT = 12
 
 def _terminal(diagnosis: Diagnosis) -> list[str]:
     """What to take away first, then the causes, then what the verdict rests on."""
-    taken = "\n".join(_named(name, text) for name, text in found.rows(diagnosis))
+    taken = "\n".join(_named(name, text) for name, text in page.rows(diagnosis))
     lines = []
     for cause in diagnosis.causes:
         lines.append(f"{padded(words.FOUND[cause.found], _INDENT)}{labels.CAUSE_NAMES[cause.name]}")
@@ -39,7 +39,7 @@ def _next_steps(diagnosis: Diagnosis) -> list[Step]:
     measured = diagnosis.evaluation
     if measured.verdict is None or measured.verdict.name in ("broken", "misread"):
         return evaluation.next_steps(measured)
-    return [found.remedy(diagnosis), *without_training(measured)]
+    return [page.remedy(diagnosis), *without_training(measured)]
 
 
 TELLING = Telling(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outlast.reporting import terms
-from outlast.reporting.labels import labels
-from outlast.reporting.language import sentences, spoken, tell
-from outlast.reporting.numbers import estimate, integer, number, percent
+from outlast.reporting.words import terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences, spoken, tell
+from outlast.reporting.words.numbers import estimate, integer, number, percent
 from outlast.results import Cause
 
 Facts = dict[str, float | int | str]

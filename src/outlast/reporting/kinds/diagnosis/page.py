@@ -1,25 +1,301 @@
-"""The page of a diagnosis: what is shown, and in which order."""
+"""The page of a diagnosis: what to take away from it, what is shown, and in which order."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from outlast.reporting import age_figures as ages
-from outlast.reporting import captions, oddities, terms
-from outlast.reporting.age_figures import Curve
-from outlast.reporting.elements import Article, Bullets, Cell, Code, Element, Facts, Paragraph, Row, Section, Table
+import numpy as np
+from matplotlib.axes import Axes
+
+from outlast.reporting import verdict_reasons
+from outlast.reporting.commands import Step, command, context
+from outlast.reporting.drawing import age_figures as ages
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.age_figures import Curve
+from outlast.reporting.drawing.svg import Line, Look, swatch
+from outlast.reporting.elements import (
+    Article,
+    Bullets,
+    Cell,
+    Code,
+    Element,
+    Facts,
+    FigureElement,
+    LegendItem,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+)
 from outlast.reporting.kinds import evaluation as measured
-from outlast.reporting.kinds.diagnosis import evidence, found
+from outlast.reporting.kinds.diagnosis import evidence
 from outlast.reporting.kinds.diagnosis import figures as draw
 from outlast.reporting.kinds.diagnosis import sentences as say
-from outlast.reporting.kinds.diagnosis.trace import trace_elements
 from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.evaluation import decide
 from outlast.reporting.kinds.first_steps import reset_code
-from outlast.reporting.labels import labels
-from outlast.reporting.language import sentences
-from outlast.reporting.numbers import between, duration, fixed, integer, number
-from outlast.reporting.scenarios import scenarios
-from outlast.results import Diagnosis, Evaluation
+from outlast.reporting.losses.scenarios import scenarios
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences, tell
+from outlast.reporting.words.numbers import between, clock_span, duration, fixed, integer, number, percent
+from outlast.results import Attribution, Diagnosis, Evaluation, Moment, Trace
+
+# Where harmful moments come from: a sentence for each, the figure and the table.
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A moment and its source in words: by the clock where there is one, `below` then by positions."""
+
+    moment: str
+    below: str
+    source: str
+    source_below: str
+    end: str
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """The part of a line, from x = `low` to `high`, that the harm comes from, and what to call it."""
+
+    line: Line
+    low: float
+    high: float
+    name: str
+
+
+def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], key: str) -> list[Element]:
+    """The section's elements.
+
+    Args:
+        y_label: the measure with its unit.
+        mark: the training context and its name.
+        key: of the figure.
+    """
+    told = [_told(moment) for moment in found.moments]
+    lines = [
+        Line(
+            each.moment,
+            Look(i + 1, False),
+            [(float(moment.start - reset), loss, loss, loss) for reset, loss in moment.resets],
+            each.end,
+            number(moment.resets[-1][1], 3),
+            [terms.plain(each.moment, integer(moment.start - reset), number(loss, 3)) for reset, loss in moment.resets],
+        )
+        for i, (moment, each) in enumerate(zip(found.moments, told, strict=True))
+    ]
+    elements: list[Element] = [
+        _figure(found, told, lines, y_label, mark, key),
+        Table(
+            words.TRACE,
+            words.COLUMNS_TRACE,
+            [
+                Row(
+                    [
+                        Cell(each.moment, each.below),
+                        Cell(number(moment.harm, 3, signed=True)),
+                        Cell(each.source, each.source_below),
+                        Cell(percent(moment.share)),
+                    ]
+                )
+                for each, moment in zip(told, found.moments, strict=True)
+            ],
+            cards=True,
+        ),
+    ]
+    sentences = [
+        say.trace_sentence(each.moment, integer(moment.stream), each.source, percent(moment.share))
+        for each, moment in zip(told, found.moments, strict=True)
+        if moment.times
+    ]
+    return [Bullets(sentences), *elements] if sentences else elements
+
+
+def _told(moment: Moment) -> _Told:
+    stream, start = integer(moment.stream), integer(moment.start)
+    name = say.trace_moment(stream, between(start, integer(moment.end - 1)))
+    source = say.trace_source(between(integer(moment.source[0]), integer(moment.source[1] - 1)))
+    if moment.times is None:
+        return _Told(name, "", source, "", f"{stream}: {start}")
+    first, last = moment.times.moment
+    begins = clock_span(first, first).partition(between("", ""))[0]
+    return _Told(clock_span(first, last), name, clock_span(*moment.times.source, after=last), source, begins)
+
+
+def _figure(
+    found: Trace,
+    told: Sequence[_Told],
+    lines: Sequence[Line],
+    y_label: str,
+    mark: tuple[float, str],
+    key: str,
+) -> FigureElement:
+    stretches = [
+        _Stretch(line, moment.start - moment.source[1], moment.start - moment.source[0], each.source)
+        for line, moment, each in zip(lines, found.moments, told, strict=True)
+    ]
+    drawing = plots.curve(
+        lines,
+        x_labels=(words.RESET_AXIS[0], words.RESET_AXIS[1]),
+        y_label=y_label,
+        mark=mark,
+        zero_at=None,
+        key=key,
+        title=words.TRACE,
+        description=" ".join(map(_described, stretches)),
+        height=360,
+        log_y=False,
+        more=functools.partial(_draw, stretches),
+    )
+    legend = [
+        LegendItem(swatch(line.look), line.name, say.trace_from(each.source) if moment.times else "")
+        for line, moment, each in zip(lines, found.moments, told, strict=True)
+    ]
+    caption = say.trace_caption(integer(len(lines)), integer(found.considered))
+    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
+
+
+def _described(stretch: _Stretch) -> str:
+    losses = ", ".join(f"{integer(int(x))}: {number(y, 3)}" for x, y, _, _ in stretch.line.points)
+    return say.described(f"{stretch.line.name} ({say.trace_from(stretch.name)})", losses)
+
+
+def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:
+    """Every stretch as a broad part of its line, named beside it where there is room."""
+    box = axes.get_window_extent()
+    taken: list[tuple[float, float, float]] = []
+    for stretch in stretches:
+        points = sorted(point[:2] for point in stretch.line.points)
+        x, y = np.array([point for point in points if stretch.low <= point[0] <= stretch.high]).T
+        colour = stretch.line.look.colour
+        axes.plot(x, y, color=colour, linewidth=7, alpha=0.45, solid_capstyle="butt", zorder=2)
+        places = axes.transData.transform(np.column_stack([x, y]))
+        text = axes.text(
+            0, 0, stretch.name, transform=None, fontsize=12, ha="center", va="center", color=colour,
+            fontweight="bold", zorder=7, parse_math=False,
+        )  # fmt: skip
+        half = text.get_window_extent().width / 2 + 6
+        # Losses rise to the right over a stretch: there is room above its end's left and below its beginning's right.
+        (left, low), (right, high) = places[0], places[-1]
+        for middle, down in ((right - half, high + 16), (left + half, low - 16)):
+            across = float(np.clip(middle, box.x0 + half, box.x1 - half))
+            free = all(abs(across - a) > half + b or abs(down - c) > 18 for a, b, c in taken)
+            if free and box.y0 + 8 <= down <= box.y1 - 8:
+                taken.append((across, half, float(down)))
+                text.set_position((across, float(down)))
+                break
+        else:
+            text.remove()
+
+
+# What to take away from a diagnosis, in plain words: which part does it, from which age on, and what to run.
+
+HARMED = ("fails", "declines", "undecided")
+"""Verdicts at which there may be harm that a part carries."""
+
+_LEAST_CONTEXT = 4
+"""A turn of the curve that is earlier than this says that the past is hardly used, not what the windows were."""
+
+
+def part(result: Diagnosis) -> str:
+    """Which part of the state carries the harm, in a sentence; nothing where there is no harm to be carried."""
+    verdict = result.evaluation.verdict
+    if verdict is None or verdict.name not in HARMED:
+        return ""
+    if result.attribution is None:
+        return say.part_not_asked()
+    return carried(result.attribution)
+
+
+def carried(found: Attribution) -> str:
+    """The same of an attribution, which says it of the ages that it looked at."""
+    if not found.excess.low > 0:
+        return say.no_excess()
+    names = [say.part_name(name) for name in found.carriers]
+    if not names:
+        return say.spread()
+    moved = next((each for each in found.groups if each.parts == found.carriers), None)
+    moved = moved or next(row for row in found.rows if row.name == found.carriers[0])
+    unit, measure = terms.unit_name(found.unit), terms.measure_name(found.measure)
+    unit = "" if unit == measure else unit
+
+    def written(value: float) -> str:
+        return terms.with_unit(number(value, 2, signed=True), unit)
+
+    return say.carried(found.acting, names, written(-moved.removed.mean), written(found.excess.mean))
+
+
+def onset(evaluation: Evaluation) -> str:
+    """From which age on it is clearly worse, in a sentence; nothing where it is not."""
+    verdict = evaluation.verdict
+    if verdict is None:
+        return ""
+    if verdict.name == "declines" and verdict.best_age is not None:
+        return say.onset_of_decline(terms.ages(verdict.best_age))
+    if verdict.name != "fails" or verdict.from_age is None:
+        return ""
+    contexts = verdict.from_age / evaluation.train_context
+    times = integer(round(contexts)) if contexts >= 10 or contexts == round(contexts) else fixed(contexts, 1)
+    return say.onset(
+        integer(verdict.from_age),
+        None if contexts == 1 else times,
+        oldest=verdict.from_age >= verdict.oldest_age[0],
+    )
+
+
+def remedy(result: Diagnosis) -> Step:
+    """What to do, and the command that does it, as it can be typed."""
+    evaluation, verdict = result.evaluation, result.evaluation.verdict
+    assert verdict is not None
+    cause = result.main.name if result.main else None
+    facts = result.main.facts if result.main else {}
+    narrow = bool(facts.get("narrow"))
+    if cause is None and verdict.name == "undecided":
+        return decide(evaluation, verdict)
+    return Step(say.advice(cause, verdict.name, narrow), _command(evaluation, cause, facts))
+
+
+def _command(evaluation: Evaluation, cause: str | None, facts: dict[str, float | int | str]) -> str:
+    verdict, given = evaluation.verdict, evaluation.command
+    assert verdict is not None
+    here = context(evaluation)
+    if verdict.name == "broken":
+        return command("check", given)
+    if cause == "numerics":
+        wider = "MODEL_IN_FLOAT32" if facts.get("narrow") else "MODEL_IN_FLOAT64"
+        return command("diagnose", given, here, model=wider)
+    if cause == "train_context":
+        turns = int(facts.get("turns", 0))
+        return command("diagnose", given, f"--train-context {turns if turns >= _LEAST_CONTEXT else 'TRAINED_ON'}")
+    if cause == "memory_limited":
+        return command("compare", given, here, "--expected-runs inf")
+    if verdict.name in ("fails", "declines"):
+        if cause == "stale_context":
+            return command("repair", given, here, "--intervention carry --expected-run data")
+        return command("repair", given, here, f"--intervention carry:expected_run={20 * evaluation.train_context}")
+    if verdict.name == "undecided":
+        return command("evaluate", given, here, data="MORE_DATA")
+    further = 4 * evaluation.oldest.age[1]
+    return command("evaluate", given, context(evaluation, ages=f"--max-length {further}"), data="LONGER_DATA")
+
+
+def rows(result: Diagnosis) -> list[tuple[str, str]]:
+    """Part, onset and remedy, each under its name; what there is of them."""
+    verdict = result.evaluation.verdict
+    if verdict is None or verdict.name == "misread":
+        return []
+    told = [
+        (tell("part", "部分"), part(result)),
+        (tell("onset", "始まり"), onset(result.evaluation)),
+        (tell("remedy", "対処"), remedy(result).text.rstrip(":：") + tell(".", "。")),
+    ]
+    return [(name, text) for name, text in told if text]
+
+
+# The page of a diagnosis: what is shown, and in which order.
 
 
 def article(result: Diagnosis, key: str) -> Article:
@@ -34,14 +310,14 @@ def article(result: Diagnosis, key: str) -> Article:
         sections.append(Section(words.COVERAGE, draw.coverage(result.coverage)))
         sections.append(Section(words.SCENARIOS, draw.scenarios(result.coverage, _asked_unit(result))))
     if result.attribution:
-        told = [Paragraph(text)] if (text := found.part(result)) else []
+        told = [Paragraph(text)] if (text := part(result)) else []
         sections.append(Section(words.PARTS, [*told, *draw.parts(result.attribution, key)]))
     if result.trace:
         traced = trace_elements(result.trace, asked(result), ages.mark(evaluation), f"{key}-trace")
         sections.append(Section(words.TRACE, traced))
     sections.append(Section(words.OUTLOOK, _outlook(result)))
     sections.append(
-        Section(labels.NOTES, [Bullets(list(map(oddities.told, evaluation.notes)))] if evaluation.notes else [])
+        Section(labels.NOTES, [Bullets(list(map(verdict_reasons.told, evaluation.notes)))] if evaluation.notes else [])
     )
     sections.append(_method(result))
     return Article(
@@ -70,15 +346,17 @@ def _asked_unit(result: Diagnosis) -> str:
 def headline(result: Diagnosis) -> str:
     """What was found, and the reason, in one or two sentences."""
     verdict = result.evaluation.verdict
-    if few := oddities.too_few(result.evaluation):
-        return oddities.without_verdict(few)
+    if few := verdict_reasons.too_few(result.evaluation):
+        return verdict_reasons.without_verdict(few)
     if verdict is None:
         return say.no_verdict()
     if verdict.name in ("broken", "misread"):
         return measured.headline(result.evaluation)
     cause = result.main.name if result.main else None
     said = say.headline(measured.judged(result.evaluation, verdict), result.evaluation, cause)
-    return sentences(said, oddities.unfitting(result.evaluation))  # the reason is the verdict's, not that of the doubt
+    return sentences(
+        said, verdict_reasons.unfitting(result.evaluation)
+    )  # the reason is the verdict's, not that of the doubt
 
 
 def _by_age(evaluation: Evaluation, key: str) -> Section:
@@ -113,7 +391,7 @@ def lead(result: Diagnosis) -> str:
     """What helps now, where something does."""
     evaluation = result.evaluation
     helping = _helping(evaluation)
-    if evaluation.verdict is None or evaluation.verdict.name not in found.HARMED or not helping:
+    if evaluation.verdict is None or evaluation.verdict.name not in HARMED or not helping:
         return ""
     best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
     return say.lead(terms.reset(helping[-1], best.every), terms.level(best, unit), terms.level(evaluation.oldest, unit))
@@ -128,7 +406,7 @@ def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
             cause = words.UNKNOWN
         figures.append((words.FIGURE_CAUSE, cause))
     split = result.attribution
-    if split and split.carriers and evaluation.verdict and evaluation.verdict.name in found.HARMED:
+    if split and split.carriers and evaluation.verdict and evaluation.verdict.name in HARMED:
         few = [say.part_name(name) for name in split.carriers[:2]]
         more = len(split.carriers) - len(few)
         figures.append((words.FIGURE_PART, " + ".join([*few, *([say.and_more(integer(more))] if more else [])])))
@@ -174,7 +452,7 @@ def _help(result: Diagnosis) -> Section:
         else:
             elements.append(Paragraph(say.no_help()))
     if verdict is not None:
-        step = found.remedy(result)
+        step = remedy(result)
         elements += [Paragraph(step.text), *([Code(step.code)] if step.code else [])]
     return Section(words.HELP, elements)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from outlast.reporting.kinds.diagnosis.words import words
-from outlast.reporting.labels import labels
-from outlast.reporting.language import sentences, tell
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences, tell
 from outlast.results import Evaluation
 
 HOLDS = ("generalises", "robust")

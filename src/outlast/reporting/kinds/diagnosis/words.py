@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.reporting.language import Named, Text, Texts
+from outlast.reporting.words.language import Named, Text, Texts
 
 
 class _Words:

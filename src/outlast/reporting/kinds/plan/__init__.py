@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from outlast.reporting import age_figures as ages
-from outlast.reporting.age_figures import Curve
 from outlast.reporting.commands import Step, command, context
+from outlast.reporting.drawing import age_figures as ages
+from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.elements import Facts as Rows
 from outlast.reporting.facts import Facts, flat
@@ -14,12 +14,12 @@ from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.first_steps import mend, reset_code, without_training
 from outlast.reporting.kinds.plan import page
 from outlast.reporting.kinds.plan import sentences as say
-from outlast.reporting.kinds.plan.words import words
+from outlast.reporting.kinds.plan.sentences import words
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
-from outlast.reporting.numbers import duration, integer
 from outlast.reporting.text_table import aligned, wrapped
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import duration, integer
 from outlast.results import Plan, Remedy
 
 _TONES = {"leave_it": "good", "reset": "warn", "repair": "warn", "beyond_starts": "open", "mend": "bad"}

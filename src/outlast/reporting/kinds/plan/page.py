@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from outlast.reporting import captions, descriptions, plots, terms
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.svg import Level, Line, Look, swatch
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.kinds.plan import sentences as say
-from outlast.reporting.kinds.plan.words import words
-from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
-from outlast.reporting.looks import Level, Line, Look, swatch
-from outlast.reporting.numbers import duration, estimate, integer, number
+from outlast.reporting.kinds.plan.sentences import words
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import duration, estimate, integer, number
 from outlast.results import Pilot, Plan, RepairCost
 
 
@@ -81,16 +82,14 @@ def buys(plan: Plan, key: str) -> list[Element]:
         title = say.training_name(name, pilots[-1].kind)
         values = [(pilot.steps, pilot.loss, pilot.loss, pilot.loss, number(pilot.loss, 4)) for pilot in pilots]
         values += [(each.steps, each.loss, each.low, each.high, say.outlook(plan, each)) for each in ahead]
-        told = [descriptions.plain(title, descriptions.at_step(step), text) for step, _, _, _, text in values]
+        told = [terms.plain(title, terms.at_step(step), text) for step, _, _, _, text in values]
         points = [(float(step), loss, low, high) for step, loss, low, high, _ in values]
         end = number(points[-1][1], 4)
         strong = plan.remedy is not None and plan.remedy.name == name
         gaps = frozenset({len(pilots) - 1}) if ahead else frozenset[int]()
-        label = descriptions.end_label(title, end, names)
+        label = terms.end_label(title, end, names)
         lines.append(Line(title, Look(slot, strong), points, label, end, told, gaps))
-        described.append(
-            descriptions.curve(title, [(descriptions.at_step(v[0]), v[1], number(v[1], 4)) for v in values], unit)
-        )
+        described.append(terms.curve(title, [(terms.at_step(v[0]), v[1], number(v[1], 4)) for v in values], unit))
     levels = [
         Level(name, each.loss, number(each.loss, 4), name, dash)
         for dash, each in enumerate(plan.untrained)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from outlast.reporting import glossary
 from outlast.reporting.commands import Step
 from outlast.reporting.elements import Section
 from outlast.reporting.facts import Facts, about_model
@@ -13,9 +12,10 @@ from outlast.reporting.kinds.timeline import page
 from outlast.reporting.kinds.timeline import sentences as say
 from outlast.reporting.kinds.timeline.figure import picture
 from outlast.reporting.kinds.timeline.words import words
-from outlast.reporting.language import tell
-from outlast.reporting.numbers import integer
 from outlast.reporting.text_table import wrapped
+from outlast.reporting.words import glossary
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import integer
 from outlast.results import Timeline
 
 _LEDGER = "runs/live"

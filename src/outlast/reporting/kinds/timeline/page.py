@@ -10,8 +10,8 @@ from outlast.reporting.elements import Cell, Element, Fold, Paragraph, Row, Tabl
 from outlast.reporting.kinds.timeline import sentences as say
 from outlast.reporting.kinds.timeline.reasons import in_line, reason
 from outlast.reporting.kinds.timeline.words import words
-from outlast.reporting.language import listed, tell
-from outlast.reporting.numbers import between, estimate, integer
+from outlast.reporting.words.language import listed, tell
+from outlast.reporting.words.numbers import between, estimate, integer
 from outlast.results import CandidateTold, IncidentTold, Instant, Timeline
 
 _SHOWN, _GATED, _INCIDENTS = 12, 2, 12

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 
 from outlast.reporting.kinds.timeline.words import words
-from outlast.reporting.language import listed, tell
-from outlast.reporting.numbers import MINUS, integer
-from outlast.reporting.samples import shown
+from outlast.reporting.tables import shown
+from outlast.reporting.words.language import listed, tell
+from outlast.reporting.words.numbers import MINUS, integer
 from outlast.results import CandidateTold
 
 _FINDING = re.compile(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from outlast.reporting import terms
 from outlast.reporting.kinds.timeline import reasons
 from outlast.reporting.kinds.timeline.reasons import in_line
 from outlast.reporting.kinds.timeline.words import words
-from outlast.reporting.language import listed, sentences, tell
-from outlast.reporting.numbers import estimate, integer, number, percent
-from outlast.reporting.terms import with_unit
+from outlast.reporting.words import terms
+from outlast.reporting.words.language import listed, sentences, tell
+from outlast.reporting.words.numbers import estimate, integer, number, percent
+from outlast.reporting.words.terms import with_unit
 from outlast.results import AtWork, CandidateTold, GateAnswer, Instant, LiveEvidence, Timeline
 
 HARMFUL = ("worse_than_reset", "advantage_lost")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from outlast.reporting import captions, descriptions, plots, terms
-from outlast.reporting.age_figures import Curve, Drawn, centre, drawn, mark, y_label, zero_at
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.age_figures import Curve, Drawn, centre, drawn, mark, y_label, zero_at
+from outlast.reporting.drawing.svg import MAX_LINES, Line, Look, swatch
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, LegendItem, Paragraph, Row, Section, Table
-from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
-from outlast.reporting.looks import Line, Look, swatch
-from outlast.reporting.numbers import Estimate, estimate, integer, number, percent
-from outlast.reporting.svg import MAX_LINES
 from outlast.reporting.text_table import aligned
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import Estimate, estimate, integer, number, percent
 from outlast.results import Evaluation, ScenarioLoss
 
 _ROLES = ("base", "picked")
@@ -140,14 +140,14 @@ def _figure(shown: Drawn, key: str) -> FigureElement:
         ages = [band.age for band in curve.evaluation.age_curve]
         points = [(centre(*age), loss, math.nan, math.nan) for age, loss in zip(ages, row.by_age, strict=True)]
         told = [
-            descriptions.plain(name, descriptions.at_age(age), terms.with_unit(number(loss), unit))
+            terms.plain(name, terms.at_age(age), terms.with_unit(number(loss), unit))
             for age, loss in zip(ages, row.by_age, strict=True)
         ]
         value = number(row.loss)
         look = Look(slot, strong=row.inside, hollow=curve.refused)
         drawn_lines.append(Line(name, look, points, f"{value}  {name}", value, told))
-        where = [(descriptions.at_age(age), loss, number(loss)) for age, loss in zip(ages, row.by_age, strict=True)]
-        described.append(descriptions.curve(name, where, unit))
+        where = [(terms.at_age(age), loss, number(loss)) for age, loss in zip(ages, row.by_age, strict=True)]
+        described.append(terms.curve(name, where, unit))
     drawing = plots.curve(
         drawn_lines,
         x_labels=(labels.AGE_AXIS, labels.AGE_AXIS_NARROW),

@@ -1,16 +1,19 @@
-"""How numbers are written: as many digits as their interval supports, a true minus sign, ranges as "a to b".
-
-The digits of an estimate follow from itself and its interval alone, so that it reads the same wherever it stands: in a
-headline, a table, a figure and the terminal.
-"""
+"""How numbers and clock times are written: as many digits as an interval supports, dates once."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from outlast.reporting.language import tell
+from outlast.reporting.words.language import tell
+
+# How numbers are written: as many digits as their interval supports, a true minus sign, ranges as "a to b".
+#
+# The digits of an estimate follow from itself and its interval alone, so that it reads the same wherever it stands:
+# in a headline, a table, a figure and the terminal.
 
 MINUS = "\u2212"
 NO_BREAK = "\u00a0"  # stands before % and units, so that no line breaks there
@@ -130,3 +133,30 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return tell(f"{seconds / 60:.0f} min", f"{seconds / 60:.0f} 分")
     return tell(f"{seconds / 3600:.1f} h", f"{seconds / 3600:.1f} 時間")
+
+
+# How clock times are written: dates once, seconds only where there are any.
+
+CLOCK_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
+"""A date and a time, as `clock_span` writes them."""
+
+
+def clock_span(first: str, last: str, after: str | None = None) -> str:
+    """Two times as "2010-03-04 03:12 to 03:43"; their zone, where they have one, stands behind.
+
+    Args:
+        first, last: in ISO 8601.
+        after: a time that was written before: its date is not repeated.
+    """
+    ends = [datetime.fromisoformat(first), datetime.fromisoformat(last)]
+    said = None if after is None else datetime.fromisoformat(after).date()
+    precision = "minutes"
+    if any(end.second or end.microsecond for end in ends):
+        precision = "milliseconds" if any(end.microsecond for end in ends) else "seconds"
+    written = []
+    for end in ends:
+        text = end.replace(tzinfo=None).isoformat(" ", precision)
+        written.append(text.partition(" ")[2] if end.date() == said else text)
+        said = end.date()
+    zones = [f" {end.tzname()}" if end.tzinfo else "" for end in ends]
+    return between(f"{written[0]}{zones[0] if zones[0] != zones[1] else ''}", f"{written[1]}{zones[1]}")

@@ -7,13 +7,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from outlast.reporting import captions, descriptions, plots
-from outlast.reporting.age_figures import Curve, Drawn, centre, drawn, mark
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.age_figures import Curve, Drawn, centre, drawn, mark
+from outlast.reporting.drawing.svg import Line, swatch
 from outlast.reporting.elements import Cell, FigureElement, Fold, LegendItem, Row, Section, Table
-from outlast.reporting.labels import labels
-from outlast.reporting.looks import Line, swatch
-from outlast.reporting.numbers import Estimate, between, estimate, span
 from outlast.reporting.pairing import Band, Triple, losses
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.numbers import Estimate, between, estimate, span
 from outlast.results import Evaluation
 
 NEXT = ("next token", "next byte")
@@ -83,15 +84,13 @@ def _figure(
     lines, told = [], []
     for (curve, look), at in zip(shown, values, strict=True):
         texts = {band: written(triple) for band, triple in at.items()}
-        places = {band: (descriptions.at_age if aged else descriptions.at_span)(band) for band in at}
+        places = {band: (terms.at_age if aged else terms.at_span)(band) for band in at}
         points = [(centre(*band), *_within(triple, top)) for band, triple in at.items()]
         last = list(texts.values())[-1].value
-        end = "" if look.faint else descriptions.end_label(curve.name, last, names)
-        said = [descriptions.point(curve.title, places[band], text, "") for band, text in texts.items()]
+        end = "" if look.faint else terms.end_label(curve.name, last, names)
+        said = [terms.point(curve.title, places[band], text, "") for band, text in texts.items()]
         lines.append(Line(curve.title, look, points, end, last, said))
-        told.append(
-            descriptions.curve(curve.title, [(places[band], at[band][0], texts[band].value) for band in at], "")
-        )
+        told.append(terms.curve(curve.title, [(places[band], at[band][0], texts[band].value) for band in at], ""))
     drawing = plots.curve(
         lines,
         x_labels=(labels.AGE_AXIS, labels.AGE_AXIS_NARROW)

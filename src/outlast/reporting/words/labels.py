@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.reporting.language import Named, Text, Texts
+from outlast.reporting.words.language import Named, Text, Texts
 
 SHARES = {"error_rate"}
 """Measures of which a change is already a share, so that a percentage of it would mislead."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from outlast.reporting import captions, descriptions, plots, terms
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.svg import MAX_LINES, Level, Line, Look, swatch
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
-from outlast.reporting.labels import labels
-from outlast.reporting.language import sentences
-from outlast.reporting.looks import Level, Line, Look, swatch
-from outlast.reporting.numbers import Estimate, estimates, integer, number, span
 from outlast.reporting.pairing import Band, Triple, by_age, excesses, losses
-from outlast.reporting.svg import MAX_LINES
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences
+from outlast.reporting.words.numbers import Estimate, estimates, integer, number, span
 from outlast.results import Evaluation, ShortContext
 
 PERIODIC, OVERLAPPING, TOLERANCE, GUESS = range(4)
@@ -92,8 +92,8 @@ def _lines(
     for (curve, look), at, written in zip(shown, values, texts, strict=True):
         points = [(centre(*age), *triple) for age, triple in at.items()]
         value = list(written.values())[-1].value
-        end = "" if look.faint else descriptions.end_label(curve.name, value, names)
-        told = [descriptions.point(curve.title, descriptions.at_age(age), written[age], unit) for age in at]
+        end = "" if look.faint else terms.end_label(curve.name, value, names)
+        told = [terms.point(curve.title, terms.at_age(age), written[age], unit) for age in at]
         lines.append(Line(curve.title, look, points, end, value, told, _gaps(list(at), starts)))
     return lines
 
@@ -135,7 +135,7 @@ def _figure(
     texts = [dict(zip(at, estimates(list(at.values()), signed=signed, fine=not signed), strict=True)) for at in values]
     lines = _lines(shown, values, texts, ages)
     told = [
-        [(descriptions.at_age(age), triple[0], written[age].value) for age, triple in at.items()]
+        [(terms.at_age(age), triple[0], written[age].value) for age, triple in at.items()]
         for at, written in zip(values, texts, strict=True)
     ]
     drawing = plots.curve(
@@ -147,9 +147,7 @@ def _figure(
         zero_at=zero_at(base),
         key=key,
         title=title,
-        description=" ".join(
-            descriptions.curve(line.name, points, unit) for line, points in zip(lines, told, strict=True)
-        ),
+        description=" ".join(terms.curve(line.name, points, unit) for line, points in zip(lines, told, strict=True)),
         linear_within=linear_within,
     )
     legend = [LegendItem(swatch(line.look), line.name, terms.with_unit(line.value, unit)) for line in lines]

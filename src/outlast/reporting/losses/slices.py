@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from outlast.reporting import captions, descriptions, plots, terms
-from outlast.reporting.age_figures import Curve, Drawn, drawn, y_label
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.age_figures import Curve, Drawn, drawn, y_label
+from outlast.reporting.drawing.svg import Line, swatch
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Paragraph, Row, Section, Table
-from outlast.reporting.labels import labels
-from outlast.reporting.language import tell
-from outlast.reporting.looks import Line, swatch
-from outlast.reporting.numbers import Estimate, estimate, fixed, integer, number
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import Estimate, estimate, fixed, integer, number
 
 SHOWN = 40
 """Rows of a table that are shown unasked."""
@@ -165,13 +166,13 @@ def _figure(
         points = [(where[value], *_triple(row)) for value, row in kept.items()]
         last = list(texts.values())[-1].value
         told = [
-            descriptions.plain(curve.title, f"{said} {value}", terms.with_unit(_with(text), unit))
+            terms.plain(curve.title, f"{said} {value}", terms.with_unit(_with(text), unit))
             for value, text in texts.items()
         ]
-        end = descriptions.end_label(curve.name, last, names)
+        end = terms.end_label(curve.name, last, names)
         lines.append(Line(curve.title, look, points, end, last, told if len(kept) <= _TOLD else ()))
         values = [(f"{said} {value}", row["loss"], texts[value].value) for value, row in kept.items()]
-        described.append(descriptions.curve(curve.title, values, unit))
+        described.append(terms.curve(curve.title, values, unit))
     drawing = plots.curve(
         lines,
         x_labels=(said, said),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting.language import Entry
+from outlast.reporting.words.language import Entry
 
 Entries = Sequence[Entry]
 

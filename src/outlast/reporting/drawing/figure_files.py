@@ -14,11 +14,11 @@ from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
 from outlast.errors import InputError
-from outlast.reporting.language import Language
-from outlast.reporting.svg import JAPANESE, JAPANESE_FONTS, STYLE, VARIABLES, collecting
+from outlast.reporting.drawing.svg import JAPANESE, JAPANESE_FONTS, STYLE, VARIABLES, collecting
+from outlast.reporting.words.language import Language
 from outlast.results import write_atomically
 
-_CSS = Path(__file__).with_name("report.css")
+_CSS = Path(__file__).parents[1] / "report.css"
 _PIXELS_PER_UNIT = 3
 
 

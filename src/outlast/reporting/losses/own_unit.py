@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from outlast.reporting import terms
-from outlast.reporting.language import tell
-from outlast.reporting.numbers import number
+from outlast.reporting.words import terms
+from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import number
 from outlast.results import Evaluation, OwnUnit
 
 

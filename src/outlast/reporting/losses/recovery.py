@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import captions, descriptions, plots, terms
-from outlast.reporting.age_figures import Curve, centre, drawn, y_label
+from outlast.reporting.drawing import plots
+from outlast.reporting.drawing.age_figures import Curve, centre, drawn, y_label
+from outlast.reporting.drawing.svg import Line, Look, swatch
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Fold, LegendItem, Row, Table
-from outlast.reporting.labels import labels
-from outlast.reporting.language import sentences
-from outlast.reporting.looks import Line, Look, swatch
-from outlast.reporting.numbers import Estimate, estimates, integer, number, span
+from outlast.reporting.words import captions, terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences
+from outlast.reporting.words.numbers import Estimate, estimates, integer, number, span
 from outlast.results import RecoveryBand
 
 Shown = Sequence[tuple[Curve, Look]]
@@ -55,12 +56,12 @@ def _figure(shown: Shown, key: str) -> FigureElement:
     for curve, look in shown:
         bands, texts = curve.evaluation.recovery, _texts(curve)
         points = [(centre(band.start, band.end), *triple) for band, triple in zip(bands, _triples(curve), strict=True)]
-        places = list(map(descriptions.at_position, bands))
-        told = [descriptions.point(curve.title, place, text, unit) for place, text in zip(places, texts, strict=True)]
-        end = descriptions.end_label(curve.name, texts[-1].value, names)
+        places = list(map(terms.at_position, bands))
+        told = [terms.point(curve.title, place, text, unit) for place, text in zip(places, texts, strict=True)]
+        end = terms.end_label(curve.name, texts[-1].value, names)
         lines.append(Line(curve.title, look, points, end, texts[-1].value, told))
         values = [(place, band.difference, text.value) for place, band, text in zip(places, bands, texts, strict=True)]
-        described.append(descriptions.curve(curve.title, values, unit))
+        described.append(terms.curve(curve.title, values, unit))
     tolerance = first.verdict.tolerance if first.verdict else 0.0
     drawing = plots.curve(
         lines,
@@ -75,7 +76,7 @@ def _figure(shown: Shown, key: str) -> FigureElement:
         linear_within=tolerance or 1.0,
     )
     legend = [
-        LegendItem(swatch(look), curve.title, descriptions.at_first(terms.with_unit(_texts(curve)[0].value, unit)))
+        LegendItem(swatch(look), curve.title, terms.at_first(terms.with_unit(_texts(curve)[0].value, unit)))
         for curve, look in shown
     ]
     hint = captions.recovery_hint(first, len(lines))

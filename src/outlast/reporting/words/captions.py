@@ -1,14 +1,15 @@
-"""What stands under figures and tables: how to read them. What they show in words is in `descriptions`."""
+"""What stands under figures and tables: how to read them. What they show in words is in `terms`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outlast.reporting import refusals, terms
-from outlast.reporting.labels import labels
-from outlast.reporting.language import listed, sentences, tell
-from outlast.reporting.numbers import integer, number, span
-from outlast.reporting.terms import in_unit, measure_name, over, pieces, unit
+from outlast.reporting import refusals
+from outlast.reporting.words import terms
+from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import listed, sentences, tell
+from outlast.reporting.words.numbers import integer, number, span
+from outlast.reporting.words.terms import in_unit, measure_name, over, pieces, unit
 from outlast.results import Evaluation, Repair, Sample, Short
 
 

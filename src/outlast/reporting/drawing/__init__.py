@@ -1,0 +1,1 @@
+"""How figures are drawn: as SVG inside a page, and as files for papers."""

@@ -1,0 +1,1 @@
+"""Losses told apart, or in other units: by labels, by situations, after a switch, as perplexity."""
