@@ -209,6 +209,33 @@ def test_where_most_streams_never_have_a_target_the_others_decide() -> None:
     assert evidence.finding.verdict == "better", evidence.finding
 
 
+@pytest.mark.parametrize("kept", [0, 4])
+def test_where_most_streams_never_have_a_target_those_that_stop_having_one_count_as_lost(kept: int) -> None:
+    """Of four streams with targets two lose them, all or three in four, where the candidate loses."""
+    evidence, random = Evidence(BLOCK, 0.05), np.random.default_rng(0)
+    at, moment = np.tile(np.arange(10), BLOCK), np.repeat(np.arange(BLOCK), 10)
+    for block in range(80):
+        missing = (at < 6) | ((at >= 8) & (block >= 10) & (moment % 16 >= kept))
+        first = np.where(missing, np.nan, 1.0 + random.normal(size=len(at)) ** 2)
+        evidence.add(at, first, first - 0.3 + 0.2 * random.normal(size=len(at)), missing=missing)
+        if block == 40:
+            evidence = from_record(json.loads(json.dumps(evidence.record())))
+    assert evidence.finding.missing > 0.1
+    assert evidence.finding.verdict == "open", evidence.finding
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_targets_that_come_by_chance_are_held_against_nobody_where_most_streams_have_none(share: float) -> None:
+    for seed in range(5):
+        evidence, random, at = Evidence(BLOCK, 0.05), np.random.default_rng(seed), np.tile(np.arange(10), BLOCK)
+        for _ in range(int(60 / share)):
+            missing = (at < 6) | (random.random(len(at)) > share)
+            first = np.where(missing, np.nan, 1.0 + random.normal(size=len(at)) ** 2)
+            evidence.add(at, first, first - 0.3 + 0.2 * random.normal(size=len(at)), missing=missing)
+        assert evidence.finding.missing < 0.05, (seed, evidence.finding)
+        assert evidence.finding.verdict == "better"
+
+
 @pytest.mark.parametrize(("known", "loss", "verdict"), [(6, 0.4, "open"), (0, 1.5, "open"), (0, 0.4, "better")])
 def test_streams_that_are_made_up_while_it_is_gathered_buy_nothing(known: int, loss: float, verdict: str) -> None:
     """Sixty on which the candidate does well, beside six that it makes worse: their own loss decides, for they were

@@ -8,8 +8,8 @@ bets that it is has no expected gain, whatever streams have in common, and it re
 whatever moment one looks (Ville 1939).
 
 What is left out of the losses must not decide: a target that does not come counts as a loss as far as targets used to
-come, streams that nobody knew when the gathering began count only where the others agree, and each stream has bets of
-its own on being ruined, which a mean over many would hide.
+come, in most streams or in its own; streams that nobody knew when the gathering began count only where the others
+agree, and each stream has bets of its own on being ruined, which a mean over many would hide.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ class Evidence:
         self.block, self.tolerance, self.alpha, self.known = block, tolerance, alpha, known
         self._sums, self._counts, self._missing = np.zeros(16), np.zeros(16), np.zeros(16)
         self._ruin, self._seen = np.zeros(16), np.zeros(16)  # wealth of the bets on each stream, and blocks of it
+        self._asked, self._came = np.zeros(16), np.zeros(16)  # forecasts in its blocks before, targets that were due
         self._usual, self._short, self._read, self._repeated = 0.0, 0.0, 0.0, 0.0
         self._spans = np.zeros((2, 16))  # when each stream came first and last in this block
         self._sizes: list[float] = []
@@ -187,10 +188,8 @@ class Evidence:
     def _make_room(self, wanted: int) -> None:
         if wanted > len(self._sums):
             more = np.zeros(max(wanted, 2 * len(self._sums)) - len(self._sums))
-            self._sums, self._counts, self._missing, self._ruin, self._seen = (
-                np.concatenate([each, more])
-                for each in (self._sums, self._counts, self._missing, self._ruin, self._seen)
-            )
+            for name in ("sums", "counts", *_BY_STREAM):
+                setattr(self, f"_{name}", np.concatenate([getattr(self, f"_{name}"), more]))
             self._spans = np.concatenate([self._spans, np.zeros((2, len(more)))], 1)
 
     def _close(self, gains: np.ndarray, at: np.ndarray) -> None:
@@ -217,10 +216,16 @@ class Evidence:
 
     def _lost(self, at: np.ndarray) -> np.ndarray:
         """(S,) share of each stream's forecasts whose targets should have come, and did not: as many come usually as
-        came of most streams in the best block."""
+        came of most streams in the best block, and of a stream as many as came of it before, but for chance."""
         came, all_of = self._counts[at], self._counts[at] + self._missing[at]
         self._usual = max(self._usual, float(np.median(came / all_of)))
-        short = np.maximum(0.0, self._usual * all_of - came)
+        asked, before = self._asked[at], self._came[at]
+        own, new = all_of * before / np.maximum(asked, 1.0), all_of / np.maximum(asked, 1.0)
+        chance = 2 * np.sqrt(own * (1 - (before + 1) / (asked + 2)) * (1 + new))  # two standard deviations, of both
+        own = np.where(came < own - chance, own, 0.0)
+        # What did not come though it was due stays due: who blanks targets for long does not make that usual.
+        self._asked[at], self._came[at] = asked + all_of, before + np.maximum(came, own)
+        short = np.maximum(0.0, np.maximum(self._usual * all_of, own) - came)
         self._short += float(short.sum())
         return short / np.maximum(came + short, 1e-12)  # 0 where none came and none usually does
 
@@ -275,7 +280,7 @@ def from_record(record: dict[str, Any]) -> Evidence:
     return found
 
 
-_BY_STREAM, _TOTALS = ("missing", "ruin", "seen"), ("usual", "short", "read", "repeated")
+_BY_STREAM, _TOTALS = ("missing", "ruin", "seen", "asked", "came"), ("usual", "short", "read", "repeated")
 
 
 def _least(values: np.ndarray, counted: np.ndarray) -> float:
