@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from outlast.adapters.check import examined
+from outlast.adapters.check import check, examined
 from outlast.adapters.subject import Sizes, subject_of
 from outlast.results import CheckReport
+
+Ask = Callable[..., CheckReport]
+"""`check`, or `quick_check`."""
 
 
 @st.composite
@@ -20,3 +27,11 @@ def sizes(draw: st.DrawFn) -> Sizes:
 def quick_check(model: nn.Module, example: Tensor | None = None) -> CheckReport:
     """`check` at its least sizes, which show every planted fault all the same (`tests/adapters/test_check.py`)."""
     return examined(subject_of(model, example, seed=0), "quick")
+
+
+def in_full(names: Collection[Any], *few: Any) -> Any:
+    """Parametrises a test by `name` and `ask`: every model is asked quickly, a few as `outlast check` asks, and the
+    others so in the long tests."""
+    quick = [pytest.param(name, quick_check, id=str(name)) for name in names]
+    usual = [pytest.param(n, check, id=f"{n}-in full", marks=() if n in few else pytest.mark.long) for n in names]
+    return pytest.mark.parametrize(("name", "ask"), [*quick, *usual])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import outlast
+from contract_sizes import quick_check
 from modules import identified
 from modules.identified import IDENTIFIED, ONCE, StaticNumbers, TwoIds
 from outlast.adapters import adapt
@@ -58,7 +59,7 @@ def test_a_module_with_ids_says_what_its_own_call_says(kind: type[nn.Module], gi
         wanted = built(kind).own(inputs[..., :3], inputs[..., 3].long())
     torch.testing.assert_close(outputs, wanted)
     if given is not None and kind in CHECKED:
-        assert [each.name for each in check(model).checks if each.passed is False] == []
+        assert [each.name for each in quick_check(model).checks if each.passed is False] == []
 
 
 @pytest.mark.long
@@ -84,7 +85,7 @@ def test_numbers_that_do_not_change_are_given_once() -> None:
         outputs, _ = model.eval()(inputs, model.initial_state(4))
         wanted = built(StaticNumbers)(inputs[..., 1:4], inputs[:, 0, [0, 4]])
     torch.testing.assert_close(outputs, wanted)
-    assert [each.name for each in check(model).checks if each.passed is False] == []
+    assert [each.name for each in quick_check(model).checks if each.passed is False] == []
 
 
 @pytest.mark.parametrize("kind", [identified.AddedEmbedding, identified.IdAsColumn, identified.Unnamed])

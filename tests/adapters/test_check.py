@@ -19,6 +19,7 @@ from contract_sizes import quick_check
 from outlast.adapters import adapt
 from outlast.adapters.check import check
 from outlast.adapters.contract import POINTS
+from outlast.adapters.subject import Sizes, subject_of
 from outlast.errors import InputError
 from outlast.results import Check, CheckReport, from_json, to_json
 
@@ -241,6 +242,16 @@ def test_a_state_that_is_not_batch_first_is_refused() -> None:
 
     with pytest.raises(InputError, match=r"layers.0 \(1, 3, 4\)"):
         check(LayersFirst())
+
+
+def test_kinks_alone_are_no_wrong_gradient() -> None:
+    """After sixteen positions so little is left of the second layer's state that kinks decide about the quotient."""
+    torch.manual_seed(316)
+    module = nn.RNN(3, 5, 2, nonlinearity="relu", batch_first=True)
+    for bias in (each for name, each in module.named_parameters() if "bias" in name):
+        nn.init.ones_(bias)
+    asked = POINTS["gradient_through_state"].ask(subject_of(module, seed=316), Sizes(3, ((16, 34),)))
+    assert asked.passed, asked.detail
 
 
 def test_what_is_no_number_is_said_from_where_on() -> None:

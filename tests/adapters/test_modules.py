@@ -6,6 +6,7 @@ import copy
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import outlast
+from contract_sizes import Ask, quick_check
 from modules.listed import MODULES, Listed
 from modules.page import PAGE, page
 from outlast.adapters import adapt, from_factory
@@ -39,7 +41,7 @@ def built_from(wrapper: str, listed: Listed) -> nn.Module:
         return place[wrapper.split()[1].partition("(")[0]]().eval()
 
 
-def found(listed: Listed) -> str:
+def found(listed: Listed, ask: Ask) -> str:
     """What becomes of the module: ``alone``; ``wrapper``, where the one that the refusal prints works; ``refused`` with
     the message; or ``wrong`` with what is."""
     module = listed.build()
@@ -66,7 +68,7 @@ def found(listed: Listed) -> str:
         wanted = listed.whole(listed.build(), inputs)
     if outputs.shape != wanted.shape or not torch.allclose(outputs, wanted, atol=1e-5):
         return f"wrong: other outputs than its own, {tuple(outputs.shape)} for {tuple(wanted.shape)}"
-    failed = tuple(each.name for each in check(model).checks if each.passed is False)
+    failed = tuple(each.name for each in ask(model).checks if each.passed is False)
     return outcome if failed == listed.broken else f"wrong: check says {failed}"
 
 
@@ -78,19 +80,33 @@ def test_there_are_forty_and_their_own_calls_run() -> None:
             assert listed.whole(listed.build(), inputs).shape[:2] == (3, 6), listed.name
 
 
-LONG = ("libraries:XLSTMStack",)
+SLOW = ("libraries:XLSTMStack",)
 """Takes as long as twenty others."""
+ONE_A_MECHANISM = ("cells:Cell", "around:ListState", "inside:StatefulLSTM", "linear:LRU")
+"""A cell, states in a list, a state that the module keeps, a complex one: asked as `outlast check` asks."""
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [pytest.param(listed, id=listed.name, marks=pytest.mark.long if listed.name in LONG else []) for listed in MODULES],
-)
-def test_outcome(listed: Listed) -> None:
-    outcome = found(listed)
+def marked(listed: Listed, quick: bool) -> Any:
+    return pytest.param(listed, id=listed.name, marks=() if quick else pytest.mark.long)
+
+
+def as_written(listed: Listed, ask: Ask) -> None:
+    outcome = found(listed, ask)
     assert outcome.partition(":")[0] == listed.outcome, outcome
     for word in listed.words:
         assert word in outcome
+
+
+@pytest.mark.parametrize("listed", [marked(listed, listed.name not in SLOW) for listed in MODULES])
+def test_outcome(listed: Listed) -> None:
+    as_written(listed, quick_check)
+
+
+@pytest.mark.parametrize(
+    "listed", [marked(listed, listed.name in ONE_A_MECHANISM) for listed in MODULES if listed.outcome != "refused"]
+)
+def test_outcome_as_check_asks(listed: Listed) -> None:
+    as_written(listed, check)
 
 
 @pytest.mark.parametrize("listed", [each for each in MODULES if each.outcome == "alone"], ids=lambda each: each.name)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from adapters.test_modules import found
+from contract_sizes import Ask, quick_check
 from modules.listed import Listed
 from modules.published import LastStep, Sequence, compiled, data_parallel
 from modules.published_list import PUBLISHED
 from outlast.adapters import adapt
+from outlast.adapters.check import check
 from outlast.errors import InputError
 
 QUICK = (
@@ -28,18 +30,24 @@ QUICK = (
 """The others take as long as forty modules do."""
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [
-        pytest.param(each, id=each.name, marks=[] if each.name.partition(":")[2] in QUICK else pytest.mark.long)
-        for each in PUBLISHED
-    ],
-)
-def test_outcome(listed: Listed) -> None:
-    outcome = found(listed)
+def as_written(listed: Listed, ask: Ask) -> None:
+    outcome = found(listed, ask)
     assert outcome.partition(":")[0] == listed.outcome, outcome
     for words in listed.words:
         assert re.search(words, outcome), outcome
+
+
+@pytest.mark.parametrize(
+    "listed", [each for each in PUBLISHED if each.name.partition(":")[2] in QUICK], ids=lambda each: each.name
+)
+def test_outcome(listed: Listed) -> None:
+    as_written(listed, quick_check)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("listed", PUBLISHED, ids=lambda each: each.name)
+def test_outcome_as_check_asks(listed: Listed) -> None:
+    as_written(listed, check)
 
 
 def test_what_wraps_a_module_is_taken_off() -> None:

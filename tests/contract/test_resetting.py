@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from outlast.adapters.check import check
+from contract_sizes import in_full
 from outlast.adapters.resetting import ResetState, with_reset
 from outlast.errors import InputError
 from outlast.families import build
@@ -156,10 +156,10 @@ def test_the_age_of_the_speaking_state(every):
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-@pytest.mark.parametrize("family", ["gru", "gla"])
-def test_the_contract(family, overlap):
+@in_full(["gru", "gla"])
+def test_the_contract(name, ask, overlap):
     """`outlast.check` holds a model under resets to the contract of every recurrent model. It is not for saving."""
-    report = check(with_reset(inner(family, 0).float(), 16, overlap))
+    report = ask(with_reset(inner(name, 0).float(), 16, overlap))
     broken = {point.name: point.detail for point in report.checks if point.passed is False}
     broken.pop("save_load_exact", None)
     assert not broken

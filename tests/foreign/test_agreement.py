@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from contract_sizes import Ask, in_full
 from foreign import theirs
 from foreign.theirs import assert_same_directories, worst
-from outlast.adapters.check import check
 from outlast.checkpoints import load, save
 from outlast.foreign import Foreign
 from outlast.state import leaves
@@ -38,13 +38,13 @@ def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
         assert_same_directories(folder, tmp_path / "back")
 
 
-@pytest.mark.parametrize("kind", theirs.CLASSES)
-def test_the_contract_is_kept(kind: str, tmp_path: Path) -> None:
+@in_full(theirs.CLASSES, "mamba")
+def test_the_contract_is_kept(name: str, ask: Ask, tmp_path: Path) -> None:
     chance = random.Random(100)
-    theirs.saved(kind, theirs.drawn(kind, lambda *choices: chance.choice(choices)), tmp_path)
+    theirs.saved(name, theirs.drawn(name, lambda *choices: chance.choice(choices)), tmp_path)
     model = load(tmp_path)
     assert isinstance(model, Foreign)
-    report = check(model)
+    report = ask(model)
     assert report.passed, [point for point in report.checks if point.passed is False]
 
 

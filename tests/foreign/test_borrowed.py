@@ -13,6 +13,7 @@ import torch
 from transformers import cache_utils
 from transformers.models.jamba import modeling_jamba
 
+from contract_sizes import quick_check
 from outlast import foreign
 from outlast.adapters.check import check
 from outlast.adapters.contract import POINTS
@@ -203,7 +204,7 @@ def test_attention_sees_its_window_and_says_so(tmp_path: Path) -> None:
     torch.testing.assert_close(narrow[:, :6], full[:, :6], rtol=0, atol=1e-4)
     assert (narrow[:, 6:] - full[:, 6:]).abs().max() > 1e-2
     torch.testing.assert_close(pieces, narrow, rtol=0, atol=1e-4)
-    assert [note.name for note in check(model).notes] == ["attention_window"]
+    assert [note.name for note in quick_check(model).notes] == ["attention_window"]
 
 
 def test_rows_may_start_at_different_ages(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from contract_sizes import Ask, in_full
 from foreign.theirs import assert_same_directories, worst
 from outlast.adapters.check import check
 from outlast.checkpoints import load, save
@@ -49,15 +50,16 @@ def test_in_float64_chunked_and_reference_scans_agree(folder: Path, monkeypatch:
     assert worst(chunked, reference) < 1e-9
 
 
-def one_a_kind(folders: list[Path]) -> list[object]:
-    """The others are long: they differ in settings alone."""
-    return [
-        pytest.param(folder, id=folder.name, marks=[] if folder.name.endswith("-0") else pytest.mark.long)
-        for folder in folders
-    ]
+@in_full([folder.name for folder in FOLDERS if folder.name.endswith("-0")], "gla-0")
+def test_the_contract_is_kept(name: str, ask: Ask) -> None:
+    report = ask(load(Path(__file__).parent / "fla" / name))
+    assert report.passed, [point for point in report.checks if point.passed is False]
 
 
-@pytest.mark.parametrize("folder", one_a_kind(FOLDERS))
-def test_the_contract_is_kept(folder: Path) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "folder", [folder for folder in FOLDERS if not folder.name.endswith("-0")], ids=lambda folder: folder.name
+)
+def test_the_contract_is_kept_under_other_settings(folder: Path) -> None:
     report = check(load(folder))
     assert report.passed, [point for point in report.checks if point.passed is False]

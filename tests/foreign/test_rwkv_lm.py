@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from contract_sizes import quick_check
 from foreign.test_directories import Spy
 from foreign.theirs import worst
-from outlast.adapters.check import check
 from outlast.checkpoints import load, save
 from outlast.cli import main
 from outlast.errors import InputError
@@ -123,7 +123,7 @@ def test_logits_are_those_of_the_definition_and_go_back_as_flas(tmp_path: Path) 
         again = load(tmp_path / "saved")
         assert torch.equal(again(tokens, again.initial_state(1))[0], model(tokens, model.initial_state(1))[0])
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "rwkv7"
-    report = check(model)
+    report = quick_check(model)
     assert report.passed, [point for point in report.checks if point.passed is False]
 
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from contract_sizes import Ask, in_full
 from foreign import theirs
 from foreign.theirs import worst
-from outlast.adapters.check import check
 from outlast.checkpoints import load, save
 from outlast.cli import main
 from outlast.errors import InputError
@@ -187,10 +187,10 @@ def test_logits_are_those_of_the_definition_and_of_transformers_after_saving(nam
     assert not any(missing[key] for key in ("missing_keys", "unexpected_keys"))
 
 
-@pytest.mark.parametrize("name", ["mamba", "mamba2"])
-def test_the_contract_is_kept(name: str, tmp_path: Path) -> None:
+@in_full(["mamba", "mamba2"], "mamba2")
+def test_the_contract_is_kept(name: str, ask: Ask, tmp_path: Path) -> None:
     written(tmp_path, CASES[name])
-    report = check(load(tmp_path))
+    report = ask(load(tmp_path))
     assert report.passed, [point for point in report.checks if point.passed is False]
 
 

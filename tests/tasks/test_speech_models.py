@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from contract_sizes import Ask, in_full
 from outlast import checkpoints
-from outlast.adapters.check import check
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import Measure
@@ -46,9 +46,9 @@ def short() -> Split:
     return Split(*made.values(), how="by prompt")
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_published_models_keep_the_contract(name: str) -> None:
-    failed = {each.name for each in check(MODELS[name]()).checks if not each.passed}
+@in_full(MODELS)
+def test_published_models_keep_the_contract(name: str, ask: Ask) -> None:
+    failed = {each.name for each in ask(MODELS[name]()).checks if not each.passed}
     # Finite differences meet the kinks of the ReLUs; the test below compares gradients without them.
     assert failed <= {"gradient_through_state"}
 

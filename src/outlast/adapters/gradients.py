@@ -23,6 +23,9 @@ _SURE = 10.0
 """How many times the error estimate of a difference quotient may lie between it and the gradient."""
 
 
+_SLIGHT = 1e-8
+"""A slope below this share of the loss may be that of kinks, which no step of a difference quotient is free of."""
+
 _FINEST = 2.0**-25
 """The smallest step of a difference quotient, relative to the size of the point."""
 
@@ -186,7 +189,7 @@ class _Windows:
                 continue  # over the smallest step it would change by more than the loss has: nothing to measure there
             measured, error = slope(along, analytic, self.scale, self.s.double, allowed)
             size = max(abs(measured), abs(analytic))
-            if error > 0.1 * size and abs(measured - analytic) <= _SURE * error:
+            if size <= _SLIGHT * self.scale or (error > 0.1 * size and abs(measured - analytic) <= _SURE * error):
                 continue  # too rough, or too small, to say anything
             gap = max(0.0, abs(measured - analytic) - _SURE * error) / size if size > 0 else 0.0
             where = f"to {name} {self.span} it is {analytic:.4g}, measured {measured:.4g} (error {error:.1g})"
