@@ -1,6 +1,6 @@
 """Models that were trained by plain loops on one table, each with a scaling of its own, and what they are to be told.
 
-They were committed before the rule that finds out how a model wants to be read (`evaluation/scaling.py`), and judge it.
+They were committed before the rule that finds out how a model wants to be read (`evaluation/misread.py`), and judge it.
 Nothing of outlast makes or trains them. The table is like a plant's: three positive columns of different size, one of
 them skewed, several machines.
 """

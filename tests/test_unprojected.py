@@ -19,10 +19,9 @@ from outlast.adapters import adapt
 from outlast.adapters.resetting import with_reset
 from outlast.diagnosis.reading import losses, read_to
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.costs import Speed
+from outlast.evaluation.costs import Alive, Speed, memory_needed
 from outlast.evaluation.in_pieces import Scored, scored
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.evaluation.memory import Alive, memory_needed
 from outlast.evaluation.preparing import prepared
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero

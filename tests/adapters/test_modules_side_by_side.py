@@ -18,7 +18,7 @@ from outlast.adapters import adapt
 from outlast.diagnosis import DiagnoseSettings
 from outlast.evaluation import EvalSettings
 from outlast.model import Recurrent
-from outlast.planning import rounds
+from outlast.planning import pilots
 from outlast.repairs.settings import RepairSettings
 from outlast.results import Evaluation, to_json
 from outlast.training import TrainSettings
@@ -107,7 +107,7 @@ def prepared(listed: Listed) -> tuple[Recurrent, outlast.Split]:
 def test_figures_of_any_number_of_jobs_are_those_of_one(
     listed: Listed, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "DESIGNS", rounds.DESIGNS[-1:])  # one round of pilots shows as much as three
+    monkeypatch.setattr(pilots, "DESIGNS", pilots.DESIGNS[-1:])  # one round of pilots shows as much as three
     model, data = prepared(listed)
     alone, *others = (figures(VERBS[verb](model, data, jobs)) for jobs in (1, 2, 3))
     assert others == [alone, alone]

@@ -41,7 +41,7 @@ from outlast.reporting.words.language import speaking
 from outlast.results import one_at_a_time
 from outlast.state import leaves
 from outlast.turns import Waiting, waiting
-from outlast.turns.contents import changed, contents_of
+from outlast.turns.locks import changed, contents_of
 
 
 def inputs(rows: int, length: int = 4) -> Tensor:

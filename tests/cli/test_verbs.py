@@ -20,7 +20,7 @@ import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Outcome, Run, figures, files
 from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import VERBS
-from outlast.evaluation.builtin import MEASURES
+from outlast.evaluation.measures import MEASURES
 from outlast.families import FAMILIES
 from outlast.interventions import INTERVENTIONS
 from outlast.results import Diagnosis, Evaluation

@@ -15,7 +15,7 @@ from diagnosis.planted_causes import LENGTH, T, levels, parted, wandering
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
-from outlast.diagnosis.causes.outside import outside
+from outlast.diagnosis.causes.judging import outside
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE
 from outlast.errors import NotAskable

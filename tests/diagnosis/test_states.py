@@ -12,9 +12,8 @@ import torch
 
 from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, levels, parted, wandering
 from outlast.diagnosis.attribution import attribute
-from outlast.diagnosis.coverage import coverage, decorrelation, spaced
+from outlast.diagnosis.coverage import coverage, decorrelation, gap_to_error, spaced
 from outlast.diagnosis.forecast import checked, damping, forecast
-from outlast.diagnosis.gap import gap_to_error
 from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
 from outlast.diagnosis.support import NULL_RATE, Support, supports, training_states
 from outlast.diagnosis.trace import trace

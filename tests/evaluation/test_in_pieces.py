@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast.evaluation import in_pieces
+from outlast.evaluation.costs import Alive
 from outlast.evaluation.in_pieces import cross_entropy, scored, some_positions
-from outlast.evaluation.memory import Alive
 from outlast.unprojected import Unprojected, unprojected
 
 IGNORED = -100

@@ -15,8 +15,7 @@ from torch import nn
 
 import outlast
 from outlast.cli import main
-from outlast.evaluation.misread import as_it_reads, judged, scaling_notes, typed
-from outlast.evaluation.scaling import Read, Tried
+from outlast.evaluation.misread import Read, Tried, as_it_reads, judged, scaling_notes, typed
 from outlast.reporting import summary, write_report
 from outlast.reporting.kinds import headline
 from outlast.reporting.kinds.first_steps import read_rightly

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from outlast.interventions import Carry, tbtt
-from outlast.planning.judged import judged
 from outlast.planning.options import Option
-from outlast.planning.pilots import Piloted, Trial
+from outlast.planning.pilots import Piloted, Trial, judged
 from outlast.repairs.picking import Candidate, Validation
 from reporting import example_results as example
 

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from outlast.interventions import tbtt
-from outlast.planning.judged import outlooks_of
 from outlast.planning.options import Option
-from outlast.planning.outlook import outlook
-from outlast.planning.pilots import Trial
+from outlast.planning.pilots import Trial, outlook, outlooks_of
 from outlast.repairs.picking import Candidate
 from reporting import example_results as example
 

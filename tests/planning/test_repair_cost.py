@@ -11,7 +11,7 @@ import torch
 import outlast
 from outlast.errors import InputError
 from outlast.planning import repair_cost
-from outlast.planning.timing import Pace, Readings
+from outlast.planning.repair_cost import Pace, Readings
 from outlast.results import Repair
 from outlast.training import TrainSettings
 from toys import small_gru, wave_streams

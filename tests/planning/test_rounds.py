@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from outlast.planning.rounds import DESIGNS, LEAST_STEPS, read_ahead_of, rounds
-from outlast.planning.timing import Pace, Readings
+from outlast.planning.pilots import DESIGNS, LEAST_STEPS, read_ahead_of, rounds
+from outlast.planning.repair_cost import Pace, Readings
 
 PACE = Pace(preparing=0.0, ahead=0.01, step=0.03)
 READING = Readings(validation=5.0, dose=1.0, test=5.0, guards=0.0)

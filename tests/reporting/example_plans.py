@@ -8,10 +8,8 @@ import numpy as np
 
 from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.evaluation.oddities import few_streams
-from outlast.planning.advice import Advice, Tried, advise, needs_pilots, untried
-from outlast.planning.changes import changes
+from outlast.planning.advice import Advice, Tried, advise, changes, needs_pilots, untried, worth_of
 from outlast.planning.planning import diverged_note
-from outlast.planning.worth import worth_of
 from outlast.results import Command, Evaluation, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained
 from reporting import example_results as example
 

@@ -13,7 +13,7 @@ import pytest
 import outlast
 
 SHOW = """
-from outlast.scan.kernels.layout import padded
+from outlast.scan.kernels.operands import padded
 print(padded(1), sum(padded.stats.cache_hits.values()))
 """
 """The width that one number is padded to, which simd.py says, and whether the kernel came from the cache."""

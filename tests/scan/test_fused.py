@@ -15,7 +15,8 @@ import torch.nn.functional as F
 
 from outlast import scan
 from outlast.scan import fused, fused_delta, fused_dual
-from outlast.scan.kernels import team, threads
+from outlast.scan.kernels import threads
+from outlast.scan.kernels import threads as team
 from outlast.scan.kernels.compiling import kernel
 
 KINDS = {"decay a channel": "linear_scan", "decay a head": "linear_scan", "delta rule": "gated_delta"}

@@ -14,7 +14,7 @@ from outlast.families import build
 from outlast.generation import generate
 from outlast.model import InputSpec, Recurrent
 from outlast.serving.continuing import CHARACTERS, STREAMS, place_in, samples, tokens_of, writable
-from outlast.serving.vocabulary import Vocabulary
+from outlast.serving.texts import Vocabulary
 from outlast.streams import Streams
 
 LENGTH = 700

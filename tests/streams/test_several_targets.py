@@ -12,8 +12,7 @@ import torch
 import outlast
 from outlast.errors import InputError
 from outlast.evaluation.guesses import guesses
-from outlast.evaluation.measures import ABSOLUTE_ERROR, SQUARED_ERROR
-from outlast.evaluation.of_targets import default_measures, measure
+from outlast.evaluation.measures import ABSOLUTE_ERROR, SQUARED_ERROR, default_measures, measure
 from outlast.evaluation.schedule import draw_targets
 from outlast.schema import Schema, from_record
 from outlast.streams import Streams

@@ -14,8 +14,8 @@ from outlast.interventions import Carry, Control, Zero, tbtt
 from outlast.state import leaves
 from outlast.streams import Sampler
 from outlast.training import TrainSettings, fit
-from outlast.training.ahead import read_ahead
 from outlast.training.objectives import Regression
+from outlast.training.starts import read_ahead
 from toys import Dropping, small_gru, wave_streams
 
 T, ROWS, AHEAD = 8, 6, 5

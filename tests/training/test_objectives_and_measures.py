@@ -15,9 +15,10 @@ from outlast.evaluation.measures import (
     CROSS_ENTROPY,
     ERROR_RATE,
     SQUARED_ERROR,
+    default_measures,
     divergence,
+    measure,
 )
-from outlast.evaluation.of_targets import default_measures, measure
 from outlast.model import InputSpec
 from outlast.streams import Batch, Streams
 from outlast.training.objectives import CrossEntropy, Regression, SelfDistillation, objective, self_distillation

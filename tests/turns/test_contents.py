@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from outlast.turns import contents
-from outlast.turns.contents import TooMuch, changed, contents_of
+from outlast.turns import locks
+from outlast.turns.locks import TooMuch, changed, contents_of
 
 
 class Cache:
@@ -98,6 +98,6 @@ def test_what_is_read_alone_stays_as_it_was() -> None:
 
 
 def test_what_holds_too_much_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "MOST", 50)
+    monkeypatch.setattr(locks, "MOST", 50)
     with pytest.raises(TooMuch):
         contents_of(Full())

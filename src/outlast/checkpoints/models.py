@@ -28,8 +28,8 @@ from outlast.adapters.factory import code_of, from_blueprint, sketch_of
 from outlast.adapters.weights import fitting, put_tensors, tensors_of
 from outlast.arguments import taking
 from outlast.checkpoints import hub, sources
-from outlast.checkpoints.hashing import file_sha256, tensors_sha256
 from outlast.checkpoints.mistaken import adapter, is_adapter, mistaken
+from outlast.checkpoints.states import file_sha256, tensors_sha256
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.given_files import require_regular

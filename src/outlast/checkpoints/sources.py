@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from outlast.adapters.files_read import files_read
-from outlast.checkpoints.hashing import file_sha256
+from outlast.checkpoints.states import file_sha256
 from outlast.errors import InputError
 
 _OWN = Path(__file__).parents[1]

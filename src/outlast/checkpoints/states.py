@@ -1,11 +1,9 @@
-"""Files of states: tensors of a state by part, and what belongs to them, as safetensors with the model's fingerprint.
-
-A file is replaced as a whole or not at all, and one in which bits have changed is refused.
-"""
+"""Files of states, and hashes by which files and tensors are known again."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +13,31 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from outlast.checkpoints.hashing import tensors_sha256
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.state import State, as_like, as_real, leaves, named_leaves, rebuild
+
+# Hashes of files and of tensors, by which what was saved is known again.
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
+    """Of tensors on the CPU, of any shape: names, dtypes, shapes and bits; with bytes that stand before them."""
+    digest = hashlib.sha256(before)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+# Files of states: tensors of a state by part, and what belongs to them, as safetensors with the model's fingerprint.
+#
+# A file is replaced as a whole or not at all, and one in which bits have changed is refused.
 
 _BESIDE = "beside."
 """Prefix of the tensors that are no part of the state."""

@@ -88,9 +88,9 @@ def _products() -> str:
 
 def _kernel_threads() -> str:
     """On whose threads compiled loops run, and how long these stay awake between two operators."""
-    from outlast.scan.kernels import team
+    from outlast.scan.kernels import threads
 
-    if team.start() is None:
+    if threads.start() is None:
         return "of a pool beside torch's, whose threads are not OpenMP's here"
     turns = os.environ.get("GOMP_SPINCOUNT")
     policy = f"GOMP_SPINCOUNT={turns}" if turns else f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'undefined')}"

@@ -57,7 +57,7 @@ def run_save(options: SaveVerb) -> int:
 def run_generate(options: GenerateVerb) -> int:
     from outlast.cli import writing
     from outlast.generation import Place, generate, load_place, save_place
-    from outlast.serving.vocabulary import Vocabulary
+    from outlast.serving.texts import Vocabulary
 
     writing.check(options)
     model = models.model(options.model, options)

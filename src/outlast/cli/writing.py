@@ -23,7 +23,7 @@ from outlast.model import Recurrent, device_of
 from outlast.reporting.tables import shown
 from outlast.results import Sample
 from outlast.serving.continuing import AGE, CHARACTERS, place_in, samples, tokens_of, writable
-from outlast.serving.vocabulary import Vocabulary
+from outlast.serving.texts import Vocabulary
 from outlast.streams import Split, Streams, open_streams
 
 _WIDTH = 100

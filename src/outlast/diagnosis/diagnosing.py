@@ -18,9 +18,8 @@ from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
 from outlast.diagnosis.causes.missed import Missed, missed
 from outlast.diagnosis.causes.numerics import Numerics, numerics
-from outlast.diagnosis.coverage import coverage
+from outlast.diagnosis.coverage import coverage, gap_to_error
 from outlast.diagnosis.forecast import checked, forecast, noise_of
-from outlast.diagnosis.gap import gap_to_error
 from outlast.diagnosis.pairs import Pairs, Scene, doubling_bands, marks, pair_up
 from outlast.diagnosis.remembrance import effective_remembrance
 from outlast.diagnosis.support import supports, training_states

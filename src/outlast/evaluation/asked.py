@@ -13,8 +13,7 @@ from torch import nn
 
 from outlast.adapters.precision import runnable
 from outlast.errors import InputError, OutlastError, raised
-from outlast.evaluation.measures import Measure
-from outlast.evaluation.of_targets import default_measures, measure
+from outlast.evaluation.measures import Measure, default_measures, measure
 from outlast.model import Recurrent, device_of
 from outlast.results import Note, forgetting
 from outlast.streams import Split, Streams, split

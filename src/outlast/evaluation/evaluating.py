@@ -21,9 +21,8 @@ from outlast.arguments import taking, taking_fields
 from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.carrying import carrying
 from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
-from outlast.evaluation.deciding import with_knob
 from outlast.evaluation.guesses import counted_targets, guesses
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measures import Measure, own_unit
 from outlast.evaluation.misread import scaling_notes
 from outlast.evaluation.oddities import (
     constant_targets,
@@ -38,13 +37,12 @@ from outlast.evaluation.oddities import (
     unmet_scenarios,
     within_budget,
 )
-from outlast.evaluation.of_targets import own_unit
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.evaluation.preparing import Prepared, prepared
 from outlast.evaluation.scenarios import scenario_losses
 from outlast.evaluation.schedule import Targets
 from outlast.evaluation.settings import EvalSettings
-from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of
+from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of, with_knob
 from outlast.model import Recurrent, device_of
 from outlast.progress import ShareDone
 from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, one_at_a_time, plain

@@ -15,7 +15,9 @@ from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.choosing import drawn, usable
 from outlast.evaluation.costs import (
     SPARED,
+    MemoryNeeded,
     Speed,
+    memory_needed,
     peak_memory,
     possible_targets,
     shapes,
@@ -24,7 +26,6 @@ from outlast.evaluation.costs import (
 )
 from outlast.evaluation.divergence import agreement, agreement_steps, apart_from_itself
 from outlast.evaluation.measures import Measure
-from outlast.evaluation.memory import MemoryNeeded, memory_needed
 from outlast.evaluation.misread import as_it_reads
 from outlast.evaluation.oddities import measured_in_bfloat16
 from outlast.evaluation.passes import Passes

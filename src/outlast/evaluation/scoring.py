@@ -1,4 +1,4 @@
-"""The scores of what a step of reading gave. Where all of them can be had of logits in pieces, the head is left out."""
+"""The scores of a step of reading, and which predictions are finite numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.evaluation.finite import finite_positions
 from outlast.evaluation.in_pieces import Scored, scored
 from outlast.evaluation.measures import classes_of, cross_entropy_per_position, error_per_position
 from outlast.state import leaves
 from outlast.streams import Batch
 from outlast.unprojected import Unprojected
+
+# Which predictions are finite numbers, without a copy of what may be very many logits.
+
+
+def finite_positions(tensor: Tensor) -> Tensor:
+    """(B, T, …) -> (B, T) whether everything at a position is finite."""
+    rows = tensor.reshape(*tensor.shape[:2], -1)
+    if not rows.is_floating_point():
+        return torch.isfinite(rows).all(-1)
+    # What is not finite makes the sum so; of finite numbers only huge ones do, and then each is looked at.
+    finite = torch.isfinite(rows.sum(-1))
+    return finite if bool(finite.all()) else torch.isfinite(rows).all(-1)
+
+
+# The scores of what a step of reading gave. Where all of them can be had of logits in pieces, the head is left out.
 
 Score = Callable[[Any, Batch], Tensor]
 """(outputs, batch) -> (B, T) numbers."""

@@ -16,8 +16,7 @@ from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Projections
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import Measure, outputs_of
-from outlast.evaluation.of_targets import default_measures, measure
+from outlast.evaluation.measures import Measure, default_measures, measure, outputs_of
 from outlast.evaluation.opened import AnyModel, opening
 from outlast.intervals import mean_interval
 from outlast.live.alarms import Bars, calibrate, check_run_length, independent

@@ -14,13 +14,12 @@ import torch
 
 from outlast.brief import briefly
 from outlast.checkpoints import model_fingerprint
-from outlast.checkpoints.hashing import tensors_sha256
+from outlast.checkpoints.states import tensors_sha256
 from outlast.diagnosis.support import Region
 from outlast.diagnosis.views import Projections
 from outlast.durations import written
 from outlast.errors import InputError
-from outlast.evaluation.measures import Outputs
-from outlast.evaluation.of_targets import measure_of
+from outlast.evaluation.measures import Outputs, measure_of
 from outlast.given_files import require_regular
 from outlast.live.alarms import Bars
 from outlast.live.signals import Senses

@@ -1,20 +1,23 @@
-"""What to do, from what validation streams say of the base, of resets and of pilots. Pure functions of measurements.
-
-A repair is advised where starts are worth more than a reset and more than plain training, on streams that no weight was
-fitted to. No training is advised that the plan's own table shows to be worse than another. Otherwise what is cheaper is
-advised, or it is said that starts are not what is missing.
-"""
+"""What to do, what would change that, and what it buys in money. Pure functions of measurements."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from outlast.evaluation.measures import Measure
 from outlast.intervals import Interval
-from outlast.results import Evaluation, Verdict
+from outlast.results import Change, Evaluation, Outlook, Plan, Verdict, Worth
 from outlast.results.curve import Curve
+
+# What to do, from what validation streams say of the base, of resets and of pilots. Pure functions of measurements.
+#
+# A repair is advised where starts are worth more than a reset and more than plain training, on streams that no weight
+# was fitted to. No training is advised that the plan's own table shows to be worse than another. Otherwise what is
+# cheaper is advised, or it is said that starts are not what is missing.
 
 WORTHWHILE = 4.0
 """Tolerances by which training has to better a model that does not fail, as far as can be told, before anything is
@@ -218,3 +221,78 @@ def _resets(curve: Curve, run_on: np.ndarray, resets: dict[str, np.ndarray]) -> 
 
 def _numbers(name: str, each: Interval) -> Facts:
     return {name: each.mean, f"{name}_low": each.low, f"{name}_high": each.high}
+
+
+# What an advised step buys in money, and on which day it has paid for itself.
+
+YEAR = 365
+
+Triple = tuple[float, float, float]
+
+
+def worth_of(gain: Triple, measure: Measure, value: float, cost: float) -> Worth:
+    """Money a day, and the first day by whose end it is more than the cost.
+
+    Args:
+        gain: loss that is taken away, with the ends of its interval.
+        value: of a day with one unit less of loss; of an error rate, one per cent less.
+        cost: once.
+    """
+    per_cent = measure.unit == "error rate"
+    scale = 100.0 if per_cent else 1.0
+    low, high = sorted((gain[1], gain[2]))
+    scaled = (scale * gain[0], scale * low, scale * high)
+    a_day = (value * scaled[0], value * scaled[1], value * scaled[2])
+    day = max(1, math.ceil(cost / a_day[0] - 1e-9)) if a_day[0] > 0 else None
+    return Worth(scaled, value, "per cent" if per_cent else measure.unit, a_day, cost, day)
+
+
+def least_value(gain: float, measure: Measure, cost: float) -> float | None:
+    """Value of a unit a day at which the cost comes back within a year; None: at none."""
+    scale = 100.0 if measure.unit == "error rate" else 1.0
+    return cost / (YEAR * scale * gain) if gain > 0 else None
+
+
+# What would change an advice: what it rests on that the user knows better, or that was not clear.
+
+
+def changes(plan: Plan, measure: Measure) -> list[Change]:
+    """In the order in which they matter.
+
+    Args:
+        plan: all but its changes.
+        measure: that decides.
+    """
+    found = list[Change]()
+    if plan.advice == "mend" or plan.base.verdict is None:
+        return found
+    expected = plan.expected
+    if plan.advice == "repair" and expected is not None:
+        found += _of_a_repair(plan, expected, measure)
+    if plan.advice == "reset":
+        found.append(Change("no_resets"))
+    if plan.advice in ("repair", "reset", "beyond_starts"):
+        found += [
+            Change("two_copies", {"loss": each.loss, "every": each.every or 0})
+            for each in plan.untrained
+            if each.name == "overlapping_reset" and each.against_base[2] < 0
+        ]
+    if plan.advice == "leave_it" and "streams_needed" in plan.evidence:
+        found.append(Change("more_streams", {"needed": plan.evidence["streams_needed"]}))
+    found.append(Change("older", {"age": plan.base.oldest.age[1] - 1}))
+    return found
+
+
+def _of_a_repair(plan: Plan, expected: Outlook, measure: Measure) -> list[Change]:
+    assert plan.remedy is not None
+    found = []
+    if not plan.evidence.get("starts_kept", 1):
+        found.append(Change("short_contexts", {"anchor": 4 * plan.remedy.anchor}))
+    money = None if plan.cost is None else plan.cost.money
+    if money:
+        value = least_value(plan.rival.loss - expected.loss, measure, money)
+        found.append(Change("never_pays") if value is None else Change("worth_less", {"value": value}))
+    others = [each for each in plan.outlooks if each.kind == "starts" and each.name != expected.name]
+    near = [each for each in others if each.steps == expected.steps and each.low <= expected.loss]
+    found += [Change("other_starts", {"name": each.name, "loss": each.loss}) for each in near]
+    return found

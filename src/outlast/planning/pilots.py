@@ -1,4 +1,4 @@
-"""Short trainings, judged on validation streams, in rounds of which the best go on."""
+"""Short trainings, judged on validation streams in rounds, and what longer ones may be expected to reach."""
 
 from __future__ import annotations
 
@@ -11,12 +11,108 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from outlast.errors import TrainingDiverged
+from outlast.intervals import Interval
+from outlast.interventions import Zero, typed
 from outlast.parallel import side_by_side
+from outlast.planning.advice import Tried, shown_better
 from outlast.planning.options import Option
-from outlast.planning.rounds import Round, Rounds
+from outlast.planning.repair_cost import Pace, Readings
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
 from outlast.repairs.setup import Setup, Trained
-from outlast.results import Evaluation, Pilot
+from outlast.results import Evaluation, Outlook, Pilot, Remedy
+
+# Rounds of ever fewer and longer pilots: how many steps each gets, so that a budget is kept (successive halving).
+#
+# Every pilot is a whole short training with a schedule of its own, so that losses of different lengths can be
+# compared. (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016.)
+
+DESIGNS: tuple[tuple[tuple[float, int | None], ...], ...] = (
+    ((1 / 16, None), (1 / 8, 3), (1 / 4, 2)),
+    ((1 / 16, None), (1 / 4, 2)),
+    ((1 / 4, 2),),
+)
+"""Of every round, the share of a repair's steps that a pilot gets, and how many options there are beside plain
+training (None: all). The most thorough first."""
+LEAST_STEPS = 8
+MOST_AHEAD = 64
+"""Windows that a pilot reads ahead, at most."""
+SPARED = 0.2
+"""Share of a budget that nothing is planned for: a short timed trial saw a sixth too little on a quiet machine."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Steps of every pilot, how many options there are beside plain training, and how many doses are looked at."""
+
+    steps: int
+    options: int
+    doses: int
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What is to be run, and what it is expected to take."""
+
+    rounds: tuple[Round, ...]
+    read_ahead: int
+    seconds: float
+
+
+def read_ahead_of(steps: int, train_context: int, oldest: int) -> int:
+    """Windows that a pilot reads before its first step.
+
+    Args:
+        steps: of a repair.
+        oldest: age that is measured.
+    """
+    return max(1, min(MOST_AHEAD, oldest // train_context, steps // 12))
+
+
+def rounds(steps: int, count: int, doses: int, pace: Pace, reading: Readings, budget: float, read_ahead: int) -> Rounds:
+    """The most thorough rounds that the budget allows; where it allows for none, the smallest.
+
+    Args:
+        steps: of a repair.
+        count: options beside plain training.
+        doses: that a repair is looked at at; all of them in the last round, the largest before.
+        pace, reading: of one training, and of measuring it.
+        budget: seconds for all of it.
+    """
+    found = [
+        _within(steps, design, count, doses, pace, reading, (1 - SPARED) * budget, read_ahead) for design in DESIGNS
+    ]
+    fitting = [each for each in found if each.seconds <= (1 - SPARED) * budget]
+    return fitting[0] if fitting else min(found, key=lambda each: each.seconds)
+
+
+def _within(
+    steps: int,
+    design: Sequence[tuple[float, int | None]],
+    count: int,
+    doses: int,
+    pace: Pace,
+    reading: Readings,
+    budget: float,
+    read_ahead: int,
+) -> Rounds:
+    """A design with its steps, or fewer, at least half as many, where that keeps the budget."""
+    shares, entering = (
+        [share for share, _ in design],
+        [count if most is None else min(count, most) for _, most in design],
+    )
+    pilots = [number + 1 for number in entering]  # plain training is in every round
+    looked = [1] * (len(design) - 1) + [doses]
+    measuring = sum(number * each * reading.dose for number, each in zip(pilots, looked, strict=True))
+    fixed = measuring + sum(pilots) * (pace.preparing + pace.ahead * read_ahead)
+    whole = sum(number * share * steps * pace.step for number, share in zip(pilots, shares, strict=True))
+    scale = min(1.0, max(0.5, (budget - fixed) / whole)) if whole > 0 else 1.0
+    counted = [max(LEAST_STEPS, round(scale * share * steps)) for share in shares]
+    made = tuple(Round(*each) for each in zip(counted, entering, looked, strict=True))
+    seconds = fixed + sum(number * each.steps * pace.step for number, each in zip(pilots, made, strict=True))
+    return Rounds(made, read_ahead, seconds)
+
+
+# Short trainings, judged on validation streams, in rounds of which the best go on.
 
 
 @dataclass(eq=False)
@@ -173,3 +269,187 @@ def _run(
 
 def _kept(trial: Trial, validation: Validation) -> bool:
     return cost(trial.taken, validation) <= validation.margin - optimism(trial.doses, validation)
+
+
+# What a longer training is expected to reach, from pilots of a few lengths, with an interval.
+#
+# Losses of whole short trainings fall about as A + B · steps^−p. Two or three of them do not say what p is; it is
+# drawn from what such losses did elsewhere (docs/planning.md), and A and B are fitted to the pilots of resampled
+# streams.
+
+POWERS = (-0.4, -0.1, 0.2, 0.5, 1.0)
+"""p, each as likely as the others; below zero losses still fall faster with every doubling, as of a base that had not
+been trained to the end.
+"""
+LUCK = 0.4
+"""Standard deviation of how far a training ends from what its pilots let one expect, as a share of what is at stake.
+It was 0.25, which is what one training scatters by; pilots scatter too, and 34 of 47 trainings of seeds 510 to 512
+ended within intervals of 90 %.
+"""
+_SAMPLES = 200
+_ALONE = (0.0, 0.1, 0.25, 0.5)
+"""Where there is one pilot: what is still to be gained, as a share of what it gained over the base."""
+
+
+def outlook(
+    steps: Sequence[int],
+    losses: Sequence[np.ndarray],
+    base: np.ndarray,
+    at: int,
+    blocks: np.ndarray | None,
+    seed: int,
+    scale: float = 0.0,
+) -> Interval:
+    """The mean loss after `at` steps on streams like these, whose base does as these do; 90 % is between its ends.
+
+    Args:
+        steps: of each pilot, rising.
+        losses: (S,) of each, by stream.
+        base: (S,) of the base.
+        blocks: (S,) which streams belong together; None: each stands alone.
+        scale: what is at stake, such as how far the base fails: a training ends `LUCK` of it from what is
+            expected, or of what the longest pilot gains where that is more.
+    """
+    # What is not certain is how far a training gets from the base, not how hard these streams are.
+    table = np.stack([np.zeros_like(base), *(each - base for each in losses)])
+    draws = np.random.default_rng(seed)
+    units = np.arange(table.shape[1]) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    count = int(units.max()) + 1
+    weights = np.stack([np.ones(count), *(np.bincount(draws.integers(0, count, count), minlength=count)
+                                          for _ in range(_SAMPLES))])[:, units]  # fmt: skip
+    means = weights @ table.T / weights.sum(1, keepdims=True)
+    expected = np.stack([_after(np.array(steps, float), means, at, power) for power in range(_variants(steps))])
+    luck = LUCK * max(scale, abs(float(table[-1].mean())))
+    expected[:, 1:] += luck * draws.normal(size=expected[:, 1:].shape) * (1.0 if at > steps[-1] else 0.0)
+    low, high = np.quantile(expected[:, 1:], [0.05, 0.95])
+    level = float(base.mean())
+    return Interval(level + float(expected[:, 0].mean()), level + float(low), level + float(high), table.shape[1])
+
+
+def _variants(steps: Sequence[int]) -> int:
+    return len(POWERS) if len(steps) > 1 else len(_ALONE)
+
+
+def _after(steps: np.ndarray, means: np.ndarray, at: int, variant: int) -> np.ndarray:
+    """(samples,) expected losses over the base from (samples, 1 + pilots) means, the first of which is the base's."""
+    base, tried = means[:, 0], means[:, 1:]
+    if len(steps) == 1:
+        return tried[:, 0] - _ALONE[variant] * (1 - (steps[0] / at) ** 0.5) * np.maximum(base - tried[:, 0], 0.0)
+    x = _falling(steps, POWERS[variant])
+    weights = steps / steps.sum()  # the longest says the most
+    centre, level = weights @ x, tried @ weights
+    slope = ((tried - level[:, None]) * (x - centre) * weights).sum(1) / ((x - centre) ** 2 * weights).sum()
+    # A pilot that is worse than a shorter one says nothing of a further rise.
+    return level + np.maximum(slope, 0.0) * (_falling(np.array(at, float), POWERS[variant]) - centre)
+
+
+def _falling(steps: np.ndarray, power: float) -> np.ndarray:
+    """steps^−power, shifted and scaled so that it falls whatever the sign of the power (Box and Cox 1964)."""
+    return (steps**-power - 1) / power
+
+
+# Pilots, read: the best starts, what longer trainings may reach, and the training that would be asked for.
+
+LENGTHS = (0.25, 0.5, 1.0, 2.0)
+"""Of a repair's steps, the trainings that are looked out for."""
+ENOUGH = 0.9
+"""Share of what the longest would gain, that the advised one has to reach."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The trials that an advice is about, and the outlook of each by steps.
+
+    Args:
+        starts: the best of those that differ in their starts; None: none came to the last round.
+        longer: longer windows, where they came to the last round.
+        outlooks: by name, by steps.
+    """
+
+    starts: Trial | None
+    plain: Trial
+    longer: Trial | None
+    outlooks: dict[str, list[Outlook]]
+    whole: int
+
+    def tried(self, trial: Trial) -> Tried:
+        """A trial as advice asks for it, with the outlook of a whole repair."""
+        each = next(each for each in self.outlooks[trial.option.name] if each.steps == self.whole)
+        expected = Interval(each.loss, each.low, each.high, len(trial.losses[-1]))
+        return Tried(trial.taken.oldest, trial.kept, expected)
+
+
+def judged(todo: Setup, seen: Evaluation, piloted: Piloted) -> Judged:
+    """Choose among the last round.
+
+    Args:
+        todo: of a repair with the steps that a repair would have.
+        seen: the base on validation streams.
+    """
+    validation = todo.held_against(seen)
+    starts = [trial for trial in piloted.last if trial.option.kind == "starts"]
+    longer = [trial for trial in piloted.last if trial.option.kind == "longer_windows"]
+    steps, last = todo.training.steps, [*piloted.last, piloted.plain]
+    verdict = seen.verdict
+    run_on = float(seen.curve.losses[-1].mean())
+    most = max(run_on - float(trial.taken.oldest.mean()) for trial in last)
+    at_stake = most if verdict is None else max(most, verdict.excess, verdict.tolerance)
+    lengths = sorted({trial.steps[-1] for trial in last} | {max(1, round(share * steps)) for share in LENGTHS})
+    picked = best_of(starts, validation) if starts else None
+    ahead = {trial.option.name: outlooks_of(trial, seen, lengths, todo.training.seed, at_stake) for trial in last}
+    found = Judged(picked, piloted.plain, longer[0] if longer else None, ahead, steps)
+    if picked is None or verdict is None:
+        return found
+    # Validation takes long runs where it cannot tell; a row that the plan's table shows to be worse is not taken.
+    better = [trial for trial in starts if shown_better(found.tried(trial), found.tried(picked), verdict.tolerance)]
+    if not better:
+        return found
+    return replace(found, starts=min(better, key=lambda trial: found.tried(trial).at_last))
+
+
+def outlooks_of(trial: Trial, seen: Evaluation, lengths: list[int], seed: int, at_stake: float) -> list[Outlook]:
+    """What the trial would reach at the dose that validation takes of it, after each of these steps."""
+    curve, found = seen.curve, []
+    # Earlier pilots were looked at at the largest dose only; what the dose takes off is taken off all of them.
+    off = trial.taken.oldest - trial.losses[-1]
+    losses = [each + off for each in trial.losses]
+    for steps in lengths:
+        if steps < trial.steps[-1]:
+            continue
+        each = outlook(trial.steps, losses, curve.losses[-1], steps, curve.blocks, seed, at_stake)
+        # Losses that were never below zero, error rates among them, are not expected to get there.
+        seen_losses = (curve.losses[-1], trial.taken.oldest, *trial.losses)
+        least = 0.0 if min(float(one.min()) for one in seen_losses) >= 0 else -np.inf
+        found.append(Outlook(trial.option.name, trial.option.kind, steps, *(max(least, end) for end in each.triple)))
+    return found
+
+
+def remedy(todo: Setup, trial: Trial, outlooks: list[Outlook], rival: float) -> Remedy:
+    """The training to ask for: with the fewest steps that reach most of what twice a repair's would gain.
+
+    Args:
+        outlooks: of this trial, by steps.
+        rival: the mean loss without training.
+    """
+    most = rival - min(each.loss for each in outlooks)
+    enough = [each for each in outlooks if rival - each.loss >= ENOUGH * most] or outlooks[-1:]
+    option, how = trial.option, todo.repairing
+    starts = option.kind == "starts"
+    return Remedy(
+        name=option.name,
+        kind=option.kind,
+        typed=typed(option.rule if starts else Zero()),
+        train_context=option.train_context,
+        batch_size=option.batch_size,
+        steps=enough[0].steps,
+        learning_rate=todo.training.learning_rate,
+        read_ahead=trial.read_ahead,
+        anchor=how.anchor,
+        zero_share=option.rule.zero_share,
+        dose=trial.taken.dose,
+    )
+
+
+def losses_without_training(seen: Evaluation) -> dict[str, np.ndarray]:
+    """(S,) of the base at its oldest age, as it runs on and under its best resets."""
+    return {"base": seen.curve.losses[-1]} | {name: np.array(each.per_stream) for name, each in seen.resets.items()}

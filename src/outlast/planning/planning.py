@@ -18,17 +18,20 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
-from outlast.planning.advice import Advice, advise, needs_pilots, untried
-from outlast.planning.changes import changes
-from outlast.planning.expected_run import ExpectedRun, expected_run
-from outlast.planning.judged import judged, losses_without_training, remedy
-from outlast.planning.likeness import LEAST_LENGTH
+from outlast.planning.advice import Advice, advise, changes, needs_pilots, untried, worth_of
+from outlast.planning.expected_run import LEAST_LENGTH, ExpectedRun, expected_run
 from outlast.planning.options import options, plain, usual
-from outlast.planning.pilots import Piloted, run_pilots
-from outlast.planning.repair_cost import PRICE, VALUE, check_price, cost_of
-from outlast.planning.rounds import LEAST_STEPS, read_ahead_of, rounds
-from outlast.planning.timing import Pace, Readings, paces, readings
-from outlast.planning.worth import worth_of
+from outlast.planning.pilots import (
+    LEAST_STEPS,
+    Piloted,
+    judged,
+    losses_without_training,
+    read_ahead_of,
+    remedy,
+    rounds,
+    run_pilots,
+)
+from outlast.planning.repair_cost import PRICE, VALUE, Pace, Readings, check_price, cost_of, paces, readings
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs import RepairSettings

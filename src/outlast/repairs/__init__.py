@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from outlast.repairs.comparing import Compared, compare
-    from outlast.repairs.dose import with_dose
+    from outlast.repairs.picking import with_dose
     from outlast.repairs.repairing import Repaired, judge, repair
     from outlast.repairs.settings import RepairSettings
 else:
@@ -17,7 +17,7 @@ else:
                 "Compared",
                 "compare",
             ),
-            "dose": ("with_dose",),
+            "picking": ("with_dose",),
             "repairing": (
                 "Repaired",
                 "judge",

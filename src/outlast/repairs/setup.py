@@ -28,8 +28,7 @@ from outlast.parallel import on_first_rank
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs.acceptance import benefit, best_reset, refusal, short_context, short_differences, short_level
-from outlast.repairs.dose import with_dose
-from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick
+from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick, with_dose
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
 from outlast.streams import MIN_STREAMS, Split, Streams

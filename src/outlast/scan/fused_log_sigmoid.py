@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.scan.kernels import log_sigmoid as kernels
+from outlast.scan.kernels import activations as kernels
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import blank, operand, operator, operator_once, readable
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outlast.scan.kernels.layout import tiled
+from outlast.scan.kernels.operands import tiled
 
 
 class Operator:

@@ -11,7 +11,7 @@ from outlast.evaluation import usable
 from outlast.generation import Place, generate
 from outlast.model import Recurrent, device_of, quietly
 from outlast.results import Sample
-from outlast.serving.vocabulary import Vocabulary
+from outlast.serving.texts import Vocabulary
 from outlast.streams import Streams
 from outlast.streams.fits import check_inputs
 from outlast.streams.reading import read

@@ -24,13 +24,10 @@ from outlast.schema import Schema
 from outlast.serving.files import read_pool, write_pool
 from outlast.serving.forecasts import Units, columns_of, told
 from outlast.serving.listening import Listener, Reading
-from outlast.serving.packing import pack, unpack
-from outlast.serving.plan import Plan, changing, planned
-from outlast.serving.pool import Pool
-from outlast.serving.ranges import Ranges
+from outlast.serving.plan import Plan, Ranges, changing, planned
+from outlast.serving.pool import Pool, Sound, pack, put_rows, unpack
 from outlast.serving.resets import under_resets
 from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
-from outlast.serving.sound import Sound, put_rows
 from outlast.serving.texts import Texts
 from outlast.state import State, select
 from outlast.streams import Streams

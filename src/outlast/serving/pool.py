@@ -1,7 +1,8 @@
-"""The states of many streams as the rows of one, found by the streams' names."""
+"""The states of many streams as the rows of one, found by name, packed as bytes, and kept free of what is no number."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from outlast.errors import InputError
 from outlast.model import Recurrent
-from outlast.state import State, concatenate, leaves, map_state, rebuild, rows_of
+from outlast.state import State, concatenate, continuous, leaves, map_state, rebuild, rows_of, where
+
+# The states of many streams as the rows of one, found by the streams' names.
 
 _FIRST = 16
 """Rows that are made room for at first."""
@@ -157,3 +160,90 @@ def _alone(tensor: Tensor) -> Tensor:
 
 def _cloned(tensor: Tensor) -> Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
+
+
+# Rows of several tensors as bytes side by side, and back: what is kept of many streams, one blob a stream.
+
+
+def pack(tensors: Sequence[Tensor]) -> np.ndarray:
+    """Tensors (N, …) as (N, bytes) uint8."""
+    rows = len(tensors[0])
+    flat = [each.detach().cpu().reshape(rows, -1).contiguous().view(torch.uint8).numpy() for each in tensors]
+    return np.concatenate(flat, 1)
+
+
+def widths_of(tensors: Sequence[Tensor]) -> list[int]:
+    """Bytes that one row of each takes."""
+    return [math.prod(each.shape[1:]) * each.element_size() for each in tensors]
+
+
+def unpack(packed: np.ndarray, like: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors that `pack` packed.
+
+    Args:
+        like: tensors of the same kinds and of any number of rows.
+
+    Raises:
+        InputError: another number of bytes than these take.
+    """
+    widths = widths_of(like)
+    if packed.shape[1] != sum(widths):
+        raise InputError(
+            f"{packed.shape[1]:,} bytes of a stream", f"{sum(widths):,}, as this model's states take", "start anew"
+        )
+    found, begin = [], 0
+    for each, width in zip(like, widths, strict=True):
+        part = torch.from_numpy(packed[:, begin : begin + width].copy()).view(each.dtype)
+        found.append(part.reshape(len(packed), *each.shape[1:]))
+        begin += width
+    return found
+
+
+# States that are numbers: a row after which a state is none must not stay in it, or no forecast would follow.
+
+
+class Sound:
+    """Tells which rows of a model's states are numbers.
+
+    Args:
+        model: whose states they are; what is no number in its initial state may be none later.
+    """
+
+    def __init__(self, model: Recurrent) -> None:
+        initial = leaves(model.initial_state(1))
+        self._which = [i for i, each in enumerate(initial) if continuous(each) and bool(torch.isfinite(each).all())]
+
+    def rows(self, state: State) -> Tensor | None:
+        """(B,) bool, on the CPU; None: all of them are."""
+        tensors = leaves(state)
+        held = [tensors[i] for i in self._which]
+        # One sum a tensor tells in the usual case; a sum of numbers may overflow, so what it doubts is looked at.
+        if not held or bool(torch.isfinite(torch.stack([each.sum().abs().double().cpu() for each in held])).all()):
+            return None
+        found = torch.ones(rows_of(state), dtype=torch.bool)
+        for each in held:
+            found &= torch.isfinite(each.reshape(len(found), -1)).all(1).cpu()
+        return None if bool(found.all()) else found
+
+    def in_steps(self, model: Recurrent, inputs: Tensor, before: State) -> tuple[Tensor, State]:
+        """Read (B, T, …) position by position; a row after which the state is no number is passed over.
+
+        Returns:
+            outputs (B, T, …), not a number where a row was passed over, and the state, which is numbers.
+        """
+        outputs, state = [], before
+        for position in range(inputs.shape[1]):
+            made, after = model(inputs[:, position : position + 1], state)
+            sound = self.rows(after)
+            if sound is not None:
+                after = where(sound, after, state)
+                here = sound.to(made.device).view(-1, *[1] * (made.dim() - 1))
+                made = torch.where(here, made, torch.full_like(made, torch.nan))
+            outputs.append(made)
+            state = after
+        return torch.cat(outputs, 1), state
+
+
+def put_rows(state: State, at: Tensor, rows: State) -> State:
+    """The state with other rows (N, …) at (N,) numbers, tensors (B, …)."""
+    return map_state(lambda whole, new: whole.index_copy(0, at.to(whole.device), new.to(whole)), state, rows)

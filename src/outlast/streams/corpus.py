@@ -20,7 +20,7 @@ from typing import IO
 
 import numpy as np
 
-from outlast.checkpoints.hashing import file_sha256
+from outlast.checkpoints.states import file_sha256
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.streams.documents import Documents, Piece

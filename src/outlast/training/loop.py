@@ -35,12 +35,12 @@ from outlast.ranks import ranks
 from outlast.streams import Sampler, Split, Streams
 from outlast.streams.fits import adapted_to, check_inputs
 from outlast.streams.scenarios import weighted_places
-from outlast.training.ahead import read_ahead
 from outlast.training.objectives import Objective, head_needed
 from outlast.training.objectives import objective as named_objective
 from outlast.training.regular import read_dropping, size_of
 from outlast.training.resume import Checkpoint, Reached
 from outlast.training.settings import TrainSettings
+from outlast.training.starts import read_ahead
 from outlast.training.together import any_rank, join_ranks, let_go, mean_over_ranks, same_step
 from outlast.unprojected import leaving_out_head
 

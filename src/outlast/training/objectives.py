@@ -13,8 +13,13 @@ from torch import Tensor, nn
 from outlast.adapters.adapting import adapt
 from outlast.arguments import taking
 from outlast.errors import InputError, unknown_name
-from outlast.evaluation.measures import DIVERGENCES, cross_entropy_per_position, divergence, squared_error_per_position
-from outlast.evaluation.of_targets import pinball_per_position
+from outlast.evaluation.measures import (
+    DIVERGENCES,
+    cross_entropy_per_position,
+    divergence,
+    pinball_per_position,
+    squared_error_per_position,
+)
 from outlast.model import Recurrent
 from outlast.state import at_least_float32
 from outlast.streams import Batch, Streams

@@ -1,4 +1,4 @@
-"""Where windows start, in a training loop that is not outlast's: ask before every call, hand back the final state."""
+"""Where windows start in training loops of others, and reading ahead before anything is learnt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking_fields
 from outlast.errors import InputError
 from outlast.interventions import Carried, Intervention, Prepared, rule_of
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent, device_of, quietly
 from outlast.randomness import generator
 from outlast.ranks import rank, ranks
 from outlast.state import State, concatenate, rows_of, select
 from outlast.streams import Batch, Sampler, Streams
+from outlast.streams.sampler import Places
+from outlast.unprojected import leaving_out_head
+
+# Where windows start, in a training loop that is not outlast's: ask before every call, hand back the final state.
 
 
 @taking_fields
@@ -143,3 +147,31 @@ def _rows(continues: Tensor) -> Batch:
     numbers = torch.from_numpy(np.zeros(len(continues), np.int64))
     nothing = torch.empty(len(continues), 0)
     return Batch(nothing, None, nothing, stream_id=numbers, position=numbers, continues=continues)
+
+
+# Reading before learning: rows carry their states through windows, as training would, and no weight moves.
+#
+# A training of few steps meets young states only, whatever its rule says of how long rows go on. What reads ahead
+# starts where a longer training would have come to.
+
+
+def read_ahead(
+    wrapped: nn.Module, model: Recurrent, sampler: Sampler, rule: Prepared, carried: Carried, windows: int
+) -> tuple[Places | None, Carried]:
+    """Where rows stand and what they carry after `windows` windows, which are those of the first steps.
+
+    Args:
+        wrapped, model: what is called, and the model inside; left in the mode it is in.
+        carried: what is carried before the first of them.
+    """
+    places, device = None, device_of(model)
+    with quietly(model):  # dropout is no part of a state that deployment meets
+        for step in range(windows):
+            places = sampler.places(step, places)
+            batch = sampler.batch(places).to(device)
+            carried = Carried(model.initial_state(sampler.batch_size), carried.last)
+            start = rule.start(carried, batch, generator(sampler.seed, "start", step, sampler.rank))
+            with leaving_out_head(model):
+                _, final = wrapped(batch.inputs, start)
+            carried = rule.keep(carried, final, batch)
+    return places, carried

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from outlast.checkpoints.hashing import tensors_sha256
+from outlast.checkpoints.states import tensors_sha256
 from outlast.errors import InputError
 from outlast.live.incidents import Kept
 from outlast.model import Recurrent, device_of

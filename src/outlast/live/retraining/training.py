@@ -9,7 +9,7 @@ from typing import Any
 from outlast import checkpoints
 from outlast.adapters import adapt
 from outlast.checkpoints import model_fingerprint
-from outlast.checkpoints.hashing import file_sha256
+from outlast.checkpoints.states import file_sha256
 from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure

@@ -10,7 +10,7 @@ import torch
 
 from outlast import checkpoints
 from outlast.checkpoints import model_fingerprint
-from outlast.checkpoints.hashing import file_sha256
+from outlast.checkpoints.states import file_sha256
 from outlast.errors import InputError
 from outlast.live.ledger.candidates import Candidate, Gate, candidate, folder_of, gates, moves
 from outlast.live.ledger.store import Ledger

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.evaluation.measures import Measure
-from outlast.evaluation.of_targets import default_measure, measure_of
+from outlast.evaluation.measures import Measure, default_measure, measure_of
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.delays import Delay
 from outlast.live.running.loaded import Loaded
 from outlast.live.running.repeats import Repeats
 from outlast.serving.deployed import Deployed
 from outlast.serving.listening import Reading
-from outlast.serving.packing import pack, unpack, widths_of
+from outlast.serving.pool import pack, unpack, widths_of
 from outlast.streams import Batch
 
 

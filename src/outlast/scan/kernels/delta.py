@@ -17,18 +17,20 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.compiling import helper, kernel
-from outlast.scan.kernels.layout import (
+from outlast.scan.kernels.operands import (
     BLOCK,
     VECTOR,
     clear,
     gather,
+    locate,
     padded,
+    put_number,
     scatter,
     state_in,
     state_out,
+    take_number,
     tiled,
 )
-from outlast.scan.kernels.operands import locate, put_number, take_number
 from outlast.scan.kernels.simd import (
     LANES,
     across,

@@ -18,9 +18,20 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.compiling import helper, kernel
-from outlast.scan.kernels.layout import clear, gather, padded, scatter, tiled
 from outlast.scan.kernels.matrices import FROM_ROW, UP_TO_ROW, WHOLE, multiply, transpose
-from outlast.scan.kernels.operands import item, locate, put, put_number, take, take_number
+from outlast.scan.kernels.operands import (
+    clear,
+    gather,
+    item,
+    locate,
+    padded,
+    put,
+    put_number,
+    scatter,
+    take,
+    take_number,
+    tiled,
+)
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,

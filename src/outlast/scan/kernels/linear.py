@@ -15,18 +15,18 @@ from __future__ import annotations
 import numpy as np
 
 from outlast.scan.kernels.compiling import helper, kernel
-from outlast.scan.kernels.layout import (
+from outlast.scan.kernels.operands import (
     BLOCK,
     VECTOR,
     clear,
     gather,
+    locate,
     padded,
     scatter,
     state_in,
     state_out,
     tiled,
 )
-from outlast.scan.kernels.operands import locate
 from outlast.scan.kernels.simd import (
     LANES,
     ROWS,

@@ -6,8 +6,7 @@ import numpy as np
 
 from outlast.scan.kernels.activations import sigmoid, silu_bend
 from outlast.scan.kernels.compiling import helper, kernel
-from outlast.scan.kernels.layout import clear, padded
-from outlast.scan.kernels.operands import item, locate, prefetch, put, take
+from outlast.scan.kernels.operands import clear, item, locate, padded, prefetch, put, take
 from outlast.scan.kernels.simd import (
     LANES,
     aligned,
