@@ -24,7 +24,7 @@ from outlast.schema import Schema
 from outlast.serving.files import read_pool, write_pool
 from outlast.serving.forecasts import Units, columns_of, told
 from outlast.serving.listening import Listener, Reading
-from outlast.serving.plan import Plan, Ranges, changing, planned
+from outlast.serving.plan import Plan, Ranges, changing, differ, planned
 from outlast.serving.pool import Pool, Sound, pack, put_rows, unpack
 from outlast.serving.resets import under_resets
 from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
@@ -137,9 +137,13 @@ class Deployed:
         self.future: float | None = None
         self.stream_column: str = stream_column or (self.schema.stream if self.schema else None) or "stream"
         self._fingerprint: str | None = None
-        self._pool = Pool(self.model, len(self.schema.inputs) if self.schema else 0)
+        self._static = _static(model, self.schema)
+        spec = model.input_spec
+        width = spec.size if spec is not None and spec.static else 0
+        width = len(self.schema.inputs) if self.schema else width
+        self._pool = Pool(self.model, width)
         self._device = device_of(model)
-        self._holds = self.schema is not None and self.schema.missing == "hold"
+        self._keeps_last = bool(self._static) or (self.schema is not None and self.schema.missing == "hold")
         self._tells_gaps = self.schema is not None and self.schema.time is not None and self.schema.gaps != "join"
         self._units = Units(self.schema.target if self.schema else None)
         self._texts = Texts(self.model, folder)
@@ -226,9 +230,10 @@ class Deployed:
             at = self._pool.rows(list(streams))
             count = values.size // values.shape[-1] // len(streams)
             of_rows = [name for name in streams for _ in range(count)]
+            self._refuse_changing(at, values[:, None] if single else values)
             self._ranges.said(of_rows, values.reshape(-1, values.shape[-1]))
             outputs = self._units(self._advance(at, values[:, None] if single else values))
-            if self._holds:
+            if self._keeps_last:
                 self._pool.last[at] = values if single else values[:, -1]
             return outputs[:, 0] if single else outputs
         count = 1 if single else values.shape[1]
@@ -237,8 +242,10 @@ class Deployed:
         return told_of if single else told_of.reshape(len(streams), count, -1)
 
     def restart(self, stream: str) -> None:
-        """Let a stream go on from the initial state; its clock runs on."""
-        self._pool.restart(self._known(stream))
+        """Let a stream go on from the initial state, and with other static values if need be; its clock runs on."""
+        row = self._known(stream)
+        self._pool.restart(row)
+        self._pool.last[row[:, None], self._static] = np.nan
 
     def forget(self, *streams: str) -> None:
         """Drop streams that have ended."""
@@ -355,7 +362,6 @@ class Deployed:
         pool, before = self._pool, self._pool.of(at)
         scaled = values if self.schema is None else self.schema.scaled(values)
         inputs = torch.from_numpy(scaled).to(self._device)
-        self._refuse_changing(scaled)
         outputs, state = self._sound_after(inputs, before)
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
         if self.listener is not None and numbers is not None:
@@ -375,20 +381,17 @@ class Deployed:
         made, after = self._sound.in_steps(self.model, inputs[at.to(inputs.device)], select(before, at))
         return put_rows(outputs, at, made), put_rows(state, at, after)
 
-    def _refuse_changing(self, values: np.ndarray) -> None:
-        """Refuse rows (S, T, F) in which what the model reads once a call changes."""
-        once = self._once
-        if once and (values[:, 1:, once] != values[:, :1, once]).any():
-            raise changing(self.schema, once, "one stream")
-
-    @property
-    def _once(self) -> list[int]:
-        """Columns that the model reads once a call."""
-        return [] if self.model.input_spec is None else list(self.model.input_spec.static)
+    def _refuse_changing(self, at: np.ndarray, values: np.ndarray) -> None:
+        """Refuse rows (S, T, F) of streams in which static values change, or are others than before."""
+        if self._static:
+            static = values[:, :, self._static]
+            before = self._pool.last[at[:, None], self._static]
+            if differ(static[:, 0], before).any() or (static[:, 1:] != static[:, :1]).any():
+                raise changing(self.schema, self._static, "one stream")
 
     def _records(self, rows: Rows) -> list[dict[str, Any]]:
         """Forecasts of rows as records."""
-        plan = planned(rows, self.schema, self._pool, self.future, self._once)
+        plan = planned(rows, self.schema, self._pool, self.future, self._static)
         outside = self._ranges.said(rows.streams, rows.values)
         positions = plan.positions(self._pool, rows)
         outputs = self._run(rows, plan)
@@ -410,7 +413,7 @@ class Deployed:
 
     def _array(self, rows: Rows) -> np.ndarray:
         """Forecasts of rows as (N, K), NaN where a row was passed over."""
-        plan = planned(rows, self.schema, self._pool, self.future, self._once)
+        plan = planned(rows, self.schema, self._pool, self.future, self._static)
         self._ranges.said(rows.streams, rows.values)
         outputs = self._run(rows, plan)
         found = self._units(outputs)
@@ -476,3 +479,10 @@ def _is_frame(rows: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _static(model: Recurrent, schema: Schema | None) -> list[int]:
+    """Columns that keep one value a stream: what the model reads once, and what was static in its training."""
+    once = () if model.input_spec is None else model.input_spec.static
+    columns = () if schema is None else schema.inputs
+    return sorted({*once, *(place for place, column in enumerate(columns) if column.static)})

@@ -85,17 +85,17 @@ class Plan:
 
 
 def planned(
-    rows: Rows, schema: Schema | None, pool: Pool, future: float | None = None, once: Sequence[int] = ()
+    rows: Rows, schema: Schema | None, pool: Pool, future: float | None = None, static: Sequence[int] = ()
 ) -> Plan:
     """What the schema's rules make of rows.
 
     Args:
         future: seconds that a time may be ahead of this machine's clock; None: any.
-        once: columns that the model reads once for a stream.
+        static: columns that keep one value along a stream.
 
     Raises:
         RowError: a missing value or a gap where that is an error, a time that goes back or lies in the future, or
-            another value than in the row before where the model reads one once.
+            another value than in the row before in a static column.
     """
     if future is not None and rows.times is not None:
         _not_ahead(rows, rows.times, future)
@@ -106,27 +106,32 @@ def planned(
         values = values.copy()
     for number, (name, gone) in enumerate(zip(rows.streams, missing.tolist(), strict=True)):
         row, read = pool.row.get(name), by_stream[name]
-        if gone:
-            held = values[read[-1]] if read else (None if row is None else pool.last[row])
-            if why := _filled(number, values, held, schema):
-                skipped[number] = why
-                continue
+        last = values[read[-1]] if read else (None if row is None else pool.last[row])
+        if gone and (why := _filled(number, values, last, schema)):
+            skipped[number] = why
+            continue
         if rows.times is not None and schema is not None:
             before = rows.times[read[-1]] if read else (None if row is None else pool.time[row])
             if why := _gap(number, rows.times[number], before, name, schema):
                 restarts[number] = why
-        if once and read and number not in restarts and (values[number, once] != values[read[-1], once]).any():
-            raise RowError(number, changing(schema, once, f"stream {name!r}"))
+        other = static and last is not None and differ(values[number, static], last[static]).any()
+        if other and number not in restarts:
+            raise RowError(number, changing(schema, static, f"stream {name!r}"))
         read.append(number)
     return Plan(values, skipped, restarts, by_stream)
 
 
-def changing(schema: Schema | None, once: Sequence[int], stream: str) -> InputError:
-    """What is said of rows in which what the model reads once changes."""
-    names = [schema.names[each] if schema else f"column {each}" for each in once]
+def differ(values: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Which values are others than those before, where these are known."""
+    return (values != before) & ~np.isnan(before)
+
+
+def changing(schema: Schema | None, static: Sequence[int], stream: str) -> InputError:
+    """What is said of rows in which a static value changes."""
+    names = [schema.names[each] if schema else f"column {each}" for each in static]
     return InputError(
-        f"rows of {stream} with other values of {', '.join(names)}",
-        "one value for a whole stream, for the model reads it once",
+        f"rows of {stream} with other values of {', '.join(names)} than before",
+        "one value for a whole stream, as in the training",
         "give the rows a stream of their own where it changes",
     )
 
