@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from outlast.live.running.run import Run
 from outlast.live.running.stages import PAIRED
 from outlast.live.running.versions import approve, go_back, propose, put_to_work
 from outlast.live.sources.opening import opened
+from outlast.schema import Notation
 from outlast.streams import Split
 
 HOW: Any = {"by": "ann", "because": "to see"}
@@ -117,6 +119,23 @@ def test_a_roll_back_to_a_version_without_its_weights_is_refused(
     run_once(ledger, tmp_path).let_go()
     shutil.move(tmp_path / "kept", first / "model" / "model.safetensors")
     assert go_back(ledger, **HOW).folder == str(first.relative_to(ledger.folder))
+
+
+def test_a_version_of_a_table_that_was_written_otherwise_is_refused(
+    ledger: Ledger, tmp_path: Path, parts: Split, saved: Path
+) -> None:
+    """One run reads its text once: as that of the version at work."""
+    model = better(copy.deepcopy(outlast.load(saved / "model")), parts, 2)
+    assert model.schema is not None
+    schema, second = model.schema, tmp_path / "second"
+    model.schema = replace(schema, notation=Notation(decimal=",", missing_values=("-999",), encoding="latin-1"))
+    version(second, model, parts)
+    with pytest.raises(InputError, match=r"with decimal=',', missing_values=\('-999',\)\n.*decimal='.'.*as the one at"):
+        propose(ledger, second / "model", second / "profile", **HOW)
+    third = tmp_path / "third"
+    model.schema = replace(schema, notation=Notation(encoding="latin-1"))  # live text is UTF-8 whatever the table was
+    version(third, model, parts)
+    assert propose(ledger, third / "model", third / "profile", **HOW).id == 1
 
 
 def test_bars_of_a_proposed_version_are_what_they_were(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from outlast import checkpoints
 from outlast.errors import InputError
@@ -71,7 +72,8 @@ def propose(
 
     Raises:
         InputError: no such model or profile, a profile of another model, nothing at work, or other columns, another
-            target, other rules for missing values and gaps or another measure than the model at work has.
+            target, other rules for missing values and gaps, another way to write numbers and times, or another measure
+            than the model at work has.
     """
     signed(by, because)
     work = ledger_of.at_work(ledger)
@@ -142,14 +144,16 @@ def _target(model: Recurrent) -> Target | None:
     return None if model.schema is None else replace(model.schema.target, units=(), values=())
 
 
-def _rules(model: Recurrent) -> dict[str, str | float | None]:
-    """Which rows it reads, and where a stream of them begins anew."""
+def _rules(model: Recurrent) -> dict[str, Any]:
+    """Which rows it reads and how they are written, and where a stream of them begins anew."""
     schema = model.schema
     if schema is None:
         return {}
     gap = None if schema.gaps == "join" else schema.max_gap  # a gap that does nothing is none
+    # A run reads text once for all versions; it is UTF-8, whatever the encoding of the training's table was.
+    written = {name: value for name, value in asdict(schema.notation).items() if name != "encoding"}
     return {"missing": schema.missing, "gaps": schema.gaps, "max_gap": gap, "stream": schema.stream,
-            "time": schema.time, "categories": _codes(schema)}  # fmt: skip
+            "time": schema.time, "categories": _codes(schema), **written}  # fmt: skip
 
 
 def _codes(schema: Schema) -> str | None:
@@ -158,7 +162,7 @@ def _codes(schema: Schema) -> str | None:
     return " ".join(each) or None
 
 
-def _written(rules: dict[str, str | float | None]) -> str:
+def _written(rules: dict[str, Any]) -> str:
     return ", ".join(f"{name}={rule!r}" for name, rule in rules.items())
 
 
