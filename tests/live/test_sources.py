@@ -103,6 +103,35 @@ def test_cells_are_read_as_the_table_of_the_training_was_written(tmp_path: Path)
     ]
 
 
+def test_ids_that_the_schema_does_not_name_stay_what_they_were(tmp_path: Path) -> None:
+    """So that 007 and 7, or 1e3 and 1000, are two streams; what the model reads and forecasts are numbers."""
+    schema = Streams.from_table({"x": [1.0, 2.0] * 20, "y": [0.5] * 40}, target="y", inputs=["x"], horizon=1).schema
+    assert schema is not None
+    path = tmp_path / "a.csv"
+    append(path, "id,x,y,more\n007,007,01,00\n7,1e3,1e0,-0.5\n1e3,0,0,1.5e-3\n12.0,,0,inf\n00,0,0,x\n-08,0,0,\n")
+    source = opened(str(path), once=True)
+    source.read_as(schema)
+    assert rows(source.take({}, 1000)) == [
+        {"id": "007", "x": 7.0, "y": 1.0, "more": "00"},
+        {"id": 7.0, "x": 1000.0, "y": 1.0, "more": -0.5},
+        {"id": "1e3", "x": 0.0, "y": 0.0, "more": 1.5e-3},
+        {"id": 12.0, "x": None, "y": 0.0, "more": math.inf},
+        {"id": "00", "x": 0.0, "y": 0.0, "more": "x"},
+        {"id": "-08", "x": 0.0, "y": 0.0, "more": None},
+    ]
+
+
+def test_classes_of_text_stay_what_they_were(tmp_path: Path) -> None:
+    table = {"x": [1.0, 2.0] * 20, "state": ["007", "b"] * 20}
+    schema = Streams.from_table(table, target="state", inputs=["x"], target_kind="class").schema
+    assert schema is not None
+    assert schema.target.labels == ("007", "b")
+    append(tmp_path / "a.csv", "x,state\n1,007\n2,NA\n")
+    source = opened(str(tmp_path / "a.csv"), once=True)
+    source.read_as(schema)
+    assert rows(source.take({}, 1000)) == [{"x": 1.0, "state": "007"}, {"x": 2.0, "state": None}]
+
+
 def test_cells_are_numbers_text_or_nothing(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(

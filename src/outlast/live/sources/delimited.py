@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from outlast.live.sources.cutting import LONG, LONGEST, REST, Cut
@@ -20,6 +20,7 @@ _DELIMITERS = ",;\t"
 _MOST_LINES = 64
 """Of one record. A stray quote holds up no more than these."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_SPELT = re.compile(r"[+-]?0\d+|\d+[eE]\d+")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def take_records(
     cuts: Iterator[Cut], header: Header, position: Position, taking: Taking, *, schema: Schema | None, last: bool
 ) -> Position:
     """Take records until it is enough, with numbers as the schema's table wrote them; how far that is."""
-    notation, texts = PLAIN if schema is None else schema.notation, _texts(schema)
+    notation, readers = PLAIN if schema is None else schema.notation, [_reader(name, schema) for name in header.names]
     for record in _records(cuts, header.delimiter, last=last):
         number, data = position.lines + 1, record.cuts[0].data
         if record.because:
@@ -88,8 +89,8 @@ def take_records(
         elif record.cells and len(record.cells) != len(header.names):
             taking.refuse(number, data, f"it has {len(record.cells)} cells, and the first line {len(header.names)}")
         elif record.cells:
-            cells = zip(header.names, record.cells, strict=True)
-            taking.keep(number, {n: _text(c, notation) if n in texts else cell(c, notation) for n, c in cells})
+            cells = zip(header.names, readers, record.cells, strict=True)
+            taking.keep(number, {name: read(text, notation) for name, read, text in cells})
         for cut in record.cuts:
             position = position.after(cut)
         if taking.full:
@@ -97,17 +98,26 @@ def take_records(
     return position
 
 
-def _texts(schema: Schema | None) -> frozenset[str]:
-    """Columns whose cells may look like numbers and are none: times in a format of their own, categories of text."""
+def _reader(name: str, schema: Schema | None) -> Callable[[str, Notation], float | int | str | None]:
+    """How cells of a column are read: as numbers where the schema has numbers there, or nobody knows."""
     if schema is None:
-        return frozenset()
-    times = [schema.time] if schema.time and schema.notation.time_format is not None else []
-    named = [each.name for each in schema.inputs if each.categories and isinstance(each.categories[0], str)]
-    return frozenset([*times, *named])
+        return cell
+    if name == schema.time:
+        return cell if schema.notation.time_format is None else _text
+    values = dict.fromkeys(schema.target.columns, schema.target.labels)
+    values |= {column.name: column.categories for column in schema.inputs}
+    if name not in values:
+        return _id
+    return _text if values[name] and isinstance(values[name][0], str) else cell
 
 
 def _text(given: str, notation: Notation) -> str | None:
     return None if is_missing(given, notation) else given
+
+
+def _id(given: str, notation: Notation) -> float | int | str | None:
+    """A cell of which the number, if any, would not tell how it was written: 007 is not 7, and 1e3 not 1000."""
+    return _text(given, notation) if _SPELT.fullmatch(given) else cell(given, notation)
 
 
 def _records(cuts: Iterable[Cut], delimiter: str, *, last: bool) -> Iterator[_Record]:
