@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outlast.durations import seconds_of, written
+from outlast.durations import positions_of, seconds_of, written
 from outlast.errors import InputError
 
 
@@ -42,3 +42,17 @@ def test_what_is_no_length_of_time(typed: str) -> None:
 def test_told_so_that_it_can_be_typed_and_suffices(seconds: float, text: str) -> None:
     assert written(seconds) == text
     assert seconds_of(text, "--budget") >= seconds
+
+
+@pytest.mark.parametrize(
+    ("typed", "positions"), [(300, 300), ("300", 300), (" 7 ", 7), ("601s", 2), ("10min", 1), ("1s", 1)]
+)
+def test_positions_of_what_was_typed(typed: int | str, positions: int) -> None:
+    assert positions_of(typed, 600.0, "--run-length") == positions
+
+
+@pytest.mark.parametrize("step", [None, 0.0])
+def test_a_length_of_time_needs_a_regular_step(step: float | None) -> None:
+    assert positions_of("300", step, "--run-length") == 300
+    with pytest.raises(InputError, match=r"--run-length 7d, of streams whose rows have no regular step(?s:.*)--time, "):
+        positions_of("7d", step, "--run-length")

@@ -35,6 +35,28 @@ def seconds_of(typed: str, option: str) -> float:
     return seconds
 
 
+def positions_of(length: int | str, step: float | None, option: str) -> int:
+    """Positions of a stream, of so many or of a length of time; a part of one counts as one.
+
+    Args:
+        step: seconds between rows; None: they are not regular.
+        option: where it was asked for, for the message.
+
+    Raises:
+        InputError: it is no length of time, or is one where rows have no regular step.
+    """
+    if isinstance(length, int) or length.strip().isdecimal():
+        return int(length)
+    seconds = seconds_of(length, option)
+    if not step:
+        raise InputError(
+            f"{option} {length}, of streams whose rows have no regular step in time",
+            "a number of positions, or streams from a table with a time column",
+            "give positions, such as 5000, or name the column of times (--time, time=)",
+        )
+    return max(1, math.ceil(seconds / step - 1e-9))
+
+
 def ahead_of(typed: str, option: str) -> float | None:
     """Seconds that a time may lie ahead: a length of time, or ``any`` (None).
 

@@ -102,7 +102,10 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     ((*REPAIR, "--jobs", "0"), ["--jobs 0", "at least 1"]),
     ((*REPAIR, "--replace", "model"), ["model"]),
     ((*PROFILE, "--run-length", "soon"), ["--run-length soon", "a length of time"]),
-    ((*PROFILE, "--run-length", "7d"), ["--run-length 7d", "a number of positions"]),
+    (
+        (*PROFILE, "--run-length", "7d"),
+        ["--run-length 7d", "no regular step", "a number of positions", "(--time, time=)"],
+    ),
     ((*PROFILE, "--run-length", "100000"), ["one false alarm in 100,000", "a tenth of the healthy data"]),
     ((*PROFILE, "--run-length", "64", "--every", "16"), ["a probe every 16", "at least 8 probes"]),
     ((*PROFILE, "--run-length", "64", "--fleet", "0"), ["--fleet 0", "at least 1"]),

@@ -12,13 +12,11 @@ from outlast.cli.live_verbs import open_ledger
 from outlast.cli.progress import Reporter
 from outlast.cli.saying import tell
 from outlast.cli.trial import try_out
-from outlast.durations import seconds_of
+from outlast.durations import positions_of, seconds_of
 from outlast.errors import InputError
 from outlast.live import make_profile
 from outlast.live.profiles import RECORD, load_profile
-from outlast.model import Recurrent
 from outlast.repairs import RepairSettings
-from outlast.streams import Split
 from outlast.training import TrainSettings
 
 
@@ -28,7 +26,8 @@ def run_live_profile(options: LiveProfileVerb) -> int:
     parts = inputs.split_of(options, model)
     tell(try_out(model, parts.test, None if options.measure is None else (options.measure,)))
     outputs.taken(options, parts)
-    length = _positions(options.run_length, model, parts)
+    schema = model.schema or parts.test.schema
+    length = positions_of(options.run_length, None if schema is None else schema.step, "--run-length")
     with Reporter(quiet=options.quiet) as say:
         profile = make_profile(
             model,
@@ -45,21 +44,6 @@ def run_live_profile(options: LiveProfileVerb) -> int:
     print((options.out / RECORD).read_text(encoding="utf-8") if options.json else profile)
     print(f"\nprofile: {options.out}", file=sys.stderr if options.json else sys.stdout)
     return 0
-
-
-def _positions(typed: str, model: Recurrent, parts: Split) -> int:
-    """A run length in positions of a stream."""
-    if typed.isdecimal():
-        return int(typed)
-    seconds = seconds_of(typed, "--run-length")
-    schema = model.schema or parts.test.schema
-    if schema is None or not schema.step:
-        raise InputError(
-            f"--run-length {typed} for rows whose time is not known to be regular",
-            "a number of positions",
-            "for example --run-length 10080, or name the --time-column",
-        )
-    return max(1, round(seconds / schema.step))
 
 
 def run_live_retrain(options: LiveRetrainVerb) -> int:

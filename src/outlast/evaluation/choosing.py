@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
-from outlast.durations import seconds_of
+from outlast.durations import positions_of
 from outlast.errors import InputError
 from outlast.evaluation.schedule import target_region
 from outlast.randomness import hash_uniform
@@ -71,22 +70,8 @@ def _common(lengths: np.ndarray) -> int:
 
 
 def positions_up_to(up_to: int | str, streams: Streams) -> int:
-    """The age that was asked for, in positions; a part of one counts as one.
-
-    Raises:
-        InputError: a length of time, where the streams' rows have no regular step.
-    """
-    if isinstance(up_to, int) or up_to.strip().isdecimal():
-        return int(up_to)
-    seconds = seconds_of(up_to, "up_to")
-    step = None if streams.schema is None else streams.schema.step
-    if step is None:
-        raise InputError(
-            f"ages up to {up_to}, of streams whose rows have no regular step in time",
-            "positions, or streams from a table with a time column",
-            "give a number of positions (--up-to 5000, up_to=5000), or name the column of times (--time, time=)",
-        )
-    return max(1, math.ceil(seconds / step - 1e-9))
+    """The age that was asked for, in positions (`positions_of`)."""
+    return positions_of(up_to, None if streams.schema is None else streams.schema.step, "up_to")
 
 
 def _sharing(streams: Streams, train_context: int, longest: int | None, *, asked: bool) -> tuple[Streams, int] | None:
