@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 
 from outlast import checkpoints
+from outlast.data import Split, Streams
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings
 from outlast.families import build
@@ -30,7 +31,6 @@ from outlast.folders import locked
 from outlast.interventions import Carry, Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Diagnosis, load_result, save_result
-from outlast.streams import Split, Streams
 from outlast.tasks import task
 from outlast.tasks.pages import put_figures
 from outlast.training import TrainSettings, fit

@@ -18,13 +18,13 @@ import torch
 from bases import made_once
 
 from outlast import checkpoints
+from outlast.data import Streams
 from outlast.diagnosis.forecast import SEEN, forecast, noise_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.folders import locked
 from outlast.model import Recurrent
 from outlast.results import Evaluation
-from outlast.streams import Streams
 from outlast.tasks.pages import put_figures, with_ends
 from outlast.tasks.pages import table as figures
 from outlast.tasks.regimes import HAZARD, TRAIN_CONTEXT, regimes

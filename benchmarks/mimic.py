@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from outlast.data import Streams
+from outlast.data.draws import draw_places
+from outlast.data.reading import groups, read
 from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Views
 from outlast.interventions import Prepared, Replay
@@ -19,9 +22,6 @@ from outlast.interventions.bank import Bank, collect
 from outlast.interventions.replay import PreparedReplay
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, detach, select
-from outlast.streams import Streams
-from outlast.streams.places import draw_places
-from outlast.streams.reading import groups, read
 
 FIRST, SECOND = 4096, 64
 """Half windows that are looked at, from the zero state, and from where the best of them ended."""

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast import checkpoints
+from outlast.data import Batch, Split
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import divergence
 from outlast.folders import locked
@@ -36,7 +37,6 @@ from outlast.repairs import with_dose
 from outlast.repairs.acceptance import age_weights
 from outlast.results import Evaluation, load_as, save_result, write_atomically
 from outlast.state import leaves, rebuild
-from outlast.streams import Batch, Split
 from outlast.tasks import task
 from outlast.tasks.pages import named_marks, put_figures, table
 from outlast.tasks.quickstart import trained_base

@@ -26,13 +26,13 @@ from bases import made_once
 from scipy.stats import rankdata
 
 from outlast import checkpoints
+from outlast.data import Streams
 from outlast.evaluation import evaluate
 from outlast.folders import locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, Zero, tbtt
 from outlast.model import Recurrent
 from outlast.planning import ExpectedRun, expected_run
-from outlast.streams import Streams
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.pages import put_figures, table, with_ends

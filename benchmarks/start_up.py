@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 import outlast
+from outlast.data.compatibility import sizes_for
 from outlast.live.ledger import Ledger
-from outlast.streams.fits import sizes_for
 
 ROW = '{"power": 0.5, "speed": 0.1}\n'
 

@@ -27,6 +27,7 @@ from scipy import stats
 from watch_peers import peers
 
 from outlast import checkpoints
+from outlast.data import Split, Streams
 from outlast.folders import locked
 from outlast.interventions import Carry
 from outlast.live import Profile, Seen, Watcher, make_profile
@@ -34,7 +35,6 @@ from outlast.live.healthy import observed, stretches
 from outlast.live.signals import WITH_TARGETS
 from outlast.model import Recurrent
 from outlast.results import write_atomically
-from outlast.streams import Split, Streams
 from outlast.tasks import TASKS
 from outlast.tasks.pages import put_figures, table
 from outlast.tasks.power_data import CHANNELS

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from outlast.data import Split, Streams
 from outlast.families import build
 from outlast.live import Profile, Watcher, make_profile
 from outlast.live.cost import chosen_rate, measured_cost
 from outlast.live.notices import Counts
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 from outlast.tasks.pages import put_figures, table
 
 FLEETS = (1, 100, 1_000, 10_000)

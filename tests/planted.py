@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Streams
 from outlast.linear import Linear
 from outlast.model import InputSpec, Recurrent
 from outlast.state import StatePart
-from outlast.streams import Streams
 
 CLASSES = 2
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from frozen_repairs import FAILING, GOOD, Case, Skill, T, always, but, flat_from, reading, wearing_off
+from outlast.data import Streams
 from outlast.model import InputSpec
-from outlast.streams import Streams
 from planted import Planted, PlantedState, coin_streams
 
 

@@ -17,12 +17,12 @@ from torch import nn
 from outlast import families
 from outlast.adapters import adapt, from_factory
 from outlast.checkpoints import load, model_fingerprint, read_record, save
+from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.evaluation import evaluate
 from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.state import leaves
-from outlast.streams import Streams
 from outlast.tasks.resemblyzer import SpeakerEncoder
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Regression

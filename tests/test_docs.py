@@ -11,11 +11,11 @@ import torch
 
 from contract_sizes import quick_check
 from outlast import families, interventions, tasks
+from outlast.data import Batch, open_streams, opening
+from outlast.data.compatibility import adapted_to
 from outlast.model import InputSpec
 from outlast.reporting import kinds
 from outlast.results import KINDS, Result, from_json, load_result, to_json
-from outlast.streams import Batch, open_streams, opening
-from outlast.streams.fits import adapted_to
 from outlast.tasks import quickstart
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"

@@ -38,7 +38,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "adapters",
         "checkpoints",
         "exporting",
-        "streams",
+        "data",
         "generation",
         "evaluation",
         "diagnosis",
@@ -146,7 +146,7 @@ def test_rooms_that_are_side_by_side_do_not_import_each_other_in_circles():
 
 
 def name_of(path: Path) -> str:
-    """A module by its name below the package: ``streams.tables``; a package by its own: ``streams``, the top ``""``."""
+    """A module by its name below the package: ``data.scenarios``; a package by its own: ``data``, the top ``""``."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -218,18 +218,18 @@ def test_every_circle_is_found(edges, found):
 @pytest.mark.parametrize(
     ("text", "inside", "found"),
     [
-        ("from outlast.streams.tables import from_table", ("streams",), {"streams.tables"}),
-        ("from outlast.streams import tables", ("streams",), {"streams.tables"}),
-        ("from outlast.streams import Streams", ("streams",), {"streams"}),
-        ("from . import Streams, tables", ("streams",), {"streams", "streams.tables"}),
+        ("from outlast.data.scenarios import fitted", ("data",), {"data.scenarios"}),
+        ("from outlast.data import scenarios", ("data",), {"data.scenarios"}),
+        ("from outlast.data import Streams", ("data",), {"data"}),
+        ("from . import Streams, scenarios", ("data",), {"data", "data.scenarios"}),
         ("if TYPE_CHECKING:\n    from outlast import families", ("families",), {"families"}),
-        ("def f():\n    import outlast.streams.tables as t", (), {"streams.tables"}),
+        ("def f():\n    import outlast.data.scenarios as t", (), {"data.scenarios"}),
         ("import outlast\nimport numpy", (), {""}),
     ],
 )
 def test_what_a_file_imports_is_told_by_module(text, inside, found):
     """The test itself."""
-    assert modules_imported(ast.parse(text), inside, {"", "families", "streams", "streams.tables"}) == found
+    assert modules_imported(ast.parse(text), inside, {"", "families", "data", "data.scenarios"}) == found
 
 
 def test_modules_of_the_top_floor_serve_several_rooms():
@@ -252,7 +252,7 @@ def test_modules_of_the_top_floor_serve_several_rooms():
         ("import outlast", (), "__init__"),
         ("from outlast import repairs", (), "repairs"),
         ("from outlast import repair", (), "__init__"),
-        ("from outlast.streams.batch import Batch", (), "streams"),
+        ("from outlast.data.batch import Batch", (), "data"),
         ("def f():\n    from outlast import evaluation as e", (), "evaluation"),
         ("if TYPE_CHECKING:\n    import outlast.repairs as r", (), "repairs"),
         ("from . import shell", ("families",), "families"),

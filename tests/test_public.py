@@ -22,7 +22,7 @@ def test_a_public_name(name: str) -> None:
 def test_names_modules_and_what_is_not_there() -> None:
     assert dir(outlast) == sorted(public.__all__)
     assert outlast.__version__ == public.__version__
-    assert outlast.streams.split is outlast.split  # pyright: ignore[reportAttributeAccessIssue]
+    assert outlast.data.split is outlast.split  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         outlast.nothing  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
 

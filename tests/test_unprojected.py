@@ -17,6 +17,7 @@ from foreign import theirs
 from outlast import checkpoints, unprojected
 from outlast.adapters import adapt
 from outlast.adapters.resetting import with_reset
+from outlast.data import Batch, Streams
 from outlast.diagnosis.reading import losses, read_to
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.costs import Alive, Speed, memory_needed
@@ -28,7 +29,6 @@ from outlast.interventions import Carry, FittedNoise, Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.results.files import to_json
 from outlast.state import leaves
-from outlast.streams import Batch, Streams
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import CrossEntropy, anchored
 from outlast.unprojected import Unprojected, leaving_out_head

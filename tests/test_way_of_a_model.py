@@ -99,6 +99,6 @@ def rooms_told(verb: str) -> set[str]:
 @pytest.mark.parametrize(("work", "most"), [(evaluate, 5), (diagnose, 7), (repair, 11)])
 def test_a_model_passes_through_few_rooms(work, most, tmp_path):
     found = rooms_on_the_way(lambda: work(tmp_path))
-    assert {"evaluation", "model", "streams"} <= found  # or nothing was looked at
+    assert {"evaluation", "model", "data"} <= found  # or nothing was looked at
     assert len(found) <= most, sorted(found)
     assert found == rooms_told(work.__name__)

@@ -226,7 +226,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: outlast.split(STREAMS, "60/20/20"), "shares='60/20/20'"),
     (lambda: outlast.split(STREAMS, ("a", "b", "c")), "shares=('a', 'b', 'c')"),
     (lambda: outlast.split(STREAMS, seed="x"), "seed='x'"),
-    (lambda: outlast.split(outlast.split(STREAMS)), "streams of type outlast.streams.streams.Spli"),
+    (lambda: outlast.split(outlast.split(STREAMS)), "streams of type outlast.data.streams.Spli"),
     (lambda: outlast.generate(WRITER, "hello", 3), "prompt='hello'"),
     (lambda: outlast.generate(WRITER, torch.tensor([[1]]), "3"), "steps='3'"),
     (lambda: outlast.generate(WRITER, torch.tensor([[1]]), 2.5), "steps=2.5"),
@@ -243,7 +243,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: outlast.write_report("result.json", "r.html"), "results='result.json'"),
     (lambda: outlast.write_report(None, "r.html"), "results=None"),
     (lambda: outlast.write_report([MODEL], "r.html"), "results=[a outlast.families.shell.Shell]"),
-    (lambda: outlast.write_report([STREAMS], "r.html"), "results=[a outlast.streams.streams.Streams]"),
+    (lambda: outlast.write_report([STREAMS], "r.html"), "results=[a outlast.data.streams.Streams]"),
     (lambda: outlast.write_report([MEASURED], None), "path=None"),
     (lambda: outlast.write_report([MEASURED], "r.html", language="jp"), "language='jp'"),
     (lambda: outlast.write_report([MEASURED], "r.html", language=3), "language=3"),
@@ -295,7 +295,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
         lambda: outlast.repair(
             MODEL, STREAMS, train_context=T, intervention="zero", training=BRIEFLY, guards=[STREAMS]
         ),
-        "guards=[a outlast.streams.streams.Streams]",
+        "guards=[a outlast.data.streams.Streams]",
     ),
     (
         lambda: outlast.repair(MODEL, STREAMS, train_context=T, intervention="zero", training=BRIEFLY, progress=3),

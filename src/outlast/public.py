@@ -5,6 +5,7 @@ from outlast.adapters.check import check
 from outlast.adapters.decaying import with_decay
 from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
+from outlast.data import Batch, Split, Streams, open_streams, split
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
 from outlast.evaluation import EvalSettings, cost, evaluate
@@ -21,7 +22,6 @@ from outlast.reporting import write_figures, write_report
 from outlast.results import VERSION, Plan, RepairCost, load_result, save_result
 from outlast.serving import Deployed, deploy
 from outlast.state import StatePart
-from outlast.streams import Batch, Split, Streams, open_streams, split
 from outlast.tasks import TASKS, Task
 from outlast.training import Starts, TrainSettings, fit
 from outlast.training.objectives import anchored, self_distillation

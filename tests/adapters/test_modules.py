@@ -20,11 +20,11 @@ from modules.page import PAGE, page
 from outlast.adapters import adapt, from_factory
 from outlast.adapters.check import check
 from outlast.cli import main
+from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError
 from outlast.model import InputSpec
 from outlast.randomness import generator
 from outlast.state import concatenate, leaves
-from outlast.streams.fits import adapted_to
 
 
 def printed_wrapper(message: str) -> str:

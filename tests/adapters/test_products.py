@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from outlast import EvalSettings, InputError, Recurrent, evaluate
 from outlast.adapters.products import WIDE, chosen, products_in
+from outlast.data import Streams
 from outlast.families import build
 from outlast.families.shell import Shell
 from outlast.model import InputSpec
 from outlast.scan import processor
 from outlast.state import leaves
-from outlast.streams import Streams
 
 TOKENS = InputSpec("tokens", 16)
 

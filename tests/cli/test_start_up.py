@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import outlast
+from outlast.data.compatibility import sizes_for
 from outlast.live import Incident, Notice
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.incidents import Recorder
 from outlast.results import save_result
-from outlast.streams.fits import sizes_for
 from reporting.example_results import evaluation, refused, repair
 
 HEAVY = ("scipy.stats", "scipy.linalg", "sklearn", "pandas", "matplotlib", "transformers", "accelerate")

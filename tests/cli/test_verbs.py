@@ -20,12 +20,12 @@ import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Outcome, Run, figures, files
 from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import VERBS
+from outlast.data.opening import FORMATS
+from outlast.data.text.documents import SOURCE
 from outlast.evaluation.measures import MEASURES
 from outlast.families import FAMILIES
 from outlast.interventions import INTERVENTIONS
 from outlast.results import Diagnosis, Evaluation
-from outlast.streams.documents import SOURCE
-from outlast.streams.opening import FORMATS
 from outlast.training.objectives import OBJECTIVES
 
 MODEL = ("model/outlast.json", "model/model.safetensors")

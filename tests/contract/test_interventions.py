@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from outlast.cli.option_groups import Starting
+from outlast.data import Batch
 from outlast.errors import InputError
 from outlast.interventions import (
     INTERVENTIONS,
@@ -28,7 +29,6 @@ from outlast.interventions import (
     intervention,
 )
 from outlast.state import State, leaves, map_state, rebuild
-from outlast.streams import Batch
 from toys import EveryKind, wave_streams
 
 WINDOW, ROWS = 8, 24

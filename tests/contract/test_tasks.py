@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from outlast.data import MIN_STREAMS, Streams
 from outlast.errors import InputError
 from outlast.interventions import Zero
-from outlast.streams import MIN_STREAMS, Streams
 from outlast.tasks import TASKS, Task
 from outlast.tasks.known import error_of, nats_of
 from outlast.training import fit

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Split, Streams, split
 from outlast.model import InputSpec, Recurrent
 from outlast.state import StatePart
-from outlast.streams import Split, Streams, split
 
 T = 32
 LENGTH = 1024

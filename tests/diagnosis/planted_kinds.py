@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from diagnosis.planted_causes import LENGTH, T, levels, wandering
+from outlast.data import Streams
 from outlast.model import InputSpec, Recurrent
 from outlast.state import State, StatePart
-from outlast.streams import Streams
 
 
 @dataclass(frozen=True)

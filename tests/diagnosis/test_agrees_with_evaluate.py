@@ -9,13 +9,13 @@ import pytest
 
 from diagnosis.planted_causes import Averaging, T, levels, parted, wandering
 from outlast.cli.options import DiagnoseVerb, EvaluateVerb
+from outlast.data import Split
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
 from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Diagnosis, Evaluation
-from outlast.streams import Split
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, far_averages, levels, parted, wandering
+from outlast.data import Batch
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import SQUARED_ERROR, Measure, squared_error_per_position
 from outlast.results import Diagnosis, from_json, to_json
-from outlast.streams import Batch
 
 QUICK = DiagnoseSettings(measuring=EvalSettings(targets=128))
 
@@ -104,7 +104,7 @@ def test_a_rate_is_asked_about_in_the_measure_beside_it() -> None:
 
 
 def test_without_targets_there_is_no_cause() -> None:
-    from outlast.streams import Streams
+    from outlast.data import Streams
 
     bare = parted(levels())
     parts = type(bare)(*(

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from outlast.data import Streams
 from outlast.diagnosis.reading import read_to
 from outlast.diagnosis.remembrance import _in_spreads, effective_remembrance, kept_positions
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.state import leaves
-from outlast.streams import Streams
 from toys import small_gru, token_streams, wave_streams
 
 

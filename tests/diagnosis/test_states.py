@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, levels, parted, wandering
+from outlast.data import Clock, Split
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.coverage import coverage, decorrelation, gap_to_error, spaced
 from outlast.diagnosis.forecast import checked, damping, forecast
@@ -23,7 +24,6 @@ from outlast.evaluation.measures import ERROR_RATE, SQUARED_ERROR
 from outlast.intervals import share_interval
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Coverage, Gap, MomentTimes
-from outlast.streams import Clock, Split
 from toys import small_gru, token_streams
 
 

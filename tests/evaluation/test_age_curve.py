@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.adapters.resetting import with_reset
+from outlast.data import Streams
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
 from outlast.evaluation.measures import SQUARED_ERROR
 from outlast.evaluation.schedule import age_bands, draw_targets, schedule, target_region
@@ -22,7 +23,6 @@ from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.randomness import hash_uniform
 from outlast.results.curve import Curve
-from outlast.streams import Streams
 
 ALL = EvalSettings(targets=10**6)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outlast.data import Streams, split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.choosing import positions_up_to
 from outlast.intervals import blocks_of, mean_interval
 from outlast.repairs.setup import set_up
-from outlast.streams import Streams, split
 from planted import Planted, coin_streams
 from toys import small_gru
 

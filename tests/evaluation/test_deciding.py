@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.data import Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import InputSpec
 from outlast.reporting import summary
 from outlast.reporting.kinds import headline, lead, next_steps
 from outlast.reporting.words.language import speaking
 from outlast.results import Command, Evaluation, from_json, to_json
-from outlast.streams import Streams
 from planted import Planted, coin_streams
 from reporting import example_results as example
 

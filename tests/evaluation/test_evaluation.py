@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Split, Streams, split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
@@ -16,7 +17,6 @@ from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.results import from_json, to_json
 from outlast.state import leaves
-from outlast.streams import Split, Streams, split
 from planted import Planted, PlantedState, coin_streams
 
 T = 16

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.guesses import guesses
 from outlast.evaluation.measures import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, Measure
 from outlast.evaluation.schedule import Targets, draw_targets
 from outlast.intervals import mean_interval
-from outlast.streams import Streams
 from planted import Planted, coin_streams
 
 T, LENGTH = 8, 64
@@ -207,7 +207,7 @@ import numpy as np
 from outlast.evaluation.guesses import guesses
 from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.evaluation.schedule import draw_targets
-from outlast.streams import Streams
+from outlast.data import Streams
 import resource, torch
 torch.set_num_threads(1)
 tokens = np.random.default_rng(0).integers(0, 50_000, (8, 1025))

@@ -14,7 +14,7 @@ import numpy as np, torch
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
 from outlast.model import InputSpec
-from outlast.streams import Streams
+from outlast.data import Streams
 
 torch.set_num_threads(1)
 peak, done = 0, threading.Event()

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Split, Streams
+from outlast.data.streams import copies, joined
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import ERROR_RATE
@@ -16,8 +18,6 @@ from outlast.evaluation.oddities import Variation
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import repair
 from outlast.results import Evaluation, from_json, to_json
-from outlast.streams import Split, Streams
-from outlast.streams.copies import copies, joined
 from planted import Planted, coin_streams
 from toys import small_gru
 

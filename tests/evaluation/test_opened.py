@@ -14,9 +14,9 @@ import outlast
 from outlast import EvalSettings, InputError, RepairSettings, TrainSettings
 from outlast.cli import main
 from outlast.cli.options import CompareVerb, EvaluateVerb, PlanVerb, RepairVerb
+from outlast.data import Streams
 from outlast.interventions import USUAL, Carry, rule_of
 from outlast.results import Evaluation, load_result
-from outlast.streams import Streams
 from toys import small_gru, wave_streams
 
 T = 8

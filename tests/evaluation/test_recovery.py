@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.schedule import draw_targets
 from outlast.intervals import mean_interval
 from outlast.model import InputSpec
 from outlast.results import from_json, to_json
-from outlast.streams import Streams
 from planted import Planted, PlantedState, coin_streams
 
 T, LENGTH, STREAMS = 8, 128, 9

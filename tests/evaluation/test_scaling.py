@@ -15,13 +15,13 @@ from torch import nn
 
 import outlast
 from outlast.cli import main
+from outlast.data.first_lines import first_lines
 from outlast.evaluation.misread import Read, Tried, as_it_reads, judged, scaling_notes, typed
 from outlast.reporting import summary, write_report
 from outlast.reporting.kinds import headline
 from outlast.reporting.kinds.first_steps import read_rightly
 from outlast.results import Evaluation
 from outlast.schema import Column, Schema, Target
-from outlast.streams.first_lines import first_lines
 from planted_scalings import INPUTS, KINDS, TARGET, Forecaster, T, planted
 
 MADE: dict[tuple[str, int], tuple[Forecaster, dict[str, np.ndarray]]] = {}

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import outlast
 from outlast import DiagnoseSettings, EvalSettings, diagnose, evaluate
+from outlast.data import Split, Streams
 from outlast.results import Evaluation, from_json, to_json
-from outlast.streams import Split, Streams
 from planted import Planted, PlantedState, coin_streams
 
 T = 32

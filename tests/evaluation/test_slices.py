@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from outlast import EvalSettings, evaluate
-from outlast.streams import Streams
+from outlast.data import Streams
 from planted import Planted, coin_streams
 
 

@@ -16,12 +16,12 @@ from foreign.test_life import tokens
 from foreign.theirs import worst
 from outlast import checkpoints
 from outlast.cli import main
+from outlast.data import Streams, split
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.foreign.caches import small
 from outlast.generation import generate
 from outlast.interventions import Carry
 from outlast.repairs import RepairSettings, repair
-from outlast.streams import Streams, split
 from outlast.training import TrainSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:attention sees the last")

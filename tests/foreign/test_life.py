@@ -21,11 +21,11 @@ from transformers import (
 from foreign import theirs
 from outlast import checkpoints
 from outlast.cli import main
+from outlast.data import Streams, split
 from outlast.evaluation import EvalSettings
 from outlast.generation import generate
 from outlast.interventions import Carry
 from outlast.repairs import RepairSettings, repair
-from outlast.streams import Streams, split
 from outlast.training import TrainSettings
 
 VOCABULARY = 8

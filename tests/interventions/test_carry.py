@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Sampler
 from outlast.errors import InputError
 from outlast.interventions import Carried, Carry, state_passing, tbtt
 from outlast.state import leaves, rebuild
-from outlast.streams import Sampler
 from toys import EveryKind, wave_streams
 
 WINDOW, ROWS = 8, 40

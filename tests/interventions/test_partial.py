@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Batch
 from outlast.errors import InputError
 from outlast.interventions import Carried, Carry, Control, FittedNoise, Partial, intervention, typed
 from outlast.randomness import generator
 from outlast.state import leaves, map_state
-from outlast.streams import Batch
 from toys import HEADS, EveryKind, wave_streams
 
 ROWS, WINDOW = 8, 8

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import outlast
+from outlast.data import Sampler, Streams
 from outlast.diagnosis.reading import read_to
 from outlast.errors import InputError
 from outlast.interventions import Replay, control_of
 from outlast.interventions.bank import Bank, collect
 from outlast.interventions.replay import PreparedReplay
 from outlast.state import leaves, select
-from outlast.streams import Sampler, Streams
 from outlast.training import TrainSettings, fit
 from planted import Planted, coin_streams
 from toys import small_gru, wave_streams

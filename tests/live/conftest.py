@@ -6,9 +6,9 @@ import pytest
 
 from live.leaky import T, healthy
 from live.met import at_work
+from outlast.data import Split
 from outlast.live import Profile, make_profile
 from outlast.model import Recurrent
-from outlast.streams import Split
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from outlast.data import Split, Streams
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 
 SLOPE, LEAK = 0.8, 0.9999
 T = 16

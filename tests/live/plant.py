@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 import outlast
+from outlast.data import Split, Streams
 from outlast.families import build
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import begin, deploy, gate, move
 from outlast.live.ledger.tables import Status
 from outlast.live.retraining.verified import GATES, MODEL, PROFILE, REQUIRED, folder_of
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 
 T, HORIZON = 16, 3
 NAMES = ("pump 1", "pump 2", "pump 3", "pump 4", "pump 5", "pump 6")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from live.leaky import Kept, Leaky, T, recordings
+from outlast.data import Batch, Streams
 from outlast.live import Notice, Profile, Seen, Watcher
 from outlast.state import State
-from outlast.streams import Batch, Streams
 
 HALF = T // 2
 

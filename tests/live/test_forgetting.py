@@ -16,6 +16,7 @@ import pytest
 import outlast
 from live.plant import HORIZON, NAMES, forecaster, put_to_work, results, rows
 from outlast.cli import main
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence, from_record, without
 from outlast.live.ledger import Ledger
@@ -24,7 +25,6 @@ from outlast.live.running.run import Run
 from outlast.live.running.settings import RunSettings
 from outlast.live.running.store import FOLDER, Store
 from outlast.live.sources.opening import opened
-from outlast.streams import Split, Streams
 
 FAST = RunSettings(rows=60, commit=0.0, block=60)
 

@@ -29,6 +29,7 @@ from live.plant import (
     ruined,
     write_csv,
 )
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence
 from outlast.live.ledger import Ledger
@@ -45,7 +46,6 @@ from outlast.live.running.store import Done, Store
 from outlast.live.running.versions import go_back
 from outlast.live.sources.opening import opened
 from outlast.schema import Notation, Target
-from outlast.streams import Split, Streams
 
 FAST = RunSettings(rows=600, commit=0.0, block=60)
 

@@ -21,11 +21,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.live.sources import Offset, Piece, Source, opened
 from outlast.live.sources.standard import Standard
 from outlast.schema import Notation
-from outlast.streams import Streams
 
 
 class Reader:

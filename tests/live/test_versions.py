@@ -15,6 +15,7 @@ import pytest
 
 import outlast
 from live.plant import better, candidate, forecaster, recorded, rows, version, write_csv
+from outlast.data import Split
 from outlast.errors import InputError
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import at_work, deployments, gate, promote
@@ -25,7 +26,6 @@ from outlast.live.running.stages import PAIRED
 from outlast.live.running.versions import approve, go_back, propose, put_to_work
 from outlast.live.sources.opening import opened
 from outlast.schema import Notation
-from outlast.streams import Split
 
 HOW: Any = {"by": "ann", "because": "to see"}
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from live.leaky import LEAK, Leaky, T, healthy, recordings
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.live import Seen, Watcher, load_profile, make_profile
 from outlast.live.healthy import observed, stretches
 from outlast.live.profiles import ARRAYS, RECORD
 from outlast.state import map_state
-from outlast.streams import Split, Streams
 
 EVERY = 64
 RUN = 3000

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from outlast.cli import main
+from outlast.data import Split
 from outlast.evaluation import EvalSettings
 from outlast.interventions import Carry
-from outlast.streams import Split
 from outlast.tasks import TASKS
 from outlast.tasks.power import POWER
 from outlast.training import TrainSettings

@@ -25,11 +25,11 @@ from foreign import theirs
 from long import mutations
 from outlast.checkpoints import save
 from outlast.cli import main
+from outlast.data import Streams
 from outlast.errors import InputError, Interrupted
 from outlast.families import build
 from outlast.model import InputSpec
 from outlast.results import to_json
-from outlast.streams import Streams
 from outlast.tasks import recipe_run
 from outlast.tasks.mel import read_wav
 from reporting.cases import CASES

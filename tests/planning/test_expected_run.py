@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import outlast
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.planning import expected_run
 from outlast.planning.expected_run import distances, scores_of
-from outlast.streams import Split, Streams
 from outlast.tasks.regimes_data import switching_streams
 
 MODULE = importlib.import_module("outlast.planning.expected_run")

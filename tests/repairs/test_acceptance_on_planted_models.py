@@ -10,11 +10,11 @@ import pytest
 import frozen_repairs
 import planted_repairs
 from frozen_repairs import Case, Skill, T
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import Recurrent
 from outlast.repairs import RepairSettings, judge
 from outlast.results import Repair, from_json, to_json
-from outlast.streams import Split, Streams
 from planted import ByProducts, Planted, coin_streams
 from planted_repairs import Elsewhere, Forecast, More, guard_streams, walking_streams
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from outlast.data import Split
 from outlast.errors import Interrupted
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.interventions import Carry, Intervention, Zero, control_of, tbtt
 from outlast.model import Recurrent
 from outlast.repairs import Repaired, RepairSettings, compare, judge, repair, with_dose
 from outlast.results import Repair, from_json, to_json
-from outlast.streams import Split
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import CrossEntropy, anchored
 from planted import Learning, Planted, coin_streams

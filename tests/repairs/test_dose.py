@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 import outlast
+from outlast.data import Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.families import FAMILIES, build
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings, judge, with_dose
-from outlast.streams import Split
 from planted import Planted, coin_streams
 from toys import Tied, small_gru, wave_streams
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.generation import generate
 from outlast.model import InputSpec, Recurrent
 from outlast.serving.continuing import CHARACTERS, STREAMS, place_in, samples, tokens_of, writable
 from outlast.serving.texts import Vocabulary
-from outlast.streams import Streams
 
 LENGTH = 700
 

@@ -14,9 +14,9 @@ import torch
 import outlast
 from cli.workshop import MODULE
 from outlast.cli import main
+from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.schema import Column, Schema, Target, from_record, quantity_of
-from outlast.streams import Streams
 
 NAMES = ["power [kW]", "speed", "mode"]
 

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from outlast.data import Streams, open_streams
+from outlast.data.files.audio import log_mel, mel_filters
 from outlast.errors import InputError
-from outlast.streams import Streams, open_streams
-from outlast.streams.audio import log_mel
-from outlast.streams.mel import mel_filters
 
 SECONDS = 3
 

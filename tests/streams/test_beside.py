@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
+from outlast.data import Streams, open_streams
 from outlast.errors import InputError
-from outlast.streams import Streams, open_streams
 
 RANDOM = np.random.default_rng(0)
 ROWS = 200

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from outlast.cli import main
+from outlast.data import Streams, split
+from outlast.data.tables.columns import typed_categories
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.model import InputSpec
 from outlast.public import deploy, load, save
 from outlast.schema import from_record
-from outlast.streams import Streams, split
-from outlast.streams.categories import typed_categories
 
 MACHINES = ["press 2", "press 10", "press 1"]
 

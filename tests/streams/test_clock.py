@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from outlast.data import Clock, Streams, split
 from outlast.errors import InputError
-from outlast.streams import Clock, Streams, split
 
 BASE = np.datetime64("2010-03-04T03:00:00")
 

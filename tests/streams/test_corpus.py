@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from outlast.data import Streams
+from outlast.data.files import arrays as files_module
+from outlast.data.text import corpus as corpus_module
+from outlast.data.text import tokenisers as encoders_module
+from outlast.data.text.corpus import Cutter
+from outlast.data.text.tokenisers import Encoder, bytes_encoder, tokens_encoder
 from outlast.errors import InputError
-from outlast.streams import Streams
-from outlast.streams import corpus as corpus_module
-from outlast.streams import encoders as encoders_module
-from outlast.streams import files as files_module
-from outlast.streams.corpus import Cutter
-from outlast.streams.encoders import Encoder, bytes_encoder, tokens_encoder
 from streams import texts
 
 CODE = "def f(x):\n    if x > 3:\n\n        return  [x, 'a b']   # why\n\n\nclass A:\r\n\t'''é — 語'''\n"
@@ -119,7 +119,7 @@ def test_a_process_that_dies_leaves_nothing_that_passes_for_whole(
 
 def test_two_processes_at_once(cache: Path, corpus: Path, tokenizer: Path) -> None:
     code = (
-        "import sys; from outlast.streams import Streams; print('ready', flush=True); input();"
+        "import sys; from outlast.data import Streams; print('ready', flush=True); input();"
         "print(Streams.from_text(sys.argv[1], sys.argv[2]).fingerprint())"
     )
     command = [sys.executable, "-c", code, str(corpus), str(tokenizer)]
@@ -178,7 +178,7 @@ def test_a_long_document_has_the_same_tokens_in_pieces(
     monkeypatch.setattr(corpus_module, "_PIECE", 200)
     monkeypatch.setattr(corpus_module, "_AROUND", 40)
     monkeypatch.setattr(corpus_module, "_BATCH", 500)
-    monkeypatch.setattr("outlast.streams.documents._BLOCK", block)
+    monkeypatch.setattr("outlast.data.text.documents._BLOCK", block)
     random = np.random.default_rng(block)
     text = "".join(random.choice([*CODE.splitlines(keepends=True), *texts.WORDS.split()], 900))
     (tmp_path / "a.py").write_text(text, newline="")
@@ -221,7 +221,9 @@ def test_memory_stays_flat(tmp_path: Path, tokenizer: Path) -> None:
     """Made tokens at once, the text would take some hundred times its size."""
     code = """
 import resource, sys
-from outlast.streams import Streams, corpus, documents, files
+from outlast.data import Streams
+from outlast.data.files import arrays as files
+from outlast.data.text import corpus, documents
 corpus._PIECE, corpus._BATCH, documents._BLOCK = 1 << 15, 1 << 16, 1 << 15
 Streams.from_text(sys.argv[1], sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from outlast.data import cache_folder, fetch_package_file
 from outlast.errors import InputError
-from outlast.streams import cache_folder, fetch_package_file
 
 
 @pytest.fixture

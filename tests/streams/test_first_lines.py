@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 
+from outlast.data import Streams, split
+from outlast.data.first_lines import first_lines, in_python, lasting
 from outlast.reporting import first_told
-from outlast.streams import Streams, split
-from outlast.streams.first_lines import first_lines, in_python, lasting
 
 ROWS = 400
 RANDOM = np.random.default_rng(0)

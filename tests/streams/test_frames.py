@@ -16,8 +16,8 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from outlast.data import Streams
 from outlast.errors import InputError
-from outlast.streams import Streams
 
 RANDOM = np.random.default_rng(0)
 COLUMNS: dict[str, Any] = {
@@ -106,6 +106,6 @@ def test_question_marks_among_numbers_of_a_frame_are_missing_values() -> None:
 
 
 def test_the_core_imports_no_library_of_frames() -> None:
-    code = "import sys, outlast.streams; print([n for n in ('pandas', 'polars', 'soundfile') if n in sys.modules])"
+    code = "import sys, outlast.data; print([n for n in ('pandas', 'polars', 'soundfile') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

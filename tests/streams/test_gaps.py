@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outlast.data import Streams, split
 from outlast.errors import InputError
 from outlast.evaluation.oddities import table_rows
 from outlast.reporting.verdict_reasons import told
 from outlast.reporting.words.language import speaking
-from outlast.streams import Streams, split
 
 ROWS = 2000
 

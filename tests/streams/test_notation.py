@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast import schema as schemas
+from outlast.data import Streams
+from outlast.data.files import tables
+from outlast.data.files.source import notation_of, number_in
+from outlast.data.files.workbooks import units_below
 from outlast.errors import InputError, Question
 from outlast.schema import PLAIN, Notation
-from outlast.streams import Streams, table_files
-from outlast.streams.notation import notation_of, number_in
-from outlast.streams.units_row import units_below
 
 ROWS = 40
 
@@ -361,7 +362,7 @@ def test_a_file_that_unpacks_to_more_than_there_is_is_not_read(
         column = pa.DictionaryArray.from_arrays(pa.nulls(200_000, pa.int32()).fill_null(0), ["x" * 1000])
     pyarrow.parquet.write_table(pa.table({"a": column}), tmp_path / "x.parquet", compression="zstd")
     assert (tmp_path / "x.parquet").stat().st_size < 408 * 1024
-    monkeypatch.setattr(table_files, "machine_memory", lambda: 1 << 24)
+    monkeypatch.setattr(tables, "machine_memory", lambda: 1 << 24)
     read = pyarrow.parquet.read_table
     if kind == "numbers":
         monkeypatch.setattr(pyarrow.parquet, "read_table", lambda *_, **__: pytest.fail("it was read"))

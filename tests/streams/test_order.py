@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.data import Streams
 from outlast.errors import InputError, Question
-from outlast.streams import Streams
 
 ROWS = 400
 RANDOM = np.random.default_rng(0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from outlast.data.draws import draw_places, located, room_for
 from outlast.errors import InputError
-from outlast.streams.places import draw_places, located, room_for
 
 LENGTHS = np.array([3, 12, 8, 9])
 

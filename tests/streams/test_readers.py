@@ -9,11 +9,11 @@ import numpy as np
 import psutil
 import pytest
 
+from outlast.data import Streams, open_streams
+from outlast.data import arrays as given_module
+from outlast.data import arrays as readers_module
+from outlast.data.files import arrays as files_module
 from outlast.errors import InputError
-from outlast.streams import Streams, open_streams
-from outlast.streams import files as files_module
-from outlast.streams import given as given_module
-from outlast.streams import readers as readers_module
 
 
 @pytest.fixture

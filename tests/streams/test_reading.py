@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.data import Streams
+from outlast.data.reading import groups, pieces, read
 from outlast.families import build
 from outlast.model import InputSpec
 from outlast.state import leaves
-from outlast.streams import Streams
-from outlast.streams.reading import groups, pieces, read
 
 LENGTH = 40
 

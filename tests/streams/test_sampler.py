@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.data import Places, Sampler, Streams
 from outlast.errors import InputError
 from outlast.randomness import hash_uniform
-from outlast.streams import Places, Sampler, Streams
 
 
 def streams(lengths: list[int]) -> Streams:

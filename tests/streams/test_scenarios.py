@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import outlast
+from outlast.data import Sampler, Streams, split
+from outlast.data.draws import Weighted
+from outlast.data.scenarios import scenarios_of, weighted_places
 from outlast.errors import InputError
-from outlast.streams import Sampler, Streams, split
-from outlast.streams.places import Weighted
-from outlast.streams.scenarios import scenarios_of, weighted_places
 
 ROWS = 3000
 FIRST = datetime(2024, 1, 1)

@@ -11,10 +11,10 @@ import torch
 
 import outlast
 from modules.identified import StaticNumbers
+from outlast.data import Streams
+from outlast.data.compatibility import adapted_to, check_inputs, inputs_of
 from outlast.errors import InputError
 from outlast.model import InputSpec
-from outlast.streams import Streams
-from outlast.streams.fits import adapted_to, check_inputs, inputs_of
 
 RATED: dict[str, list[Any]] = {"machine": ["a", "b", "c"], "rated": [11.0, 22.0, 55.0], "age": [3, 1, 9]}
 

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.data import Split, Streams, split
 from outlast.errors import InputError
-from outlast.streams import Split, Streams, split
 
 
 def numbered(lengths: list[int], horizon: int = 1) -> Streams:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outlast.data import Streams
 from outlast.errors import InputError
-from outlast.streams import Streams
 
 ROWS = 2000
 RANDOM = np.random.default_rng(0)

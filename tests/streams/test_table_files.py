@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outlast.data import Streams, open_streams, split
 from outlast.errors import InputError
-from outlast.streams import Streams, open_streams, split
 
 FRAME = pd.DataFrame({"a": np.sin(np.arange(90)), "b": np.arange(90) % 7})
 

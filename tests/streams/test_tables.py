@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.data import Streams, split
 from outlast.errors import InputError
-from outlast.streams import Streams, split
 
 
 def written(folder: Path, text: str, name: str = "table.csv") -> Path:

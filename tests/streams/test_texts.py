@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from outlast.data import Streams, open_streams
+from outlast.data.text import texts as texts_module
 from outlast.errors import InputError
-from outlast.streams import Streams, open_streams
-from outlast.streams import texts as texts_module
 from streams import texts
 
 SAID = ["one two three", "two", "", "three é", "one one two two"]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.data import Streams, split
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.schedule import draw_targets
 from outlast.repairs.setup import set_up
-from outlast.streams import Streams, split
 from planted import Planted, coin_streams
 from toys import small_gru
 

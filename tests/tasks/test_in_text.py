@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from outlast import checkpoints
+from outlast.data import Streams
+from outlast.data.text.tokenisers import Encoder, bytes_encoder, tokens_encoder
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.model import InputSpec
-from outlast.streams import Streams
-from outlast.streams.encoders import Encoder, bytes_encoder, tokens_encoder
 from outlast.tasks.kept_rows import rows_in
 from outlast.tasks.passkey_in_text import passkeys_in
 from outlast.tasks.recipe_data import tasks_of

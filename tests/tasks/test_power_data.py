@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from outlast.data import Split, cache_folder
 from outlast.errors import InputError
 from outlast.evaluation.schedule import age_bands
-from outlast.streams import Split, cache_folder
 from outlast.tasks.power_data import (
     BLOCK,
     BLOCKS,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from outlast import families
+from outlast.data import Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.model import InputSpec
-from outlast.streams import Split
 from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.power import POWER
 from outlast.tasks.power_page import write_page

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from outlast.data.files.audio import BANDS, RATE, STEP, mel_filters, mel_frames
 from outlast.errors import InputError
-from outlast.streams.mel import BANDS, RATE, STEP, mel_filters, mel_frames
 from outlast.tasks.mel import raised, read_wav, without_silence
 
 _BANDS = [0, 4, 10, 20, 30, 39]

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 
 from contract_sizes import Ask, in_full
 from outlast import checkpoints
+from outlast.data import Batch, Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import Measure
 from outlast.interventions import state_passing
-from outlast.streams import Batch, Split, Streams
 from outlast.tasks import resemblyzer
 from outlast.tasks.resemblyzer import SpeakerEncoder, load_encoder
 from outlast.tasks.silero import FRAME, SileroVAD, load_silero

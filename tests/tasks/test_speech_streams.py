@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from outlast.data.files.audio import BANDS
 from outlast.errors import InputError
-from outlast.streams.mel import BANDS
 from outlast.tasks import debian, speech_data
 from outlast.tasks.speech_data import (
     NO_VOICE,

@@ -19,11 +19,11 @@ import torch
 torch.set_num_threads(1)
 
 from outlast import unprojected  # noqa: E402
+from outlast.data import Streams  # noqa: E402
 from outlast.errors import InputError, Interrupted, OutlastError  # noqa: E402
 from outlast.interventions import Carry, FittedNoise, Intervention, Zero  # noqa: E402
 from outlast.model import InputSpec, Recurrent  # noqa: E402
 from outlast.parallel import on_first_rank  # noqa: E402
-from outlast.streams import Streams  # noqa: E402
 from outlast.training import TrainSettings, fit  # noqa: E402
 from outlast.training.objectives import CrossEntropy, Regression  # noqa: E402
 from toys import Dropping, small_gru, token_streams, wave_streams  # noqa: E402

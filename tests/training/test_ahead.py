@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Sampler
 from outlast.errors import InputError, Interrupted
 from outlast.interventions import Carry, Control, Zero, tbtt
 from outlast.state import leaves
-from outlast.streams import Sampler
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Regression
 from outlast.training.starts import read_ahead

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Batch, Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation.measures import divergence
 from outlast.interventions import Carry, Intervention, Mix, Zero, state_passing
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.repairs.setup import set_up
-from outlast.streams import Batch, Split, Streams
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Anchored, CrossEntropy, Regression, SelfDistillation, anchored
 from toys import Dropping, LearnedStart, small_gru, token_streams, wave_streams

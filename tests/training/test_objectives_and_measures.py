@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from outlast.data import Batch, Streams
 from outlast.errors import InputError
 from outlast.evaluation.measures import (
     ABSOLUTE_ERROR,
@@ -20,7 +21,6 @@ from outlast.evaluation.measures import (
     measure,
 )
 from outlast.model import InputSpec
-from outlast.streams import Batch, Streams
 from outlast.training.objectives import CrossEntropy, Regression, SelfDistillation, objective, self_distillation
 from toys import Dropping, EveryKind, small_gru, token_streams, wave_streams
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from outlast.data import weighted_mean
 from outlast.errors import InputError
 from outlast.interventions import INTERVENTIONS, Carry, Mix, RandomNoise, Zero, control_of, intervention
 from outlast.state import leaves
-from outlast.streams import weighted_mean
 from outlast.training import Starts, TrainSettings, fit
 from outlast.training.objectives import Regression
 from toys import LearnedStart, small_gru, wave_streams

@@ -38,6 +38,11 @@ from outlast.cli.options import (
     TrainVerb,
 )
 from outlast.cli.trial import try_out
+from outlast.data import Split, Streams, open_streams, split
+from outlast.data.compatibility import asking_columns, inputs_of, refitted, sizes_for
+from outlast.data.opening import accepted, reads_text, tokeniser_for
+from outlast.data.tables.columns import typed_categories
+from outlast.data.text.tokenisers import has_tokeniser, tokeniser_files
 from outlast.durations import seconds_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
@@ -49,12 +54,6 @@ from outlast.onnx import folder_of
 from outlast.planning import expected_run
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Note
-from outlast.streams import Split, Streams, open_streams, split
-from outlast.streams.categories import typed_categories
-from outlast.streams.fits import asking_columns, inputs_of, refitted, sizes_for
-from outlast.streams.opening import accepted
-from outlast.streams.own_tokeniser import reads_text, tokeniser_for
-from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.training import TrainSettings
 
 MeasuringVerb = EvaluateVerb | PlanVerb | RepairVerb | CompareVerb

@@ -49,7 +49,7 @@ def _model(name: str) -> None:
 
 
 def _data(path: Path) -> None:
-    from outlast.streams.files import existing, is_pattern, matching
+    from outlast.data.files.arrays import existing, is_pattern, matching
 
     if is_pattern(path):
         matching(path)
@@ -62,8 +62,8 @@ def _columns(path: Path, options: Any) -> None:
     given = [(name, each) for name in _COLUMNS for each in _listed(getattr(options, name, None))]
     if not given or not path.is_file() or not path.name.lower().endswith(_HEADED):
         return
+    from outlast.data.files.tables import open_table
     from outlast.schema import PLAIN
-    from outlast.streams.gathered import open_table
 
     encoding = getattr(options, "encoding", None)
     try:

@@ -17,6 +17,7 @@ from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.live_run_options import LiveReportVerb
 from outlast.cli.option_groups import Running
 from outlast.cli.options import CompareVerb, DoseVerb, QuickstartVerb, RepairVerb, TrainVerb
+from outlast.data import Split, Streams
 from outlast.errors import InputError, Interrupted
 from outlast.folders import discard, locked
 from outlast.foreign import CONFIG, KEPT, is_directory_of
@@ -25,7 +26,6 @@ from outlast.repairs.saving import MODELS
 from outlast.reporting import first_told, summary, write_report
 from outlast.reporting.words.captions import shorter
 from outlast.results import Comparison, Evaluation, Repair, Result, Training, load_result, save_result, to_json
-from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 
 RESULT, REPORT, FIGURES = "result.json", "report.html", "figures"

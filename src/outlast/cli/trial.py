@@ -15,6 +15,9 @@ import torch
 from outlast.adapters.precision import require_trainable
 from outlast.adapters.products import chosen
 from outlast.cli.saying import tell
+from outlast.data import Sampler, Split, Streams
+from outlast.data.compatibility import check_inputs
+from outlast.data.scenarios import weighted_places
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.asked import the_measures, the_model
@@ -28,9 +31,6 @@ from outlast.repairs.setup import set_up
 from outlast.results import Note
 from outlast.results.curve import Curve
 from outlast.state import named_leaves
-from outlast.streams import Sampler, Split, Streams
-from outlast.streams.fits import check_inputs
-from outlast.streams.scenarios import weighted_places
 from outlast.training import TrainSettings
 
 _ROWS = 2

@@ -32,6 +32,8 @@ from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.saying import tell
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import say_what_was_found, try_out, try_repair, try_training
+from outlast.data import Split, split
+from outlast.data.compatibility import check_inputs
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
 from outlast.errors import InputError, TrainingDiverged
@@ -47,8 +49,6 @@ from outlast.repairs import compare, repair, with_dose
 from outlast.repairs.saving import save_models
 from outlast.reporting import ask_for_font, write_figures
 from outlast.results import VERSION, Training
-from outlast.streams import Split, split
-from outlast.streams.fits import check_inputs
 from outlast.tasks import task
 from outlast.training import fit
 from outlast.training.objectives import objective

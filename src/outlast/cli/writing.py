@@ -17,6 +17,7 @@ from torch import Tensor
 from outlast.adapters.precision import runnable
 from outlast.cli import inputs
 from outlast.cli.options import CompareVerb, GenerateVerb, RepairVerb
+from outlast.data import Split, Streams, open_streams
 from outlast.errors import InputError, raised
 from outlast.generation import Place
 from outlast.model import Recurrent, device_of
@@ -24,7 +25,6 @@ from outlast.reporting.tables import shown
 from outlast.results import Sample
 from outlast.serving.continuing import AGE, CHARACTERS, place_in, samples, tokens_of, writable
 from outlast.serving.texts import Vocabulary
-from outlast.streams import Split, Streams, open_streams
 
 _WIDTH = 100
 

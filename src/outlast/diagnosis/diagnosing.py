@@ -13,6 +13,9 @@ import numpy as np
 import torch
 
 from outlast.arguments import at_least, taking, taking_fields
+from outlast.data import Streams
+from outlast.data.choices import check_weights
+from outlast.data.compatibility import adapted_to, check_inputs
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
@@ -50,9 +53,6 @@ from outlast.results import (
     Remembrance,
     Trace,
 )
-from outlast.streams import Streams
-from outlast.streams.fits import adapted_to, check_inputs
-from outlast.streams.weights import check_weights
 
 Found = TypeVar("Found")
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from outlast.data import Streams
+from outlast.data.reading import read
 from outlast.diagnosis.reading import read_to, scored
 from outlast.evaluation.measures import Measure
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, select
-from outlast.streams import Streams
-from outlast.streams.reading import read
 
 MOST_MARKS = 64
 

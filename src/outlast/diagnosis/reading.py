@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Batch, Streams
+from outlast.data.reading import CHUNK, groups
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.scoring import head_needed
 from outlast.model import Recurrent, device_of
 from outlast.state import State, concatenate, rows_of, select
-from outlast.streams import Batch, Streams
-from outlast.streams.reading import CHUNK, groups
 from outlast.unprojected import leaving_out_head
 
 POSITIONS_AT_ONCE = 16384

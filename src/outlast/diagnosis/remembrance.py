@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Streams
 from outlast.diagnosis.reading import read_to, window
 from outlast.errors import InputError, NotAskable
 from outlast.evaluation.measures import Outputs, outputs_of
 from outlast.intervals import known_interval, mean_interval
 from outlast.model import Recurrent
 from outlast.results import Remembrance, RemembranceRow
-from outlast.streams import Streams
 
 NEGLIGIBLE = 0.05
 """A distance up to this counts as none: a twentieth of total variation, or of the target's or embeddings' spread."""

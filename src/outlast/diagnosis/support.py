@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from outlast.data import Streams
+from outlast.data.draws import draw_places
+from outlast.data.scenarios import weighted_places
 from outlast.diagnosis.reading import read_to
 from outlast.diagnosis.views import Projections
 from outlast.errors import NotAskable
 from outlast.randomness import hash_integers
-from outlast.streams import Streams
-from outlast.streams.places import draw_places
-from outlast.streams.scenarios import weighted_places
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree

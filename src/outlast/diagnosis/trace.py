@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from outlast.data import Streams
 from outlast.diagnosis.pairs import Pairs, Scene
 from outlast.diagnosis.reading import read_to
 from outlast.results import Moment, MomentTimes, Trace
-from outlast.streams import Streams
 
 MOMENTS = 3
 STEPS = 32

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Streams
+from outlast.data.draws import draw_places
+from outlast.data.reading import groups
 from outlast.errors import NotAskable
 from outlast.evaluation.measures import Outputs, outputs_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.state import State, StatePart, as_matrix, as_real, continuous, leaves, select
-from outlast.streams import Streams
-from outlast.streams.places import draw_places
-from outlast.streams.reading import groups
 
 BEHAVIOUR, WHOLE = "behaviour", "whole state"
 COUNTERS = "counters"

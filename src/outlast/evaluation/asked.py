@@ -12,12 +12,12 @@ import numpy as np
 from torch import nn
 
 from outlast.adapters.precision import runnable
+from outlast.data import Split, Streams, split
+from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measures import Measure, default_measures, measure
 from outlast.model import Recurrent, device_of
 from outlast.results import Note, forgetting
-from outlast.streams import Split, Streams, split
-from outlast.streams.fits import adapted_to
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from outlast.adapters.precision import TOLERANCES, narrowest
+from outlast.data import Streams
+from outlast.data.reading import read
 from outlast.evaluation.oddities import pieces_differ
 from outlast.model import Recurrent
 from outlast.results import Note
 from outlast.state import State, continuous, leaves, map_state
-from outlast.streams import Streams
-from outlast.streams.reading import read
 
 POSITIONS, CUTS, ROWS = 48, (7, 24), 2
 LARGEST_GAP = {"float32": 0.02, "bf16": 0.125}

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from outlast.data import MIN_STREAMS, Streams
 from outlast.durations import positions_of
 from outlast.errors import InputError
 from outlast.evaluation.schedule import target_region
 from outlast.randomness import hash_uniform
-from outlast.streams import MIN_STREAMS, Streams
 
 MUCH_LONGER = 4
 """A few streams this many times as long as most are worth cutting into segments: older ages are tested then."""

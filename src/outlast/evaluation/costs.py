@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from outlast.data import MIN_STREAMS, Streams
 from outlast.durations import written
 from outlast.errors import InputError
 from outlast.evaluation.in_pieces import AT_ONCE
@@ -25,7 +26,6 @@ from outlast.evaluation.scoring import Score, head_needed, scored_by
 from outlast.evaluation.settings import LEAST_STREAMS
 from outlast.model import Recurrent, device_of
 from outlast.state import leaves
-from outlast.streams import MIN_STREAMS, Streams
 from outlast.unprojected import Unprojected, leaving_out_head
 
 # What a measurement costs, from a short timed trial, and what of it a budget allows.

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Batch, Streams
+from outlast.data.reading import groups, pieces, read
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure, divergence
 from outlast.evaluation.schedule import Targets, Windows
 from outlast.model import Recurrent
 from outlast.results.curve import Band
 from outlast.state import at_least_float32
-from outlast.streams import Batch, Streams
-from outlast.streams.reading import groups, pieces, read
 
 
 @torch.no_grad()

@@ -18,6 +18,8 @@ import torch
 from outlast.adapters.precision import dtypes_of
 from outlast.adapters.products import products_in
 from outlast.arguments import taking, taking_fields
+from outlast.data import MIN_STREAMS, Split, Streams
+from outlast.data.streams import copies, joined
 from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.carrying import carrying
 from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
@@ -47,8 +49,6 @@ from outlast.model import Recurrent, device_of
 from outlast.progress import ShareDone
 from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, one_at_a_time, plain
 from outlast.results.curve import Curve
-from outlast.streams import MIN_STREAMS, Split, Streams
-from outlast.streams.copies import copies, joined
 from outlast.turns import waiting
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Streams
+from outlast.data.reading import groups, pieces
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import Targets
 from outlast.intervals import every_other
-from outlast.streams import Streams
-from outlast.streams.reading import groups, pieces
 
 AT_ONCE = 2**22
 """Numbers of outputs that are written out at a time: one answer for every token of a vocabulary is large."""

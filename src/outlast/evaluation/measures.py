@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from outlast.data import Batch, Streams
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation.in_pieces import cross_entropy, scored
 from outlast.results import OwnUnit
 from outlast.schema import Target
 from outlast.state import at_least_float32
-from outlast.streams import Batch, Streams
 from outlast.unprojected import Unprojected
 
 # Measures: named losses by position, lower is better, by which models are judged. What training minimises is an

@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from outlast.data import MIN_STREAMS, Batch, Split, Streams
+from outlast.data.tables.scales import Rule, rule_of
+from outlast.data.tables.scaling import estimated
 from outlast.errors import InputError
 from outlast.evaluation.asked import the_model
+from outlast.evaluation.rescaling import rescaled, rescaled_streams
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
 from outlast.results import Note
 from outlast.schema import Schema, Target
-from outlast.streams import MIN_STREAMS, Batch, Split, Streams
-from outlast.streams.rescaling import rescaled, rescaled_streams
-from outlast.streams.scales import Rule, rule_of
-from outlast.streams.scaling import estimated
 
 # How a model wants its table to be read: the same windows under the scalings that make sense, before any verdict.
 #

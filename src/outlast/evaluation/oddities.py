@@ -31,9 +31,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from outlast.data import MIN_STREAMS
 from outlast.durations import written
 from outlast.results import Note
-from outlast.streams import MIN_STREAMS
 
 MOST = 0.5
 """A model is broken where at every age within its training context more of its predictions than this are not finite."""

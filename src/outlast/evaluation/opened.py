@@ -16,13 +16,12 @@ from outlast import checkpoints
 from outlast.adapters import from_factory
 from outlast.adapters.finding import CannotBeRead
 from outlast.arguments import bound
+from outlast.data import Split, Streams, open_streams, split
+from outlast.data.compatibility import inputs_of, refitted
+from outlast.data.opening import accepted, tokeniser_for
 from outlast.errors import unknown_name
 from outlast.model import Recurrent
 from outlast.onnx import folder_of
-from outlast.streams import Split, Streams, open_streams, split
-from outlast.streams.fits import inputs_of, refitted
-from outlast.streams.opening import accepted
-from outlast.streams.own_tokeniser import tokeniser_for
 
 F = TypeVar("F", bound=Callable[..., Any])
 if TYPE_CHECKING:  # what a frame is, no type says; and those who take these have open ones in their hands

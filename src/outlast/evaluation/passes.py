@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from outlast.data import MIN_STREAMS, Batch, Streams
+from outlast.data.reading import Piece, groups, pieces, read
 from outlast.errors import InputError
 from outlast.evaluation.in_pieces import some_positions
 from outlast.evaluation.measures import Measure
@@ -25,8 +27,6 @@ from outlast.progress import ShareDone
 from outlast.results import PositionBin, RecoveryBand, StateRow, plain
 from outlast.results.curve import Band
 from outlast.state import State, leaves, statistics
-from outlast.streams import MIN_STREAMS, Batch, Streams
-from outlast.streams.reading import Piece, groups, pieces, read
 from outlast.unprojected import Unprojected
 
 WORST_SHARE = 1e4

@@ -11,6 +11,8 @@ from torch import nn
 
 from outlast.adapters.products import chosen, products_in
 from outlast.arguments import at_least
+from outlast.data import MIN_STREAMS, Split, Streams
+from outlast.data.compatibility import adapted_to, check_inputs
 from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.choosing import drawn, usable
 from outlast.evaluation.costs import (
@@ -36,8 +38,6 @@ from outlast.model import Recurrent, device_of
 from outlast.parallel import side_by_side
 from outlast.progress import ShareDone
 from outlast.results import Band, Cost, Note
-from outlast.streams import MIN_STREAMS, Split, Streams
-from outlast.streams.fits import adapted_to, check_inputs
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Batch
 from outlast.evaluation.in_pieces import Scored, scored
 from outlast.evaluation.measures import classes_of, cross_entropy_per_position, error_per_position
 from outlast.state import leaves
-from outlast.streams import Batch
 from outlast.unprojected import Unprojected
 
 # Which predictions are finite numbers, without a copy of what may be very many logits.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from outlast.adapters.precisions import PRECISIONS
 from outlast.arguments import at_least, taking_fields
+from outlast.data.choices import CHUNK
 from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
-from outlast.streams.chunk import CHUNK
 
 if TYPE_CHECKING:
     from outlast.model import Recurrent

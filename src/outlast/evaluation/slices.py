@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from outlast.data import Batch, Streams
 from outlast.intervals import pooled_interval
 from outlast.results import plain
-from outlast.streams import Batch, Streams
 
 
 class SliceSums:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from outlast.data import MIN_STREAMS
 from outlast.evaluation.choosing import sharing_up_to
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.misread import misreading
@@ -17,7 +18,6 @@ from outlast.evaluation.schedule import target_region
 from outlast.intervals import Interval, streams_to_decide
 from outlast.results import Band, Curve, Knob, Note, Short, Verdict
 from outlast.results.curve import decline
-from outlast.streams import MIN_STREAMS
 
 # What measured age curves mean: short, excess, resets, verdict. Pure functions of numbers.
 

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from outlast.data import Streams
+from outlast.data.reading import groups, read
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Views
@@ -20,8 +22,6 @@ from outlast.errors import InputError
 from outlast.evaluation.measures import Measure, default_measures
 from outlast.model import Recurrent, quietly
 from outlast.state import State, concatenate, detach, select
-from outlast.streams import Streams
-from outlast.streams.reading import groups, read
 
 Choice = Literal["excess", "novelty", "evenly"]
 

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from outlast.arguments import taking, taking_fields
+from outlast.data import Batch, Streams
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.randomness import hash_uniform
 from outlast.state import State, select, where
-from outlast.streams import Batch, Streams
 
 
 @taking_fields

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.data import Batch, Placed, Streams
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State
-from outlast.streams import Batch, Placed, Streams
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from outlast.data import Batch, Placed, Streams
 from outlast.errors import InputError
 from outlast.model import Recurrent
 from outlast.state import State, StatePart, choose_parts, detach, where
-from outlast.streams import Batch, Placed, Streams
 
 
 class Carried(NamedTuple):

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from outlast.arguments import taking_fields
+from outlast.data import Batch, Streams
+from outlast.data.draws import draw_places
+from outlast.data.reading import CHUNK, read
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent, quietly
 from outlast.state import PartStatistics, State, StatePart, leaves, noise_like, noise_of, rebuild, statistics
-from outlast.streams import Batch, Streams
-from outlast.streams.places import draw_places
-from outlast.streams.reading import CHUNK, read
 
 _FIT_ROWS = 256
 _FIT_CHUNK = 2 * CHUNK

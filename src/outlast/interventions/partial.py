@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from outlast.arguments import taking_fields
+from outlast.data import Batch, Placed, Streams
 from outlast.errors import InputError
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State, StatePart, interpolate, leaves, rebuild
-from outlast.streams import Batch, Placed, Streams
 
 
 @taking_fields

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from outlast.arguments import at_least, taking_fields
+from outlast.data import Batch, Placed, Streams
 from outlast.errors import InputError, unknown_name
 from outlast.interventions.bank import Bank, Choice, collect
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent, device_of, quietly
 from outlast.randomness import hash_integers
 from outlast.state import State, to
-from outlast.streams import Batch, Placed, Streams
 
 CHOICES = ("excess", "novelty", "evenly")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from outlast.arguments import taking_fields
+from outlast.data import Batch, Streams
 from outlast.interventions.intervention import Carried, Intervention, Prepared
 from outlast.model import Recurrent
 from outlast.state import State
-from outlast.streams import Batch, Streams
 
 
 @taking_fields

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from outlast.checkpoints import model_fingerprint
+from outlast.data import Streams
+from outlast.data.draws import draw_places
 from outlast.live.alarms import Bars
 from outlast.live.profiles import Facts, Profile, Usual, arrival_of
 from outlast.live.readings import AT_ONCE
 from outlast.live.signals import BLIND, WITH_TARGETS, Senses
 from outlast.live.tails import Tail
 from outlast.live.watcher import Watcher
-from outlast.streams import Streams
-from outlast.streams.places import draw_places
 
 _PROMISED = 0.02
 """Of the model's own time, that watching is to take at most at the default rate."""

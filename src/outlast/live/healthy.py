@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from outlast.data import Streams
+from outlast.data.reading import read
 from outlast.errors import InputError
 from outlast.live.signals import Probes, Senses, joined, unusual
 from outlast.model import Recurrent
 from outlast.progress import ShareDone
 from outlast.state import select
-from outlast.streams import Streams
-from outlast.streams.reading import read
 
 
 @dataclass(frozen=True, eq=False)

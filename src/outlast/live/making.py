@@ -12,6 +12,10 @@ import torch
 from outlast.adapters import adapt
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
+from outlast.data import Split, Streams
+from outlast.data.compatibility import check_inputs
+from outlast.data.draws import draw_places
+from outlast.data.reading import read
 from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Projections
 from outlast.errors import InputError
@@ -28,10 +32,6 @@ from outlast.live.tails import fit_tail
 from outlast.model import Recurrent, quietly
 from outlast.progress import ShareDone
 from outlast.results import Evaluation
-from outlast.streams import Split, Streams
-from outlast.streams.fits import check_inputs
-from outlast.streams.places import draw_places
-from outlast.streams.reading import read
 
 _PROBES = 8
 """To a false alarm, at least: with fewer, nearly every probe would be one."""

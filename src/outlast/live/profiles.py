@@ -15,6 +15,7 @@ import torch
 from outlast.brief import briefly
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import tensors_sha256
+from outlast.data import Streams
 from outlast.diagnosis.support import Region
 from outlast.diagnosis.views import Projections
 from outlast.durations import written
@@ -26,7 +27,6 @@ from outlast.live.signals import Senses
 from outlast.live.tails import Tail
 from outlast.model import Recurrent
 from outlast.results import VERSION, write_atomically
-from outlast.streams import Streams
 
 RECORD, ARRAYS = "profile.json", "profile.safetensors"
 SCHEMA = 1

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Batch
 from outlast.diagnosis.support import Region
 from outlast.diagnosis.views import WHOLE, Projections
 from outlast.evaluation.measures import Measure, Outputs, divergence
 from outlast.model import Recurrent, device_of
 from outlast.state import State, concatenate
-from outlast.streams import Batch
 
 UNEXPLORED, NORMS, LOSS, EXCESS, DIVERGENCE = "unexplored", "norms", "loss", "excess", "divergence"
 WITH_TARGETS = (UNEXPLORED, NORMS, LOSS, EXCESS)

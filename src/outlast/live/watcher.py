@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast.adapters import adapt
+from outlast.data import Batch
 from outlast.errors import InputError
 from outlast.live.alarms import Bars, closes, opens, stepped
 from outlast.live.cohorts import Stream
@@ -25,7 +26,6 @@ from outlast.live.recordings import Recording, copy_of
 from outlast.live.signals import Probes
 from outlast.model import quietly
 from outlast.state import State, concatenate
-from outlast.streams import Batch
 
 MOST_OF_ONE = 8
 """States that are kept of one incident."""

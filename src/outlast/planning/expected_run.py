@@ -12,10 +12,10 @@ import numpy as np
 
 from outlast.arguments import at_least, taking
 from outlast.brief import briefly
+from outlast.data import MIN_STREAMS, Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation.opened import AnyData, opening
 from outlast.results import plain
-from outlast.streams import MIN_STREAMS, Split, Streams
 
 # Pairs of moments: do two of one stream deviate from what holds for all streams in the same direction?
 #

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from outlast.arguments import at_least, taking
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, cost
 from outlast.evaluation.measures import Measure
@@ -23,7 +24,6 @@ from outlast.repairs import RepairSettings
 from outlast.repairs.repairing import workers
 from outlast.repairs.setup import Setup, set_up
 from outlast.results import RepairCost
-from outlast.streams import Split, Streams
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from outlast.arguments import at_least, taking
 from outlast.brief import briefly
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
@@ -26,7 +27,6 @@ from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Dosed, picked, points_of, set_up
 from outlast.results import VERSION, CompareRow, Comparison
-from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
 

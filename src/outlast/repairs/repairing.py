@@ -16,6 +16,7 @@ import torch
 from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking
 from outlast.brief import briefly
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, best_periods, under
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
@@ -28,7 +29,6 @@ from outlast.repairs.acceptance import base_broken, nothing_to_repair
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Setup, Trained, picked, points_of, set_up
 from outlast.results import Evaluation, Refusal, Repair
-from outlast.streams import Split, Streams
 from outlast.training import TrainSettings, join_ranks
 from outlast.training.objectives import Objective
 

@@ -17,6 +17,9 @@ from torch import nn
 from outlast.adapters.precision import trainable
 from outlast.adapters.products import chosen
 from outlast.arguments import at_least
+from outlast.data import MIN_STREAMS, Split, Streams
+from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.streams import copies
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.asked import the_measures, the_split, the_streams
@@ -31,9 +34,6 @@ from outlast.repairs.acceptance import benefit, best_reset, refusal, short_conte
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick, with_dose
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
-from outlast.streams import MIN_STREAMS, Split, Streams
-from outlast.streams.copies import copies
-from outlast.streams.fits import adapted_to, check_inputs
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
 

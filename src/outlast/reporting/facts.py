@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from outlast.data.first_lines import first_lines
 from outlast.reporting.text_table import wrapped
 from outlast.reporting.words import captions
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import Language, speaking, spoken, tell
 from outlast.reporting.words.numbers import MINUS, integer
-from outlast.streams.first_lines import first_lines
 
 Facts = list[tuple[str, str]]
 

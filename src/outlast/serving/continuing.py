@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from outlast.adapters.precision import runnable
+from outlast.data import Streams
+from outlast.data.compatibility import check_inputs
+from outlast.data.reading import read
 from outlast.errors import InputError
 from outlast.evaluation import usable
 from outlast.generation import Place, generate
 from outlast.model import Recurrent, device_of, quietly
 from outlast.results import Sample
 from outlast.serving.texts import Vocabulary
-from outlast.streams import Streams
-from outlast.streams.fits import check_inputs
-from outlast.streams.reading import read
 
 AGE = 10_000
 """Positions that are read before a sample is written, where the streams are that long."""

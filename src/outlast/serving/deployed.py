@@ -17,6 +17,9 @@ from outlast import checkpoints
 from outlast.adapters import adapt
 from outlast.adapters.precision import runnable
 from outlast.arguments import taking
+from outlast.data import Streams
+from outlast.data.compatibility import adapted_to
+from outlast.data.reading import CHUNK, pieces
 from outlast.errors import InputError, type_name
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
@@ -30,9 +33,6 @@ from outlast.serving.resets import under_resets
 from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
 from outlast.serving.texts import Texts
 from outlast.state import State, select
-from outlast.streams import Streams
-from outlast.streams.fits import adapted_to
-from outlast.streams.reading import CHUNK, pieces
 
 _NO_NUMBER = "the model gives no number after this row, which its state leaves out"
 

@@ -12,10 +12,10 @@ from typing import Any
 import narwhals.stable.v1 as nw
 import numpy as np
 
+from outlast.data.files.source import is_missing, missing_numbers, number_in
+from outlast.data.tables.clock import parser_of
 from outlast.errors import InputError, type_name
 from outlast.schema import PLAIN, Column, Notation, Schema, quantity_of, unit_of
-from outlast.streams.notation import is_missing, missing_numbers, number_in
-from outlast.streams.written_times import parser_of
 
 Row = Mapping[str, Any]
 _LARGEST = float(np.finfo(np.float32).max)

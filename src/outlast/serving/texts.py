@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data.reading import CHUNK, pieces
+from outlast.data.text.tokenisers import FILES, has_tokeniser, open_tokeniser
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, device_of
 from outlast.serving.pool import Pool
-from outlast.streams.reading import CHUNK, pieces
-from outlast.streams.tokenisers import FILES, has_tokeniser, open_tokeniser
 
 # Between the text of a command line and tokens: the model's own tokeniser, bytes, or plain numbers.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 
+from outlast.data import Split, Streams, fetch_package_file, split
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
-from outlast.streams import Split, Streams, fetch_package_file, split
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from outlast.data.text.tokenisers import Encoder
 from outlast.errors import unknown_name
-from outlast.streams.encoders import Encoder
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.code import CODE

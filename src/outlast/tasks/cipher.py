@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 from outlast.tasks.cipher_data import ciphered
 from outlast.tasks.prose import SYMBOLS
 from outlast.tasks.task import Task

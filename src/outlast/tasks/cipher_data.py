@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from outlast.data import Streams
 from outlast.errors import InputError
-from outlast.streams import Streams
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.ngrams import NGrams
 from outlast.tasks.prose import LETTERS, SYMBOLS, letters_of

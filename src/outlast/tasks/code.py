@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 from outlast.tasks.documents import CLASSES, Documents, labelled_streams, long_streams, probabilities
 from outlast.tasks.known import Known
 from outlast.tasks.ngrams import NGrams

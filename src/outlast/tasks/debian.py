@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from outlast.data import cache_folder
 from outlast.errors import InputError
-from outlast.streams import cache_folder
 
 
 def fetch_debian_folder(package: str, version: str, sha256: str, member: str, cache: str | Path | None = None) -> Path:

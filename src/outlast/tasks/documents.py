@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from outlast.data import Streams
 from outlast.errors import InputError
-from outlast.streams import Streams
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.ngrams import NGrams
 

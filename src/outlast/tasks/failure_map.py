@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from outlast import checkpoints
+from outlast.data import Split, Streams
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.families import build
@@ -26,7 +27,6 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.results import VERSION, Evaluation
 from outlast.state import leaves
-from outlast.streams import Split, Streams
 from outlast.tasks.cipher_data import ciphered
 from outlast.tasks.kept_rows import Row, keep_row, rows_in
 from outlast.tasks.prose_tokens import prose_tokens

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outlast.streams import Streams
+from outlast.data import Streams
 
 Predictor = Callable[[Streams], np.ndarray]
 """The probability, (N,), that a predictor gives to the target of each of the N positions of the streams' arrays, from

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 from scipy.signal import resample_poly
 
+from outlast.data.files.audio import RATE
 from outlast.errors import InputError
-from outlast.streams.mel import RATE
 
 LEVEL = -30.0
 """dBFS (root mean square) below which a recording is raised to it."""

@@ -14,13 +14,13 @@ from dataclasses import replace
 import numba
 import numpy as np
 
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.known import Known
 from outlast.tasks.task import Task

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from outlast import checkpoints
+from outlast.data import Split
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.folders import discard, locked
 from outlast.interventions import Carry, Zero
 from outlast.model import Recurrent
 from outlast.repairs import repair
 from outlast.results import Diagnosis, Evaluation, Repair, load_as, save_result, write_atomically
-from outlast.streams import Split
 from outlast.tasks.night_page import page
 from outlast.tasks.pages import put_figures
 from outlast.tasks.power import POWER

@@ -9,8 +9,8 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from outlast.data import cache_folder
 from outlast.errors import InputError
-from outlast.streams import cache_folder
 
 REGISTRY = "https://registry.npmjs.org"
 

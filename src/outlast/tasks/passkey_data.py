@@ -11,8 +11,8 @@ from dataclasses import replace
 import numba
 import numpy as np
 
+from outlast.data import Streams
 from outlast.errors import InputError
-from outlast.streams import Streams
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.prose import SYMBOLS as PROSE_SYMBOLS
 from outlast.tasks.prose import letters, letters_of

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from outlast.data import Split, Streams
+from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.streams import Split, Streams
-from outlast.streams.encoders import Encoder
 from outlast.tasks.passkey_data import DIGITS
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Filler, Row, Sizes, edges_up_to, woven

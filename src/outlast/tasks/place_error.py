@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from outlast.data import Batch
 from outlast.evaluation.measures import CROSS_ENTROPY, Measure, logits_and_classes
-from outlast.streams import Batch
 
 
 def place_error(places: Sequence[int]) -> Measure:

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from outlast.data import Clock, Split, Streams, cache_folder, fetch_package_file
 from outlast.errors import InputError
 from outlast.results import write_atomically
-from outlast.streams import Clock, Split, Streams, cache_folder, fetch_package_file
 
 HORIZON = 60
 """Minutes ahead over which the target is the mean."""

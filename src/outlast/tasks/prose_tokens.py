@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from outlast.data import Split, Streams, cache_folder
+from outlast.data.files.arrays import open_array
 from outlast.errors import InputError
 from outlast.results import write_atomically
-from outlast.streams import Split, Streams, cache_folder
-from outlast.streams.files import open_array
 from outlast.tasks.prose import parts_by_number
 
 _VERSION = 1

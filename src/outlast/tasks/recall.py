@@ -13,13 +13,13 @@ from dataclasses import replace
 import numba
 import numpy as np
 
+from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
-from outlast.streams import Split, Streams
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.recall_page import write_page
 from outlast.tasks.task import Task

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from outlast import checkpoints
+from outlast.data import Split, open_streams, split
+from outlast.data.compatibility import check_inputs, sizes_for
+from outlast.data.draws import room_for
+from outlast.data.opening import TEXT, accepted, format_of, may_be_text, tokeniser_for
+from outlast.data.text.tokenisers import Encoder, bytes_encoder, has_tokeniser, tokeniser_files, tokens_encoder
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
 from outlast.families import build
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.schema import from_record
-from outlast.streams import Split, open_streams, split
-from outlast.streams.encoders import Encoder, bytes_encoder, tokens_encoder
-from outlast.streams.fits import check_inputs, sizes_for
-from outlast.streams.opening import TEXT, accepted, format_of, may_be_text
-from outlast.streams.own_tokeniser import tokeniser_for
-from outlast.streams.places import room_for
-from outlast.streams.tokenisers import has_tokeniser, tokeniser_files
 from outlast.tasks.builtin import IN_TEXT, task
 from outlast.tasks.recipes import ModelEntry, Recipe
 from outlast.tasks.task import Task

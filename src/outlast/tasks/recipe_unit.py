@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 
 from outlast import checkpoints
+from outlast.data import Split, Streams
 from outlast.diagnosis.remembrance import effective_remembrance
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings, evaluate, usable
@@ -29,7 +30,6 @@ from outlast.repairs import RepairSettings, compare
 from outlast.repairs.setup import require_same_streams
 from outlast.reporting import Language, write_report
 from outlast.results import Command, Comparison, load_as, save_result
-from outlast.streams import Split, Streams
 from outlast.tasks.kept_rows import keep_row
 from outlast.tasks.recipe_rows import REMEMBRANCE, row_of, save_remembrance
 from outlast.tasks.recipes import ModelEntry, Recipe, RepairEntry, TrainedEntry, slug

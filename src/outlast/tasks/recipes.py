@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from outlast.data.layout import check_shares
 from outlast.errors import InputError, unknown_name
 from outlast.interventions import Intervention, intervention
-from outlast.streams.shares import check_shares
 from outlast.tasks.weaving import Sizes
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 from outlast.tasks.regimes_data import (
     SYMBOLS,
     stationary_streams,

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast.adapters.rnn import LSTMState, TorchRNN
+from outlast.data import fetch_package_file
+from outlast.data.files.audio import BANDS
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import fetch_package_file
-from outlast.streams.mel import BANDS
 
 TRAIN_CONTEXT = 160
 """Frames of its training windows."""

@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from outlast.data import Batch, Streams, fetch_package_file
+from outlast.data.files.audio import RATE
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measures import Measure
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Evaluation
 from outlast.state import StatePart
-from outlast.streams import Batch, Streams, fetch_package_file
-from outlast.streams.mel import RATE
 from outlast.tasks.mel import read_wav
 from outlast.tasks.speech_data import load_prompts, parts, prompt_files
 

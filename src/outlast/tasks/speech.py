@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from outlast.data import Batch, Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
 from outlast.interventions import state_passing
 from outlast.model import Recurrent, device_of
-from outlast.streams import Batch, Split
 from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
 from outlast.tasks.silero import load_silero, measure_silero
 from outlast.tasks.speech_data import enrolment_windows, load_speech

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from outlast.data import Split, Streams, cache_folder
+from outlast.data.files.audio import BANDS, STEP, mel_frames
 from outlast.errors import InputError
 from outlast.results import write_atomically
-from outlast.streams import Split, Streams, cache_folder
-from outlast.streams.mel import BANDS, STEP, mel_frames
 from outlast.tasks.debian import fetch_debian_folder
 from outlast.tasks.mel import raised, read_wav, without_silence
 

@@ -21,13 +21,13 @@ import torch
 import torch.nn.functional as F
 
 from outlast import checkpoints
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.folders import discard, locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, FittedNoise, Intervention, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.results import Evaluation, load_as, save_result, write_atomically
-from outlast.streams import Split, Streams
 from outlast.tasks.pages import put_figures
 from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
 from outlast.tasks.silero import measure_silero

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
+from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.streams import Split, Streams
 from outlast.tasks import stories_data
 from outlast.tasks.known import Known
 from outlast.tasks.place_error import place_error

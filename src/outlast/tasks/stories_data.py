@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numba
 import numpy as np
 
+from outlast.data import Streams
 from outlast.errors import InputError
-from outlast.streams import Streams
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.words import Sentences, frequent, sentences_of
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from outlast.data import Split, Streams
+from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError
 from outlast.evaluation.measures import CROSS_ENTROPY
-from outlast.streams import Split, Streams
-from outlast.streams.encoders import Encoder
 from outlast.tasks.place_error import place_error
 from outlast.tasks.stories import EXAMPLES, PROSE_WEIGHT
 from outlast.tasks.stories_data import FACTS, PLACES, Story, prose_drawn, tell

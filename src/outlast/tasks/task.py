@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from outlast.brief import briefly
+from outlast.data import Split, Streams
 from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
@@ -14,7 +15,6 @@ from outlast.interventions import Intervention
 from outlast.model import Recurrent
 from outlast.repairs import RepairSettings
 from outlast.results import Evaluation
-from outlast.streams import Split, Streams
 from outlast.tasks.known import Known
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective

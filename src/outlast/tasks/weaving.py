@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from outlast.arguments import at_least
-from outlast.streams import Streams
-from outlast.streams.files import check_intact
+from outlast.data import Streams
+from outlast.data.files.arrays import check_intact
 from outlast.tasks.bins import bin_names, binned
 
 

@@ -25,6 +25,9 @@ from outlast.adapters.precision import require_trainable, widen
 from outlast.adapters.products import chosen, widened
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
+from outlast.data import Sampler, Split, Streams
+from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.scenarios import weighted_places
 from outlast.errors import Interrupted, TrainingDiverged
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
@@ -32,9 +35,6 @@ from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
 from outlast.ranks import rank as this_rank
 from outlast.ranks import ranks
-from outlast.streams import Sampler, Split, Streams
-from outlast.streams.fits import adapted_to, check_inputs
-from outlast.streams.scenarios import weighted_places
 from outlast.training.objectives import Objective, head_needed
 from outlast.training.objectives import objective as named_objective
 from outlast.training.regular import read_dropping, size_of

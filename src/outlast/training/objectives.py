@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from outlast.adapters.adapting import adapt
 from outlast.arguments import taking
+from outlast.data import Batch, Streams
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation.measures import (
     DIVERGENCES,
@@ -22,7 +23,6 @@ from outlast.evaluation.measures import (
 )
 from outlast.model import Recurrent
 from outlast.state import at_least_float32
-from outlast.streams import Batch, Streams
 
 
 @runtime_checkable

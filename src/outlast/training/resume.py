@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from outlast.adapters.weights import put_tensors, tensors_of
+from outlast.data import Places
 from outlast.errors import InputError
 from outlast.interventions import Carried
 from outlast.model import Recurrent
@@ -22,7 +23,6 @@ from outlast.results import write_atomically
 from outlast.scan import wanted
 from outlast.scan.processor import onednn_is_faster
 from outlast.state import as_real, leaves, rebuild
-from outlast.streams import Places
 
 
 @dataclass(frozen=True)

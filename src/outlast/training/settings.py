@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from outlast.adapters.precisions import PRECISIONS
 from outlast.arguments import at_least, taking_fields
+from outlast.data.choices import check_weights
 from outlast.errors import InputError, unknown_name
-from outlast.streams.weights import check_weights
 
 SCHEDULES = ("cosine", "constant", "linear")
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from outlast.data import weighted_mean
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
 from outlast.ranks import ranks
-from outlast.streams import weighted_mean
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from outlast.data import Streams
+from outlast.data.reading import groups
 from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.reading import read_to
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.randomness import hash_integers
-from outlast.streams import Streams
-from outlast.streams.reading import groups
 
 _BUCKETS = 16
 _PLACES, _LEAST_PLACES = 24, 4

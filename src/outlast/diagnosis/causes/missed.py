@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from outlast.data import Streams
+from outlast.data.reading import read
 from outlast.diagnosis.pairs import Scene
 from outlast.intervals import Interval, known_interval
 from outlast.randomness import generator
-from outlast.streams import Streams
-from outlast.streams.reading import read
 
 _PLACES = 24
 _BUCKETS = 16

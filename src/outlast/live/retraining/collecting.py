@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from outlast.adapters import adapt
 from outlast.checkpoints import model_fingerprint
+from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.folders import aside, discard
 from outlast.live.harm import BROKEN, LOOKS
@@ -27,7 +28,6 @@ from outlast.live.retraining.settings import Collecting
 from outlast.live.retraining.verified import COLLECT, folder_of
 from outlast.live.signals import Senses
 from outlast.model import Recurrent
-from outlast.streams import Streams
 
 SHARE = 4
 """No stream gives more than one in so many of the states that train, where there are as many streams."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from outlast.data import Batch, Streams
+from outlast.data.reading import read
 from outlast.live.incidents import Kept
 from outlast.live.retraining.collected import Collected
 from outlast.live.signals import Probes, Senses
 from outlast.model import Recurrent, quietly
 from outlast.state import choose_parts, continuous, leaves
-from outlast.streams import Batch, Streams
-from outlast.streams.reading import read
 
 _ROWS, _LONGEST = 32, 64
 """Training streams that are read, and training contexts of each, at most."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from outlast.arguments import taking_fields
+from outlast.data import Batch, Placed, Streams
 from outlast.errors import InputError
 from outlast.interventions import Carried, Intervention, Prepared
 from outlast.live.retraining.collected import Collected, read_collected
@@ -16,7 +17,6 @@ from outlast.live.retraining.settings import Continuation
 from outlast.model import Recurrent, quietly
 from outlast.randomness import hash_integers
 from outlast.state import State
-from outlast.streams import Batch, Placed, Streams
 
 
 @taking_fields

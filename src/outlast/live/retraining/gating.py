@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from outlast.adapters import adapt
+from outlast.data import Split
 from outlast.errors import InputError, NotAskable
 from outlast.evaluation.asked import the_measures
 from outlast.folders import locked
@@ -35,7 +36,6 @@ from outlast.live.retraining.verified import (
 from outlast.model import Recurrent, device_of
 from outlast.progress import WorkDone
 from outlast.results import Repair, finite_or_null
-from outlast.streams import Split
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from outlast.data import Streams
+from outlast.data.reading import read
 from outlast.evaluation.measures import Measure
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, quietly
 from outlast.state import State
-from outlast.streams import Streams
-from outlast.streams.reading import read
 
 _STREAMS, _AGE = 64, 32
 """Held-out streams, and training contexts that a state is old when it is handed over, at most."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from outlast.adapters import adapt
 from outlast.arguments import at_least
+from outlast.data import Split
 from outlast.errors import InputError
 from outlast.live.ledger.candidates import Candidate, candidates
 from outlast.live.ledger.store import Ledger
@@ -20,7 +21,6 @@ from outlast.live.retraining.training import Training, train
 from outlast.live.retraining.verified import check_moves
 from outlast.live.signing import signed
 from outlast.progress import WorkDone
-from outlast.streams import Split
 
 Stage = Literal["collect", "train", "gates"]
 BEFORE: dict[Stage, Status] = {"train": Status.COLLECTED, "gates": Status.TRAINED}

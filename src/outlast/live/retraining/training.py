@@ -10,6 +10,7 @@ from outlast import checkpoints
 from outlast.adapters import adapt
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import file_sha256
+from outlast.data import Split, Streams
 from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
@@ -34,7 +35,6 @@ from outlast.model import Recurrent
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, repair
 from outlast.results import save_result
-from outlast.streams import Split, Streams
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outlast.data import Batch
 from outlast.evaluation.measures import Measure, default_measure, measure_of
 from outlast.live.running.ahead import Ahead
 from outlast.live.running.delays import Delay
@@ -18,7 +19,6 @@ from outlast.live.running.repeats import Repeats
 from outlast.serving.deployed import Deployed
 from outlast.serving.listening import Reading
 from outlast.serving.pool import pack, unpack, widths_of
-from outlast.streams import Batch
 
 
 class Heard(Protocol):

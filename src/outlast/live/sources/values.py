@@ -8,10 +8,10 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
+from outlast.data.files.source import MISSING, is_missing, number_in
 from outlast.errors import type_name
 from outlast.live.sources.pieces import SHOWN, Refused
 from outlast.schema import PLAIN, Notation
-from outlast.streams.notation import MISSING, is_missing, number_in
 
 _EXACT = 2.0**53
 """From here on a float does not tell every whole number from the next."""

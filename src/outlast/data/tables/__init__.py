@@ -1,0 +1,1 @@
+"""Tables read as streams: columns, rows, clock, order, scaling, targets."""
