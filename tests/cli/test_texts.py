@@ -12,8 +12,8 @@ import transformers
 
 import outlast
 from cli.workshop import QUICK, Run, files
+from data import texts
 from outlast.results import Diagnosis, Evaluation, load_result
-from streams import texts
 
 BRIEF = ("--train-context", "32", "--scored", "16", *QUICK)
 

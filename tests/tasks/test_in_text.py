@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.texts import byte_pairs, with_start
 from outlast import checkpoints
 from outlast.data import Streams
 from outlast.data.text.tokenisers import Encoder, bytes_encoder, tokens_encoder
@@ -26,7 +27,6 @@ from outlast.tasks.recipes import Recipe
 from outlast.tasks.stories_data import PLACES, tell
 from outlast.tasks.stories_in_text import OTHER_PLACES, Words, few_shot_in, stories_in
 from outlast.tasks.weaving import Filler
-from streams.texts import byte_pairs, with_start
 
 PROSE = "It rained on the fields all day, and nobody was there to see it but a crow upon a post. "
 SAID = (

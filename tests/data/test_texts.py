@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from data import texts
 from outlast.data import Streams, open_streams
 from outlast.data.text import texts as texts_module
 from outlast.errors import InputError
-from streams import texts
 
 SAID = ["one two three", "two", "", "three é", "one one two two"]
 

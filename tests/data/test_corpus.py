@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data import texts
 from outlast.data import Streams
 from outlast.data.files import arrays as files_module
 from outlast.data.text import corpus as corpus_module
@@ -18,7 +19,6 @@ from outlast.data.text import tokenisers as encoders_module
 from outlast.data.text.corpus import Cutter
 from outlast.data.text.tokenisers import Encoder, bytes_encoder, tokens_encoder
 from outlast.errors import InputError
-from streams import texts
 
 CODE = "def f(x):\n    if x > 3:\n\n        return  [x, 'a b']   # why\n\n\nclass A:\r\n\t'''é — 語'''\n"
 
