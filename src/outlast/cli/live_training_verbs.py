@@ -12,7 +12,6 @@ from outlast.cli.live_verbs import open_ledger
 from outlast.cli.progress import Reporter
 from outlast.cli.saying import tell
 from outlast.cli.trial import try_out
-from outlast.data import Split
 from outlast.durations import positions_of, seconds_of
 from outlast.errors import InputError
 from outlast.live import make_profile
