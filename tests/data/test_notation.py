@@ -284,6 +284,13 @@ def test_what_is_no_unit_is_not_taken_for_one(first: list[str]) -> None:
     assert units_below(["a", "b"], [["kW", "°C"], *below], PLAIN) == {"a": "kW", "b": "°C"}
 
 
+@pytest.mark.parametrize("first", [["2024-03-01 00:00", "calib"], ["press 1", "-"]])
+def test_a_measurement_that_lacks_its_number_is_no_row_of_units(first: list[str]) -> None:
+    below = [["2024-03-01 00:01", "1"], ["press 1", "2"], ["press 1", "3"]]
+    assert units_below(["a", "b"], [first, *below], PLAIN) == {}
+    assert units_below(["a", "b"], [["-", "kW"], *below], PLAIN) == {"b": "kW"}
+
+
 # Workbooks
 
 
@@ -317,6 +324,12 @@ def test_a_workbook_is_a_table(tmp_path: Path) -> None:
     rows[10][1] = "oops"
     with pytest.raises(InputError, match=r"'oops' in column 'power', row 11 of sheet 'Data'"):
         Streams.from_table(workbook(tmp_path / "x.xlsx", rows))
+
+
+def test_columns_of_a_workbook_without_a_name_are_read_by_their_letter(tmp_path: Path) -> None:
+    rows = [["n", "power"], *([row % 7, float(row), row * 3.0] for row in range(ROWS))]
+    streams = Streams.from_table(workbook(tmp_path / "x.xlsx", rows), scale="none", inputs=["power", "column C"])
+    assert streams.inputs[5].tolist() == [5.0, 15.0]
 
 
 def test_what_only_looks_like_a_workbook_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from outlast.data import Streams, open_streams, split
-from outlast.errors import InputError
+from outlast.errors import InputError, Question
 
 FRAME = pd.DataFrame({"a": np.sin(np.arange(90)), "b": np.arange(90) % 7})
 
@@ -147,3 +147,36 @@ def test_what_holds_no_table_is_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(InputError, match=message):
             Streams.from_table(given)
+
+
+def test_files_in_different_units_are_refused(tmp_path: Path) -> None:
+    for name, unit in (("a", "kW"), ("b", "W")):
+        (tmp_path / f"{name}.csv").write_text(f"power\n{unit}\n" + "".join(f"{row}.5\n" for row in range(50)))
+    with pytest.raises(InputError, match=r"b\.csv with 'power' in W, and .*a\.csv with it in kW"):
+        Streams.from_table(tmp_path)
+
+
+def test_one_column_with_a_decimal_comma_is_one_column(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("power\n" + "".join(f"{row},5\n" for row in range(50)))
+    with pytest.raises(Question) as raised:
+        Streams.from_table(tmp_path / "x.csv")
+    assert raised.value.choices[0].options == {"decimal": ","}
+    assert Streams.from_table(tmp_path / "x.csv", decimal=",", scale="none").inputs[3, 0] == 3.5
+
+
+def test_the_line_of_pandas_that_mends_a_table_never_makes_its_first_row_a_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"2024-01-01 00:{row:02},{row}.5," for row in range(50)]
+    (tmp_path / "x.csv").write_text("\n".join(["when,power", *lines]))
+    with pytest.raises(InputError) as raised:
+        Streams.from_table("x.csv")
+    exec(raised.value.do.partition("in pandas: ")[2], {"pandas": pd})  # as a person pastes it
+    assert pd.read_csv("table.csv").power.tolist() == [row + 0.5 for row in range(50)]
+    (tmp_path / "x.csv").write_text("\n".join(["when,power", *(f"{line}1" for line in lines)]))
+    with pytest.raises(InputError, match="correct it"):
+        Streams.from_table("x.csv")
+    (tmp_path / "x.csv").write_text("\n".join(line.rstrip(",") for line in lines))
+    with pytest.raises(InputError, match="header=None"):
+        Streams.from_table("x.csv")

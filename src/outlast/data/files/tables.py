@@ -25,7 +25,18 @@ import pyarrow.parquet
 
 from outlast.data.files import workbooks
 from outlast.data.files.arrays import converted, existing, files_at, is_pattern, suffix_of
-from outlast.data.files.source import FILE, MISSING, Table, columns_of, is_text, open_frame, unreadable
+from outlast.data.files.source import (
+    FILE,
+    MISSING,
+    Table,
+    columns_of,
+    is_text,
+    nearly_number,
+    number_in,
+    open_frame,
+    other_notations,
+    unreadable,
+)
 from outlast.data.files.workbooks import units_below
 from outlast.errors import Choice, InputError, Question
 from outlast.schema import PLAIN, Notation
@@ -41,7 +52,7 @@ SUFFIXES = (*CSV, *JSON, ".parquet", *EXCEL)
 _DELIMITERS = ",;\t|"
 _LOOKED_AT = 50
 """Lines of text by which delimiter, header and a row of units are told."""
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 _DAMAGED = (OSError, ValueError, EOFError, LookupError, zlib.error, zipfile.BadZipFile, csv.Error, pa.ArrowException)
 _PACKED, _ZIPPED = b"\x1f\x8b", b"PK\x03\x04"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -89,7 +100,7 @@ def _check_names(path: Path, names: list[str], suffix: str) -> None:
         raise InputError(f"{path} with more than one column {twice[0]!r}", "a name of its own for each", do)
     if twice:
         raise InputError(f"{path} with more than one column {twice[0]!r}", "a name of its own for each", "rename one")
-    headless = suffix in (*CSV, *EXCEL) and all(_NUMBER.fullmatch(name.strip()) for name in names)
+    headless = suffix in (*CSV, *EXCEL) and all(map(_is_value, names))
     if names and not headless:
         return
     if suffix in JSON or not names:
@@ -102,6 +113,11 @@ def _check_names(path: Path, names: list[str], suffix: str) -> None:
         _LINES if suffix in JSON else "a first line with the names of the columns",
         do,
     )
+
+
+def _is_value(text: str) -> bool:
+    """Whether a cell holds a number or a date, which is the name of no column."""
+    return number_in(text, PLAIN) is not None or nearly_number(text) or _DAY.match(text.strip()) is not None
 
 
 def _parquet(path: Path) -> Table:
@@ -221,15 +237,20 @@ def _sniffed(path: Path, notation: Notation) -> _Layout:
     """The layout under the delimiter that cuts the first lines into equally many columns."""
     lines = _first_lines(path, notation)
     best: tuple[tuple[bool, int], list[list[str]], str] = ((False, 0), [[]], ",")
-    for delimiter in _DELIMITERS:
+    for delimiter in sorted(_DELIMITERS, key=lambda each: each == notation.decimal):
         rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
         rank = (len({len(row) for row in rows}) == 1, len(rows[0]) if rows else 0)
         rank = (rank[0] and rank[1] > 1, rank[1])
         if rows and rank > best[0]:
             best = rank, rows, delimiter
     _, (names, *below), delimiter = best
-    if len(names) == 1 and (do := _without_what_precedes(path, notation)):
-        raise InputError(f"{path} beginning with {names[0]!r}", "a first line with the names of the columns", do)
+    if len(names) == 1 and any(number_in(line, notation) is None for line in lines[1:]):
+        given, expected = f"{path} beginning with {names[0]!r}", "a first line with the names of the columns"
+        do = _without_what_precedes(path, notation)
+        if others := other_notations([line.strip() for line in lines[1:]], notation):
+            raise Question(given, expected, others, do)
+        if do:
+            raise InputError(given, expected, do)
     return _Layout(names, delimiter, units_below(names, below, notation))
 
 
@@ -246,18 +267,28 @@ def _without_what_precedes(path: Path, notation: Notation) -> str:
     with contextlib.suppress(*_DAMAGED):
         lines, found = _first_lines(path, notation), []
         for delimiter in _DELIMITERS:
-            sizes = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
-            usual, times = Counter(sizes).most_common(1)[0]
-            found.append((times if usual > 1 else 0, delimiter, sizes.index(usual)))
-        times, delimiter, above = max(found, key=lambda each: each[0])
-        if times > len(lines) / 2:
-            how = f"skiprows={above}" if above else 'on_bad_lines="skip"'
+            rows = list(csv.reader(lines, delimiter=delimiter))
+            usual, times = Counter(map(len, rows)).most_common(1)[0]
+            found.append((times if usual > 1 else 0, delimiter, rows))
+        times, delimiter, rows = max(found, key=lambda each: each[0])
+        sizes = [len(row) for row in rows]
+        above = sizes.index(Counter(sizes).most_common(1)[0][0])
+        if times > len(rows) / 2 and (skipping := _skipping(rows, above)) is not None:
             sep = "" if delimiter == "," else f", sep={delimiter!r}"
-            return (
-                f"{f'skip the {above} lines above the header' if above else 'leave out the lines that do not fit'}, "
-                f'in pandas: pandas.read_csv({str(path)!r}{sep}, {how}).to_csv("table.csv", index=False)'
-            )
+            does, how = skipping
+            return f'{does}, in pandas: pandas.read_csv({str(path)!r}{sep}, {how}).to_csv("table.csv", index=False)'
     return ""
+
+
+def _skipping(rows: list[list[str]], above: int) -> tuple[str, str] | None:
+    """What is to be left out so that the rows from `above` on are a table, and pandas' word for it."""
+    if not above:
+        return "leave out the lines that do not fit", 'on_bad_lines="skip"'
+    if not any(map(_is_value, rows[above])):
+        return f"skip the {above} lines above the header", f"skiprows={above}"
+    if len(rows[0]) + 1 == len(rows[above]) and not any(row[-1].strip() for row in rows[above:]):
+        return "leave out the empty cell at the end of each line", "index_col=False"
+    return None
 
 
 def _encoding(path: Path, notation: Notation, error: Exception) -> InputError:
@@ -380,7 +411,7 @@ def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) 
     tables = [open_one(path) for path in files]
     first = tables[0]
     for path, table in zip(files, tables, strict=True):
-        _check_same(files[0], first.names, path, table.names)
+        _check_same(files[0], first, path, table)
 
     def parse(names: list[str] | None) -> pa.Table:
         chosen = first.names if names is None else names
@@ -414,10 +445,18 @@ def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) 
     )
 
 
-def _check_same(first: Path, names: list[str], path: Path, found: list[str]) -> None:
-    lacking = next((name for name in names if name not in found), None)
-    beyond = next((name for name in found if name not in names), None)
+def _check_same(first: Path, one: Table, path: Path, other: Table) -> None:
+    lacking = next((name for name in one.names if name not in other.names), None)
+    beyond = next((name for name in other.names if name not in one.names), None)
     if lacking is None and beyond is None:
+        shared = one.units.keys() & other.units.keys()
+        if differing := sorted(name for name in shared if one.units[name] != other.units[name]):
+            name = differing[0]
+            raise InputError(
+                f"{path} with {name!r} in {other.units[name]}, and {first} with it in {one.units[name]}",
+                "the same units in every file",
+                f"write {path.name} in the units of {first.name}",
+            )
         return
     which = f"without a column {lacking!r}" if lacking is not None else f"with a column {beyond!r}"
     raise InputError(

@@ -26,13 +26,14 @@ _STATES = re.compile(
     r"(?i)bad|err(or)?|fault|fail(ed|ure)?|off|on|ok|none|null|nil|init|stop(ped)?|invalid|missing|no data"
 )
 """What a sensor says instead of a number is no unit."""
+_TIME = re.compile(r"\d[-/.:]\d")
 
 
 def units_below(names: Sequence[str], rows: Sequence[Sequence[str]], notation: Notation) -> dict[str, str]:
     """Units by column, where the first of these rows is one of units; empty: it is a row like the others.
 
     It is one where no cell of it is a number, though most cells below are, and what stands over numbers looks like a
-    unit.
+    unit. A row that has its time, or the name of a machine that others have, is a measurement.
 
     Args:
         rows: the first rows below the header, as text.
@@ -40,12 +41,15 @@ def units_below(names: Sequence[str], rows: Sequence[Sequence[str]], notation: N
     if len(rows) <= _FEWEST or any(len(row) != len(names) for row in rows):
         return {}
     first, below = rows[0], rows[1:]
-    if any(number_in(cell, notation) is not None for cell in first):
+    if any(number_in(cell, notation) is not None or _TIME.search(cell) for cell in first):
         return {}
     numeric = [at for at in range(len(names)) if _numbers([row[at] for row in below], notation)]
     told = {at: first[at].strip() for at in numeric if not is_missing(first[at], notation)}
     if not told or not all(map(_is_unit, told.values())):
         return {}
+    for at in set(range(len(names))) - set(numeric):
+        if re.search(r"\w", first[at]) and first[at] in (row[at] for row in below):
+            return {}
     return {names[at]: unit.strip("[]()") for at, unit in told.items()}
 
 
@@ -80,14 +84,14 @@ def open_workbook(path: Path, notation: Notation, sheet: str | None) -> Table:
     """
     rows, numbers, others, name = _read(path, sheet)
     header = _header(rows)
-    names, below = _named(rows[header]), rows[header + 1 :]
-    wide = len(names)
-    below = [[*row[:wide], *[None] * (wide - len(row))] for row in below]
+    wide = max(map(len, rows[header:]))
+    names, *below = ([*row, *[None] * (wide - len(row))] for row in rows[header:])
+    kept = [at for at in range(wide) if names[at] is not None or any(row[at] is not None for row in below)]
+    names = _named(names)
     text = [[_as_text(cell, notation) or "" for cell in row] for row in below[:_LOOKED_AT]]
     units = units_below(names, text, notation)
     first = header + (2 if units else 1)
     below = below[1:] if units else below
-    kept = [at for at, named in enumerate(names) if named or any(row[at] is not None for row in below)]
     return Table(
         source=str(path),
         names=[names[at] for at in kept],
@@ -145,7 +149,11 @@ def _header(rows: Cells) -> int:
 
 
 def _named(cells: Sequence[Any]) -> list[str]:
-    return ["" if cell is None else str(cell).strip() for cell in cells]
+    """Names of the columns; without one a column is called by its letter, but for the first, which may number rows."""
+    from openpyxl.utils import get_column_letter
+
+    unnamed = ["", *(f"column {get_column_letter(at)}" for at in range(2, len(cells) + 1))]
+    return [other if cell is None else str(cell).strip() for cell, other in zip(cells, unnamed, strict=True)]
 
 
 def _parsed(columns: dict[str, list[Any]], notation: Notation, chosen: list[str] | None) -> pa.Table:
