@@ -1,6 +1,7 @@
 """How columns and targets are scaled: words, logarithms, figures of one's own; each target by its own."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,14 @@ def test_what_is_scaled_comes_back_in_its_own_numbers(how: str) -> None:
     assert streams.about["scaled"]["by"] == "as asked"
 
 
-def test_a_mean_that_a_scaler_knows_and_does_not_take_away_is_not_taken_away() -> None:
+def test_a_mean_that_a_scaler_knows_and_does_not_take_away_is_not_taken_away(tmp_path: Path) -> None:
     columns = np.column_stack([TABLE[name] for name in INPUTS])
     scaler = StandardScaler(with_mean=False).fit(columns)
     wanted = np.asarray(scaler.transform(columns), np.float64)
-    np.testing.assert_allclose(read(scale=scaler, target_scale="none").inputs, wanted, rtol=1e-5)
+    kept = {name: np.asarray(value).tolist() for name, value in vars(scaler).items()}
+    (tmp_path / "scaler.json").write_text(json.dumps(kept))
+    for said in (scaler, tmp_path / "scaler.json"):
+        np.testing.assert_allclose(read(scale=said, target_scale="none").inputs, wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

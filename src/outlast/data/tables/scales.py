@@ -164,9 +164,7 @@ def scaling_of(scale: Any, target_scale: Any, log: Any) -> Scaling:
 
 def _scales(said: Any, option: str) -> Scales:
     if hasattr(said, "scale_"):
-        # StandardScaler(with_mean=False) knows the means and does not take them away.
-        known = [name for name in (*_LISTS, _NAMES) if name != "mean_" or getattr(said, "with_mean", True)]
-        said = {name: getattr(said, name) for name in known if hasattr(said, name)}
+        said = {name: getattr(said, name) for name in (*_LISTS, _NAMES, "with_mean") if hasattr(said, name)}
         return _of_figures({key: np.asarray(value).tolist() for key, value in said.items()}, option, option)
     if isinstance(said, Mapping):
         if any(isinstance(said.get(key), list | tuple) for key in _LISTS):
@@ -210,6 +208,8 @@ def _of_figures(said: Any, option: str, where: str) -> Scales:
         rules = {str(name): rule_of(each, f"{option} {where}: {name!r}") for name, each in said.items()}
         return Scales(None, rules, (), option)
     lists = {key: list(said[key]) for key in _LISTS if said.get(key) is not None}
+    if not said.get("with_mean", True):  # such a StandardScaler knows the means and does not take them away
+        lists.pop("mean_", None)
     count = {len(each) for each in lists.values()}
     names = said.get(_NAMES)
     if len(count) > 1 or "scale_" not in lists or (names is not None and len(names) not in count):
