@@ -70,6 +70,19 @@ def test_a_column_of_times_is_found_though_nobody_named_it() -> None:
     assert "time_recognised" not in named.about
 
 
+@pytest.mark.parametrize(
+    ("when", "first"),
+    [
+        (["Total", *BASE.when[1:]][::-1], {"missing_values": ["Total"]}),
+        (pd.to_datetime(BASE.when).dt.strftime("%m/%d/%Y %H:%M"), {"day_first": True}),
+        (pd.to_datetime(BASE.when).dt.strftime("%b %d, %Y %H:%M"), {"time_format": "%b %d, %Y %H:%M"}),
+    ],
+)
+def test_times_that_are_not_read_are_asked_about_and_not_left_out_in_silence(when: Any, first: dict[str, Any]) -> None:
+    assert asked(BASE.assign(when=list(when)))[0] == first
+    assert not read(BASE.assign(when=list(when)).rename(columns={"when": "c"})).about.get("time_recognised")
+
+
 def test_what_is_no_clock_is_not_taken_for_one() -> None:
     for column in (
         pd.Series("2024-01-01", index=BASE.index),  # the day on which a machine was bought

@@ -134,6 +134,11 @@ def _recognised(table: Table, content: Content, options: TableOptions) -> tuple[
             continue
         try:
             clock = read_clock(table, name, column)
+        except Question as question:  # times, but for one, or in an order that they do not tell
+            if not is_named_time(name) or options.order is not None or options.schema is not None:
+                continue
+            apart = Choice("read the rows as they stand, and no times", {"order": "file"})
+            raise Question(question.given, question.expected, [*question.choices, apart], question.otherwise) from None
         except InputError:  # what is no time after all; asked for by name, it says why
             continue
         known = clock.times[~np.isnat(clock.times)]
