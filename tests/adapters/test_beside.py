@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-import outlast
 from contract_sizes import quick_check
 from modules import identified
 from modules.identified import IDENTIFIED, ONCE, StaticNumbers, TwoIds
@@ -117,12 +115,6 @@ def test_an_optional_id_is_left_out_where_there_is_none() -> None:
     inputs = drawn(InputSpec("features", 3))
     with torch.no_grad():
         torch.testing.assert_close(model(inputs, model.initial_state(4))[0], built(identified.OptionalId)(inputs)[0])
-
-
-def test_what_is_not_exported_is_said(tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    with pytest.raises(InputError, match="looks ids up"):
-        outlast.export(adapt(built(identified.AddedEmbedding), READS), tmp_path / "model.onnx")
 
 
 def test_a_model_of_initial_state_and_forward_may_read_ids_too() -> None:

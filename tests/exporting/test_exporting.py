@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,6 +14,7 @@ from torch import nn
 
 import outlast
 from contract_sizes import quick_check
+from modules.identified import AddedEmbedding, IdAsColumn, OneHot, StaticNumbers
 from outlast.adapters.subject import difference
 from outlast.exporting import TOLERANCE
 from outlast.onnx import OnnxModel
@@ -19,6 +22,7 @@ from outlast.schema import Column, Schema, Target
 from outlast.state import leaves
 
 TOKENS, FEATURES = outlast.InputSpec("tokens", 7), outlast.InputSpec("features", 2)
+MACHINE, RATED = outlast.InputSpec("features", 4, ids=((3, 3),)), outlast.InputSpec("features", 5, static=(3, 4))
 LONG = pytest.mark.long
 FAMILIES = [
     ("lstm", {}, FEATURES, ()),
@@ -162,6 +166,64 @@ def test_modules_of_users_and_of_torch(tmp_path: Path) -> None:
             wanted = model(inputs, model.initial_state(3))[0]
         assert difference(file(inputs, file.initial_state(3))[0], wanted, 1.0) <= TOLERANCE
         assert quick_check(file).passed
+
+
+class Usual(nn.Module):
+    """What people write most: a projection, an LSTM of rows first, a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project, self.lstm, self.head = nn.Linear(2, 3), nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor, hidden: tuple[torch.Tensor, torch.Tensor] | None = None) -> Any:
+        outputs, hidden = self.lstm(self.project(x), hidden)
+        return self.head(outputs), hidden
+
+
+def test_the_usual_module_reads_any_number_of_rows(tmp_path: Path) -> None:
+    model = outlast.adapt(Usual().eval(), FEATURES)
+    file = outlast.export(model, tmp_path / "m.onnx")
+    inputs = FEATURES.random(7, 5, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        wanted = model(inputs, model.initial_state(7))[0]
+    assert difference(file(inputs, file.initial_state(7))[0], wanted, 1.0) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [(OneHot, MACHINE), pytest.param(IdAsColumn, MACHINE, marks=LONG), pytest.param(StaticNumbers, RATED, marks=LONG)],
+)
+def test_ids_and_what_does_not_change_are_columns_of_what_the_file_reads(
+    tmp_path: Path, kind: type[nn.Module], spec: outlast.InputSpec
+) -> None:
+    model = outlast.adapt(kind().eval(), spec)
+    file = outlast.export(model, tmp_path / "m.onnx")
+    assert file.input_spec == model.input_spec
+    inputs = spec.random(3, 12, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        wanted = model(inputs, model.initial_state(3))[0]
+    assert difference(file(inputs, file.initial_state(3))[0], wanted, 1.0) <= TOLERANCE
+    for unknown in (-1.0, 3.0, math.nan) if spec.ids else ():
+        wrong = inputs.clone()
+        wrong[2, 5, -1] = unknown
+        with pytest.raises(Exception, match="out of data bounds"):
+            file(wrong, file.initial_state(3))
+
+
+@pytest.mark.long
+def test_a_table_with_a_category_is_read_by_the_file_as_by_the_model(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    table = {name: drawn.normal(3, 2, 120) for name in ("load", "speed", "heat")}
+    table["machine"] = np.tile(["press", "pump", "saw"], 40)
+    streams = outlast.Streams.from_table(table, target="load", horizon=1, category=["machine"], order="file")
+    model = outlast.adapt(AddedEmbedding().eval(), outlast.InputSpec("features", 4, ids=((3, 3),)))
+    model.schema = streams.schema
+    outlast.export(model, tmp_path / "m.onnx")
+    rows = [{name: table[name][row] for name in table} for row in range(20)]
+    wanted, found = (outlast.deploy(each).read(rows) for each in (model, tmp_path / "m.onnx"))
+    assert [each["forecast"]["load"] for each in found] == pytest.approx([e["forecast"]["load"] for e in wanted], 1e-4)
+    with pytest.raises(outlast.InputError, match="press, pump, saw"):
+        outlast.deploy(tmp_path / "m.onnx").read({**rows[0], "machine": "drill"})
 
 
 def test_half_precision_is_written_in_float32(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class HiddenModule(Recurrent):
         if inputs.shape[1] > 1 and self.calling.axes in STEPPED:
             return self.at_once(inputs, state) if self.calling.folded else self.stepped(inputs, state)
         outputs, given = self.call(inputs, self.hidden_of(state))
-        return outputs, self.state_of(given, len(inputs))
+        return outputs, self.state_of(given, inputs.shape[0])
 
     def stepped(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LayerState, ...]]:
         """Outputs (B, T, …) and the state after them, by a call for every position."""
@@ -158,7 +158,7 @@ class HiddenModule(Recurrent):
         for piece in inputs.split(1, 1):
             output, given = self.call(piece, given)
             outputs.append(output)
-        return torch.cat(outputs, 1), self.state_of(given, len(inputs))
+        return torch.cat(outputs, 1), self.state_of(given, inputs.shape[0])
 
     def at_once(self, inputs: Tensor, state: Any, fill: float = 0.0) -> tuple[Tensor, tuple[LayerState, ...]]:
         """The same by one call, through the modules of `Calling.folded`.
@@ -174,9 +174,9 @@ class HiddenModule(Recurrent):
             rows_of_positions(inputs), given, lambda module: unfolding(module, calling.folded, folds)
         )
         if inside:
-            final = self.state_of(after, len(inputs))
+            final = self.state_of(after, inputs.shape[0])
         else:
-            final = map_state(lambda t: at_last(t, length), self.state_of(after, len(inputs) * length))
+            final = map_state(lambda t: at_last(t, length), self.state_of(after, inputs.shape[0] * length))
         return outputs.flatten(0, 1).unflatten(0, (-1, length)), final
 
     def hidden_of(self, state: Any) -> Any:

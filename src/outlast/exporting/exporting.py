@@ -42,11 +42,11 @@ _MOST = 2**31 - 2**20
 def export(model: nn.Module, path: str | Path, *, train_context: int | None = None) -> OnnxModel:
     """Write a model as a .onnx file that reads any number of rows and positions, with its state as inputs and outputs.
 
-    A model of table rows reads raw values, in the order of its columns, and forecasts values in their units: scaling is
-    part of the file. So are the resets of `outlast.with_reset`. The file says in its metadata what it is, and
-    `outlast.load` gives back a model that is measured and deployed as this one. Half precision is written as float32.
-    Before anything is left at `path`, the file is run in onnxruntime and held against the model, in pieces with the
-    state carried, to 1e-5.
+    A model of table rows reads raw values, in the order of its columns (of a category its code; one that the model
+    does not have is an error), and forecasts values in their units: scaling is part of the file. So are the resets of
+    `outlast.with_reset`. The file says in its metadata what it is, and `outlast.load` gives back a model that is
+    measured and deployed as this one. Half precision is written as float32. Before anything is left at `path`, the
+    file is run in onnxruntime and held against the model, in pieces with the state carried, to 1e-5.
 
     Args:
         model: a recurrent model, or a module that `outlast.adapt` takes; it is not changed.
@@ -75,12 +75,6 @@ def export(model: nn.Module, path: str | Path, *, train_context: int | None = No
             f"a {given.named} of which it is not known what it reads",
             "a model with input_spec",
             "set model.input_spec = outlast.InputSpec('tokens' or 'features', size)",
-        )
-    if spec.ids or spec.static:
-        raise InputError(
-            f"a {type(getattr(given, 'module', given)).__name__} that looks ids up, or reads what does not change once",
-            "a model of numbers or tokens alone, which is what is exported",
-            "keep this one in its own form: outlast.save, and outlast.deploy where it is to work",
         )
     size = sum(each.numel() * each.element_size() for each in (*made.parameters(), *made.buffers()))
     if size > _MOST:

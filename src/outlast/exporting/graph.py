@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from outlast.exporting.step import AFTER, BEFORE, GIVEN, OPSET, READ, StepGraph
+from outlast.model import InputSpec
 from outlast.onnx.files import METADATA, library
 from outlast.onnx.record import LOGS, Record
 
@@ -73,6 +74,8 @@ def assembled(step: StepGraph, record: Record) -> bytes:
         source = then("Sub", [source, row("input.means", scaling.input_means)], "input.centred")
         source = then("Div", [source, row("input.stds", scaling.input_stds)], "input.scaled")
         source = then("Cast", [source], "input.read", to=read.elem_type)
+    if record.inputs is not None and record.inputs.ids:
+        source = _with_known_ids(source, record.inputs, read.elem_type, then, row)
     rescaled = scaling is not None and scaling.output_means is not None
     given = "output.given" if rescaled else record.output
     names = [name for name, _ in record.names]
@@ -130,6 +133,26 @@ def assembled(step: StepGraph, record: Record) -> bytes:
     )
     helper.set_model_props(model, {METADATA: record.text()})
     return model.SerializeToString()
+
+
+def _with_known_ids(
+    source: str, spec: InputSpec, kind: int, then: Callable[..., str], row: Callable[[str, np.ndarray], str]
+) -> str:
+    """What is read, from a graph that ends with an error where an id is none of the model's: operators would take −1
+    for the last one, or give a number all the same. ONNX has no assertion; there is no second number in a row of one.
+    """
+    onnx = library("onnx")
+    width = onnx.helper.tensor_dtype_to_np_dtype(kind)
+    low, high, ids = np.zeros(spec.size, width), np.zeros(spec.size, width), np.zeros(spec.size, bool)
+    for column, count in spec.ids:
+        high[column], ids[column] = count - 1, True
+    above = then("GreaterOrEqual", [source, row("ids.least", low)], "ids.above")
+    below = then("LessOrEqual", [source, row("ids.most", high)], "ids.below")
+    known = then("And", [above, below], "ids.known")
+    wrong = then("And", [then("Not", [known], "ids.unknown"), row("ids.columns", ids)], "ids.wrong")
+    number = then("Cast", [wrong], "ids.number", to=onnx.TensorProto.INT64)
+    nothing = then("Gather", [row("ids.row", np.zeros(1, width)), number], "ids.nothing")
+    return then("Add", [source, nothing], "ids.read")
 
 
 def _renamed(port: Any, name: str) -> Any:
