@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ class Taking:
     @property
     def full(self) -> bool:
         """Whether it is time to stop. Asked after a row was taken, so that every call gets on."""
-        return self.count >= self.most or time.monotonic() > self.until
+        return self.count >= self.most or monotonic() > self.until
 
     @property
     def count(self) -> int:
@@ -54,4 +54,4 @@ class Taking:
 
 def at_latest() -> float:
     """When a call that begins now is to stop, on the monotonic clock."""
-    return time.monotonic() + _AT_ONCE
+    return monotonic() + _AT_ONCE
