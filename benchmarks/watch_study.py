@@ -31,8 +31,8 @@ from outlast.data import Split, Streams
 from outlast.folders import locked
 from outlast.interventions import Carry
 from outlast.live import Profile, Seen, Watcher, make_profile
-from outlast.live.healthy import observed, stretches
-from outlast.live.signals import WITH_TARGETS
+from outlast.live.watch.make_profile import observed, stretches
+from outlast.live.watch.signals import WITH_TARGETS
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.tasks import TASKS

@@ -22,8 +22,8 @@ import torch
 from outlast.data import Split, Streams
 from outlast.families import build
 from outlast.live import Profile, Watcher, make_profile
-from outlast.live.cost import chosen_rate, measured_cost
-from outlast.live.notices import Counts
+from outlast.live.watch.cohorts import Counts
+from outlast.live.watch.cost import chosen_rate, measured_cost
 from outlast.model import InputSpec, Recurrent
 from outlast.tasks.pages import put_figures, table
 

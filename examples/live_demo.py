@@ -28,14 +28,13 @@ from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import Candidate, candidates
 from outlast.live.ledger.incidents import Recorded, label, listed
 from outlast.live.ledger.tables import Status
-from outlast.live.retraining import Collecting, Training, retrain
-from outlast.live.retraining.settings import HARMFUL
-from outlast.live.retraining.telling import told
-from outlast.live.running.run import Run
-from outlast.live.running.settings import RunSettings
-from outlast.live.running.status import status
-from outlast.live.running.timeline import timeline
-from outlast.live.running.versions import approve, propose, put_to_work
+from outlast.live.retrain import Collecting, Training, retrain
+from outlast.live.retrain.pipeline import told
+from outlast.live.retrain.settings import HARMFUL
+from outlast.live.run.run import Run
+from outlast.live.run.settings import RunSettings
+from outlast.live.run.timeline import status, timeline
+from outlast.live.run.versions import approve, propose, put_to_work
 from outlast.live.sources import opened
 from outlast.results import save_result
 from outlast.tasks.power_data import CHANNELS, load_power

@@ -14,7 +14,7 @@ from outlast.checkpoints import model_fingerprint
 from outlast.evaluation import EvalSettings
 from outlast.live import Incident, Kept, Notice
 from outlast.live.ledger import incidents as of
-from outlast.live.retraining import Collecting, Training
+from outlast.live.retrain import Collecting, Training
 from outlast.model import Recurrent
 from outlast.repairs import RepairSettings
 from outlast.training import TrainSettings

@@ -16,7 +16,7 @@ from outlast.families import build
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import begin, deploy, gate, move
 from outlast.live.ledger.tables import Status
-from outlast.live.retraining.verified import GATES, MODEL, PROFILE, REQUIRED, folder_of
+from outlast.live.retrain.checks import GATES, MODEL, PROFILE, REQUIRED, folder_of
 from outlast.model import InputSpec, Recurrent
 
 T, HORIZON = 16, 3

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from outlast.errors import InputError
-from outlast.live.alarms import (
+from outlast.live.watch.alarms import (
     calibrate,
     check_run_length,
     closes,
+    fit_tail,
     independent,
     openings,
     opens,
     stepped,
 )
-from outlast.live.tails import fit_tail
 
 NAMES = ("a", "b")
 

@@ -11,8 +11,9 @@ import torch
 from live.leaky import Leaky, T, healthy, recordings
 from live.test_watching import EVERY, RUN, given
 from outlast.errors import InputError
-from outlast.live import Watcher, cost, make_profile
-from outlast.live.cost import Cost, chosen_rate, measured_cost
+from outlast.live import Watcher, make_profile
+from outlast.live.watch import cost
+from outlast.live.watch.cost import Cost, chosen_rate, measured_cost
 
 
 @pytest.fixture(scope="module")

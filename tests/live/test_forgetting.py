@@ -20,10 +20,10 @@ from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.live.evidence import Evidence, from_record, without
 from outlast.live.ledger import Ledger
-from outlast.live.running.forgetting import ask, streams
-from outlast.live.running.run import Run
-from outlast.live.running.settings import RunSettings
-from outlast.live.running.store import FOLDER, Store
+from outlast.live.run.forgetting import ask, streams
+from outlast.live.run.run import Run
+from outlast.live.run.settings import RunSettings
+from outlast.live.run.store import FOLDER, Store
 from outlast.live.sources.opening import opened
 
 FAST = RunSettings(rows=60, commit=0.0, block=60)

@@ -9,9 +9,9 @@ import pytest
 
 from live.leaky import Leaky, T, healthy
 from outlast.live import make_profile
-from outlast.live.harm import BROKEN, LOOKS, Asked, at_first
-from outlast.live.profiles import Facts
-from outlast.live.signals import EXCESS
+from outlast.live.watch.harm import BROKEN, LOOKS, Asked, at_first
+from outlast.live.watch.profiles import Facts
+from outlast.live.watch.signals import EXCESS
 
 SPREAD, TOLERANCE = 0.2, 0.014
 """Of household power, as its excesses are: a tolerance of a fifteenth of their spread."""

@@ -20,10 +20,9 @@ from outlast.errors import InputError
 from outlast.live.ledger import Ledger, Status
 from outlast.live.ledger import candidates as on
 from outlast.live.ledger import incidents as of
-from outlast.live.retraining import cleared, collect, hold, retrain, train
-from outlast.live.retraining.collected import gathered
-from outlast.live.retraining.doubts import probed
-from outlast.live.retraining.verified import REQUIRED, collected_of, folder_of
+from outlast.live.retrain import cleared, collect, hold, retrain, train
+from outlast.live.retrain.checks import REQUIRED, collected_of, folder_of, probed
+from outlast.live.retrain.collected import gathered
 from outlast.state import map_state
 
 MODEL = model_fingerprint(Leaky())

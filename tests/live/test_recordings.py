@@ -15,8 +15,7 @@ from live.leaky import Leaky, T, healthy
 from live.scenarios import SCENARIOS, log_of
 from live.test_watching import EVERY, RUN, given, given_split
 from outlast.live import Watcher, make_profile
-from outlast.live.recordings import Recording, copies
-from outlast.live.tapes import Tape
+from outlast.live.watch.recorder import Recording, Tape, copies
 
 DECISIONS = json.loads((Path(__file__).parent / "decisions.json").read_text())
 """Of a watcher that copied the row of each recording by itself at every step, which is slow and plain; from where harm

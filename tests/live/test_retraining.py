@@ -18,13 +18,12 @@ from outlast.interventions import Carry, Mix
 from outlast.live.ledger import Ledger, Status
 from outlast.live.ledger import candidates as on
 from outlast.live.ledger import incidents as of
-from outlast.live.retraining import FromKept, cleared, collect, hold, model_of, retrain, train
-from outlast.live.retraining.collected import read_collected
-from outlast.live.retraining.doubts import probed
-from outlast.live.retraining.from_kept import with_arrived
-from outlast.live.retraining.later import LEAST_UNITS, Later, Seen, better, gone_quiet, no_worse_than_reset
-from outlast.live.retraining.verified import collected_of, folder_of
-from outlast.live.signals import Probes
+from outlast.live.retrain import FromKept, cleared, collect, hold, model_of, retrain, train
+from outlast.live.retrain.checks import collected_of, folder_of, probed
+from outlast.live.retrain.collected import read_collected
+from outlast.live.retrain.from_kept import with_arrived
+from outlast.live.retrain.gates import LEAST_UNITS, Later, Seen, better, gone_quiet, no_worse_than_reset
+from outlast.live.watch.signals import Probes
 from outlast.randomness import generator
 
 

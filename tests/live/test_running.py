@@ -36,14 +36,14 @@ from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import Gate, at_work, gate, gates, move, moves, promote, roll_back
 from outlast.live.ledger.candidates import candidate as candidate_of
 from outlast.live.ledger.tables import Status
-from outlast.live.running import store as store_of
-from outlast.live.running.ahead import Ahead
-from outlast.live.running.results import Results
-from outlast.live.running.run import Run
-from outlast.live.running.settings import RunSettings
-from outlast.live.running.status import status
-from outlast.live.running.store import Done, Store
-from outlast.live.running.versions import go_back
+from outlast.live.run import store as store_of
+from outlast.live.run.pending_targets import Ahead
+from outlast.live.run.results import Results
+from outlast.live.run.run import Run
+from outlast.live.run.settings import RunSettings
+from outlast.live.run.store import Done, Store
+from outlast.live.run.timeline import status
+from outlast.live.run.versions import go_back
 from outlast.live.sources.opening import opened
 from outlast.schema import Notation, Target
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.live.sources import Offset, Piece, Source, opened
-from outlast.live.sources.standard import Standard
+from outlast.live.sources.lines import Standard
 from outlast.schema import Notation
 
 

@@ -16,9 +16,9 @@ from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import Deployment, at_work, begin, deploy, gate
 from outlast.live.ledger.incidents import Recorder
 from outlast.live.ledger.tables import Status
-from outlast.live.running.run import FOLDER, Run, RunSettings
-from outlast.live.running.store import Done, History, Store
-from outlast.live.running.timeline import MOST, STRETCHES, timeline
+from outlast.live.run.run import FOLDER, Run, RunSettings
+from outlast.live.run.store import Done, History, Store
+from outlast.live.run.timeline import MOST, STRETCHES, timeline
 from outlast.live.sources.opening import opened
 from outlast.reporting import summary
 from outlast.results import Timeline, from_json, load_result, save_result, to_json

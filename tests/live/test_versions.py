@@ -20,10 +20,10 @@ from outlast.errors import InputError
 from outlast.live.ledger import Ledger
 from outlast.live.ledger.candidates import at_work, deployments, gate, promote
 from outlast.live.ledger.tables import Status
-from outlast.live.running import versions
-from outlast.live.running.run import Run
-from outlast.live.running.stages import PAIRED
-from outlast.live.running.versions import approve, go_back, propose, put_to_work
+from outlast.live.run import versions
+from outlast.live.run.promotion import PAIRED
+from outlast.live.run.run import Run
+from outlast.live.run.versions import approve, go_back, propose, put_to_work
 from outlast.live.sources.opening import opened
 from outlast.schema import Notation
 

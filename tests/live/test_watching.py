@@ -12,8 +12,8 @@ from live.leaky import LEAK, Leaky, T, healthy, recordings
 from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.live import Seen, Watcher, load_profile, make_profile
-from outlast.live.healthy import observed, stretches
-from outlast.live.profiles import ARRAYS, RECORD
+from outlast.live.watch.make_profile import observed, stretches
+from outlast.live.watch.profiles import ARRAYS, RECORD
 from outlast.state import map_state
 
 EVERY = 64

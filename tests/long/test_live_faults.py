@@ -33,10 +33,10 @@ from outlast.live.ledger import Ledger, Status
 from outlast.live.ledger import candidates as on
 from outlast.live.ledger import incidents as of
 from outlast.live.ledger import store as store_of
-from outlast.live.retraining.collecting import _incidents
-from outlast.live.retraining.settings import Collecting
-from outlast.live.running.run import WRITTEN
-from outlast.live.running.store import Store
+from outlast.live.retrain.collecting import _incidents
+from outlast.live.retrain.settings import Collecting
+from outlast.live.run.run import WRITTEN
+from outlast.live.run.store import Store
 
 pytestmark = pytest.mark.long
 LEDGER = ("--ledger", "live")

@@ -30,13 +30,13 @@ from outlast.folders import locked
 from outlast.results import Timeline
 
 if TYPE_CHECKING:
-    from outlast.live.running.run import Run
+    from outlast.live.run.run import Run
 
 
 def run_live_deploy(options: LiveDeployVerb) -> int:
     from outlast.live.ledger import Ledger
     from outlast.live.ledger.candidates import place_of
-    from outlast.live.running.versions import put_to_work
+    from outlast.live.run.versions import put_to_work
 
     ledger = Ledger(options.ledger, options.database)
     try:
@@ -51,9 +51,9 @@ def run_live_deploy(options: LiveDeployVerb) -> int:
 
 
 def run_live_run(options: LiveRunVerb) -> int:
-    from outlast.live.running.run import Run
-    from outlast.live.running.settings import RunSettings
-    from outlast.live.running.store import FOLDER
+    from outlast.live.run.run import Run
+    from outlast.live.run.settings import RunSettings
+    from outlast.live.run.store import FOLDER
     from outlast.live.sources.opening import opened
 
     settings = RunSettings(
@@ -104,7 +104,7 @@ def _stopping() -> Iterator[Event]:
 
 
 def run_live_propose(options: LiveProposeVerb) -> int:
-    from outlast.live.running.versions import propose
+    from outlast.live.run.versions import propose
 
     with open_ledger(options) as ledger:
         found = propose(
@@ -116,7 +116,7 @@ def run_live_propose(options: LiveProposeVerb) -> int:
 
 
 def run_live_approve(options: LiveApproveVerb) -> int:
-    from outlast.live.running.versions import approve
+    from outlast.live.run.versions import approve
 
     with open_ledger(options) as ledger:
         found = approve(
@@ -139,7 +139,7 @@ def run_live_refuse(options: LiveRefuseVerb) -> int:
 
 def run_live_rollback(options: LiveRollbackVerb) -> int:
     from outlast.live.ledger.candidates import place_of
-    from outlast.live.running.versions import go_back
+    from outlast.live.run.versions import go_back
 
     with open_ledger(options) as ledger:
         print(f"at work: {place_of(ledger, go_back(ledger, by=options.by, because=options.because))}")
@@ -147,7 +147,7 @@ def run_live_rollback(options: LiveRollbackVerb) -> int:
 
 
 def run_live_streams_list(options: LiveStreamsListVerb) -> int:
-    from outlast.live.running.forgetting import streams
+    from outlast.live.run.forgetting import streams
 
     with open_ledger(options, read_only=True) as ledger:
         found = streams(ledger, options.most)
@@ -159,7 +159,7 @@ def run_live_streams_list(options: LiveStreamsListVerb) -> int:
 
 
 def run_live_streams_forget(options: LiveStreamsForgetVerb) -> int:
-    from outlast.live.running.forgetting import ask
+    from outlast.live.run.forgetting import ask
 
     with open_ledger(options) as ledger:
         ask(ledger, options.streams)
@@ -168,7 +168,7 @@ def run_live_streams_forget(options: LiveStreamsForgetVerb) -> int:
 
 
 def run_live_status(options: LiveStatusVerb) -> int:
-    from outlast.live.running.status import status
+    from outlast.live.run.timeline import status
 
     with open_ledger(options, read_only=True) as ledger:
         found = status(ledger)
@@ -178,7 +178,7 @@ def run_live_status(options: LiveStatusVerb) -> int:
 
 def run_live_report(options: LiveReportVerb) -> int:
     from outlast.cli import outputs
-    from outlast.live.running.timeline import timeline
+    from outlast.live.run.timeline import timeline
 
     with open_ledger(options, read_only=True) as ledger, locked(options.out, "outlast live report"):
         outputs.claim(options.out, Timeline.kind, replace=options.replace)

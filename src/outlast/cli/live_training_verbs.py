@@ -15,7 +15,7 @@ from outlast.cli.trial import try_out
 from outlast.durations import positions_of, seconds_of
 from outlast.errors import InputError
 from outlast.live import make_profile
-from outlast.live.profiles import RECORD, load_profile
+from outlast.live.watch.profiles import RECORD, load_profile
 from outlast.repairs import RepairSettings
 from outlast.training import TrainSettings
 
@@ -50,9 +50,9 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
     with open_ledger(options) as ledger:
         from outlast.live.ledger import Status
         from outlast.live.ledger.candidates import at_work, place_of
-        from outlast.live.retraining import Collecting, Training, retrain
-        from outlast.live.retraining.telling import record, told
-        from outlast.live.retraining.verified import check_files
+        from outlast.live.retrain import Collecting, Training, retrain
+        from outlast.live.retrain.checks import check_files
+        from outlast.live.retrain.pipeline import record, told
 
         name = options.model
         if name is None:

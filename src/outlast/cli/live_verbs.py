@@ -67,7 +67,7 @@ def run_live_candidates_list(options: LiveCandidatesListVerb) -> int:
     with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger import Status
         from outlast.live.ledger.candidates import candidates
-        from outlast.live.retraining.telling import record
+        from outlast.live.retrain.pipeline import record
 
         found = candidates(ledger, None if options.status is None else Status(options.status))
         for each in found:
@@ -82,7 +82,7 @@ def run_live_candidates_list(options: LiveCandidatesListVerb) -> int:
 def run_live_candidates_show(options: LiveCandidatesShowVerb) -> int:
     with open_ledger(options, read_only=True) as ledger:
         from outlast.live.ledger.candidates import candidate
-        from outlast.live.retraining.telling import record, told
+        from outlast.live.retrain.pipeline import record, told
 
         if options.candidate is None:
             raise InputError("no candidate", "its number in the ledger", "outlast live candidates list shows them")

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from outlast.live.incidents import Incident, Kept
-    from outlast.live.making import make_profile
-    from outlast.live.profiles import Profile, load_profile
-    from outlast.live.watcher import Notice, Seen, Watcher
+    from outlast.live.watch.make_profile import make_profile
+    from outlast.live.watch.profiles import Profile, load_profile
+    from outlast.live.watch.watcher import Notice, Seen, Watcher
 else:
     from outlast.lazily import handing_on
 
@@ -14,9 +14,9 @@ else:
         __name__,
         {
             "incidents": ("Incident", "Kept"),
-            "making": ("make_profile",),
-            "profiles": ("Profile", "load_profile"),
-            "watcher": ("Notice", "Seen", "Watcher"),
+            "watch.make_profile": ("make_profile",),
+            "watch.profiles": ("Profile", "load_profile"),
+            "watch.watcher": ("Notice", "Seen", "Watcher"),
         },
     )
 

@@ -21,7 +21,7 @@ from outlast.live.signing import signed
 from outlast.results import finite_or_null, write_atomically
 
 if TYPE_CHECKING:
-    from outlast.live.watcher import Notice
+    from outlast.live.watch.watcher import Notice
     from outlast.model import Recurrent
 
 STATES = "states"

@@ -26,7 +26,7 @@ except ImportError as error:
     ) from None
 
 from outlast.live.ledger import databases
-from outlast.live.ledger.columns import Damaged
+from outlast.live.ledger.databases import Damaged
 from outlast.live.ledger.tables import ClockRow
 
 _UPGRADING = threading.Lock()

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from outlast.live.incidents import HARMS
-from outlast.live.ledger.columns import Moment, Number, Record, Text, Whole
+from outlast.live.ledger.databases import Moment, Number, Record, Text, Whole
 
 
 class Status(StrEnum):

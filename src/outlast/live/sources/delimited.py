@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from outlast.data.files.source import is_missing
-from outlast.live.sources.cutting import LONG, LONGEST, REST, Cut
-from outlast.live.sources.lines import Position, refuse_part
-from outlast.live.sources.pieces import Unusable
-from outlast.live.sources.taking import Taking
-from outlast.live.sources.values import Unreadable, cell, decoded
+from outlast.live.sources.lines import LONG, LONGEST, REST, Cut, Position, refuse_part
+from outlast.live.sources.pieces import Taking, Unreadable, Unusable, cell, decoded
 from outlast.schema import PLAIN, Notation, Schema
 
 _DELIMITERS = ",;\t"

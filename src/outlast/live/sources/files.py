@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from outlast.errors import InputError
-from outlast.live.sources.cutting import BLOCK, Cut, cuts
 from outlast.live.sources.delimited import header_of, take_records
-from outlast.live.sources.lines import Position, take_objects
-from outlast.live.sources.pieces import Offset, Piece, Unusable
-from outlast.live.sources.taking import Taking, at_latest
+from outlast.live.sources.lines import BLOCK, Cut, Position, cuts, take_objects
+from outlast.live.sources.pieces import Offset, Piece, Taking, Unusable, at_latest
 from outlast.schema import Schema
 
 if TYPE_CHECKING:

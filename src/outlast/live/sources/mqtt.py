@@ -19,10 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlast.errors import InputError
-from outlast.live.sources.cutting import LONGEST
-from outlast.live.sources.pieces import Offset, Piece
-from outlast.live.sources.taking import Taking, at_latest
-from outlast.live.sources.values import Unreadable, decoded, parsed, row_of
+from outlast.live.sources.lines import LONGEST
+from outlast.live.sources.pieces import Offset, Piece, Taking, Unreadable, at_latest, decoded, parsed, row_of
 from outlast.schema import Schema
 
 USER, PASSWORD = "OUTLAST_MQTT_USER", "OUTLAST_MQTT_PASSWORD"

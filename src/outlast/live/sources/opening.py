@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from outlast.errors import InputError
-from outlast.live.sources import standard
+from outlast.live.sources import lines
 from outlast.live.sources.files import Files
 from outlast.live.sources.mqtt import Mqtt, address_of
 from outlast.live.sources.pieces import Source
@@ -23,8 +23,8 @@ def opened(source: str, *, once: bool = False, name: str = "outlast") -> Source:
     Raises:
         InputError: there is no such thing, or it cannot be read.
     """
-    if source == standard.NAME:
-        return standard.Standard()
+    if source == lines.NAME:
+        return lines.Standard()
     if source.startswith(("mqtt://", "mqtts://")):
         if once:
             raise InputError("messages that are to be read once", "a file, a folder or -", "leave out that it ends")

@@ -9,8 +9,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from outlast.live.sources.pieces import Unusable
-from outlast.live.sources.values import plain
+from outlast.live.sources.pieces import Unusable, plain
 
 _BATCH = 1024
 _BUFFER = 1 << 16
