@@ -8,7 +8,7 @@ UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
 	failure-map families first-hour forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
-	replay-study run-study speech speech-table test test-all versions watch-study
+	replay-study run-study same-as speech speech-table test test-all versions watch-study
 
 install: .venv/installed
 
@@ -173,6 +173,11 @@ first-hour: install
 # What docs/models.md shows: every recurrent model type of the transformers that is installed; some minutes.
 models: install
 	$(BIN)/python -m outlast.tasks.model_types --page docs/models.md
+
+# Whether this checkout gives the very outputs of another commit, and loads what that one saved; some two minutes.
+# make same-as REF=main
+same-as: install
+	$(BIN)/python benchmarks/same_outputs.py $(REF)
 
 # What docs/serving.md shows; on a machine that does nothing else.
 bench-serving: install
