@@ -139,7 +139,12 @@ def test_a_fault_that_figures_show_is_answered_before_one_that_they_do_not() -> 
     short = replace(failing.short_context, difference=-0.05, high=0.05)
     both = refused(failing, "short_context_lost", "still_fails", short_context=short)
     assert settled(both) == ["still_fails"]
-    assert "expected_run=5120 --steps 800" in (next_steps(both)[0].code or "")
+    step = next_steps(both)[0]
+    assert "expected_run=5120 --steps 800" in (step.code or "")
+    assert "--data MORE_DATA" in (step.code or "")  # more steps alone would be refused for the same reason
+    found = unsettled(both, "short_context_lost")
+    assert found is not None
+    assert f"about {int(np.ceil(found.times * 63))} segments of one recording" in plain(step.text)
     lead = kinds.lead(refused(failing, "still_fails", "short_context_lost", short_context=short))
     assert "it is not decided whether short contexts held" in lead
 

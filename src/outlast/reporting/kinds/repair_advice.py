@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, saved
 from outlast.reporting.kinds.first_steps import mend, without_training
-from outlast.reporting.refusals import Unsettled, at_every, open_whole, settled
+from outlast.reporting.refusals import Unsettled, at_every, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
-from outlast.reporting.words.language import tell
+from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import integer, number
 from outlast.reporting.words.terms import level, unit
 from outlast.results import Comparison, Evaluation, Refusal, Repair
@@ -33,6 +33,7 @@ class _Refused:
     because: Refusal
     base: Evaluation
     one: bool  # made by `outlast repair`, not one of several that were compared
+    open: Unsettled | None = None  # the fault that refused it, where the figures show another one and not this one
 
     def again(
         self,
@@ -42,7 +43,9 @@ class _Refused:
         data: str = "",
         scored: int | None = None,
     ) -> str:
-        """The command that repairs once more, changed by `options`."""
+        """The command that repairs once more, changed by `options`; with what decides an open fault too."""
+        if self.open is not None:
+            scored, data = scored or self.open.scored, data or ("" if self.open.scored else "MORE_DATA")
         how, record = intervention or _intervention(self.repair), self.repair.training
         told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
         rate, usual = record.get("learning_rate"), TrainSettings().learning_rate
@@ -186,15 +189,34 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     if shown and shown[0] != refused.because.name:
         # The fault that refused it may be none: what is advised is about one that the figures show.
         also = [name for name in (refused.because.name, *refused.because.also) if name != shown[0]]
-        refused = replace(refused, because=replace(refused.because, name=shown[0], also=also))
+        still_open = unsettled(refused.repair, refused.because.name)
+        refused = replace(refused, because=replace(refused.because, name=shown[0], also=also), open=still_open)
     name, missing = refused.because.name, open_whole(refused.repair)
     steps = [_settle(refused, missing)] if missing else _NEXT[name](refused) if name in _NEXT else []
     if not steps:
         steps = [_something_else(refused)]
+    elif refused.open is not None and steps[0].code is not None and steps[0].code.startswith("outlast repair"):
+        steps[0] = steps[0]._replace(text=sentences(_first(refused, refused.open), steps[0].text))
     helps = [] if name in ("no_benefit", "reset_it_instead") and not missing else without_training(base)
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one and not missing else [])]
+
+
+def _first(refused: _Refused, missing: Unsettled) -> str:
+    """What an open fault needs beside the step that answers the one that figures show."""
+    base = refused.base
+    if missing.scored is not None:
+        every = integer(missing.scored)
+        return tell(
+            f"Score all {every} targets of each stream: without that it would be refused for the same reason.",
+            f"各系列の {every} 個すべての目標を採点します。そうしなければ、同じ理由で再び棄却されます。",
+        )
+    needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
+    return tell(
+        f"Take more data, about {needed}: with these alone it would be refused for the same reason.",
+        f"データを増やします（{needed}ほど）。今のデータだけでは、同じ理由で再び棄却されます。",
+    )
 
 
 def _settle(refused: _Refused, missing: Unsettled) -> Step:
