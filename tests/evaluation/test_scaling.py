@@ -156,6 +156,19 @@ def test_a_model_that_fits_under_no_scaling_is_judged_and_all_that_is_told_says_
     assert "どの尺度でもよく合わない" in taken[1]
 
 
+def test_a_weak_model_under_a_wrong_scaling_that_was_asked_for_is_judged_and_it_is_said() -> None:
+    model, columns = made("untrained")
+    parts = parts_of(columns, scale="standard")
+    result = outlast.evaluate(model, parts, train_context=T, settings=outlast.EvalSettings(targets=64))
+    assert result.verdict is not None
+    assert result.verdict.name != "misread"
+    assert [note.facts["finding"] for note in result.notes if note.name == "no_scaling_fits"] == ["doubtful"]
+    en, ja = (" ".join(summary(result, language).split()) for language in ("en", "ja"))
+    assert "no better than the best constant" in en
+    assert "its table may be read wrongly" in en
+    assert "わずかに良くなります" in ja.replace(" ", "")
+
+
 def test_where_no_scaling_fits_none_of_them_is_advised() -> None:
     """A command with the best of the bad ones would end in the same refusal, or in silence."""
     model, columns = made("useless")
@@ -243,8 +256,10 @@ class TestJudged:
             (0.3, {"none": (0.1, 1.0), "minmax": (0.101, -1.0)}, "level", "another"),
             (0.312, {"none": (0.3, 1.0)}, "level", "as_given"),
             (0.305, {"none": (0.3, 0.01)}, "as_given", "as_given"),
-            (1.1, {"none": (0.95, 1.0)}, "open", "as_given"),
-            (1.9, {"none": (0.95, 1.0)}, "open", "as_given"),
+            (0.97, {"none": (0.9, 1.0)}, "open", "as_given"),
+            (1.1, {"none": (0.999, 1.0)}, "open", "as_given"),
+            (1.1, {"none": (0.9, 1.0)}, "open", "doubtful"),
+            (1.9, {"none": (0.9, 1.0)}, "open", "doubtful"),
             (70.0, {"none": (0.95, 1.0)}, "none", "none"),
         ],
     )

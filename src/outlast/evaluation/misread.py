@@ -97,6 +97,13 @@ class Tried:
         """Whether its error is clearly more than twice the best constant's, as no model's is that is read rightly."""
         return mean_interval(read.losses - 2 * self.constant, _COMPARED).low > 0
 
+    def doubtful(self, read: Read, best: Read) -> bool:
+        """Whether it is no better than the best constant, where another reading is, if by little."""
+        helps = [
+            float(self.constant.mean()) > each.loss and _above(self.constant, each.losses) for each in (read, best)
+        ]
+        return helps == [False, True] and self.worse(read, best)
+
     def worse(self, read: Read, than: Read) -> bool:
         """Whether it is worse than another by an interval."""
         return read.loss > than.loss and _above(read.losses, than.losses)
@@ -319,8 +326,9 @@ class Finding:
 
     Args:
         name: ``as_given``, ``found`` (another reading is taken), ``open`` (nobody said, and the model is good under
-            none), or of misread data ``another`` (than was asked for fits), ``level`` (two fit, and differ in what
-            they say), ``none`` (none that was tried fits, and as it is read the error is far too large).
+            none), ``doubtful`` (as asked it is no better than the best constant, and otherwise a little), or of misread
+            data ``another`` (than was asked for fits), ``level`` (two fit, and differ in what they say), ``none`` (none
+            that was tried fits, and as it is read the error is far too large).
         read: what is read, or should be; `other` fits as well.
     """
 
@@ -337,7 +345,8 @@ def judged(found: Tried, *, asked: bool) -> Finding:
     """
     given, best = found.given, found.best
     if not found.good(best):
-        return Finding("none" if found.hopeless(given) else "as_given" if asked else "open", best)
+        slight = "doubtful" if found.doubtful(given, best) else "as_given"
+        return Finding("none" if found.hopeless(given) else slight if asked else "open", best)
     near = given.loss <= _LEAST * best.loss
     if near or (asked and not found.worse(given, best)):
         return Finding("as_given", given)
@@ -440,10 +449,13 @@ def scaling_notes(about: Mapping[str, Any]) -> list[Note]:
         "open": "nobody said how the table is scaled, and of the scalings that were tried none makes the model clearly "
         f"better than the best constant. On training windows its loss is {given:.3g} {unit} standardised, {loss:.3g} "
         f"at best ({constant}). Either it has learnt little, or its table is read wrongly",
+        "doubtful": f"scaled as asked its loss on training windows is {given:.3g} {unit}, no better than the best "
+        f"constant ({facts['constant']:.3g}), and with {options} it would be {loss:.3g}, which is little better. "
+        "Either it has learnt little, or its table is read wrongly",
         "none": f"its loss on training windows is {given:.3g} {unit} ({constant}), and none of the scalings that were "
         f"tried makes it good (at best {loss:.3g}, with {options})",
     }[facts["finding"]]
-    return [Note({"found": FOUND, "open": OPEN}.get(facts["finding"], MISREAD), said, dict(facts))]
+    return [Note({"found": FOUND, "open": OPEN, "doubtful": OPEN}.get(facts["finding"], MISREAD), said, dict(facts))]
 
 
 def _facts(found: Tried, finding: Finding) -> dict[str, float | int | str]:

@@ -182,6 +182,12 @@ def _scaling(facts: Mapping[str, float | int | str]) -> str:
                 f"（学習窓での損失は標準化して {given}、最も良くて {loss}、{best}）。"
                 "モデルがほとんど学習していないか、表が誤って読まれています。"
             )
+        case "doubtful":
+            return (
+                f"指定された尺度では学習窓での損失が {given} で、最良の定数より良くありません。{options} とすれば "
+                f"{loss} となり、わずかに良くなります（{best}）。モデルがほとんど学習していないか、"
+                "表が誤って読まれています。"
+            )
         case "another":
             return (
                 f"指定された尺度では学習窓での損失が {given} ですが、{options} とすれば {loss} になります（{best}）。"
