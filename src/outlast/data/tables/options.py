@@ -234,7 +234,7 @@ def _clocked(told: Mapping[str, Any]) -> None:
 
 
 def _fitting(options: TableOptions) -> None:
-    """Refuse options that do not fit together."""
+    """Refuse options that do not fit together: first what is said of the target, then of other columns."""
     classes = options.target_kind == "class" or options.bins is not None
     if not options.target and (options.aggregate != "value" or classes):
         raise InputError("aggregate, target_kind or bins without a target", "a target column", "name it with target=")
@@ -261,6 +261,15 @@ def _fitting(options: TableOptions) -> None:
             "numbers between 0 and 1, ascending",
             "for example 0.1 0.5 0.9",
         )
+    least = 1 if not options.target or options.aggregate == "mean" else 0
+    if not options.horizons or min(options.horizons) < least:
+        given = _as_typed(options.horizons)
+        raise InputError(f"a horizon of {given} rows", f"at least {least} here", "choose how far ahead to predict")
+    _columns_fit(options)
+
+
+def _columns_fit(options: TableOptions) -> None:
+    """Refuse columns that are said to be two things at once."""
     unfit = [name for name in options.category if name in {*options.target, *options.no_inputs, options.time}]
     if unfit:
         raise InputError(
@@ -293,7 +302,3 @@ def _fitting(options: TableOptions) -> None:
             "columns that would be inputs, and are not named elsewhere",
             f"take {both[0]!r} out of one of the two",
         )
-    least = 1 if not options.target or options.aggregate == "mean" else 0
-    if not options.horizons or min(options.horizons) < least:
-        given = _as_typed(options.horizons)
-        raise InputError(f"a horizon of {given} rows", f"at least {least} here", "choose how far ahead to predict")

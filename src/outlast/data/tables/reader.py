@@ -218,15 +218,9 @@ class FromTables(Layout):
             refuse_suspects(table, names, rows, options)
 
         furthest = max(options.horizons)
-        starts, lengths = np.cumsum(rows.sizes) - rows.sizes, rows.sizes - furthest
-        kept = np.flatnonzero(lengths > 0)
-        if not len(kept):
-            raise InputError(
-                f"{table.source}: streams of at most {int(rows.sizes.max(initial=0))} rows and a horizon of {furthest}",
-                "at least one stream longer than the horizon",
-                "choose a smaller horizon or give more rows; missing='hold' keeps rows that 'drop' leaves out",
-            )
-        starts, lengths, of_piece = starts[kept], lengths[kept], rows.of_piece[kept]
+        kept = _longer(rows, furthest, table)
+        starts, lengths = (np.cumsum(rows.sizes) - rows.sizes)[kept], rows.sizes[kept] - furthest
+        of_piece = rows.of_piece[kept]
         recording = of_piece if rows.gaps is not None and rows.gaps["gaps"] and options.gaps == "split" else None
         about = _about(table, rows, names, left_out, options) | ordered.about
         if rows.clock is not None and time is None and (schema is None or schema.time is None):
@@ -337,6 +331,18 @@ def _content(
     if beside is None:
         return content
     return joined(table, content, beside, options.target, options.stream, options.time)
+
+
+def _longer(rows: Rows, horizon: int, table: Table) -> np.ndarray:
+    """Numbers of the pieces that are longer than the horizon. Raises InputError where none is."""
+    kept = np.flatnonzero(rows.sizes > horizon)
+    if not len(kept):
+        raise InputError(
+            f"{table.source}: streams of at most {int(rows.sizes.max(initial=0))} rows and a horizon of {horizon}",
+            "at least one stream longer than the horizon",
+            "choose a smaller horizon or give more rows; missing='hold' keeps rows that 'drop' leaves out",
+        )
+    return kept
 
 
 def _marks(

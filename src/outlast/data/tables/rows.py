@@ -240,18 +240,7 @@ def read_rows(
     Raises:
         InputError: text where a number or a time is due, times that go back, a missing value where that is an error.
     """
-    values = {name: columns.numbers(table, name, content[name]) for name in names if name not in options.category}
-    categories: dict[str, Known] = {}
-    for name, known in options.category.items():
-        values[name], categories[name] = coded(table, name, content[name], known)
-    labels = None
-    for name in options.target:
-        if options.target_kind == "class":
-            values[name], labels = _numbered(table, name, content[name], options)
-        elif name not in values:
-            values[name] = columns.numbers(table, name, content[name])
-    if options.weight is not None:
-        values[options.weight] = _weights(table, options.weight, content[options.weight])
+    values, labels, categories = _values(table, content, names, options)
     lacking = {name: column < 0 if column.dtype.kind == "i" else np.isnan(column) for name, column in values.items()}
     if options.time is None:
         clock = None
@@ -292,6 +281,26 @@ def read_rows(
         missing=about,
         categories=categories,
     )
+
+
+def _values(
+    table: Table, content: dict[str, pa.Array], names: list[str], options: TableOptions
+) -> tuple[dict[str, np.ndarray], list[str] | list[int] | None, dict[str, Known]]:
+    """By column, (rows,) its values: numbers, NaN where missing, or classes, −1 where missing; the labels of a class
+    target; and the values of categories at their codes."""
+    values = {name: columns.numbers(table, name, content[name]) for name in names if name not in options.category}
+    categories: dict[str, Known] = {}
+    for name, known in options.category.items():
+        values[name], categories[name] = coded(table, name, content[name], known)
+    labels = None
+    for name in options.target:
+        if options.target_kind == "class":
+            values[name], labels = _numbered(table, name, content[name], options)
+        elif name not in values:
+            values[name] = columns.numbers(table, name, content[name])
+    if options.weight is not None:
+        values[options.weight] = _weights(table, options.weight, content[options.weight])
+    return values, labels, categories
 
 
 def _kept(
