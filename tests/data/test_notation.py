@@ -6,6 +6,7 @@ import datetime
 import gzip
 import json
 import locale
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,12 @@ def test_what_only_looks_like_a_workbook_is_refused(tmp_path: Path) -> None:
         (tmp_path / "x.xlsx").write_bytes(content)
         with pytest.raises(InputError, match="cannot be read as a table"):
             Streams.from_table(tmp_path / "x.xlsx")
+    whole = zipfile.ZipFile(workbook(tmp_path / "y.xlsx", [["a", "b"], [1, 2]]))
+    with whole, zipfile.ZipFile(tmp_path / "x.xlsx", "w") as cut:
+        for name in whole.namelist():
+            cut.writestr(name, whole.read(name)[: 300 if "sheet1" in name else None])
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        Streams.from_table(tmp_path / "x.xlsx")
     (workbook(tmp_path / "x.xlsx", [["a"], [1]])).rename(tmp_path / "x.csv")
     with pytest.raises(InputError, match=r"pandas\.read_excel"):
         Streams.from_table(tmp_path / "x.csv")

@@ -9,6 +9,8 @@ import pytest
 
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
+from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.planning.advice import changes
 from outlast.reporting import summary
 from outlast.reporting.kinds import badge, headline, lead, next_steps
 from outlast.reporting.words.language import speaking
@@ -85,6 +87,16 @@ def test_what_would_change_the_advice_is_said() -> None:
     for plan in PLANS.values():
         if plan.pilots:
             assert "nothing older was measured" in summary(plan)
+
+
+def test_two_copies_that_the_table_shows_to_be_better_than_the_advice_are_named() -> None:
+    """Also where few streams do not show that they are better than the model as it runs on."""
+    plan = PLANS["starts_help"]
+    assert plan.expected is not None
+    for apart, said in ((-0.001, ["two_copies"]), (0.001, [])):
+        copies = replace(plan.untrained[2], loss=plan.expected.loss + apart, against_base=(-0.05, -0.2, 0.1))
+        found = changes(replace(plan, untrained=[*plan.untrained[:2], copies]), CROSS_ENTROPY)
+        assert [each.name for each in found if each.name == "two_copies"] == said
 
 
 def test_the_tone_and_the_lead_follow_the_advice() -> None:

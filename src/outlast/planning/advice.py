@@ -275,7 +275,8 @@ def changes(plan: Plan, measure: Measure) -> list[Change]:
         found += [
             Change("two_copies", {"loss": each.loss, "every": each.every or 0})
             for each in plan.untrained
-            if each.name == "overlapping_reset" and each.against_base[2] < 0
+            if each.name == "overlapping_reset"
+            and (each.against_base[2] < 0 or (expected is not None and each.loss < expected.loss))
         ]
     if plan.advice == "leave_it" and "streams_needed" in plan.evidence:
         found.append(Change("more_streams", {"needed": plan.evidence["streams_needed"]}))

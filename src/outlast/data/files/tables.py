@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,10 @@ _DELIMITERS = ",;\t|"
 _LOOKED_AT = 50
 """Lines of text by which delimiter, header and a row of units are told."""
 _DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
-_DAMAGED = (OSError, ValueError, EOFError, LookupError, zlib.error, zipfile.BadZipFile, csv.Error, pa.ArrowException)
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, LookupError, zlib.error, zipfile.BadZipFile, csv.Error, pa.ArrowException),
+    ElementTree.ParseError,  # of the XML in a workbook
+)
 _PACKED, _ZIPPED = b"\x1f\x8b", b"PK\x03\x04"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _TABLE = (
