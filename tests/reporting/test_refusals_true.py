@@ -98,6 +98,7 @@ def test_where_only_data_are_missing_only_data_are_asked_for(name: str) -> None:
     steps = next_steps(repair)
     code = steps[0].code or ""
     assert code.startswith("outlast repair --model runs/base --data MORE_DATA --train-context 64 ")
+    assert f"--up-to {repair.before.oldest.age[1]} " in code  # more of one recording is otherwise read for older ages
     assert f"--steps {repair.steps}" in code
     assert not any("--anchor" in (step.code or "") for step in steps)
     found = unsettled(repair, name)

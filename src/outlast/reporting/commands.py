@@ -75,6 +75,17 @@ def context(evaluation: Evaluation, *, ages: str | None = None, scored: int | No
     return " ".join([*found, *([] if usual else [f"--scored {scored}"])])
 
 
+def same_ages(evaluation: Evaluation) -> str | None:
+    """The ages that were measured, for more of one recording: by itself that is read for older ages, and not cut into
+    more pieces. None: they were asked for, or streams are counted."""
+    asked = evaluation.settings.get("up_to") is not None or isinstance(evaluation.data.get("length_asked"), int)
+    return (
+        None
+        if asked or not str(evaluation.data.get("unit")).startswith("segment")
+        else f"--up-to {evaluation.oldest.age[1]}"
+    )
+
+
 # The next thing to do as Python, for those who called the last one from there.
 
 _EVALUATION = {"max-length": "max_length", "scored": "targets", "up-to": "up_to", "most-streams": "streams"}

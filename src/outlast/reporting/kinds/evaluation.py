@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outlast.durations import written
 from outlast.reporting import tables, verdict_reasons
-from outlast.reporting.commands import Step, command, context
+from outlast.reporting.commands import Step, command, context, same_ages
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing import curves as draw
 from outlast.reporting.drawing.age_figures import Curve
@@ -366,14 +366,14 @@ def decide(evaluation: Evaluation, verdict: Verdict) -> Step:
             "Measure again on data without what is odd here:",
             "ここに挙げた注意すべき点のないデータで測り直します：",
         )
-        return Step(text, _evaluate(evaluation, data="MORE_DATA"))
+        return Step(text, _evaluate(evaluation, data="MORE_DATA", ages=same_ages(evaluation)))
     if found is None or found.name == "more":
         needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
         text = tell(
             f"Measure again on more data; the interval shrinks with their amount, and about {needed} would decide it:",
             f"もっと多くのデータで測り直します。データが増えるほど区間は狭くなり、{needed}ほどあれば決まります：",
         )
-        return Step(text, _evaluate(evaluation, data="MORE_DATA"))
+        return Step(text, _evaluate(evaluation, data="MORE_DATA", ages=same_ages(evaluation)))
     said = knob(evaluation, verdict)[0]
     text = tell(f"{said[:-1]}:", f"{said[:-1]}：")
     match found.name:

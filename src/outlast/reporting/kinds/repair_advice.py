@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from outlast.repairs import RepairSettings
-from outlast.reporting.commands import Step, command, context, loading, saved
+from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
 from outlast.reporting.kinds.first_steps import mend, without_training
 from outlast.reporting.refusals import Unsettled, at_every, open_whole, settled, unsettled
 from outlast.reporting.words import terms
@@ -55,7 +55,8 @@ class _Refused:
             told.append(f"--anchor {self.anchor:g}")
         if self.repair.guards:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
-        return command("repair", self.base.command, context(self.base, scored=scored), *told, data=data)
+        ages = same_ages(self.base) if data == "MORE_DATA" else None
+        return command("repair", self.base.command, context(self.base, scored=scored, ages=ages), *told, data=data)
 
     @property
     def anchor(self) -> float:
