@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cli import workshop
-from outlast.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +30,7 @@ def here(furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def run(here: Path, capsys: pytest.CaptureFixture[str]) -> workshop.Run:
     """Run a command in this process."""
 
-    def command(*words: object) -> workshop.Outcome:
-        capsys.readouterr()
-        try:
-            status = main([str(word) for word in words])
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        said = capsys.readouterr()
-        return workshop.Outcome(status, said.out, said.err)
+    def command(*words: object, stdin: str = "") -> workshop.Outcome:
+        return workshop.in_process(words, capsys, stdin)
 
     return command

@@ -1,4 +1,4 @@
-"""The path of a stranger with a module and a recording of their own, in processes of their own."""
+"""The path of a stranger with a module and a recording of their own, the first words in processes of their own."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import pytest
 import torch
 
 import outlast
-from cli.workshop import finish, start
+from cli.workshop import finish, in_process, start
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = ("--data", "readings.csv", "--target", "power", "--horizon", "60")
 
 
-def test_evaluate_repair_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_repair_and_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copy(EXAMPLES / "my_lstm.py", tmp_path)
     written = subprocess.run(
         [sys.executable, EXAMPLES / "write_readings.py", "--rows", "12000"],
@@ -31,20 +33,21 @@ def test_evaluate_repair_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert written.stdout == "readings.csv: 12000 rows\n"
 
     model = ("--model", "my_lstm:build", *DATA, "--train-context", "64", "--scored", "128", "--threads", "1")
-    measured = finish(start(["evaluate", *model, "--out", "measured"], tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_lstm", raising=False)
+    measured = in_process(["evaluate", *model, "--out", "measured"], capsys)
     assert measured.status == 0, measured.err
     assert "report: measured/report.html" in measured.out
 
     words = ["repair", *model, "--steps", "30", "--learning-rate", "0.01", "--anyway", "--out", "repaired"]
-    repaired = finish(start(words, tmp_path))
+    repaired = in_process(words, capsys)
     result = json.loads((tmp_path / "repaired" / "result.json").read_text())
     assert repaired.status == (0 if result["accepted"] else 1), repaired.err
     assert result["before"]["age_curve"] == json.loads((tmp_path / "measured" / "result.json").read_text())["age_curve"]
     folder = "model" if result["accepted"] else "refused"
     assert f"repaired/{folder}" in repaired.out
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
     loaded, again = (outlast.load(tmp_path / "repaired" / folder, allow_code=True) for _ in range(2))
     inputs = torch.randn(2, 100, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import outlast
-from cli.workshop import QUICK, Run
+from cli.workshop import QUICK, Outcome, Run
 from live.plant import T, forecaster, recorded, results, rows, write_csv
 from onnx_files.made import lstm
 from outlast.results import Diagnosis, load_result
@@ -88,17 +86,15 @@ def test_a_model_is_exported_and_answers_as_before(run: Run, here: Path) -> None
     assert "resets" in run(*words, "--replace", "--resets", "often").refused()
     table = [{"level": 0.5, "noisy": 0.4}, {"level": -1.0, "noisy": -1.1}]
     lines = "".join(json.dumps(each) + "\n" for each in table)
-    answers = [piped(here, "stream", "--model", name, text=lines) for name in ("model", "model.onnx")]
+    answers = [piped(run("stream", "--model", name, stdin=lines)) for name in ("model", "model.onnx")]
     for own, file in zip(*answers, strict=True):
         assert file["forecast"]["level"] == pytest.approx(own["forecast"]["level"], abs=1e-5)
 
 
-def piped(folder: Path, *words: str, text: str) -> list[dict[str, dict[str, float]]]:
+def piped(done: Outcome) -> list[dict[str, dict[str, float]]]:
     """Lines of JSON that a command answers on standard input."""
-    made = subprocess.run(
-        [sys.executable, "-m", "outlast", *words], input=text, capture_output=True, text=True, cwd=folder, check=True
-    )
-    return [json.loads(line) for line in made.stdout.splitlines()]
+    assert done.status == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
 
 
 def test_an_export_is_put_to_work(run: Run, here: Path) -> None:

@@ -44,6 +44,7 @@ def run(words: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_it_fails_is_repaired_and_then_forecasts(here: Path) -> None:
     """Whatever the machine's arithmetic: fails, accepted, and forecasts that follow what comes, which they did not."""
     (commands,) = blocks("bash")

@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from outlast.cli import main
 
 MODULE = '''
 import torch
@@ -195,6 +199,21 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+
+
+def in_process(words: Iterable[object], capsys: pytest.CaptureFixture[str], stdin: str | bytes = "") -> Outcome:
+    """What a command comes to that is run in this process, with `stdin` to read."""
+    capsys.readouterr()
+    with tempfile.TemporaryFile() as given, pytest.MonkeyPatch.context() as patch:
+        given.write(stdin.encode() if isinstance(stdin, str) else stdin)
+        given.seek(0)
+        patch.setattr(sys, "stdin", given)  # commands read its file descriptor
+        try:
+            status = main([str(word) for word in words])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    said = capsys.readouterr()
+    return Outcome(status, said.out, said.err)
 
 
 def furnish(folder: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import outlast
+from cli.workshop import Outcome, in_process
 from serving.test_deployed import NAMES, deployed, rows
 
 
@@ -33,24 +35,31 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "outlast", "stream", *words]
 
 
-def run(folder: Path, given: str | bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
-    content = given.encode() if isinstance(given, str) else given
-    return subprocess.run(
-        command("--model", "model", *words), input=content, capture_output=True, cwd=folder, check=False, timeout=120
-    )
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`outlast stream` in this process, in that folder."""
+    monkeypatch.chdir(folder)
+
+    def stream(given: str | bytes, *words: str, model: str = "model") -> Outcome:
+        return in_process(("stream", "--model", model, *words), capsys, given)
+
+    return stream
 
 
 def lines(values: np.ndarray, **more: Any) -> str:
     return "".join(json.dumps({**dict(zip(NAMES, row, strict=True)), **more}) + "\n" for row in values.tolist())
 
 
-def test_it_says_what_python_says(folder: Path) -> None:
+def test_it_says_what_python_says(run: Run) -> None:
     """With streams of their own, a missing value, blank lines and no newline at the end."""
     given = lines(rows(3), stream="a") + "\n" + lines(rows(2, seed=1), stream="b")
     given += json.dumps({"power": None, "speed": 650.0, "stream": "a"})
-    done = run(folder, given)
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    done = run(given)
+    assert done.status == 0, done.err
+    found = [json.loads(line) for line in done.out.splitlines()]
     served = deployed(missing="hold")
     expected = [served.read(json.loads(line)) for line in given.splitlines() if line]
     assert [(each["stream"], each["position"]) for each in found] == [
@@ -73,29 +82,29 @@ def test_it_says_what_python_says(folder: Path) -> None:
     ],
 )
 def test_a_wrong_line_is_named_and_what_came_before_it_is_answered(
-    folder: Path, tmp_path: Path, bad: str | bytes, named: str
+    run: Run, tmp_path: Path, bad: str | bytes, named: str
 ) -> None:
     content = (
         lines(rows(2)).encode() + (bad.encode() if isinstance(bad, str) else bad) + b"\n" + lines(rows(1)).encode()
     )
-    done = run(folder, content, "--state", str(tmp_path / "states"))
-    assert done.returncode == 2
-    assert len(done.stdout.splitlines()) == 2
-    assert named in done.stderr.decode()
-    assert "Traceback" not in done.stderr.decode()
+    done = run(content, "--state", str(tmp_path / "states"))
+    assert done.status == 2
+    assert len(done.out.splitlines()) == 2
+    assert named in done.err
+    assert "Traceback" not in done.err
     served = deployed(missing="hold")
     served.load_states(tmp_path / "states")
     assert served.streams[""].position == 2
 
 
-def test_states_go_on_over_calls(folder: Path, tmp_path: Path) -> None:
+def test_states_go_on_over_calls(run: Run, tmp_path: Path) -> None:
     state, values = str(tmp_path / "states"), rows(9)
-    parts = [run(folder, lines(values[a:b]), "--state", state, "--resets", "periodic:5") for a, b in ((0, 4), (4, 9))]
-    found = [json.loads(line)["forecast"]["power"] for done in parts for line in done.stdout.splitlines()]
+    parts = [run(lines(values[a:b]), "--state", state, "--resets", "periodic:5") for a, b in ((0, 4), (4, 9))]
+    found = [json.loads(line)["forecast"]["power"] for done in parts for line in done.out.splitlines()]
     np.testing.assert_allclose(found, deployed(missing="hold", resets="periodic:5").read(values)[:, 0], rtol=1e-4)
-    refused = run(folder, lines(values), "--state", state)
-    assert refused.returncode == 2
-    assert b"states under resets periodic:5" in refused.stderr
+    refused = run(lines(values), "--state", state)
+    assert refused.status == 2
+    assert "states under resets periodic:5" in refused.err
 
 
 def test_each_row_is_answered_when_it_comes_and_a_stop_keeps_the_states(folder: Path, tmp_path: Path) -> None:
@@ -140,12 +149,11 @@ def test_whoever_reads_may_have_had_enough(folder: Path) -> None:
     assert process.wait(60) == 0
 
 
-def test_text(folder: Path) -> None:
+def test_text(run: Run) -> None:
     given = json.dumps({"text": "Grüße", "stream": "a"}) + "\n" + json.dumps({"text": " an alle", "stream": "a"}) + "\n"
-    done = subprocess.run(
-        command("--model", "bytes"), input=given.encode(), capture_output=True, cwd=folder, check=True, timeout=120
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    done = run(given, model="bytes")
+    assert done.status == 0, done.err
+    found = [json.loads(line) for line in done.out.splitlines()]
     assert [each["position"] for each in found] == [len("Grüße".encode()), len("Grüße an alle".encode())]
     assert len(found[-1]["next"]) == 5
 
@@ -158,26 +166,26 @@ def test_text(folder: Path) -> None:
         (("--state", "model/outlast.json"), "cannot be read as a state"),
     ],
 )
-def test_wrong_words(folder: Path, words: tuple[str, ...], named: str) -> None:
-    done = run(folder, lines(rows(1)), *words)
-    assert done.returncode == 2
-    assert named in done.stderr.decode()
-    assert not done.stdout
+def test_wrong_words(run: Run, words: tuple[str, ...], named: str) -> None:
+    done = run(lines(rows(1)), *words)
+    assert done.status == 2
+    assert named in done.err
+    assert not done.out
 
 
-def test_lines_that_cannot_be_read_are_left_out_where_that_is_asked_for(folder: Path, tmp_path: Path) -> None:
+def test_lines_that_cannot_be_read_are_left_out_where_that_is_asked_for(run: Run, tmp_path: Path) -> None:
     """Each is answered with its number and why; all others as if it had not come, and the command says how many."""
     good = [line for line in lines(rows(6)).splitlines() if line]
     bad = ["no json", '{"power": 1.0}', '{"power": 1e39, "speed": 1}']
     given = [good[0], bad[0], good[1], good[2], bad[1], bad[2], *good[3:]]
-    done = run(folder, "\n".join(given) + "\n", "--bad-rows", "skip", "--state", str(tmp_path / "states"))
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    done = run("\n".join(given) + "\n", "--bad-rows", "skip", "--state", str(tmp_path / "states"))
+    assert done.status == 0, done.err
+    found = [json.loads(line) for line in done.out.splitlines()]
     assert [each.get("line") for each in found] == [None, 2, None, None, 5, 6, None, None, None]
     assert all(each["forecast"] is None and "not read" in each["because"] for each in found if "line" in each)
     answers = [each["forecast"]["power"] for each in found if "line" not in each]
     np.testing.assert_allclose(answers, deployed(missing="hold").read(rows(6))[:, 0], rtol=1e-4)
-    assert b"3 of 9 lines were left out" in done.stderr
+    assert "3 of 9 lines were left out" in done.err
     again = deployed(missing="hold")
     again.load_states(tmp_path / "states")
     assert again.streams[""].position == 6
