@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,27 @@ torch.set_num_threads(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest by far, and two processes of its own, begins first: else one core waits for it at the end."""
     items.sort(key=lambda item: not item.path.match("long/test_versions.py"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A KeyboardInterrupt that leaves a test is that test's failure, and does not end the others of its process. Where
+    tests run side by side, nobody else's can come: Ctrl-C goes to the process that deals them out."""
+    try:
+        return (yield)
+    except KeyboardInterrupt as stop:
+        if not hasattr(item.config, "workerinput"):
+            raise
+        raise AssertionError("a KeyboardInterrupt left the test") from stop
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were() -> Iterator[None]:
+    """A test that changes what a signal does leaves the next one as it was."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

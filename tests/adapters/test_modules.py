@@ -26,6 +26,11 @@ from outlast.model import InputSpec
 from outlast.randomness import generator
 from outlast.state import concatenate, leaves
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:DeprecationWarning"),  # what users still bring
+    pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
+]
+
 
 def printed_wrapper(message: str) -> str:
     """The code that a refusal prints, as it stands there."""

@@ -18,6 +18,12 @@ from outlast.adapters import adapt
 from outlast.adapters.check import check
 from outlast.errors import InputError
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:DeprecationWarning"),  # what users still bring
+    pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore:The tensor attributes self.lstm:UserWarning"),  # by torch.export
+]
+
 QUICK = (
     "NameClassifier",
     "MinGRU",

@@ -227,6 +227,7 @@ def test_an_adapter_is_to_be_merged(beside: str, capsys: pytest.CaptureFixture[s
     assert said("given/adapter_model.safetensors", capsys).given.startswith("given/adapter_model.safetensors, weights")
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # by peft
 def test_an_adapter_is_merged_by_the_lines_that_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     theirs.saved("mamba", SETTINGS, Path("base"))
     model = transformers.MambaForCausalLM.from_pretrained("base")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 from outlast.cli import main
@@ -156,7 +157,6 @@ def test_a_deployed_model_takes_the_raw_values(tmp_path: Path) -> None:
 
 
 def test_frames_of_raw_values_give_what_dicts_give() -> None:
-    pandas = pytest.importorskip("pandas")
     streams = Streams.from_table(plant(), inputs=["load"], target="power", category=["machine"])
     model = build("lstm", inputs=InputSpec("features", 2), outputs=1, width=8, layers=1)
     model.schema = streams.schema

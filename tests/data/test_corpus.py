@@ -104,8 +104,15 @@ def test_what_is_not_whole_is_made_anew(cache: Path, corpus: Path, tokenizer: Pa
 def test_a_process_that_dies_leaves_nothing_that_passes_for_whole(
     cache: Path, corpus: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rename = os.rename
+
+    def dying(source: os.PathLike[str], place: os.PathLike[str]) -> None:
+        if cache in Path(place).parents:
+            raise KeyboardInterrupt
+        rename(source, place)  # of somebody else in this process
+
     with monkeypatch.context() as patch:
-        patch.setattr(corpus_module.os, "rename", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(corpus_module.os, "rename", dying)
         with pytest.raises(KeyboardInterrupt):
             Streams.from_text(corpus, tokenizer)
     assert kept(cache) == []

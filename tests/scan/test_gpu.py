@@ -346,17 +346,3 @@ def test_outlast_env_prints_the_choice(packages, monkeypatch):
     printed = environment()
     assert printed["scan gated_delta"].startswith("fla: ")
     assert printed["scan selective_scan"].startswith("chunked: the kernel of mamba-ssm")
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize(("name", "sizes"), SIZES)
-@pytest.mark.parametrize("T", [1, 64, 70, 1024])
-@pytest.mark.parametrize("low", [-0.05, -1.0, -30.0])
-@pytest.mark.parametrize("way", ["fla", "chunked"])
-def test_on_a_gpu_values_and_gradients_equal_the_definition(name, sizes, T, low, way):
-    """As it is chosen there. TF32 keeps ten bits of a product's factors, plain torch all 23."""
-    assert way != "fla" or gpu.unusable() is None
-    tensors = make(name, T=T, low=low, device="cuda", **sizes)
-    found = deviations(name, tensors, scan.pick(way, name))
-    assert max(found.values()) < (1e-2 if way == "fla" else 2e-4), found

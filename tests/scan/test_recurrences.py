@@ -13,6 +13,8 @@ from outlast import scan
 from outlast.errors import InputError
 from outlast.scan import reference
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* runs in plain torch .*not in torch.float64:UserWarning")
+
 OTHERS = [name for name in scan.RECURRENCES if name != "linear_scan"]
 ALL = [(name, way) for name in OTHERS for way in scan.RECURRENCES[name] if way != "fla"]
 """Those that run on a CPU; see test_gpu.py for the others."""

@@ -24,7 +24,8 @@ class Figures(NamedTuple):
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """(N, F) values as the model reads them."""
-        return (logged(values, self.logs) - self.mean) / self.std
+        with np.errstate(divide="ignore", invalid="ignore"):  # `in_float32` refuses what is no number, and says where
+            return (logged(values, self.logs) - self.mean) / self.std
 
 
 def estimated(values: np.ndarray, training: np.ndarray, rules: Sequence[Rule]) -> Figures:

@@ -39,8 +39,6 @@ JAPANESE_FONTS = (
     "Yu Gothic",
     "MS Gothic",
 )
-# The reader's browser has the fonts; inside a page they only say how wide a text is.
-warnings.filterwarnings("ignore", "Glyph .* missing from font", module=r"outlast\.reporting\.")
 _INSTALLED = {entry.name for entry in fontManager.ttflist}
 JAPANESE = next((name for name in JAPANESE_FONTS if name in _INSTALLED), None)
 """The font of this machine that figures on their own are drawn with where they are Japanese."""
@@ -69,6 +67,15 @@ def collecting() -> Iterator[dict[str, tuple[Figure, str]]]:
         _COLLECTED.reset(token)
 
 
+@contextlib.contextmanager
+def in_the_readers_fonts() -> Iterator[None]:
+    """Inside, no sign is reported missing: a page is read with the browser's fonts, and those of this machine only say
+    how wide a text is."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
 class Hit(NamedTuple):
     """A place of a figure, in its pixels from the top left, and what is said when the pointer comes near it."""
 
@@ -82,7 +89,8 @@ def svg(figure: Figure, key: str, title: str, description: str, hits: Sequence[H
     if (found := _COLLECTED.get()) is not None:
         found[key] = (figure, title)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with in_the_readers_fonts():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):

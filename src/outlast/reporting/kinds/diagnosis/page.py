@@ -14,7 +14,7 @@ from outlast.reporting.commands import Step, command, context
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import Curve
-from outlast.reporting.drawing.svg import Line, Look, swatch
+from outlast.reporting.drawing.svg import Line, Look, in_the_readers_fonts, swatch
 from outlast.reporting.elements import (
     Article,
     Bullets,
@@ -177,7 +177,8 @@ def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:
             0, 0, stretch.name, transform=None, fontsize=12, ha="center", va="center", color=colour,
             fontweight="bold", zorder=7, parse_math=False,
         )  # fmt: skip
-        half = text.get_window_extent().width / 2 + 6
+        with in_the_readers_fonts():
+            half = text.get_window_extent().width / 2 + 6
         # Losses rise to the right over a stretch: there is room above its end's left and below its beginning's right.
         (left, low), (right, high) = places[0], places[-1]
         for middle, down in ((right - half, high + 16), (left + half, low - 16)):
