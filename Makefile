@@ -8,7 +8,7 @@ UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
 	failure-map families first-hour forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
-	replay-study run-study same-as speech speech-table test test-all versions watch-study
+	replay-study run-study same-as speech speech-table style suite test test-all test-field types versions watch-study
 
 install: .venv/installed
 
@@ -199,9 +199,13 @@ onnx-others: install
 api: install
 	$(BIN)/python docs/reference.py
 
-lint: install
+lint: style types
+
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/pyright
 
 # Reports are looked at in the system's own Chromium; where it is missing, root gets it from Debian.
@@ -223,6 +227,7 @@ postgresql:
 
 # By one process, before two would each compile the same ones.
 kernels: install
+	$(BIN)/outlast env --warm > /dev/null
 	$(BIN)/python -m pytest tests/scan/test_recurrences.py -k "equals_the_definition and numba"
 
 data: install
@@ -230,13 +235,20 @@ data: install
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/outlast tasks --fetch text
 
-test: broker browser install
-	$(MAKE) -j 2 lint data kernels
+# Types are looked at beside the tests; whichever fails, make does.
+test: broker browser style
+	$(MAKE) -j 2 suite types
+
+suite: data kernels
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Kills, wheels, lowest versions: what takes long, or repeats what a quicker test holds.
 test-all: test postgresql
 	$(BIN)/python -m pytest -m long -n 2 --dist loadgroup
+
+# Every kill, and the usual check of every type of transformers: an hour. Its last figures stand in docs/tests.md.
+test-field: install
+	$(BIN)/python -m pytest -m field -n 2 --dist loadgroup
 
 clean:
 	rm -rf .venv runs

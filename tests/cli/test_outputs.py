@@ -122,7 +122,11 @@ def test_a_folder_in_the_place_of_a_result(run: Run, here: Path) -> None:
     assert "none of outlast's" in run("evaluate", *DRIFTING[:-4], "--out", "out").refused()
 
 
-@pytest.mark.parametrize("verb", ["check", "train", "evaluate", "repair", "compare", "dose"])
+LONGER = [pytest.param(verb, marks=pytest.mark.long) for verb in ("check", "repair", "compare")]
+"""They go through the same `outputs` as the others."""
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "dose", *LONGER])
 def test_replace_allows_it(run: Run, here: Path, verb: str) -> None:
     (here / "out").mkdir()
     (here / "out" / "result.json").write_text('{"kind": "another"}')
@@ -177,7 +181,7 @@ def test_a_refused_comparison_leaves_no_earlier_model(run: Run, here: Path) -> N
     assert files(here / "out") == {"result.json", "report.html"}
 
 
-@pytest.mark.parametrize("verb", ["repair", "compare", "train"])
+@pytest.mark.parametrize("verb", ["repair", "train", pytest.param("compare", marks=pytest.mark.long)])
 @pytest.mark.parametrize(("fault", "status"), [(RuntimeError, 3), (KeyboardInterrupt, 130)])
 def test_a_run_that_fails_leaves_no_earlier_model(
     run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, verb: str, fault: type[BaseException], status: int

@@ -20,7 +20,9 @@ def of(folder: Path) -> set[torch.dtype]:
     return {parameter.dtype for parameter in load(folder, allow_code=True).parameters()}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "dtype", [each if each == "bfloat16" else pytest.param(each, marks=pytest.mark.long) for each in DTYPES]
+)
 def test_every_verb_in_every_precision(dtype: str, run: Run, here: Path) -> None:
     model, wide = ("--model", f"precise:lstm_{dtype}"), {torch.float64 if dtype == "float64" else torch.float32}
     told = 0 if dtype == "float64" else 1

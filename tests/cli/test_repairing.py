@@ -169,11 +169,13 @@ Told = Callable[[Repair], Repair]
     ("told", "saved"),
     [
         (lambda done: done, {"model"}),
-        (lambda done: _refused(done, "no_benefit", passes=False), {"refused"}),
+        pytest.param(lambda done: _refused(done, "no_benefit", passes=False), {"refused"}, marks=pytest.mark.long),
         (lambda done: _refused(done, "short_context_lost", passes=True), {"refused", "control"}),
-        (lambda done: _refused(done, "plain_training_suffices", passes=False), {"refused"}),
+        pytest.param(
+            lambda done: _refused(done, "plain_training_suffices", passes=False), {"refused"}, marks=pytest.mark.long
+        ),
         (lambda done: _refused(done, "plain_training_suffices", passes=True), {"refused", "control"}),
-        (lambda done: _refused(done, "nothing_to_repair", passes=None), set()),
+        pytest.param(lambda done: _refused(done, "nothing_to_repair", passes=None), set(), marks=pytest.mark.long),
     ],
     ids=[
         "accepted",

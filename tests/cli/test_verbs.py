@@ -212,7 +212,14 @@ def test_a_refused_repair_is_status_1_and_kept_apart(run: Run, here: Path) -> No
     assert not (here / "out" / "model").exists()
 
 
-@pytest.mark.parametrize("rule", ["zero", "random-noise", "fitted_noise", "state_passing", "tbtt"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "random-noise",
+        "tbtt",
+        *(pytest.param(n, marks=pytest.mark.long) for n in ("zero", "fitted_noise", "state_passing")),
+    ],
+)
 def test_every_intervention(run: Run, here: Path, rule: str) -> None:
     words = ("--intervention", rule, "--steps", "2", "--zero-share", "0.25", "--out", "out")
     assert run(*REPAIR[:-4], *words).status in (0, 1)
@@ -389,7 +396,7 @@ def test_a_config_stands_for_the_command_line_which_wins(run: Run, here: Path) -
     assert json.loads((here / "trained" / "result.json").read_text())["model"]["blueprint"]["settings"]["width"] == 6
 
 
-@pytest.mark.parametrize("model", ["drifting", "build"])
+@pytest.mark.parametrize("model", [pytest.param("drifting", marks=pytest.mark.long), "build"])
 def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
     """A result leads to a command, which leads to a result, and so on."""
     read = ("--data", "with space.csv", *READ[2:], "--inputs", "power", "phase", "noise")

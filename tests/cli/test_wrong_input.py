@@ -191,7 +191,13 @@ def test_a_wrong_word(run: Run, here: Path, words: tuple[str, ...], parts: list[
     assert not (here / "out").exists()
 
 
-@pytest.mark.parametrize(("words", "parts"), WRONG[:: len(WRONG) // 10][:10], ids=range(10))
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        pytest.param(*each, id=str(number), marks=() if number < 2 else pytest.mark.long)
+        for number, each in enumerate(WRONG[:: len(WRONG) // 10][:10])
+    ],
+)
 def test_ten_of_them_in_processes_of_their_own(here: Path, words: tuple[str, ...], parts: list[str]) -> None:
     message = finish(start([*words, *map(str, without_out(words, here))], here)).refused()
     assert all(part in message for part in parts)

@@ -42,7 +42,7 @@ def measured(task: Task) -> list[Streams]:
     return [parts.validation, parts.test, *(control() for control in task.controls.values())]
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long if n == "stories" else ()) for n in KNOWN])
 def test_the_reference_is_far_below_the_blind_one_on_all_that_is_measured(name):
     known = KNOWN[name].known
     assert known is not None

@@ -13,7 +13,7 @@ import torch
 from transformers import cache_utils
 from transformers.models.jamba import modeling_jamba
 
-from contract_sizes import quick_check
+from contract_sizes import Ask, quick_check
 from outlast import foreign
 from outlast.adapters.check import check
 from outlast.adapters.contract import POINTS
@@ -95,10 +95,12 @@ def test_the_contract_is_kept(name: str, tmp_path: Path) -> None:
         assert found.passed, found
 
 
-@pytest.mark.long
+@pytest.mark.parametrize(
+    "ask", [pytest.param(quick_check, marks=pytest.mark.long), pytest.param(check, marks=pytest.mark.field)]
+)
 @pytest.mark.parametrize("name", READ)
-def test_check_passes_every_type(name: str, tmp_path: Path) -> None:
-    report = check(borrowed(name, tmp_path, 160))
+def test_check_passes_every_type(name: str, ask: Ask, tmp_path: Path) -> None:
+    report = ask(borrowed(name, tmp_path, 160))
     assert report.passed, [point for point in report.checks if point.passed is False]
     assert report.model["checked_in"] == ["float32", "float64"]
 

@@ -46,7 +46,7 @@ def first_told(facts: Facts, found: np.ndarray, *harms: str) -> int | None:
     return next((at for at, each in enumerate(found, 1) if asked.hear(each)[0] in harms), None)
 
 
-@pytest.mark.parametrize("skew", [False, True])
+@pytest.mark.parametrize("skew", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_harm_is_hardly_ever_told_of_incidents_without_it(facts: Facts, skew: bool) -> None:
     """At the very edge of the tolerance, at any of 150 probes (two weeks): where one in a thousand were wrong, four or
     more of 800 would come by chance once in a hundred times."""

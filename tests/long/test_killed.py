@@ -29,8 +29,6 @@ from long.dying import SEEN, run
 from outlast.checkpoints import WEIGHTS, read_record
 from outlast.results import load_result
 
-pytestmark = pytest.mark.long
-
 LEARN = ("--steps", "40", "--checkpoint-every", "10", "--device", "cpu", "--resume", "--out", "out")
 RECIPE = """
 task = "toy"
@@ -79,6 +77,7 @@ ONE_AT_A_TIME = threading.Lock()
 PROCESSES.set_forkserver_preload(["long.dying", "outlast.cli.verbs", "tyro", "torch._dynamo"])
 
 
+@pytest.mark.long
 def test_there_are_a_hundred_kills_and_more() -> None:
     assert sum(case.changes + case.times for case in CASES.values()) >= 150
 
@@ -128,8 +127,11 @@ def moments(case: Case, seen: list[str]) -> list[tuple[int | None, int, float | 
     return list(zip(chosen, signals, [None] * case.changes, strict=True))
 
 
+@pytest.mark.parametrize(
+    "every", [pytest.param(1, marks=pytest.mark.field, id="all"), pytest.param(6, marks=pytest.mark.long, id="a sixth")]
+)
 @pytest.mark.parametrize("name", CASES)
-def test_ends_as_if_nothing_had_happened(name: str, tmp_path: Path) -> None:
+def test_ends_as_if_nothing_had_happened(name: str, every: int, tmp_path: Path) -> None:
     case = CASES[name]
     whole = furnished(tmp_path / "whole")
     status = command(case.anew, whole)
@@ -150,7 +152,7 @@ def test_ends_as_if_nothing_had_happened(name: str, tmp_path: Path) -> None:
     kills = [
         *moments(case, seen),
         *((None, signal.SIGKILL, draw.uniform(0.1, 0.9) * took) for _ in range(case.times)),
-    ]
+    ][::every]
 
     def killed(order: int) -> str | None:
         """What was wrong after one kill."""

@@ -116,6 +116,7 @@ def test_chains_with_one_table_for_all_have_no_situations() -> None:
     assert expected_run(Streams.from_tokens(tokens)).run is None
 
 
+@pytest.mark.long
 def test_of_short_situations_within_long_ones_the_long_ones_count() -> None:
     found = expected_run(numbers(changing(1 / 1024, 6, of="level", second=1 / 32, length=32_768)))
     assert len(found.parts) == 2

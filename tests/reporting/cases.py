@@ -99,6 +99,34 @@ def looked_at(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.long) if alike else name
 
 
+ONE_A_KIND = {
+    "evaluation",
+    "repair",
+    "plan, starts_help",
+    "comparison",
+    "check",
+    "training",
+    "diagnosis",
+    "clock",
+    "timeline, rolled back",
+    "mix",
+    "文章",
+    "診断",
+    "経過",
+    # made to be hard
+    "long names",
+    "huge losses",
+    "hostile texts",
+    "timeline, hostile",
+    "scenarios diagnosed",
+}
+
+
+def one_a_kind(name: str) -> object:
+    """The case as a parameter of a test that takes a while for each: the others are among the long tests."""
+    return name if name in ONE_A_KIND else pytest.param(name, marks=pytest.mark.long)
+
+
 def language(name: str) -> Language:
     return "en" if name.isascii() else "ja"
 

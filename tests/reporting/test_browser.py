@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from reporting import example_results as example
-from reporting.cases import CASES, NASTY, Pages, looked_at
+from reporting.cases import CASES, NASTY, Pages, one_a_kind
 
 READ = ["clock", "時計", "repair", "文章", "timeline, a long run", "経過", "mix"]
 """Diagnoses in both languages, repairs, one of them of texts, timelines, and a page of an evaluation, repairs, checks
@@ -130,7 +130,7 @@ def opened(browser: Browser, pages: Pages) -> Iterator[Open]:
     assert complaints == []
 
 
-@pytest.mark.parametrize("name", [looked_at(name) for name in CASES])
+@pytest.mark.parametrize("name", [one_a_kind(name) for name in CASES])
 def test_layout(opened: Open, name: str) -> None:
     """At no width does the page scroll sideways, folded or not, nor a label of a figure overlap or get cut."""
     page = opened(name, unfolded=True)

@@ -17,7 +17,7 @@ from outlast.reporting.losses.recovery import recovered_from
 from outlast.reporting.pairing import by_age
 from outlast.results import Result
 from reporting import example_results as example
-from reporting.cases import CASES, Pages
+from reporting.cases import CASES, Pages, looked_at
 
 REFUSED = [name for name in CASES if name.startswith("refused, ")]
 GOOD = re.compile(r'class="[^"]*\bgood\b')
@@ -52,7 +52,7 @@ def page_of(result: Result, folder: Path) -> str:
     return write_report([result], folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", [looked_at(name) for name in REFUSED])
 def test_nothing_of_a_refused_repair_is_green(pages: Pages, name: str) -> None:
     """No badge, row or cell wears the good tone, also not a guard that held; no curve of it is drawn heavily."""
     assert GOOD.search(pages[name]) is None
