@@ -107,6 +107,15 @@ def test_where_only_data_are_missing_only_data_are_asked_for(name: str) -> None:
     assert "not decided" in plain(kinds.headline(repair)) or "not clearly" in plain(kinds.headline(repair))
 
 
+def test_more_of_one_recording_is_asked_for_at_the_ages_that_were_measured() -> None:
+    unsure = example.evaluation(example.UNSURE, unsure=True)
+    assert f"--data MORE_DATA --train-context 64 --up-to {unsure.oldest.age[1]}" in (next_steps(unsure)[0].code or "")
+    asked = replace(unsure, settings={**unsure.settings, "up_to": "4h"})
+    assert "--up-to 4h" in (next_steps(asked)[0].code or "")
+    many = replace(unsure, data={**unsure.data, "unit": "stream"})
+    assert "--up-to" not in (next_steps(many)[0].code or "")
+
+
 def test_so_many_streams_would_decide() -> None:
     """The interval of as many as are asked for is as narrow as is needed."""
     repair = FEW["no_benefit"]
