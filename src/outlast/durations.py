@@ -49,10 +49,11 @@ def positions_of(length: int | str, step: float | None, option: str) -> int:
         return int(length)
     seconds = seconds_of(length, option)
     if not step:
+        typed, name = option.lstrip("-").replace("_", "-"), option.lstrip("-").replace("-", "_")
         raise InputError(
             f"{option} {length}, of streams whose rows have no regular step in time",
             "a number of positions, or streams from a table with a time column",
-            "give positions, such as 5000, or name the column of times (--time, time=)",
+            f"give positions (--{typed} 5000, {name}=5000), or name the column of times (--time, time=)",
         )
     return max(1, math.ceil(seconds / step - 1e-9))
 
