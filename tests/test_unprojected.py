@@ -42,7 +42,7 @@ SETTINGS = TrainSettings(steps=6, batch_size=4, learning_rate=1e-2)
 def small_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small heads are left out too, in pieces of 64 outputs, or of 5 positions."""
     monkeypatch.setattr(unprojected, "LEAST", 2)
-    for module in ("in_pieces", "memory"):
+    for module in ("in_pieces", "costs"):
         monkeypatch.setattr(f"outlast.evaluation.{module}.AT_ONCE", 1)
     monkeypatch.setattr("outlast.evaluation.in_pieces.POSITIONS", 5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outlast.live.run import pending_targets
-from outlast.live.run.pending_targets import Repeats
+from outlast.live.run.repeats import Repeats
 
 
 def day(seed: int, length: int = 600) -> np.ndarray:

@@ -41,8 +41,8 @@ from outlast.live.run.pending_targets import Ahead
 from outlast.live.run.results import Results
 from outlast.live.run.run import Run
 from outlast.live.run.settings import RunSettings
+from outlast.live.run.status import status
 from outlast.live.run.store import Done, Store
-from outlast.live.run.timeline import status
 from outlast.live.run.versions import go_back
 from outlast.live.sources.opening import opened
 from outlast.schema import Notation, Target

@@ -168,7 +168,7 @@ def run_live_streams_forget(options: LiveStreamsForgetVerb) -> int:
 
 
 def run_live_status(options: LiveStatusVerb) -> int:
-    from outlast.live.run.timeline import status
+    from outlast.live.run.status import status
 
     with open_ledger(options, read_only=True) as ledger:
         found = status(ledger)

@@ -16,8 +16,8 @@ from outlast.live.ledger.candidates import deployments, place_of, roll_back
 from outlast.live.ledger.store import Ledger
 from outlast.live.retrain.checks import GATES, cleared, latest
 from outlast.live.run.lane import Lane, Read, load
-from outlast.live.run.pending_targets import Repeats
 from outlast.live.run.promotion import Beside, Roles, decide, roles
+from outlast.live.run.repeats import Repeats
 from outlast.live.run.settings import RunSettings
 from outlast.live.run.store import EVIDENCE, LANES, Store
 from outlast.live.run.watching import Watching

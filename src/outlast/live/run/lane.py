@@ -16,7 +16,9 @@ from outlast.data import Batch
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure, default_measure, measure_of
 from outlast.live.retrain.checks import MODEL, PROFILE, check_files
-from outlast.live.run.pending_targets import Ahead, Delay, Repeats
+from outlast.live.run.delays import Delay
+from outlast.live.run.pending_targets import Ahead
+from outlast.live.run.repeats import Repeats
 from outlast.live.watch.profiles import Profile, load_profile
 from outlast.model import Recurrent
 from outlast.schema import Schema

@@ -21,7 +21,7 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.live.ledger.databases import reading
-from outlast.live.run.pending_targets import MOST
+from outlast.live.run.repeats import MOST
 from outlast.live.sources.pieces import Offset
 
 FOLDER, FILE = "running", "run.db"
