@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from outlast.live.run import pending_targets
+from outlast.live.run import repeats
 from outlast.live.run.repeats import Repeats
 
 
@@ -60,6 +60,6 @@ def test_marks_go_on_and_the_oldest_are_let_go(monkeypatch: pytest.MonkeyPatch) 
     assert len(marks) > 20
     assert found.take_new() == []
     assert told(Repeats(3, marks), day(0), 0, 600)[100:].all()
-    monkeypatch.setattr(pending_targets, "MOST", len(marks))
+    monkeypatch.setattr(repeats, "MOST", len(marks))
     told(found, day(1), 0, 600)
     assert not told(found, day(0), 0, 600)[:300].any()
