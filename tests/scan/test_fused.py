@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from outlast import scan
 from outlast.scan import fused, fused_delta, fused_dual
 from outlast.scan.kernels import threads
-from outlast.scan.kernels import threads as team
 from outlast.scan.kernels.compiling import kernel
 
 KINDS = {"decay a channel": "linear_scan", "decay a head": "linear_scan", "delta rule": "gated_delta"}
@@ -132,15 +131,15 @@ def test_infinities_and_what_is_no_number_stay(kind):
         assert call(kind, arguments)[0][1, 3].isnan().all()
 
 
-@pytest.fixture(params=["torch's", "our own"] if team.start() else ["our own"])
+@pytest.fixture(params=["torch's", "our own"] if threads.start() else ["our own"])
 def spread_over(request, monkeypatch):
     """Every kernel in threads, torch's or those of our own pool; what it gives counts how often they were asked for."""
     monkeypatch.setattr(threads, "WORTH", 1)
-    place, name = (team, "run") if request.param == "torch's" else (threads, "_workers")
-    if place is threads:
-        monkeypatch.setattr(team, "start", lambda: None)
-    asked, usual = [], getattr(place, name)
-    monkeypatch.setattr(place, name, lambda *given: asked.append(1) or usual(*given))
+    name = "run" if request.param == "torch's" else "_workers"
+    if name == "_workers":
+        monkeypatch.setattr(threads, "start", lambda: None)
+    asked, usual = [], getattr(threads, name)
+    monkeypatch.setattr(threads, name, lambda *given: asked.append(1) or usual(*given))
     return asked
 
 
@@ -162,7 +161,7 @@ def test_from_several_threads_at_once(kind, monkeypatch, spread_over):
     many = [make(kind, 3, 50, seed=seed) for seed in range(4)]
     expected = [run(kind, arguments) for arguments in many]
     results = [[] for _ in many]
-    team._body.cache_clear()
+    threads._body.cache_clear()
     at_once = threading.Barrier(len(many))
 
     def work(i):
@@ -200,7 +199,7 @@ def test_a_kernel_for_fewer_threads_than_torch_has_ends_none_of_them():
     """A smaller team would: torch's next operator would have to make threads anew."""
     script = """
 import os, torch
-from outlast.scan.kernels import team
+from outlast.scan.kernels import threads
 from outlast.scan.kernels.compiling import kernel
 
 @kernel
@@ -211,7 +210,7 @@ torch.set_num_threads(4)
 many, seen = torch.ones(1 << 20), set()
 for _ in range(20):
     many + many
-    team.run(nothing, 2, 2)
+    threads.run(nothing, 2, 2)
     seen |= set(os.listdir("/proc/self/task"))
 print(len(seen), len(os.listdir("/proc/self/task")))
 """
@@ -221,7 +220,7 @@ print(len(seen), len(os.listdir("/proc/self/task")))
 
 
 def test_torchs_threads_are_found_on_linux():
-    assert (team.start() is not None) == (sys.platform == "linux")
+    assert (threads.start() is not None) == (sys.platform == "linux")
 
 
 @kernel
@@ -230,12 +229,12 @@ def _fails(first, last, numbers, factor, half, nothing):
         raise ValueError("on purpose")
 
 
-@pytest.mark.skipif(team.start() is None, reason="torch's threads are others on this system")
+@pytest.mark.skipif(threads.start() is None, reason="torch's threads are others on this system")
 def test_a_kernel_that_fails_in_any_thread_is_told():
     """And what it was given arrives, of every type."""
-    team.run(_fails, 2, 2, (3, 4), np.float32(0.5), True, None)
+    threads.run(_fails, 2, 2, (3, 4), np.float32(0.5), True, None)
     with pytest.raises(RuntimeError, match="_fails failed"):
-        team.run(_fails, 2, 2, (3, 4), np.float32(0.25), True, None)
+        threads.run(_fails, 2, 2, (3, 4), np.float32(0.25), True, None)
 
 
 def _operator(kind):
