@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast.adapters.contract import COMPARE, POINTS, Point, told_apart
-from outlast.adapters.precision import dtypes_of, narrowest
+from outlast.adapters.precision import dtype_name, dtypes_of, narrowest
 from outlast.adapters.subject import Subject, class_of, in_use, subject_of
 from outlast.arguments import at_least, taking, tensor_of
 from outlast.errors import raised
@@ -69,7 +69,7 @@ def examined(exact: Subject, reach: Reach) -> CheckReport:
     exact = replace(exact, in_doubt=reach == "quick")
     used, note = in_use(exact)
     own = narrowest(used.model)
-    precisions = [_name(each) for each in dict.fromkeys((own, exact.dtype))]
+    precisions = [dtype_name(each) for each in dict.fromkeys((own, exact.dtype))]
     about = {
         "class": class_of(exact.original),
         "parameters": exact.original.numbers,
@@ -94,7 +94,7 @@ def examined(exact: Subject, reach: Reach) -> CheckReport:
         "thorough": reach == "thorough",
         "seed": exact.seed,
         "positions": max(each.positions or 0 for each in checks),
-        "tolerances": {_name(own): used.tolerance, _name(exact.dtype): exact.tolerance},
+        "tolerances": {dtype_name(own): used.tolerance, dtype_name(exact.dtype): exact.tolerance},
     }
     notes = [*([forgetting(used.model.forgets)] if used.model.forgets else []), *([note] if note else [])]
     if why := waiting(exact.model) or waiting(used.model):
@@ -109,13 +109,9 @@ def _gives_two_answers(checks: Sequence[Check], faults: Mapping[str, str]) -> bo
 _TWO_ANSWERS = "Not asked: the same inputs and state give two answers, so no two readings can be compared."
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
 def _both(exact: Check, used: Check, subject: Subject, own: torch.dtype) -> Check:
     """What is found in the precision of use, unless the fault shows only without its rounding."""
-    told, precisely = _name(own), _name(subject.dtype)
+    told, precisely = dtype_name(own), dtype_name(subject.dtype)
     if exact.passed is False:
         found = replace(exact, detail=f"In {precisely}: {exact.detail}")
     elif used.passed is False:
@@ -128,7 +124,7 @@ def _both(exact: Check, used: Check, subject: Subject, own: torch.dtype) -> Chec
 def _ask(name: str, point: Point, subject: Subject, reach: Reach) -> tuple[Check, str | None]:
     """What asking found, and what the model raised, if it did."""
     sizes = {"quick": point.quick, "usual": point.sizes, "thorough": point.thorough}[reach]
-    precision = [_name(subject.dtype if subject.double else narrowest(subject.model))]
+    precision = [dtype_name(subject.dtype if subject.double else narrowest(subject.model))]
     try:
         return replace(point.ask(subject, sizes), asked_in=precision), None
     except Exception as error:  # a model that raises has broken the point, whatever it raised

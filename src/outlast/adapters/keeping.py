@@ -12,6 +12,7 @@ from outlast.adapters.calling import (
     STEPPED,
     Carrier,
     Kept,
+    set_attribute,
 )
 from outlast.adapters.parameters import method_of
 from outlast.adapters.starting import (
@@ -28,7 +29,7 @@ def kept_in(module: nn.Module, way: Way) -> Iterator[Carrier]:
     before, counted = attributes_of(module), _numbers_of(module)
     with contextlib.ExitStack() as stack:
         for name, value in (before | counted).items():
-            stack.callback(_put_back, module, name, value)
+            stack.callback(set_attribute, module, name, value)
         _reset_for(module, ROWS)
         seen = attributes_of(module)
         way.call(module, None, ROWS, length)
@@ -39,18 +40,13 @@ def kept_in(module: nn.Module, way: Way) -> Iterator[Carrier]:
         yield Kept(changed, way.carrier.parameters, rows)
 
 
-def _put_back(module: nn.Module, name: str, value: Any) -> None:
-    owner, _, own = name.rpartition(".")
-    setattr(module.get_submodule(owner), own, value)
-
-
 def _reset_for(module: nn.Module, rows: int) -> None:
     """Make room for so many rows where the module keeps its state."""
     for name in RESETS:
         if method_of(module, name) is not None:
             for attribute in [name for name, value in attributes_of(module).items() if _holds_tensors(value)]:
                 with contextlib.suppress(Exception):  # a method that needs more than rows is none of these
-                    _put_back(module, attribute, after_reset(module, name, (attribute,), rows)[0])
+                    set_attribute(module, attribute, after_reset(module, name, (attribute,), rows)[0])
             with contextlib.suppress(Exception):
                 after_reset(module, name, (), rows)
             return

@@ -27,7 +27,7 @@ Module = TypeVar("Module", bound=nn.Module)
 def dtypes_of(model: nn.Module) -> list[str]:
     """Names of the dtypes of the model's floating parameters and buffers, such as ``bfloat16``, in their order."""
     tensors = (*model.parameters(), *model.buffers())
-    return list(dict.fromkeys(_name(each.dtype) for each in tensors if each.is_floating_point()))
+    return list(dict.fromkeys(dtype_name(each.dtype) for each in tensors if each.is_floating_point()))
 
 
 def narrowest(model: nn.Module) -> torch.dtype:
@@ -39,7 +39,7 @@ def narrowest(model: nn.Module) -> torch.dtype:
 
 def halves_of(model: nn.Module) -> str:
     """The half precisions among them, such as ``bfloat16``; empty where there is none."""
-    return " and ".join(name for name in dtypes_of(model) if name in map(_name, HALVES))
+    return " and ".join(name for name in dtypes_of(model) if name in map(dtype_name, HALVES))
 
 
 def copied(module: Module) -> Module:
@@ -139,5 +139,6 @@ def _fault(model: Recurrent, inputs: Tensor) -> str:
     return ""
 
 
-def _name(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """As reports write it: float32."""
     return str(dtype).removeprefix("torch.")

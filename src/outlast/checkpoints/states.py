@@ -142,11 +142,11 @@ def _as_of(model: Recurrent, named: Mapping[str, Tensor], rows: int, path: Path,
 
 
 def _named(state: State, beside: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    named = {name: _plain(tensor) for name, tensor in named_leaves(state)}
-    return named | {f"{_BESIDE}{name}": _plain(tensor) for name, tensor in beside.items()}
+    named = {name: plain(tensor) for name, tensor in named_leaves(state)}
+    return named | {f"{_BESIDE}{name}": plain(tensor) for name, tensor in beside.items()}
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def plain(tensor: Tensor) -> Tensor:
     """As it is written: complex numbers as pairs, for which every width has a name in the file."""
     return as_real(tensor.detach()).cpu().contiguous().clone()
 

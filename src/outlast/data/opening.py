@@ -52,9 +52,6 @@ class Format:
     several: bool = False
 
 
-# One door for every kind of data: the reader is chosen by what lies at the path.
-
-
 def _arrays(
     source: Any, horizon: int = 1, targets: Any = None, weights: Any = None, targets_file: str | Path | None = None
 ) -> Streams:

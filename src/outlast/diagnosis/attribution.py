@@ -113,8 +113,6 @@ def _acting(members: Sequence[Swapped], excess: Interval) -> str:
     return "each alone" if all(taken) and not any(brought) else "together"
 
 
-# Which parts of the state carry the excess: a sum that adds up, and the same asked by swapping.
-#
 # On pairs of states for the same targets, h_c carried from the beginning and h_r young,
 #
 #     f(h_c) − f(h_r) = ∫₀¹ ∇f(h_r + s (h_c − h_r)) · (h_c − h_r) ds

@@ -88,7 +88,7 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
     oldest = each[-1]
     gain = curve.interval(curve.losses[-1] - curve.losses[curve.just_past()])
     because = [
-        f"at ages {_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4g} {measure.unit}, "
+        f"at ages {written_ages(curve.bands[-1])} the loss is {curve.losses[-1].mean():.4g} {measure.unit}, "
         f"{oldest.mean:+.3g} ({oldest.low:+.3g} to {oldest.high:+.3g}) against {short.loss:.4g} within the training "
         f"context; differences up to {tolerance:.4g} are tolerated"
     ]
@@ -112,8 +112,8 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
         name = "declines"
         lost, best_age = lower
         because.append(
-            f"it is best at ages {_ages(best_age)} and {lost.mean:.4g} ({lost.low:.4g} to {lost.high:.4g}) worse at "
-            "the oldest: what it gains past the training context it loses again"
+            f"it is best at ages {written_ages(best_age)} and {lost.mean:.4g} ({lost.low:.4g} to {lost.high:.4g}) "
+            "worse at the oldest: what it gains past the training context it loses again"
         )
     elif len(old) > 1 and gain.mean < -tolerance and gain.high < 0 and oldest.high < 0:
         # Below short as well: coming down from a hump just past the training context is not use of older inputs.
@@ -151,10 +151,11 @@ def at_most(high: float, short: float, measure: Measure, ages: Band) -> str:
     """
     cost = max(0.0, high)
     share = f" ({100 * cost / abs(short):.2g} %)" if measure.relative and short else ""
-    return f"whatever age does, at ages {_ages(ages)} it costs at most {cost:.3g} {measure.unit}{share}"
+    return f"whatever age does, at ages {written_ages(ages)} it costs at most {cost:.3g} {measure.unit}{share}"
 
 
-def _ages(band: Band) -> str:
+def written_ages(band: Band) -> str:
+    """A band of ages as verdicts and refusals name it: "64 to 127"."""
     return f"{band[0]:,} to {band[1] - 1:,}"
 
 

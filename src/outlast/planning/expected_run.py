@@ -217,8 +217,6 @@ def _ridge(known: np.ndarray, coming: np.ndarray) -> np.ndarray:
     return np.linalg.solve(gram + _RIDGE * len(known) * np.eye(len(gram)), known.T @ coming)
 
 
-# How long one situation lasts, from streams alone: the setting that `carry` asks for.
-#
 # Where situations change with a constant hazard, two moments d apart belong to the same one with probability exp(−d /
 # run). So does the likeness of scores decay; the run is read off by fitting that curve,
 # with an interval from resampled streams.

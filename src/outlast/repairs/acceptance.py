@@ -13,7 +13,7 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import RESETS
-from outlast.evaluation.verdicts import reset_losses
+from outlast.evaluation.verdicts import reset_losses, written_ages
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
 from outlast.results.curve import Band, Curve
 
@@ -159,12 +159,13 @@ def _short_context_lost(short: ShortContext, measure: Measure, guards: Mapping[s
         because = []
         if change.high > change.margin:
             because.append(
-                f"ages {_ages(change.ages)}{where} changed by {_ends(change.difference, change.low, change.high)} "
-                f"{measure.unit}; up to {change.margin:.4g} is allowed{_too_wide(change.difference, change.margin)}"
+                f"ages {written_ages(change.ages)}{where} changed by "
+                f"{_ends(change.difference, change.low, change.high)} {measure.unit}; "
+                f"up to {change.margin:.4g} is allowed{_too_wide(change.difference, change.margin)}"
             )
         if change.worst_high > change.worst_margin:
             because.append(
-                f"ages {_ages(change.worst_band)}{where} changed by {change.worst_difference:+.3g} (up to "
+                f"ages {written_ages(change.worst_band)}{where} changed by {change.worst_difference:+.3g} (up to "
                 f"{change.worst_high:+.3g}) {measure.unit}; one band may lose up to {change.worst_margin:.4g}"
                 f"{_too_wide(change.worst_difference, change.worst_margin)}"
             )
@@ -253,7 +254,3 @@ def best_reset(curve: Curve) -> int:
 
 def _ends(mean: float, low: float, high: float) -> str:
     return f"{mean:+.3g} ({low:+.3g} to {high:+.3g})"
-
-
-def _ages(band: Band) -> str:
-    return f"{band[0]:,} to {band[1] - 1:,}"

@@ -68,8 +68,6 @@ def _hertz(mels: np.ndarray) -> np.ndarray:
     return np.where(mels < corner, mels * _LINEAR, 1000 * np.exp(_LOG * (mels - corner)))
 
 
-# Sound files as tables: a row every 10 ms, a column for each of 40 mel bands, a stream for each file.
-
 SUFFIXES = (".wav", ".flac", ".ogg")
 """Of sound files."""
 RATES = (1_000, 400_000)

@@ -38,7 +38,7 @@ from outlast.data.files.source import (
     other_notations,
     unreadable,
 )
-from outlast.data.files.workbooks import units_below
+from outlast.data.files.workbooks import LOOKED_AT, units_below
 from outlast.errors import Choice, InputError, Question
 from outlast.schema import PLAIN, Notation
 from outlast.sizes import machine_memory
@@ -51,8 +51,6 @@ EXCEL = (".xlsx",)
 SUFFIXES = (*CSV, *JSON, ".parquet", *EXCEL)
 """Of files that hold a table."""
 _DELIMITERS = ",;\t|"
-_LOOKED_AT = 50
-"""Lines of text by which delimiter, header and a row of units are told."""
 _DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 _DAMAGED = (
     *(OSError, ValueError, EOFError, LookupError, zlib.error, zipfile.BadZipFile, csv.Error, pa.ArrowException),
@@ -261,7 +259,7 @@ def _sniffed(path: Path, notation: Notation) -> _Layout:
 def _first_lines(path: Path, notation: Notation) -> list[str]:
     """The first lines that are not empty; of one that is cut off, what came before it."""
     with _text(path, notation) as file:
-        lines = [line for line in (file.readline(csv.field_size_limit()) for _ in range(_LOOKED_AT)) if line.strip()]
+        lines = [line for line in (file.readline(csv.field_size_limit()) for _ in range(LOOKED_AT)) if line.strip()]
     whole = [line for line in lines if line.endswith(("\n", "\r"))]
     return whole if len(whole) > 1 else lines
 

@@ -68,7 +68,8 @@ def _is_unit(text: str) -> bool:
 _EXPECTED = "a workbook with a sheet whose first row names the columns, a row of values a line"
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 """What Excel shows where there is no value."""
-_LOOKED_AT = 50
+LOOKED_AT = 50
+"""First rows by which delimiter, header and a row of units are told."""
 _SPREAD = 8
 """Bytes of memory that a byte of a sheet's text takes, about."""
 
@@ -88,7 +89,7 @@ def open_workbook(path: Path, notation: Notation, sheet: str | None) -> Table:
     names, *below = ([*row, *[None] * (wide - len(row))] for row in rows[header:])
     kept = [at for at in range(wide) if names[at] is not None or any(row[at] is not None for row in below)]
     names = _named(names)
-    text = [[_as_text(cell, notation) or "" for cell in row] for row in below[:_LOOKED_AT]]
+    text = [[_as_text(cell, notation) or "" for cell in row] for row in below[:LOOKED_AT]]
     units = units_below(names, text, notation)
     first = header + (2 if units else 1)
     below = below[1:] if units else below
@@ -144,7 +145,7 @@ def _read(path: Path, sheet: str | None) -> tuple[Cells, list[int], list[str], s
 
 def _header(rows: Cells) -> int:
     """The row with the names: the first, but for titles of one cell above a wider table."""
-    filled = [sum(cell is not None for cell in row) for row in rows[:_LOOKED_AT]]
+    filled = [sum(cell is not None for cell in row) for row in rows[:LOOKED_AT]]
     return next((at for at, count in enumerate(filled) if count > 1), 0)
 
 

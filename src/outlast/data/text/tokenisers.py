@@ -74,8 +74,6 @@ def tokeniser_files(path: str | Path) -> dict[str, bytes]:
         ) from None
 
 
-# How text becomes the numbers of a stream: as bytes, or by a tokeniser.
-
 SEPARATOR = "\n\n"
 """Between joined documents, where nothing else is asked for and no tokeniser says how a text ends."""
 WIDEST = 1 << 16

@@ -11,6 +11,7 @@ from outlast.diagnosis.causes.missed import Missed
 from outlast.diagnosis.causes.numerics import Numerics
 from outlast.diagnosis.pairs import Pairs
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE
+from outlast.evaluation.verdicts import written_ages
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.results import Attribution, Cause, CounterRow, Coverage, CoverageRow, Evaluation, Remembrance, Verdict
 
@@ -51,7 +52,7 @@ def outside(coverage: Coverage | None, split: Attribution | None) -> Outside:
     because, where = [], ""
     for row in counters:
         because.append(
-            f"The counter {row.part} reads up to {row.most:,.0f} at ages {_ages(row.age)}, and up to "
+            f"The counter {row.part} reads up to {row.most:,.0f} at ages {written_ages(row.age)}, and up to "
             f"{row.trained[1]:,.0f} in training ({row.unexplored:.0%} of states, {row.low:.0%} to {row.high:.0%}, "
             f"n = {row.n}, read what training never does)."
         )
@@ -65,9 +66,9 @@ def outside(coverage: Coverage | None, split: Attribution | None) -> Outside:
             key = name.split()[0]
             facts |= {**_shares(key, row), f"{key}_young": young.mean}
         because.append(
-            f"At ages {_ages(row.age)}, {row.unexplored:.0%} ({row.low:.0%} to {row.high:.0%}, n = {row.n}) of states "
-            f"lie, by {_WORDS.get(name, name)}, where training has none; {young.mean:.0%} of young states of the same "
-            f"streams do, and {coverage.null_rate:.0%} would by chance."
+            f"At ages {written_ages(row.age)}, {row.unexplored:.0%} ({row.low:.0%} to {row.high:.0%}, n = {row.n}) of "
+            f"states lie, by {_WORDS.get(name, name)}, where training has none; {young.mean:.0%} of young states of "
+            f"the same streams do, and {coverage.null_rate:.0%} would by chance."
         )
         if not where and (name in asked or name == BEHAVIOUR) and clear(row, coverage.null_rate):
             where = name
@@ -83,10 +84,6 @@ def clear(row: CoverageRow, chance: float) -> bool:
 
 def _shares(key: str, row: CoverageRow | CounterRow) -> dict[str, float | int | str]:
     return {f"{key}_share": row.unexplored, f"{key}_low": row.low, f"{key}_high": row.high, f"{key}_n": row.n}
-
-
-def _ages(band: tuple[int, int]) -> str:
-    return f"{band[0]:,} to {band[1] - 1:,}"
 
 
 # From measurements to causes: one rule each, with the numbers it went by and the same in sentences.

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from outlast.checkpoints.states import tensors_sha256
+from outlast.checkpoints.states import plain, tensors_sha256
 from outlast.errors import InputError
 from outlast.live.incidents import Kept
 from outlast.model import Recurrent, device_of
@@ -114,9 +114,9 @@ def write_collected(folder: Path, collected: Collected) -> str:
     Raises:
         InputError: they cannot be written.
     """
-    named = {f"state.{name}": _plain(tensor) for name, tensor in named_leaves(collected.states)}
-    named |= {f"inputs.{i}": _plain(tensor) for i, tensor in enumerate(collected.inputs)}
-    named |= {f"targets.{i}": _plain(each) for i, each in enumerate(collected.targets) if each is not None}
+    named = {f"state.{name}": plain(tensor) for name, tensor in named_leaves(collected.states)}
+    named |= {f"inputs.{i}": plain(tensor) for i, tensor in enumerate(collected.inputs)}
+    named |= {f"targets.{i}": plain(each) for i, each in enumerate(collected.targets) if each is not None}
     record = {
         "schema": SCHEMA,
         "model": collected.model,
@@ -164,10 +164,6 @@ def read_collected(folder: Path, model: Recurrent, fingerprint: str, known: str)
             f"{TENSORS} and {RECORD} as they were collected",
             "collect anew: outlast live retrain --stage collect",
         ) from None
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return as_real(tensor.detach()).cpu().contiguous().clone()
 
 
 def _hash(named: dict[str, Tensor], record: dict[str, Any]) -> str:

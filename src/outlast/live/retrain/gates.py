@@ -231,14 +231,8 @@ def gone_quiet(found: Later) -> tuple[bool, dict[str, Any]]:
 
 
 def _losses(found: Later) -> dict[str, Any]:
-    return {
-        "base": _or_none(float(found.base.probes.loss.mean())),
-        "candidate": _or_none(float(found.candidate.probes.loss.mean())),
-    }
-
-
-def _or_none(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    losses = {"base": found.base.probes.loss.mean(), "candidate": found.candidate.probes.loss.mean()}
+    return finite_or_null({name: float(loss) for name, loss in losses.items()})
 
 
 # The third stage: what a trained candidate is held against before it may read along with the model at work.

@@ -229,9 +229,6 @@ def benefit_triple(repair: Repair) -> Triple:
     return repair.benefit.difference, repair.benefit.low, repair.benefit.high
 
 
-# How a repair is told.
-
-
 def badge(accepted: bool) -> tuple[str, str]:
     """A refused repair never wears the tone of a verdict."""
     return ("good", labels.BADGES["accepted"]) if accepted else ("bad", labels.BADGES["refused"])

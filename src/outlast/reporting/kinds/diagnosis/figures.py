@@ -222,8 +222,6 @@ def bar_swatch(kind: str) -> str:
     return f'<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true">{shape}</svg>'
 
 
-# The figures and tables of a diagnosis that are not by age.
-
 _MAP_LARGE = 2 / 3
 
 _WHOLE, _BEHAVIOUR = "whole state", "behaviour"

@@ -71,9 +71,6 @@ class _Words:
 words = _Words()
 
 
-# What is said of a plan: the advice, why, and what would change it.
-
-
 def training_name(name: str, kind: str) -> str:
     """A training in words: an intervention by its label."""
     return words.KINDS.get(kind, name)
