@@ -33,7 +33,8 @@ from outlast.live.retrain.pipeline import told
 from outlast.live.retrain.settings import HARMFUL
 from outlast.live.run.run import Run
 from outlast.live.run.settings import RunSettings
-from outlast.live.run.timeline import status, timeline
+from outlast.live.run.status import status
+from outlast.live.run.timeline import timeline
 from outlast.live.run.versions import approve, propose, put_to_work
 from outlast.live.sources import opened
 from outlast.results import save_result
