@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from outlast.adapters.check import check, examined
-from outlast.adapters.subject import Sizes, subject_of
+from outlast.contract.case import Sizes, subject_of
+from outlast.contract.check import check, examined
 from outlast.results import CheckReport
 
 Ask = Callable[..., CheckReport]
@@ -25,7 +25,7 @@ def sizes(draw: st.DrawFn) -> Sizes:
 
 
 def quick_check(model: nn.Module, example: Tensor | None = None) -> CheckReport:
-    """`check` at its least sizes, which show every planted fault all the same (`tests/adapters/test_check.py`)."""
+    """`check` at its least sizes, which show every planted fault all the same (`tests/contract/test_check.py`)."""
     return examined(subject_of(model, example, seed=0), "quick")
 
 

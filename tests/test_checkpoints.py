@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 from outlast import families
-from outlast.adapters import adapt, from_factory
 from outlast.checkpoints import load, model_fingerprint, read_record, save
 from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.evaluation import evaluate
 from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
+from outlast.modules import adapt, from_factory
 from outlast.state import leaves
 from outlast.tasks.resemblyzer import SpeakerEncoder
 from outlast.training import TrainSettings, fit
@@ -320,7 +320,7 @@ def test_a_device_that_is_not_there(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, signal, sys, pathlib
 import torch
-from outlast.adapters import adapt
+from outlast.modules import adapt
 from outlast.checkpoints import load, model_fingerprint, save
 from outlast.errors import InputError
 target = pathlib.Path(sys.argv[1])

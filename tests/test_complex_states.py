@@ -10,13 +10,13 @@ import torch
 
 import outlast
 from modules.linear import LRU
-from outlast.adapters.check import check
-from outlast.adapters.precision import double_copy
 from outlast.checkpoints.states import read_state, write_state
+from outlast.contract.check import check
 from outlast.data import Streams
 from outlast.diagnosis.views import WHOLE, Projections
 from outlast.evaluation import EvalSettings
 from outlast.interventions import Carried, FittedNoise, RandomNoise, intervention
+from outlast.modules.precision import double_copy
 from outlast.state import as_like, as_real, default_parts, flatten, interpolate, map_state, select, statistics
 from outlast.training import TrainSettings
 from outlast.training.regular import size_of

@@ -13,7 +13,7 @@ from torch import nn
 import outlast
 import precise
 from contract_sizes import quick_check
-from outlast.adapters import adapt
+from outlast.modules import adapt
 from outlast.results import Evaluation, Note, from_json, to_json
 from outlast.state import leaves
 from outlast.training.objectives import objective

@@ -15,11 +15,11 @@ from scipy import stats
 from torch import nn
 
 from outlast import foreign
-from outlast.adapters.factory import from_blueprint
-from outlast.adapters.rnn import TorchRNN
 from outlast.checkpoints import model_fingerprint
 from outlast.families import FAMILIES, build
 from outlast.model import InputSpec
+from outlast.modules.factory import from_blueprint
+from outlast.modules.torch_rnn import TorchRNN
 from outlast.randomness import DrawingFrom, generator, hash_integers, hash_uniform
 
 seeds = st.integers(-(2**63), 2**64 - 1)

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from foreign import theirs
 from outlast import checkpoints, unprojected
-from outlast.adapters import adapt
-from outlast.adapters.resetting import with_reset
 from outlast.data import Batch, Streams
 from outlast.diagnosis.reading import losses, read_to
 from outlast.evaluation import EvalSettings, evaluate
@@ -27,6 +25,8 @@ from outlast.evaluation.preparing import prepared
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero
 from outlast.model import InputSpec, Recurrent
+from outlast.modules import adapt
+from outlast.modules.resetting import with_reset
 from outlast.results.files import to_json
 from outlast.state import leaves
 from outlast.training import TrainSettings, fit

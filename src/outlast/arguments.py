@@ -289,7 +289,7 @@ def _short(value: Any) -> str:
 
 def _kind_of(value: Any) -> str:
     """What an object is; a module that was made recurrent goes by its own name."""
-    made = type(value).__module__.startswith("outlast.adapters.")
+    made = type(value).__module__.startswith("outlast.modules.")
     return f"a {value.named}" if made and hasattr(value, "named") else f"a {type_name(value)}"
 
 

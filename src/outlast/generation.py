@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.adapting import adapt
-from outlast.adapters.precision import runnable
 from outlast.arguments import at_least, taking, tensor_of
 from outlast.brief import briefly
 from outlast.checkpoints import model_fingerprint
@@ -21,6 +19,8 @@ from outlast.checkpoints.states import no_state, read_state, write_state
 from outlast.data.reading import pieces
 from outlast.errors import InputError
 from outlast.model import device_of
+from outlast.modules.adapting import adapt
+from outlast.modules.precision import runnable
 from outlast.randomness import hash_uniform
 from outlast.state import State, rows_of
 from outlast.unprojected import leaving_out_head

@@ -1,10 +1,7 @@
 """The public names, which `outlast` hands on."""
 
-from outlast.adapters import adapt, from_factory
-from outlast.adapters.check import check
-from outlast.adapters.decaying import with_decay
-from outlast.adapters.resetting import with_reset
 from outlast.checkpoints import load, save
+from outlast.contract.check import check
 from outlast.data import Batch, Split, Streams, open_streams, split
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, Interrupted, OutlastError, TrainingDiverged
@@ -15,6 +12,9 @@ from outlast.generation import Place, generate, load_place, save_place
 from outlast.interventions import Carry, FittedNoise, Mix, Partial, RandomNoise, Replay, Zero, state_passing, tbtt
 from outlast.live import Incident, Kept, Notice, Profile, Seen, Watcher, load_profile, make_profile
 from outlast.model import InputSpec, Recurrent
+from outlast.modules import adapt, from_factory
+from outlast.modules.decaying import with_decay
+from outlast.modules.resetting import with_reset
 from outlast.onnx import OnnxPorts
 from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
 from outlast.repairs import RepairSettings, compare, judge, repair, with_dose

@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from outlast.adapters import from_factory
 from outlast.checkpoints import load, model_fingerprint, read_record, save
 from outlast.errors import InputError
+from outlast.modules import from_factory
 
 READERS = {
     "torch.load, beside the module": "from pathlib import Path\nmodel = make()\n"

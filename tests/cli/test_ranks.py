@@ -13,7 +13,7 @@ import pytest
 
 from cli.workshop import AVERAGING, MEASURE, Run, files, finish, start
 from outlast import checkpoints
-from outlast.adapters import from_factory
+from outlast.modules import from_factory
 from outlast.results import Comparison, load_as
 from outlast.tasks.kept_rows import rows_in
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from contract_sizes import Ask, in_full, sizes
-from outlast.adapters import adapt
-from outlast.adapters.contract import POINTS
-from outlast.adapters.subject import Sizes, subject_of
+from outlast.contract.case import Sizes, subject_of
+from outlast.contract.points import POINTS
+from outlast.modules import adapt
 from outlast.state import leaves
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from contract_sizes import sizes
 from outlast import families
-from outlast.adapters.contract import POINTS
-from outlast.adapters.subject import Sizes, Subject, subject_of
+from outlast.contract.case import Sizes, Subject, subject_of
+from outlast.contract.points import POINTS
 from outlast.model import InputSpec
 from outlast.results import Check
 from outlast.state import State, choose_parts, leaves, map_state, named_leaves, rebuild, select

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from contract_sizes import in_full
-from outlast.adapters.resetting import ResetState, with_reset
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
+from outlast.modules.resetting import ResetState, with_reset
 from outlast.state import concatenate, leaves, map_state, named_leaves, rebuild, select
 from planted import Planted
 

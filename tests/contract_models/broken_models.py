@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from contract_models.leaky import INPUTS, Convolved, Counting, Leaky, LeakyTokens, Planted, State, broken
 from contract_models.sound_models import Kernel
-from outlast.adapters import from_factory
+from outlast.modules import from_factory
 
 _HERE = __name__
 

@@ -13,7 +13,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outlast.adapters.resetting import with_reset
 from outlast.data import Streams
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
 from outlast.evaluation.measures import SQUARED_ERROR
@@ -21,6 +20,7 @@ from outlast.evaluation.schedule import age_bands, draw_targets, schedule, targe
 from outlast.evaluation.verdicts import overlap_losses, reset_losses
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
+from outlast.modules.resetting import with_reset
 from outlast.randomness import hash_uniform
 from outlast.results.curve import Curve
 

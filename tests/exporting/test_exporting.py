@@ -15,7 +15,7 @@ from torch import nn
 import outlast
 from contract_sizes import quick_check
 from modules.identified import AddedEmbedding, IdAsColumn, OneHot, StaticNumbers
-from outlast.adapters.subject import difference
+from outlast.contract.case import difference
 from outlast.exporting import TOLERANCE
 from outlast.onnx import OnnxModel
 from outlast.schema import Column, Schema, Target

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from outlast import families
-from outlast.adapters.check import check
+from outlast.contract.check import check
 from outlast.errors import InputError
 from outlast.families.attention import SlidingAttention
 from outlast.families.lstm import LSTM

@@ -15,10 +15,10 @@ from transformers.models.jamba import modeling_jamba
 
 from contract_sizes import Ask, quick_check
 from outlast import foreign
-from outlast.adapters.check import check
-from outlast.adapters.contract import POINTS
-from outlast.adapters.subject import Sizes, subject_of
 from outlast.checkpoints import load
+from outlast.contract.case import Sizes, subject_of
+from outlast.contract.check import check
+from outlast.contract.points import POINTS
 from outlast.errors import InputError
 from outlast.foreign.caches import directory, layers, reading, small
 from outlast.foreign.caches.carriers import LayerState, Positions

@@ -13,11 +13,11 @@ from transformers import AutoModelForCausalLM
 
 from foreign import theirs
 from foreign.theirs import assert_same_directories, worst
-from outlast.adapters.factory import from_blueprint
 from outlast.checkpoints import load, read_record, save
 from outlast.errors import InputError
 from outlast.evaluation import describe_model
 from outlast.foreign import FORMATS, parse
+from outlast.modules.factory import from_blueprint
 
 SETTINGS: dict[str, Any] = {
     "vocab_size": 13,

@@ -10,8 +10,8 @@ import torch
 
 from contract_sizes import Ask, in_full
 from foreign.theirs import assert_same_directories, worst
-from outlast.adapters.check import check
 from outlast.checkpoints import load, save
+from outlast.contract.check import check
 from outlast.foreign import FORMATS
 
 FOLDERS = sorted(path for path in (Path(__file__).parent / "fla").iterdir() if path.is_dir())

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from live.leaky import Leaky, T, recordings
-from outlast.adapters import from_factory
 from outlast.checkpoints import model_fingerprint
 from outlast.evaluation import EvalSettings
 from outlast.live import Incident, Kept, Notice
 from outlast.live.ledger import incidents as of
 from outlast.live.retrain import Collecting, Training
 from outlast.model import Recurrent
+from outlast.modules import from_factory
 from outlast.repairs import RepairSettings
 from outlast.training import TrainSettings
 

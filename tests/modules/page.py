@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from modules.listed import MODULES, Listed
-from outlast.adapters import adapt
-from outlast.adapters.hidden import HiddenModule
 from outlast.errors import InputError
+from outlast.modules import adapt
+from outlast.modules.calls.module_adapter import HiddenModule
 
 PAGE = Path(__file__).parents[2] / "docs" / "modules.md"
 _BEGIN, _END = "<!-- made by tests/modules/page.py -->", "<!-- end -->"

@@ -24,16 +24,16 @@ import torch
 from torch import nn
 
 from outlast import foreign
-from outlast.adapters.factory import code_of, from_blueprint, sketch_of
-from outlast.adapters.weights import fitting, put_tensors, tensors_of
 from outlast.arguments import taking
 from outlast.checkpoints import hub, sources
 from outlast.checkpoints.mistaken import adapter, is_adapter, mistaken
 from outlast.checkpoints.states import file_sha256, tensors_sha256
+from outlast.checkpoints.weights import fitting, put_tensors, tensors_of
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.given_files import require_regular
 from outlast.model import Recurrent
+from outlast.modules.factory import code_of, from_blueprint, sketch_of
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
 from outlast.schema import Schema, from_record

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from outlast.adapters.files_read import files_read
 from outlast.checkpoints.states import file_sha256
 from outlast.errors import InputError
+from outlast.modules.factory import files_read
 
 _OWN = Path(__file__).parents[1]
 CODE = "code"

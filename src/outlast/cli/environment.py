@@ -66,7 +66,7 @@ def _scans() -> dict[str, str]:
 
 def _bfloat16() -> str:
     """Whether the processor multiplies bfloat16, and what follows."""
-    from outlast.adapters.products import WIDE
+    from outlast.modules.products import WIDE
     from outlast.scan.processor import multiplies_bfloat16
 
     by = multiplies_bfloat16()

@@ -11,9 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from outlast.adapters import from_factory
-from outlast.adapters.factory import code_of
-from outlast.adapters.finding import CannotBeRead
 from outlast.arguments import at_least
 from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.models import device, model
@@ -50,6 +47,9 @@ from outlast.evaluation.misread import as_it_reads
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent
+from outlast.modules import from_factory
+from outlast.modules.calls.finding import CannotBeRead
+from outlast.modules.factory import code_of
 from outlast.onnx import folder_of
 from outlast.planning import expected_run
 from outlast.repairs import RepairSettings

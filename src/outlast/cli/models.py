@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from outlast import checkpoints
-from outlast.adapters import from_factory
-from outlast.adapters.precision import require_trainable
 from outlast.cli.option_groups import Machine, Ports, Stepping
 from outlast.cli.saying import tell
 from outlast.errors import InputError, unknown_name
 from outlast.model import Recurrent
+from outlast.modules import from_factory
+from outlast.modules.precision import require_trainable
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx
 from outlast.ranks import local_rank, ranks
 from outlast.results import forgetting

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from outlast import checkpoints
-from outlast.adapters.precision import runnable
 from outlast.cli import models
 from outlast.cli.options import ExportVerb, GenerateVerb, SaveVerb, StreamVerb
 from outlast.cli.saying import tell
 from outlast.durations import ahead_of
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
+from outlast.modules.precision import runnable
 from outlast.onnx import folder_of
 
 

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from outlast.adapters.precision import require_trainable
-from outlast.adapters.products import chosen
 from outlast.cli.saying import tell
 from outlast.data import Sampler, Split, Streams
 from outlast.data.compatibility import check_inputs
@@ -25,6 +23,8 @@ from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
+from outlast.modules.precision import require_trainable
+from outlast.modules.products import chosen
 from outlast.repairs import RepairSettings
 from outlast.repairs.acceptance import age_weights
 from outlast.repairs.setup import set_up

@@ -15,8 +15,6 @@ import numpy as np
 import torch
 
 from outlast import checkpoints
-from outlast.adapters.check import check
-from outlast.adapters.precision import trainable
 from outlast.cli import inputs, models, outputs, writing
 from outlast.cli.options import (
     CheckVerb,
@@ -32,6 +30,7 @@ from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.saying import tell
 from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import say_what_was_found, try_out, try_repair, try_training
+from outlast.contract.check import check
 from outlast.data import Split, split
 from outlast.data.compatibility import check_inputs
 from outlast.diagnosis import DiagnoseSettings, diagnose
@@ -42,6 +41,7 @@ from outlast.evaluation.measures import Measure
 from outlast.evaluation.misread import as_it_reads, scaling_notes
 from outlast.interventions import Zero
 from outlast.model import Recurrent
+from outlast.modules.precision import trainable
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks

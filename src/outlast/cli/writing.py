@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from outlast.adapters.precision import runnable
 from outlast.cli import inputs
 from outlast.cli.options import CompareVerb, GenerateVerb, RepairVerb
 from outlast.data import Split, Streams, open_streams
 from outlast.errors import InputError, raised
 from outlast.generation import Place
 from outlast.model import Recurrent, device_of
+from outlast.modules.precision import runnable
 from outlast.reporting.tables import shown
 from outlast.results import Sample
 from outlast.serving.continuing import AGE, CHARACTERS, place_in, samples, tokens_of, writable

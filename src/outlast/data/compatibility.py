@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from outlast.adapters.adapting import adapt
-from outlast.adapters.beside import alike_names
-from outlast.adapters.finding import CannotBeRead, NeedsColumns, NoState
-from outlast.adapters.hidden import HiddenModule
-from outlast.adapters.identifying import called
 from outlast.data.streams import Streams
 from outlast.data.tables.columns import Known, as_asked
 from outlast.errors import Choice, InputError, Question
 from outlast.model import InputSpec, Recurrent
+from outlast.modules.adapting import adapt
+from outlast.modules.calls.arguments import alike_names
+from outlast.modules.calls.finding import CannotBeRead, NeedsColumns, NoState
+from outlast.modules.calls.identifying import called
+from outlast.modules.calls.module_adapter import HiddenModule
 from outlast.schema import Schema
 
 _NAMED = 16

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from outlast.adapters.precision import runnable
 from outlast.data import Split, Streams, split
 from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measures import Measure, default_measures, measure
 from outlast.model import Recurrent, device_of
+from outlast.modules.precision import runnable
 from outlast.results import Note, forgetting
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from outlast.adapters.precision import TOLERANCES, narrowest
 from outlast.data import Streams
 from outlast.data.reading import read
 from outlast.evaluation.oddities import pieces_differ
 from outlast.model import Recurrent
+from outlast.modules.precision import TOLERANCES, narrowest
 from outlast.results import Note
 from outlast.state import State, continuous, leaves, map_state
 

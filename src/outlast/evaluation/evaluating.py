@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from outlast.adapters.precision import dtypes_of
-from outlast.adapters.products import products_in
 from outlast.arguments import taking, taking_fields
 from outlast.data import MIN_STREAMS, Split, Streams
 from outlast.data.streams import copies, joined
@@ -46,6 +44,8 @@ from outlast.evaluation.schedule import Targets
 from outlast.evaluation.settings import EvalSettings
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of, with_knob
 from outlast.model import Recurrent, device_of
+from outlast.modules.precision import dtypes_of
+from outlast.modules.products import products_in
 from outlast.progress import ShareDone
 from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, one_at_a_time, plain
 from outlast.results.curve import Curve

@@ -12,8 +12,8 @@ Each note has a name, by which reports and verdicts know it:
 - ``uncounted_streams``: streams without a target that counts;
 - ``few_streams``: fewer than a verdict needs were read, because that was asked for or a budget allows no more;
 - ``within_budget``: fewer targets or streams than were asked for, so that a budget is kept;
-- ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`adapters.precision`);
-- ``measured_in_bfloat16``: products were taken in bfloat16 (`adapters.products`);
+- ``measured_in_float32``, ``trained_in_float32``: another precision than the parameters' (`modules.precision`);
+- ``measured_in_bfloat16``: products were taken in bfloat16 (`modules.products`);
 - ``attention_window``: attention sees less than the model's own library lets it see (`Recurrent.forgets`);
 - ``one_at_a_time``: calls of the model wait for one another (`outlast.turns`);
 - ``scaling_found``, ``misread``: a table is read as the model fits it best, or it does not fit (`evaluation.misread`);

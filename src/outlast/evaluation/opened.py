@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from torch import nn
 
 from outlast import checkpoints
-from outlast.adapters import from_factory
-from outlast.adapters.finding import CannotBeRead
 from outlast.arguments import bound
 from outlast.data import Split, Streams, open_streams, split
 from outlast.data.compatibility import inputs_of, refitted
 from outlast.data.opening import accepted, tokeniser_for
 from outlast.errors import unknown_name
 from outlast.model import Recurrent
+from outlast.modules import from_factory
+from outlast.modules.calls.finding import CannotBeRead
 from outlast.onnx import folder_of
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,7 +9,6 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 from torch import nn
 
-from outlast.adapters.products import chosen, products_in
 from outlast.arguments import at_least
 from outlast.data import MIN_STREAMS, Split, Streams
 from outlast.data.compatibility import adapted_to, check_inputs
@@ -35,6 +34,7 @@ from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target
 from outlast.evaluation.scoring import Score
 from outlast.evaluation.settings import EvalSettings
 from outlast.model import Recurrent, device_of
+from outlast.modules.products import chosen, products_in
 from outlast.parallel import side_by_side
 from outlast.progress import ShareDone
 from outlast.results import Band, Cost, Note

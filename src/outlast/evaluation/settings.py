@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outlast.adapters.precisions import PRECISIONS
 from outlast.arguments import at_least, taking_fields
 from outlast.data.choices import CHUNK
 from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
+from outlast.modules.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     from outlast.model import Recurrent
@@ -42,7 +42,7 @@ class EvalSettings:
         streams: how many of the test streams are read, at most, drawn at random from all recordings alike; None: all.
             With fewer than 8 there are curves and no verdict.
         precision: in which products are taken: ``float32``, ``bf16``, or ``auto``: what pays on this machine for this
-            model, see `outlast.adapters.products`. The result's settings say which it was.
+            model, see `outlast.modules.products`. The result's settings say which it was.
         budget: seconds that measuring may take. After a short timed trial fewer targets are scored, and then fewer
             streams read, so that it is kept; the result's settings say which, and give the same again without a budget.
     """

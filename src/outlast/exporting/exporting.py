@@ -12,9 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.adapting import adapt
-from outlast.adapters.precision import copied, wide_copy
-from outlast.adapters.resetting import WithReset
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
 from outlast.errors import InputError
@@ -22,6 +19,9 @@ from outlast.exporting.graph import assembled
 from outlast.exporting.step import step_graph
 from outlast.folders import aside
 from outlast.model import Recurrent
+from outlast.modules.adapting import adapt
+from outlast.modules.precision import copied, wide_copy
+from outlast.modules.resetting import WithReset
 from outlast.onnx import OnnxModel, read_onnx
 from outlast.onnx.files import SUFFIX
 from outlast.onnx.record import LOGS, Record, Scaling

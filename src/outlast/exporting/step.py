@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.adapters.resetting import WithReset
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
+from outlast.modules.resetting import WithReset
 from outlast.onnx.files import library
 from outlast.state import leaves, rebuild
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from outlast.adapters.adapting import adapt
 from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.intervals import standard_error, trimmed_interval
 from outlast.model import Recurrent
+from outlast.modules.adapting import adapt
 from outlast.state import continuous
 
 # How far from the base to the repaired model the weights go.

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking
 from outlast.brief import briefly
 from outlast.data import Split, Streams
@@ -22,6 +21,7 @@ from outlast.evaluation.measures import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
 from outlast.model import Recurrent, device_of
+from outlast.modules.adapting import adapt
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from outlast.adapters.precision import trainable
-from outlast.adapters.products import chosen
 from outlast.arguments import at_least
 from outlast.data import MIN_STREAMS, Split, Streams
 from outlast.data.compatibility import adapted_to, check_inputs
@@ -27,6 +25,8 @@ from outlast.evaluation.measures import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
+from outlast.modules.precision import trainable
+from outlast.modules.products import chosen
 from outlast.parallel import on_first_rank
 from outlast.progress import WorkDone
 from outlast.ranks import ranks

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from outlast.adapters.precision import runnable
 from outlast.data import Streams
 from outlast.data.compatibility import check_inputs
 from outlast.data.reading import read
@@ -13,6 +12,7 @@ from outlast.errors import InputError
 from outlast.evaluation import usable
 from outlast.generation import Place, generate
 from outlast.model import Recurrent, device_of, quietly
+from outlast.modules.precision import runnable
 from outlast.results import Sample
 from outlast.serving.texts import Vocabulary
 

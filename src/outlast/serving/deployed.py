@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from outlast import checkpoints
-from outlast.adapters import adapt
-from outlast.adapters.precision import runnable
 from outlast.arguments import taking
 from outlast.data import Streams
 from outlast.data.compatibility import adapted_to
 from outlast.data.reading import CHUNK, pieces
 from outlast.errors import InputError, type_name
 from outlast.model import Recurrent, device_of
+from outlast.modules import adapt
+from outlast.modules.precision import runnable
 from outlast.randomness import generator
 from outlast.schema import Schema
 from outlast.serving.files import read_pool, write_pool

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from outlast.adapters.resetting import with_reset
 from outlast.errors import InputError
 from outlast.model import Recurrent
+from outlast.modules.resetting import with_reset
 
 RESETS = ("none", "periodic:EVERY", "overlapping:EVERY")
 """No resets; every so many positions; or two copies half a period apart, of which the older one speaks."""

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from outlast.adapters.rnn import LSTMState, TorchRNN
 from outlast.data import fetch_package_file
 from outlast.data.files.audio import BANDS
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
+from outlast.modules.torch_rnn import LSTMState, TorchRNN
 
 TRAIN_CONTEXT = 160
 """Frames of its training windows."""

@@ -21,8 +21,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from outlast.adapters.precision import require_trainable, widen
-from outlast.adapters.products import chosen, widened
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
 from outlast.data import Sampler, Split, Streams
@@ -31,6 +29,8 @@ from outlast.data.scenarios import weighted_places
 from outlast.errors import Interrupted, TrainingDiverged
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
+from outlast.modules.precision import require_trainable, widen
+from outlast.modules.products import chosen, widened
 from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
 from outlast.ranks import rank as this_rank

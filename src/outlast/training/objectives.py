@@ -10,7 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.adapting import adapt
 from outlast.arguments import taking
 from outlast.data import Batch, Streams
 from outlast.errors import InputError, unknown_name
@@ -22,6 +21,7 @@ from outlast.evaluation.measures import (
     squared_error_per_position,
 )
 from outlast.model import Recurrent
+from outlast.modules.adapting import adapt
 from outlast.state import at_least_float32
 
 

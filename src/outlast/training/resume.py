@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from outlast.adapters.weights import put_tensors, tensors_of
+from outlast.checkpoints.weights import put_tensors, tensors_of
 from outlast.data import Places
 from outlast.errors import InputError
 from outlast.interventions import Carried

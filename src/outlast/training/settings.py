@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from outlast.adapters.precisions import PRECISIONS
 from outlast.arguments import at_least, taking_fields
 from outlast.data.choices import check_weights
 from outlast.errors import InputError, unknown_name
+from outlast.modules.precisions import PRECISIONS
 
 SCHEDULES = ("cosine", "constant", "linear")
 
@@ -30,7 +30,7 @@ class TrainSettings:
         seed: of everything random.
         checkpoint_every: steps between checkpoints where a folder is given.
         precision: in which products are taken: ``float32``, ``bf16`` (autocast), or ``auto``: what pays on this machine
-            for this model, see `outlast.adapters.products`. Parameters, states and sums are float32 either way.
+            for this model, see `outlast.modules.products`. Parameters, states and sums are float32 either way.
         start_weights: by scenario of the streams (`Streams.from_table`), how often windows begin there against
             elsewhere: ``{"night": 4}``; 0: no window has a position in it. Where several hold, they are multiplied.
         state_penalty: weight of the mean square of the state's numbers at the end of every window, beside the

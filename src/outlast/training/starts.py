@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters.adapting import adapt
 from outlast.arguments import at_least, taking_fields
 from outlast.data import Batch, Sampler, Streams
 from outlast.data.sampler import Places
 from outlast.errors import InputError
 from outlast.interventions import Carried, Intervention, Prepared, rule_of
 from outlast.model import Recurrent, device_of, quietly
+from outlast.modules.adapting import adapt
 from outlast.randomness import generator
 from outlast.ranks import rank, ranks
 from outlast.state import State, concatenate, rows_of, select

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.adapters.precision import double_copy
 from outlast.diagnosis.pairs import Pairs, Scene, nothing, pair_up
 from outlast.errors import raised
 from outlast.intervals import Interval, known_interval, known_means
 from outlast.model import Recurrent
+from outlast.modules.precision import double_copy
 from outlast.state import HALVES, State, StatePart, in_double, leaves, map_state
 
 _STREAMS, _LEAST_STREAMS = 16, 8

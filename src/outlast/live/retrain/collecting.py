@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 import numpy as np
 from sqlalchemy import select
 
-from outlast.adapters import adapt
 from outlast.checkpoints import model_fingerprint
 from outlast.data import Streams
 from outlast.errors import InputError
@@ -36,6 +35,7 @@ from outlast.live.watch.harm import BROKEN, LOOKS
 from outlast.live.watch.profiles import Profile
 from outlast.live.watch.signals import Senses
 from outlast.model import Recurrent
+from outlast.modules import adapt
 
 SHARE = 4
 """No stream gives more than one in so many of the states that train, where there are as many streams."""

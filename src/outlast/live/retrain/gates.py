@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from outlast.adapters import adapt
 from outlast.data import Split, Streams
 from outlast.data.reading import read
 from outlast.errors import InputError, NotAskable
@@ -39,6 +38,7 @@ from outlast.live.watch.make_profile import make_profile
 from outlast.live.watch.profiles import Profile
 from outlast.live.watch.signals import DIVERGENCE, EXCESS, LOSS, Probes
 from outlast.model import Recurrent, device_of, quietly
+from outlast.modules import adapt
 from outlast.progress import WorkDone
 from outlast.results import Repair, finite_or_null
 from outlast.state import State

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from torch import nn
 
-from outlast.adapters import adapt
 from outlast.arguments import at_least
 from outlast.data import Split
 from outlast.errors import InputError
@@ -20,6 +19,7 @@ from outlast.live.retrain.settings import Collecting
 from outlast.live.retrain.training import Training, train
 from outlast.live.signing import signed
 from outlast.live.watch.profiles import Profile
+from outlast.modules import adapt
 from outlast.progress import WorkDone
 
 # What became of a candidate, in words.

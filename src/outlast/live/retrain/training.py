@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from outlast import checkpoints
-from outlast.adapters import adapt
 from outlast.checkpoints import model_fingerprint
 from outlast.checkpoints.states import file_sha256
 from outlast.data import Split, Streams
@@ -32,6 +31,7 @@ from outlast.live.retrain.checks import (
 from outlast.live.retrain.from_kept import FromKept, with_arrived
 from outlast.live.retrain.settings import Continuation
 from outlast.model import Recurrent
+from outlast.modules import adapt
 from outlast.progress import WorkDone
 from outlast.repairs import RepairSettings, repair
 from outlast.results import save_result

@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from outlast.adapters import adapt
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
 from outlast.data import Split, Streams
@@ -29,6 +28,7 @@ from outlast.live.watch.cost import chosen_rate
 from outlast.live.watch.profiles import AgeLoss, Facts, Profile, Usual, arrival_of
 from outlast.live.watch.signals import BLIND, LOSS, WITH_TARGETS, Probes, Senses, joined, unusual
 from outlast.model import Recurrent, quietly
+from outlast.modules import adapt
 from outlast.progress import ShareDone
 from outlast.results import Evaluation
 from outlast.state import select

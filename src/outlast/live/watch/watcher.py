@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from outlast.adapters import adapt
 from outlast.data import Batch
 from outlast.errors import InputError
 from outlast.live.incidents import Incident, Kept
@@ -23,6 +22,7 @@ from outlast.live.watch.profiles import Profile
 from outlast.live.watch.recorder import Recording, copy_of
 from outlast.live.watch.signals import Probes
 from outlast.model import quietly
+from outlast.modules import adapt
 from outlast.state import State, concatenate
 
 MOST_OF_ONE = 8
