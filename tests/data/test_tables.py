@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.data import Streams, split
-from outlast.errors import InputError
+from outlast.errors import InputError, Question
 
 
 def written(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -42,6 +42,18 @@ RAMP = {"a": [float(i) for i in range(20)], "b": [i * i for i in range(20)]}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_target_of_text_is_asked_about_as_classes_and_never_as_missing() -> None:
+    labels = {"x": [0.1, 0.2, 0.3, 0.4], "state": ["idle", "run", "run", None]}
+    with pytest.raises(Question) as asked:
+        Streams.from_table(labels, target="state", horizon=1)
+    assert [dict(choice.options) for choice in asked.value.choices] == [{"target_kind": "class"}]
+    assert "idle, run" in str(asked.value)
+    wrong = {"x": [0.1, 0.2, 0.3, 0.4], "state": ["1", "2", "bad", "4"]}
+    with pytest.raises(Question) as asked:
+        Streams.from_table(wrong, target="state", horizon=1)
+    assert "missing_values" in asked.value.choices[0].options
+
+
 def test_next_row_of_all_inputs_is_the_default_target(tmp_path: Path, delimiter: str) -> None:
     streams = Streams.from_table(written(tmp_path, table(RAMP, delimiter)), horizon=2, scale="none")
     inputs, targets = read(streams)

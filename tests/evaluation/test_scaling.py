@@ -105,6 +105,11 @@ def test_another_scaling_than_was_asked_for_is_a_verdict_of_its_own(tmp_path: Pa
         outlast.plan(model, parts, train_context=T, training=settings)
     told = outlast.diagnose(model, parts, train_context=T)
     assert set(told.left_out.values()) == {"the data are misread"}
+    write_report([told], tmp_path / "diagnosis.html")
+    page = (tmp_path / "diagnosis.html").read_text(encoding="utf-8")
+    assert "--scale none --target-scale none" in page
+    assert "Nothing needs repair" not in page
+    assert "the excess at age" not in page
     assert "does not fit these data" in summary(told, "en")
     assert "合っていない" in summary(told, "ja")
 
@@ -184,6 +189,9 @@ def test_where_no_scaling_fits_none_of_them_is_advised() -> None:
     assert "this fits best" not in steps.text
     assert steps.code is not None
     assert steps.code.endswith("--scale FILE.json")
+    labels = {"kind": "class", "labels": ["idle", "off", "run"]}
+    classes = read_rightly("evaluate", replace(result, data={**result.data, "target": labels}))
+    assert "output 0 is taken for idle, 1 for off, 2 for run" in classes.text
     settings = outlast.TrainSettings(steps=2, batch_size=4)
     with pytest.raises(outlast.InputError, match=r"to do: say it: --scale FILE\.json"):
         outlast.repair(model, parts, train_context=T, intervention="carry:expected_run=100", training=settings)
