@@ -41,7 +41,6 @@ def read(streams: Streams, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
 RAMP = {"a": [float(i) for i in range(20)], "b": [i * i for i in range(20)]}
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_target_of_text_is_asked_about_as_classes_and_never_as_missing() -> None:
     labels = {"x": [0.1, 0.2, 0.3, 0.4], "state": ["idle", "run", "run", None]}
     with pytest.raises(Question) as asked:
@@ -54,6 +53,7 @@ def test_a_target_of_text_is_asked_about_as_classes_and_never_as_missing() -> No
     assert "missing_values" in asked.value.choices[0].options
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_next_row_of_all_inputs_is_the_default_target(tmp_path: Path, delimiter: str) -> None:
     streams = Streams.from_table(written(tmp_path, table(RAMP, delimiter)), horizon=2, scale="none")
     inputs, targets = read(streams)

@@ -189,9 +189,6 @@ def test_where_no_scaling_fits_none_of_them_is_advised() -> None:
     assert "this fits best" not in steps.text
     assert steps.code is not None
     assert steps.code.endswith("--scale FILE.json")
-    labels = {"kind": "class", "labels": ["idle", "off", "run"]}
-    classes = read_rightly("evaluate", replace(result, data={**result.data, "target": labels}))
-    assert "output 0 is taken for idle, 1 for off, 2 for run" in classes.text
     settings = outlast.TrainSettings(steps=2, batch_size=4)
     with pytest.raises(outlast.InputError, match=r"to do: say it: --scale FILE\.json"):
         outlast.repair(model, parts, train_context=T, intervention="carry:expected_run=100", training=settings)

@@ -400,7 +400,7 @@ def _result(
     past = [band for band in evaluation.age_curve if band.age[0] >= evaluation.train_context]
     curve = [(band.age[0], band.excess) for band in past]
     known: dict[str, Any] = {"train_context": evaluation.train_context, "noise": noise_of(past)}
-    told = evaluation.verdict is not None and evaluation.verdict.name != "broken"
+    told = evaluation.verdict is not None and evaluation.verdict.name not in ("broken", "misread")
     ahead = forecast(curve, **known) if told else None
     if ahead is not None:
         ahead = replace(ahead, checked=checked(curve, **known)) if math.isfinite(ahead.expected) else None

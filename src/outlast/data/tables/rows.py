@@ -171,6 +171,8 @@ _EMPTY = 0.1
 """Share of missing values from which on a column is named as a reason."""
 _FEWEST = 32
 """Rows below which nothing is asked."""
+_NAMED = 8
+"""Labels that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -297,6 +299,8 @@ def _values(
         if options.target_kind == "class":
             values[name], labels = _numbered(table, name, content[name], options)
         elif name not in values:
+            if options.schema is None and columns.kind(content[name], table.notation) == "text":
+                raise _labels(table, name, content[name], options)
             values[name] = columns.numbers(table, name, content[name])
     if options.weight is not None:
         values[options.weight] = _weights(table, options.weight, content[options.weight])
@@ -388,6 +392,18 @@ def _numbered(
         )
     places = np.array([*(known.index(label) for label in labels), -1], np.int64)
     return places[numbers], known  # pyright: ignore[reportReturnType]
+
+
+def _labels(table: Table, name: str, column: pa.Array, options: TableOptions) -> InputError:
+    """What to say of a target of text that is read as a value: it is hardly anything but labels."""
+    known = columns.labels(table, name, column)[1]
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    given = f"text in target column {name!r} of {table.source}: {', '.join(map(str, known[:_NAMED]))}{more}"
+    expected = "numbers to forecast, or labels that are said to be classes"
+    alone = len(options.target) == len(options.horizons) == 1 and options.bins is None and not options.quantiles
+    if alone and options.aggregate == "value":
+        return Question(given, expected, [Choice("forecast the labels as classes", {"target_kind": "class"})])
+    return InputError(given, expected, "name this target alone, at one horizon, with target_kind='class'")
 
 
 def _weights(table: Table, name: str, column: pa.Array) -> np.ndarray:

@@ -37,7 +37,7 @@ def _named(name: str, text: str) -> str:
 def _next_steps(diagnosis: Diagnosis) -> list[Step]:
     """What helps against the cause that was found; where none was, what the evaluation inside would advise."""
     measured = diagnosis.evaluation
-    if measured.verdict is None or measured.verdict.name in ("broken", "misread"):
+    if measured.verdict is None or measured.verdict.name in page.UNFIT:
         return evaluation.next_steps(measured)
     return [page.remedy(diagnosis), *without_training(measured)]
 

@@ -35,7 +35,7 @@ from outlast.reporting.kinds.diagnosis import figures as draw
 from outlast.reporting.kinds.diagnosis import sentences as say
 from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.evaluation import decide
-from outlast.reporting.kinds.first_steps import reset_code
+from outlast.reporting.kinds.first_steps import read_rightly, reset_code
 from outlast.reporting.losses.scenarios import scenarios
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
@@ -196,6 +196,8 @@ def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:
 
 HARMED = ("fails", "declines", "undecided")
 """Verdicts at which there may be harm that a part carries."""
+UNFIT = ("broken", "misread")
+"""Verdicts that judge nothing by age."""
 
 _LEAST_CONTEXT = 4
 """A turn of the curve that is earlier than this says that the past is hardly used, not what the windows were."""
@@ -251,6 +253,8 @@ def remedy(result: Diagnosis) -> Step:
     """What to do, and the command that does it, as it can be typed."""
     evaluation, verdict = result.evaluation, result.evaluation.verdict
     assert verdict is not None
+    if verdict.name == "misread":
+        return read_rightly("evaluate", evaluation)
     cause = result.main.name if result.main else None
     facts = result.main.facts if result.main else {}
     narrow = bool(facts.get("narrow"))
@@ -351,7 +355,7 @@ def headline(result: Diagnosis) -> str:
         return verdict_reasons.without_verdict(few)
     if verdict is None:
         return say.no_verdict()
-    if verdict.name in ("broken", "misread"):
+    if verdict.name in UNFIT:
         return measured.headline(result.evaluation)
     cause = result.main.name if result.main else None
     said = say.headline(measured.judged(result.evaluation, verdict), result.evaluation, cause)
@@ -439,7 +443,7 @@ def _causes(result: Diagnosis) -> Section:
 def _help(result: Diagnosis) -> Section:
     evaluation, verdict = result.evaluation, result.evaluation.verdict
     elements: list[Element] = []
-    if evaluation.resets and not (verdict and verdict.name in ("broken", "misread")):
+    if evaluation.resets and not (verdict and verdict.name in UNFIT):
         entries: list[tuple[str, terms.Measured, str]] = [(words.AS_IT_IS, evaluation.oldest, "–")]
         entries += [
             (terms.reset(name, each.every), each, words.COSTS[name]) for name, each in evaluation.resets.items()
