@@ -74,7 +74,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 """Children of a process that has loaded everything: a command starts at once."""
 ONE_AT_A_TIME = threading.Lock()
 """A start also asks after the other children, and an exit status can be read once only."""
-PROCESSES.set_forkserver_preload(["long.dying", "outlast.cli.verbs", "tyro", "torch._dynamo"])
+PROCESSES.set_forkserver_preload(["long.dying", "outlast.cli.verbs", "torch._dynamo"])
 
 
 @pytest.mark.long

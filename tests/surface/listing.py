@@ -16,7 +16,7 @@ from typing import Any
 
 import outlast
 import outlast.cli
-from outlast.cli.described import options_of
+from outlast.cli.described import in_groups
 from outlast.cli.options import VERBS
 from outlast.evaluation.measures import MEASURES
 from outlast.families import FAMILIES
@@ -68,7 +68,7 @@ def _options(verb: type[Any]) -> dict[str, str]:
     """What is typed, what it takes and what holds without it."""
     defaults = {item.name: item for item in dataclasses.fields(verb)}
     found = {}
-    for option in options_of(verb):
+    for option in in_groups(verb):
         item = defaults[option.name]
         if item.default is not dataclasses.MISSING:
             default = f"default {item.default!r}"

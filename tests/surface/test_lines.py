@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from surface.lines import given, recorded
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
-def test_command_lines_give_what_was_recorded(every: int) -> None:
-    lines = recorded()[::every]
-    assert len(lines) * every >= 1000
+def test_command_lines_give_what_was_recorded() -> None:
+    lines = recorded()
+    assert len(lines) >= 1000
     wrong = [(each["line"], each["gives"], now) for each in lines if (now := given(each)) != each["gives"]]
     assert not wrong, "\n".join([*(f"{line}\n  recorded {old}\n  now      {now}" for line, old, now in wrong)])

@@ -1,7 +1,7 @@
 """What others rely on changes only where somebody writes it down.
 
 ``python tests/surface/listing.py`` writes the manifest anew: its difference belongs into the commit that makes it, and
-a name that goes says where it went (`outlast.public`, `outlast.cli.parsing`).
+a name that goes says where it went (`outlast.public`; `old` beside an option's field).
 """
 
 from __future__ import annotations

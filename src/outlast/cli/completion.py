@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import shtab
 
 from outlast.cli.described import Option, options_of
 from outlast.cli.options import VERBS
+from outlast.cli.parsing import add
 from outlast.errors import InputError
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -30,7 +32,7 @@ def completion(shell: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """A parser that shtab reads; what is typed is parsed by tyro (`outlast.cli.parsing`)."""
+    """A parser of all verbs for shtab to read; each takes what `outlast.cli.parsing` makes its own parser take."""
     parser = argparse.ArgumentParser(prog="outlast", add_help=False)
     parser.add_argument("-h", "--help", action="store_true", help="show the verbs")
     parser.add_argument("--version", action="store_true", help="show the version")
@@ -47,22 +49,17 @@ def _parser() -> argparse.ArgumentParser:
                 groups[group] = made.add_subparsers(dest=group)
         inner = groups[" ".join(words[:-1])].add_parser(words[-1], help=said, description=said, add_help=False)
         inner.add_argument("-h", "--help", action="store_true", help="show the options")
-        _add(inner, Option("config", ("--config",), "FILE", "A TOML file of options.", "", (), True, False))
+        config = inner.add_argument("--config", metavar="FILE", help="A TOML file of options.")
+        config.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
         for option in options_of(verb):
-            _add(inner, option)
+            _describe(add(inner, option), option)
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
-    said = option.said.replace("%", "%%")
-    if not option.takes:
-        parser.add_argument(*option.flags, action="store_true", help=said)
-        return
-    how: dict[str, Any] = {"help": said, "metavar": option.takes}
-    if option.choices:
-        how["choices"] = option.choices
-    if option.several or option.takes.endswith("…"):
-        how["nargs"] = "*"
-    added = parser.add_argument(*(option.flags or (option.name,)), **how)
-    if option.path or option.name in ("model", "base", "repaired"):
+def _describe(added: argparse.Action, option: Option) -> None:
+    """Say what a shell shows of an option, and what it offers as its value."""
+    added.help = option.said.replace("%", "%%")
+    if option.takes:
+        added.metavar, added.choices = option.takes, option.choices or None
+    if option.kind is Path or option.name in ("model", "base", "repaired"):
         added.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]

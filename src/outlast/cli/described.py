@@ -1,132 +1,162 @@
-"""The options of a verb as help and completion show them, read off its dataclass."""
+"""The options of a verb, read off its dataclass: what is parsed, what help shows and what a shell completes."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from outlast.cli.groups import GROUPS, OWN
 
 _WORDS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 """What stands for a value of a type."""
+_NOUNS = {int: "whole number", float: "number"}
+_COUNTS = {2: "two", 3: "three"}
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
+    """One option of a verb.
 
     Args:
-        name: of the field.
-        flags: as it is typed; empty: it is known by its place.
-        takes: what stands for its values; empty: it is a switch.
-        said: what it is for.
-        group: the title it stands under.
+        item: the field of the verb's dataclass. Its metadata may have ``place`` (it has no name on the command line),
+            ``short`` and ``old`` (other names), ``read`` (from words to values) and ``extend`` (given twice, it has
+            the values of both).
+        kind: the type of one value; bool: it is a switch.
+        count: how many values it takes; None: any number.
+        pairs: whether its values are names, each with a value.
         choices: all that may be given; empty: they cannot be listed.
-        path: whether a file or folder is due.
-        several: whether it may be given more than one value.
+        verb: the dataclass.
     """
 
-    name: str
-    flags: tuple[str, ...]
-    takes: str
-    said: str
-    group: str
+    item: dataclasses.Field[Any]
+    kind: type[Any]
+    count: int | None
+    pairs: bool
     choices: tuple[str, ...]
-    path: bool
-    several: bool
+    verb: type[Any]
+
+    @property
+    def name(self) -> str:
+        return self.item.name
+
+    @property
+    def required(self) -> bool:
+        return self.item.default is MISSING and self.item.default_factory is MISSING
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """As it is typed; what is on by itself is turned off, --no-control. Empty: it is known by its place."""
+        long = f"--{'no-' if self.item.default is True else ''}{self.name.replace('_', '-')}"
+        short = self.item.metadata.get("short")
+        return () if self.item.metadata.get("place") else (short, long) if short else (long,)
+
+    @property
+    def old(self) -> tuple[str, ...]:
+        """Flags that it had: they work, and are not shown."""
+        return tuple(f"--{name}" for name in self.item.metadata.get("old", ()))
+
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
+        return self.flags[-1] if self.flags else self.name.upper()
+
+    @property
+    def takes(self) -> str:
+        """What stands for its values in help; empty: it is a switch."""
+        if self.kind is bool or self.pairs:
+            return "NAME VALUE …" if self.pairs else ""
+        one = "|".join(self.choices) or _WORDS[self.kind]
+        return f"{one} …" if self.count is None else " ".join([one] * self.count)
+
+    @property
+    def wanted(self) -> str:
+        """What it takes, in words."""
+        noun = _NOUNS.get(self.kind, "value")
+        if self.pairs or self.choices:
+            return " or ".join(self.choices) or "pairs of a name and a value, such as width 64"
+        return f"a {noun}" if self.count == 1 else f"{_COUNTS.get(self.count or 0, '')} {noun}s".strip()
+
+    @functools.cached_property
+    def said(self) -> str:
+        """What it is for; looked up in the source, which takes more time than all of parsing."""
+        said = next((docs[self.name] for kind in self.verb.__mro__ if self.name in (docs := _docs(kind))), "")
+        return f"{said} {'(required)' if self.required else _default(self.item.default)}".strip()
+
+    @property
+    def group(self) -> str:
+        """The title it stands under: that of the group it comes from; a verb may give it another default."""
+        for kind, title in GROUPS.items():
+            if self.name in inspect.get_annotations(kind) and (issubclass(self.verb, kind) or self.name not in OWN):
+                return title
+        return OWN.get(self.name, "Options")
+
+    def read(self, words: Sequence[str]) -> Any:
+        """Its value from what was typed.
+
+        Raises:
+            ValueError: the words are not what it takes.
+        """
+        if self.choices and not {*words} <= {*self.choices}:
+            raise ValueError(f"not among {self.choices}")
+        if self.pairs:
+            return dict(zip(words[::2], words[1::2], strict=True))
+        read = self.item.metadata.get("read") or (lambda words: tuple(map(self.kind, words)))
+        found = read(words)
+        if self.count is not None and self.count != len(found):
+            raise ValueError(f"{len(found)} values")
+        return found[0] if self.count == 1 else found
 
 
-def flag_of(name: str, default: Any) -> str:
-    """An option as one types it: what is on by itself is turned off, --no-control."""
-    return f"--{'no-' if default is True else ''}{name.replace('_', '-')}"
+@functools.cache
+def options_of(verb: type[Any]) -> tuple[Option, ...]:
+    """All options of a verb."""
+    hints = typing.get_type_hints(verb)
+    return tuple(Option(item, *_taken(hints[item.name]), verb) for item in dataclasses.fields(verb))
 
 
-def options_of(verb: type[Any]) -> list[Option]:
+def in_groups(verb: type[Any]) -> list[Option]:
     """All options of a verb, groups of one title together, in the order of help."""
-    hints = typing.get_type_hints(verb, include_extras=True)
-    docs = {name: text for kind in reversed(verb.__mro__) for name, text in _docs(kind)}
-    found = [_option(verb, item, hints[item.name], docs.get(item.name, "")) for item in dataclasses.fields(verb)]
-    titles = list(dict.fromkeys([*GROUPS.values(), *(each.group for each in found)]))
-    return sorted(found, key=lambda each: titles.index(each.group))
+    titles = list(dict.fromkeys([*GROUPS.values(), *(each.group for each in options_of(verb))]))
+    return sorted(options_of(verb), key=lambda each: titles.index(each.group))
 
 
-def _option(verb: type[Any], item: dataclasses.Field[Any], hint: Any, said: str) -> Option:
-    kind, notes = _bare(hint)
-    told = next(
-        (each.help_behavior_hint for each in notes if getattr(each, "help_behavior_hint", None) is not None), None
-    )
-    aliases = next((tuple(each.aliases) for each in notes if getattr(each, "aliases", None)), ())
-    positional = "Positional" in str(item.type)
-    required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    if told is None:
-        told = "(required)" if required else _default(item.default)
-    inside, several = kind, False
-    if typing.get_origin(kind) is tuple:
-        inside, several = typing.get_args(kind)[0], True
-    short = tuple(each for each in aliases if not each.startswith("--"))  # an old name works, and is not shown
-    return Option(
-        name=item.name,
-        flags=() if positional else (*short, flag_of(item.name, item.default)),
-        takes=_takes(kind),
-        said=f"{said} {told}".strip(),
-        group=_group(verb, item.name),
-        choices=tuple(map(str, typing.get_args(inside))) if typing.get_origin(inside) is Literal else (),
-        path=inside is Path,
-        several=several,
-    )
-
-
-def _bare(hint: Any) -> tuple[Any, list[Any]]:
-    """A type without what is noted beside it and without None; and the notes."""
-    notes: list[Any] = []
-    while True:
-        if typing.get_origin(hint) is Annotated:
-            hint, *more = typing.get_args(hint)
-            notes += more
-        elif typing.get_origin(hint) in (typing.Union, types.UnionType):
-            (hint,) = (each for each in typing.get_args(hint) if each is not type(None))
-        else:
-            return hint, notes
-
-
-def _takes(kind: Any) -> str:
-    if kind is bool:
-        return ""
-    inside = typing.get_args(kind)
-    if typing.get_origin(kind) is tuple:
-        each = _takes(inside[0])
-        return f"{each} …" if inside[-1] is Ellipsis else " ".join([each] * len(inside))
-    if typing.get_origin(kind) is Literal:
-        return "|".join(map(str, inside))
-    return "NAME VALUE …" if typing.get_origin(kind) is dict else _WORDS.get(kind, "TEXT")
+def _taken(hint: Any) -> tuple[type[Any], int | None, bool, tuple[str, ...]]:
+    """Of a type: that of one value, how many, whether they are pairs, and all there are."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = (each for each in typing.get_args(hint) if each is not type(None))
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict:
+        return str, None, True, ()
+    if origin is Literal:
+        return str, 1, False, inside
+    if origin is tuple:
+        kind, _, _, choices = _taken(inside[0])
+        return kind, None if inside[-1] is Ellipsis else len(inside), False, choices
+    return hint, 1, False, ()
 
 
 def _default(value: Any) -> str:
-    if value is None or isinstance(value, bool) or value in ((), dataclasses.MISSING):
+    if value is None or isinstance(value, bool) or value in ((), MISSING):
         return ""
     return f"(default: {' '.join(map(str, value)) if isinstance(value, tuple) else value})"
 
 
-def _group(verb: type[Any], name: str) -> str:
-    """The title of the group that an option comes from; a verb may give it another default."""
-    for kind in GROUPS:
-        if name in inspect.get_annotations(kind) and (issubclass(verb, kind) or name not in OWN):
-            return GROUPS[kind]
-    return OWN.get(name, "Options")
-
-
-def _docs(kind: type[Any]) -> Iterator[tuple[str, str]]:
+@functools.cache
+def _docs(kind: type[Any]) -> dict[str, str]:
     """The strings that stand below the fields of a class, which Python itself forgets."""
-    if not dataclasses.is_dataclass(kind):
-        return
+    return dict(_strings(kind)) if dataclasses.is_dataclass(kind) else {}
+
+
+def _strings(kind: type[Any]) -> Iterator[tuple[str, str]]:
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
     for first, second in zip(body.body, body.body[1:], strict=False):

@@ -8,7 +8,7 @@ import shutil
 import textwrap
 from typing import Any
 
-from outlast.cli.described import Option, options_of
+from outlast.cli.described import Option, in_groups
 from outlast.cli.groups import EXAMPLES
 
 _INDENT, _COLUMN, _WIDEST = 2, 26, 100
@@ -19,24 +19,27 @@ def help_of(name: str, verb: type[Any]) -> str:
     width = max(60, min(_WIDEST, shutil.get_terminal_size().columns))
     first, *rest = inspect.cleandoc(verb.__doc__ or "").split("\n\n")
     about = [textwrap.fill(" ".join(each.split()), width) for each in (first, *rest)]
-    options = options_of(verb)
+    options = in_groups(verb)
     places = "".join(f" [{each.takes}]" for each in options if not each.flags)
     parts = [f"usage: outlast {name}{places} [options]", *about]
     for title, several in itertools.groupby(options, key=lambda each: each.group):
-        parts.append("\n".join([f"{title}:", *(_lines(each, width) for each in several)]))
-    everywhere = Option("help", ("-h", "--help"), "", "Show this.", "", (), False, False)
-    config = Option("config", ("--config",), "FILE", "Every option may stand in a TOML file.", "", (), True, False)
-    parts.append("\n".join(["Everywhere:", *(_lines(each, width) for each in (config, everywhere))]))
+        parts.append("\n".join([f"{title}:", *(_lines(_head(each), each.said, width) for each in several)]))
+    config = _lines("--config FILE", "Every option may stand in a TOML file.", width)
+    parts.append("\n".join(["Everywhere:", config, _lines("-h, --help", "Show this.", width)]))
     return "\n\n".join([*parts, f"Example:\n{_command(EXAMPLES[name], width)}"])
 
 
-def _lines(option: Option, width: int) -> str:
-    """An option, its values, and beside them or below them what it is for."""
-    head = " " * _INDENT + f"{', '.join(option.flags) or option.name.upper()} {option.takes}".rstrip()
-    said = textwrap.wrap(option.said, width - _COLUMN, break_on_hyphens=False, break_long_words=False)
+def _head(option: Option) -> str:
+    return f"{', '.join(option.flags) or option.shown} {option.takes}".rstrip()
+
+
+def _lines(head: str, said: str, width: int) -> str:
+    """An option with its values, and beside them or below them what it is for."""
+    head = " " * _INDENT + head
+    lines = textwrap.wrap(said, width - _COLUMN, break_on_hyphens=False, break_long_words=False)
     if len(head) + 2 > _COLUMN:
-        return "\n".join([head, *(" " * _COLUMN + line for line in said)])
-    return "\n".join([head.ljust(_COLUMN) + (said[0] if said else ""), *(" " * _COLUMN + line for line in said[1:])])
+        return "\n".join([head, *(" " * _COLUMN + line for line in lines)])
+    return "\n".join([head.ljust(_COLUMN) + (lines[0] if lines else ""), *(" " * _COLUMN + line for line in lines[1:])])
 
 
 def _command(command: str, width: int) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from outlast.cli.option_groups import Given, Listed, Machine, Measuring, Model, Ports, Reading, Source, Stepping
+from outlast.cli.option_groups import PLACE, Machine, Measuring, Model, Ports, Reading, Source, Stepping
 
 
 @dataclass(kw_only=True)
@@ -24,10 +22,10 @@ class LiveProfileVerb(Machine, Reading, Source, Ports, Model):
     where rows have a regular one, such as 7d."""
     fleet: int = 1
     """Streams that are to be watched."""
-    every: Given[int] = None
+    every: int | None = None
     """Positions of a stream between probes. Default: so many that all of watching takes less than a fiftieth of the
     model's own time here."""
-    measure: Given[str] = None
+    measure: str | None = None
     """Of losses, by its name. Default: what fits the targets."""
     out: Path = Path("runs/profile")
     """Folder for profile.json and profile.safetensors."""
@@ -45,7 +43,7 @@ class Ledgered:
 
     ledger: Path = Path("runs/live")
     """Folder of the ledger: kept states, and ledger.db unless there is a --database."""
-    database: Given[str] = None
+    database: str | None = None
     """Another database than SQLite in that folder, such as postgresql+psycopg://host/name (extra `postgres`)."""
 
 
@@ -55,11 +53,12 @@ class LiveIncidentsListVerb(Ledgered):
 
     open: bool = False
     """Only those that go on."""
-    harm: Given[
+    harm: (
         Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
-    ] = None
+        | None
+    ) = None
     """Only those of which this is known."""
-    of_stream: Given[str] = None
+    of_stream: str | None = None
     """Only those of this stream."""
     most: int = 50
     """How many, at most."""
@@ -71,7 +70,7 @@ class LiveIncidentsListVerb(Ledgered):
 class LiveIncidentsShowVerb(Ledgered):
     """Show all that is known of one incident, as JSON."""
 
-    incident: Annotated[Given[int], tyro.conf.Positional] = None
+    incident: int | None = field(default=None, metadata=PLACE)
     """Its number in the ledger."""
 
 
@@ -79,13 +78,13 @@ class LiveIncidentsShowVerb(Ledgered):
 class LiveIncidentsLabelVerb(Ledgered):
     """Say what an incident was; who said it, and when, is kept."""
 
-    incident: Annotated[Given[int], tyro.conf.Positional] = None
+    incident: int | None = field(default=None, metadata=PLACE)
     """Its number in the ledger."""
-    label: Annotated[Given[Literal["real", "false_alarm", "do_not_use"]], tyro.conf.Positional] = None
+    label: Literal["real", "false_alarm", "do_not_use"] | None = field(default=None, metadata=PLACE)
     """real, false_alarm, or do_not_use: its states train nothing."""
     by: str
     """Who says so."""
-    note: Given[str] = None
+    note: str | None = None
     """Anything more."""
 
 
@@ -105,15 +104,15 @@ class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
     and it is held to its gates. What is done already is not done again.
     """
 
-    model: Given[str] = None
+    model: str | None = None
     """The model at work. Default: the one that the ledger says is at work."""
     profile: Path
     """Folder of its profile (outlast live profile)."""
     by: str
     """Who asks for it; it is kept."""
-    stage: Given[Literal["collect", "train", "gates"]] = None
+    stage: Literal["collect", "train", "gates"] | None = None
     """Only this one. Default: all that are left."""
-    candidate: Given[int] = None
+    candidate: int | None = None
     """The candidate to go on with. Default: the newest one of the model that is not done, else a new one."""
     quarantine: str = "1h"
     """How long ago incidents were last changed, at least, unless a person said that they are real."""
@@ -122,7 +121,7 @@ class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
         "advantage_lost",
     )
     """What the incidents did that are used."""
-    watchers: Given[tuple[str, ...]] = None
+    watchers: tuple[str, ...] | None = None
     """Names of the watchers that are believed. Default: all that wrote into the ledger."""
     per_stream: int = 8
     """States of one stream, at most."""
@@ -133,13 +132,13 @@ class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
     after it, with the targets that arrived."""
     share: float = 0.5
     """Of the rows that start from kept states; the others are carried."""
-    expected_run: Given[float] = None
+    expected_run: float | None = None
     """Positions after which the world of the carried rows may change. Default: 20 training contexts."""
     anchor: float = 4.0
     """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
     labels: float = 1.0
     """Weight of the objective on those rows."""
-    guard: Listed[Path] = ()
+    guard: tuple[Path, ...] = ()
     """More data of the same kind on which short contexts must hold."""
     seed: int = 0
     """Of everything random."""
@@ -153,9 +152,10 @@ class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
 class LiveCandidatesListVerb(Ledgered):
     """List candidates of a ledger, the newest first."""
 
-    status: Given[
+    status: (
         Literal["collected", "trained", "gated", "shadow", "canary", "promoted", "retired", "refused", "rolled_back"]
-    ] = None
+        | None
+    ) = None
     """Only those that have come so far."""
     json: bool = False
     """Print them as JSON lines."""
@@ -165,7 +165,7 @@ class LiveCandidatesListVerb(Ledgered):
 class LiveCandidatesShowVerb(Ledgered):
     """Show what became of one candidate: what was collected and left out, what each gate said, what to do next."""
 
-    candidate: Annotated[Given[int], tyro.conf.Positional] = None
+    candidate: int | None = field(default=None, metadata=PLACE)
     """Its number in the ledger."""
     json: bool = False
     """Print all that is known of it as JSON."""

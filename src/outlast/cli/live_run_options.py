@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from outlast.cli.live_options import Ledgered
-from outlast.cli.option_groups import Given, Listed, Trust
+from outlast.cli.option_groups import PLACE, Trust
 
 
 @dataclass(kw_only=True)
@@ -39,11 +37,11 @@ class LiveRunVerb(Trust, Ledgered):
     source: str
     """A file, a folder in which CSV, JSON lines or Parquet files arrive, - for JSON lines on standard input, or
     mqtt://host:port/topic/filter."""
-    out: Given[Path] = None
+    out: Path | None = None
     """A file that forecasts are appended to, as JSON lines, each once. Default: standard output."""
     once: bool = False
     """Read what is there, and end."""
-    stream: Given[str] = None
+    stream: str | None = None
     """Column that says to which stream a row belongs. Default: the one that the model was trained with."""
     resets: str = "none"
     """none, periodic:EVERY or overlapping:EVERY; nothing is watched under resets."""
@@ -55,7 +53,7 @@ class LiveRunVerb(Trust, Ledgered):
     """Let candidates go on by themselves where the evidence is clear."""
     canary_share: float = 0.1
     """Of the streams, that a canary answers."""
-    block: Given[int] = None
+    block: int | None = None
     """Positions of a stream that make a block of evidence. Default: eight training contexts, or two horizons."""
     warm: int = 50
     """Blocks for which the version before is kept ready after a promotion."""
@@ -84,7 +82,7 @@ class LiveProposeVerb(Trust, _Said, Ledgered):
 class LiveApproveVerb(Trust, _Said, Ledgered):
     """Let a candidate go on: from its gates to a shadow, from there to a canary, from there to work."""
 
-    candidate: Annotated[Given[int], tyro.conf.Positional] = None
+    candidate: int | None = field(default=None, metadata=PLACE)
     """Its number in the ledger."""
     anyway: bool = False
     """Also without evidence from live streams."""
@@ -94,7 +92,7 @@ class LiveApproveVerb(Trust, _Said, Ledgered):
 class LiveRefuseVerb(_Said, Ledgered):
     """Refuse a candidate, wherever it is on its way."""
 
-    candidate: Annotated[Given[int], tyro.conf.Positional] = None
+    candidate: int | None = field(default=None, metadata=PLACE)
     """Its number in the ledger."""
 
 
@@ -117,7 +115,7 @@ class LiveStreamsListVerb(Ledgered):
 class LiveStreamsForgetVerb(Ledgered):
     """Forget streams: their states, clocks and last values. A run does so at its next commit, or when it begins."""
 
-    streams: Annotated[Listed[str], tyro.conf.Positional] = ()
+    streams: tuple[str, ...] = field(default=(), metadata=PLACE)
     """Their names."""
 
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from outlast.cli.live_options import LIVE
 from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.option_groups import (
+    PLACE,
     Affording,
-    Given,
     Learning,
-    Listed,
     Machine,
     Measuring,
     Model,
@@ -41,7 +38,7 @@ class CheckVerb(Running, Reading, Ports, Model):
 
     out: Path = Path("runs/check")
     """Folder for result.json and report.html."""
-    data: Given[Path] = None
+    data: Path | None = None
     """Take example inputs from these data. Default: random ones."""
     thorough: bool = False
     """Read up to 2,200 positions, not 300: finds faults that show only in longer windows or at higher ages. It takes
@@ -57,13 +54,13 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
 
     out: Path = Path("runs/train")
     """Folder for result.json, report.html and model/."""
-    model: Given[str] = None
+    model: str | None = None
     """A directory, package.module:build or owner/name on a hub to start from. Default: a fresh model of --family."""
-    revision: Given[str] = None
+    revision: str | None = None
     """Of a model on a hub: a branch, a tag or a commit. Default: its main branch."""
     family: str = "gla"
     """gated_deltanet, gla, gru, hybrid, lstm, mamba, mamba2, mlstm, retnet, rglru or rwkv6."""
-    settings: Annotated[dict[str, str], tyro.conf.arg(help_behavior_hint="")] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
     """Of the family, such as: width 64 layers 2."""
     anyway: bool = False
     """Go on where the model that is given does not fit the data as they are read."""
@@ -86,17 +83,17 @@ class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Ports, Mode
 
     out: Path = Path("runs/diagnose")
     """Folder for result.json, report.html and figures/."""
-    data: Given[Path] = None
+    data: Path | None = None
     """A file (.npy, .npz, .csv, .tsv, .jsonl, .ndjson, .parquet, .wav, .flac, .ogg, .txt, .md, source code; tables also
     .gz), a folder of them, a saved dataset, or a pattern in quotes, such as 'data/*.csv'. Training streams say what
     training passed through, test streams what deployment meets."""
-    train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
+    train_context: int | None = field(default=None, metadata={"short": "-T"})
     """Positions that a training window had."""
-    task: Given[str] = None
+    task: str | None = None
     """Instead of data and training context: those of a built-in task, such as power (the quickstart's)."""
     jobs: int = 2
     """Passes over the streams made side by side, one thread each."""
-    stationary: Given[Path] = None
+    stationary: Path | None = None
     """Streams of the same kind whose world does not change, to tell an unexplored state from stale context."""
     figures: bool = False
     """Also write every figure as SVG and PNG to OUT/figures."""
@@ -112,11 +109,11 @@ class PlanVerb(Running, Stepping, Weighing, Repairing, Measuring, Reading, Sourc
 
     out: Path = Path("runs/plan")
     """Folder for result.json and report.html."""
-    budget: Given[str] = None
+    budget: str | None = None
     """Time that planning may take, such as 90s, 10min or 2h. Default: as long as one repair with these settings."""
-    price_per_hour: Given[float] = None
+    price_per_hour: float | None = None
     """What an hour of this machine costs, in any currency."""
-    value_per_unit: Given[float] = None
+    value_per_unit: float | None = None
     """What a day with one unit less of loss is worth, in that currency: a nat, a unit of error, or one per cent of an
     error rate."""
     jobs: int = 1
@@ -133,7 +130,7 @@ class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Re
 
     out: Path = Path("runs/repair")
     """Folder for result.json, report.html, and model/, or refused/ and control/."""
-    guard: Listed[Path] = ()
+    guard: tuple[Path, ...] = ()
     """More data of the same kind on which short contexts must hold."""
     jobs: int = 1
     """2: the repair and its control are trained side by side, one thread each."""
@@ -151,9 +148,9 @@ class CompareVerb(Running, Learning, Weighing, Repairing, Measuring, Reading, So
     """Folder for result.json, report.html, and model/, or refused/ and control/."""
     interventions: tuple[str, ...] = ("zero", "random_noise", "fitted_noise", "state_passing", "tbtt", "carry")
     """Which ones, each written as --intervention is; carry once for each of --expected-runs."""
-    expected_runs: Listed[float] = ()
+    expected_runs: tuple[float, ...] = ()
     """Positions. Default: 20 training contexts."""
-    zero_share: Given[float] = None
+    zero_share: float | None = None
     """Share of rows that start from the initial state. Default: 0.25."""
     jobs: int = 1
     """Interventions trained side by side, one thread each."""
@@ -208,7 +205,7 @@ class ExportVerb(Trust):
     """A directory that outlast, transformers or fla saved, or package.module:build."""
     resets: str = "none"
     """Also put these into the file: periodic:EVERY, or overlapping:EVERY positions (two copies)."""
-    train_context: Annotated[Given[int], tyro.conf.arg(aliases=["-T"], help_behavior_hint="")] = None
+    train_context: int | None = field(default=None, metadata={"short": "-T"})
     """Positions that a training window had, to be written into the file. Default: not told."""
     out: Path = Path("model.onnx")
     """The file."""
@@ -220,23 +217,23 @@ class ExportVerb(Trust):
 class GenerateVerb(Machine, Ports, Model, ReadingText):
     """Let a language model write on, from a prompt or from where an earlier call ended."""
 
-    prompt: Given[str] = None
+    prompt: str | None = None
     """Text to read first, by the tokeniser in the model's folder; as bytes for a vocabulary of 256 without one."""
-    tokens: Listed[int] = ()
+    tokens: tuple[int, ...] = ()
     """Token numbers to read first, in the place of a prompt; tokens are then printed as numbers too."""
-    data: Given[Path] = None
+    data: Path | None = None
     """Text or tokens, a stream of which is read in the place of a prompt, up to --age positions."""
-    age: Given[int] = None
+    age: int | None = None
     """With --data: positions to read before the first token is written. Default: 10000, or the whole stream where it is
     shorter."""
-    stream: Given[int] = None
+    stream: int | None = None
     """With --data: which stream, counted from 0; of texts, a document or, where they are joined, all. Default: 0."""
-    against: Given[str] = None
+    against: str | None = None
     """Another model, such as the repaired one: both write on after the same text, with the same draws, and what each
     writes is printed beside the other."""
     steps: int = 64
     """Tokens to write."""
-    state: Given[Path] = None
+    state: Path | None = None
     """Go on from this file where it exists, and write it anew: any number of calls read as one stream."""
     temperature: float = 0.0
     """0: always the most likely token; 1: as the model is unsure."""
@@ -256,9 +253,9 @@ class StreamVerb(Machine, Ports, Model):
 
     resets: str = "none"
     """none, periodic:EVERY positions, or overlapping:EVERY (two copies, of which the older one speaks)."""
-    stream: Given[str] = None
+    stream: str | None = None
     """Name in a row that says to which stream it belongs. Default: as in training, else stream."""
-    state: Given[Path] = None
+    state: Path | None = None
     """Go on from this file where it exists, and write the states of all streams to it."""
     state_every: int = 10_000
     """Rows after which --state is written; it is in any case at the end."""
@@ -272,13 +269,13 @@ class StreamVerb(Machine, Ports, Model):
 class ReportVerb:
     """Draw one report from results."""
 
-    results: Annotated[Listed[Path], tyro.conf.Positional] = ()
+    results: tuple[Path, ...] = field(default=(), metadata=PLACE)
     """result.json files, or folders with one."""
     out: Path = Path("report.html")
     """The HTML file."""
     language: Literal["en", "ja"] = "en"
     """English or Japanese."""
-    figures: Given[Path] = None
+    figures: Path | None = None
     """Also write every figure as SVG and PNG to this folder."""
 
 
@@ -286,7 +283,7 @@ class ReportVerb:
 class TasksVerb:
     """List the built-in tasks, or fetch the data of one."""
 
-    fetch: Given[str] = None
+    fetch: str | None = None
     """Fetch and prepare this task's data."""
 
 
@@ -314,7 +311,7 @@ class QuickstartVerb:
     """Of everything random."""
     seeds: int = 1
     """Repeat with this many seeds, counted from --seed; finished ones are not run again."""
-    page: Given[Path] = None
+    page: Path | None = None
     """Write a Markdown page of the figures over seeds."""
     jobs: int = 2
     """Interventions trained side by side, one thread each."""
@@ -332,11 +329,11 @@ class RecipeVerb(Machine):
     it was stopped. On several ranks of torchrun all of them train.
     """
 
-    recipe: Annotated[Given[Path], tyro.conf.Positional] = None
+    recipe: Path | None = field(default=None, metadata=PLACE)
     """A TOML file, such as recipes/regimes.toml."""
-    scale: Given[str] = None
+    scale: str | None = None
     """Which of the recipe's scales, where it has several: laptop, or paper."""
-    out: Given[Path] = None
+    out: Path | None = None
     """Folder of the results. Default: the recipe's."""
     replace: bool = False
     """Write into that folder even where another verb's result lies there."""

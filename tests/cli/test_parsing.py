@@ -1,0 +1,75 @@
+"""What is typed becomes options by one description of them; what was read or refused wrongly before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.workshop import Run
+from outlast.cli.options import VERBS
+from outlast.cli.parsing import parse
+from outlast.errors import InputError
+
+EVALUATE = ("evaluate", "--model", "m:b", "--data", "d.csv", "-T", "8")
+RETRAIN = ("live retrain", "--data", "d.csv", "-T", "8", "--profile", "p", "--by", "ann")
+LABEL = ("live incidents label", "--by", "ann")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ((*EVALUATE, "--precision", "sideways"), ["--precision sideways", "with auto or float32 or bf16"]),
+        ((*RETRAIN, "--harm", "all"), ["--harm all", "with worse_than_reset or advantage_lost or age_changes_pred"]),
+        (("live incidents list", "--harm", "all"), ["--harm all", "with unknown or none_seen or"]),
+        (("report", "--results", "a"), ["--results", "in its place, without a name: outlast report [PATH …]"]),
+        ((*LABEL, "three", "real"), ["INCIDENT three", "a whole number as INCIDENT"]),
+        ((*LABEL, "3", "maybe"), ["LABEL maybe", "real or false_alarm or do_not_use as LABEL"]),
+        ((*EVALUATE, "--seed", "x", "--seed", "2"), ["--seed x", "a whole number"]),
+        ((*EVALUATE, "-seed", "2"), ["option of outlast evaluate '-seed'", "did you mean '--seed'?"]),
+        ((*EVALUATE, "--target", "-x"), ["'-x'", "write --target=-x if that is its value"]),
+        ((*EVALUATE, "--max_length", "x"), ["--max-length x", "a whole number"]),
+    ],
+    ids=lambda value: None if isinstance(value, list) else " ".join(value)[-25:],
+)
+def test_a_message_names_what_is_wrong_and_all_that_may_be_given(words: tuple[str, ...], parts: list[str]) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(VERBS[words[0]], list(words[1:]))
+    for part in parts:
+        assert part in str(refused.value)
+
+
+def test_a_wrong_choice_is_refused_with_status_2_before_anything_is_read(run: Run) -> None:
+    words = [word for each in EVALUATE for word in each.split()]
+    assert "auto or float32 or bf16" in run(*words, "--precision", "sideways").refused()
+
+
+def test_places_are_taken_before_between_and_behind_options() -> None:
+    """In Python 3.11 to 3.13 alike, whose parsers differ here."""
+    report = VERBS["report"]
+    for words in (
+        ["a", "b", "--out", "c"],
+        ["--out", "c", "a", "b"],
+        ["a", "--out", "c", "b"],
+        ["--out=c", "a", "--", "b"],
+    ):
+        assert (parse(report, words).results, parse(report, words).out) == ((Path("a"), Path("b")), Path("c"))
+    assert parse(VERBS["live streams forget"], ["a", "--", "-x", "--ledger"]).streams == ("a", "-x", "--ledger")
+    assert parse(VERBS["live approve"], ["--by", "ann", "--because", "-a b", "3"]).candidate == 3
+
+
+@pytest.mark.parametrize("value", ["-1e-3", "-inf", "-.5", "-1"])
+def test_a_number_below_zero_is_a_value(value: str) -> None:
+    options = parse(VERBS["evaluate"], [*EVALUATE[1:], "--quantiles", value, "0.5", "--max-gap", value])
+    assert (options.quantiles, options.max_gap) == ((float(value), 0.5), float(value))
+
+
+def test_a_file_gives_values_as_they_stand_and_places_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "options.toml"
+    file.write_text('label = "real"\nincident = 3\n')
+    options = parse(VERBS[LABEL[0]], [*LABEL[1:], "--config", str(file)])
+    assert (options.incident, options.label) == (3, "real")
+    assert parse(VERBS[LABEL[0]], [*LABEL[1:], "--config", str(file), "4"]).incident == 4
+    file.write_text('target = ["-x", "--seed"]\nmissing_values = "-"\n')
+    options = parse(VERBS["evaluate"], [*EVALUATE[1:], "--config", str(file)])
+    assert (options.target, options.missing_values) == (("-x", "--seed"), ("-",))
