@@ -28,8 +28,8 @@ class Option:
 
     Args:
         item: the field of the verb's dataclass. Its metadata may have ``place`` (it has no name on the command line),
-            ``short`` and ``old`` (other names), ``read`` (from words to values) and ``extend`` (given twice, it has
-            the values of both).
+            ``short`` and ``old`` (other names), ``choices``, ``read`` (from words to values) and ``extend`` (given
+            twice, it has the values of both).
         kind: the type of one value; bool: it is a switch.
         count: how many values it takes; None: any number.
         pairs: whether its values are names, each with a value.
@@ -120,7 +120,11 @@ class Option:
 def options_of(verb: type[Any]) -> tuple[Option, ...]:
     """All options of a verb."""
     hints = typing.get_type_hints(verb)
-    return tuple(Option(item, *_taken(hints[item.name]), verb) for item in dataclasses.fields(verb))
+    found = [(item, *_taken(hints[item.name])) for item in dataclasses.fields(verb)]
+    return tuple(
+        Option(item, kind, count, pairs, item.metadata.get("choices", choices), verb)
+        for item, kind, count, pairs, choices in found
+    )
 
 
 def in_groups(verb: type[Any]) -> list[Option]:

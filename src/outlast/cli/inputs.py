@@ -16,11 +16,9 @@ from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.models import device, model
 from outlast.cli.option_groups import (
     Affording,
-    Learning,
     Measuring,
     Ports,
     ReadingText,
-    Repairing,
     Starting,
     Weighing,
 )
@@ -34,6 +32,7 @@ from outlast.cli.options import (
     SaveVerb,
     TrainVerb,
 )
+from outlast.cli.parsing import settings_of
 from outlast.cli.trial import try_out
 from outlast.data import Split, Streams, open_streams, split
 from outlast.data.compatibility import asking_columns, inputs_of, refitted, sizes_for
@@ -52,7 +51,6 @@ from outlast.modules.calls.finding import CannotBeRead
 from outlast.modules.factory import code_of
 from outlast.onnx import folder_of
 from outlast.planning import expected_run
-from outlast.repairs import RepairSettings
 from outlast.results import Command, Note
 from outlast.training import TrainSettings
 
@@ -205,23 +203,7 @@ def measuring(options: Measuring, seed: int) -> EvalSettings:
 
 
 def training(options: TrainVerb | PlanVerb | RepairVerb | CompareVerb) -> TrainSettings:
-    settings = TrainSettings(
-        steps=options.steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-        precision=options.precision,
-        start_weights=start_weights(options),
-    )
-    if not isinstance(options, Learning):
-        return settings
-    return replace(
-        settings,
-        checkpoint_every=options.checkpoint_every,
-        read_ahead=options.read_ahead,
-        state_penalty=options.state_penalty,
-        state_dropout=options.state_dropout,
-    )
+    return settings_of(TrainSettings, options, start_weights=start_weights(options))
 
 
 def start_weights(options: Weighing) -> dict[str, float] | None:
@@ -247,10 +229,6 @@ def start_weights(options: Weighing) -> dict[str, float] | None:
             )
         found[name] = weight
     return found
-
-
-def repairing(options: Repairing) -> RepairSettings:
-    return RepairSettings(**{name: getattr(options, name) for name in Repairing.__dataclass_fields__})
 
 
 BY_DATA = "data"

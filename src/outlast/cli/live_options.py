@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from outlast.cli.option_groups import PLACE, Machine, Measuring, Model, Ports, Reading, Source, Stepping
+from outlast.live.incidents import Harm
+from outlast.live.retrain.settings import Collecting, Continuation
+from outlast.repairs.settings import RepairSettings
 
 
 @dataclass(kw_only=True)
@@ -53,10 +56,7 @@ class LiveIncidentsListVerb(Ledgered):
 
     open: bool = False
     """Only those that go on."""
-    harm: (
-        Literal["unknown", "none_seen", "advantage_lost", "worse_than_reset", "age_changes_predictions", "unfamiliar"]
-        | None
-    ) = None
+    harm: Harm | None = None
     """Only those of which this is known."""
     of_stream: str | None = None
     """Only those of this stream."""
@@ -121,22 +121,22 @@ class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
         "advantage_lost",
     )
     """What the incidents did that are used."""
-    watchers: tuple[str, ...] | None = None
+    watchers: tuple[str, ...] | None = Collecting.watchers
     """Names of the watchers that are believed. Default: all that wrote into the ledger."""
-    per_stream: int = 8
+    per_stream: int = Collecting.per_stream
     """States of one stream, at most."""
-    far_state: float = 100.0
+    far_state: float = Collecting.far_state
     """Times the largest number that training streams have in a part of the state, above which a state is left out."""
-    continuation: Literal["corpus", "arrived"] = "corpus"
+    continuation: Continuation = Collecting.continuation
     """What windows read that start from a kept state: what --data has (no label of an incident is used), or what came
     after it, with the targets that arrived."""
     share: float = 0.5
     """Of the rows that start from kept states; the others are carried."""
     expected_run: float | None = None
     """Positions after which the world of the carried rows may change. Default: 20 training contexts."""
-    anchor: float = 4.0
+    anchor: float = RepairSettings.anchor
     """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
-    labels: float = 1.0
+    labels: float = RepairSettings.labels
     """Weight of the objective on those rows."""
     guard: tuple[Path, ...] = ()
     """More data of the same kind on which short contexts must hold."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from outlast.cli.live_options import Ledgered
 from outlast.cli.option_groups import PLACE, Trust
+from outlast.live.run.settings import RunSettings
 
 
 @dataclass(kw_only=True)
@@ -43,26 +44,26 @@ class LiveRunVerb(Trust, Ledgered):
     """Read what is there, and end."""
     stream: str | None = None
     """Column that says to which stream a row belongs. Default: the one that the model was trained with."""
-    resets: str = "none"
+    resets: str = RunSettings.resets
     """none, periodic:EVERY or overlapping:EVERY; nothing is watched under resets."""
-    watch: bool = True
+    watch: bool = RunSettings.watch
     """Leave out looking for incidents."""
-    reset_harmful: bool = False
+    reset_harmful: bool = RunSettings.reset_harmful
     """Let a stream go on from the initial state as soon as it is known that a young state does better there."""
-    auto: bool = False
+    auto: bool = RunSettings.auto
     """Let candidates go on by themselves where the evidence is clear."""
-    canary_share: float = 0.1
+    canary_share: float = RunSettings.canary_share
     """Of the streams, that a canary answers."""
-    block: int | None = None
+    block: int | None = RunSettings.block
     """Positions of a stream that make a block of evidence. Default: eight training contexts, or two horizons."""
-    warm: int = 50
+    warm: int = RunSettings.warm
     """Blocks for which the version before is kept ready after a promotion."""
-    commit: float = 1.0
+    commit: float = RunSettings.commit
     """Seconds after which what was read is written down; 0: at once."""
     future: str = "1d"
     """How far ahead of this machine's clock the time of a row may be, such as 1d, or any: a row further ahead is put
     aside, for none could follow it in its stream."""
-    rows: int = 8192
+    rows: int = RunSettings.rows
     """That are read at once, at most."""
     quiet: bool = False
     """Say nothing on standard error but what is wrong."""

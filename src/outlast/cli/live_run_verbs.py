@@ -24,6 +24,7 @@ from outlast.cli.live_run_options import (
     LiveStreamsListVerb,
 )
 from outlast.cli.live_verbs import open_ledger
+from outlast.cli.parsing import settings_of
 from outlast.durations import ahead_of
 from outlast.errors import InputError
 from outlast.folders import locked
@@ -56,12 +57,8 @@ def run_live_run(options: LiveRunVerb) -> int:
     from outlast.live.run.store import FOLDER
     from outlast.live.sources.opening import opened
 
-    settings = RunSettings(
-        rows=options.rows, commit=options.commit, canary_share=options.canary_share, auto=options.auto,
-        block=options.block, warm=options.warm, watch=options.watch, reset_harmful=options.reset_harmful,
-        resets=options.resets,
-        stream_column=options.stream, allow_code=options.allow_code, future=ahead_of(options.future, "--future"),
-    )  # fmt: skip
+    future = ahead_of(options.future, "--future")
+    settings = settings_of(RunSettings, options, stream_column=options.stream, future=future)
 
     def say(text: str) -> None:
         if not options.quiet:

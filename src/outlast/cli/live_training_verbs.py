@@ -9,6 +9,7 @@ from pathlib import Path
 from outlast.cli import inputs, outputs
 from outlast.cli.live_options import LiveProfileVerb, LiveRetrainVerb
 from outlast.cli.live_verbs import open_ledger
+from outlast.cli.parsing import settings_of
 from outlast.cli.progress import Reporter
 from outlast.cli.saying import tell
 from outlast.cli.trial import try_out
@@ -82,28 +83,15 @@ def run_live_retrain(options: LiveRetrainVerb) -> int:
                 by=options.by,
                 number=options.candidate,
                 stage=options.stage,
-                collecting=Collecting(
-                    harms=options.harm,
-                    watchers=options.watchers,
-                    quarantine=_seconds(options.quarantine),
-                    per_stream=options.per_stream,
-                    far_state=options.far_state,
-                    continuation=options.continuation,
+                collecting=settings_of(
+                    Collecting, options, harms=options.harm, quarantine=_seconds(options.quarantine)
                 ),
                 training=Training(
                     share=options.share,
                     expected_run=options.expected_run,
-                    training=TrainSettings(
-                        steps=options.steps,
-                        batch_size=options.batch_size,
-                        learning_rate=options.learning_rate,
-                        precision=options.precision,
-                        seed=options.seed,
-                    ),
+                    training=settings_of(TrainSettings, options),
                     measuring=inputs.measuring(options, options.seed),
-                    repairing=RepairSettings(
-                        anchor=options.anchor, labels=options.labels, doses=(1.0,), control=False, anyway=True
-                    ),
+                    repairing=settings_of(RepairSettings, options, doses=(1.0,), control=False, anyway=True),
                     objective=options.objective,
                     measures=options.measure,
                     guards={str(path): inputs.streams_of(options, path, model) for path in options.guard},

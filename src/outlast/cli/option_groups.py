@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from outlast.evaluation.settings import EvalSettings
+from outlast.modules.precisions import PRECISIONS
+from outlast.repairs.settings import RepairSettings
+from outlast.training.settings import TrainSettings
+
 PLACE = {"place": True}
 """Metadata of an option that is known by its place: it has no name on the command line."""
 
@@ -188,7 +193,7 @@ class Measuring:
     measure: tuple[str, ...] | None = None
     """cross_entropy, error_rate, squared_error, absolute_error or pinball; of one of several targets, such as
     squared_error:power@15. Verdict and acceptance go by the first. Default: what fits the targets."""
-    scored: int = field(default=2048, metadata={"old": ["targets"]})
+    scored: int = field(default=EvalSettings.targets, metadata={"old": ["targets"]})
     """Positions a stream whose predictions are scored, the same ones at every age. Not the column to forecast: that is
     --target. (Its name was --targets.)"""
 
@@ -220,13 +225,13 @@ class Stepping:
 
     objective: str | None = None
     """next_token, classification, regression, quantiles or self_distillation. Default: what fits the targets."""
-    steps: int = 400
+    steps: int = TrainSettings.steps
     """Optimiser steps."""
-    learning_rate: float = 1e-3
+    learning_rate: float = TrainSettings.learning_rate
     """Peak learning rate."""
-    batch_size: int = 32
+    batch_size: int = TrainSettings.batch_size
     """Rows in a batch."""
-    precision: Literal["auto", "float32", "bf16"] = "auto"
+    precision: str = field(default=TrainSettings.precision, metadata={"choices": PRECISIONS})
     """In which products are taken in training: float32, bf16 (autocast; parameters, states and sums stay float32), or
     auto: bf16 where the model is at least 256 wide and the CPU multiplies it. Measuring is in float32."""
 
@@ -235,14 +240,14 @@ class Stepping:
 class Learning(Stepping):
     """How to train, and how to go on with it."""
 
-    read_ahead: int | None = None
+    read_ahead: int | None = TrainSettings.read_ahead
     """Windows that every row reads without learning before the first step, so that a short repair starts from states as
     old as a long one meets. Default: none."""
-    state_penalty: float | None = None
+    state_penalty: float | None = TrainSettings.state_penalty
     """Weight of the mean square of the state's numbers at the end of every window. Default: none."""
-    state_dropout: float | None = None
+    state_dropout: float | None = TrainSettings.state_dropout
     """Share of the state's numbers that become those of the initial state, four times a window. Default: none."""
-    checkpoint_every: int = 200
+    checkpoint_every: int = TrainSettings.checkpoint_every
     """Steps between checkpoints."""
     resume: bool = False
     """Go on from the checkpoint that a stopped run of the same command left in --out. Where there is none, begin; where
@@ -293,19 +298,19 @@ class Starting:
 class Repairing:
     """What a repair is held to."""
 
-    anchor: float = 4.0
+    anchor: float = RepairSettings.anchor
     """Weight of the divergence from the untouched model, on rows that start from zero; 0: they only learn."""
-    labels: float = 1.0
+    labels: float = RepairSettings.labels
     """Weight of the objective on those rows."""
-    doses: tuple[float, ...] = (0.5, 0.75, 1.0)
+    doses: tuple[float, ...] = RepairSettings.doses
     """Shares of the way from the base's weights to the repaired ones; validation chooses one of them."""
-    control: bool = True
+    control: bool = RepairSettings.control
     """Leave out the control, the same training from zero states. It costs as much as the repair; without it nobody
     knows whether the starts or plain training gained what was gained. (default: it is made)"""
-    anyway: bool = False
+    anyway: bool = RepairSettings.anyway
     """Go on where validation says that there is nothing to repair, or where the model does not fit the data as they are
     read."""
-    short_ages: tuple[int, int] | None = None
+    short_ages: tuple[int, int] | None = RepairSettings.short_ages
     """FROM TO: ages over which short contexts must hold, every age alike. Default: 0 up to the training context. For a
     model that is reset every P positions: 0 P."""
 

@@ -30,6 +30,8 @@ from outlast.cli.option_groups import (
     Trust,
     Weighing,
 )
+from outlast.evaluation.settings import EvalSettings
+from outlast.modules.precisions import PRECISIONS
 
 
 @dataclass(kw_only=True)
@@ -70,7 +72,7 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
 class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Ports, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
-    precision: Literal["auto", "float32", "bf16"] = "float32"
+    precision: str = field(default=EvalSettings.precision, metadata={"choices": PRECISIONS})
     """In which products are taken: float32, bf16 (autocast; states stay float32), or auto: bf16 where the model is at
     least 256 wide and the CPU multiplies it."""
     out: Path = Path("runs/evaluate")

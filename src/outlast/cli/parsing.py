@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from outlast.errors import InputError, unknown_name
 from outlast.given_files import read_toml
 
 Verb = TypeVar("Verb")
+Settings = TypeVar("Settings")
 _HELP = ("-h", "--help")
 _VALUE = "\0"
 """Stands before every word that is a value: what argparse makes of one that begins with a dash changes with Python."""
@@ -51,6 +53,12 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
     for option in options:
         _hold(option, getattr(found, option.name, None), name)
     return verb(**vars(found))
+
+
+def settings_of(kind: type[Settings], options: Any, **others: Any) -> Settings:
+    """Settings with the options of the same names, and with what `others` say instead."""
+    named = {item.name for item in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    return kind(**{**{name: getattr(options, name) for name in named if hasattr(options, name)}, **others})
 
 
 def add(parser: argparse.ArgumentParser, option: Option, *more: str) -> argparse.Action:

@@ -26,6 +26,7 @@ from outlast.cli.options import (
     RepairVerb,
     TrainVerb,
 )
+from outlast.cli.parsing import settings_of
 from outlast.cli.progress import LONG_REPAIR, Reporter
 from outlast.cli.saying import tell
 from outlast.cli.tracking import check_tracker, told
@@ -45,7 +46,7 @@ from outlast.modules.precision import trainable
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
-from outlast.repairs import compare, repair, with_dose
+from outlast.repairs import RepairSettings, compare, repair, with_dose
 from outlast.repairs.saving import save_models
 from outlast.reporting import ask_for_font, write_figures
 from outlast.results import VERSION, Training
@@ -342,7 +343,7 @@ def _how(options: PlanVerb | RepairVerb | CompareVerb) -> dict[str, Any]:
         "measures": options.measure,
         "training": inputs.training(options),
         "measuring": inputs.measuring(options, options.seed),
-        "repairing": inputs.repairing(options),
+        "repairing": settings_of(RepairSettings, options),
     }
 
 

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from outlast.results import Cost
-
 if TYPE_CHECKING:
     from outlast.evaluation.choosing import drawn, usable
     from outlast.evaluation.evaluating import Periods, best_periods, cost, describe_model, evaluate, under
     from outlast.evaluation.settings import EvalSettings
+    from outlast.results import Cost
 else:
     from outlast.lazily import handing_on
 
@@ -19,6 +18,7 @@ else:
                 "usable",
             ),
             "evaluating": (
+                "Cost",
                 "Periods",
                 "best_periods",
                 "cost",
