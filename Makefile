@@ -1,4 +1,5 @@
-# Two commands for a fresh machine: `make quickstart` and `make test`. Everything else is a convenience.
+# Two commands for a fresh machine: `make quickstart` and `make test`. Everything else is a convenience: see `make help`,
+# which shows what stands behind ## (for every day) and #: (figures of the documentation) at a target.
 PYTHON ?= python3
 BIN := .venv/bin
 VERSIONS := constraints.txt
@@ -6,11 +7,13 @@ VERSIONS := constraints.txt
 UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
-	failure-map families first-hour forecast-study install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
+	failure-map families first-hour forecast-study help install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
 	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
 	replay-study run-study same-as speech speech-table style suite test test-all test-field types versions watch-study
 
-install: .venv/installed
+SHOWN = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: .venv/installed ## the environment .venv, with the exact versions of constraints.txt
 
 .venv/installed: pyproject.toml $(VERSIONS)
 	$(PYTHON) -m venv .venv
@@ -18,8 +21,12 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[dev]'
 	touch $@
 
+help: ## this list
+	@echo "Every day:" && $(call SHOWN,##)
+	@echo "Figures of the documentation, and what they rest on:" && $(call SHOWN,#:)
+
 # The newest versions that pyproject.toml allows, written down for everyone; `make test` then says whether they will do.
-versions:
+versions: ## the newest versions that pyproject.toml allows, written to constraints.txt
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -29,27 +36,27 @@ versions:
 	touch .venv/installed
 
 # Known weaknesses of the versions that are installed. What the service does not know fails as well: it was not audited.
-audit: install
+audit: install ## known weaknesses of the versions that are installed
 	$(BIN)/python -m pip freeze --exclude-editable > .venv/audited.txt
 	$(UNLABELLED) .venv/audited.txt
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt
 
-quickstart: install
+quickstart: install ## train a forecaster, watch it fail with age, repair it
 	$(BIN)/outlast quickstart --out runs/quickstart
 
 # What docs/quickstart.md shows; each goes on where it was stopped.
-quickstart-blind: install
+quickstart-blind: install #: docs/quickstart.md: ten blind seeds
 	$(BIN)/outlast quickstart --seed 110 --seeds 10 --out runs/blind-2 --page docs/quickstart.md
 
-quickstart-arithmetic: install
+quickstart-arithmetic: install #: docs/quickstart.md: the same with other kernels and products
 	ATEN_CPU_CAPABILITY=default OUTLAST_SCAN=chunked \
 		$(BIN)/outlast quickstart --seed 110 --seeds 3 --out runs/arithmetic-2 --page docs/quickstart.md
 
-air: install
+air: install #: docs/quickstart.md: a task that nothing was chosen on
 	$(BIN)/outlast quickstart --task air --seeds 3 --out runs/air --page docs/quickstart.md
 
 # examples/trained, and the picture at the top of README.md.
-example: install
+example: install ## examples/trained, and the picture at the top of README.md
 	cd examples && ../$(BIN)/python write_readings.py && rm -rf trained ../runs/example
 	cd examples && ../$(BIN)/outlast train --model my_lstm:build --data readings.csv --target power --horizon 60 \
 		--units power kW temperature °C speed rpm --train-context 64 --steps 2000 --out ../runs/example/base
@@ -61,194 +68,194 @@ example: install
 	cd examples && ../$(BIN)/jupyter-execute --inplace broken_lstm.ipynb
 
 # On development seeds and validation streams.
-repair-fronts: install
+repair-fronts: install #: docs/repairing.md: anchors and doses on validation streams
 	$(BIN)/python benchmarks/repair_fronts.py --out runs/fronts --page docs/repairing.md
 
 # Each goes on where it was stopped.
-families: install
+families: install #: docs/families.md: twelve models, three seeds each, one repair
 	$(BIN)/outlast recipe recipes/families.toml
 
-regimes: install
+regimes: install #: docs/regimes.md: a world that changes
 	$(BIN)/outlast recipe recipes/regimes.toml
 
-regimes-families: install
+regimes-families: install #: docs/regimes.md: the same for other families
 	$(BIN)/outlast recipe recipes/regimes-families.toml
 
-recall: install
+recall: install #: docs/recall.md: a task that memory limits
 	$(BIN)/outlast recipe recipes/recall.toml
 
 # The paper's experiments at laptop scale, one seed, below an hour on two cores; figures in runs/paper/.
-paper: install
+paper: install #: the paper's experiments on a laptop, one seed: an hour
 	for each in language copying passkey stories few-shot; do \
 		$(BIN)/outlast recipe recipes/paper/$$each.toml --scale laptop || exit; done
 	$(BIN)/python -m outlast.tasks.reproduction --kept runs/paper/rows --page runs/paper/reproduction.md
 
 # What docs/reproduction.md and docs/language.md show; models whose rows are kept in recipes/kept/ are not run again.
-paper-seeds: install
+paper-seeds: install #: docs/reproduction.md and docs/language.md: all seeds
 	for each in language copying passkey stories few-shot; do \
 		$(BIN)/outlast recipe recipes/paper/$$each.toml --scale laptop-seeds || exit; done
 	$(BIN)/python -m outlast.tasks.reproduction --page docs/reproduction.md
 	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
 
-failure-map: install
+failure-map: install #: docs/language.md: where models of text fail
 	$(BIN)/outlast recipe recipes/failure-map.toml
 	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
 
-speech: install
+speech: install #: a shipped speaker encoder: measured and repaired
 	$(BIN)/outlast quickstart --task speech --out runs/speech
 
-speech-table: install
+speech-table: install #: docs/speech.md: its table
 	$(BIN)/python -m outlast.tasks.speech_table --out runs/speech-table --page docs/speech.md
 
-diagnosis-study: install
+diagnosis-study: install #: docs/diagnosis.md: planted causes, and what is told of them
 	$(BIN)/python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
 
 # Household power learnt by day alone: what nights cost, and what starts from nights repair.
-nights: install
+nights: install #: docs/scenarios.md: learnt by day alone
 	$(BIN)/python -m outlast.tasks.nights --out runs/nights --page docs/scenarios.md
 
 # Whether the expected run is told rightly from streams, and what that is worth.
-run-study: install
+run-study: install #: docs/planning.md: whether streams tell the expected run
 	$(BIN)/python benchmarks/run_study.py --out runs/run-study --page docs/planning.md
 
 # Plans, and all that could have been done instead, on three seeds of nine kinds of bases; then what else was tried on
 # some of these bases. Each goes on where it is stopped; some five minutes a base.
-plan-study: install
+plan-study: install #: docs/planning.md: plans, beside all that could have been done
 	$(BIN)/python benchmarks/plan_study.py --out runs/plan-study --page docs/planning.md
 
-partial-study: install
+partial-study: install #: docs/repairing.md: only the parts of the state that attribution blames
 	$(BIN)/python benchmarks/partial_study.py --out runs/plan-study --page docs/repairing.md
 
-remedies-study: install
+remedies-study: install #: docs/repairing.md: remedies of others, alone and with starts
 	$(BIN)/python benchmarks/remedies_study.py --out runs/plan-study --page docs/repairing.md
 
-mimic-study: install
+mimic-study: install #: docs/repairing.md: short segments that mimic old states
 	$(BIN)/python benchmarks/mimic_study.py --out runs/plan-study --page docs/repairing.md
 
-data-study: install
+data-study: install #: docs/repairing.md: how much data a repair needs
 	$(BIN)/python benchmarks/data_study.py --out runs/plan-study --page docs/repairing.md
 
-replay-study: install
+replay-study: install #: docs/repairing.md: starts from kept states that cost the most
 	$(BIN)/python benchmarks/replay_study.py --out runs/plan-study --page docs/repairing.md
 
 # Whether products in bfloat16 change a verdict, a repair or its acceptance.
-precision-study: install
+precision-study: install #: docs/measuring.md: bfloat16
 	$(BIN)/python benchmarks/precision_study.py --out runs/precision --page docs/measuring.md
 
 # Alarms of a watched forecaster in weeks that nothing was calibrated on, and in weeks with planted changes.
-watch-study: install
+watch-study: install #: docs/watching.md: false alarms and planted changes
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/watch_study.py --out runs/watch-study --page docs/watching.md
 
 # The production loop from end to end; then a bad version that rolls itself back, and falsified targets.
-live-demo: install
+live-demo: install #: the production loop from end to end
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[live]'
 	$(BIN)/python examples/live_demo.py --out runs/live-demo
 
-live-demo-more: install
+live-demo-more: install #: a bad version that rolls itself back; falsified targets
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[live]'
 	$(BIN)/python examples/live_demo.py --out runs/live-demo-bad --show bad
 	$(BIN)/python examples/live_demo.py --out runs/live-demo-poisoned --show poisoned
 
-bench-watching: install
+bench-watching: install #: docs/watching.md: what watching costs
 	$(BIN)/python benchmarks/watching.py --page docs/watching.md
 
 # Of the models that regimes and regimes-families leave.
-forecast-study: install
+forecast-study: install #: docs/diagnosis.md: forecasts of failure
 	$(BIN)/python benchmarks/forecast_study.py --out runs/forecast --page docs/diagnosis.md
 
 # Some ten minutes; on a machine that does nothing else.
-bench: install
+bench: install #: docs/performance.md: ten minutes
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
 	$(BIN)/python benchmarks/language_size.py --out runs/language-size --page docs/performance.md
 	$(BIN)/python benchmarks/where.py --page docs/performance.md
 
 # What docs/first-hour.md shows: tables as they were published, models as strangers write them, the defaults.
-first-hour: install
+first-hour: install #: docs/first-hour.md: strangers' tables and models
 	$(BIN)/python -m pip install --quiet 'pytorch-lightning>=2.4,<3'
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/first_hour/prepare.py --out runs/first-hour
 	$(BIN)/python benchmarks/first_hour/walk.py --out runs/first-hour --page docs/first-hour.md
 
 # What docs/models.md shows: every recurrent model type of the transformers that is installed; some minutes.
-models: install
+models: install #: docs/models.md: every recurrent type of transformers
 	$(BIN)/python -m outlast.tasks.model_types --page docs/models.md
 
 # Whether this checkout gives the very outputs of another commit, and loads what that one saved; some two minutes.
 # make same-as REF=main
-same-as: install
+same-as: install ## whether the outputs are those of another commit, bit by bit: make same-as REF=main
 	$(BIN)/python benchmarks/same_outputs.py $(REF)
 
 # What docs/serving.md shows; on a machine that does nothing else.
-bench-serving: install
+bench-serving: install #: docs/serving.md: what a row costs
 	$(BIN)/python benchmarks/serving.py --page docs/serving.md
 
 # What docs/measuring.md says measuring costs; some ten minutes.
-bench-language: install
+bench-language: install #: docs/measuring.md: what measuring costs
 	$(BIN)/python benchmarks/language_cost.py --out runs/language --page docs/measuring.md
 
 # What docs/onnx.md shows.
-onnx-exports: install
+onnx-exports: install #: docs/onnx.md: exported files
 	$(BIN)/python benchmarks/onnx_files.py --only exported --page docs/onnx.md
 
-onnx-others: install
+onnx-others: install #: docs/onnx.md: files of others
 	$(BIN)/python benchmarks/onnx_files.py --only silero --page docs/onnx.md
 	$(BIN)/python benchmarks/onnx_files.py --only dtln --page docs/onnx.md
 
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
-api: install
+api: install ## docs/api.md and docs/glossary.md from the code
 	$(BIN)/python docs/reference.py
 
-lint: style types
+lint: style types ## style and types
 
-style: install
+style: install ## ruff and its formatter, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install
+types: install ## pyright
 	$(BIN)/pyright
 
 # Reports are looked at in the system's own Chromium; where it is missing, root gets it from Debian.
-browser:
+browser: ## Chromium, which tests of reports need
 	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
 		|| { echo "the tests need a browser: install the package chromium"; exit 2; }
 
 # Messages are read from a real broker, got the same way.
-broker:
+broker: ## mosquitto, which tests of MQTT need
 	@PATH="$$PATH:/usr/sbin"; command -v mosquitto > /dev/null && command -v openssl > /dev/null \
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq mosquitto openssl; } \
 		|| { echo "the tests need an MQTT broker: install the packages mosquitto and openssl"; exit 2; }
 
 # Only long tests ask for it. Its server is started by the tests themselves, as another user than root.
-postgresql:
+postgresql: ## a PostgreSQL server, which long tests need
 	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql; } \
 		|| { echo "the long tests need a PostgreSQL server: install the package postgresql"; exit 2; }
 
 # By one process, before two would each compile the same ones.
-kernels: install
+kernels: install ## compile every kernel once
 	$(BIN)/outlast env --warm > /dev/null
 	$(BIN)/python -m pytest tests/scan/test_recurrences.py -k "equals_the_definition and numba"
 
-data: install
+data: install ## fetch the data of the built-in tasks
 	$(BIN)/outlast tasks --fetch power
 	$(BIN)/outlast tasks --fetch speech
 	$(BIN)/outlast tasks --fetch text
 
 # Types are looked at beside the tests; whichever fails, make does.
-test: broker browser style
+test: broker browser style ## lint, and every rule once: ten minutes on two quiet cores
 	$(MAKE) -j 2 suite types
 
-suite: data kernels
+suite: data kernels ## the tests of make test alone
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Kills, wheels, lowest versions: what takes long, or repeats what a quicker test holds.
-test-all: test postgresql
+test-all: test postgresql ## make test, then what is marked long: forty minutes
 	$(BIN)/python -m pytest -m long -n 2 --dist loadgroup
 
 # Every kill, and the usual check of every type of transformers: an hour. Its last figures stand in docs/tests.md.
-test-field: install
+test-field: install ## what is marked field: an hour
 	$(BIN)/python -m pytest -m field -n 2 --dist loadgroup
 
-clean:
+clean: ## remove .venv and runs/
 	rm -rf .venv runs
