@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.workshop import Run
+from outlast.cli.described import options_of
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
+from outlast.data.text.texts import How
 from outlast.errors import InputError
+from outlast.interventions import bank, noise
+from outlast.live.ledger.tables import Label, Status
+from outlast.live.retrain.pipeline import Stage
+from outlast.live.retrain.settings import Collecting
+from outlast.reporting.words.language import Language
+from outlast.schema import Gaps, Missing
 
 EVALUATE = ("evaluate", "--model", "m:b", "--data", "d.csv", "-T", "8")
 RETRAIN = ("live retrain", "--data", "d.csv", "-T", "8", "--profile", "p", "--by", "ann")
@@ -73,3 +83,29 @@ def test_a_file_gives_values_as_they_stand_and_places_by_name(tmp_path: Path) ->
     file.write_text('target = ["-x", "--seed"]\nmissing_values = "-"\n')
     options = parse(VERBS["evaluate"], [*EVALUATE[1:], "--config", str(file)])
     assert (options.target, options.missing_values) == (("-x", "--seed"), ("-",))
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "known"),
+    [
+        ("evaluate", "missing", Missing),
+        ("evaluate", "gaps", Gaps),
+        ("evaluate", "documents", How),
+        ("evaluate", "language", Language),
+        ("repair", "by", bank.Choice),
+        ("repair", "source", typing.get_type_hints(noise.FittedNoise)["source"]),
+        ("live retrain", "stage", Stage),
+        ("live incidents label", "label", Label),
+        ("live candidates list", "status", Status),
+    ],
+)
+def test_choices_are_those_of_the_room_that_reads_them(verb: str, name: str, known: Any) -> None:
+    """They stand at the option too, for these rooms load what takes longer than to answer a wrong word."""
+    (option,) = (each for each in options_of(VERBS[verb]) if each.name == name)
+    assert {*option.choices} == {*(typing.get_args(known) or known)}
+
+
+def test_what_a_retraining_collects_may_be_asked_for() -> None:
+    (harm,) = (each for each in options_of(VERBS["live retrain"]) if each.name == "harm")
+    assert harm.item.default == Collecting.harms
+    assert {*Collecting.harms} <= {*harm.choices}
