@@ -46,14 +46,14 @@ quickstart: install ## train a forecaster, watch it fail with age, repair it
 
 # What docs/quickstart.md shows; each goes on where it was stopped.
 quickstart-blind: install #: docs/quickstart.md: ten blind seeds
-	$(BIN)/outlast quickstart --seed 110 --seeds 10 --out runs/blind-2 --page docs/quickstart.md
+	$(BIN)/python -m benchmarks.pages.seeds --seed 110 --seeds 10 --out runs/blind-2 --page docs/quickstart.md
 
 quickstart-arithmetic: install #: docs/quickstart.md: the same with other kernels and products
 	ATEN_CPU_CAPABILITY=default OUTLAST_SCAN=chunked \
-		$(BIN)/outlast quickstart --seed 110 --seeds 3 --out runs/arithmetic-2 --page docs/quickstart.md
+		$(BIN)/python -m benchmarks.pages.seeds --seed 110 --seeds 3 --out runs/arithmetic-2 --page docs/quickstart.md
 
 air: install #: docs/quickstart.md: a task that nothing was chosen on
-	$(BIN)/outlast quickstart --task air --seeds 3 --out runs/air --page docs/quickstart.md
+	$(BIN)/python -m benchmarks.pages.seeds --task air --seeds 3 --out runs/air --page docs/quickstart.md
 
 # examples/trained, and the picture at the top of README.md.
 example: install ## examples/trained, and the picture at the top of README.md
@@ -69,83 +69,87 @@ example: install ## examples/trained, and the picture at the top of README.md
 
 # On development seeds and validation streams.
 repair-fronts: install #: docs/repairing.md: anchors and doses on validation streams
-	$(BIN)/python benchmarks/repair_fronts.py --out runs/fronts --page docs/repairing.md
+	$(BIN)/python -m benchmarks.repair_fronts --out runs/fronts --page docs/repairing.md
 
 # Each goes on where it was stopped.
 families: install #: docs/families.md: twelve models, three seeds each, one repair
 	$(BIN)/outlast recipe recipes/families.toml
+	$(BIN)/python -m benchmarks.pages.power runs/families docs/families.md
 
 regimes: install #: docs/regimes.md: a world that changes
 	$(BIN)/outlast recipe recipes/regimes.toml
+	$(BIN)/python -m benchmarks.pages.regimes runs/regimes docs/regimes.md
 
 regimes-families: install #: docs/regimes.md: the same for other families
 	$(BIN)/outlast recipe recipes/regimes-families.toml
+	$(BIN)/python -m benchmarks.pages.regimes runs/regimes-families docs/regimes.md
 
 recall: install #: docs/recall.md: a task that memory limits
 	$(BIN)/outlast recipe recipes/recall.toml
+	$(BIN)/python -m benchmarks.pages.recall runs/recall docs/recall.md
 
 # The paper's experiments at laptop scale, one seed, below an hour on two cores; figures in runs/paper/.
 paper: install #: the paper's experiments on a laptop, one seed: an hour
 	for each in language copying passkey stories few-shot; do \
 		$(BIN)/outlast recipe recipes/paper/$$each.toml --scale laptop || exit; done
-	$(BIN)/python -m outlast.tasks.reproduction --kept runs/paper/rows --page runs/paper/reproduction.md
+	$(BIN)/python -m benchmarks.pages.reproduction --kept runs/paper/rows --page runs/paper/reproduction.md
 
 # What docs/reproduction.md and docs/language.md show; models whose rows are kept in recipes/kept/ are not run again.
 paper-seeds: install #: docs/reproduction.md and docs/language.md: all seeds
 	for each in language copying passkey stories few-shot; do \
 		$(BIN)/outlast recipe recipes/paper/$$each.toml --scale laptop-seeds || exit; done
-	$(BIN)/python -m outlast.tasks.reproduction --page docs/reproduction.md
-	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
+	$(BIN)/python -m benchmarks.pages.reproduction --page docs/reproduction.md
+	$(BIN)/python -m benchmarks.pages.language --page docs/language.md
 
 failure-map: install #: docs/language.md: where models of text fail
-	$(BIN)/outlast recipe recipes/failure-map.toml
-	$(BIN)/python -m outlast.tasks.language_page --page docs/language.md
+	$(BIN)/outlast recipe recipes/failure-map.toml --allow-code
+	$(BIN)/python -m benchmarks.pages.language --page docs/language.md
 
 speech: install #: a shipped speaker encoder: measured and repaired
 	$(BIN)/outlast quickstart --task speech --out runs/speech
 
 speech-table: install #: docs/speech.md: its table
-	$(BIN)/python -m outlast.tasks.speech_table --out runs/speech-table --page docs/speech.md
+	$(BIN)/python -m benchmarks.pages.speech --out runs/speech-table --page docs/speech.md
 
 diagnosis-study: install #: docs/diagnosis.md: planted causes, and what is told of them
-	$(BIN)/python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
+	$(BIN)/python -m benchmarks.diagnosis_study --out runs/diagnosis --page docs/diagnosis.md
 
 # Household power learnt by day alone: what nights cost, and what starts from nights repair.
 nights: install #: docs/scenarios.md: learnt by day alone
-	$(BIN)/python -m outlast.tasks.nights --out runs/nights --page docs/scenarios.md
+	$(BIN)/python -m benchmarks.pages.nights --out runs/nights --page docs/scenarios.md
 
 # Whether the expected run is told rightly from streams, and what that is worth.
 run-study: install #: docs/planning.md: whether streams tell the expected run
-	$(BIN)/python benchmarks/run_study.py --out runs/run-study --page docs/planning.md
+	$(BIN)/python -m benchmarks.run_study --out runs/run-study --page docs/planning.md
 
 # Plans, and all that could have been done instead, on three seeds of nine kinds of bases; then what else was tried on
 # some of these bases. Each goes on where it is stopped; some five minutes a base.
 plan-study: install #: docs/planning.md: plans, beside all that could have been done
-	$(BIN)/python benchmarks/plan_study.py --out runs/plan-study --page docs/planning.md
+	$(BIN)/python -m benchmarks.plan_study --out runs/plan-study --page docs/planning.md
 
 partial-study: install #: docs/repairing.md: only the parts of the state that attribution blames
-	$(BIN)/python benchmarks/partial_study.py --out runs/plan-study --page docs/repairing.md
+	$(BIN)/python -m benchmarks.partial_study --out runs/plan-study --page docs/repairing.md
 
 remedies-study: install #: docs/repairing.md: remedies of others, alone and with starts
-	$(BIN)/python benchmarks/remedies_study.py --out runs/plan-study --page docs/repairing.md
+	$(BIN)/python -m benchmarks.remedies_study --out runs/plan-study --page docs/repairing.md
 
 mimic-study: install #: docs/repairing.md: short segments that mimic old states
-	$(BIN)/python benchmarks/mimic_study.py --out runs/plan-study --page docs/repairing.md
+	$(BIN)/python -m benchmarks.mimic_study --out runs/plan-study --page docs/repairing.md
 
 data-study: install #: docs/repairing.md: how much data a repair needs
-	$(BIN)/python benchmarks/data_study.py --out runs/plan-study --page docs/repairing.md
+	$(BIN)/python -m benchmarks.data_study --out runs/plan-study --page docs/repairing.md
 
 replay-study: install #: docs/repairing.md: starts from kept states that cost the most
-	$(BIN)/python benchmarks/replay_study.py --out runs/plan-study --page docs/repairing.md
+	$(BIN)/python -m benchmarks.replay_study --out runs/plan-study --page docs/repairing.md
 
 # Whether products in bfloat16 change a verdict, a repair or its acceptance.
 precision-study: install #: docs/measuring.md: bfloat16
-	$(BIN)/python benchmarks/precision_study.py --out runs/precision --page docs/measuring.md
+	$(BIN)/python -m benchmarks.precision_study --out runs/precision --page docs/measuring.md
 
 # Alarms of a watched forecaster in weeks that nothing was calibrated on, and in weeks with planted changes.
 watch-study: install #: docs/watching.md: false alarms and planted changes
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
-	$(BIN)/python benchmarks/watch_study.py --out runs/watch-study --page docs/watching.md
+	$(BIN)/python -m benchmarks.watch_study --out runs/watch-study --page docs/watching.md
 
 # The production loop from end to end; then a bad version that rolls itself back, and falsified targets.
 live-demo: install #: the production loop from end to end
@@ -158,28 +162,28 @@ live-demo-more: install #: a bad version that rolls itself back; falsified targe
 	$(BIN)/python examples/live_demo.py --out runs/live-demo-poisoned --show poisoned
 
 bench-watching: install #: docs/watching.md: what watching costs
-	$(BIN)/python benchmarks/watching.py --page docs/watching.md
+	$(BIN)/python -m benchmarks.watching --page docs/watching.md
 
 # Of the models that regimes and regimes-families leave.
 forecast-study: install #: docs/diagnosis.md: forecasts of failure
-	$(BIN)/python benchmarks/forecast_study.py --out runs/forecast --page docs/diagnosis.md
+	$(BIN)/python -m benchmarks.forecast_study --out runs/forecast --page docs/diagnosis.md
 
 # Some ten minutes; on a machine that does nothing else.
 bench: install #: docs/performance.md: ten minutes
 	$(BIN)/python -m pip install --quiet --constraint $(VERSIONS) --editable '.[bench]'
-	$(BIN)/python benchmarks/bench.py --out runs/bench --page docs/performance.md
-	$(BIN)/python benchmarks/language_size.py --out runs/language-size --page docs/performance.md
-	$(BIN)/python benchmarks/where.py --page docs/performance.md
+	$(BIN)/python -m benchmarks.bench --out runs/bench --page docs/performance.md
+	$(BIN)/python -m benchmarks.language_size --out runs/language-size --page docs/performance.md
+	$(BIN)/python -m benchmarks.where --page docs/performance.md
 
 # What docs/first-hour.md shows: tables as they were published, models as strangers write them, the defaults.
 first-hour: install #: docs/first-hour.md: strangers' tables and models
 	$(BIN)/python -m pip install --quiet 'pytorch-lightning>=2.4,<3'
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/first_hour/prepare.py --out runs/first-hour
-	$(BIN)/python benchmarks/first_hour/walk.py --out runs/first-hour --page docs/first-hour.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.first_hour.prepare --out runs/first-hour
+	$(BIN)/python -m benchmarks.first_hour.walk --out runs/first-hour --page docs/first-hour.md
 
 # What docs/models.md shows: every recurrent model type of the transformers that is installed; some minutes.
 models: install #: docs/models.md: every recurrent type of transformers
-	$(BIN)/python -m outlast.tasks.model_types --page docs/models.md
+	$(BIN)/python -m benchmarks.pages.model_types --page docs/models.md
 
 # Whether this checkout gives the very outputs of another commit, and loads what that one saved; some two minutes.
 # make same-as REF=main
@@ -188,19 +192,19 @@ same-as: install ## whether the outputs are those of another commit, bit by bit:
 
 # What docs/serving.md shows; on a machine that does nothing else.
 bench-serving: install #: docs/serving.md: what a row costs
-	$(BIN)/python benchmarks/serving.py --page docs/serving.md
+	$(BIN)/python -m benchmarks.serving --page docs/serving.md
 
 # What docs/measuring.md says measuring costs; some ten minutes.
 bench-language: install #: docs/measuring.md: what measuring costs
-	$(BIN)/python benchmarks/language_cost.py --out runs/language --page docs/measuring.md
+	$(BIN)/python -m benchmarks.language_cost --out runs/language --page docs/measuring.md
 
 # What docs/onnx.md shows.
 onnx-exports: install #: docs/onnx.md: exported files
-	$(BIN)/python benchmarks/onnx_files.py --only exported --page docs/onnx.md
+	$(BIN)/python -m benchmarks.onnx_files --only exported --page docs/onnx.md
 
 onnx-others: install #: docs/onnx.md: files of others
-	$(BIN)/python benchmarks/onnx_files.py --only silero --page docs/onnx.md
-	$(BIN)/python benchmarks/onnx_files.py --only dtln --page docs/onnx.md
+	$(BIN)/python -m benchmarks.onnx_files --only silero --page docs/onnx.md
+	$(BIN)/python -m benchmarks.onnx_files --only dtln --page docs/onnx.md
 
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
 api: install ## docs/api.md and docs/glossary.md from the code

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pages.marks import put_figures, with_ends
 from outlast import checkpoints
 from outlast.evaluation import best_periods
 from outlast.families import build
@@ -23,7 +24,6 @@ from outlast.model import Recurrent
 from outlast.repairs.setup import Dosed, Setup, Trained, picked, set_up
 from outlast.results import Evaluation, write_atomically
 from outlast.tasks import TASKS, Task
-from outlast.tasks.pages import put_figures, with_ends
 from outlast.training import fit
 from outlast.training.objectives import objective
 

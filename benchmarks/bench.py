@@ -1,6 +1,6 @@
 """Speed of outlast's models and kernels against their peers: everything interleaved in one run, correctness first.
 
-    python benchmarks/bench.py [--out runs/bench] [--page docs/performance.md]
+    python -m benchmarks.bench [--out runs/bench] [--page docs/performance.md]
 
 Writes ``result.json`` (rows of what, peer, ours_ms, peer_ms, ratio: minima, with medians beside them) and ``cost.svg``.
 What the rows mean stands in docs/performance.md.
@@ -31,13 +31,13 @@ import torch
 
 flush_denormals()
 
-from bench_page import sections
-from peers import Projections, Rnn, copy_weights, ours, train_step, transformers_mamba, transformers_mamba2
 from torch import nn
 
+from benchmarks.bench_page import sections
+from benchmarks.pages.marks import put_figures
+from benchmarks.peers import Projections, Rnn, copy_weights, ours, train_step, transformers_mamba, transformers_mamba2
 from outlast import InputSpec, Recurrent, Streams, build, evaluate, scan
 from outlast.scan import fused_product
-from outlast.tasks.pages import put_figures
 
 Job = Callable[[], object]
 ROWS: list[dict] = []
@@ -429,7 +429,7 @@ PARTS: dict[str, Callable[[], None]] = {
 def apart(part: str, folder: Path, **more: str) -> list[dict]:
     """The rows of a part, from a process of its own, in which no other part has left its memory and threads."""
     path = folder / "part.json"
-    command = [sys.executable, __file__, "--part", part, "--out", str(path)]
+    command = [sys.executable, "-m", "benchmarks.bench", "--part", part, "--out", str(path)]
     subprocess.run(command, env={**os.environ, **more}, check=True)
     found = json.loads(path.read_text())
     path.unlink()

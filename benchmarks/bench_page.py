@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.tasks.pages import table
+from benchmarks.pages.marks import table
 
 Row = dict[str, Any]
 

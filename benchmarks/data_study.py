@@ -1,6 +1,6 @@
 """How much data suffices for a repair: hours of recording, and distinct states to start from.
 
-    python benchmarks/data_study.py --out runs/plan-study --page docs/repairing.md
+    python -m benchmarks.data_study --out runs/plan-study --page docs/repairing.md
 
 On bases of the study of plans (trained where they are not there yet), household power and a shipped speaker encoder:
 `tbtt` on the first positions of every training stream, from a few windows to all of them; and `replay` from a bank of
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import FEWER, Kind, at_its_dose, measured, say, study
 
+from benchmarks.bases import FEWER, Kind, at_its_dose, measured, say, study
+from benchmarks.pages.marks import table
 from outlast.interventions import Intervention, Replay, Zero, tbtt
-from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "speech, as it is shipped")
 SHARES = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)

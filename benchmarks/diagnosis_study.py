@@ -1,6 +1,6 @@
 """Is the diagnosis right? Healthy and failing models of several kinds, with causes that are known, and the table of it.
 
-    python benchmarks/diagnosis_study.py --out runs/diagnosis --page docs/diagnosis.md
+    python -m benchmarks.diagnosis_study --out runs/diagnosis --page docs/diagnosis.md
 
 Models and results are kept in the folder; what is there is not made again, so a stopped study goes on. Planted models
 are those of the tests. The ten kinds whose answers were written down before the rules changed (`planted_kinds`) have a
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.pages.marks import put_figures
 from outlast import checkpoints
 from outlast.data import Split, Streams
 from outlast.diagnosis import DiagnoseSettings, diagnose
@@ -32,7 +33,6 @@ from outlast.interventions import Carry, Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Diagnosis, load_result, save_result
 from outlast.tasks import task
-from outlast.tasks.pages import put_figures
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 

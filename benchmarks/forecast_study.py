@@ -1,6 +1,6 @@
 """Do early forecasts hold? Models are read to a million positions and held against what younger ages let one expect.
 
-    python benchmarks/forecast_study.py --out runs/forecast --page docs/diagnosis.md
+    python -m benchmarks.forecast_study --out runs/forecast --page docs/diagnosis.md
 
 The models are those that `make regimes` and `make regimes-families` leave, bases and repairs, each on streams of 2^20
 symbols that switch. The forecast is made from ages up to 64 training contexts, as `outlast diagnose` makes it, for the
@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bases import made_once
 
+from benchmarks.bases import made_once
+from benchmarks.pages.marks import put_figures, with_ends
+from benchmarks.pages.marks import table as figures
 from outlast import checkpoints
 from outlast.data import Streams
 from outlast.diagnosis.forecast import SEEN, forecast, noise_of
@@ -25,8 +27,6 @@ from outlast.evaluation import EvalSettings, evaluate
 from outlast.folders import locked
 from outlast.model import Recurrent
 from outlast.results import Evaluation
-from outlast.tasks.pages import put_figures, with_ends
-from outlast.tasks.pages import table as figures
 from outlast.tasks.regimes import HAZARD, TRAIN_CONTEXT, regimes
 from outlast.tasks.regimes_data import switching_streams
 

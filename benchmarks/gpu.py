@@ -1,6 +1,6 @@
 """Time of every recurrence on a GPU, forward and backward: flash-linear-attention's kernels against plain torch.
 
-    python benchmarks/gpu.py [--out runs/gpu] [--device cuda] [--rows 8] [--positions 4096] [--heads 8] [--width 64]
+    python -m benchmarks.gpu [--out runs/gpu] [--device cuda] [--rows 8] [--positions 4096] [--heads 8] [--width 64]
 
 Correctness first: outputs, final states and gradients of the two are compared before anything is timed. Writes
 ``result.json``: rows of what, ours_ms, chunked_ms, ratio (of minima) and deviation, and the environment. With

@@ -2,7 +2,7 @@
 
 Forward and backward of head and cross-entropy alone, at width 768 and 2 × 1,024 positions; some two minutes of a core:
 
-    python benchmarks/head.py
+    python -m benchmarks.head
 
 Both ways take turns. The first turn tells the memory, the most that the process grew by (gradients included), and that
 both give the same gradients; of the others the shortest counts. Linux only.
@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.pages.marks import table
 from outlast.evaluation.in_pieces import cross_entropy
-from outlast.tasks.pages import table
 from outlast.unprojected import unprojected
 
 WIDTH, ROWS, POSITIONS = 768, 2, 1024

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 import outlast
+from benchmarks.pages.marks import named_marks, put_figures, table
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.progress import expected
 from outlast.durations import seconds_of, written
 from outlast.evaluation import Cost, EvalSettings, cost
-from outlast.tasks.pages import named_marks, put_figures, table
 
 VOCABULARY = 50_280
 MODELS = ("Mamba", "Mamba-2")
@@ -115,7 +115,8 @@ def main() -> None:
     for name in MODELS:
         write_checkpoint(name, options.out / name)
         # Each in a process of its own, whose memory is that of the measurement.
-        command = [sys.executable, __file__, "--one", name, "--out", str(options.out), "--budget", options.budget]
+        command = [sys.executable, "-m", "benchmarks.language_cost", "--one", name]
+        command += ["--out", str(options.out), "--budget", options.budget]
         command += ["--threads", str(options.threads)]
         found[name] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     head = [

@@ -1,6 +1,6 @@
 """What training and reading language models of some 130 million parameters costs here: ours and transformers'.
 
-    python benchmarks/language_size.py [--out runs/language-size] [--threads 2] [--page docs/performance.md]
+    python -m benchmarks.language_size [--out runs/language-size] [--threads 2] [--page docs/performance.md]
 
 Random weights, random tokens of a vocabulary of 50,280, 24 layers of width 768. Each model in a process of its own:
 forward, backward and optimiser on 2 × 1,024 positions, scoring one stream without gradients, and the highest memory of
@@ -29,12 +29,12 @@ import torch
 
 flush_denormals()
 
-from peers import ours, transformers_mamba, transformers_mamba2
 from torch import nn
 
+from benchmarks.pages.marks import named_marks, put_figures, table
+from benchmarks.peers import ours, transformers_mamba, transformers_mamba2
 from outlast.evaluation.in_pieces import cross_entropy, scored
 from outlast.model import Recurrent
-from outlast.tasks.pages import named_marks, put_figures, table
 from outlast.unprojected import leaving_out_head
 
 VOCABULARY, WIDTH, LAYERS = 50_280, 768, 24
@@ -173,7 +173,7 @@ def main() -> None:
         for whose in ("ours", "transformers"):
             for precision in ("float32", "bfloat16"):
                 if whose == "ours" or name in THEIRS:
-                    command = [sys.executable, __file__, "--one", name, whose, precision]
+                    command = [sys.executable, "-m", "benchmarks.language_size", "--one", name, whose, precision]
                     command += ["--threads", str(options.threads), "--patience", str(options.patience)]
                     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                     found.append(json.loads(done.stdout))

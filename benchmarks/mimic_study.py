@@ -1,6 +1,6 @@
 """Short data that mimic old states: how near they come, and what training on them reaches.
 
-    python benchmarks/mimic_study.py --out runs/plan-study --page docs/repairing.md
+    python -m benchmarks.mimic_study --out runs/plan-study --page docs/repairing.md
 
 On the bases of the study of plans (trained where they are not there yet): short real segments that lead from the zero
 state nearest to states which deployment meets and training does not (`mimic`), and with equal steps `replay` of the old
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study
-from mimic import Mimic, imitate
 
+from benchmarks.bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study
+from benchmarks.mimic import Mimic, imitate
+from benchmarks.pages.marks import table
 from outlast.interventions import Intervention, Replay, control_of, state_passing, tbtt
-from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
 SIZE = 256

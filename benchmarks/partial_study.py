@@ -1,6 +1,6 @@
 """Do the parts of the state that attribution blames suffice, and do short contexts hold better then?
 
-    python benchmarks/partial_study.py --out runs/plan-study --page docs/repairing.md
+    python -m benchmarks.partial_study --out runs/plan-study --page docs/repairing.md
 
 On the bases of the study of plans (trained where they are not there yet): a diagnosis says which part carries the most
 of the excess; `tbtt` is then made in all of the state, in that part, in all others, and at half the strength, with
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import FEWER, Kind, at_its_dose, base_of, say, setup_of, study, with_interval
 
+from benchmarks.bases import FEWER, Kind, at_its_dose, base_of, say, setup_of, study, with_interval
+from benchmarks.pages.marks import table
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
 from outlast.interventions import Intervention, Partial, control_of, tbtt
 from outlast.results import Attribution, Diagnosis, load_as, save_result
 from outlast.tasks import TASKS
-from outlast.tasks.pages import table
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
 WHOLE, BLAMED, OTHERS, HALF, PLAIN = (

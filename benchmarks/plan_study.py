@@ -1,6 +1,6 @@
 """Is what `outlast plan` advises better than always making the default repair, and are its expectations right?
 
-    python benchmarks/plan_study.py --out runs/plan-study --page docs/planning.md
+    python -m benchmarks.plan_study --out runs/plan-study --page docs/planning.md
 
 Bases of several families and tasks are trained, planned for, and then everything that could have been done is done:
 every training that a plan may try is made with all of a repair's steps, the default one also with twice as many
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import KINDS, Kind, asked_of, base_of, made_once, say, setup_of, study, with_interval
 
+from benchmarks.bases import KINDS, Kind, asked_of, base_of, made_once, say, setup_of, study, with_interval
+from benchmarks.pages.marks import table
 from outlast.evaluation import best_periods
 from outlast.intervals import every_other
 from outlast.interventions import intervention
@@ -29,7 +30,6 @@ from outlast.planning.pilots import train
 from outlast.repairs.setup import Dosed, Setup, picked, points_of
 from outlast.results import Plan, load_as, save_result
 from outlast.tasks import TASKS
-from outlast.tasks.pages import table
 
 
 def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Does bfloat16 change what is concluded? Verdicts, repairs and their acceptance in either precision.
 
-    python benchmarks/precision_study.py --out runs/precision --page docs/measuring.md
+    python -m benchmarks.precision_study --out runs/precision --page docs/measuring.md
 
 Every base is trained in float32, as its task trains it, then measured in float32 and in bfloat16, and repaired twice by
 TBTT: trained and judged in float32, and trained and judged in bfloat16. What is in the folder is not run again.
@@ -14,13 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bases import Kind, asked_of, base_of, say, study, with_interval
-
+from benchmarks.bases import Kind, asked_of, base_of, say, study, with_interval
+from benchmarks.pages.marks import table
 from outlast import repair
 from outlast.interventions import tbtt
 from outlast.results import Evaluation, Repair, load_as, save_result
 from outlast.tasks import TASKS
-from outlast.tasks.pages import table
 
 SEEDS = tuple(range(540, 550))
 """Written down before any of them was run."""

@@ -1,6 +1,6 @@
 """Other people's remedies in one table, alone and with starts, at equal positions read.
 
-    python benchmarks/remedies_study.py --out runs/plan-study --page docs/repairing.md
+    python -m benchmarks.remedies_study --out runs/plan-study --page docs/repairing.md
 
 On the bases of the study of plans (trained where they are not there yet): plain training, `tbtt`, windows four times as
 long with as many positions a step, decays scaled at inference by a factor that validation chooses, a penalty on the
@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from bases import FEWER, Kind, at_its_dose, measured, say, study, with_interval
 
+from benchmarks.bases import FEWER, Kind, at_its_dose, measured, say, study, with_interval
+from benchmarks.pages.marks import table
 from outlast.errors import InputError
 from outlast.interventions import Intervention, Zero, control_of, tbtt
 from outlast.planning.options import LONGER
 from outlast.public import with_decay
 from outlast.repairs.setup import Setup, Trained
 from outlast.results import Evaluation
-from outlast.tasks.pages import table
 from outlast.training.regular import size_of
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")

@@ -1,6 +1,6 @@
 """What a repair costs short contexts against what it gains at old ages: fronts of several methods, on validation only.
 
-    python benchmarks/repair_fronts.py --out runs/fronts --page docs/repairing.md
+    python -m benchmarks.repair_fronts --out runs/fronts --page docs/repairing.md
 
 Every method repairs the quickstart's bases of seeds 0 to 4 with equal steps (those that stop early are looked at on the
 way) and is measured at several doses on the validation streams of the power task; test streams are never read. Results
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.pages.marks import named_marks, put_figures, table
 from outlast import checkpoints
 from outlast.data import Batch, Split
 from outlast.evaluation import EvalSettings, evaluate
@@ -38,7 +39,6 @@ from outlast.repairs.acceptance import age_weights
 from outlast.results import Evaluation, load_as, save_result, write_atomically
 from outlast.state import leaves, rebuild
 from outlast.tasks import task
-from outlast.tasks.pages import named_marks, put_figures, table
 from outlast.tasks.quickstart import trained_base
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Anchored, CrossEntropy, Objective, anchored

@@ -1,6 +1,6 @@
 """Does starting from kept states that cost the most do better than going on along each stream?
 
-    python benchmarks/replay_study.py --out runs/plan-study --page docs/repairing.md
+    python -m benchmarks.replay_study --out runs/plan-study --page docs/repairing.md
 
 On the bases of the study of plans (trained where they are not there yet), which are of every task: `replay` from a bank
 of states chosen by excess, by novelty and evenly, and by excess with every state's own continuation, against `carry` as
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study, with_interval
 
+from benchmarks.bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study, with_interval
+from benchmarks.pages.marks import table
 from outlast.interventions import Intervention, Replay, control_of
 from outlast.planning.options import usual
-from outlast.tasks.pages import table
 
 CARRY, PLAIN = "carry", "plain training"
 REPLAYS: dict[str, Intervention] = {

@@ -1,6 +1,6 @@
 """Is the expected run told rightly from streams alone, and what is it worth in a repair?
 
-    python benchmarks/run_study.py --out runs/run-study --page docs/planning.md
+    python -m benchmarks.run_study --out runs/run-study --page docs/planning.md
 
 Estimates: Markov chains whose table changes at a hazard of 1/64 to 1/8,192, or never, by seeds that were not looked at
 when the method was made; real data, whose truth nobody knows, and ciphered prose. Repairs: the regimes task's base,
@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bases import made_once
 from scipy.stats import rankdata
 
+from benchmarks.bases import made_once
+from benchmarks.pages.marks import put_figures, table, with_ends
 from outlast import checkpoints
 from outlast.data import Streams
 from outlast.evaluation import evaluate
@@ -35,7 +36,6 @@ from outlast.model import Recurrent
 from outlast.planning import ExpectedRun, expected_run
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
-from outlast.tasks.pages import put_figures, table, with_ends
 from outlast.tasks.power_data import load_power
 from outlast.tasks.regimes import LENGTH, REGIMES, TRAIN_CONTEXT, long_streams, predictor, windows
 from outlast.tasks.regimes_data import switching_streams, switching_test

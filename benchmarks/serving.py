@@ -19,10 +19,10 @@ import pandas as pd
 import torch
 
 import outlast
+from benchmarks.pages.marks import named_marks, put_figures
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.schema import Column, Schema, Target
 from outlast.state import leaves
-from outlast.tasks.pages import named_marks, put_figures
 
 STREAMS, MANY = 64, 1000
 COLUMNS = (Column("power", 3.0, 2.0), Column("temperature", 40.0, 5.0), Column("speed", 700.0, 30.0))

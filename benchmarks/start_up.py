@@ -1,6 +1,6 @@
 """How long a command takes before it answers, beside what loading torch and numpy takes in the same run, in turns.
 
-    python benchmarks/start_up.py [--turns 7] [--out runs/start-up.json]
+    python -m benchmarks.start_up [--turns 7] [--out runs/start-up.json]
 
 What is not loaded is held by tests/cli/test_start_up.py; this is the time.
 """

@@ -1,6 +1,6 @@
 """Are there as many false alarms as were asked for, and how soon are planted changes seen, and called what they are?
 
-    python benchmarks/watch_study.py --out runs/watch-study --page docs/watching.md
+    python -m benchmarks.watch_study --out runs/watch-study --page docs/watching.md
 
 Household power. Bases are trained and repaired as the quickstart does it, with a part beside their states that nothing
 reads. A profile is made for one alarm in a week, from training minutes, validation minutes and the first 52 weeks of
@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from planted_changes import CHANGES, Change, WithIdle
 from scipy import stats
 from watch_peers import peers
 
+from benchmarks.pages.marks import put_figures, table
+from benchmarks.planted_changes import CHANGES, Change, WithIdle
 from outlast import checkpoints
 from outlast.data import Split, Streams
 from outlast.folders import locked
@@ -36,7 +37,6 @@ from outlast.live.watch.signals import WITH_TARGETS
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.tasks import TASKS
-from outlast.tasks.pages import put_figures, table
 from outlast.tasks.power_data import CHANNELS
 from outlast.training import fit
 from outlast.training.objectives import objective

@@ -1,6 +1,6 @@
 """What watching takes: of the model's own time, and of memory, from one stream to ten thousand in one process.
 
-    python benchmarks/watching.py --page docs/watching.md
+    python -m benchmarks.watching --page docs/watching.md
 
 A small GLA (seven features, as of household power) reads one position of all streams at a time, as a live model does; a
 watcher observes every step. The rate is the one that a profile chooses here for so many streams. No incident can open;
@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.pages.marks import put_figures, table
 from outlast.data import Split, Streams
 from outlast.families import build
 from outlast.live import Profile, Watcher, make_profile
 from outlast.live.watch.cohorts import Counts
 from outlast.live.watch.cost import chosen_rate, measured_cost
 from outlast.model import InputSpec, Recurrent
-from outlast.tasks.pages import put_figures, table
 
 FLEETS = (1, 100, 1_000, 10_000)
 SECONDS, PROBES = 30, 256

@@ -1,6 +1,6 @@
 """Where the time of a training step goes, by what is computed: a profile of our families in both precisions.
 
-    python benchmarks/where.py [--page docs/performance.md]
+    python -m benchmarks.where [--page docs/performance.md]
 
 4 × 512 tokens, one thread, at width 128 (two layers) and 768 (two layers); shares of the time that operators took
 themselves.
@@ -19,10 +19,10 @@ import torch
 
 flush_denormals()
 
-from peers import ours, train_step
 from torch.profiler import ProfilerActivity, profile
 
-from outlast.tasks.pages import named_marks, put_figures, table
+from benchmarks.pages.marks import named_marks, put_figures, table
+from benchmarks.peers import ours, train_step
 
 FAMILIES = {"Mamba-1": ("mamba", {}), "Mamba-2 N = 64": ("mamba2", {"state_size": 64}), "GLA": ("gla", {"heads": 4})}
 GROUPS = {

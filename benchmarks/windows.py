@@ -1,6 +1,6 @@
 """One training step of the commonest module there is: `nn.LSTM`, and a linear layer on its last position.
 
-    python benchmarks/windows.py [--width 32] [--length 48]
+    python -m benchmarks.windows [--width 32] [--length 48]
 
 It gives one output a window. Timed are the default batch of `TrainSettings` read as `adapt` has it read, an output at
 every position; and the step of the module's author, one output of the same windows. Minima of steps in turn.

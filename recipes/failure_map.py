@@ -11,7 +11,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
-from outlast.results import VERSION, Evaluation
+from outlast.results import VERSION
 from outlast.state import leaves
 from outlast.tasks.cipher_data import ciphered
 from outlast.tasks.kept_rows import Row, keep_row, rows_in
 from outlast.tasks.prose_tokens import prose_tokens
+from outlast.tasks.recipe_rows import curve_of
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 
@@ -97,6 +98,14 @@ class FailureMap:
     learning_rate: float
     targets: int = 512
     cells: list[Cells]
+
+    def check(self, path: str) -> None:
+        """Raise InputError where no run can be made of what the file at `path` says; see `each`."""
+        self.each()
+
+    def run(self, progress: WorkDone | None = None) -> str:
+        """Train and measure all cells that lack rows; how many rows there are, in words."""
+        return f"{len(run_map(self, progress))} rows: {self.rows}"
 
     def each(self) -> list[Cell]:
         """Every cell by itself.
@@ -260,22 +269,6 @@ def _measured(model: Recurrent, test: Streams, cell: Cell, step: int) -> Row:
         "outlast": VERSION,
         "seconds": round(time.monotonic() - began, 1),
         **curve_of(done),
-    }
-
-
-def curve_of(done: Evaluation) -> Row:
-    """The curve and the verdict of an evaluation, without what every single stream lost."""
-    verdict = None if done.verdict is None else asdict(done.verdict)
-    return {
-        "streams": done.oldest.n,
-        "unit": done.unit,
-        "short": done.short and done.short.loss,
-        "verdict": verdict,
-        "ages": [
-            {key: getattr(band, key) for key in ("age", "loss", "low", "high", "excess", "excess_low", "excess_high")}
-            for band in done.age_curve
-        ],
-        "resets": {name: [reset.every, reset.loss] for name, reset in done.resets.items()},
     }
 
 

@@ -265,3 +265,20 @@ def test_modules_of_the_top_floor_serve_several_rooms():
 def test_every_form_of_import_is_seen(text, inside, room):
     """The test itself: each way of writing an import is told apart."""
     assert [name for _, name in imported(ast.parse(text), inside, MODULES)] == [room]
+
+
+BESIDE = ("benchmarks", "recipes", "examples", "tests", "docs")
+"""Folders of a checkout that no wheel has."""
+LEFT = {"pages", "reproduction", "failure_map", "model_types", "nights", "small"}
+"""Modules that only this project's own pages need, and that left the package."""
+
+
+def test_the_package_neither_has_nor_imports_what_only_our_pages_need():
+    found = {path.stem for path in PACKAGE.rglob("*.py")}
+    assert not found & LEFT
+    assert not [name for name in found if name.endswith("_page")]
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not [name for name in names if name.split(".")[0] in BESIDE], path

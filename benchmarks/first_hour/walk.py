@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE)]
 from by_hand import STRANGERS, Stranger, trained
 from held_against import Held, held
 
-from outlast.tasks.pages import named_marks, put_figures
+from benchmarks.pages.marks import named_marks, put_figures
 
 ASKED = 6
 """Questions after which a stranger gives up."""

@@ -1,6 +1,6 @@
 """docs/language.md: ciphered prose by age, with its repairs, and the map of where models fail, from kept rows.
 
-Run as ``python -m outlast.tasks.language_page --page docs/language.md``.
+Run as ``python -m benchmarks.pages.language --page docs/language.md``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages.marks import named_marks, put_figures, table
 from outlast.intervals import mean_interval
-from outlast.tasks.failure_map import ordered
 from outlast.tasks.kept_rows import Row, rows_in
-from outlast.tasks.pages import named_marks, put_figures, table
+from recipes.failure_map import ordered
 
 KEPT = Path("recipes/kept")
 _AGES = (16, 32, 64, 128, 512, 2048, 8192)

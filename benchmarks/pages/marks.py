@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import argparse
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from outlast.errors import InputError
-from outlast.results import CompareRow, Comparison, Repair, Verdict, load_result, write_atomically
+from outlast.results import CompareRow, Comparison, Repair, Verdict, write_atomically
 
 BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
 
@@ -28,12 +29,6 @@ def put_figures(page: Path, title: str, sections: Sequence[str], begin: str = BE
     if not found or not closed:
         raise InputError(f"{page} without the marks {begin} and {end}", "both, in this order", "put them into the page")
     write_atomically(page, f"{before}{begin}\n\n" + "\n\n".join(sections) + f"\n\n{end}{after}")
-
-
-def comparisons_in(folder: Path) -> dict[Path, Comparison]:
-    """The comparisons of a recipe's folder by the folder that each lies in; results of other kinds are none of them."""
-    found = {path.parent: load_result(path) for path in sorted(folder.glob("*/result.json"))}
-    return {path: result for path, result in found.items() if isinstance(result, Comparison)}
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -67,3 +62,12 @@ def outcome(repair: Repair) -> str:
 def with_ends(mean: float, low: float | None = None, high: float | None = None) -> str:
     """A signed figure with the ends of its interval."""
     return f"{mean:+.3f}" if low is None else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def main(write_page: Callable[[Path, Path], None]) -> None:
+    """Write a page from the command line: ``FOLDER PAGE``, where FOLDER is the `out` of a finished recipe."""
+    parser = argparse.ArgumentParser(description="Put the figures of a finished recipe into a page.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("page", type=Path)
+    given = parser.parse_args()
+    write_page(given.folder, given.page)

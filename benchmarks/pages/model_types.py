@@ -1,6 +1,6 @@
 """Every recurrent model type of the installed transformers, tried on a small model: ``docs/models.md``.
 
-``python -m outlast.tasks.model_types --page docs/models.md``, some minutes on one core. It tells of the version of
+``python -m benchmarks.pages.model_types --page docs/models.md``, some minutes on one core. It tells of the version of
 transformers that is installed where it runs.
 """
 
@@ -22,17 +22,17 @@ import transformers
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING
 
+from benchmarks.pages import small_types as small
+from benchmarks.pages.marks import named_marks, put_figures, table
 from outlast import checkpoints
 from outlast.errors import InputError
 from outlast.foreign import BORROWED, kind_of
-from outlast.foreign.caches import small
 from outlast.foreign.caches.carriers import Arguments
 from outlast.foreign.caches.choosing import chosen, classes_of, is_recurrent
 from outlast.foreign.caches.model import Borrowed
 from outlast.foreign.caches.proof import Whole, apart, at_once, edited, gap, gradients_apart, tokens_for
 from outlast.foreign.caches.reading import reading
 from outlast.model import Recurrent
-from outlast.tasks.pages import named_marks, put_figures, table
 
 PIECES = (67, 1, 1, 16, 65)
 """Positions of the pieces: beside the usual chunk sizes, and single ones."""

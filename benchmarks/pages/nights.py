@@ -1,6 +1,6 @@
 """Household power whose model was trained on days alone: what nights cost it, and what starts from nights repair.
 
-``python -m outlast.tasks.nights --out runs/nights --page docs/scenarios.md`` runs what is missing in the folder and
+``python -m benchmarks.pages.nights --out runs/nights --page docs/scenarios.md`` runs what is missing in the folder and
 writes the page from what is there.
 """
 
@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages.marks import put_figures
+from benchmarks.pages.nights_figures import page
 from outlast import checkpoints
 from outlast.data import Split
 from outlast.diagnosis import DiagnoseSettings, diagnose
@@ -23,8 +25,6 @@ from outlast.interventions import Carry, Zero
 from outlast.model import Recurrent
 from outlast.repairs import repair
 from outlast.results import Diagnosis, Evaluation, Repair, load_as, save_result, write_atomically
-from outlast.tasks.night_page import page
-from outlast.tasks.pages import put_figures
 from outlast.tasks.power import POWER
 from outlast.training import fit
 from outlast.training.objectives import objective

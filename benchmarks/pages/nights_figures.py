@@ -1,4 +1,4 @@
-"""The figures of `outlast.tasks.nights` as Markdown."""
+"""The figures of `benchmarks.pages.nights` as Markdown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pages.marks import table, with_ends
 from outlast.intervals import mean_interval
-from outlast.tasks.pages import table, with_ends
 
 _WHERE = ("night", "day")
 

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from outlast.errors import InputError
-from outlast.results import CompareRow, Comparison, Evaluation
-from outlast.tasks.pages import (
-    comparisons_in,
+from benchmarks.pages.marks import (
+    main,
     outcome,
     picked,
     put_figures,
@@ -18,6 +16,9 @@ from outlast.tasks.pages import (
     verdict_words,
     with_ends,
 )
+from outlast.errors import InputError
+from outlast.results import CompareRow, Comparison, Evaluation
+from outlast.tasks.recipe_run import comparisons_in
 
 
 def write_page(folder: Path, page: Path) -> None:
@@ -137,3 +138,7 @@ def _repairs(runs: dict[str, Comparison]) -> list[str]:
         lines = [[model, *_cells(row)[1:]] for model, result in runs.items() for row in result.rows if row.name == name]
         tables.append(f"`{name}` on every model:\n\n" + table(["model", *_REPAIR_HEAD[1:]], lines))
     return tables
+
+
+if __name__ == "__main__":
+    main(write_page)

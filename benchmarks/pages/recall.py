@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from benchmarks.pages.marks import main, outcome, put_figures, short_change, table, verdict_words, with_ends
 from outlast.results import Comparison, Evaluation, load_as
-from outlast.tasks.pages import outcome, put_figures, short_change, table, verdict_words, with_ends
 
 
 def write_page(folder: Path, page: Path) -> None:
@@ -67,3 +67,7 @@ def _distances(result: Comparison) -> str:
         [name, *(f"{row['loss']:.3f}" for row in done.slices["labels"]["distance"])] for name, done in _rows(result)
     ]
     return "Loss by the distance to the key's last write, on whole streams:\n\n" + table(["", *values], lines)
+
+
+if __name__ == "__main__":
+    main(write_page)

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from outlast.errors import InputError
-from outlast.results import Comparison, Evaluation, Repair, load_as, write_atomically
-from outlast.tasks.pages import (
-    comparisons_in,
+from benchmarks.pages.marks import (
+    main,
     named_marks,
     outcome,
     put_figures,
@@ -24,9 +22,12 @@ from outlast.tasks.pages import (
     verdict_words,
     with_ends,
 )
+from benchmarks.pages.regimes_plot import Front, front_plot
+from outlast.errors import InputError
+from outlast.results import Comparison, Evaluation, Repair, load_as, write_atomically
+from outlast.tasks.recipe_run import comparisons_in
 from outlast.tasks.regimes_bayes import leaky, told
 from outlast.tasks.regimes_data import CONCENTRATION, generate
-from outlast.tasks.regimes_plot import Front, front_plot
 
 _LEAKS = (1.0, 0.999, 0.998, 0.995, 0.993, 0.99, 0.98)
 _TITLE = "A stream whose rule changes"
@@ -336,3 +337,7 @@ def _verdicts_table(runs: Sequence[Run], *, outcomes: bool) -> list[str]:
     words = "The first seed of each family. Verdicts are on the raw loss: the oldest age against the best age within "
     words += "the training context, of the same model; the *excess at the oldest age* is that difference."
     return ["### Verdicts", words, table(head, lines)]
+
+
+if __name__ == "__main__":
+    main(write_page)

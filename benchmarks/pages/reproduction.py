@@ -1,7 +1,7 @@
 """docs/reproduction.md: what the paper says, what was measured here, and whether the two agree; from kept rows.
 
 The claims and the rules by which they are judged stand here, and were written before the seeds that they judge were
-run. Run as ``python -m outlast.tasks.reproduction --page docs/reproduction.md``.
+run. Run as ``python -m benchmarks.pages.reproduction --page docs/reproduction.md``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages.language import KEPT, at_age, by_model, everything, over_seeds
+from benchmarks.pages.marks import put_figures, table
 from outlast.tasks.kept_rows import Row, rows_in
-from outlast.tasks.language_page import KEPT, at_age, by_model, everything, over_seeds
-from outlast.tasks.pages import put_figures, table
 
 _LARGEST = 700.0
 """Nats whose exponential float64 holds; a broken model loses more."""

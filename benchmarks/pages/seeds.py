@@ -1,14 +1,24 @@
-"""A comparison repeated over seeds, as Markdown tables: the figures of docs/quickstart.md."""
+"""The quickstart repeated over seeds, as Markdown tables: the figures of docs/quickstart.md.
+
+``python -m benchmarks.pages.seeds --seed 110 --seeds 10 --out runs/blind-2 --page docs/quickstart.md`` runs what is
+missing in the folder and puts the figures between the marks of the page that are named like the folder.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 
+from benchmarks.pages.marks import named_marks, outcome, picked, put_figures, short_change, table, verdict_words
 from outlast.intervals import Interval, crossed_interval, mean_interval
 from outlast.results import Comparison, Evaluation, Repair
-from outlast.tasks.pages import outcome, picked, short_change, table, verdict_words
+from outlast.tasks.quickstart import quickstart_seeds
 
 Triple = tuple[float, float, float]
 
@@ -192,3 +202,30 @@ def _percent(triple: Triple, reference: float) -> str:
 
 def _ends(triple: Triple) -> str:
     return f"{triple[0]:+.4f} ({triple[1]:+.4f} to {triple[2]:+.4f})"
+
+
+def main() -> None:
+    """Run what is missing and write the page."""
+    parser = argparse.ArgumentParser(description="The quickstart over seeds; goes on where it was stopped.")
+    parser.add_argument("--task", default="power")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--page", type=Path, required=True)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    results: dict[int, Comparison] = {}
+    seconds: list[float] = []
+    for seed in range(given.seed, given.seed + given.seeds):
+        there, began = (given.out / f"seed-{seed}" / "result.json").exists(), time.monotonic()
+        results |= quickstart_seeds(given.out, [seed], 2, _say, given.task)
+        seconds += [] if there else [time.monotonic() - began]
+    put_figures(given.page, "The quickstart over seeds", seeds_figures(results, seconds), *named_marks(given.out.name))
+
+
+def _say(what: str, share: float, loss: float | None = None) -> None:
+    print(f"{what}: {100 * share:.0f} %", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """The long speech comparison: every intervention, every reset, and the encoder's own way of reading long speech.
 
-``python -m outlast.tasks.speech_table --out runs/speech-table --page docs/speech.md`` runs what is missing in the
+``python -m benchmarks.pages.speech --out runs/speech-table --page docs/speech.md`` runs what is missing in the
 folder and writes the page from what is there.
 """
 
@@ -20,6 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.pages.marks import put_figures
+from benchmarks.pages.speech_figures import page
 from outlast import checkpoints
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, evaluate
@@ -28,12 +30,10 @@ from outlast.intervals import mean_interval
 from outlast.interventions import Carry, FittedNoise, Intervention, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.results import Evaluation, load_as, save_result, write_atomically
-from outlast.tasks.pages import put_figures
 from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
 from outlast.tasks.silero import measure_silero
 from outlast.tasks.speech import SPEECH, agree_with_untouched, centroids, speaker_measures
 from outlast.tasks.speech_data import load_speech
-from outlast.tasks.speech_page import page
 from outlast.training import fit
 from outlast.training.objectives import Objective, self_distillation
 

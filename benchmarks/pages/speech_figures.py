@@ -17,7 +17,7 @@ _FROM = 2560  # the first position bin that the table shows
 def page(
     base: Evaluation, rows: Sequence[tuple[dict[str, Any], Evaluation]], partials: dict[str, Any], silero: Evaluation
 ) -> str:
-    """Markdown of everything that `outlast.tasks.speech_table.run` left.
+    """Markdown of everything that `benchmarks.pages.speech.run` left.
 
     Args:
         base: the encoder as it is shipped, all age bands.

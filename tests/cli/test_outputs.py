@@ -145,7 +145,7 @@ def test_replace_allows_the_quickstart_and_a_recipe(run: Run, here: Path, monkey
     (here / "result.json").write_text('{"kind": "another"}')
     monkeypatch.setattr(recipe_run, "run_recipe", lambda recipe, **how: [])
     assert run("recipe", "recipe.toml", "--out", here, "--replace").status == 0
-    monkeypatch.setattr("outlast.cli.task_verbs.quickstart_seeds", lambda *arguments: "seeds")
+    monkeypatch.setattr("outlast.cli.task_verbs.quickstart_seeds", lambda *arguments: {})
     assert run("quickstart", "--out", here, "--seeds", "2").status == 0  # which writes below that folder only
     assert json.loads((here / "result.json").read_text()) == {"kind": "another"}
 

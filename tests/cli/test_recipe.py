@@ -95,7 +95,6 @@ DATA = (
         (("train_context = 8", "train_context = 8\nshares = [0.6, 0.2]"), "shares"),
         (("train_context = 8", "train_context = 8\nshares = [0.6, 0.2, 0.1]"), "split shares"),
         (("train_context = 8", "train_context = 8\nkeep_models = 3"), "keep_models"),
-        (("train_context = 8", 'train_context = 8\npage = "docs/recall.md"'), "page with data"),
         (('"models/tiny"', '"models/tiny", family = "gru"'), "family and checkpoint"),
         (('checkpoint = "models/tiny", ', ""), "neither family nor checkpoint"),
         (('"models/tiny"', '"models/tiny", settings = { width = 4 }'), "settings or training of the checkpoint"),
@@ -119,7 +118,7 @@ def test_what_no_run_of_data_can_be_made_of(change, said, tmp_path, monkeypatch,
 
 
 MAP = """
-kind = "map"
+kind = "recipes.failure_map:FailureMap"
 out = "nowhere"
 rows = "rows.jsonl"
 checkpoints = [1]
@@ -134,8 +133,29 @@ cells = [{ name = "gru", family = "gru", data = "cipher", train_contexts = [8], 
 def test_a_map_takes_no_machine(option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("map.toml").write_text(MAP)
-    assert main(["recipe", "map.toml", *option]) == 2
+    assert main(["recipe", "map.toml", "--allow-code", *option]) == 2
     assert " ".join(option) in capsys.readouterr().err
+    assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "option", "said"),
+    [
+        ('task = "mine:TASK"', [], "names code: mine:TASK"),
+        ('kind = "mine:Kind"', [], "add --allow-code"),
+        ('kind = "mine:Kind"', ["--allow-code"], "no module 'mine' for the recipe kind"),
+        ('kind = "pathlib:Path"', ["--allow-code"], "no kind of recipe"),
+        ('kind = "map"', [], "recipes.failure_map:FailureMap"),
+        ('task = "recall"\npage = "page.md"', [], "benchmarks/pages"),
+    ],
+)
+def test_a_recipe_that_names_code_asks_for_leave_and_old_keys_say_where_they_went(
+    line, option, said, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.toml").write_text(f'{line}\nout = "nowhere"\nmodels = []\nrepairs = []\n')
+    assert main(["recipe", "recipe.toml", *option]) == 2
+    assert said in capsys.readouterr().err
     assert not Path("nowhere").exists()
 
 

@@ -13,6 +13,7 @@ import torch
 from transformers import cache_utils
 from transformers.models.jamba import modeling_jamba
 
+from benchmarks.pages import small_types as small
 from contract_sizes import Ask, quick_check
 from outlast import foreign
 from outlast.checkpoints import load
@@ -20,7 +21,7 @@ from outlast.contract.case import Sizes, subject_of
 from outlast.contract.check import check
 from outlast.contract.points import POINTS
 from outlast.errors import InputError
-from outlast.foreign.caches import directory, layers, reading, small
+from outlast.foreign.caches import directory, layers, reading
 from outlast.foreign.caches.carriers import LayerState, Positions
 from outlast.foreign.caches.model import Borrowed
 from outlast.foreign.caches.proof import apart, at_once, edited, gradients_apart, in_pieces, tokens_for

@@ -12,14 +12,14 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+from benchmarks.pages import model_types
+from benchmarks.pages import small_types as small
+from benchmarks.pages.model_types import recurrent_types, row_of
 from foreign.theirs import assert_same_directories
 from outlast.checkpoints import load, read_record, save
 from outlast.errors import InputError
-from outlast.foreign.caches import small
 from outlast.foreign.caches.model import Borrowed
 from outlast.foreign.caches.proof import at_once, tokens_for
-from outlast.tasks import model_types
-from outlast.tasks.model_types import recurrent_types, row_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:attention sees the last")
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from benchmarks.pages import small_types as small
 from foreign.test_borrowed import KINDS
 from foreign.test_life import tokens
 from foreign.theirs import worst
@@ -18,7 +19,6 @@ from outlast import checkpoints
 from outlast.cli import main
 from outlast.data import Streams, split
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.foreign.caches import small
 from outlast.generation import generate
 from outlast.interventions import Carry
 from outlast.repairs import RepairSettings, repair

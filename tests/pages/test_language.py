@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.tasks.language_page import map_sections
+from benchmarks.pages.language import map_sections
 
 
 def row(model: str, size: int, step: int, seed: int, excess: float) -> dict[str, Any]:

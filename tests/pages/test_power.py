@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.pages.marks import BEGIN, END
+from benchmarks.pages.power import write_page
 from outlast import families
 from outlast.data import Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.model import InputSpec
-from outlast.tasks.pages import BEGIN, END
 from outlast.tasks.power import POWER
-from outlast.tasks.power_page import write_page
 from outlast.tasks.recipe_files import read_recipe
 from outlast.tasks.recipe_run import run_recipe
 from outlast.tasks.recipes import ModelEntry, Recipe, RepairEntry
@@ -43,7 +43,6 @@ def small_recipe(folder, models):
     return replace(
         recipe,
         out=folder / "out",
-        page=folder / "families.md",
         base={"steps": 4, "batch_size": 8},
         repair={"steps": 3, "batch_size": 8},
         measuring={"targets": 16},
@@ -71,6 +70,7 @@ def test_the_page_and_going_on(tmp_path):
     page = tmp_path / "families.md"
     page.write_text(f"found\n{BEGIN}\nyesterday\n{END}\nrest\n")
     done = run_recipe(recipe, chosen=toy_task())
+    write_page(recipe.out, page)
     assert [result.base.model["name"] for result in done] == ["gru-0", "hybrid-gla-0"]
     assert done[0].base.settings["targets"] == 16
     text = page.read_text()

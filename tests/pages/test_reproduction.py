@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.pages.language import cipher_sections
+from benchmarks.pages.reproduction import CLAIMS, SP, TBTT, agreement, sections
 from outlast import InputError
 from outlast.cli import main
 from outlast.tasks.kept_rows import keep_row, rows_in
-from outlast.tasks.language_page import cipher_sections
-from outlast.tasks.reproduction import CLAIMS, SP, TBTT, agreement, sections
 
 RECIPE = """
 [scales.small]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.pages.seeds import seeds_figures
 from outlast.results import Comparison, Refusal
-from outlast.tasks.seeds_page import seeds_figures
 from reporting import example_results as example
 
 

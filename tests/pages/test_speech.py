@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.pages import speech as speech_table
+from benchmarks.pages.speech import TableRow, main, partial_windows, run
 from outlast.data import Split
 from outlast.interventions import state_passing
 from outlast.results import Evaluation, load_result
-from outlast.tasks import speech_table
 from outlast.tasks.speech_data import joined, load_prompts, parts
-from outlast.tasks.speech_table import TableRow, main, partial_windows, run
 
 
 @pytest.fixture

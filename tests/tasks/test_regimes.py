@@ -11,11 +11,12 @@ import pytest
 from scipy import stats
 from scipy.special import gammaln
 
+from benchmarks.pages.marks import BEGIN, END, named_marks
+from benchmarks.pages.regimes import write_page
 from outlast import EvalSettings, InputError, Split, build
 from outlast.model import InputSpec
 from outlast.results import Evaluation, load_result, save_result
 from outlast.tasks import regimes
-from outlast.tasks.pages import BEGIN, END, named_marks
 from outlast.tasks.recipe_files import read_recipe
 from outlast.tasks.recipe_run import run_recipe
 from outlast.tasks.recipes import ModelEntry, Recipe
@@ -184,13 +185,13 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     small = replace(
         recipe,
         out=tmp_path / "out",
-        page=page,
         base={"steps": 5, "batch_size": 4},
         repair={"steps": 4, "batch_size": 4},
         models=[ModelEntry(family="gru", seeds=[0], settings={"width": 8, "layers": 1})],
         trained=trained,
     )
     (first,) = run_recipe(small, chosen=toy_task())
+    write_page(small.out, page)
     folder = tmp_path / "out" / "gru-0"
     assert [row.name for row in first.rows][:2] == ["zero", "state_passing"]
     control = load_result(folder / "controls" / "stationary" / "base.json")
@@ -216,6 +217,7 @@ def test_the_recipe_runs_from_end_to_end_and_goes_on_where_it_was(tmp_path):
     # The page then compares the two, and keeps what it said of the first.
     other = replace(small, models=[replace(small.models[0], name="other")], trained=[], repairs=small.repairs[:1])
     run_recipe(other, chosen=toy_task())
+    write_page(other.out, page)
     assert (tmp_path / "out" / "result.json").read_text() == whole
     kept, _, compared = page.read_text().partition("rest\n")
     assert kept == text.partition("rest\n")[0]

@@ -53,7 +53,6 @@ OWN: dict[str, str] = {
     "jobs": "Machine",
     "language": "Output",
     "figures": "Output",
-    "page": "Output",
     "seeds": "Output",
     "results": "Results",
     "prompt": "Text",

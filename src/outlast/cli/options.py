@@ -304,7 +304,7 @@ class QuickstartVerb:
     """Train a small forecaster on household power, watch it fail past its training context, repair and verify it."""
 
     task: str = "power"
-    """Another built-in task, such as speech; see outlast tasks."""
+    """Another built-in task, such as air (see outlast tasks), or one of yours: package.module:NAME."""
     out: Path = Path("runs/quickstart")
     """Folder for result.json, report.html and the models."""
     replace: bool = False
@@ -313,8 +313,6 @@ class QuickstartVerb:
     """Of everything random."""
     seeds: int = 1
     """Repeat with this many seeds, counted from --seed; finished ones are not run again."""
-    page: Path | None = None
-    """Write a Markdown page of the figures over seeds."""
     jobs: int = 2
     """Interventions trained side by side, one thread each."""
     language: Literal["en", "ja"] = "en"
@@ -325,9 +323,9 @@ class QuickstartVerb:
 
 @dataclass(kw_only=True)
 class RecipeVerb(Machine):
-    """Run a recipe: train, compare and measure what is missing, draw its report and its page.
+    """Run a recipe: train, compare and measure what is missing, draw its report.
 
-    A recipe names a built-in task, or data of yours; its models are families, or checkpoints of yours. It goes on where
+    A recipe names a task, or data of yours; its models are families, or checkpoints of yours. It goes on where
     it was stopped. On several ranks of torchrun all of them train.
     """
 

@@ -14,9 +14,9 @@ from outlast.folders import locked
 from outlast.ranks import ranks
 from outlast.reporting import summary
 from outlast.tasks import TASKS, recipe_run, task
-from outlast.tasks.failure_map import FailureMap, run_map
 from outlast.tasks.quickstart import quickstart, quickstart_seeds
-from outlast.tasks.recipe_files import read_recipe
+from outlast.tasks.recipe_files import OtherRecipe, read_recipe
+from outlast.tasks.recipes import Recipe
 
 
 def run_tasks(options: TasksVerb) -> int:
@@ -41,8 +41,9 @@ def run_quickstart(options: QuickstartVerb) -> int:
         with Reporter(quiet=options.quiet) as say:
             if options.seeds > 1:
                 seeds = range(options.seed, options.seed + options.seeds)
-                text = quickstart_seeds(
-                    options.out, seeds, options.page, options.jobs, say, options.task, options.language
+                found = quickstart_seeds(options.out, seeds, options.jobs, say, options.task, options.language)
+                text = "\n\n".join(
+                    f"seed {seed}\n{summary(result, options.language)}" for seed, result in found.items()
                 )
             else:
                 result = quickstart(options.out, options.seed, options.jobs, say, options.task, options.language)
@@ -58,10 +59,10 @@ def run_quickstart(options: QuickstartVerb) -> int:
 def run_recipe(options: RecipeVerb) -> int:
     if options.recipe is None:
         raise InputError("no recipe", "a recipe in TOML", "outlast recipe recipes/recall.toml")
-    recipe = read_recipe(options.recipe, options.scale)
+    recipe = read_recipe(options.recipe, options.scale, options.allow_code)
     recipe = replace(recipe, out=options.out) if options.out else recipe
-    if isinstance(recipe, FailureMap):
-        return _run_map(recipe, options)
+    if not isinstance(recipe, Recipe):
+        return _run_other(recipe, options)
     place = inputs.device(options)
     with locked(recipe.out, f"outlast recipe {options.recipe}"):
         outputs.claim(recipe.out, "recipe", replace=options.replace)
@@ -80,18 +81,19 @@ def run_recipe(options: RecipeVerb) -> int:
     return 0
 
 
-def _run_map(recipe: FailureMap, options: RecipeVerb) -> int:
+def _run_other(recipe: OtherRecipe, options: RecipeVerb) -> int:
     if ranks() > 1 or options.device not in ("auto", "cpu") or options.threads:
         raise InputError(
-            f"the map of {options.recipe} on {ranks()} ranks, --device {options.device}, --threads {options.threads}",
-            "a map on one rank and the CPU, where every job has one thread",
+            f"{options.recipe}, of another kind, on {ranks()} ranks, --device {options.device}, "
+            f"--threads {options.threads}",
+            "one rank and the CPU, where every job has one thread",
             "leave these out; a recipe of comparisons takes them",
         )
     with locked(recipe.out, f"outlast recipe {options.recipe}"):
         try:
             with Reporter(quiet=options.quiet) as say:
-                rows = run_map(recipe, progress=say)
+                found = recipe.run(say)
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted("stopped: the same command goes on from here") from None
-    print(f"{len(rows)} rows: {recipe.rows}")
+    print(found)
     return 0

@@ -196,13 +196,20 @@ def _well_formed(spec: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*module_name.split("."), attribute))
 
 
-def _find(spec: str) -> Callable[[], Any]:
+def imported(spec: str, what: str) -> Any:
+    """What a name in a module of the user's stands for; importing it runs their code.
+
+    Args:
+        spec: ``package.module:NAME``; the current directory is on the import path.
+        what: it should be, for messages: factory, task.
+
+    Raises:
+        InputError: the name is malformed or leads nowhere, or the module raises.
+    """
     module_name, _, attribute = spec.partition(":")
     if not _well_formed(spec):
         raise InputError(
-            f"the factory {spec!r}",
-            "package.module:build",
-            "name the module, a colon, and a function that takes nothing",
+            f"the {what} {spec!r}", "package.module:NAME", f"name the module, a colon, and the {what} in it"
         )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -210,7 +217,7 @@ def _find(spec: str) -> Callable[[], Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         own = error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}."))
-        given = f"no module {error.name!r} for the factory {spec!r}"
+        given = f"no module {error.name!r} for the {what} {spec!r}"
         do = (
             f"run from the directory that holds {module_name.split('.')[0]}, or install it"
             if own
@@ -220,11 +227,17 @@ def _find(spec: str) -> Callable[[], Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's module runs when imported: whatever it raises, sys.exit() among it
-        raise _raised(spec, f"importing {module_name}", error) from error
-    found = getattr(module, attribute, None)
-    if found is None:
+        raise _raised(
+            f"importing {module_name} for the {what} {spec!r}", "a module that can be imported", error
+        ) from error
+    if not hasattr(module, attribute):
         names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise unknown_name(f"function of {module_name}", attribute, names)
+        raise unknown_name(f"{what} of {module_name}", attribute, names)
+    return getattr(module, attribute)
+
+
+def _find(spec: str) -> Callable[[], Any]:
+    found = imported(spec, "factory")
     if not callable(found):
         raise InputError(f"{spec!r}, an object of type {type(found).__name__}", "a function", "wrap it in a function")
     return found
@@ -236,7 +249,8 @@ def _build(spec: str, function: Callable[[], Any]) -> nn.Module:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _raised(spec, f"calling {spec.partition(':')[2]}()", error) from error
+        doing = f"calling {spec.partition(':')[2]}() for the factory {spec!r}"
+        raise _raised(doing, "a function without arguments that returns a torch.nn.Module", error) from error
     if not isinstance(module, nn.Module):
         raise InputError(
             f"the factory {spec!r} returned an object of type {type(module).__name__}",
@@ -246,10 +260,10 @@ def _build(spec: str, function: Callable[[], Any]) -> nn.Module:
     return module
 
 
-def _raised(spec: str, doing: str, error: BaseException) -> InputError:
+def _raised(doing: str, expected: str, error: BaseException) -> InputError:
     told = isinstance(error, InputError)  # by outlast, of what that code asked it for
     return InputError(
-        f"{doing} for the factory {spec!r} raised {raised(error)}",
-        error.expected if told else "a function without arguments that returns a torch.nn.Module",
-        error.do if told else "correct the code, or give its arguments defaults",
+        f"{doing} raised {raised(error)}",
+        error.expected if told else expected,
+        error.do if told else "correct the code",
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from outlast.adapters.factory import imported
 from outlast.data.text.tokenisers import Encoder
-from outlast.errors import unknown_name
+from outlast.errors import InputError, unknown_name
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.code import CODE
@@ -52,7 +53,18 @@ of what encoded it, and of how much there is to be.
 
 
 def task(name: str) -> Task:
-    """The task with this name."""
+    """The task with this name: a built-in one, or one of yours as ``package.module:NAME``.
+
+    Importing a task of yours runs its code, with the current directory on the import path.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    if ":" in name:
+        found = imported(name, "task")
+        if not isinstance(found, Task):
+            raise InputError(f"{name!r}, an object of type {type(found).__name__}", "an outlast.Task", "name a task")
+        return found
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]

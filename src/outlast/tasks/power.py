@@ -8,7 +8,6 @@ from outlast.interventions import Carry
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.tasks.power_data import CHANNELS, CLASSES, load_power
-from outlast.tasks.power_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
@@ -32,5 +31,4 @@ POWER = Task(
     # A run as long as the deployment's: streams of 16,384 minutes. docs/quickstart.md says what this was chosen on.
     interventions=(Carry(expected_run=10_240),),
     method=RepairSettings(doses=(0.75, 1.0)),
-    write_page=write_page,
 )

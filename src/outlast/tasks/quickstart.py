@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,6 @@ from outlast.repairs import compare
 from outlast.reporting import Language, write_report
 from outlast.results import Command, Comparison, load_as, save_result
 from outlast.tasks.builtin import task
-from outlast.tasks.pages import named_marks, put_figures
-from outlast.tasks.seeds_page import seeds_figures
 from outlast.tasks.task import Task
 from outlast.training import fit
 from outlast.training.objectives import objective
@@ -102,28 +99,17 @@ def trained_base(chosen: Task, out: Path, seed: int, progress: WorkDone | None =
 def quickstart_seeds(
     out: Path,
     seeds: Iterable[int],
-    page: Path | None,
     jobs: int,
     progress: WorkDone | None = None,
     name: str = "power",
     language: Language = "en",
-) -> str:
-    """`quickstart` for every seed (finished ones are read, not run again), and the figures as Markdown.
-
-    Args:
-        page: a Markdown file that gets the figures between the marks that are named like the folder `out`.
-    """
+) -> dict[int, Comparison]:
+    """`quickstart` for every seed, each in a folder of its own below `out`; finished ones are read, not run again."""
     results: dict[int, Comparison] = {}
-    took: list[float] = []
     for seed in seeds:
         folder = out / f"seed-{seed}"
         if not (folder / "result.json").exists():
-            began = time.monotonic()
             with locked(folder, f"outlast quickstart --seed {seed}"):
                 quickstart(folder, seed, jobs, progress, name, language)
-            took.append(time.monotonic() - began)
         results[seed] = load_as(folder, Comparison)
-    sections = seeds_figures(results, took)
-    if page:
-        put_figures(page, "The quickstart over seeds", sections, *named_marks(out.name))
-    return "\n\n".join(sections)
+    return results

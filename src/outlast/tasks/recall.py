@@ -21,7 +21,6 @@ from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_p
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.tasks.bins import bin_names, binned
-from outlast.tasks.recall_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
@@ -123,5 +122,4 @@ RECALL = Task(
         tbtt(),
     ),
     method=RepairSettings(anyway=True),  # the base is robust, and the page is about what repairs do to it then
-    write_page=write_page,
 )

@@ -1,56 +1,108 @@
 """Recipes as files: TOML that says what kind of run it is, and at which scale.
 
-A recipe of comparisons is a `Recipe`, one with ``kind = "map"`` a `FailureMap`. Where a file has a table ``scales``,
-the keys of the scale that is asked for stand in the place of the file's own. ``data`` may be a path, or a table of a
-path and the options of its reader.
+A recipe of comparisons is a `Recipe`; another kind is a class of yours, ``kind = "package.module:NAME"``. Where a file
+has a table ``scales``, the keys of the scale that is asked for stand in the place of the file's own. ``data`` may be a
+path, or a table of a path and the options of its reader.
 """
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import cattrs
 
+from outlast.adapters.factory import imported
 from outlast.errors import InputError, unknown_name
 from outlast.given_files import read_toml
-from outlast.tasks.failure_map import FailureMap
+from outlast.progress import WorkDone
 from outlast.tasks.recipes import Recipe, check_recipe
 
-KINDS: dict[str, type[Recipe] | type[FailureMap]] = {"compare": Recipe, "map": FailureMap}
+MAP = 'kind = "recipes.failure_map:FailureMap", in a checkout of outlast'
+MOVED = "benchmarks/pages in a checkout of outlast"
 
 
-def read_recipe(path: str | Path, scale: str | None = None) -> Recipe | FailureMap:
+class OtherRecipe(Protocol):
+    """What a frozen dataclass of yours has, whose fields are the keys of a recipe of another kind."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def out(self) -> Path:
+        """Folder of the results; locked while the recipe runs."""
+        ...
+
+    def check(self, path: str) -> None:
+        """Raise InputError where no run can be made of what the file at `path` says."""
+        ...
+
+    def run(self, progress: WorkDone | None = None) -> str:
+        """Run what is missing; what there is then, in one line."""
+        ...
+
+
+def read_recipe(path: str | Path, scale: str | None = None, allow_code: bool = False) -> Recipe | OtherRecipe:
     """The recipe in a TOML file.
 
     Args:
         path: of the file.
         scale: which of its scales; None: of a file that has none.
+        allow_code: import the modules that the file names for its task or its kind, which runs their code.
 
     Raises:
-        InputError: no such file, no TOML, keys that a recipe does not have, or a scale that the file does not have.
+        InputError: no such file, no TOML, keys that a recipe does not have, a scale that the file does not have, or
+            code that is not allowed.
     """
     record = _at_scale(_record(path), scale, str(path))
-    kind = record.pop("kind", "compare")
-    if kind not in KINDS:
-        raise unknown_name(f"in {path}: kind", str(kind), KINDS)
-    if KINDS[kind] is Recipe:
+    _refuse_code(record, str(path), allow_code)
+    if "page" in record:
+        raise InputError(
+            f"{path}: page, which recipes no longer write",
+            "results alone; a page is drawn from them by a program of yours",
+            f"leave page out; see {MOVED}",
+        )
+    kind = _kind(record.pop("kind", "compare"), str(path))
+    if kind is Recipe:
         record = _with_data_tables(record)
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(int, _whole)  # int() cuts 1.5 to 1
     converter.register_structure_hook(bool, _true_or_false)
     try:
-        recipe = converter.structure(record, KINDS[kind])
+        recipe: Recipe | OtherRecipe = converter.structure(record, kind)
     except (cattrs.BaseValidationError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         wrong = "; ".join(cattrs.transform_error(error))
         raise InputError(
-            f"{path}: {wrong}", f"the keys of {KINDS[kind].__module__}.{KINDS[kind].__name__}", "correct the file"
+            f"{path}: {wrong}", f"the keys of {kind.__module__}.{kind.__name__}", "correct the file"
         ) from None
     if isinstance(recipe, Recipe):
         check_recipe(recipe, str(path))
     else:
-        recipe.each()
+        recipe.check(str(path))
     return recipe
+
+
+def _refuse_code(record: dict[str, Any], path: str, allow_code: bool) -> None:
+    named = [record[key] for key in ("task", "kind") if ":" in str(record.get(key))]
+    if named and not allow_code:
+        raise InputError(
+            f"{path}, which names code: {', '.join(map(str, named))}",
+            "leave to import it, which runs it",
+            "add --allow-code if you trust it (in Python: allow_code=True)",
+        )
+
+
+def _kind(name: Any, path: str) -> type[Any]:
+    if name == "compare":
+        return Recipe
+    if name == "map":
+        raise InputError(f'{path}: kind = "map", which moved', MAP, f"write {MAP} and add --allow-code")
+    if not isinstance(name, str) or ":" not in name:
+        raise unknown_name(f"in {path}: kind", str(name), ["compare", "package.module:NAME"])
+    found = imported(name, "recipe kind")
+    if not (isinstance(found, type) and is_dataclass(found) and hasattr(found, "check") and hasattr(found, "run")):
+        raise InputError(f"{name!r}, which is no kind of recipe", "a dataclass with check and run", "see OtherRecipe")
+    return found
 
 
 def _record(path: str | Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 import cattrs
 
 from outlast.results import VERSION, Comparison, Evaluation, Remembrance, Repair, load_as, write_atomically
-from outlast.tasks.failure_map import curve_of
 from outlast.tasks.kept_rows import Row
 from outlast.tasks.recipes import ModelEntry, slug
 
@@ -66,6 +65,22 @@ def row_of(folder: Path, task: str, seed: int, entry: ModelEntry) -> Row:
         "rows": rows,
         "control": control and _figures(control),
         "trained": trained,
+    }
+
+
+def curve_of(done: Evaluation) -> Row:
+    """The curve and the verdict of an evaluation, without what every single stream lost."""
+    verdict = None if done.verdict is None else asdict(done.verdict)
+    return {
+        "streams": done.oldest.n,
+        "unit": done.unit,
+        "short": done.short and done.short.loss,
+        "verdict": verdict,
+        "ages": [
+            {key: getattr(band, key) for key in ("age", "loss", "low", "high", "excess", "excess_low", "excess_high")}
+            for band in done.age_curve
+        ],
+        "resets": {name: [reset.every, reset.loss] for name, reset in done.resets.items()},
     }
 
 

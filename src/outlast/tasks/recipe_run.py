@@ -23,7 +23,6 @@ from outlast.ranks import ranks
 from outlast.reporting import Language, write_report
 from outlast.results import Comparison, load_result, save_result
 from outlast.tasks.kept_rows import rows_in
-from outlast.tasks.pages import comparisons_in
 from outlast.tasks.recipe_data import record_base, require_checkpoint, tasks_of, try_entry
 from outlast.tasks.recipe_unit import How, Unit
 from outlast.tasks.recipes import Recipe
@@ -40,7 +39,7 @@ def run_recipe(
     device: torch.device | str = "cpu",
     allow_code: bool = False,
 ) -> list[Comparison]:
-    """Train, compare and measure all that is missing in ``recipe.out``; then draw the report and the page.
+    """Train, compare and measure all that is missing in ``recipe.out``; then draw the report.
 
     Every model and seed gets a folder with its base (``base/``; of a checkpoint ``base.json``, which says whose weights
     the results come from), the repaired models (``models/``), the comparison (``result.json``), the task's controls
@@ -124,14 +123,18 @@ def _try(units: Sequence[Unit]) -> None:
 
 
 def _conclude(recipe: Recipe, units: Sequence[Unit], comparisons: Sequence[Comparison], language: Language) -> None:
-    """Write what is of all models: the report, the first result, and the page."""
+    """Write what is of all models: the report and the first result."""
     whole = recipe.out / "result.json"
     first = load_result(whole) if whole.exists() else None
     if not isinstance(first, Comparison) or first.base.model.get("name") in [unit.name for unit in units]:
         save_result(comparisons[0], whole)
     write_report([*comparisons, *_others(recipe.out, units)], recipe.out / "report.html", language=language)
-    if recipe.page and (write_page := units[0].task.write_page):
-        write_page(recipe.out, recipe.page)
+
+
+def comparisons_in(folder: Path) -> dict[Path, Comparison]:
+    """The comparisons of a recipe's folder by the folder that each lies in; results of other kinds are none of them."""
+    found = {path.parent: load_result(path) for path in sorted(folder.glob("*/result.json"))}
+    return {path: result for path, result in found.items() if isinstance(result, Comparison)}
 
 
 def _others(folder: Path, units: Sequence[Unit]) -> list[Comparison]:

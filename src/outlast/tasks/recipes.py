@@ -90,7 +90,7 @@ class Recipe:
     """What a recipe file holds.
 
     Args:
-        task: a built-in task.
+        task: a built-in task, or one of yours as ``package.module:NAME`` (`outlast.tasks.task`).
         data: instead of a task, what to read: ``path``, as ``--data`` takes it, and the reader's options. `split`
             deals its streams out for training, validation and test. Beside ``passkey`` or ``stories``: text, in which
             the task is hidden in the tokens of each model.
@@ -98,7 +98,6 @@ class Recipe:
         train_context: positions of a training window of `data`.
         shares: of training, validation and test of `data`; None: as `split` does it.
         out: folder of the results.
-        page: Markdown file that gets the figures; None: none.
         rows: file that keeps the figures of every finished model (`outlast.tasks.recipe_rows`); a model whose row is
             there is not run again. None: no such file.
         jobs: how much runs side by side, one thread each.
@@ -120,7 +119,6 @@ class Recipe:
     train_context: int | None = None
     shares: tuple[float, float, float] | None = None
     out: Path
-    page: Path | None = None
     rows: Path | None = None
     jobs: int = 2
     base: dict[str, Any] = field(default_factory=dict)
@@ -203,8 +201,6 @@ def _check_source(recipe: Recipe, path: str) -> None:
                         f"leave {name} out, or name data in the place of the task",
                     )
         return
-    if recipe.page is not None:
-        raise InputError(f"{path}: page with data", "a page for a task alone", "leave page out; rows keeps the figures")
     if recipe.shares is not None:
         check_shares(recipe.shares)
 

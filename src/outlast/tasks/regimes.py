@@ -21,7 +21,6 @@ from outlast.tasks.regimes_data import (
     switching_streams,
     switching_test,
 )
-from outlast.tasks.regimes_page import write_page
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
@@ -94,6 +93,5 @@ REGIMES = Task(
     ),
     training_sets={"windows": windows, "switching": switching},
     controls={"stationary": stationary},
-    write_page=write_page,
     base_from="windows",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from outlast.brief import briefly
 from outlast.data import Split, Streams
@@ -44,7 +43,6 @@ class Task:
         measures: what it is judged by, made from the untouched base; None: what fits the targets.
         healthy: measures another model on data of the same kind, one that does not fail: the report shows both.
         known: a predictor with a known score and a blind one, between which its models stand; None: there is none.
-        write_page: (results folder of a recipe, Markdown file): writes the figures of a finished recipe into the page.
     """
 
     name: str
@@ -65,7 +63,6 @@ class Task:
     measures: Callable[[Recurrent], tuple[Measure, ...]] | None = None
     healthy: Callable[[], Evaluation] | None = None
     known: Known | None = None
-    write_page: Callable[[Path, Path], None] | None = None
 
     def training_set(self, name: str | None = None) -> Streams:
         """The training streams of this name; None: the training part of `streams`."""

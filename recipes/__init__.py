@@ -1,0 +1,1 @@
+"""Recipes that outlast comes with, and what only they need."""
