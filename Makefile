@@ -106,7 +106,7 @@ failure-map: install #: docs/language.md: where models of text fail
 	$(BIN)/python -m benchmarks.pages.language --page docs/language.md
 
 speech: install #: a shipped speaker encoder: measured and repaired
-	$(BIN)/outlast quickstart --task speech --out runs/speech
+	$(BIN)/outlast quickstart --task examples.speech.task:SPEECH --out runs/speech
 
 speech-table: install #: docs/speech.md: its table
 	$(BIN)/python -m benchmarks.pages.speech --out runs/speech-table --page docs/speech.md
@@ -243,7 +243,7 @@ kernels: install ## compile every kernel once
 
 data: install ## fetch the data of the built-in tasks
 	$(BIN)/outlast tasks --fetch power
-	$(BIN)/outlast tasks --fetch speech
+	$(BIN)/outlast tasks --fetch examples.speech.task:SPEECH
 	$(BIN)/outlast tasks --fetch text
 
 # Types are looked at beside the tests; whichever fails, make does.

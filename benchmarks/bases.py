@@ -23,7 +23,8 @@ from outlast.interventions import Intervention, Zero, tbtt
 from outlast.model import Recurrent
 from outlast.repairs.setup import Dosed, Setup, Trained, picked, set_up
 from outlast.results import Evaluation, write_atomically
-from outlast.tasks import TASKS, Task
+from outlast.tasks import Task
+from outlast.tasks import task as task_of
 from outlast.training import fit
 from outlast.training.objectives import objective
 
@@ -64,13 +65,13 @@ KINDS = (
     Kind("regimes, Mamba-2", "regimes"),
     Kind("recall, Mamba-2", "recall"),
     Kind("several queries, Mamba-2", "multi_query"),
-    Kind("speech, as it is shipped", "speech"),
+    Kind("speech, as it is shipped", "examples.speech.task:SPEECH"),
 )
 
 
 def base_of(kind: Kind, seed: int, folder: Path) -> Recurrent:
     """The base of a seed: from the folder, or trained now and saved there."""
-    task = TASKS[kind.task]
+    task = task_of(kind.task)
     if not folder.exists():
         model = task.model(seed)
         if kind.family is not None and model.input_spec is not None:
@@ -81,12 +82,12 @@ def base_of(kind: Kind, seed: int, folder: Path) -> Recurrent:
             goal = objective(None, copy.deepcopy(model), streams)
             fit(model, streams, goal, kind.starts, task.train_context, replace(task.training, seed=seed))
         checkpoints.save(model, folder, provenance={"task": task.name, "seed": seed})
-    return checkpoints.load(folder)
+    return checkpoints.load(folder, allow_code=True)
 
 
 def asked_of(kind: Kind, base: Recurrent, seed: int) -> dict[str, Any]:
     """How a base is repaired, by the names of the arguments of `outlast.repair`."""
-    task = TASKS[kind.task]
+    task = task_of(kind.task)
     return {
         "train_context": task.train_context,
         "objective": task.objective(base) if task.objective else None,
@@ -99,7 +100,7 @@ def asked_of(kind: Kind, base: Recurrent, seed: int) -> dict[str, Any]:
 
 def setup_of(kind: Kind, base: Recurrent, seed: int) -> Setup:
     """The same as repairs use it inside."""
-    how, data = asked_of(kind, base, seed), TASKS[kind.task].streams()
+    how, data = asked_of(kind, base, seed), task_of(kind.task).streams()
     return set_up(
         base, data, how["train_context"], how["objective"], how["measures"], how["training"], None, how["measuring"],
         how["repairing"], None, None,
@@ -184,7 +185,7 @@ def study(
         (kind, seed)
         for seed in asked.seeds
         for kind in chosen
-        if seed == asked.seeds[0] or not TASKS[kind.task].pretrained
+        if seed == asked.seeds[0] or not task_of(kind.task).pretrained
     ]
     path = asked.kept / f"{name}.jsonl"
     with locked(asked.out, "plan_study"):

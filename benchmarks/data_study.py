@@ -26,7 +26,7 @@ SHARES = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)
 STATES = (2, 8, 32, 128, 512)
 ENOUGH = 0.9
 """Share of the benefit of all the data, that the least that suffices reaches."""
-HOURS = {"power": 1 / 60, "speech": 0.01 / 3600}
+HOURS = {"power": 1 / 60, "examples.speech.task:SPEECH": 0.01 / 3600}
 """Of one position: a minute, and a frame of 10 ms."""
 
 

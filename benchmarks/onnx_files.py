@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import outlast
 from benchmarks.pages.marks import named_marks, put_figures, table, verdict_words, with_ends
+from examples.speech.silero import CONTEXT, FRAME, load_silero, voice_streams
 from outlast.data import Batch, Streams, fetch_package_file
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
@@ -28,7 +29,6 @@ from outlast.families import FAMILIES
 from outlast.onnx import OnnxModel
 from outlast.results import CheckReport, Evaluation
 from outlast.state import leaves
-from outlast.tasks.silero import CONTEXT, FRAME, load_silero, voice_streams
 
 ROOT = Path(__file__).parents[1]
 PIECES = (1, 511, 512, 1024, 2048)

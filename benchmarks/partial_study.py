@@ -22,7 +22,7 @@ from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings, best_periods
 from outlast.interventions import Intervention, Partial, control_of, tbtt
 from outlast.results import Attribution, Diagnosis, load_as, save_result
-from outlast.tasks import TASKS
+from outlast.tasks import task as task_of
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
 WHOLE, BLAMED, OTHERS, HALF, PLAIN = (
@@ -46,7 +46,7 @@ def blamed(split: Attribution) -> dict[str, float]:
 
 def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """All repairs of one base."""
-    base, task = base_of(kind, seed, folder / "base"), TASKS[kind.task]
+    base, task = base_of(kind, seed, folder / "base"), task_of(kind.task)
     if not (folder / "diagnosis" / "result.json").exists():
         say(f"{kind.name}, {seed}: diagnose")
         settings = DiagnoseSettings(EvalSettings(targets=512), seed)

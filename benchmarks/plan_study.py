@@ -29,12 +29,12 @@ from outlast.planning.options import Option, options, plain, usual
 from outlast.planning.pilots import train
 from outlast.repairs.setup import Dosed, Setup, picked, points_of
 from outlast.results import Plan, load_as, save_result
-from outlast.tasks import TASKS
+from outlast.tasks import task as task_of
 
 
 def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """Everything of one base."""
-    data, base = TASKS[kind.task].streams(), base_of(kind, seed, folder / "base")
+    data, base = task_of(kind.task).streams(), base_of(kind, seed, folder / "base")
     asked = asked_of(kind, base, seed)
     if not (folder / "plan" / "result.json").exists():
         say(f"{kind.name}, {seed}: plan")

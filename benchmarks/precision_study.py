@@ -19,7 +19,7 @@ from benchmarks.pages.marks import table
 from outlast import repair
 from outlast.interventions import tbtt
 from outlast.results import Evaluation, Repair, load_as, save_result
-from outlast.tasks import TASKS
+from outlast.tasks import task as task_of
 
 SEEDS = tuple(range(540, 550))
 """Written down before any of them was run."""
@@ -29,7 +29,7 @@ PRECISIONS = ("float32", "bf16")
 
 def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     """Everything of one base."""
-    base, data = base_of(kind, seed, folder / "base"), TASKS[kind.task].streams()
+    base, data = base_of(kind, seed, folder / "base"), task_of(kind.task).streams()
     row: dict[str, Any] = {}
     for precision in PRECISIONS:
         asked = asked_of(kind, base, seed)

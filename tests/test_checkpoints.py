@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from examples.speech.resemblyzer import SpeakerEncoder
 from outlast import families
 from outlast.checkpoints import load, model_fingerprint, read_record, save
 from outlast.data import Streams
@@ -23,7 +24,6 @@ from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import adapt, from_factory
 from outlast.state import leaves
-from outlast.tasks.resemblyzer import SpeakerEncoder
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Regression
 
@@ -173,23 +173,17 @@ def test_code_that_a_directory_names_runs_only_where_it_may(code: str, tmp_path:
     assert code in sys.modules
 
 
-def test_models_of_outlasts_own_need_no_word(tmp_path: Path) -> None:
+def test_a_directory_of_a_class_that_left_the_package_still_loads(tmp_path: Path) -> None:
     model = SpeakerEncoder()
     save(model, tmp_path)
-    assert_same(model, load(tmp_path))
+    rewrite(tmp_path, lambda r: r["blueprint"].update(factory="outlast.tasks.resemblyzer:SpeakerEncoder"))
+    with pytest.raises(InputError, match="examples.speech.resemblyzer:SpeakerEncoder"):
+        load(tmp_path)
+    assert_same(model, load(tmp_path, allow_code=True))
 
 
-@pytest.mark.parametrize(
-    "factory",
-    [
-        "outlast.cli:main",
-        "outlast.tasks.resemblyzer:TorchRNN",
-        "outlast.tasks.resemblyzer:load_encoder",
-        "outlast:no",
-        7,
-    ],
-)
-def test_not_everything_in_outlast_is_a_model_of_its_own(tmp_path: Path, factory: object) -> None:
+@pytest.mark.parametrize("factory", ["outlast.cli:main", "outlast.families.gla:GLA", "outlast:no", 7])
+def test_a_function_of_the_packages_own_is_code_too(tmp_path: Path, factory: object) -> None:
     save(SpeakerEncoder(), tmp_path)
     rewrite(tmp_path, lambda r: r["blueprint"].update(factory=factory))
     with pytest.raises(InputError, match="running the function"):

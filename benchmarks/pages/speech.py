@@ -22,6 +22,10 @@ import torch.nn.functional as F
 
 from benchmarks.pages.marks import put_figures
 from benchmarks.pages.speech_figures import page
+from examples.speech.resemblyzer import TRAIN_CONTEXT, load_encoder
+from examples.speech.silero import measure_silero
+from examples.speech.streams import load_speech
+from examples.speech.task import SPEECH, agree_with_untouched, centroids, speaker_measures
 from outlast import checkpoints
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, evaluate
@@ -30,10 +34,6 @@ from outlast.intervals import mean_interval
 from outlast.interventions import Carry, FittedNoise, Intervention, RandomNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.results import Evaluation, load_as, save_result, write_atomically
-from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
-from outlast.tasks.silero import measure_silero
-from outlast.tasks.speech import SPEECH, agree_with_untouched, centroids, speaker_measures
-from outlast.tasks.speech_data import load_speech
 from outlast.training import fit
 from outlast.training.objectives import Objective, self_distillation
 
@@ -99,7 +99,7 @@ def run(out: Path, rows: Sequence[TableRow]) -> None:
             checkpoints.save(model, folder / "model", provenance=json.loads(json.dumps(about)))
             discard(folder / "checkpoint")
         measured(
-            checkpoints.load(folder / "model"),
+            checkpoints.load(folder / "model", allow_code=True),
             row.name,
             folder,
             replace(SPEECH.measuring, ends_only=True),

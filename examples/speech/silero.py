@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from examples.speech.mel import read_wav
+from examples.speech.streams import load_prompts, parts, prompt_files
 from outlast.data import Batch, Streams, fetch_package_file
 from outlast.data.files.audio import RATE
 from outlast.evaluation import EvalSettings, evaluate
@@ -22,8 +24,6 @@ from outlast.evaluation.measures import Measure
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Evaluation
 from outlast.state import StatePart
-from outlast.tasks.mel import read_wav
-from outlast.tasks.speech_data import load_prompts, parts, prompt_files
 
 FRAME, CONTEXT, WIDTH = 512, 64, 128
 TRAIN_CONTEXT = 64

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from examples.speech.debian import fetch_debian_folder
+from examples.speech.mel import raised, read_wav, without_silence
 from outlast.data import Split, Streams, cache_folder
 from outlast.data.files.audio import BANDS, STEP, mel_frames
 from outlast.errors import InputError
 from outlast.results import write_atomically
-from outlast.tasks.debian import fetch_debian_folder
-from outlast.tasks.mel import raised, read_wav, without_silence
 
 PACKAGE_VERSION = "1.6.1-1"
 VOICES = {

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from examples.speech.resemblyzer import TRAIN_CONTEXT, load_encoder
+from examples.speech.silero import load_silero, measure_silero
+from examples.speech.streams import enrolment_windows, load_speech
 from outlast.data import Batch, Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
 from outlast.interventions import state_passing
 from outlast.model import Recurrent, device_of
-from outlast.tasks.resemblyzer import TRAIN_CONTEXT, load_encoder
-from outlast.tasks.silero import load_silero, measure_silero
-from outlast.tasks.speech_data import enrolment_windows, load_speech
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective, self_distillation

@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from cli import workshop
+from examples.speech.mel import read_wav
 from foreign import theirs
 from long import mutations
 from outlast.checkpoints import save
@@ -31,7 +32,6 @@ from outlast.families import build
 from outlast.model import InputSpec
 from outlast.results import to_json
 from outlast.tasks import recipe_run
-from outlast.tasks.mel import read_wav
 from reporting.cases import CASES
 
 pytestmark = pytest.mark.long

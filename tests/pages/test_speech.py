@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.pages import speech as speech_table
 from benchmarks.pages.speech import TableRow, main, partial_windows, run
+from examples.speech.streams import joined, load_prompts, parts
 from outlast.data import Split
 from outlast.interventions import state_passing
 from outlast.results import Evaluation, load_result
-from outlast.tasks.speech_data import joined, load_prompts, parts
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.speech.mel import raised, read_wav, without_silence
 from outlast.data.files.audio import BANDS, RATE, STEP, mel_filters, mel_frames
 from outlast.errors import InputError
-from outlast.tasks.mel import raised, read_wav, without_silence
 
 _BANDS = [0, 4, 10, 20, 30, 39]
 

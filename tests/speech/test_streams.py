@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outlast.data.files.audio import BANDS
-from outlast.errors import InputError
-from outlast.tasks import debian, speech_data
-from outlast.tasks.speech_data import (
+from examples.speech import debian
+from examples.speech import streams as speech_data
+from examples.speech.streams import (
     NO_VOICE,
     SHARES,
     VOICES,
@@ -21,6 +20,8 @@ from outlast.tasks.speech_data import (
     parts,
     prompt_files,
 )
+from outlast.data.files.audio import BANDS
+from outlast.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,9 @@ def _hear(event: str, about: tuple[Any, ...]) -> None:
 
 # Models named by the function that builds them, and building a model again from what a saved file says of it.
 
+MOVED = {f"outlast.tasks.{name}": f"examples.speech.{name}" for name in ("resemblyzer", "silero")}
+"""Modules of factories that left the package for a checkout's examples."""
+
 
 @taking
 def from_factory(spec: str, inputs: InputSpec | None = None) -> Recurrent:
@@ -105,26 +108,16 @@ def from_factory(spec: str, inputs: InputSpec | None = None) -> Recurrent:
 
 
 def code_of(blueprint: Mapping[str, Any]) -> str | None:
-    """The factory that building this blueprint runs; None: nobody's code but outlast's and torch's.
-
-    A factory may be a model class of outlast's own, which is no one else's code.
-    """
-    spec = blueprint.get("factory")
-    if blueprint.get("kind") != "factory" or (isinstance(spec, str) and _is_own(spec)):
-        return None
-    return str(spec)
+    """The factory that building this blueprint runs; None: nobody's code but outlast's and torch's."""
+    return str(_now_called(blueprint.get("factory"))) if blueprint.get("kind") == "factory" else None
 
 
-def _is_own(spec: str) -> bool:
-    name, _, attribute = spec.partition(":")
-    if not name.startswith("outlast.") or not _well_formed(spec):
-        return False
-    try:
-        found = getattr(importlib.import_module(name), attribute, None)
-    except ImportError:
-        return False
-    # Defined there: a module also holds what it imports.
-    return isinstance(found, type) and issubclass(found, Recurrent) and found.__module__ == name
+def _now_called(factory: Any) -> Any:
+    """The name of a factory, under which directories that were saved before it left the package find it."""
+    for old, new in MOVED.items():
+        if isinstance(factory, str) and factory.startswith(f"{old}:"):
+            return new + factory.removeprefix(old)
+    return factory
 
 
 def from_blueprint(blueprint: dict[str, Any]) -> Recurrent:
@@ -137,7 +130,7 @@ def from_blueprint(blueprint: dict[str, Any]) -> Recurrent:
     with _readable(blueprint):
         if kind == "factory":
             reads = blueprint.get("inputs")
-            return from_factory(blueprint["factory"], None if reads is None else InputSpec(**reads))
+            return from_factory(_now_called(blueprint["factory"]), None if reads is None else InputSpec(**reads))
         if kind in foreign.KINDS:
             return foreign.from_blueprint(blueprint)
         if kind == "family":

@@ -17,7 +17,6 @@ from outlast.tasks.passkey_in_text import passkey_in
 from outlast.tasks.power import POWER
 from outlast.tasks.recall import RECALL
 from outlast.tasks.regimes import REGIMES
-from outlast.tasks.speech import SPEECH
 from outlast.tasks.stories import STORIES
 from outlast.tasks.stories_in_text import stories_in_text
 from outlast.tasks.task import Task
@@ -32,7 +31,6 @@ TASKS: dict[str, Task] = {
         CIPHER,
         RECALL,
         REGIMES,
-        SPEECH,
         TEXT,
         CODE,
         COPYING,
@@ -42,6 +40,9 @@ TASKS: dict[str, Task] = {
     )
 }
 
+
+MOVED = {"speech": "examples.speech.task:SPEECH"}
+"""Tasks that were built in, and their names in a checkout of outlast."""
 
 IN_TEXT: dict[str, Callable[[Task, Callable[[], Encoder], Sizes], Task]] = {
     PASSKEY.name: passkey_in,
@@ -65,6 +66,9 @@ def task(name: str) -> Task:
         if not isinstance(found, Task):
             raise InputError(f"{name!r}, an object of type {type(found).__name__}", "an outlast.Task", "name a task")
         return found
+    if name in MOVED:
+        do = f"run from the root of a checkout and name {MOVED[name]}"
+        raise InputError(f"the task {name}, which is no longer in the package", MOVED[name], do)
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]

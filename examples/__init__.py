@@ -1,0 +1,1 @@
+"""Scripts and plug-ins that show outlast at work; nothing here is part of the package."""
