@@ -177,7 +177,7 @@ def test_a_directory_of_a_class_that_left_the_package_still_loads(tmp_path: Path
     model = SpeakerEncoder()
     save(model, tmp_path)
     rewrite(tmp_path, lambda r: r["blueprint"].update(factory="outlast.tasks.resemblyzer:SpeakerEncoder"))
-    with pytest.raises(InputError, match="examples.speech.resemblyzer:SpeakerEncoder"):
+    with pytest.raises(InputError, match=r"examples\.speech\.resemblyzer:SpeakerEncoder"):
         load(tmp_path)
     assert_same(model, load(tmp_path, allow_code=True))
 
