@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outlast.adapters.factory import imported
+from outlast.modules.factory import imported
 from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError, unknown_name
 from outlast.tasks.air import AIR

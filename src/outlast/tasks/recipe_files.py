@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import cattrs
 
-from outlast.adapters.factory import imported
+from outlast.modules.factory import imported
 from outlast.errors import InputError, unknown_name
 from outlast.given_files import read_toml
 from outlast.progress import WorkDone
