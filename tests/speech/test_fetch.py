@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from examples.speech import debian
 from examples.speech.debian import fetch_debian_folder
 from outlast.errors import InputError
-from outlast.tasks import debian
 
 
 @pytest.fixture(scope="module")

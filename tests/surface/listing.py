@@ -24,7 +24,7 @@ from outlast.interventions import INTERVENTIONS
 from outlast.public import __all__ as public_names
 from outlast.results import KINDS
 from outlast.tasks import TASKS
-from outlast.tasks.recipe_files import KINDS as RECIPES
+from outlast.tasks.recipes import Recipe
 
 WRITTEN = Path(__file__).parent / "manifest.json"
 
@@ -39,7 +39,7 @@ def manifest() -> dict[str, Any]:
         "verbs": {name: _options(verb) for name, verb in sorted(VERBS.items())},
         "exit statuses": " ".join((outlast.cli.__doc__ or "").split("Exit status ")[1].split()),
         "tasks": sorted(TASKS),
-        "recipe keys": {f"{kind}: {name}": keys for kind in sorted(RECIPES) for name, keys in _records(RECIPES[kind])},
+        "recipe keys": {f"compare: {name}": keys for name, keys in _records(Recipe)},
         "result fields": dict(sorted({name: keys for kind in KINDS.values() for name, keys in _records(kind)}.items())),
     }
 

@@ -21,6 +21,8 @@ Settings = TypeVar("Settings")
 _HELP = ("-h", "--help")
 _VALUE = "\0"
 """Stands before every word that is a value: what argparse makes of one that begins with a dash changes with Python."""
+_GONE = {("quickstart", "page"): "python -m benchmarks.pages.seeds --page FILE, in a checkout of outlast"}
+"""Options that went, by verb and name, and where to."""
 MOST = 2**62
 """The largest whole number that an option takes: what comes of it still fits 64 bits."""
 
@@ -151,12 +153,19 @@ def _told_apart(verb: str, options: Sequence[Option], arguments: Sequence[str]) 
     return [*words, *(_VALUE + word for word in arguments[behind + 1 :])], given
 
 
+def _refuse_gone(verb: str, name: str, given: str) -> None:
+    if (verb, name) in _GONE:
+        gone = f"{given}, which outlast {verb} no longer has"
+        raise InputError(gone, _GONE[verb, name], "leave it out, or run that")
+
+
 def _unknown(verb: str, options: Sequence[Option], flag: str, before: str) -> InputError:
     """For an option that a verb does not have; it may be meant as the value of the one right `before` it."""
     name = flag.lstrip("-").replace("-", "_")
     if any(option.name == name and not option.flags for option in options):
         usage = f"outlast {verb}{''.join(f' [{option.takes}]' for option in options if not option.flags)}"
         return InputError(flag, f"{name} in its place, without a name: {usage}", f"leave out {flag}")
+    _refuse_gone(verb, name, flag)
     error = unknown_name(f"option of outlast {verb}", flag, [each.flags[-1] for each in options if each.flags])
     if not flag.startswith("--") and any(before in option.flags and option.takes for option in options):
         return InputError(error.given, error.expected, f"write {before}={flag} if that is its value")
@@ -207,6 +216,7 @@ def _from_file(verb: str, path: Path, options: Sequence[Option], given: set[str]
         name = key.replace("-", "_")
         option = {**known, **old, **off}.get(name)
         if option is None:
+            _refuse_gone(verb, name, key)
             raise unknown_name(f"key in {path}", key, known)
         if option.name in seen:
             raise InputError(f"{key} twice in {path}", "every key once", "delete one of them")

@@ -189,12 +189,13 @@ def _well_formed(spec: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*module_name.split("."), attribute))
 
 
-def imported(spec: str, what: str) -> Any:
+def imported(spec: str, what: str, named: str = "NAME") -> Any:
     """What a name in a module of the user's stands for; importing it runs their code.
 
     Args:
         spec: ``package.module:NAME``; the current directory is on the import path.
         what: it should be, for messages: factory, task.
+        named: what one is called in an example, for messages.
 
     Raises:
         InputError: the name is malformed or leads nowhere, or the module raises.
@@ -202,7 +203,7 @@ def imported(spec: str, what: str) -> Any:
     module_name, _, attribute = spec.partition(":")
     if not _well_formed(spec):
         raise InputError(
-            f"the {what} {spec!r}", "package.module:NAME", f"name the module, a colon, and the {what} in it"
+            f"the {what} {spec!r}", f"package.module:{named}", f"name the module, a colon, and the {what} in it"
         )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -230,7 +231,7 @@ def imported(spec: str, what: str) -> Any:
 
 
 def _find(spec: str) -> Callable[[], Any]:
-    found = imported(spec, "factory")
+    found = imported(spec, "factory", "build")
     if not callable(found):
         raise InputError(f"{spec!r}, an object of type {type(found).__name__}", "a function", "wrap it in a function")
     return found
