@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outlast.modules.factory import imported
 from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError, unknown_name
+from outlast.modules.factory import imported
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.code import CODE

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 
 import cattrs
 
-from outlast.modules.factory import imported
 from outlast.errors import InputError, unknown_name
 from outlast.given_files import read_toml
+from outlast.modules.factory import imported
 from outlast.progress import WorkDone
 from outlast.tasks.recipes import Recipe, check_recipe
 
