@@ -66,7 +66,11 @@ REPAIRS: dict[str, More] = {
         ("still_fails", "reset_it_instead", "plain_training_suffices"),
     ),
     "declined before, and still does": More(
-        DECLINING, DECLINING, DECLINING, "no_benefit", ("reset_it_instead", "plain_training_suffices")
+        DECLINING,
+        DECLINING,
+        DECLINING,
+        "no_benefit",
+        ("reset_it_instead", "declines", "plain_training_suffices"),
     ),
     "wears off more slowly than before": More(
         FAILING, wearing_off(0.05), FAILING, "still_fails", ("reset_it_instead",)
@@ -76,7 +80,7 @@ REPAIRS: dict[str, More] = {
         FAILING, flat_from(but(reading(T), 0, 1, 1.6), T, 1.9), FAILING, "stopped_reading"
     ),
     "best at four training contexts, then somewhat worse than within one": More(
-        FAILING, flat_from(reading(4 * T), 8 * T, 1.55), FAILING, "reset_it_instead"
+        FAILING, flat_from(reading(4 * T), 8 * T, 1.55), FAILING, "reset_it_instead", ("declines",)
     ),
     "plain training is better": More(FAILING, reading(2 * T), GOOD, "plain_training_suffices", passes=True),
     "plain training and a reset at sixteen training contexts do better": More(

@@ -60,6 +60,7 @@ PLAIN = [2.715, 2.712, 2.698, 2.676, 2.657, 2.642, 2.636, 2.648, 2.68, 2.71, 2.7
 FAILING_STILL = [2.69, 2.68, 2.665, 2.645, 2.625, 2.61, 2.595, 2.59, 2.592, 2.6, 2.61, 2.63, 2.635]
 UNREADING = [2.645] * len(AGES)
 BEST_WHEN_RESET = [2.72, 2.717, 2.702, 2.68, 2.66, 2.645, 2.636, 2.6, 2.59, 2.588, 2.588, 2.61, 2.634]
+BEST_LATE = [*CARRY[:11], 2.59, 2.628]
 FIRST_AGE_LOST = [2.81, *CARRY[1:]]
 HEALTHY = [2.72, 2.717, 2.702, 2.68, 2.66, 2.645, 2.638, 2.636, 2.635, 2.635, 2.634, 2.635, 2.636]
 IMPROVING = [2.72, 2.717, 2.702, 2.68, 2.66, 2.645, 2.638, 2.63, 2.62, 2.612, 2.606, 2.6, 2.598]
@@ -395,6 +396,7 @@ def refused() -> dict[str, Repair]:
         "still_fails": repair(FAILING_STILL, control=plain),
         "stopped_reading": repair(UNREADING, control=plain),
         "reset_it_instead": repair(BEST_WHEN_RESET, control=plain),
+        "declines": repair(BEST_LATE, control=plain),
         "plain_training_suffices": repair(control=control(CARRY)),
         "broken": repair(CARRY, control=plain, notes=[replace(LOST, facts={**LOST.facts, "young": 0.0})]),
         "nothing_to_repair": untouched(),

@@ -12,6 +12,7 @@ from outlast.reporting import kinds, refusals, summary
 from outlast.reporting.kinds import next_steps
 from outlast.reporting.words import captions
 from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import speaking
 from outlast.results import Command, Comparison, Evaluation, Repair, Result
 from reporting import example_results as example
 
@@ -41,6 +42,10 @@ def test_an_accepted_repair() -> None:
     )
     assert "short contexts changed by +0.12\u00a0%, at most +0.28\u00a0% (allowed 0.5\u00a0%)" in headline
     lead = kinds.lead(repair)
+    assert lead.startswith("Its own verdict, up to age 16,383: Robust. ")
+    assert "Its own verdict, up to age 16,383: Robust." in " ".join(summary(repair).split())
+    with speaking("ja"):
+        assert "自身の判定：保たれる。" in kinds.lead(repair)
     assert "Equal training from zero states (the control) gives 2.810\u00a0nats" in lead
     assert "what the starts gained over it is −0.178\u00a0nats (interval −0.199 to −0.157)" in lead
     assert "over the control under its best periodic reset −0.015" in lead
@@ -64,7 +69,7 @@ def test_without_a_control_it_is_said_what_is_not_known() -> None:
     repair = example.repair()
     assert "its starts gained" not in kinds.headline(repair)
     unknown = "It is not known whether its starts gained this or the training alone"
-    assert kinds.lead(repair).startswith(unknown)
+    assert unknown in kinds.lead(repair)
     assert captions.no_control_note() in summary(repair).replace("\n", " ")
     assert f"  {labels.COLUMN_STARTS_BRIEF}  " not in summary(repair)
     assert f"  {labels.COLUMN_STARTS_BRIEF}  " in summary(example.repair(control=example.control()))
@@ -114,7 +119,7 @@ def test_every_refusal_has_its_words() -> None:
         (
             "still_fails",
             "its cross-entropy is too far above its own best within the training context: +0.040\u00a0nats (interval "
-            "+0.031 to +0.049), and up to 0.026\u00a0nats is allowed.",
+            "+0.031 to +0.049), and up to 0.013\u00a0nats is allowed.",
         ),
         (
             "stopped_reading",
@@ -127,6 +132,11 @@ def test_every_refusal_has_its_words() -> None:
             "because the repaired model is better when it is reset: at the oldest age tested (8,192 to 16,383 "
             "positions) its cross-entropy is 0.041\u00a0nats (interval 0.035 to 0.047) above what it gives when it "
             "is reset every 1,024 positions.",
+        ),
+        (
+            "declines",
+            "is refused, because the repaired model's own verdict is Declines: it is best at ages 2,048 to 4,095, and "
+            "at the oldest age tested its cross-entropy is 0.038\u00a0nats (interval ",
         ),
         (
             "plain_training_suffices",
@@ -165,6 +175,11 @@ def test_a_refusal_says_why_with_its_figures(case: str, words: str) -> None:
             "1280 --steps 400 --learning-rate 0.0003",
         ),
         ("reset_it_instead", "model = outlast.with_reset(outlast.load('runs/r/refused'), every=1024)"),
+        (
+            "declines",
+            "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry:expected_run="
+            "5120 --steps 800",
+        ),
         ("plain_training_suffices", "model = outlast.load('runs/r/control')"),
     ],
 )
@@ -324,7 +339,7 @@ def test_a_comparison_without_a_winner_names_what_was_picked() -> None:
 
 def test_a_winner_was_picked_among_others() -> None:
     lead = kinds.lead(example.comparison())
-    assert lead.startswith("It was picked among 5 interventions on validation streams. Equal training from zero states")
+    assert lead.startswith("It was picked among 5 interventions on validation streams. Its own verdict, up to age ")
 
 
 def test_the_terminal_table_tells_what_the_starts_gained() -> None:

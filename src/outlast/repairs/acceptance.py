@@ -116,6 +116,7 @@ def refusal(
         *_still_fails(after, measure),
         *_stopped_reading(after, measure),
         *_reset_it_instead(after, measure),
+        *_declines(after),
         *_plain_training_suffices(gain, measure),
     ]
     if not found:
@@ -195,13 +196,24 @@ def _still_fails(after: Evaluation, measure: Measure) -> list[Refusal]:
         return []
     # One age that was named beforehand: its interval is for that age alone, as those of the benefit are.
     excess = after.curve.interval(after.curve.losses[-1] - np.array(after.short.per_stream))
-    if excess.high <= 2 * verdict.tolerance:
+    if verdict.name != "fails" and excess.high <= 2 * verdict.tolerance:
         return []
-    because = (
-        f"the repaired model's own excess at its oldest age is {_ends(*excess.triple)} "
-        f"{measure.unit}; up to {2 * verdict.tolerance:.4f} (two tolerances) is allowed"
+    allowed = (
+        "its own verdict is fails"
+        if verdict.name == "fails"
+        else (f"up to {2 * verdict.tolerance:.4f} (two tolerances) is allowed")
     )
+    because = f"the repaired model's own excess at its oldest age is {_ends(*excess.triple)} {measure.unit}; {allowed}"
     return [Refusal("still_fails", [because])]
+
+
+def _declines(after: Evaluation) -> list[Refusal]:
+    """Whoever runs on past the best age loses again what was gained, and more with every doubling that nobody read."""
+    verdict = after.verdict
+    if verdict is None or verdict.name != "declines":
+        return []
+    because = f"its own verdict is declines: {verdict.because[-1]}"
+    return [Refusal("declines", [because])]
 
 
 def _stopped_reading(after: Evaluation, measure: Measure) -> list[Refusal]:

@@ -14,6 +14,7 @@ from outlast.reporting.words.labels import SHARES, labels
 from outlast.reporting.words.language import spoken, tell
 from outlast.reporting.words.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
 from outlast.results import Evaluation, Refusal, Repair, ShortContext
+from outlast.results.curve import decline
 
 # Refusals that rest on the width of an interval alone: its mean is where it should be, and more data may settle it.
 
@@ -82,7 +83,7 @@ def _times(repair: Repair, name: str) -> Iterable[float]:
         case "stopped_reading":
             rivals = {each: beside(repair.after, losses) for each, losses in without_reading(repair.after).items()}
             yield from _against(rivals, tuple(rivals), tolerance)
-        case "still_fails" if repair.after.short is not None:
+        case "still_fails" if repair.after.short is not None and not _fails(repair):
             mean, _, high = beside(repair.after, repair.after.short.per_stream)
             yield _narrower(mean, high, 2 * tolerance)
 
@@ -319,15 +320,20 @@ def _stopped_reading(repair: Repair, _: Refusal) -> list[str]:
     return _headed(repair, "stopped_reading", fault, said)
 
 
+def _fails(repair: Repair) -> bool:
+    """Whether the repaired model's own verdict is that it fails; files of before accepted up to two tolerances."""
+    return repair.after.verdict is not None and repair.after.verdict.name == "fails"
+
+
 def _still_fails(repair: Repair, _: Refusal) -> list[str]:
     verdict, short = repair.after.verdict, repair.after.short
     if verdict is None or short is None:
         return []
     over = beside(repair.after, short.per_stream)
-    surely = over[1] > 2 * verdict.tolerance
+    surely = _fails(repair) or over[1] > 2 * verdict.tolerance
     excess = terms.with_interval(estimate(*over, signed=True), terms.unit(repair.after))
-    allowed = terms.tolerated(2 * verdict.tolerance, repair.after)
-    if over[0] <= 2 * verdict.tolerance:
+    allowed = terms.tolerated((1 if _fails(repair) else 2) * verdict.tolerance, repair.after)
+    if over[0] <= 2 * verdict.tolerance and not _fails(repair):
         streams = terms.over(repair.after)
         return [
             tell(
@@ -363,6 +369,22 @@ def _reset_it_instead(repair: Repair, _: Refusal) -> list[str]:
     ]
 
 
+def _declines(repair: Repair, _: Refusal) -> list[str]:
+    found = None if repair.after.short is None else decline(repair.after.curve, repair.after.short.loss)
+    if found is None:
+        return []
+    lost, best = found
+    worse = terms.with_interval(estimate(*lost.triple), terms.unit(repair.after))
+    return [
+        tell(
+            f"the repaired model's own verdict is Declines: it is best at {terms.ages(best)}, and at the oldest age "
+            f"tested its {terms.measure_name(repair.after.measure)} is {worse} above that",
+            f"修復後のモデル自身の判定は「伸びて衰える」です。{terms.ages(best)}で最も良く、調べた最も古い年齢での"
+            f"{terms.measure_name(repair.after.measure)}はそれを {worse} 上回ります",
+        )
+    ]
+
+
 def at_every(every: int) -> str:
     """ "every 64 positions"; of one what it means."""
     if every <= 1:
@@ -386,6 +408,7 @@ _CLAUSES: dict[str, Callable[[Repair, Refusal], list[str]]] = {
     "still_fails": _still_fails,
     "stopped_reading": _stopped_reading,
     "reset_it_instead": _reset_it_instead,
+    "declines": _declines,
     "plain_training_suffices": _plain_training_suffices,
 }
 

@@ -68,8 +68,8 @@ class Refusal:
 
     Args:
         name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``reset_it_instead``,
-            ``plain_training_suffices`` or ``broken`` of a repaired model; ``nothing_to_repair`` or ``base_broken``
-            where nothing was done.
+            ``declines``, ``plain_training_suffices`` or ``broken`` of a repaired model; ``nothing_to_repair`` or
+            ``base_broken`` where nothing was done.
         because: what was seen, with its figures.
         also: names of what else would have refused it.
         every: the reset period that helps, where one does.

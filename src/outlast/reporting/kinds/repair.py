@@ -197,7 +197,15 @@ def _gains(repair: Repair) -> str:
                 f"実行費用が二倍の交互リセットとの差は {other} です。",
             )
         )
-    return sentences(starts_sentence(repair), *parts)
+    return sentences(own_verdict(repair.after), starts_sentence(repair), *parts)
+
+
+def own_verdict(after: Evaluation) -> str:
+    """What a repaired model would be told by itself; files of before hold accepted ones that fail or decline."""
+    if after.verdict is None:
+        return ""
+    badge, age = labels.BADGES[after.verdict.name], integer(after.verdict.oldest_age[1] - 1)
+    return tell(f"Its own verdict, up to age {age}: {badge}.", f"年齢 {age} までの自身の判定：{badge}。")
 
 
 def starts_sentence(repair: Repair) -> str:

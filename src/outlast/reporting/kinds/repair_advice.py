@@ -346,10 +346,6 @@ def _push(refused: _Refused) -> list[Step]:
     return [Step(text, refused.again(intervention=longer, steps=more))]
 
 
-def _still_fails(refused: _Refused) -> list[Step]:
-    return _push(refused)
-
-
 def _stopped_reading(refused: _Refused) -> list[Step]:
     found, slower, longer = [], refused.slower(), refused.longer()
     if slower is not None:
@@ -446,9 +442,10 @@ _NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
     "broken": _broken,
     "short_context_lost": _short_context_lost,
     "no_benefit": _no_benefit,
-    "still_fails": _still_fails,
+    "still_fails": _push,
     "stopped_reading": _stopped_reading,
     "reset_it_instead": _reset_it_instead,
+    "declines": _push,
     "plain_training_suffices": _plain_training_suffices,
 }
 

@@ -497,12 +497,12 @@ def repair_note() -> str:
         "Differences are at the oldest age, the repair minus what stands above the column, paired by stream: negative "
         "is better. Short contexts: the change over all ages within the training context, every age alike. A repair is "
         "accepted when short contexts hold; when it is clearly below the base model and below the control, as they are "
-        "and under their best periodic resets; and when it still reads, is not better reset, and does not itself fail. "
-        "Overlapping resets cost twice as much to run and are shown for comparison.",
+        "and under their best periodic resets; and when it still reads, is not better reset, and does not itself fail "
+        "or decline. Overlapping resets cost twice as much to run and are shown for comparison.",
         "差は最も古い年齢でのもので、修復から列の見出しのものを系列ごとに引きます。負なら良くなっています。"
         "短い文脈は、学習文脈長以内のすべての年齢を等しく見た変化です。修復が採用されるのは、短い文脈が保たれ、"
         "元のモデルと対照を（そのままでも最良の定期リセットでも）明らかに下回り、今も入力を読み、リセットした方が"
-        "良くなることがなく、それ自体も破綻しないときです。交互リセットは実行費用が二倍で、比較のために示します。",
+        "良くなることがなく、それ自体も破綻も衰えもしないときです。交互リセットは実行費用が二倍で、比較のために示します。",
     )
 
 

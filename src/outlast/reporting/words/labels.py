@@ -149,6 +149,7 @@ class _Labels:
             "still_fails": ("still fails", "なお破綻"),
             "stopped_reading": ("stopped reading", "読まなくなった"),
             "reset_it_instead": ("better when it is reset", "リセットの方が良い"),
+            "declines": ("declines itself", "伸びて衰える"),
             "plain_training_suffices": ("plain training suffices", "通常の学習で足りる"),
             "broken": ("broken", "壊れている"),
             "nothing_to_repair": ("nothing to repair", "修復は不要"),
@@ -162,6 +163,7 @@ class _Labels:
             "still_fails": ("still fails", "なお破綻"),
             "stopped_reading": ("not reading", "読まない"),
             "reset_it_instead": ("reset it", "リセットを"),
+            "declines": ("declines", "衰える"),
             "plain_training_suffices": ("plain does", "通常で足りる"),
             "broken": ("broken", "壊れている"),
             "nothing_to_repair": ("not needed", "不要"),
@@ -213,6 +215,10 @@ class _Labels:
                 "何も読まない予測より明らかに良いとは言えません",
             ),
             "reset_it_instead": ("it is better when it is reset", "リセットした方が良くなります"),
+            "declines": (
+                "its own verdict is Declines: at older ages it loses again what it gains past the training context",
+                "自身の判定が「伸びて衰える」で、学習文脈長を超えて得たものを、より古い年齢で再び失います",
+            ),
             "plain_training_suffices": ("plain training does as well", "通常の学習でも同じだけ良くなります"),
         }
     )
