@@ -122,6 +122,8 @@ class Reading(ReadingText):
     """Tables: the column that says how much a row's target counts, 0 or more. Default: all count alike."""
     target_kind: Literal["value", "class"] | None = None
     """Tables: whether the column of --target holds numbers (default) or labels."""
+    classes: tuple[str, ...] | None = None
+    """Tables: the labels of --target in the order of the model's outputs: idle run off. Default: sorted."""
     stream: str | None = None
     """Tables: the column that tells streams (machines, say) apart. Default: one recording."""
     time: str | None = None

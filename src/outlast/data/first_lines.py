@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 def first_lines(data: Mapping[str, Any]) -> list[Line]:
-    """Columns used and left out, streams, step, horizon in time, scaling, gaps and missing rows; what is known of them.
+    """Columns used and left out, streams, step, horizon in time, classes, scaling, gaps and missing rows, as known.
 
     Args:
         data: what `Streams.describe` gave, or a result recorded of its data.
@@ -44,6 +44,7 @@ def first_lines(data: Mapping[str, Any]) -> list[Line]:
         Line(("streams", "系列"), _joined(_streams(data))),
         Line(("step", "間隔"), _joined(_step(data))),
         Line(("horizon", "予測先"), _joined(_horizon(data))),
+        Line(("classes", "クラス"), _joined(_classes(data))),
         Line(("scaling", "尺度"), _joined(_scaling(data))),
         Line(("gaps", "途切れ"), _joined(_gaps(data))),
         Line(("missing", "欠損"), _joined(_missing(data))),
@@ -181,6 +182,24 @@ def _horizon(data: Mapping[str, Any]) -> Iterator[Pair]:
     yield en, ja
     if data.get("horizon_assumed"):
         yield "NOBODY GAVE ONE (--horizon)", "指定がないため既定値（--horizon）"
+
+
+def numbered(labels: Sequence[Any]) -> Pair:
+    """Which label each output stands for: output 0 is idle, 1 off."""
+    en, ja = _listed([f"{number} {label}" for number, label in enumerate(labels)])
+    return f"output {en.replace(' ', ' is ', 1)}", f"出力の番号：{ja}"
+
+
+def _classes(data: Mapping[str, Any]) -> Iterator[Pair]:
+    target = data.get("target")
+    if not isinstance(target, Mapping) or "labels" not in target:
+        return
+    yield numbered(target["labels"])
+    if target.get("labels_by") == "sorted":
+        yield "in sorted order (--classes)", "並べ替えた順（--classes）"
+    elif target.get("labels_by"):
+        asked = target["labels_by"] == "as asked"
+        yield ("as asked", "指定どおり") if asked else ("as the model was trained", "モデルの学習時のまま")
 
 
 def _scaling(data: Mapping[str, Any]) -> Iterator[Pair]:

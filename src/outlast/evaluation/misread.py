@@ -12,10 +12,12 @@ import numpy as np
 import torch
 
 from outlast.data import MIN_STREAMS, Batch, Split, Streams
+from outlast.data.first_lines import numbered
 from outlast.data.tables.scales import Rule, rule_of
 from outlast.data.tables.scaling import estimated
 from outlast.errors import InputError
 from outlast.evaluation.asked import the_model
+from outlast.evaluation.reading_goals import Classes, Values, sampled
 from outlast.evaluation.rescaling import rescaled, rescaled_streams
 from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
@@ -30,19 +32,16 @@ from outlast.schema import Schema, Target
 # the target's own numbers, whatever the outputs stand for.
 
 INPUTS = ("standard", "none", "minmax", "robust")
-TARGETS = (*INPUTS, "log", "log-standard", "log1p", "log1p-standard", "log-minmax")
-"""Scalings that are tried, of inputs and of targets apart; logarithms only where every value has one."""
+"""Scalings of inputs that are tried."""
 LEAST_GAIN = 0.2
 """Share of the best constant's loss that a model has to be below it by, to be one that has learnt something."""
 ALIKE = 0.1
 """Two readings say the same where the mean square between their forecasts is below this share of the error's."""
-_WINDOWS, _POSITIONS, _LONGEST, _FIGURES, _BLOCKS, _ROWS = 192, 49152, 1024, 200_000, 16, 64
+_WINDOWS, _POSITIONS, _LONGEST, _BLOCKS, _ROWS = 192, 49152, 1024, 16, 64
 _WORK = 5e10
 """Products of a number and a weight that all readings together may take, about; of large models fewer windows do."""
 _COMPARED = 10
 """Intervals are simultaneous over so many readings: of all that are tried most are of another size altogether."""
-_WORST = 10.0
-"""Deviations at which a forecast's error ends: what is off by more is as wrong, and says nothing of the others."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,13 @@ class Tried:
     Args:
         constant: (B,) losses of the best constant.
         windows: that were read.
+        reordered: of a classifier, under scalings where another order of its labels fits better.
     """
 
     reads: tuple[Read, ...]
     constant: np.ndarray
     windows: int
+    reordered: tuple[Read, ...] = ()
 
     @property
     def given(self) -> Read:
@@ -87,6 +88,18 @@ class Tried:
     @functools.cached_property
     def best(self) -> Read:
         return min(self.reads, key=lambda read: read.loss)
+
+    @functools.cached_property
+    def other_order(self) -> Read | None:
+        """The best reading with class labels in another order, where it is good and much better than all in the one
+        that was given; with the inputs scaled as they were given where that is as good."""
+        best = min(self.reordered, key=lambda read: read.loss, default=None)
+        if best is None or not self.good(best) or not self.worse(self.best, best):
+            return None
+        if self.best.loss - best.loss <= LEAST_GAIN * float(self.constant.mean()):
+            return None
+        own = next((read for read in self.reordered if read.inputs == self.given.inputs), best)
+        return best if self.worse(own, best) else own
 
     def good(self, read: Read) -> bool:
         """Whether it is better than the best constant, by an interval and by enough to matter."""
@@ -136,7 +149,8 @@ def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | Non
     assert schema is not None
     batch, blocks = _windows(model, streams, train_context)
     raw = schema.unscaled(batch.inputs.numpy().astype(np.float64))
-    goal = _goal(schema.target, batch, streams)
+    value = schema.target.kind == "value"
+    goal = Values(schema.target, batch, streams) if value else Classes(schema.target, batch)
     weights = batch.weights.numpy().astype(np.float64)
     used = np.array([weights[blocks == block].sum() > 0 for block in range(blocks.max() + 1)])
 
@@ -145,7 +159,13 @@ def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | Non
         return sums[used] / counts[used]
 
     reads: list[Read] = []
+    reordered: list[Read] = []
     mute = False
+
+    def read(by: Schema, inputs: dict[str, str], told: dict[str, str], target: Target, outputs: np.ndarray) -> Read:
+        losses, said = goal.scored(outputs, target)
+        return Read(inputs, told, replace(by, target=target), by_block(losses), said[weights > 0])
+
     for inputs, read_by in _schemas(streams):
         outputs = _outputs(model, read_by.scaled(raw))
         if outputs is None and not reads:
@@ -157,11 +177,12 @@ def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | Non
         for told, target in goal.candidates:
             if any(column.log for column in read_by.inputs) and not any(target.logs) and reads:
                 continue  # who takes the logarithm of a column takes it of the target, which is the same one
-            losses, said = goal.scored(outputs, target)
-            reads.append(Read(inputs, told, replace(read_by, target=target), by_block(losses), said[weights > 0]))
+            reads.append(read(read_by, inputs, told, target, outputs))
+        if isinstance(goal, Classes) and (other := goal.reordered(outputs, weights)) is not None:
+            reordered.append(read(read_by, inputs, {}, other, outputs))
     if not reads or used.sum() < MIN_STREAMS:
         return None
-    found = Tried(tuple(reads), by_block(goal.constant()), len(blocks))
+    found = Tried(tuple(reads), by_block(goal.constant()), len(blocks), tuple(reordered))
     return None if mute and not found.good(found.best) else found
 
 
@@ -189,7 +210,7 @@ def _schemas(streams: Streams) -> Iterator[tuple[dict[str, str], Schema]]:
     schema = streams.schema
     assert schema is not None
     yield streams.about["scaled"].get("inputs", {}), schema
-    values = schema.unscaled(_sampled(streams, streams.inputs).astype(np.float64))
+    values = schema.unscaled(sampled(streams, streams.inputs).astype(np.float64))
     aims = [k for k, column in enumerate(schema.inputs) if column.name in schema.target.columns]
     positive = bool(aims) and schema.target.kind == "value" and float(values[:, aims].min()) > 0
     for word in INPUTS:
@@ -207,14 +228,6 @@ def _schemas(streams: Streams) -> Iterator[tuple[dict[str, str], Schema]]:
             yield words, replace(schema, inputs=columns)
 
 
-def _sampled(streams: Streams, array: np.ndarray) -> np.ndarray:
-    """Rows of an array that the streams lie over, at most `_FIGURES` of them, spread evenly."""
-    total = np.cumsum(streams.lengths)
-    at = np.linspace(0, total[-1] - 1, min(int(total[-1]), _FIGURES)).astype(np.int64)
-    stream = np.searchsorted(total, at, side="right")
-    return array[streams.starts[stream] + at - (total - streams.lengths)[stream]]
-
-
 @torch.no_grad()
 def _outputs(model: Recurrent, inputs: np.ndarray) -> np.ndarray | None:
     """(W, T, O) float64, from the initial state; None for numbers that the model does not take."""
@@ -227,87 +240,6 @@ def _outputs(model: Recurrent, inputs: np.ndarray) -> np.ndarray | None:
         outputs = outputs[..., None] if outputs.dim() == 2 else outputs
         found.append(outputs.double().cpu().numpy())
     return np.concatenate(found)
-
-
-class _Values:
-    """Targets of the windows in their own numbers, and how forecasts of them are scored."""
-
-    def __init__(self, target: Target, batch: Batch, streams: Streams) -> None:
-        assert batch.targets is not None
-        self.levels = target.quantiles
-        values = _raw(target, _all_targets(streams))
-        own = estimated(values, np.arange(len(values)), [Rule()] * values.shape[1])
-        self.mean, self.std = own.mean, own.std
-        self.wanted = (_raw(target, batch.targets.numpy()) - self.mean) / self.std
-        self.values = (values - self.mean) / self.std
-        self.candidates: list[tuple[dict[str, str], Target]] = [(streams.about["scaled"].get("target", {}), target)]
-        for word in TARGETS:
-            rule = rule_of(word)
-            if rule.log is None or values.min() > (0 if rule.log == "log" else -1):
-                self.candidates.append((dict.fromkeys(target.columns, word), _by(target, values, rule)))
-
-    def scored(self, outputs: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray]:
-        """(W, T) losses, and (W, T, O) forecasts in deviations, of outputs that stand for this target."""
-        levels = max(1, len(self.levels))
-        said = (target.unscaled(outputs) - np.repeat(self.mean, levels)) / np.repeat(self.std, levels)
-        near = np.repeat(self.wanted, levels, axis=-1)
-        said = np.clip(np.nan_to_num(said, nan=np.inf), near - _WORST, near + _WORST)
-        return self._losses(said), said
-
-    def constant(self) -> np.ndarray:
-        """(W, T) losses of the best constant."""
-        levels = self.levels or (None,)
-        best = [each.mean() if at is None else np.quantile(each, at) for each in self.values.T for at in levels]
-        return self._losses(np.broadcast_to(np.array(best), (*self.wanted.shape[:2], len(best))))
-
-    def _losses(self, said: np.ndarray) -> np.ndarray:
-        if not self.levels:
-            return np.square(said - self.wanted).mean(-1)
-        missed = self.wanted[..., None] - said.reshape(*self.wanted.shape, len(self.levels))
-        level = np.array(self.levels)
-        return np.maximum(level * missed, (level - 1) * missed).mean((-2, -1))
-
-
-class _Classes:
-    """Classes of the windows, which have no scale: inputs alone are tried."""
-
-    def __init__(self, target: Target, batch: Batch, streams: Streams) -> None:
-        assert batch.targets is not None
-        self.wanted = batch.targets
-        self.candidates: list[tuple[dict[str, str], Target]] = [({}, target)]
-
-    def scored(self, outputs: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray]:
-        """(W, T) nats, and (W, T, C) probabilities."""
-        logits = torch.from_numpy(outputs).log_softmax(-1)
-        return -logits.gather(-1, self.wanted[..., None])[..., 0].numpy(), logits.exp().numpy()
-
-    def constant(self) -> np.ndarray:
-        """(W, T) nats of how frequent each class is."""
-        shares = np.bincount(self.wanted.flatten().numpy()) / self.wanted.numel()
-        return -np.log(shares)[self.wanted.numpy()]
-
-
-def _goal(target: Target, batch: Batch, streams: Streams) -> _Values | _Classes:
-    return (_Values if target.kind == "value" else _Classes)(target, batch, streams)
-
-
-def _by(target: Target, values: np.ndarray, rule: Rule) -> Target:
-    """The target scaled by a rule, with figures of these values (N, K)."""
-    found = estimated(values, np.arange(len(values)), [rule] * values.shape[1])
-    logs = found.logs[:: len(target.horizons)]
-    means, stds = tuple(found.mean.tolist()), tuple(found.std.tolist())
-    return replace(target, means=means, stds=stds, logs=logs if any(logs) else ())
-
-
-def _raw(target: Target, scaled: np.ndarray) -> np.ndarray:
-    """(…, K) targets in their own numbers, whatever is forecast of them."""
-    return replace(target, quantiles=()).unscaled(scaled.astype(np.float64))
-
-
-def _all_targets(streams: Streams) -> np.ndarray:
-    """(N, K) targets as they are scaled; of inputs further on the inputs, so that both have the same figures."""
-    found = _sampled(streams, streams.inputs if streams.targets is None else streams.targets)
-    return found[:, None] if found.ndim == 1 else found
 
 
 # What is done about how a model wants its table to be read: taken and said, asked, or left as it is.
@@ -327,8 +259,9 @@ class Finding:
     Args:
         name: ``as_given``, ``found`` (another reading is taken), ``open`` (nobody said, and the model is good under
             none), ``doubtful`` (as asked it is no better than the best constant, and otherwise a little), or of misread
-            data ``another`` (than was asked for fits), ``level`` (two fit, and differ in what they say), ``none`` (none
-            that was tried fits, and as it is read the error is far too large).
+            data ``order`` (another order of the class labels fits), ``another`` (than was asked for fits), ``level``
+            (two fit, and differ in what they say), ``none`` (none that was tried fits, and as it is read the error is
+            far too large).
         read: what is read, or should be; `other` fits as well.
     """
 
@@ -344,6 +277,8 @@ def judged(found: Tried, *, asked: bool) -> Finding:
         asked: whether somebody said how the table is scaled.
     """
     given, best = found.given, found.best
+    if found.other_order is not None:
+        return Finding("order", found.other_order)
     if not found.good(best):
         slight = "doubtful" if found.doubtful(given, best) else "as_given"
         return Finding("none" if found.hopeless(given) else slight if asked else "open", best)
@@ -424,6 +359,7 @@ def _refuse(streams: Streams) -> None:
         if note.name == MISREAD:
             file, here = "--scale FILE.json with figures of your own", "(in Python scale=, target_scale=)"
             best = f"{file} {here}" if note.facts["finding"] == "none" else f"{note.facts['options']} {here}, or {file}"
+            best = f"{note.facts['options']} (in Python classes=)" if note.facts["finding"] == "order" else best
             raise InputError(
                 f"a model that does not fit these data as they are read: {note.said}",
                 "data scaled as in the model's training",
@@ -440,6 +376,9 @@ def scaling_notes(about: Mapping[str, Any]) -> list[Note]:
     constant = f"the best constant {facts['constant']:.3g}"
     given, loss, options = facts["given"], facts["loss"], facts["options"]
     said = {
+        "order": f"its outputs fit the labels in another order far better: now {facts.get('labels')}, and the loss on "
+        f"training windows is {given:.3g} {unit} ({constant}); with {options} it would be {loss:.3g}. The order of the "
+        "labels is probably another one",
         "found": f"nobody said how the table is scaled, and the model is read with {options}: on training windows its "
         f"loss is then {loss:.3g} {unit}, against {given:.3g} standardised ({constant})",
         "another": f"scaled as asked its loss on training windows is {given:.3g} {unit}, and with {options} it would "
@@ -459,16 +398,22 @@ def scaling_notes(about: Mapping[str, Any]) -> list[Note]:
 
 
 def _facts(found: Tried, finding: Finding) -> dict[str, float | int | str]:
-    read, other = finding.read, finding.other
+    read, other, given = finding.read, finding.other, found.given
+    options = typed(read)
+    if finding.name == "order":
+        alike = read.inputs == given.inputs
+        options = shlex.join(["--classes", *map(str, read.schema.target.labels)]) + ("" if alike else f" {options}")
     facts: dict[str, float | int | str] = {
         "finding": finding.name,
-        "options": typed(read),
+        "options": options,
         "loss": read.loss,
-        "given": found.given.loss,
+        "given": given.loss,
         "constant": float(found.constant.mean()),
         "windows": found.windows,
         "unit": "variances" if read.schema.target.kind == "value" else "nats",
     }
+    if finding.name == "order":
+        facts["labels"] = numbered(given.schema.target.labels)[0]
     return facts if other is None else facts | {"other": typed(other), "other_loss": other.loss}
 
 

@@ -188,6 +188,11 @@ def _scaling(facts: Mapping[str, float | int | str]) -> str:
                 f"{loss} となり、わずかに良くなります（{best}）。モデルがほとんど学習していないか、"
                 "表が誤って読まれています。"
             )
+        case "order":
+            return (
+                f"ラベルを別の順にすると出力はずっとよく合います。学習窓での損失は {given} ですが、{options} とすれば "
+                f"{loss} になります（{best}）。ラベルの順がおそらく違います。"
+            )
         case "another":
             return (
                 f"指定された尺度では学習窓での損失が {given} ですが、{options} とすれば {loss} になります（{best}）。"

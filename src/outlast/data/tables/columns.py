@@ -210,12 +210,8 @@ def told_categories(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str,
     pairs = given if isinstance(given, Mapping) else dict.fromkeys(given)
     found: dict[str, Known] = {}
     for name, values in pairs.items():
-        listed = () if values is None else values
-        good = isinstance(name, str) and not isinstance(listed, str) and isinstance(listed, Sequence | np.ndarray)
-        plain = [_plain(value) for value in listed] if good else []
-        known = tuple(value for value in plain if value is not None)
-        kinds = {type(value) for value in known}
-        if not good or None in plain or len(set(known)) < len(known) or len(kinds) > 1:
+        known = listed(() if values is None else values) if isinstance(name, str) else None
+        if known is None:
             raise InputError(
                 f"category {name!r}: {values!r}",
                 "names of columns, each with its values where they are listed: texts or whole numbers, each once",
@@ -223,6 +219,17 @@ def told_categories(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str,
             )
         found[name] = known
     return found
+
+
+def listed(values: Any) -> Known | None:
+    """Values as they were listed, each once and all of one kind: texts or whole numbers; None: they are something
+    else."""
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        return None
+    plain = [_plain(value) for value in values]
+    known = tuple(value for value in plain if value is not None)
+    whole = len(set(known)) == len(plain) and len({type(value) for value in known}) <= 1
+    return known if whole else None
 
 
 def _plain(value: Any) -> str | int | None:
@@ -280,8 +287,8 @@ def coded(table: Table, name: str, column: pa.Array, known: Known) -> tuple[np.n
         )
     values: Known = tuple(found)
     if known:
-        places = _places(table, name, codes, values, _of_kind(known, is_text(column), name))
-        codes, values = places[codes], _of_kind(known, is_text(column), name)
+        places = _places(table, name, codes, values, of_kind(known, is_text(column), name))
+        codes, values = places[codes], of_kind(known, is_text(column), name)
     return np.where(codes < 0, np.nan, codes.astype(np.float64)), values
 
 
@@ -290,16 +297,20 @@ def _has_fractions(column: pa.Array) -> bool:
     return bool((np.isfinite(values) & (values != np.round(values))).any())
 
 
-def _of_kind(known: Known, text: bool, name: str) -> Known:
-    """The listed values as the column has them: what is typed is text, and may stand for whole numbers."""
+def of_kind(known: Known, text: bool, name: str) -> Known:
+    """The listed values as the column has them: what is typed is text, and may stand for whole numbers.
+
+    Raises:
+        InputError: a word, for a column of whole numbers.
+    """
     if text:
         return tuple(map(str, known))
     wrong = next((value for value in known if not re.fullmatch(r"[+-]?\d+", str(value))), None)
     if wrong is not None:
         raise InputError(
-            f"the value {wrong!r} for the category {name!r}, a column of whole numbers",
+            f"the value {wrong!r} for {name!r}, a column of whole numbers",
             "whole numbers",
-            f"for example {name}=0,1,2",
+            "list them as the column has them, such as 0 1 2",
         )
     return tuple(int(value) for value in known)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from outlast.data.tables.columns import Known, told_categories
+from outlast.data.tables.columns import Known, listed, told_categories
 from outlast.data.tables.scales import Scaling, scaling_of
 from outlast.errors import InputError, unknown_name
 from outlast.schema import Schema
@@ -40,6 +40,7 @@ class TableOptions:
 
     Args:
         schema: what a model was trained on: inputs, target and figures are then its own.
+        classes: labels of a class target in the order of the outputs; empty: sorted.
         category: inputs that are categories, with the values that were listed for them.
         static: inputs that do not change along a stream.
         assumed: options that nobody gave, so that their default holds.
@@ -67,6 +68,7 @@ class TableOptions:
     static: tuple[str, ...] = ()
     assumed: frozenset[str] = frozenset()
     order: str | None = None
+    classes: Known = ()
 
     @property
     def named(self) -> list[str]:
@@ -95,6 +97,8 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         told["category"] = told_categories(told["category"])
     if "inputs" in told:
         told["inputs"] = tuple(dict.fromkeys([*told["inputs"], *told.get("static", ()), *told.get("category", ())]))
+    if "classes" in told:
+        told = {"target_kind": "class", **told, "classes": _told_classes(told["classes"])}
     if schema is not None:
         told = _by_schema(told, schema)
     _clocked(told)
@@ -125,6 +129,7 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         static=told.get("static", ()),
         assumed=assumed,
         order=told.get("order"),
+        classes=told.get("classes", ()),
     )
     _fitting(options)
     return options
@@ -163,6 +168,18 @@ def several(name: str, value: Any) -> tuple[Any, ...]:
     return found
 
 
+def _told_classes(given: Any) -> Known:
+    """Labels in the order of the outputs, as they were given."""
+    found = listed(given)
+    if not found or len(found) < 2:
+        raise InputError(
+            f"classes {given!r}",
+            "two or more labels, each once, in the order of the model's outputs: texts or whole numbers",
+            "for example --classes idle run off (classes=['idle', 'run', 'off'])",
+        )
+    return found
+
+
 def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
     """What was told, with what the schema says; what contradicts it is refused by name."""
     target = schema.target
@@ -178,6 +195,8 @@ def _by_schema(told: dict[str, Any], schema: Schema) -> dict[str, Any]:
         "quantiles": target.quantiles,
     }
     says["static"] = tuple(sorted(schema.static))
+    says["classes"] = tuple(map(str, target.labels)) or None
+    told |= {"classes": tuple(map(str, told["classes"]))} if "classes" in told else {}
     told |= {"static": tuple(sorted(told["static"]))} if "static" in told else {}
     for name, value in says.items():
         if name in told and told[name] != value:
@@ -242,6 +261,8 @@ def _fitting(options: TableOptions) -> None:
         raise InputError(
             "target_scale with classes", "values, which have a scale", "leave target_scale out, or forecast values"
         )
+    if options.classes and options.target_kind != "class":
+        raise InputError("classes with target_kind 'value'", "labels, which are classes", "leave one of them out")
     if options.target_kind == "class" and (options.aggregate != "value" or options.bins is not None):
         raise InputError(
             "target_kind 'class' with aggregate 'mean' or bins", "class labels as they are", "leave the other out"

@@ -55,6 +55,7 @@ class FromTables(Layout):
         horizon: int | Sequence[int] | None = None,
         aggregate: str | None = None,
         target_kind: str | None = None,
+        classes: Sequence[str | int] | None = None,
         bins: int | None = None,
         quantiles: Sequence[float] | None = None,
         stream: str | None = None,
@@ -100,7 +101,8 @@ class FromTables(Layout):
                 None: 1. Every column at every horizon is one output, by column, then by horizon.
             aggregate: ``value``: the target `horizon` rows ahead (default); ``mean``: its mean over the next `horizon`
                 rows.
-            target_kind: ``value`` (default), or ``class``: labels (text or whole numbers), numbered in sorted order.
+            target_kind: ``value`` (default), or ``class``: labels (text or whole numbers).
+            classes: labels in the order of the model's outputs, which makes the target one of classes. None: sorted.
             bins: turn a value target into this many classes, by its quantiles on the training part.
             quantiles: between 0 and 1, ascending: the model gives one output for each of them, and is judged by the
                 pinball loss.
@@ -187,6 +189,7 @@ class FromTables(Layout):
             horizon=horizon,
             aggregate=aggregate,
             target_kind=target_kind,
+            classes=classes,
             bins=bins,
             quantiles=quantiles,
             stream=stream,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from outlast.data.files.source import FILE, Table
+from outlast.data.files.source import FILE, Table, is_text
 from outlast.data.tables import columns
 from outlast.data.tables.clock import Clock, check_ascending, read_clock
 from outlast.data.tables.columns import Known, coded
@@ -377,18 +377,20 @@ def _refuse_empty(table: Table, kept: int, about: dict[str, Any], options: Table
 def _numbered(
     table: Table, name: str, column: pa.Array, options: TableOptions
 ) -> tuple[np.ndarray, list[str] | list[int]]:
-    """Class labels as numbers; with a schema, by the places that its labels have."""
+    """Class labels as numbers: by the places that a schema's labels have, or those that were listed, or sorted."""
     numbers, labels = columns.labels(table, name, column)
-    if options.schema is None:
+    read = options.schema
+    if read is None and not options.classes:
         return numbers, labels
-    known = list(options.schema.target.labels)
+    known = list(read.target.labels if read else columns.of_kind(options.classes, is_text(column), name))
     unknown = [label for label in labels if label not in known]
     if unknown:
         row = int(np.argmax(numbers == labels.index(unknown[0])))  # pyright: ignore[reportArgumentType]
         raise InputError(
             f"the label {unknown[0]!r} in column {name!r}, {table.place(row)}",
-            f"one of the labels that the model was trained on: {', '.join(map(str, known))}",
-            "correct the label, or train a model on data that have it",
+            f"one of the labels that {'the model was trained on' if read else 'were listed'}: "
+            f"{', '.join(map(str, known))}",
+            f"correct the label, or {'train a model on data that have it' if read else 'list it too (classes)'}",
         )
     places = np.array([*(known.index(label) for label in labels), -1], np.int64)
     return places[numbers], known  # pyright: ignore[reportReturnType]

@@ -61,7 +61,8 @@ def _classes(rows: Rows, options: TableOptions) -> Goal:
     assert rows.labels is not None
     target = Target("class", options.target, options.horizons, labels=tuple(rows.labels))
     ahead = rows_ahead(rows.targets[:, 0], options.horizons[0], "value")
-    return Goal(ahead, len(rows.labels), target, {**_described(options), "labels": rows.labels})
+    by = "the model" if options.schema is not None else "as asked" if options.classes else "sorted"
+    return Goal(ahead, len(rows.labels), target, {**_described(options), "labels": rows.labels, "labels_by": by})
 
 
 def _bins(rows: Rows, options: TableOptions, training: np.ndarray) -> Goal:

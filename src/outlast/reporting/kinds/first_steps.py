@@ -58,7 +58,14 @@ def _gain(name: str, reset: Reset, evaluation: Evaluation) -> str:
 def read_rightly(verb: str, misread: Evaluation) -> Step:
     """The step where a model does not fit the data as they are read: the same, scaled as it fits them best."""
     facts = next((note.facts for note in misread.notes if note.name == "misread"), {})
-    given = replace(misread.command, options=_without_scaling(misread.command.options))
+    options = str(facts.get("options", ""))
+    given = replace(misread.command, options=_without(misread.command.options, options))
+    if facts.get("finding") == "order":
+        text = tell(
+            "List the labels in the order of the model's outputs; of all orders this one fits best:",
+            "ラベルをモデルの出力の順に並べて指定します。最も合う順は次のとおりです：",
+        )
+        return Step(text, command(verb, given, context(misread), options))
     if facts.get("finding", "none") == "none":
         text = tell(
             "Say how inputs and target were scaled in the model's training: none of the usual scalings fits, and "
@@ -78,12 +85,15 @@ def read_rightly(verb: str, misread: Evaluation) -> Step:
     )
 
 
-def _without_scaling(options: str) -> str:
-    """Typed options but those that say how a table is scaled."""
+def _without(options: str, said: str) -> str:
+    """Typed options but those that are `said` anew: how a table is scaled, or how classes are ordered."""
+    anew = [word for word in shlex.split(said) if word.startswith("--")]
+    if "--scale" in anew or not anew:
+        anew += ["--scale", "--target-scale", "--log"]
     kept, leaves = [], False
     for word in shlex.split(options):
         if word.startswith("--"):
-            leaves = word in ("--scale", "--target-scale", "--log")
+            leaves = word in anew
         if not leaves:
             kept.append(word)
     return shlex.join(kept)
