@@ -25,6 +25,12 @@ class Interval:
         return self.mean, self.low, self.high
 
 
+def gained(change: tuple[float, float, float], tolerance: float) -> bool:
+    """Whether a difference (mean, low, high; negative is better) is a gain: by more than half a tolerance on average,
+    and with its interval below zero. What is less than that is nothing to train or to reset for."""
+    return change[0] < -tolerance / 2 and change[2] < 0
+
+
 def mean_interval(values: np.ndarray, comparisons: int = 1, blocks: np.ndarray | None = None) -> Interval:
     """Student-t interval of the mean at 95 %, simultaneous over `comparisons` intervals (Bonferroni).
 

@@ -264,6 +264,23 @@ def test_what_might_be_chance_does_not_count_as_better():
         assert wanted in (found.name, *found.also)
 
 
+def test_a_gain_is_more_than_half_a_tolerance():
+    """0.0015 is tolerated here; a gain that is clear and smaller than half of it is none, over the base or control."""
+    late = (0.29, 0.28, 0.27, 0.26)
+    after = evaluation((*READING, *late, 0.25))
+    for gain, name in ((0.0007, False), (0.0008, True)):
+        before, control = evaluation((*READING, 0.4, 0.4, 0.4, 0.4, 0.25 + gain)), None
+        found = refused(after, control, before)
+        assert (found is None) == name
+        if found is not None:
+            assert found.name == "no_benefit"
+            assert "no more than half a tolerance (0.00075)" in found.because[0]
+        control = evaluation((*READING, 0.4, 0.4, 0.4, 0.4, 0.25 + gain))
+        found = refused(after, control)
+        assert (found is None) == name
+        assert found is None or found.name == "plain_training_suffices"
+
+
 def test_rivals_are_compared_pair_by_pair():
     """Streams that are hard for both models tell nothing about the difference."""
     hard = np.linspace(-0.2, 0.2, STREAMS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,13 @@ def test_differences_are_paired_by_stream():
 
 def test_where_none_keeps_short_contexts_the_one_that_costs_least_of_those_that_help_is_taken():
     assert pick([candidate(2.0, 0.3), candidate(2.2, 0.2), candidate(1.0, 0.5), candidate(2.6, 0.0)], AGAINST) == 1
+
+
+def test_what_gains_less_than_is_asked_for_does_not_help():
+    """The one that costs less of those that help: the other is below the rival, and by too little."""
+    little, much = candidate(2.495, short=0.2), candidate(2.4, short=0.3)
+    for least, taken in ((0.0, 0), (0.01, 1)):
+        assert pick([little, much], replace(AGAINST, least=least)) == taken
 
 
 def test_where_none_helps_the_lowest_loss_at_the_oldest_age_is_taken():

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.reporting import summary
+from outlast.reporting.kinds.diagnosis import page
+from outlast.reporting.kinds.first_steps import without_training
+from outlast.reporting.pairing import helpful_resets
 from outlast.results import Command, Diagnosis
 from reporting import example_diagnosis as example
 from reporting import example_results
@@ -75,6 +79,25 @@ def test_age_that_harms_is_not_given_a_reason() -> None:
     told = " ".join(summary(example.diagnosis("age_harms")).split())
     assert "why is unproven" in told
     assert "where training has none" not in told
+
+
+def test_a_reset_whose_gain_lies_within_its_interval_is_not_offered() -> None:
+    """Undecided: resets are a little better on these streams, and nobody can tell."""
+    unsure = example_results.evaluation(example_results.UNSURE, unsure=True)
+    assert unsure.verdict is not None
+    assert unsure.verdict.name == "undecided"
+    assert any(each.loss < unsure.oldest.loss for each in unsure.resets.values())
+    assert helpful_resets(unsure) == {}
+    assert without_training(unsure) == []
+    found = replace(example.diagnosis(), evaluation=unsure)
+    assert page.lead(found) == ""
+    assert "with_reset" not in " ".join(str(each) for each in page._help(found).elements)
+    failing = example_results.evaluation()
+    assert list(helpful_resets(failing)) == ["periodic_reset", "overlapping_reset"]
+    # Clearly better, and by less than half a tolerance.
+    own = np.array(failing.oldest.per_stream) - 0.005
+    level = replace(failing.resets["periodic_reset"], per_stream=own.tolist(), loss=float(own.mean()))
+    assert helpful_resets(replace(failing, resets={"periodic_reset": level})) == {}
 
 
 def test_a_model_that_holds_has_no_part_and_no_onset() -> None:

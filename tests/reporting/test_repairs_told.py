@@ -125,7 +125,7 @@ def test_every_refusal_has_its_words() -> None:
             "stopped_reading",
             "because it seems to have stopped reading: at the oldest age tested (8,192 to 16,383 positions) its "
             "cross-entropy is not clearly below that of its own answer before it has read anything: 0.0000\u00a0nats "
-            "(interval −0.0013 to +0.0013).",
+            "(interval −0.0014 to +0.0014).",
         ),
         (
             "reset_it_instead",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from outlast.evaluation.measures import Measure
-from outlast.intervals import Interval
+from outlast.intervals import Interval, gained
 from outlast.results import Change, Evaluation, Outlook, Plan, Verdict, Worth
 from outlast.results.curve import Curve
 
@@ -93,7 +93,7 @@ def advise(
     if better:
         found = _of_what_helps(curve, tried, better, rival, facts, verdict.tolerance)
         return _as_shown(found, curve, tried, rival, verdict)
-    if _below(curve, resets["periodic_reset"], run_on):
+    if _below(curve, resets["periodic_reset"], run_on, verdict.tolerance):
         return Advice("reset", "resets_do_better", facts | _resets(curve, run_on, resets))
     if verdict.name == "undecided":
         return _until_it_is_known(verdict, facts)
@@ -163,11 +163,11 @@ def _of_what_helps(
     best, plain = _best(tried, better), tried["plain"].oldest
     if best == "longer_windows" and not _mostly_training(curve, tried, best, rival, tolerance):
         starts = tried.get("starts")
-        if starts is None or "starts" not in better or _below(curve, tried[best].oldest, starts.oldest):
+        if starts is None or "starts" not in better or _below(curve, tried[best].oldest, starts.oldest, tolerance):
             return Advice("beyond_starts", "longer_windows_do_better", facts, best)
         best = "starts"
     # Plain training that is no better than a reset is no rival, however little is known of it.
-    if best == "plain" or ("plain" in better and not _below(curve, tried[best].oldest, plain)):
+    if best == "plain" or ("plain" in better and not _below(curve, tried[best].oldest, plain, tolerance)):
         return Advice("beyond_starts", "plain_training_does_as_well", facts, "plain")
     if _mostly_training(curve, tried, best, rival, tolerance):
         return Advice("beyond_starts", "training_on_helps", facts, best)
@@ -193,13 +193,13 @@ def _best(tried: Mapping[str, Tried], names: Sequence[str]) -> str:
 def _better(curve: Curve, tried: Tried, rival: np.ndarray, tolerance: float) -> bool:
     """Whether a training is clearly better than what needs none, or is expected to become better. The repair is judged
     once more, and refused where it is not; a plan that waited until all is clear would advise resets to most."""
-    if _below(curve, tried.oldest, rival):
+    if _below(curve, tried.oldest, rival, tolerance):
         return True
     return tried.expected is not None and tried.expected.mean < float(rival.mean()) - tolerance / 2
 
 
-def _below(curve: Curve, losses: np.ndarray, rival: np.ndarray) -> bool:
-    return curve.interval(losses - rival).high < 0
+def _below(curve: Curve, losses: np.ndarray, rival: np.ndarray, tolerance: float) -> bool:
+    return gained(curve.interval(losses - rival).triple, tolerance)
 
 
 def _figures(curve: Curve, rival: np.ndarray, tried: Mapping[str, Tried]) -> Facts:
@@ -272,11 +272,12 @@ def changes(plan: Plan, measure: Measure) -> list[Change]:
     if plan.advice == "reset":
         found.append(Change("no_resets"))
     if plan.advice in ("repair", "reset", "beyond_starts"):
+        tolerance = plan.base.verdict.tolerance
         found += [
             Change("two_copies", {"loss": each.loss, "every": each.every or 0})
             for each in plan.untrained
             if each.name == "overlapping_reset"
-            and (each.against_base[2] < 0 or (expected is not None and each.loss < expected.loss))
+            and (gained(each.against_base, tolerance) or (expected is not None and each.loss < expected.loss))
         ]
     if plan.advice == "leave_it" and "streams_needed" in plan.evidence:
         found.append(Change("more_streams", {"needed": plan.evidence["streams_needed"]}))

@@ -6,7 +6,7 @@ training, or by no longer reading.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from outlast.errors import InputError
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import reset_losses, written_ages
+from outlast.intervals import gained
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
 from outlast.results.curve import Band, Curve
 
@@ -94,7 +95,8 @@ def benefit(before: Evaluation, after: Evaluation, control: Evaluation | None = 
     intervals = {name: curve.interval(curve.losses[-1] - np.array(losses)).triple for name, losses in rivals.items()}
     deciding = [name for name in ("base", "periodic_reset") if name in intervals]
     against = max(deciding, key=lambda name: intervals[name][0])
-    return Benefit(against, *intervals[against], rivals=intervals)
+    tolerance = before.verdict.tolerance if before.verdict else 0.0
+    return Benefit(against, *intervals[against], rivals=intervals, tolerance=tolerance)
 
 
 def refusal(
@@ -182,12 +184,19 @@ def _too_wide(difference: float, allowed: float) -> str:
 
 def _no_benefit(gain: Benefit, measure: Measure) -> list[Refusal]:
     names = {"base": "the base", "periodic_reset": "the base under its best periodic reset"}
-    because = [
-        f"against {named} the oldest age is {_ends(*gain.rivals[name])} {measure.unit}: not clearly better"
-        for name, named in names.items()
-        if name in gain.rivals and gain.rivals[name][2] >= 0
-    ]
+    because = [f"against {names[name]} the oldest age is {said}" for name, said in _not_gained(gain, names, measure)]
     return [Refusal("no_benefit", because)] if because else []
+
+
+def _not_gained(gain: Benefit, names: Iterable[str], measure: Measure) -> list[tuple[str, str]]:
+    """The rivals over which nothing was gained, with the figures."""
+    found = []
+    for name in names:
+        if name in gain.rivals and not gained(gain.rivals[name], gain.tolerance):
+            clear = gain.rivals[name][2] < 0
+            why = f"no more than half a tolerance ({gain.tolerance / 2:.3g})" if clear else "not clearly better"
+            found.append((name, f"{_ends(*gain.rivals[name])} {measure.unit}: {why}"))
+    return found
 
 
 def _still_fails(after: Evaluation, measure: Measure) -> list[Refusal]:
@@ -249,10 +258,8 @@ def _reset_it_instead(after: Evaluation, measure: Measure) -> list[Refusal]:
 def _plain_training_suffices(gain: Benefit, measure: Measure) -> list[Refusal]:
     names = {"control": "the control", "control_reset": "the control under its best periodic reset"}
     because = [
-        f"against {named} (equal training from zero states) it is {_ends(*gain.rivals[name])} {measure.unit}: not "
-        "clearly better"
-        for name, named in names.items()
-        if name in gain.rivals and gain.rivals[name][2] >= 0
+        f"against {names[name]} (equal training from zero states) it is {said}"
+        for name, said in _not_gained(gain, names, measure)
     ]
     return [Refusal("plain_training_suffices", because)] if because else []
 

@@ -95,16 +95,18 @@ class Validation:
         margin: what short contexts may lose.
         rival: (S,) loss of the base as it is best used without training.
         blocks: (S,) which streams belong together; None: each stands alone.
+        least: by how much a repair has to be below the rival to help.
     """
 
     margin: float
     rival: np.ndarray
     blocks: np.ndarray | None = None
+    least: float = 0.0
 
     def but(self, streams: np.ndarray) -> Validation:
         """Only the streams that are True in (S,) `streams`."""
         blocks = None if self.blocks is None else self.blocks[streams]
-        return Validation(self.margin, self.rival[streams], blocks)
+        return Validation(self.margin, self.rival[streams], blocks, self.least)
 
 
 def cost(candidate: Candidate, validation: Validation) -> float:
@@ -144,7 +146,7 @@ def _chosen(candidates: Sequence[Candidate], validation: Validation, margin: flo
     everyone = range(len(candidates))
     oldest = [candidate.oldest.mean() for candidate in candidates]
     costs = [cost(candidate, validation) for candidate in candidates]
-    helping = [i for i in everyone if oldest[i] < validation.rival.mean()]
+    helping = [i for i in everyone if oldest[i] < validation.rival.mean() - validation.least]
     keeping = [i for i in helping if costs[i] <= margin]
     if not keeping:
         return min(helping, key=lambda i: costs[i]) if helping else min(everyone, key=lambda i: oldest[i])

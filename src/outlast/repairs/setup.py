@@ -147,7 +147,8 @@ class Setup:
         curve = base.curve
         rivals = [base.oldest.per_stream, base.resets["periodic_reset"].per_stream]
         rival = min((np.array(each) for each in rivals), key=np.mean)
-        return Validation(self.main.allowed(short_level(curve, self.repairing.short_ages)), rival, curve.blocks)
+        margin = self.main.allowed(short_level(curve, self.repairing.short_ages))
+        return Validation(margin, rival, curve.blocks, base.verdict.tolerance / 2 if base.verdict else 0.0)
 
     def at(self, dose: float, trained: Trained) -> Recurrent:
         """A trained model at this dose; at the whole one it may have other parameters than the base."""

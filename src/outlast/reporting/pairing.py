@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from outlast.intervals import mean_interval
-from outlast.results import Evaluation
+from outlast.intervals import gained, mean_interval
+from outlast.results import Evaluation, Reset
 
 Triple = tuple[float, float, float]
 Band = tuple[int, int]
@@ -23,6 +23,18 @@ def paired(evaluation: Evaluation, values: Sequence[float] | np.ndarray, compari
 def beside(evaluation: Evaluation, losses: Sequence[float]) -> Triple:
     """The model at its oldest age minus other losses of the same streams."""
     return paired(evaluation, np.array(evaluation.oldest.per_stream) - np.array(losses))
+
+
+def helpful_resets(evaluation: Evaluation) -> dict[str, Reset]:
+    """The resets from which the model as it is gains something at its oldest age, the best last."""
+    tolerance = evaluation.verdict.tolerance if evaluation.verdict else 0.0
+    own = np.array(evaluation.oldest.per_stream)
+    better = {
+        name: each
+        for name, each in evaluation.resets.items()
+        if gained(paired(evaluation, np.array(each.per_stream) - own), tolerance)
+    }
+    return dict(sorted(better.items(), key=lambda each: -each[1].loss))
 
 
 def unread(evaluation: Evaluation) -> list[float] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from outlast.evaluation.schedule import target_region
+from outlast.intervals import gained
 from outlast.reporting import verdict_reasons
 from outlast.reporting.pairing import Triple, beside, without_reading
 from outlast.reporting.words import terms
@@ -67,7 +68,7 @@ def band_held(short: ShortContext) -> bool:
 
 def _times(repair: Repair, name: str) -> Iterable[float]:
     """Of each figure that a fault rests on, times as many data that would settle it; endless where none would."""
-    tolerance = repair.after.verdict.tolerance if repair.after.verdict else 0.0
+    tolerance = _tolerance(repair)
     match name:
         case "short_context_lost":
             guard = repair.refused_because.guard if repair.refused_because else None
@@ -91,7 +92,7 @@ def _times(repair: Repair, name: str) -> Iterable[float]:
 def _against(rivals: dict[str, Triple], names: tuple[str, ...], tolerance: float) -> Iterable[float]:
     """A gain of less than half a tolerance is none, however well it is known."""
     for name in names:
-        if name in rivals and (triple := rivals[name])[2] >= 0:
+        if name in rivals and not gained(triple := rivals[name], tolerance):
             yield math.inf if triple[0] > -tolerance / 2 else _narrower(triple[0], triple[2], 0.0)
 
 
@@ -265,14 +266,28 @@ def _too_wide(repair: Repair, difference: float, change: Change, ages: str, wher
     )
 
 
-def _close(rivals: dict[str, Triple], names: tuple[str, ...]) -> list[tuple[str, Triple]]:
+def _tolerance(repair: Repair) -> float:
+    """Half of it is what a gain has to be more than; files of before have none, and judged by zero alone."""
+    own = repair.after.verdict.tolerance if repair.after.verdict else 0.0
+    return repair.benefit.tolerance or own
+
+
+def _close(rivals: dict[str, Triple], names: tuple[str, ...], tolerance: float = 0.0) -> list[tuple[str, Triple]]:
     """The rivals that the repair is not clearly below, the one it does worst against first."""
-    found = [(name, triple) for name, triple in rivals.items() if name in names and triple[2] >= 0]
+    found = [(name, each) for name, each in rivals.items() if name in names and not gained(each, tolerance)]
     return sorted(found, key=lambda each: -each[1][0])
 
 
 def _not_below(repair: Repair, rival: str, triple: Triple) -> str:
-    tolerance = repair.after.verdict.tolerance if repair.after.verdict else 0.0
+    tolerance = _tolerance(repair)
+    if triple[2] < 0:
+        half = terms.tolerated(tolerance / 2, repair.after)
+        return tell(
+            f"{_its_measure(repair)} is below that of {rival} by no more than half a tolerance ({half}): "
+            f"{_difference(repair, triple)}",
+            f"{_its_measure(repair)}は{rival}を下回りますが、許容の半分（{half}）を超えません。"
+            f"差は {_difference(repair, triple)} です",
+        )
     if triple[0] < -tolerance / 2:
         over = terms.over(repair.after)
         return tell(
@@ -288,14 +303,14 @@ def _not_below(repair: Repair, rival: str, triple: Triple) -> str:
 
 
 def _no_benefit(repair: Repair, _: Refusal) -> list[str]:
-    close = _close(repair.benefit.rivals, ("base", "periodic_reset"))
+    close = _close(repair.benefit.rivals, ("base", "periodic_reset"), repair.benefit.tolerance)
     return [_not_below(repair, terms.rival(name), triple) for name, triple in close]
 
 
 def _plain_training_suffices(repair: Repair, _: Refusal) -> list[str]:
     said = [
         _not_below(repair, terms.rival(name), triple)
-        for name, triple in _close(repair.benefit.rivals, ("control", "control_reset"))
+        for name, triple in _close(repair.benefit.rivals, ("control", "control_reset"), repair.benefit.tolerance)
     ]
     return _headed(
         repair,

@@ -42,7 +42,7 @@ class Benefit:
 
     `rivals` holds every one of them: ``base``, ``periodic_reset`` and ``overlapping_reset`` (of the base), and where
     there is a control, ``control`` and ``control_reset``. `against` names the stronger of the base and the base under
-    its best periodic reset.
+    its best periodic reset. `tolerance` is the base's; a gain has to be more than half of it (0: of files of before).
     """
 
     against: str
@@ -50,6 +50,7 @@ class Benefit:
     low: float
     high: float
     rivals: dict[str, tuple[float, float, float]]
+    tolerance: float = 0.0
 
     @property
     def overlapping(self) -> tuple[float, float, float] | None:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 
 from outlast.reporting.commands import Step, command, context
+from outlast.reporting.pairing import helpful_resets
 from outlast.reporting.refusals import at_every
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.terms import level, unit, unused
@@ -14,11 +15,11 @@ from outlast.results import Evaluation, Reset
 
 def without_training(evaluation: Evaluation) -> list[Step]:
     """Resets that help now, with what they give."""
-    helping = {name: each for name, each in evaluation.resets.items() if each.loss < evaluation.oldest.loss}
-    gains = [_gain(name, helping[name], evaluation) for name in _RESETS if name in helping]
+    found = helpful_resets(evaluation)
+    gains = [_gain(name, found[name], evaluation) for name in _RESETS if name in found]
     if not gains:
         return []
-    name = min(helping, key=lambda name: helping[name].loss)
+    *_, name = found
     own = level(evaluation.oldest, unit(evaluation))
     return [
         Step(
@@ -27,7 +28,7 @@ def without_training(evaluation: Evaluation) -> list[Step]:
                 f"{'; '.join(gains)}.",
                 f"学習せずに今できること：同じ目標での損失は、最も古い年齢の {own} に対して、{'。'.join(gains)}。",
             ),
-            reset_code(name, helping[name].every),
+            reset_code(name, found[name].every),
         )
     ]
 

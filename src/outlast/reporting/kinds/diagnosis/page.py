@@ -37,6 +37,7 @@ from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.evaluation import decide
 from outlast.reporting.kinds.first_steps import read_rightly, reset_code
 from outlast.reporting.losses.scenarios import scenarios
+from outlast.reporting.pairing import helpful_resets
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
@@ -386,16 +387,10 @@ def _method(result: Diagnosis) -> Section:
     )
 
 
-def _helping(evaluation: Evaluation) -> list[str]:
-    """Names of the resets that are better than the model as it is, the best last."""
-    better = {name: each for name, each in evaluation.resets.items() if each.loss < evaluation.oldest.loss}
-    return sorted(better, key=lambda name: -better[name].loss)
-
-
 def lead(result: Diagnosis) -> str:
     """What helps now, where something does."""
     evaluation = result.evaluation
-    helping = _helping(evaluation)
+    helping = list(helpful_resets(evaluation))
     if evaluation.verdict is None or evaluation.verdict.name not in HARMED or not helping:
         return ""
     best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
@@ -451,7 +446,7 @@ def _help(result: Diagnosis) -> Section:
         entries += [(terms.guess(name), guess, words.GUESS_COST) for name, guess in evaluation.guesses.items()]
         rows = [Row([Cell(what), Cell(*terms.loss(each)), Cell(cost)]) for what, each, cost in entries]
         elements.append(Table(words.HELP, words.COLUMNS_HELP, rows, cards=True))
-        helping = _helping(evaluation)
+        helping = list(helpful_resets(evaluation))
         if helping:
             elements.append(Code(reset_code(helping[-1], evaluation.resets[helping[-1]].every)))
         else:
