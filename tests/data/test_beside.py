@@ -85,7 +85,7 @@ def test_several_columns_and_labels_are_targets() -> None:
         (np.zeros((ROWS, 2, 2)), {}, r"targets of shape \(200, 2, 2\)"),
         (np.array(["a"] * ROWS), {}, "targets of shape"),
         ("nowhere.csv", {}, "where there is nothing"),
-        (ALONE.assign(y="oops"), {}, "'oops' in column 'y'|'oops'"),
+        (ALONE.assign(y="oops"), {}, "text in target column 'y' of the frame: oops"),
     ],
 )
 def test_targets_that_do_not_fit_are_refused(targets: Any, options: dict[str, Any], message: str) -> None:

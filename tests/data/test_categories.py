@@ -106,7 +106,7 @@ def test_a_schema_keeps_its_codes_and_refuses_a_value_that_it_does_not_know() ->
         ({"category": ["load"]}, "category 'load'.*not whole|text or whole numbers"),
         ({"category": ["power"], "target": "power"}, "read as inputs, none of them the target"),
         ({"category": ["machin"]}, "did you mean 'machine'"),
-        ({"category": {"mode": ["a", "b"]}}, "the value 'a' for the category 'mode'"),
+        ({"category": {"mode": ["a", "b"]}}, "the value 'a' for 'mode'"),
         ({"category": {"mode": [3, 3, 7]}}, "each once"),
         ({"category": {"mode": [3]}}, "7 in column 'mode', row 12"),
         ({"category": ["mode"], "scale": {"mode": "robust"}}, "scale of 'mode', which is a category"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from contextlib import nullcontext
@@ -444,3 +445,46 @@ def test_parquet_columns_of_other_kinds_matter_only_where_they_are_used(tmp_path
         wanted: dict[str, Any] = asked
         with pytest.raises(InputError, match="column 'odd'") if refused else nullcontext():
             Streams.from_table(path, inputs=["a"], **wanted)
+
+
+def test_ids_of_streams_stay_as_they_are_written(tmp_path: Path) -> None:
+    rows = [(name, i * 0.5, i % 7) for name in ("007", "7", "1.0") for i in range(30)]
+    columns = dict(zip(("machine", "x", "y"), (list(each) for each in zip(*rows, strict=True)), strict=True))
+    streams = Streams.from_table(written(tmp_path, table(columns)), target="y", stream="machine", horizon=1)
+    assert streams.names is not None
+    assert streams.names.tolist() == ["007", "7", "1.0"]
+    both = Streams.from_table(
+        written(tmp_path, table({**columns, "machine": ["007"] * 45 + ["7"] * 45})),
+        target="y", stream="machine", category=["machine"], horizon=1,
+    )  # fmt: skip
+    assert both.names is not None
+    assert both.names.tolist() == ["007", "7"]
+    assert both.about["categories"] == {"machine": [7]}
+    (tmp_path / "several").mkdir()
+    for name in ("a.csv", "b.csv"):
+        written(tmp_path / "several", table(columns), name)
+    many = Streams.from_table(tmp_path / "several", target="y", stream="machine", horizon=1)
+    assert many.names is not None
+    assert many.names.tolist()[:4] == ["a.csv: 007", "a.csv: 7", "a.csv: 1.0", "b.csv: 007"]
+
+
+def test_a_packed_file_that_is_cut_off_is_refused_in_words(tmp_path: Path) -> None:
+    packed = gzip.compress(table(RAMP).encode())
+    (tmp_path / "table.csv").write_bytes(packed)
+    assert len(Streams.from_table(tmp_path / "table.csv", horizon=1).lengths) == 1
+    (tmp_path / "table.csv").write_bytes(packed[:-12])
+    with pytest.raises(InputError, match="packed by gzip, which is damaged or cut off") as refused:
+        Streams.from_table(tmp_path / "table.csv", horizon=1)
+    assert "Compressed file" not in str(refused.value)
+
+
+def test_days_of_a_spreadsheet_are_asked_about_and_are_no_seconds() -> None:
+    count = np.arange(200)
+    when = {"when": 45321 + count / 96, "x": np.sin(count * 1.7), "y": np.cos(count * 0.9)}
+    with pytest.raises(Question, match="days since 1900") as asked:
+        Streams.from_table(when, target="y", horizon=1)
+    assert 'pandas.to_datetime(frame[\'when\'], unit="D", origin="1899-12-30")' in str(asked.value)
+    with pytest.raises(InputError, match="days since 1900"):
+        Streams.from_table(when, target="y", horizon=1, time="when")
+    Streams.from_table({**when, "when": 45321 + np.sin(count)}, target="y", horizon=1)
+    Streams.from_table({"load": when["when"], "x": when["x"], "y": when["y"]}, target="y", horizon=1)

@@ -103,8 +103,8 @@ PUBLISHED: tuple[Listed, ...] = (
     _alone("ChannelMix", "a block in RWKV's way", FOUR, _first),
     _refused("MinimalMamba", "a state that stays in the call", "no hidden state", "return"),
     _alone("SmallSLSTM", "sLSTM, four states", THREE, _first),
-    _refused("GRUD", "GRU-D, last values in the call", "|"),
-    _refused("ConvLSTM", "frames (B, T, C, H, W)", "|"),
+    _refused("GRUD", "GRU-D, last values in the call", "in pieces", "carries something else as well"),
+    _refused("ConvLSTM", "frames (B, T, C, H, W)", "cannot be read", "expected 5, got 3"),
     _alone("CellsKept", "lists of states in the module", THREE, _kept_rows),
     _refused("BiGRU", "bidirectional", "bidirectional"),
     _alone("RecurrentPolicy", "an agent, with starts of episodes", FOUR, _policy),
@@ -126,6 +126,6 @@ PUBLISHED: tuple[Listed, ...] = (
     _alone("data_parallel", "nn.DataParallel", THREE, _from_zeros((1, 8))),
     _alone("sequential", "nn.Sequential", THREE, lambda m, x: m(x)),
     _refused("TwoInputs", "what does not change apart", "also `sequence`|two inputs|`static`"),
-    _refused("FixedRows", "a buffer of so many rows", "|"),
+    _refused("FixedRows", "a buffer of so many rows", "no hidden state", "none was found"),
     _alone("NamedAnswer", "a NamedTuple returned", _tokens(11), lambda m, x: m(x).logits),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import functools
 import re
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,7 @@ class Table:
         notation: how its text is written.
         units: by column, from a row of units below the header.
         about: what a result records about where it lies.
+        written: of text, one column as it stands there: 007 is not 7. None: its values are what they are.
     """
 
     source: str
@@ -185,6 +187,13 @@ class Table:
     notation: Notation = PLAIN
     units: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    written: Callable[[str], pa.Table] | None = None
+
+    def ids(self, name: str, column: pa.Array) -> pa.Array:
+        """A column that was read, as ids: numbers as they are written, where the table is text."""
+        if self.written is None or name == FILE or not is_number(column):
+            return column
+        return _present(_plain(self.written(name).column(name)), self.notation)
 
     def read(self, names: list[str] | None = None) -> dict[str, pa.Array]:
         """Columns by name, None: all of them; what stands for a missing value is null.
@@ -204,7 +213,10 @@ class Table:
 
 
 def unreadable(source: str | Path, error: Exception, expected: str, do: str = "") -> InputError:
-    """What is wrong with a table that cannot be read."""
+    """What is wrong with a table that cannot be read; one that is packed may be cut off."""
+    if isinstance(error, EOFError | zlib.error) or "compressed" in str(error).lower():
+        given = f"{source}, packed by gzip, which is damaged or cut off before its end"
+        return InputError(given, "a whole file", f"copy it again; what is wrong says gzip -t {source}")
     do = do or "correct it, and read it again"
     return InputError(f"{source}, which cannot be read as a table ({error})", expected, do)
 

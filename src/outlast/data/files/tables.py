@@ -193,6 +193,7 @@ def _csv(path: Path, notation: Notation) -> Table:
         source=str(path),
         names=found.names,
         parse=functools.partial(_parsed_csv, path, found, notation),
+        written=lambda name: _parsed_csv(path, found, notation, [name], {name: pa.large_string()}),
         place=functools.partial(_csv_place, path, found, notation),
         expected=_TABLE,
         index=(found.names[0],) if unnamed else (),
@@ -200,7 +201,9 @@ def _csv(path: Path, notation: Notation) -> Table:
     )
 
 
-def _parsed_csv(path: Path, layout: _Layout, notation: Notation, names: list[str] | None) -> pa.Table:
+def _parsed_csv(
+    path: Path, layout: _Layout, notation: Notation, names: list[str] | None, kinds: Any = None
+) -> pa.Table:
     try:
         with _bytes(path) as file:
             return pyarrow.csv.read_csv(
@@ -214,6 +217,7 @@ def _parsed_csv(path: Path, layout: _Layout, notation: Notation, names: list[str
                     strings_can_be_null=True,
                     include_columns=names,
                     decimal_point=notation.decimal,
+                    column_types=kinds,
                 ),
             )
     except UnicodeDecodeError as error:
@@ -432,6 +436,9 @@ def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) 
             row -= rows
         raise IndexError(row)
 
+    def written(name: str) -> pa.Table:
+        return pa.table({name: _joined([table.ids(name, table.read([name])[name]) for table in tables])})
+
     index = tuple(name for name in first.index if all(name in table.index for table in tables))
     return Table(
         source,
@@ -444,6 +451,7 @@ def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) 
         notation=first.notation,
         units=first.units,
         about=first.about,
+        written=written,
     )
 
 

@@ -193,6 +193,8 @@ _YEARS = np.array(["0001-01-01", "10000-01-01"], "datetime64[s]").astype(np.floa
 """First and end of what ISO 8601 writes with four digits, in seconds since 1970."""
 RECENT = (631_152_000.0, 4_102_444_800.0)
 """Seconds from 1970 to 1990 and to 2100: numbers in between are times rather than something else."""
+_DAYS = (32_874.0, 73_051.0)
+"""Days from the end of 1899 to 1990 and to 2100."""
 _UNITS = "divide milliseconds by 1,000, nanoseconds by 1,000,000,000"
 _TWO_COLUMNS = (
     'put date and time into one column, in pandas: frame["when"] = frame["date"].astype(str) + " " + '
@@ -251,6 +253,9 @@ def read_clock(table: Table, name: str, column: pa.Array) -> Clock:
         raise _wrong(table, name, row, f"{column[row].as_py()} seconds since 1970", _UNITS)
     elif kind == "number":
         seconds = columns.numbers(table, name, column)
+        if are_days(seconds[~np.isnan(seconds)]):
+            given = f"time column {name!r} of {table.source} with {np.nanmin(seconds):.10g}, days since 1900 it seems"
+            raise InputError(given, _FORMS, as_times(name))
         _refuse_far(table, name, seconds)
         zone = "UTC"
         times = np.round(np.nan_to_num(seconds) * 1e6).astype(np.int64).astype("datetime64[us]")
@@ -262,6 +267,17 @@ def read_clock(table: Table, name: str, column: pa.Array) -> Clock:
         raise InputError(f"time column {name!r} of {table.source}, which holds {column.type}", _FORMS, do)
     _refuse_far(table, name, np.where(np.isnat(times), np.nan, times.astype("datetime64[us]").astype(np.int64) / 1e6))
     return Clock(times.astype("datetime64[us]"), zone, day_first, kind in ("number", "wide integer"))
+
+
+def are_days(values: np.ndarray) -> bool:
+    """Whether numbers, all of them, may be days of 1990 to 2100 as spreadsheets count them, not seconds since 1970."""
+    return len(values) > 1 and bool(_DAYS[0] <= values.min() and values.max() < _DAYS[1] and np.ptp(values) > 0)
+
+
+def as_times(name: str) -> str:
+    """What makes such a column one of times."""
+    column = f"frame[{name!r}]"
+    return f'write times, in pandas: {column} = pandas.to_datetime({column}, unit="D", origin="1899-12-30")'
 
 
 def check_ascending(table: Table, name: str, clock: Clock, group: np.ndarray, rows: np.ndarray) -> None:

@@ -442,13 +442,14 @@ def streams_of(table: Table, content: dict[str, pa.Array], stream: str | None) -
     by = [*([FILE] if table.several else []), *([] if stream is None else [stream])]
     if not by:
         return np.zeros(rows, np.int64), None
-    parts = [_groups(table, name, content[name]) for name in by]
+    ids = {name: table.ids(name, content[name]) for name in by}
+    parts = [_groups(table, name, column) for name, column in ids.items()]
     wide = [int(part.max(initial=0)) + 1 for part in parts]
     _, first, group = np.unique(np.ravel_multi_index(parts, wide), return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    names = [": ".join(str(content[name][int(row)].as_py()) for name in by) for row in first[order]]
+    names = [": ".join(str(column[int(row)].as_py()) for column in ids.values()) for row in first[order]]
     return rank[group], names
 
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from outlast.data.files.source import Table, as_missing
-from outlast.data.tables.clock import RECENT
+from outlast.data.tables.clock import RECENT, are_days, as_times
 from outlast.data.tables.options import TableOptions
 from outlast.data.tables.rows import Rows
 from outlast.data.tables.targets import rows_ahead
@@ -45,7 +45,7 @@ def is_named_time(name: str) -> bool:
 
 class Suspect(NamedTuple):
     name: str
-    kind: Literal["identifier", "time", "leak"]
+    kind: Literal["identifier", "time", "days", "leak"]
     why: str
 
 
@@ -66,6 +66,8 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
         why = _time(name, values, rows)
         if why is not None:
             found.append(Suspect(name, "time", why))
+        elif is_named_time(name) and (why := _days(values, rows)) is not None:
+            found.append(Suspect(name, "days", why))
         elif (why := _identifier(name, values, rows)) is not None:
             found.append(Suspect(name, "identifier", why))
         elif (why := _leak(values, rows, options)) is not None:
@@ -75,6 +77,7 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
             f"{table.source} with {'; '.join(f'column {each.name!r}, {each.why}' for each in found)}",
             "columns to read that can be known when a forecast is made, and that say something of what is coming",
             _choices(found, names, options),
+            "; ".join(as_times(each.name) for each in found if each.kind == "days"),
         )
 
 
@@ -110,6 +113,14 @@ def _time(name: str, values: np.ndarray, rows: Rows) -> str | None:
                 first = np.datetime64(int(values[0] / size), "s")
                 return f"which ascends as {unit} since 1970 do (from {str(first).replace('T', ' ')} on)"
     return None
+
+
+def _days(values: np.ndarray, rows: Rows) -> str | None:
+    """As spreadsheets count them; below a name that says that it holds times."""
+    steps = _within(values, rows)
+    if len(steps) < FEWEST - 1 or (steps >= 0).mean() < NEARLY or not (steps > 0).any() or not are_days(values):
+        return None
+    return f"which ascends as days since 1900 do in a spreadsheet (from {values[0]:.6g} on)"
 
 
 def _identifier(name: str, values: np.ndarray, rows: Rows) -> str | None:
