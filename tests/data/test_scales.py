@@ -1,14 +1,17 @@
 """How columns and targets are scaled: words, logarithms, figures of one's own; each target by its own."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from outlast import InputError, Streams, split
+from outlast.data.tables.scales import scaling_of
 from outlast.schema import Column, Schema, Target, from_record
 
 ROWS = 400
@@ -162,3 +165,24 @@ def test_a_model_with_a_schema_is_not_given_another_scaling() -> None:
     for other in others:
         with pytest.raises(InputError, match="carries its own scaling"):
             Streams.from_table(TABLE, schema=schema, **other)
+
+
+def test_a_pickled_scaler_is_not_loaded_and_its_figures_are_written_by_the_lines_that_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = np.column_stack([np.arange(9.0), np.arange(9.0) ** 2])
+    for name, dump in (
+        ("scaler.joblib", joblib.dump),
+        ("scaler.pkl", lambda kept, to: to.write_bytes(pickle.dumps(kept))),
+    ):
+        dump(StandardScaler().fit(columns), tmp_path / name)
+        with pytest.raises(InputError, match="loading it may run code") as refused:
+            scaling_of([name], None, None)
+        assert "then --scale scaler.json" in str(refused.value)
+        told = [line.strip() for line in str(refused.value).splitlines() if line.startswith("    ")]
+        assert len(told) == 2
+        exec("\n".join(told), {})
+        rules = scaling_of(["scaler.json"], "none", None).of_inputs(["a", "b"])
+        assert [rule.given[0] for rule in rules if rule.given] == pytest.approx(columns.mean(0))
+        (tmp_path / "scaler.json").unlink()

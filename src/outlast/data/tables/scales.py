@@ -22,6 +22,7 @@ WORDS = ("standard", "minmax", "robust", "none")
 LOGS: tuple[Log, ...] = ("log", "log1p")
 _FIGURES = 'figures of each column, such as {"power": {"mean": 80, "std": 12}, "load": {"min": 0, "max": 1}}'
 _KNOWN = ("mean", "mean_", "center_", "median", "std", "scale_", "iqr", "min", "max", "min_", "log", "scale", "var_")
+_PICKLED = (".joblib", ".pkl", ".pickle")
 _LISTS = ("mean_", "scale_", "min_", "center_")
 _NAMES = "feature_names_in_"
 
@@ -176,6 +177,8 @@ def _scales(said: Any, option: str) -> Scales:
     default, columns, found = None, {}, None
     for each in words:
         name, equals, word = str(each).rpartition("=")
+        if Path(each).suffix in _PICKLED:
+            raise _pickled(str(each), option)
         if str(each).endswith(".json"):
             found = _read(Path(each), option)
         elif equals:
@@ -198,6 +201,20 @@ def _read(path: Path, option: str) -> Scales:
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{option} {path}, which is no JSON ({error})", _FIGURES, "correct the file") from None
     return _of_figures(said, option, str(path))
+
+
+def _pickled(path: str, option: str) -> InputError:
+    """A scaler as joblib or pickle wrote it, which may run code when it is loaded."""
+    loads = f"joblib.load({path!r})" if path.endswith(".joblib") else f"pickle.load(open({path!r}, 'rb'))"
+    kept = ", ".join(map(repr, (*_LISTS, _NAMES, "with_mean")))
+    target = str(Path(path).with_suffix(".json"))
+    return InputError(
+        f"{option} {path}, a pickle: loading it may run code, so outlast does not",
+        "a word, or FILE.json with the scaler's figures",
+        f"write them once, in Python:\n    import {loads.partition('.')[0]}, json, numpy; scaler = {loads}\n"
+        f"    json.dump({{k: numpy.asarray(v).tolist() for k, v in vars(scaler).items() if k in ({kept})}}, "
+        f"open({target!r}, 'w'))\nthen --{option.replace('_', '-')} {target}; in Python {option}=scaler takes it",
+    )
 
 
 def _of_figures(said: Any, option: str, where: str) -> Scales:
