@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -437,6 +438,35 @@ def test_margins_are_shares_of_the_loss_or_absolute():
 )
 def test_short_contexts_are_held_on_average_and_in_every_band(change, noise, held):
     assert short_context(*curves(*change, noise=noise), ERROR_RATE).held == held
+
+
+def test_what_few_streams_leave_open_is_undecided_and_says_how_many_would_decide():
+    """On average as it should be, and the interval reaches past what is allowed: no loss, and nothing is accepted."""
+    after = evaluation(GOOD)
+    for change, noise in (((0.004, 0.004, 0.004, 0.004), 0.01), ((0.0, 0.0, 0.0, 0.0), 0.0224)):
+        short = short_context(*curves(*change, noise=noise), ERROR_RATE)
+        assert not short.held
+        assert not short.lost
+        assert short.n == STREAMS
+        found = refusal(short, benefit(BASE, after), after, ERROR_RATE)
+        assert found is not None
+        assert (found.name, found.also, found.guard) == ("undecided", [], None)
+        needed = re.search(r"about (\d+) more streams like these 8 would decide", found.because[-1])
+        assert needed is not None
+        narrower = np.sqrt(STREAMS / (STREAMS + int(needed[1])))
+        assert short.difference + narrower * (short.high - short.difference) <= short.margin
+    other = refusal(short, benefit(BASE, evaluation(FAILING)), evaluation(FAILING), ERROR_RATE)
+    assert other is not None
+    assert other.name == "no_benefit"
+    assert other.also[-1] == "undecided"
+
+
+def test_a_guard_that_is_undecided_is_named():
+    held, wide = (short_context(*curves(0.0, 0.0, 0.0, 0.0, noise=noise), ERROR_RATE) for noise in (0.0, 0.02))
+    after = evaluation(GOOD)
+    found = refusal(held, benefit(BASE, after), after, ERROR_RATE, {"speech": held, "text": wide})
+    assert found is not None
+    assert (found.name, found.guard) == ("undecided", "text")
 
 
 def test_short_contexts_say_what_was_lost():

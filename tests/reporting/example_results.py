@@ -397,11 +397,19 @@ def refused() -> dict[str, Repair]:
         "stopped_reading": repair(UNREADING, control=plain),
         "reset_it_instead": repair(BEST_WHEN_RESET, control=plain),
         "declines": repair(BEST_LATE, control=plain),
+        "undecided": _too_few_streams(repair(control=plain)),
         "plain_training_suffices": repair(control=control(CARRY)),
         "broken": repair(CARRY, control=plain, notes=[replace(LOST, facts={**LOST.facts, "young": 0.0})]),
         "nothing_to_repair": untouched(),
         "base_broken": untouched(broken(), acceptance.base_broken(broken())),
     }
+
+
+def _too_few_streams(each: Repair) -> Repair:
+    """A repair whose short contexts may have got worse, as far as its streams tell."""
+    short = replace(each.short_context, high=2 * each.short_context.margin)
+    because = acceptance.refusal(short, each.benefit, each.after, CROSS_ENTROPY)
+    return replace(each, short_context=short, accepted=False, refused_because=because)
 
 
 def ends_only(each: Repair) -> Repair:

@@ -70,6 +70,23 @@ def test_a_gain_is_not_told_as_a_loss() -> None:
         assert "未決定" in captions.outcome_brief(repair)
 
 
+def test_too_few_streams_are_undecided_and_no_refusal() -> None:
+    """With how many more would decide; no word of a loss."""
+    repair = gain(0.001, -0.006, 0.008)
+    repair = replace(repair, refused_because=Refusal("undecided", ["as it was"]))
+    assert kinds.badge(repair) == ("open", "Undecided")
+    assert captions.outcome(repair) == ("undecided", "short contexts undecided", "open")
+    said = plain(kinds.headline(repair))
+    assert said.startswith("Whether carry(expected_run=1280) can be accepted is undecided: it is not decided whether ")
+    more = int(np.ceil((repair.short_context.times - 1) * 63))
+    assert said.endswith(f"0.5 % is allowed; about {more} segments of one recording more would decide.")
+    assert "lost" not in said
+    assert "worse" not in said
+    assert "--data MORE_DATA" in (next_steps(repair)[0].code or "")
+    with speaking("ja"):
+        assert "未決定" in kinds.headline(repair)
+
+
 def test_the_rule_itself_says_so_in_python() -> None:
     """Planted: eight pieces whose short contexts gain on average and differ much."""
     losses = np.ones((6, 8))
@@ -79,7 +96,7 @@ def test_the_rule_itself_says_so_in_python() -> None:
     short = acceptance.short_context(before, after, CROSS_ENTROPY)
     found = acceptance.refusal(short, ACCEPTED.benefit, ACCEPTED.after, CROSS_ENTROPY)
     assert found is not None
-    assert found.name == "short_context_lost"
+    assert found.name == "undecided"
     assert "no more than is allowed on average: the interval is too wide to tell" in found.because[0]
 
 
@@ -169,7 +186,9 @@ def carried_out(repair: Repair, code: str) -> Repair:
     return replace(repair, intervention=rule.describe(), steps=options.steps, training=record, doses=doses)
 
 
-TRIED = sorted(REFUSED.keys() - {"one age lost", "guard lost", "nothing_to_repair", "base_broken"})
+OTHERS = {"one age lost", "guard lost", "nothing_to_repair", "base_broken", "undecided"}
+"""Forms of what is tried anyway, what nothing is done about, and what wants other data rather than another command."""
+TRIED = sorted(REFUSED.keys() - OTHERS)
 
 
 @pytest.mark.parametrize("name", TRIED)

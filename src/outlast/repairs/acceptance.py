@@ -6,6 +6,7 @@ training, or by no longer reading.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -80,6 +81,7 @@ def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | No
         reference=reference,
         ages=ages or (0, before.train_context),
         by_bands=before.interval(differences.mean(0)).triple,
+        n=change.n,
     )
 
 
@@ -120,6 +122,7 @@ def refusal(
         *_reset_it_instead(after, measure),
         *_declines(after),
         *_plain_training_suffices(gain, measure),
+        *_undecided(short, measure, guards or {}),
     ]
     if not found:
         return None
@@ -154,26 +157,39 @@ def _broken(after: Evaluation) -> list[Refusal]:
 
 
 def _short_context_lost(short: ShortContext, measure: Measure, guards: Mapping[str, ShortContext]) -> list[Refusal]:
+    return [
+        Refusal("short_context_lost", _changed(change, measure, guard), guard=guard)
+        for guard, change in {None: short, **guards}.items()
+        if change.lost
+    ]
+
+
+def _undecided(short: ShortContext, measure: Measure, guards: Mapping[str, ShortContext]) -> list[Refusal]:
+    """Short contexts that are as good as they should be, on streams too few to show it: that is no loss."""
     found = []
     for guard, change in {None: short, **guards}.items():
-        if change.held:
-            continue
-        where = "" if guard is None else f" on guard {guard}"
-        because = []
-        if change.high > change.margin:
-            because.append(
-                f"ages {written_ages(change.ages)}{where} changed by "
-                f"{_ends(change.difference, change.low, change.high)} {measure.unit}; "
-                f"up to {change.margin:.4g} is allowed{_too_wide(change.difference, change.margin)}"
-            )
-        if change.worst_high > change.worst_margin:
-            because.append(
-                f"ages {written_ages(change.worst_band)}{where} changed by {change.worst_difference:+.3g} (up to "
-                f"{change.worst_high:+.3g}) {measure.unit}; one band may lose up to {change.worst_margin:.4g}"
-                f"{_too_wide(change.worst_difference, change.worst_margin)}"
-            )
-        found.append(Refusal("short_context_lost", because, guard=guard))
+        if not change.held and not change.lost:
+            more = math.ceil((change.times - 1) * change.n)
+            would = f"about {more:,} more streams like these {change.n:,} would decide"
+            found.append(Refusal("undecided", [*_changed(change, measure, guard), would], guard=guard))
     return found
+
+
+def _changed(change: ShortContext, measure: Measure, guard: str | None) -> list[str]:
+    where, because = "" if guard is None else f" on guard {guard}", []
+    if change.high > change.margin:
+        because.append(
+            f"ages {written_ages(change.ages)}{where} changed by "
+            f"{_ends(change.difference, change.low, change.high)} {measure.unit}; "
+            f"up to {change.margin:.4g} is allowed{_too_wide(change.difference, change.margin)}"
+        )
+    if change.worst_high > change.worst_margin:
+        because.append(
+            f"ages {written_ages(change.worst_band)}{where} changed by {change.worst_difference:+.3g} (up to "
+            f"{change.worst_high:+.3g}) {measure.unit}; one band may lose up to {change.worst_margin:.4g}"
+            f"{_too_wide(change.worst_difference, change.worst_margin)}"
+        )
+    return because
 
 
 def _too_wide(difference: float, allowed: float) -> str:

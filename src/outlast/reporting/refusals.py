@@ -16,6 +16,7 @@ from outlast.reporting.words.language import spoken, tell
 from outlast.reporting.words.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
 from outlast.results import Evaluation, Refusal, Repair, ShortContext
 from outlast.results.curve import decline
+from outlast.results.repaired import times_to_reach
 
 # Refusals that rest on the width of an interval alone: its mean is where it should be, and more data may settle it.
 
@@ -70,13 +71,10 @@ def _times(repair: Repair, name: str) -> Iterable[float]:
     """Of each figure that a fault rests on, times as many data that would settle it; endless where none would."""
     tolerance = _tolerance(repair)
     match name:
-        case "short_context_lost":
+        case "short_context_lost" | "undecided":
             guard = repair.refused_because.guard if repair.refused_because else None
             short = repair.guards.get(guard, repair.short_context) if guard else repair.short_context
-            if short.high > short.margin:
-                yield _narrower(short.difference, short.high, short.margin)
-            if short.worst_high > short.worst_margin:
-                yield _narrower(short.worst_difference, short.worst_high, short.worst_margin)
+            yield short.times if not short.held else math.inf
         case "no_benefit":
             yield from _against(repair.benefit.rivals, ("base", "periodic_reset"), tolerance)
         case "plain_training_suffices":
@@ -86,19 +84,14 @@ def _times(repair: Repair, name: str) -> Iterable[float]:
             yield from _against(rivals, tuple(rivals), tolerance)
         case "still_fails" if repair.after.short is not None and not _fails(repair):
             mean, _, high = beside(repair.after, repair.after.short.per_stream)
-            yield _narrower(mean, high, 2 * tolerance)
+            yield times_to_reach(mean, high, 2 * tolerance)
 
 
 def _against(rivals: dict[str, Triple], names: tuple[str, ...], tolerance: float) -> Iterable[float]:
     """A gain of less than half a tolerance is none, however well it is known."""
     for name in names:
         if name in rivals and not gained(triple := rivals[name], tolerance):
-            yield math.inf if triple[0] > -tolerance / 2 else _narrower(triple[0], triple[2], 0.0)
-
-
-def _narrower(mean: float, high: float, allowed: float) -> float:
-    """Times as many data for which the upper end is as allowed; endless where the mean is not."""
-    return math.inf if mean >= allowed else ((high - mean) / (allowed - mean)) ** 2
+            yield math.inf if triple[0] > -tolerance / 2 else times_to_reach(triple[0], triple[2], 0.0)
 
 
 def _all_targets(repair: Repair) -> tuple[int, int] | None:
@@ -161,7 +154,11 @@ def worst_change(short: ShortContext, base: Evaluation) -> Change:
 def named(repair: Repair, name: str) -> str:
     """A fault for a list, with a word where it rests on the width of an interval alone."""
     told = labels.REFUSALS.get(name, name.replace("_", " "))
-    return told if unsettled(repair, name) is None else tell(f"{told}: undecided", f"{told}：未決定")
+    return (
+        told
+        if name == "undecided" or unsettled(repair, name) is None
+        else tell(f"{told}: undecided", f"{told}：未決定")
+    )
 
 
 def brief(repair: Repair, name: str) -> str:
@@ -256,14 +253,26 @@ def _short_context_lost(repair: Repair, because: Refusal) -> list[str]:
 def _too_wide(repair: Repair, difference: float, change: Change, ages: str, where: str) -> str:
     """That what changed is as it should be, and that so few streams do not show it."""
     over, gain = terms.over(repair.before), difference < 0
+    more = _more(repair)
     return tell(
         f"{where}it is not decided whether short contexts held: {ages} changed by {change.value}, "
         f"{'a gain' if gain else 'which is allowed'}, but over {over} the interval reaches {change.highest}, and "
-        f"{change.allowed} is allowed",
+        f"{change.allowed} is allowed{more}",
         f"{where}短い文脈が保たれたかどうかは決まりません。{ages}での変化は {change.value} で"
         f"{'改善' if gain else '許容以内'}ですが、{over}では区間の上端が {change.highest} に達し、"
-        f"許されるのは {change.allowed} までです",
+        f"許されるのは {change.allowed} までです{more}",
     )
+
+
+def _more(repair: Repair) -> str:
+    """How many more streams would decide, as the end of a clause; of files of before nothing."""
+    because = repair.refused_because
+    guard = because.guard if because else None
+    short = repair.guards.get(guard, repair.short_context) if guard else repair.short_context
+    if because is None or because.name != "undecided" or not short.n:
+        return ""
+    more = terms.streams(math.ceil((short.times - 1) * short.n), terms.unit_of(repair.before))
+    return tell(f"; about {more} more would decide", f"（あと{more}ほどで決まります）")
 
 
 def _tolerance(repair: Repair) -> float:
@@ -419,6 +428,7 @@ def _broken(repair: Repair, because: Refusal) -> list[str]:
 _CLAUSES: dict[str, Callable[[Repair, Refusal], list[str]]] = {
     "broken": _broken,
     "short_context_lost": _short_context_lost,
+    "undecided": _short_context_lost,
     "no_benefit": _no_benefit,
     "still_fails": _still_fails,
     "stopped_reading": _stopped_reading,

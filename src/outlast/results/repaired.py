@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ class ShortContext:
     The mean over `ages` (from, to), every age alike; `reference` is the base's loss there, and `margin` what may be
     lost. `worst_high` is the upper end, simultaneous over the bands, of the band where it is highest, and
     `worst_margin` what one band may lose. `by_bands`: the mean over bands instead, every band alike (three of ten bands
-    may be the first four positions).
+    may be the first four positions). `n`: streams, or segments of a recording (0: of files of before).
     """
 
     difference: float
@@ -30,10 +31,31 @@ class ShortContext:
     reference: float
     ages: tuple[int, int]
     by_bands: tuple[float, float, float]
+    n: int = 0
 
     @property
     def held(self) -> bool:
         return self.high <= self.margin and self.worst_high <= self.worst_margin
+
+    @property
+    def lost(self) -> bool:
+        """Whether they got worse on average by more than they may; neither lost nor held is undecided."""
+        return self.times == math.inf
+
+    @property
+    def times(self) -> float:
+        """Times as many streams that would show that they held, as intervals shrink; endless where none would."""
+        return max(
+            1.0 if self.high <= self.margin else times_to_reach(self.difference, self.high, self.margin),
+            1.0
+            if self.worst_high <= self.worst_margin
+            else times_to_reach(self.worst_difference, self.worst_high, self.worst_margin),
+        )
+
+
+def times_to_reach(mean: float, high: float, allowed: float) -> float:
+    """Times as many data for which the upper end is as allowed; endless where the mean is not."""
+    return math.inf if mean >= allowed else ((high - mean) / (allowed - mean)) ** 2
 
 
 @dataclass(frozen=True)
@@ -69,12 +91,13 @@ class Refusal:
 
     Args:
         name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``reset_it_instead``,
-            ``declines``, ``plain_training_suffices`` or ``broken`` of a repaired model; ``nothing_to_repair`` or
+            ``declines``, ``plain_training_suffices``, ``undecided`` (too few streams to show that short contexts held)
+            or ``broken`` of a repaired model; ``nothing_to_repair`` or
             ``base_broken`` where nothing was done.
         because: what was seen, with its figures.
         also: names of what else would have refused it.
         every: the reset period that helps, where one does.
-        guard: the guard set on which short contexts were lost.
+        guard: the guard set on which short contexts were lost, or are undecided.
     """
 
     name: str

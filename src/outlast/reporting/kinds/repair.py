@@ -34,6 +34,11 @@ from outlast.results import Comparison, Evaluation, Refusal, Repair, ShortContex
 def repair_headline(repair: Repair, label: str) -> str:
     if terms.untouched(repair):
         return _untouched_headline(repair.before, repair.refused_because)
+    if _open(repair.refused_because):
+        return tell(
+            f"Whether {label} can be accepted is undecided: {why(repair)}.",
+            f"{label} を採用できるかどうかは未決定です。{why(repair)}。",
+        )
     if not repair.accepted:
         return tell(f"{label} is refused, because {why(repair)}.", f"{label} は不採用です。{why(repair)}。")
     before, after = repair.before, repair.after
@@ -237,8 +242,14 @@ def benefit_triple(repair: Repair) -> Triple:
     return repair.benefit.difference, repair.benefit.low, repair.benefit.high
 
 
-def badge(accepted: bool) -> tuple[str, str]:
-    """A refused repair never wears the tone of a verdict."""
+def _open(because: Refusal | None) -> bool:
+    return because is not None and because.name == "undecided"
+
+
+def badge(accepted: bool, because: Refusal | None = None) -> tuple[str, str]:
+    """A refused repair never wears the tone of a verdict; one that streams are too few to accept is not refused."""
+    if _open(because):
+        return "open", labels.BADGES["undecided"]
     return ("good", labels.BADGES["accepted"]) if accepted else ("bad", labels.BADGES["refused"])
 
 
@@ -367,7 +378,11 @@ TELLING = Telling(
     record=Repair,
     name=lambda: labels.REPAIR,
     model=lambda repair: repair.before.model,
-    badge=lambda repair: untouched_badge(repair.refused_because) if terms.untouched(repair) else badge(repair.accepted),
+    badge=lambda repair: (
+        untouched_badge(repair.refused_because)
+        if terms.untouched(repair)
+        else badge(repair.accepted, repair.refused_because)
+    ),
     headline=lambda repair: repair_headline(repair, terms.repair_label(repair)),
     lead=repair_lead,
     figures=_figures,

@@ -441,6 +441,7 @@ def _plain_training_suffices(refused: _Refused) -> list[Step]:
 _NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
     "broken": _broken,
     "short_context_lost": _short_context_lost,
+    "undecided": _short_context_lost,
     "no_benefit": _no_benefit,
     "still_fails": _push,
     "stopped_reading": _stopped_reading,

@@ -461,6 +461,8 @@ def outcome(repair: Repair) -> tuple[str, str, str]:
     because = repair.refused_because
     if because is None:
         return labels.ACCEPTED, "", "good"
+    if because.name == "undecided":
+        return labels.UNSETTLED, labels.REFUSALS["undecided"], "open"
     return labels.REFUSED, listed([refusals.named(repair, name) for name in (because.name, *because.also)]), "bad"
 
 

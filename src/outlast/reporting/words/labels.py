@@ -150,6 +150,7 @@ class _Labels:
             "stopped_reading": ("stopped reading", "読まなくなった"),
             "reset_it_instead": ("better when it is reset", "リセットの方が良い"),
             "declines": ("declines itself", "伸びて衰える"),
+            "undecided": ("short contexts undecided", "短い文脈は未決定"),
             "plain_training_suffices": ("plain training suffices", "通常の学習で足りる"),
             "broken": ("broken", "壊れている"),
             "nothing_to_repair": ("nothing to repair", "修復は不要"),
@@ -164,6 +165,7 @@ class _Labels:
             "stopped_reading": ("not reading", "読まない"),
             "reset_it_instead": ("reset it", "リセットを"),
             "declines": ("declines", "衰える"),
+            "undecided": ("undecided", "未決定"),
             "plain_training_suffices": ("plain does", "通常で足りる"),
             "broken": ("broken", "壊れている"),
             "nothing_to_repair": ("not needed", "不要"),
@@ -173,6 +175,10 @@ class _Labels:
     UNSETTLED = Text("undecided", "未決定")
     OPEN_FAULTS = Named(
         {
+            "undecided": (
+                "it is not decided whether short contexts held",
+                "短い文脈が保たれたかどうかは決まりません",
+            ),
             "short_context_lost": (
                 "it is not decided whether short contexts held",
                 "短い文脈が保たれたかどうかは決まりません",
@@ -218,6 +224,10 @@ class _Labels:
             "declines": (
                 "its own verdict is Declines: at older ages it loses again what it gains past the training context",
                 "自身の判定が「伸びて衰える」で、学習文脈長を超えて得たものを、より古い年齢で再び失います",
+            ),
+            "undecided": (
+                "it is not decided whether short contexts held",
+                "短い文脈が保たれたかどうかは決まりません",
             ),
             "plain_training_suffices": ("plain training does as well", "通常の学習でも同じだけ良くなります"),
         }
