@@ -246,11 +246,16 @@ def _open(because: Refusal | None) -> bool:
     return because is not None and because.name == "undecided"
 
 
-def badge(accepted: bool, because: Refusal | None = None) -> tuple[str, str]:
-    """A refused repair never wears the tone of a verdict; one that streams are too few to accept is not refused."""
-    if _open(because):
-        return "open", labels.BADGES["undecided"]
+def badge(accepted: bool) -> tuple[str, str]:
+    """A refused repair never wears the tone of a verdict."""
     return ("good", labels.BADGES["accepted"]) if accepted else ("bad", labels.BADGES["refused"])
+
+
+def _badge(repair: Repair) -> tuple[str, str]:
+    """One that streams are too few to accept is not refused."""
+    if terms.untouched(repair):
+        return untouched_badge(repair.refused_because)
+    return ("open", labels.BADGES["undecided"]) if _open(repair.refused_because) else badge(repair.accepted)
 
 
 def untouched_badge(because: Refusal | None) -> tuple[str, str]:
@@ -378,11 +383,7 @@ TELLING = Telling(
     record=Repair,
     name=lambda: labels.REPAIR,
     model=lambda repair: repair.before.model,
-    badge=lambda repair: (
-        untouched_badge(repair.refused_because)
-        if terms.untouched(repair)
-        else badge(repair.accepted, repair.refused_because)
-    ),
+    badge=_badge,
     headline=lambda repair: repair_headline(repair, terms.repair_label(repair)),
     lead=repair_lead,
     figures=_figures,
