@@ -23,6 +23,9 @@ from outlast.evaluation import evaluate
 from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import adapt, from_factory
+from outlast.modules.remedies import remedy_of, under
+from outlast.modules.resetting import WithReset
+from outlast.serving import deploy
 from outlast.state import leaves
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Regression
@@ -529,3 +532,20 @@ def test_a_schema_is_saved_and_held_against_what_is_read(tmp_path: Path) -> None
     ):
         with pytest.raises(InputError, match=named):
             evaluate(back, Streams.from_table(tmp_path / "b.csv", **options).cut(16), train_context=4)
+
+
+@pytest.mark.parametrize("remedy", ["reset:7", "handover:6:2", "two-copies:8"])
+def test_a_remedy_is_saved_with_its_model(remedy: str, tmp_path: Path) -> None:
+    """The directory is ready to run: load and deploy give back the model under its remedy."""
+    plain = families.build("lstm", inputs=InputSpec("features", 2), outputs=1, width=4, layers=1, seed=0)
+    model = under(plain, remedy).eval()
+    save(model, tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert isinstance(loaded, WithReset)
+    assert remedy_of(loaded).name == remedy
+    inputs = torch.randn(2, 30, 2, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(loaded(inputs, loaded.initial_state(2))[0], model(inputs, model.initial_state(2))[0])
+    assert deploy(tmp_path / "m").fingerprint == model_fingerprint(model)
+    other = under(plain, "reset:5")
+    assert model_fingerprint(other) != model_fingerprint(model)

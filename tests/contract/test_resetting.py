@@ -12,7 +12,8 @@ from contract_sizes import in_full
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
-from outlast.modules.resetting import ResetState, with_reset
+from outlast.modules.remedies import remedy_named, remedy_of, under
+from outlast.modules.resetting import ResetState, WithReset, with_reset
 from outlast.state import concatenate, leaves, map_state, named_leaves, rebuild, select
 from planted import Planted
 
@@ -28,8 +29,9 @@ def cases(draw):
     """A model under resets, whether two copies run, its inputs (rows, length, 2), and a generator for more choices."""
     overlap = draw(st.booleans())
     every = 2 * draw(st.integers(1, 6)) if overlap else draw(st.integers(1, 12))
+    warm_up = 0 if overlap else draw(st.integers(0, every))
     seed = draw(st.integers(0, 100))
-    model = with_reset(inner(draw(st.sampled_from(["gru", "gla"])), seed), every, overlap)
+    model = with_reset(inner(draw(st.sampled_from(["gru", "gla"])), seed), every, overlap, warm_up)
     rows, length = draw(st.integers(1, 4)), draw(st.integers(1, 30))
     inputs = torch.randn(rows, length, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return model, inputs
@@ -41,7 +43,7 @@ def written_out(model, inputs: Tensor) -> Tensor:
     outputs = []
     for position in range(inputs.shape[1]):
         if not model.overlap:
-            start = position // model.every * model.every
+            start = max(0, position // model.every * model.every - model.warm_up)
         else:
             start = 0 if position < half else (position // half - 1) * half
         piece = inputs[:, start : position + 1]
@@ -71,7 +73,8 @@ reset_cases = settings(deadline=None, max_examples=30)
 @reset_cases
 @given(cases())
 def test_outputs_are_those_of_the_inner_model_restarted_by_the_rule(case):
-    """One copy: from the last multiple of the period. Two: from the multiple of half a period before the last."""
+    """One copy: from the last multiple of the period, or the warm-up before it. Two: from the multiple of half a period
+    before the last."""
     model, inputs = case
     with torch.no_grad():
         outputs, _ = model(inputs, model.initial_state(len(inputs)))
@@ -145,21 +148,25 @@ def test_a_given_start_is_used_and_gets_its_gradient():
 def test_the_age_of_the_speaking_state(every):
     """One copy: 0 … P−1, over and over. Two copies: as old as the stream at first, then from P/2 to P − 1 for ever."""
     inputs = torch.ones(1, 5 * every, 1)
-    ages = {}
+    ages: dict[bool | str, list[float]] = {}
     for overlap in (False, True):
         model = with_reset(Planted(lambda age: age), every, overlap)
         logits, _ = model(inputs, model.initial_state(1))
         ages[overlap] = (logits[0, :, 1] - logits[0, :, 0]).tolist()
     half = every // 2
+    model = with_reset(Planted(lambda age: age), every, warm_up=half)
+    logits, _ = model(inputs, model.initial_state(1))
+    ages["handover"] = (logits[0, :, 1] - logits[0, :, 0]).tolist()
+    assert ages["handover"] == [*range(every), *([*range(half, half + every)] * 4)]
     assert ages[False] == [*range(every)] * 5
     assert ages[True] == [*range(half), *([*range(half, every)] * 9)]
 
 
-@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("remedy", ["reset:16", "handover:16:4", "two-copies:16"])
 @in_full(["gru", "gla"])
-def test_the_contract(name, ask, overlap):
+def test_the_contract(name, ask, remedy):
     """`outlast.check` holds a model under resets to the contract of every recurrent model. It is not for saving."""
-    report = ask(with_reset(inner(name, 0).float(), 16, overlap))
+    report = ask(under(inner(name, 0).float(), remedy))
     broken = {point.name: point.detail for point in report.checks if point.passed is False}
     broken.pop("save_load_exact", None)
     assert not broken
@@ -187,3 +194,36 @@ def test_periods_that_make_no_sense_are_refused(every, overlap):
         with_reset(inner("gru", 0), every, overlap)
     proposed = int(caught.value.do.rsplit("=", 1)[1])
     assert with_reset(inner("gru", 0), proposed, overlap).every == proposed
+
+
+def test_a_second_copy_is_read_only_while_it_warms_up():
+    """A handover costs 1 + warm-up/period, where rows are at one phase."""
+    read: list[int] = []
+    model = with_reset(inner("gru", 0), 16, warm_up=4)
+    model.model.register_forward_hook(lambda module, given, found: read.append(given[0].shape[1]))
+    inputs = torch.zeros(2, 160, 2, dtype=torch.float64)
+    model(inputs, model.initial_state(2))
+    assert sum(read) == 160 * (1 + 4 / 16)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "cost"),
+    [
+        ("reset:8", "reset:8", 1),
+        ("periodic:8", "reset:8", 1),
+        ("two-copies:8", "two-copies:8", 2),
+        ("overlapping:8", "two-copies:8", 2),
+        ("handover:8:2", "handover:8:2", 1.25),
+    ],
+)
+def test_remedies_have_names_and_costs(typed, name, cost):
+    """The names that resets had first are still read."""
+    remedy = remedy_named(typed)
+    assert remedy is not None
+    assert (remedy.name, remedy.cost) == (name, cost)
+    made = under(inner("gru", 0), typed)
+    assert isinstance(made, WithReset)
+    assert remedy_of(made) == remedy
+    assert remedy_named("none") is None
+    with pytest.raises(InputError, match="already"):
+        under(made, "reset:4")

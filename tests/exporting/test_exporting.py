@@ -17,6 +17,8 @@ from contract_sizes import quick_check
 from modules.identified import AddedEmbedding, IdAsColumn, OneHot, StaticNumbers
 from outlast.contract.case import difference
 from outlast.exporting import TOLERANCE
+from outlast.modules.remedies import under
+from outlast.modules.resetting import WithReset
 from outlast.onnx import OnnxModel
 from outlast.schema import Column, Schema, Target
 from outlast.state import leaves
@@ -124,9 +126,10 @@ def test_bins_stay_what_the_model_gives(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(("every", "overlap"), [(7, False), (8, True)])
-def test_resets_are_part_of_the_file(tmp_path: Path, every: int, overlap: bool) -> None:
-    model = outlast.with_reset(built("lstm"), every, overlap)
+@pytest.mark.parametrize("remedy", ["reset:7", "two-copies:8", "handover:7:3"])
+def test_remedies_are_part_of_the_file(tmp_path: Path, remedy: str) -> None:
+    model = under(built("lstm"), remedy)
+    assert isinstance(model, WithReset)
     file = outlast.export(model, tmp_path / "m.onnx")
     inputs = FEATURES.random(2, 40, torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -136,7 +139,7 @@ def test_resets_are_part_of_the_file(tmp_path: Path, every: int, overlap: bool) 
     assert difference(torch.from_numpy(found), outputs, 1.0) <= TOLERANCE
     assert difference(plain, outputs) > 1e-3
     assert state[0].tolist() == [40, 40]
-    assert file.blueprint["export_of"]["resets"] == f"{'overlapping' if overlap else 'periodic'}:{every}"
+    assert file.blueprint["export_of"]["resets"] == remedy
 
 
 class Learned(nn.Module):

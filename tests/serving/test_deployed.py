@@ -312,6 +312,18 @@ class TestResets:
         np.testing.assert_allclose(found[:4], deployed().read(values[:4]), rtol=1e-5)
         np.testing.assert_allclose(found[8:], deployed().read(values[4:])[4:], rtol=1e-5)
 
+    def test_a_handover(self) -> None:
+        """From the second period on the speaking copy has read two positions more than a reset one."""
+        values = rows(12)
+        found = deployed(resets="handover:4:2").read(values)
+        np.testing.assert_allclose(found[:4], deployed().read(values[:4]), rtol=1e-5)
+        np.testing.assert_allclose(found[8:], deployed().read(values[6:])[2:], rtol=1e-5)
+
+    @pytest.mark.parametrize("resets", ["handover:4", "handover:4:0", "handover:4:5", "reset:4:2", "reset:²"])
+    def test_what_is_no_remedy(self, resets: str) -> None:
+        with pytest.raises(InputError):
+            deployed(resets=resets)
+
     @pytest.mark.parametrize("resets", ["often", "periodic", "periodic:x", "none:3", "overlapping:5", "periodic:0", ""])
     def test_what_is_no_setting(self, resets: str) -> None:
         with pytest.raises(InputError):

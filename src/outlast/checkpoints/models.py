@@ -34,6 +34,8 @@ from outlast.folders import aside
 from outlast.given_files import require_regular
 from outlast.model import Recurrent
 from outlast.modules.factory import code_of, from_blueprint, sketch_of
+from outlast.modules.remedies import remedy_of, under
+from outlast.modules.resetting import WithReset
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
 from outlast.schema import Schema, from_record
@@ -49,7 +51,7 @@ def save(
     provenance: dict[str, Any] | None = None,
     schema: Schema | None = None,
 ) -> None:
-    """Write a model so that `load` gives it back bit for bit, with its schema and the code that builds it.
+    """Write a model so that `load` gives it back bit for bit, with its schema, the code that builds it and its remedy.
 
     A new directory appears complete or not at all. In a directory that exists, the two files are each replaced as a
     whole and other files are left alone; if the process dies between the two, `load` notices that they do not belong
@@ -69,6 +71,9 @@ def save(
             "a model whose weights outlast holds",
             "copy the file: it is the model, and loads as it lies",
         )
+    remedy = "none"
+    if isinstance(model, WithReset):  # it holds nothing of its own but numbers that its name says
+        remedy, schema, model = remedy_of(model).name, model.schema or schema, model.model
     blueprint = getattr(model, "blueprint", None)
     if blueprint is None:
         named = model.named if isinstance(model, Recurrent) else type(model).__name__
@@ -112,6 +117,8 @@ def save(
             "weights_sha256": file_sha256(temporary / WEIGHTS),
             "provenance": json.loads(kept),
         }
+        if remedy != "none":
+            record["remedy"] = remedy
         if factory:
             record["code"] = sources.record_of(code, packages)
         if (meant := own or schema) is not None:
@@ -167,7 +174,7 @@ def load(
         InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
             function that was not allowed to run; there is no such device; or a .onnx file cannot be used as it is.
     """
-    directory = place_of(directory, revision)
+    directory, remedy = place_of(directory, revision), "none"
     if is_onnx(directory):
         return _onnx(directory, device, onnx)
     if onnx is not None:
@@ -180,7 +187,7 @@ def load(
         model = foreign.read_directory(directory, attention_window)
     else:
         record = read_record(directory)
-        path = directory / WEIGHTS
+        path, remedy = directory / WEIGHTS, str(record.get("remedy", "none"))
         try:
             found = file_sha256(path)
         except OSError as error:
@@ -210,7 +217,7 @@ def load(
     if model.forgets is not None:
         warnings.warn(forgetting(model.forgets).said, stacklevel=3)
     try:
-        return model.to(device).eval()
+        return under(model, remedy).to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
         raise InputError(
             f"the device {str(device)!r} ({str(error).splitlines()[0]})", "a device of this machine", "try 'cpu'"
@@ -336,7 +343,10 @@ def _contents(files: list[Path]) -> dict[str, bytes]:
 
 
 def model_fingerprint(model: nn.Module) -> str:
-    """SHA-256 of the model's weights: names, dtypes, shapes and bits of every parameter and persistent buffer."""
+    """SHA-256 of the model's weights: names, dtypes, shapes and bits of every parameter and persistent buffer; and of
+    its remedy, under which states mean something else."""
+    if isinstance(model, WithReset):
+        return tensors_sha256(tensors_of(model.model), remedy_of(model).name.encode())
     return tensors_sha256(tensors_of(model))
 
 

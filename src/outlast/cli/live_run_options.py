@@ -45,7 +45,7 @@ class LiveRunVerb(Trust, Ledgered):
     stream: str | None = None
     """Column that says to which stream a row belongs. Default: the one that the model was trained with."""
     resets: str = RunSettings.resets
-    """none, periodic:EVERY or overlapping:EVERY; nothing is watched under resets."""
+    """A remedy: none, reset:EVERY, handover:EVERY:WARM_UP or two-copies:EVERY; nothing is watched under one."""
     watch: bool = RunSettings.watch
     """Leave out looking for incidents."""
     reset_harmful: bool = RunSettings.reset_harmful

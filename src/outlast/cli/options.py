@@ -206,7 +206,7 @@ class ExportVerb(Trust):
     model: str
     """A directory that outlast, transformers or fla saved, or package.module:build."""
     resets: str = "none"
-    """Also put these into the file: periodic:EVERY, or overlapping:EVERY positions (two copies)."""
+    """Also put this remedy into the file: reset:EVERY, handover:EVERY:WARM_UP or two-copies:EVERY positions."""
     train_context: int | None = field(default=None, metadata={"short": "-T"})
     """Positions that a training window had, to be written into the file. Default: not told."""
     out: Path = Path("model.onnx")
@@ -254,7 +254,8 @@ class StreamVerb(Machine, Ports, Model):
     """
 
     resets: str = "none"
-    """none, periodic:EVERY positions, or overlapping:EVERY (two copies, of which the older one speaks)."""
+    """A remedy: none, reset:EVERY positions, handover:EVERY:WARM_UP (a new copy first reads the last WARM_UP), or
+    two-copies:EVERY (of which the older one speaks)."""
     stream: str | None = None
     """Name in a row that says to which stream it belongs. Default: as in training, else stream."""
     state: Path | None = None

@@ -21,14 +21,14 @@ from outlast.onnx import folder_of
 
 def run_export(options: ExportVerb) -> int:
     from outlast.exporting import TOLERANCE, export  # each verb loads what it needs alone: a stream answers soon
-    from outlast.serving.resets import under_resets
+    from outlast.modules.remedies import under
 
     if options.out.exists() and not options.replace:
         raise InputError(
             f"--out {options.out}, which is there already", "a new file", "choose another --out, or --replace"
         )
     model = models.model_on(options.model, "cpu", allow_code=options.allow_code)
-    made = export(under_resets(model, options.resets), options.out, train_context=options.train_context)
+    made = export(under(model, options.resets), options.out, train_context=options.train_context)
     print(f"{options.out}: {made.signature}")
     print(f"in onnxruntime as the model, to {TOLERANCE:g}, in pieces with the state carried")
     return 0

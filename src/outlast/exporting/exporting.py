@@ -21,6 +21,7 @@ from outlast.folders import aside
 from outlast.model import Recurrent
 from outlast.modules.adapting import adapt
 from outlast.modules.precision import copied, wide_copy
+from outlast.modules.remedies import remedy_of
 from outlast.modules.resetting import WithReset
 from outlast.onnx import OnnxModel, read_onnx
 from outlast.onnx.files import SUFFIX
@@ -43,10 +44,10 @@ def export(model: nn.Module, path: str | Path, *, train_context: int | None = No
     """Write a model as a .onnx file that reads any number of rows and positions, with its state as inputs and outputs.
 
     A model of table rows reads raw values, in the order of its columns (of a category its code; one that the model
-    does not have is an error), and forecasts values in their units: scaling is part of the file. So are the resets of
-    `outlast.with_reset`. The file says in its metadata what it is, and `outlast.load` gives back a model that is
-    measured and deployed as this one. Half precision is written as float32. Before anything is left at `path`, the
-    file is run in onnxruntime and held against the model, in pieces with the state carried, to 1e-5.
+    does not have is an error), and forecasts values in their units: scaling is part of the file. So are the resets and
+    handovers of `outlast.with_reset`. The file says in its metadata what it is, and `outlast.load` gives back a model
+    that is measured and deployed as this one. Half precision is written as float32. Before anything is left at `path`,
+    the file is run in onnxruntime and held against the model, in pieces with the state carried, to 1e-5.
 
     Args:
         model: a recurrent model, or a module that `outlast.adapt` takes; it is not changed.
@@ -122,9 +123,7 @@ def _record(given: Recurrent, made: Recurrent, outputs: int, train_context: int 
         outputs: how many numbers it gives at every position.
     """
     inner = given.model if isinstance(given, WithReset) else given
-    resets = "none"
-    if isinstance(given, WithReset):
-        resets = f"{'overlapping' if given.overlap else 'periodic'}:{given.every}"
+    resets = remedy_of(given).name if isinstance(given, WithReset) else "none"
     parts, spec, schema = made.state_parts(), made.input_spec, made.schema
     assert spec is not None
     read, told = ("tokens", "outputs") if spec.kind == "tokens" else ("inputs", "outputs")

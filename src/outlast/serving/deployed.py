@@ -22,6 +22,7 @@ from outlast.errors import InputError, type_name
 from outlast.model import Recurrent, device_of
 from outlast.modules import adapt
 from outlast.modules.precision import runnable
+from outlast.modules.remedies import under
 from outlast.randomness import generator
 from outlast.schema import Schema
 from outlast.serving.files import read_pool, write_pool
@@ -29,7 +30,6 @@ from outlast.serving.forecasts import Units, columns_of, told
 from outlast.serving.listening import Listener, Reading
 from outlast.serving.plan import Plan, Ranges, changing, differ, planned
 from outlast.serving.pool import Pool, Sound, pack, put_rows, unpack
-from outlast.serving.resets import under_resets
 from outlast.serving.rows import Rows, numbers_of, of_array, of_frame, of_records
 from outlast.serving.texts import Texts
 from outlast.state import State, select
@@ -63,7 +63,8 @@ def deploy(
             are read as they are.
         like: streams of a table, or their schema, for a model that does not know its columns: rows are read as that
             table was.
-        resets: ``none``; ``periodic:640``: every 640 positions; ``overlapping:640``: two copies, half a period apart.
+        resets: the remedy: ``none``; ``reset:640``: every 640 positions; ``handover:640:64``: a new copy reads the last
+            64 positions before it takes over; ``two-copies:640``: two copies, half a period apart.
         stream_column: name in a row that says to which stream it belongs; None: the one that the model was trained
             with, else ``stream``.
         allow_code: as for `outlast.load`.
@@ -129,7 +130,7 @@ class Deployed:
                 "leave like=… out, or read the table as the model does: Streams.from_table(…, schema=model.schema)",
             )
         self._inner = model
-        self.model: Recurrent = under_resets(_runnable(model), resets).eval()
+        self.model: Recurrent = under(_runnable(model), resets).eval()
         self.resets: str = resets
         self.schema: Schema | None = model.schema or schema
         self.folder: str | None = folder

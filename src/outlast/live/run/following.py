@@ -23,6 +23,7 @@ from outlast.live.run.store import EVIDENCE, LANES, Store
 from outlast.live.run.watching import Watching
 from outlast.live.signing import ITSELF
 from outlast.model import Recurrent
+from outlast.modules.resetting import WithReset
 
 _COOLED, _RESETS = "cooled", "resets"
 """Facts that a run goes on from."""
@@ -254,7 +255,7 @@ class Following:
             self._repeats = Repeats(width, self._marks)
         self.work.repeats = self._repeats
         self.watching = self.work.heard = None
-        if settings.watch and settings.resets == "none":
+        if settings.watch and settings.resets == "none" and not isinstance(self.work.version.model, WithReset):
             self.watching = self.work.heard = Watching(self.work, self.ledger, self.say)
 
     def _begin_beside(self) -> None:
