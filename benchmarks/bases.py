@@ -64,7 +64,7 @@ KINDS = (
     Kind("air, GLA", "air"),
     Kind("regimes, Mamba-2", "regimes"),
     Kind("recall, Mamba-2", "recall"),
-    Kind("several queries, Mamba-2", "multi_query"),
+    Kind("several queries, Mamba-2", "recipes.tasks.multi_query:MULTI_QUERY"),
     Kind("speech, as it is shipped", "examples.speech.task:SPEECH"),
 )
 

@@ -39,9 +39,9 @@ from outlast.tasks.cipher import CIPHER
 from outlast.tasks.power_data import load_power
 from outlast.tasks.regimes import LENGTH, REGIMES, TRAIN_CONTEXT, long_streams, predictor, windows
 from outlast.tasks.regimes_data import switching_streams, switching_test
-from outlast.tasks.text import TEXT
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
+from recipes.tasks.text import TEXT
 
 HAZARDS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 0)
 """Mean positions between switches; 0: never."""

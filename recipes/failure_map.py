@@ -29,10 +29,10 @@ from outlast.results import VERSION
 from outlast.state import leaves
 from outlast.tasks.cipher_data import ciphered
 from outlast.tasks.kept_rows import Row, keep_row, rows_in
-from outlast.tasks.prose_tokens import prose_tokens
 from outlast.tasks.recipe_rows import curve_of
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
+from recipes.prose_tokens import prose_tokens
 
 LENGTH = 8192
 """Of the test streams, in positions."""

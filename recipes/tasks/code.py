@@ -14,11 +14,11 @@ from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.tasks.documents import CLASSES, Documents, labelled_streams, long_streams, probabilities
 from outlast.tasks.known import Known
 from outlast.tasks.ngrams import NGrams
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
+from recipes.tasks.documents import CLASSES, Documents, labelled_streams, long_streams, probabilities
 
 TRAIN_CONTEXT = 128
 NGRAM_CONTEXT = 4

@@ -11,9 +11,9 @@ from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
 from outlast.tasks.known import Known
-from outlast.tasks.passkey_data import SYMBOLS, found, passkeys, uniform
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
+from recipes.tasks.passkey_data import SYMBOLS, found, passkeys, uniform
 
 TRAIN_CONTEXT = 256
 FARTHEST = 32 * TRAIN_CONTEXT

@@ -14,10 +14,10 @@ import numpy as np
 from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.tasks.bins import bin_names, binned
+from outlast.tasks.passkey_in_text import DIGITS
 from outlast.tasks.prose import SYMBOLS as PROSE_SYMBOLS
 from outlast.tasks.prose import letters, letters_of
 
-DIGITS = 5
 DIGIT = PROSE_SYMBOLS
 """The symbol of 0; those of the other digits follow."""
 SYMBOLS = PROSE_SYMBOLS + 10

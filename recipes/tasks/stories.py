@@ -14,13 +14,11 @@ from outlast.tasks import stories_data
 from outlast.tasks.known import Known
 from outlast.tasks.place_error import place_error
 from outlast.tasks.stories_data import FIRST_PLACE, PLACES, simulated, uniform, vocabulary
+from outlast.tasks.stories_in_text import EXAMPLES, PROSE_WEIGHT
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 
 TRAIN_CONTEXT = 192
-EXAMPLES = 4
-"""Answered stories before the question of a ``few_shot`` stream."""
-PROSE_WEIGHT = 0.01
 
 _LENGTH = 64 * TRAIN_CONTEXT
 _LONGEST = 16 * TRAIN_CONTEXT

@@ -12,15 +12,18 @@ from outlast.data import MIN_STREAMS, Streams
 from outlast.errors import InputError
 from outlast.interventions import Zero
 from outlast.tasks import TASKS, Task
+from outlast.tasks import task as task_of
+from outlast.tasks.builtin import MOVED
 from outlast.tasks.known import error_of, nats_of
 from outlast.training import fit
 
-KNOWN = {name: each for name, each in TASKS.items() if each.known is not None}
+ALL = {**TASKS, **{name: task_of(moved) for name, moved in MOVED.items()}}
+KNOWN = {name: each for name, each in ALL.items() if each.known is not None}
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_task_says_what_it_is_and_what_is_compared(name):
-    task = TASKS[name]
+    task = ALL[name]
     assert task.name == name
     assert re.fullmatch(r"[a-z_]+", name)
     assert 20 < len(task.summary) < 120

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from outlast import InputError
-from outlast.tasks.copying import AGAIN, ALPHABET, BEGIN, LONGEST, SYMBOLS, accuracy, copied, copies, single_copies
-from outlast.tasks.copying import uniform as blind
 from outlast.tasks.known import error_of, nats_of
+from recipes.tasks.copying import AGAIN, ALPHABET, BEGIN, LONGEST, SYMBOLS, accuracy, copied, copies, single_copies
+from recipes.tasks.copying import uniform as blind
 
 
 @pytest.mark.parametrize("streams", [copies(16, 500, 1), single_copies((LONGEST, 4 * LONGEST), 8, 2)])

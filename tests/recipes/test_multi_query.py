@@ -9,7 +9,7 @@ import pytest
 
 from outlast import InputError
 from outlast.tasks.known import error_of, nats_of
-from outlast.tasks.multi_query import BEGIN, FILLER, KEYS, PAIRS, TRAIN_CONTEXT, VALUES, looked_up, queries, uniform
+from recipes.tasks.multi_query import BEGIN, FILLER, KEYS, PAIRS, TRAIN_CONTEXT, VALUES, looked_up, queries, uniform
 
 
 @pytest.mark.parametrize("longest", [TRAIN_CONTEXT, 8 * TRAIN_CONTEXT])

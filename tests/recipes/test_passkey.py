@@ -10,7 +10,7 @@ import pytest
 
 from outlast import InputError
 from outlast.tasks.known import error_of, nats_of
-from outlast.tasks.passkey_data import DIGITS, found, passkeys, uniform
+from recipes.tasks.passkey_data import DIGITS, found, passkeys, uniform
 
 CHARACTERS = np.array(list(" abcdefghijklmnopqrstuvwxyz0123456789"))
 EPISODE = re.compile(r" the pass key is (\d{5}) remember it (\D*) what is the pass key (\d{5}) ")

@@ -11,7 +11,6 @@ import torch
 
 from outlast import InputError
 from outlast.tasks.known import error_of, nats_of
-from outlast.tasks.stories import PLACE_ERROR
 from outlast.tasks.stories_data import (
     FIRST_PLACE,
     PEOPLE,
@@ -24,6 +23,7 @@ from outlast.tasks.stories_data import (
     uniform,
     vocabulary,
 )
+from recipes.tasks.stories import PLACE_ERROR
 
 GOES = re.compile(rf"({'|'.join(PEOPLE)}) (?:walks|hurries|returns) to the ({'|'.join(PLACES)}) \.")
 HANDLES = re.compile(rf"({'|'.join(PEOPLE)}) (grabs|lifts|leaves|drops) the ({'|'.join(THINGS)}) \.")

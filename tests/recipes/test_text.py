@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from outlast import InputError
-from outlast.tasks import code, text
-from outlast.tasks.documents import Documents, labelled_streams, long_streams, probabilities
 from outlast.tasks.known import nats_of
 from outlast.tasks.ngrams import NGrams
 from outlast.tasks.prose import parts_by_number
+from recipes.tasks import code, text
+from recipes.tasks.documents import Documents, labelled_streams, long_streams, probabilities
 
 
 def test_the_addresses_lie_between_the_counts_of_four_bytes_and_of_none():

@@ -12,10 +12,10 @@ from outlast.data import Split, Streams
 from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.tasks.passkey_data import DIGITS
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Filler, Row, Sizes, edges_up_to, woven
 
+DIGITS = 5
 _TOLD, _THEN = "\n\nThe pass key is", ". Remember it.\n\n"
 _ASKED, _END = "\n\nWhat is the pass key? The pass key is", ".\n\n"
 _LEAD = 64

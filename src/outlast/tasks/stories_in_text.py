@@ -15,7 +15,6 @@ from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError
 from outlast.evaluation.measures import CROSS_ENTROPY
 from outlast.tasks.place_error import place_error
-from outlast.tasks.stories import EXAMPLES, PROSE_WEIGHT
 from outlast.tasks.stories_data import FACTS, PLACES, Story, prose_drawn, tell
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Filler, Row, Sizes, edges_up_to, woven
@@ -26,6 +25,9 @@ OTHER_PLACES = (
     "school", "office", "library", "hotel", "bank", "farm", "river", "island",
 )  # fmt: skip
 """Called upon where a tokeniser cuts some of the stories' own places to pieces."""
+EXAMPLES = 4
+"""Answered stories before the question of a ``few_shot`` stream."""
+PROSE_WEIGHT = 0.01
 _TRIES = 100
 """Stories drawn for one place in a stream, of which the first that fits is taken."""
 
