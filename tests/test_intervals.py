@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.intervals import crossed_interval, every_other, mean_interval, streams_to_decide, trimmed_interval
 from outlast.results.curve import Curve, cross_fitted_best
+from planted import Planted, coin_streams
 
 T = 4
 BANDS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (32, 64))
@@ -151,6 +156,34 @@ def test_error_rates_have_an_absolute_tolerance():
     """0.01, whatever the rate within the training context."""
     verdict, _ = judge(curve(0.5, 0.5, 0.5, 0.5, 0.5, 0.508, noise=0.0001), ERROR_RATE)
     assert (verdict.name, verdict.tolerance) == ("robust", 0.01)
+
+
+def test_a_small_error_rate_that_triples_is_not_robust():
+    """Its tolerance is a tenth of itself, a thousandth of chance at least; near chance a fiftieth of what it knows."""
+    tripled = curve(*[0.004] * 5, 0.012, noise=1e-5)
+    assert judge(tripled, ERROR_RATE, chance=0.9)[0].name == "fails"
+    assert judge(tripled, ERROR_RATE)[0].name == "fails"
+    for rate, chance, tolerated in (
+        (0.3, 0.9, 0.01), (0.1, 0.9, 0.01), (0.05, 0.9, 0.005), (0.004, 0.9, 0.0009), (0.0, 0.9, 0.0009),
+        (0.9, 0.95, 0.001), (0.97, 0.95, 0.00095), (0.5, None, 0.01), (0.0, None, 0.001),
+    ):  # fmt: skip
+        assert ERROR_RATE.tolerated(rate, chance) == pytest.approx(tolerated), (rate, chance)
+    assert CROSS_ENTROPY.tolerated(2.0, 3.0) == CROSS_ENTROPY.tolerated(2.0)
+    absolute = replace(SQUARED_ERROR, relative=False, tolerance=0.2)
+    assert absolute.tolerated(0.001) == 0.2
+
+
+def test_an_evaluation_tells_its_verdict_what_chance_is():
+    """Coins: chance is half; a model that errs in a tenth may lose a fiftieth of the 0.4 that it knows."""
+    found = evaluate(
+        Planted(lambda age: torch.full_like(age, 2.2)), coin_streams(8, 8 * 32, noise=0.1, seed=0), train_context=32,
+        measures=ERROR_RATE, settings=EvalSettings(targets=64),
+    )  # fmt: skip
+    assert found.verdict is not None
+    assert found.short is not None
+    chance = found.guesses["constant"].loss
+    assert 0.3 < chance < 0.6
+    assert found.verdict.tolerance == ERROR_RATE.tolerated(found.short.loss, chance) < 0.01
 
 
 def test_resets_are_read_off_gapless_bands_weighted_by_width():

@@ -142,13 +142,15 @@ def _measured(
     notes += scaling_notes(ready.given.about)
     rules = streams.about.get("scenarios", {})
     verdict, short = None, None
+    guessed = _guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {}
     if judged:
         notes += unmet_scenarios(rules, run.found.marked)
         notes += _alike(streams.take(kept), targets.of(kept), curves[main.name])
         if len(streams) < MIN_STREAMS:
             short = short_of(curves[main.name])
         else:
-            verdict, short = judge(curves[main.name], main, notes)
+            chance = guessed["constant"].loss if "constant" in guessed else None
+            verdict, short = judge(curves[main.name], main, notes, chance)
             verdict = with_knob(verdict, ready, curves[main.name], short)
     rows = {m.name: _band_rows(curves[m.name]) for m in chosen}
     about = {**streams.describe(), **_asked(asked, ready), "length_used": length}
@@ -172,7 +174,7 @@ def _measured(
         verdict=verdict,
         slices=run.slices.report(streams.blocks) if judged else {},
         other_measures={key: value for key, value in rows.items() if key != main.name},
-        guesses=_guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {},
+        guesses=guessed,
         scenarios=scenario_losses(rules, run.found, kept, curves[main.name]) if judged else [],
         recovery=run.recovery_bands(kept, blocks) if run.recovering else [],
         blocks=[] if blocks is None else blocks.tolist(),

@@ -27,6 +27,12 @@ Outputs = Literal["classes", "values", "embeddings"]
 """What outputs are: logits of classes, numbers in the targets' units, or places in a space of the model's own."""
 
 
+OF_ERROR, OF_KNOWN, OF_CHANCE = 0.1, 0.02, 0.001
+"""Shares that limit what a rate may rise by. With them 0.01, the usual tolerance, holds where it was made for: for a
+rate of a tenth to a half where chance is 1. No result was looked at.
+"""
+
+
 @dataclass(frozen=True)
 class Measure:
     """A number for every position.
@@ -56,9 +62,21 @@ class Measure:
     smooth: Measure | None = None
     constant: Callable[[Tensor, int], Tensor] | None = None
 
-    def tolerated(self, reference: float) -> float:
-        """The tolerance in the measure's own unit, for a short-context loss of `reference`."""
-        return self.tolerance * abs(reference) if self.relative else self.tolerance
+    def tolerated(self, reference: float, chance: float | None = None) -> float:
+        """The tolerance in the measure's own unit, for a short-context loss of `reference`.
+
+        Of a rate (`worst`) at most `tolerance`, `OF_ERROR` of the rate itself and `OF_KNOWN` of what it is below
+        chance; but never less than `OF_CHANCE` of chance, which a model without an error may lose too.
+
+        Args:
+            chance: the rate of the best constant answer; None: not known, and the worst rate stands for it.
+        """
+        if self.relative:
+            return self.tolerance * abs(reference)
+        if self.worst is None:
+            return self.tolerance
+        most = self.worst if chance is None else chance
+        return max(OF_CHANCE * most, min(self.tolerance, OF_ERROR * reference, OF_KNOWN * (most - reference)))
 
     def allowed(self, reference: float) -> float:
         """The margin for short contexts in the measure's own unit, for a base loss of `reference`."""

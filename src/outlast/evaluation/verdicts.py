@@ -59,7 +59,9 @@ def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
     return [bands[i][1] for i in rows], curve.losses[rows]
 
 
-def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[Verdict, Short]:
+def judge(
+    curve: Curve, measure: Measure, notes: Sequence[Note] = (), chance: float | None = None
+) -> tuple[Verdict, Short]:
     """The verdict at the oldest band, with what it is based on. The first of these that holds:
 
     - ``misread``: the model does not fit the data as they are read (`outlast.evaluation.misread`);
@@ -79,9 +81,10 @@ def judge(curve: Curve, measure: Measure, notes: Sequence[Note] = ()) -> tuple[V
         curve: losses by age.
         measure: gives the tolerance.
         notes: what was odd.
+        chance: the loss of the best constant answer, where it is known.
     """
     short = short_of(curve)
-    tolerance = measure.tolerated(short.loss)
+    tolerance = measure.tolerated(short.loss, chance)
     excesses = curve.losses - np.array(short.per_stream)
     old = [i for i, (start, _) in enumerate(curve.bands) if start >= curve.train_context]
     each = [curve.interval(excess, len(curve.bands)) for excess in excesses]

@@ -262,7 +262,8 @@ def _reset_it_instead(after: Evaluation, measure: Measure) -> list[Refusal]:
         return []
     curve = after.curve
     apart = curve.interval(curve.losses[-1] - np.array(reset.per_stream))
-    if apart.mean <= measure.tolerated(after.short.loss) or apart.low <= 0:
+    tolerance = after.verdict.tolerance if after.verdict else measure.tolerated(after.short.loss)
+    if apart.mean <= tolerance or apart.low <= 0:
         return []
     because = (
         f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than reset every "
