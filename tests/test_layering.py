@@ -21,7 +21,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "brief errors lazily",
         "arguments",
         "ranks",
-        "durations folders given_files randomness parallel progress",
+        "durations folders plugins given_files randomness parallel progress",
         "turns",
         "schema",
         "state",

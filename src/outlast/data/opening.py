@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from outlast.data.text import documents
 from outlast.data.text.tokenisers import FILES, has_tokeniser
 from outlast.errors import InputError, unknown_name
 from outlast.model import Recurrent
+from outlast.plugins import Table
 
 # What a format of data on disk is: how it is recognised, and what reads it.
 
@@ -104,7 +105,9 @@ FORMATS: tuple[Format, ...] = (
     AUDIO,
     TEXT,
 )
-"""Every format that streams are read from."""
+"""Every format that outlast reads streams from."""
+OF_PACKAGES: Table[Format] = Table("outlast.formats", {})
+"""Those of other installed packages."""
 _OF_OTHERS = (*tables.SUFFIXES, *audio.SUFFIXES, ".npy", ".npz")
 _OF_TEXT = ("tokenizer", "field", "documents", "separator", "split")
 """Options that say that what could be a table too is text."""
@@ -186,7 +189,13 @@ def format_of(path: str | Path, options: Container[str] = ()) -> Format:
     found = existing(path)
     if not found.is_dir():
         return _of_file(found)
-    return _one(f"folder {path}", {id(each): each for each in FORMATS if each.folder(found)}, several=False)
+    return _one(f"folder {path}", {id(each): each for each in _formats() if each.folder(found)}, several=False)
+
+
+def _formats() -> Iterator[Format]:
+    """outlast's own first, so that others are loaded only for what none of these reads."""
+    yield from FORMATS
+    yield from OF_PACKAGES.values()
 
 
 def _one(what: str, found: dict[int, Format], *, several: bool) -> Format:
@@ -195,17 +204,17 @@ def _one(what: str, found: dict[int, Format], *, several: bool) -> Format:
         return formats[0]
     raise InputError(
         f"{what}, with {' and '.join(each.name for each in formats) or 'no file that can be read'}",
-        "one of " + "; ".join(each.accepted for each in FORMATS),
+        "one of " + "; ".join(each.accepted for each in _formats()),
         "name the files of one kind with a pattern, such as 'data/*.csv'" if len(formats) > 1 else "give one such file",
     )
 
 
 def _of_file(path: Path) -> Format:
     suffix = suffix_of(path)
-    for each in FORMATS:
+    for each in _formats():
         if suffix in each.suffixes and each.holds(path):
             return each
-    known = "; ".join(each.accepted for each in FORMATS)
+    known = "; ".join(each.accepted for each in _formats())
     raise InputError(f"{path}, a file ending in {suffix!r}", known, converted(path))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from outlast.data import Batch, Streams
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation.in_pieces import cross_entropy, scored
+from outlast.plugins import Table
 from outlast.results import OwnUnit
 from outlast.schema import Target
 from outlast.state import at_least_float32
@@ -247,15 +248,18 @@ def divergence(kind: str, outputs: Tensor, reference: Tensor) -> Tensor:
 
 # The measures that can be asked for by name. A new one is one new file and one entry here.
 
-MEASURES: dict[str, Measure] = {
-    each.name: each
-    for each in (
-        CROSS_ENTROPY,
-        ERROR_RATE,
-        SQUARED_ERROR,
-        ABSOLUTE_ERROR,
-    )
-}
+MEASURES: Table[Measure] = Table(
+    "outlast.measures",
+    {
+        each.name: each
+        for each in (
+            CROSS_ENTROPY,
+            ERROR_RATE,
+            SQUARED_ERROR,
+            ABSOLUTE_ERROR,
+        )
+    },
+)
 
 
 # Measures that depend on what is forecast: of one of several targets, of quantiles, and in which unit.

@@ -15,13 +15,16 @@ from outlast.families.hybrid import HybridSettings
 from outlast.families.recurrent import RECURRENT
 from outlast.families.shell import Settings, Shell
 from outlast.model import InputSpec
+from outlast.plugins import Table
 from outlast.randomness import DrawingFrom
 from outlast.sizes import sketch
 
 MODEST = 1 << 30
 """A model with layers · n³ of at most this, for each of its numbers n, is built without asking for its size first."""
 
-FAMILIES: dict[str, type[Settings]] = dict(sorted({**RECURRENT, "hybrid": HybridSettings}.items()))
+FAMILIES: Table[type[Settings]] = Table(
+    RECURRENT.group, dict(sorted({**RECURRENT.own, "hybrid": HybridSettings}.items()))
+)
 
 
 @taking

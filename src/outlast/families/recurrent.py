@@ -14,16 +14,20 @@ from outlast.families.retnet import RetNetSettings
 from outlast.families.rglru import RGLRUSettings
 from outlast.families.rwkv6 import RWKV6Settings
 from outlast.families.shell import Settings
+from outlast.plugins import Table
 
-RECURRENT: dict[str, type[Settings]] = {
-    "gated_deltanet": GatedDeltaNetSettings,
-    "gla": GLASettings,
-    "gru": GRUSettings,
-    "lstm": LSTMSettings,
-    "mamba": MambaSettings,
-    "mamba2": Mamba2Settings,
-    "mlstm": MLSTMSettings,
-    "retnet": RetNetSettings,
-    "rglru": RGLRUSettings,
-    "rwkv6": RWKV6Settings,
-}
+RECURRENT: Table[type[Settings]] = Table(
+    "outlast.families",
+    {
+        "gated_deltanet": GatedDeltaNetSettings,
+        "gla": GLASettings,
+        "gru": GRUSettings,
+        "lstm": LSTMSettings,
+        "mamba": MambaSettings,
+        "mamba2": Mamba2Settings,
+        "mlstm": MLSTMSettings,
+        "retnet": RetNetSettings,
+        "rglru": RGLRUSettings,
+        "rwkv6": RWKV6Settings,
+    },
+)

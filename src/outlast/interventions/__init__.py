@@ -1,4 +1,5 @@
-"""Rules for where training windows start. A new one is one file here and one line in `INTERVENTIONS`."""
+"""Rules for where training windows start. A new one is one file here and one line in `INTERVENTIONS`, or an entry point
+of another package."""
 
 from __future__ import annotations
 
@@ -16,18 +17,22 @@ from outlast.interventions.partial import Partial
 from outlast.interventions.replay import Replay
 from outlast.interventions.settings import settings_of, spoken, written
 from outlast.interventions.zero import Zero
+from outlast.plugins import Table
 
-INTERVENTIONS: dict[str, Callable[..., Intervention]] = {
-    "zero": Zero,
-    "random_noise": RandomNoise,
-    "fitted_noise": FittedNoise,
-    "carry": Carry,
-    "state_passing": state_passing,
-    "tbtt": tbtt,
-    "replay": Replay,
-    "mix": Mix,
-    "partial": Partial,
-}
+INTERVENTIONS: Table[Callable[..., Intervention]] = Table(
+    "outlast.interventions",
+    {
+        "zero": Zero,
+        "random_noise": RandomNoise,
+        "fitted_noise": FittedNoise,
+        "carry": Carry,
+        "state_passing": state_passing,
+        "tbtt": tbtt,
+        "replay": Replay,
+        "mix": Mix,
+        "partial": Partial,
+    },
+)
 
 
 EXPECTED_WINDOWS = 20

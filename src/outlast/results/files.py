@@ -18,7 +18,7 @@ from outlast.arguments import taking
 from outlast.errors import InputError
 from outlast.folders import aside
 from outlast.results.diagnosed import Moment
-from outlast.results.kinds import KINDS, VERSION, Kind, Result
+from outlast.results.kinds import KINDS, OF_PACKAGES, VERSION, Kind, Result
 from outlast.results.plausible import impossible
 
 SCHEMA = 3
@@ -78,6 +78,8 @@ def from_json(text: str) -> Result:
             f"text that is not JSON ({error})", "a result.json", "point at the file outlast wrote"
         ) from None
     kind = record.get("kind") if isinstance(record, dict) else None
+    if isinstance(kind, str) and kind not in KINDS and kind in OF_PACKAGES:
+        OF_PACKAGES[kind]  # whose module registers its record
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(
             f"a JSON document of kind {kind!r}",

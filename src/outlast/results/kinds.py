@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from outlast.brief import briefly
+from outlast.plugins import Table
 
 VERSION = importlib.metadata.version("outlast")
 
@@ -61,6 +62,9 @@ def told_by(text: Callable[[Result], str], html: Callable[[Result], str]) -> Non
 
 KINDS: dict[str, type[Result]] = {}
 """Every kind of result, by name."""
+OF_PACKAGES: Table[Any] = Table("outlast.kinds", {})
+"""How kinds of other installed packages are told (`outlast.reporting.kinds.telling.Telling`); their modules register
+their records."""
 
 Kind = TypeVar("Kind", bound=Result)
 

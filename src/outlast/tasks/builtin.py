@@ -7,6 +7,7 @@ from collections.abc import Callable
 from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError, unknown_name
 from outlast.modules.factory import imported
+from outlast.plugins import Table
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.passkey_in_text import passkey_in
@@ -17,7 +18,7 @@ from outlast.tasks.stories_in_text import stories_in_text
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Sizes
 
-TASKS: dict[str, Task] = {each.name: each for each in (POWER, AIR, CIPHER, RECALL, REGIMES)}
+TASKS: Table[Task] = Table("outlast.tasks", {each.name: each for each in (POWER, AIR, CIPHER, RECALL, REGIMES)})
 
 MOVED = {
     "speech": "examples.speech.task:SPEECH",

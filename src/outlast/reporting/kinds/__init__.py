@@ -1,4 +1,4 @@
-"""How every kind of result is told. A new kind is one file here and one entry in `TELLINGS`."""
+"""How every kind of result is told. A new kind is one file here and one entry in `TELLINGS`, or an entry point."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from outlast.reporting.text_table import wrapped
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import Language, speaking, tell
 from outlast.results import Result
+from outlast.results.kinds import OF_PACKAGES
 
 TELLINGS: dict[type[Result], Telling[Any]] = {
     each.record: each
@@ -30,7 +31,7 @@ TELLINGS: dict[type[Result], Telling[Any]] = {
 
 def telling_of(result: Result) -> Telling[Any]:
     """How results of this kind are told."""
-    return TELLINGS[type(result)]
+    return TELLINGS.get(type(result)) or OF_PACKAGES[result.kind]
 
 
 def badge(result: Result) -> tuple[str, str]:
