@@ -18,7 +18,19 @@ from outlast.tasks.stories_in_text import stories_in_text
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Sizes
 
-TASKS: Table[Task] = Table("outlast.tasks", {each.name: each for each in (POWER, AIR, CIPHER, RECALL, REGIMES)})
+TASKS: Table[Task] = Table(
+    "outlast.tasks",
+    {
+        each.name: each
+        for each in (
+            POWER,
+            AIR,
+            CIPHER,
+            RECALL,
+            REGIMES,
+        )
+    },
+)
 
 MOVED = {
     "speech": "examples.speech.task:SPEECH",
