@@ -43,6 +43,17 @@ def test_every_width_around_a_tile(N, P, T, G, H):
     assert_defined(make(2, T, G, H, N, P), 3e-5)
 
 
+def test_a_norm_of_each_group():
+    arguments = make(2, 33, 2, 4, 5, 6)
+    arguments[7] = arguments[7].view(2, -1)
+    assert_defined(arguments, 3e-5)
+    norms = [
+        each.square().mean(-1)
+        for each in run(reference.gated_dual_scan, [*arguments[:7], torch.ones(2, 12), arguments[8]])[0].split(12, -1)
+    ]
+    assert all((norm - 1).abs().max() < 1e-3 for norm in norms)
+
+
 @pytest.mark.parametrize("fastest", [20.0, 0.5, 0.01])
 def test_strong_and_weak_decay_at_length_4096(fastest):
     """Rates up to exp(−20) for a step of 1, and the gradients of rates and steps with them."""

@@ -24,7 +24,13 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype | None = 
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
     """The function of `outlast.scan.reference.gated_norm` on the terms of `rms_norm`."""
     values, before = readable_together(x, gate)
-    return _norm(values[:, :, None], before[:, :, None], None, weight.float(), eps, _half(x.dtype))[:, :, 0].to(x.dtype)
+    if weight.dim() == 1:
+        y = _norm(values[:, :, None], before[:, :, None], None, weight.float(), eps, _half(x.dtype))[:, :, 0]
+    else:  # the kernel has one weight for all groups
+        values, before = (each.unflatten(-1, weight.shape) for each in (values, before))
+        ones = torch.ones(weight.shape[1:], device=weight.device)
+        y = (_norm(values, before, None, ones, eps, _half(x.dtype)) * weight.float()).flatten(2)
+    return y.to(x.dtype)
 
 
 def norm_gated(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -308,7 +308,7 @@ def gated_dual_scan(
         b, c: (B, T, H, N), or (B, T, G, N) where G divides H: then each serves H / G heads in a row.
         skip: weight of x in the outputs; (H,).
         gate: (B, T, H · P).
-        weight: of the norm; (H · P,).
+        weight: of the norm; (H · P,), or (G, H · P / G) for a norm of each G-th of the channels on its own.
         initial_state: (B, H, N, P).
         eps: of the norm.
 
@@ -367,9 +367,12 @@ def log_sigmoid(x: Tensor, scale: float) -> Tensor:
 
 
 def gated_norm(x: Tensor, gate: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,) -> (B, T, D)."""
+    """weight · y / root mean square of y, where y = x · silu(gate): x and gate (B, T, D), weight (D,) or (G, D / G) ->
+    (B, T, D)."""
     gated = x * F.silu(gate.to(compute_dtype(gate)))
-    return F.rms_norm(gated, weight.shape, weight.to(gated.dtype), eps)
+    if weight.dim() == 1:
+        return F.rms_norm(gated, weight.shape, weight.to(gated.dtype), eps)
+    return (F.rms_norm(gated.unflatten(-1, weight.shape), weight.shape[1:], None, eps) * weight).flatten(2)
 
 
 def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:

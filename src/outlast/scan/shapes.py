@@ -52,7 +52,7 @@ def check_shapes(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_sta
 def check_dual(x: Tensor, step: Tensor, rate: Tensor, skip: Tensor, gate: Tensor, weight: Tensor) -> None:
     """Raise InputError unless these arguments of `outlast.scan.reference.gated_dual_scan` fit together."""
     check_axes(x=(x, "BTHP"), step=(step, "BTH"), rate=(rate, "H"), skip=(skip, "H"))
-    check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"), weight=(weight, "D"))
+    check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"), weight=(weight.flatten(), "D"))
 
 
 def check_rwkv6(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor) -> None:
