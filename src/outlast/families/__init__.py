@@ -8,12 +8,13 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import torch
+from torch import nn
 
 from outlast.arguments import fitting, taking
 from outlast.errors import InputError, unknown_name
 from outlast.families.hybrid import HybridSettings
 from outlast.families.recurrent import RECURRENT
-from outlast.families.shell import Settings, Shell
+from outlast.families.shell import RMSNorm, Settings, Shell, block
 from outlast.model import InputSpec
 from outlast.plugins import Table
 from outlast.randomness import DrawingFrom
@@ -71,10 +72,21 @@ def _maker(family: str, inputs: InputSpec, outputs: int, seed: int, settings: Ma
         "outputs": outputs,
         "seed": seed,
     }
-    make = functools.partial(Shell, chosen, inputs, outputs, blueprint)
+    make = functools.partial(_made, chosen, inputs, outputs, blueprint)
     if not _modest(blueprint):
         sketch(make, f"{chosen} with {inputs.size:,} {inputs.kind} as inputs and {outputs:,} outputs")
     return make
+
+
+def _made(settings: Settings, inputs: InputSpec, outputs: int, blueprint: dict[str, Any]) -> Shell:
+    return Shell(
+        inputs,
+        outputs,
+        blueprint,
+        width=settings.width,
+        layers=(block(settings, settings.mixer_of(layer)) for layer in range(settings.layers)),
+        norm=RMSNorm(settings.width) if settings.residual else nn.Identity(),
+    )
 
 
 def _modest(blueprint: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
@@ -53,7 +54,40 @@ class MambaSettings(Settings):
         return self.step_rank or math.ceil(self.width / 16)
 
     def mixer(self) -> Mamba:
-        return Mamba(self)
+        return Mamba(
+            MambaSizes(
+                width=self.width,
+                inner=self.inner,
+                rank=self.rank,
+                state_size=self.state_size,
+                convolution=self.convolution,
+                steps=(self.step_low, self.step_high),
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaSizes:
+    """What a layer is made from: D = `width`, E = `inner`, state size N; `rank` of the projection to the step sizes.
+
+    The options below `steps` are of other libraries' models; a family has their defaults.
+
+    Args:
+        convolution: kernel of the short convolution.
+        steps: range of the initial step sizes Δ.
+        bias, convolution_bias: of the projections in and out, and of the convolution.
+        selection_eps: of root mean squares by which step, B and C are divided (Falcon Mamba); None: they are not.
+    """
+
+    width: int
+    inner: int
+    rank: int
+    state_size: int
+    convolution: int = 4
+    steps: tuple[float, float] = (0.001, 0.1)
+    bias: bool = False
+    convolution_bias: bool = True
+    selection_eps: float | None = None
 
 
 class MambaState(NamedTuple):
@@ -68,23 +102,23 @@ class Mamba(Mixer):
 
     parts = (("state", "recurrent", None), ("convolution", "convolution", None))
 
-    def __init__(self, settings: MambaSettings) -> None:
+    def __init__(self, sizes: MambaSizes) -> None:
         super().__init__()
-        inner, N, rank = settings.inner, settings.state_size, settings.rank
-        self.split = [rank, N, N]
-        self.input = Linear(settings.width, 2 * inner, bias=False)
-        self.convolution = ShortConvolution(inner, settings.convolution)
+        inner, N, rank = sizes.inner, sizes.state_size, sizes.rank
+        self.split, self.selection_eps = [rank, N, N], sizes.selection_eps
+        self.input = Linear(sizes.width, 2 * inner, bias=sizes.bias)
+        self.convolution = ShortConvolution(inner, sizes.convolution, bias=sizes.convolution_bias)
         self.selection = Linear(inner, rank + 2 * N, bias=False)
         self.step = Linear(rank, inner)
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
-        low, high = math.log(settings.step_low), math.log(settings.step_high)
+        low, high = (math.log(step) for step in sizes.steps)
         step = torch.empty(inner).uniform_(low, high).exp()
         with torch.no_grad():
             self.step.bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
         # A_log: A = −exp(A_log), at first −1, −2, … −N (section 3.6).
         self.log_rate = nn.Parameter(torch.arange(1.0, N + 1).log().repeat(inner, 1))
         self.skip = nn.Parameter(torch.ones(inner))
-        self.output = Linear(inner, settings.width, bias=False)
+        self.output = Linear(inner, sizes.width, bias=sizes.bias)
 
     def initial_state(self, batch_size: int) -> MambaState:
         """A `MambaState` of zeros, B = `batch_size`."""
@@ -98,6 +132,8 @@ class Mamba(Mixer):
         values, gate = self.input(x).chunk(2, -1)
         values, window = self.convolution(values, state.convolution)
         low, b, c = self.selection(values).split(self.split, -1)
+        if (eps := self.selection_eps) is not None:
+            low, b, c = (F.rms_norm(each.to(compute_dtype(each)), each.shape[-1:], None, eps) for each in (low, b, c))
         # The step and the rate decide how long the model remembers: never in half precision.
         step = self.step.precise(low)
         rate = -self.log_rate.to(step.dtype).exp()

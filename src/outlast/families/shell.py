@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,13 @@ from outlast import scan
 from outlast.errors import InputError
 from outlast.linear import Linear, product_dtype
 from outlast.model import InputSpec, Recurrent
+from outlast.scan.reference import compute_dtype
 from outlast.sizes import MOST_LAYERS
 from outlast.state import PartKind, State, StatePart
 from outlast.unprojected import Unprojected, head_left_out, unprojected
+
+Parts = tuple[tuple[str, PartKind, int | None], ...]
+"""Field, kind and head axis of each tensor of a layer's state, in the order of its NamedTuple."""
 
 
 class RMSNorm(nn.Module):
@@ -23,28 +28,34 @@ class RMSNorm(nn.Module):
 
     Args:
         width: of the last axis of x.
+        eps: added to the mean square.
+        affine: whether there is a weight.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
-        self.eps: float = 1e-5
-        self.weight: nn.Parameter = nn.Parameter(torch.ones(width))
+        self.width, self.eps = width, eps
+        self.weight: nn.Parameter | None = nn.Parameter(torch.ones(width)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, D) -> (…, D) in the dtype of x; under autocast in that in which the products behind it are taken."""
-        return scan.pick(recurrence="rms_norm")(x, self.weight, self.eps, product_dtype(x))
+        """(…, D) -> (…, D) in the dtype of the products behind it: that of the weight, or of autocast."""
+        weight = self.weights(x)
+        return scan.pick(recurrence="rms_norm")(x, weight, self.eps, product_dtype(weight))
 
     def gated(self, x: Tensor, gate: Tensor) -> Tensor:
         """silu(gate) · each head normed on its own: x (B, T, H, D), gate (B, T, H · D) -> (B, T, H · D) in the dtype of
         the gate."""
-        return scan.pick(recurrence="norm_gated")(x, gate, self.weight, self.eps)
+        return scan.pick(recurrence="norm_gated")(x, gate, self.weights(x), self.eps)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """(D,); ones where there is none."""
+        return x.new_ones(self.width) if self.weight is None else self.weight
 
 
 class Mixer(nn.Module, ABC):
     """The recurrent part of a block: ``y, state = mixer(x, state)`` with x and y (B, T, D)."""
 
-    parts: tuple[tuple[str, PartKind, int | None], ...]
-    """Field, kind and head axis of each tensor of the state, in the order of its NamedTuple."""
+    parts: Parts
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
@@ -120,65 +131,113 @@ def require(condition: bool, settings: Settings, expected: str) -> None:
         raise InputError(str(settings), expected, "change the settings of the family")
 
 
-class Block(nn.Module):
-    """x + mixer(norm(x)), then x + mlp(norm(x)) where there is an MLP; or the mixer alone."""
+class Layer(nn.Module, ABC):
+    """One layer with its residuals: ``x, state = layer(x, state)`` with x (B, T, D)."""
 
-    def __init__(self, settings: Settings, mixer: Mixer) -> None:
-        super().__init__()
-        width, hidden = settings.width, round(settings.mlp * settings.width)
-        self.norm = RMSNorm(width) if settings.residual else None
-        self.mixer = mixer
-        self.mlp = (
-            nn.Sequential(RMSNorm(width), Linear(width, hidden), nn.SiLU(), Linear(hidden, width)) if hidden else None
-        )
+    parts: Parts
 
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> Any:
+        """A NamedTuple (B, …), B = `batch_size`, at least float32, on the parameters' device."""
+
+    @abstractmethod
     def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """x (B, T, D) and the mixer's state -> (B, T, D) and the mixer's state after them."""
+        """Read x (B, T, D) from `state`; return the residual stream (B, T, D) after the layer, and the state."""
+
+
+class Block(Layer):
+    """x + mixer(norm(x)), then x + mlp(x) where there is an MLP; or the mixer alone.
+
+    Args:
+        norm: before the mixer; None: there are no residuals, the mixer stands alone.
+        mlp: with a norm of its own before it.
+        float32_residual: whether the residual stream is at least float32, whatever the parameters.
+    """
+
+    def __init__(
+        self, norm: nn.Module | None, mixer: Mixer, mlp: nn.Module | None = None, float32_residual: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm, self.mixer, self.mlp, self.float32_residual = norm, mixer, mlp, float32_residual
+        self.parts = mixer.parts
+
+    def initial_state(self, batch_size: int) -> Any:
+        """The mixer's, B = `batch_size`."""
+        return self.mixer.initial_state(batch_size)
+
+    def forward(self, x: Tensor, state: Any, *more: Any) -> tuple[Tensor, Any]:
+        """x (B, T, D) and the mixer's state -> (B, T, D) and the mixer's state after them.
+
+        Args:
+            more: what the mixer is handed beside them.
+        """
         if self.norm is None:
-            return self.mixer(x, state)
-        y, state = self.mixer(self.norm(x), state)
-        x = x + y
+            return self.mixer(x, state, *more)
+        y, state = self.mixer(self.norm(x), state, *more)
+        x = (x.to(compute_dtype(x)) if self.float32_residual else x) + y
         return x if self.mlp is None else x + self.mlp(x), state
 
 
-class Shell(Recurrent):
-    """Embedding of tokens or projection of features -> blocks -> norm -> head.
+def block(settings: Settings, mixer: Mixer) -> Block:
+    """A family's block around a mixer."""
+    width, hidden = settings.width, round(settings.mlp * settings.width)
+    norm = RMSNorm(width) if settings.residual else None
+    if not hidden:
+        return Block(norm, mixer)
+    return Block(norm, mixer, nn.Sequential(RMSNorm(width), Linear(width, hidden), nn.SiLU(), Linear(hidden, width)))
 
-    Outputs are (B, T, `outputs`); the state is a tuple over layers of the mixers' NamedTuples. `outlast.families.build`
-    is the way to make one.
+
+class Shell(Recurrent):
+    """Embedding of tokens or projection of features -> layers -> norm -> head.
+
+    Outputs are (B, T, `outputs`); the state is a tuple over layers of their NamedTuples. `outlast.families.build` is
+    the way to make one.
 
     Args:
-        settings: of the family.
         inputs: what the model reads.
         outputs: size of the head.
-        blueprint: what `outlast.families.from_blueprint` needs to build this model again.
+        blueprint: what `outlast.adapters.factory.from_blueprint` needs to build this model again.
+        width: D.
+        layers: in their order, each made only after the embedding, so that weights are drawn from first to last.
+        norm: before the head.
+        head_bias: whether the head has one.
     """
 
-    def __init__(self, settings: Settings, inputs: InputSpec, outputs: int, blueprint: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        inputs: InputSpec,
+        outputs: int,
+        blueprint: dict[str, Any],
+        *,
+        width: int,
+        layers: Iterable[Layer],
+        norm: nn.Module,
+        head_bias: bool = True,
+    ) -> None:
         super().__init__()
         self.input_spec: InputSpec | None = inputs
         self.blueprint: dict[str, Any] = blueprint
         embed = nn.Embedding if inputs.kind == "tokens" else Linear
-        self.embed: nn.Embedding | Linear = embed(inputs.size, settings.width)
-        self.blocks: nn.ModuleList = nn.ModuleList(
-            [Block(settings, settings.mixer_of(layer)) for layer in range(settings.layers)]
-        )
-        self.norm: RMSNorm | nn.Identity = RMSNorm(settings.width) if settings.residual else nn.Identity()
-        self.head: Linear = Linear(settings.width, outputs)
+        self.embed: nn.Embedding | Linear = embed(inputs.size, width)
+        self.blocks: nn.ModuleList = nn.ModuleList(layers)
+        self.norm: nn.Module = norm
+        self.head: Linear = Linear(width, outputs, bias=head_bias)
 
-    def _mixers(self) -> list[Mixer]:
-        return [block.mixer for block in self.blocks if isinstance(block, Block)]
+    @property
+    def layers(self) -> list[Layer]:
+        """From the first to the last."""
+        return list(self.blocks)  # pyright: ignore[reportReturnType]
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros (B, …), B = `batch_size`: a tuple over layers."""
-        return tuple(mixer.initial_state(batch_size) for mixer in self._mixers())
+        return tuple(layer.initial_state(batch_size) for layer in self.layers)
 
     def state_parts(self) -> tuple[StatePart, ...]:
         """Paths such as ``layers.0.state``, in the order of `outlast.state.leaves`."""
         return tuple(
-            StatePart(f"layers.{layer}.{field}", kind, head_axis)
-            for layer, mixer in enumerate(self._mixers())
-            for field, kind, head_axis in mixer.parts
+            StatePart(f"layers.{i}.{field}", kind, head_axis)
+            for i, layer in enumerate(self.layers)
+            for field, kind, head_axis in layer.parts
         )
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor | Unprojected, State]:
@@ -192,12 +251,20 @@ class Shell(Recurrent):
             raise InputError(
                 f"a state of {len(state)} layers", f"{len(self.blocks)} layers", "start from model.initial_state(B)"
             )
+        x, after = self.through(x, state)
+        return self.predicted(self.norm(x)), tuple(after)
+
+    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+        """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
         after = []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, new = block(x, before)
+        for layer, before in zip(self.layers, state, strict=True):
+            x, new = layer(x, before)
             after.append(new)
-        x = self.norm(x)
-        return unprojected(x, self.head) if head_left_out(self, self.head) else self.head(x), tuple(after)
+        return x, after
+
+    def predicted(self, x: Tensor) -> Tensor | Unprojected:
+        """x (B, T, D), after the norm -> outputs (B, T, `outputs`)."""
+        return unprojected(x, self.head) if head_left_out(self, self.head) else self.head(x)
 
     def _checked(self, inputs: Tensor) -> Tensor:
         """Tokens (B, T) as they are, or features (B, T, F); InputError for others."""
