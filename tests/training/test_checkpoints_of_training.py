@@ -243,6 +243,14 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_is_loaded(name, harm, tmp_p
     assert not model.training
 
 
+def test_averages_of_parameters_that_were_called_otherwise_are_not_dropped(tmp_path):
+    stopped_at(3, checkpoint=tmp_path / "c")
+    path = tensors_folder(tmp_path / "c") / "optimizer.safetensors"
+    save_file({name.replace("head.weight", "out.weight"): each for name, each in load_file(path).items()}, path)
+    with pytest.raises(InputError, match=r"averages of out\.weight"):
+        run(checkpoint=tmp_path / "c", resume=True)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"made_of": {}, "tensors": 3}'])
 def test_a_damaged_record_is_refused(text, tmp_path):
     stopped_at(3, checkpoint=tmp_path / "c")

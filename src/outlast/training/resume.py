@@ -118,6 +118,9 @@ class Checkpoint:
             weights, averages, last = (
                 load_file(target / f"{n}.safetensors") for n in ("model", "optimizer", "carried")
             )
+            known = {name for name, _ in model.named_parameters()}
+            if strange := sorted({name.rpartition("|")[0] for name in averages} - known):
+                raise ValueError(f"it has averages of {strange[0]}, a parameter that this version's model has not")
             tensors = [_fitting(last[f"last.{i}"], like) for i, like in enumerate(leaves(fresh.carried.last))]
             state = {
                 parameter: {
