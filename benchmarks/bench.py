@@ -36,7 +36,7 @@ from torch import nn
 from benchmarks.bench_page import sections
 from benchmarks.pages.marks import put_figures
 from benchmarks.peers import Projections, Rnn, copy_weights, ours, train_step, transformers_mamba, transformers_mamba2
-from outlast import InputSpec, Recurrent, Streams, build, evaluate, scan
+from outlast import InputSpec, Recurrent, Streams, build, evaluate, load, scan
 from outlast.scan import fused_product
 
 Job = Callable[[], object]
@@ -176,6 +176,24 @@ def models() -> None:
     same_as_chunked(mine, "Gated DeltaNet")
     jobs = {"ours": step(mine), "chunked torch (ours)": forced("chunked", step(mine))}
     rows("train gated DeltaNet, 4 x 512", interleaved(jobs, 4), "ours")
+
+
+def from_directories() -> None:
+    """A training step of a directory of transformers, which is read as our family, and of the family itself."""
+    x = tokens(4, 512)
+    for family, name, settings, theirs in (
+        ("mamba", "Mamba-1", {}, transformers_mamba(mambapy=False)),
+        ("mamba2", "Mamba-2 N = 64", {"state_size": 64}, transformers_mamba2(64)),
+    ):
+        mine = ours(family, **settings)
+        copy_weights(theirs, mine)
+        with tempfile.TemporaryDirectory() as folder:
+            theirs.save_pretrained(folder)
+            loaded = load(folder).train()
+        close(f"{name} from a directory", *(torch.tensor(train_step(model, x)) for model in (loaded, mine)))
+        jobs = {"a directory of transformers": lambda m=loaded: train_step(m, x)}
+        jobs["the family"] = lambda m=mine: train_step(m, x)
+        rows(f"train {name} from a directory", interleaved(jobs, 8, 40), "a directory of transformers")
 
 
 HALF = (("mamba", "Mamba-1", {}), ("mamba2", "Mamba-2 N = 64", {"state_size": 64}), ("gla", "GLA", {"heads": 4}))
@@ -420,6 +438,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "core": core,
     "quickstart": quickstart,
     "models": models,
+    "directories": from_directories,
     "half precision, width 128": functools.partial(half_precision, 128),
     "half precision, width 768": functools.partial(half_precision, 768),
     "threads": threads,

@@ -13,6 +13,11 @@ TARGETS = (
     ("Mamba-1 against mambapy", "train Mamba-1, 4 x 512", "transformers with mambapy", 6.5, 8),
     ("Mamba-2, N = 64, against transformers", "train Mamba-2 N = 64, 4 x 512", "transformers, chunk 64", 2, 3),
     ("Mamba-2, N = 128, against transformers", "train Mamba-2 N = 128, 4 x 512", "transformers, chunk 64", 2, 3),
+    *(
+        (f"{name} from a directory of transformers against the family", f"train {name} from a directory", "the family",
+         0.95, 1)
+        for name in ("Mamba-1", "Mamba-2 N = 64")
+    ),
     ("GLA's recurrence against chunked", "GLA's recurrence alone, 4 x 512 x 4 heads", "chunked torch (ours)", 3, 4),
     ("GLA against chunked", "train GLA, 4 x 512", "chunked torch (ours)", 1.15, 1.3),
     ("Mamba-1: share of the limit", "train Mamba-1, 4 x 512", "projections alone", 0.58, 0.75),

@@ -75,7 +75,7 @@ def test_half_precision_stays_as_it_is(dtype: torch.dtype, tied: bool, tmp_path:
     model.save_pretrained(tmp_path / "half")
     ours: Any = load(tmp_path / "half")
     assert {parameter.dtype for parameter in ours.parameters()} == {dtype}
-    assert (ours.lm_head.weight is ours.backbone.embeddings.weight) == tied
+    assert (ours.head.weight is ours.embed.weight) == tied
     with torch.no_grad():
         logits, state = ours(INPUTS, ours.initial_state(2))
     assert state[0].state.dtype == torch.float32

@@ -10,9 +10,11 @@ import torch
 
 from contract_sizes import Ask, in_full
 from foreign.theirs import assert_same_directories, worst
-from outlast.checkpoints import load, save
+from outlast.checkpoints import load, model_fingerprint, save
+from outlast.checkpoints.states import tensors_sha256
 from outlast.contract.check import check
 from outlast.foreign import FORMATS
+from outlast.state import named_leaves
 
 FOLDERS = sorted(path for path in (Path(__file__).parent / "fla").iterdir() if path.is_dir())
 
@@ -37,6 +39,21 @@ def test_logits_are_those_of_fla(folder: Path, tmp_path: Path) -> None:
     assert worst(torch.cat(pieces, 1), logits) < 1e-4
     save(model, tmp_path)
     assert_same_directories(folder, tmp_path)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_was_stored_of_a_model_stays_its_own(folder: Path) -> None:
+    """Files of states name the model's fingerprint and the parts of its state: both are those of outlast 0.1."""
+    model = load(folder)
+    assert model_fingerprint(model) == tensors_sha256(safetensors.torch.load_file(folder / "model.safetensors"))
+    stored = safetensors.torch.load_file(folder.parent.with_name("fla_states.safetensors"))
+    stored = {name.partition("/")[2]: each for name, each in stored.items() if name.startswith(f"{folder.name}/")}
+    inputs = safetensors.torch.load_file(folder / "expected.safetensors")["inputs"][:1]
+    with torch.no_grad():
+        state = dict(named_leaves(model(inputs, model.initial_state(1))[1]))
+    assert set(state) == set(stored)
+    for name, each in stored.items():
+        assert worst(state[name], each) < 1e-4, name
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -56,9 +56,12 @@ def put_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     chosen = fitting(module, tensors, source)
     # load_state_dict keeps the module's dtypes, and would round a model that was saved in another one.
     objects = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    shown = module.state_dict(keep_vars=True)
     for name, given in chosen.items():
-        if name in objects and objects[name].dtype != tensors[given].dtype:
-            objects[name].data = objects[name].data.to(tensors[given].dtype)
+        # Of another library's model the state dict shows views of the parameters, under that library's names.
+        held = objects.get(name, shown[name]._base)
+        if held is not None and held.dtype != tensors[given].dtype:
+            held.data = held.data.to(tensors[given].dtype)
     module.load_state_dict({name: tensors[given] for name, given in chosen.items()})
 
 

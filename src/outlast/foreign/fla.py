@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from outlast.foreign.blocks import Convolution, GatedMLP, RMSNorm
+from outlast.families.convolution import ShortConvolution
+from outlast.families.shell import Block, Mixer, RMSNorm
 from outlast.foreign.config import Config, expect, refused
-from outlast.foreign.model import Foreign, Layer, Names, Parts
+from outlast.foreign.model import Foreign, Names
+from outlast.foreign.naming import called
+from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
 FUSED_EPS = 1e-5
@@ -79,20 +82,6 @@ def unit(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + UNIT_EPS)
 
 
-class FlaMixer(nn.Module, ABC):
-    """The recurrent half of a block: ``y, state = mixer(x, state)``."""
-
-    parts: Parts
-
-    @abstractmethod
-    def initial_state(self, batch_size: int) -> Any:
-        """A NamedTuple, at least float32, on the parameters' device."""
-
-    @abstractmethod
-    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read x (B, T, D) from `state`."""
-
-
 class Memory(NamedTuple):
     """State of one layer: the memory (B, H, K, V), and where there are convolutions their windows (B, W − 1, D)."""
 
@@ -102,7 +91,7 @@ class Memory(NamedTuple):
     value_window: Tensor | None = None
 
 
-class ConvolvedMixer(FlaMixer):
+class ConvolvedMixer(Mixer):
     """A mixer with a memory (B, H, K, V) whose queries, keys and values may pass through short convolutions."""
 
     heads: int
@@ -122,9 +111,9 @@ class ConvolvedMixer(FlaMixer):
         self.parts = (("state", "recurrent", 1),)
         self.convolved = config.use_short_conv
         if self.convolved:
-            self.q_conv1d = Convolution(queries, config.conv_size, bias=False, activation=silu)
-            self.k_conv1d = Convolution(keys, config.conv_size, bias=False, activation=silu)
-            self.v_conv1d = Convolution(values, config.conv_size, bias=False)
+            self.q_conv1d = ShortConvolution(queries, config.conv_size, silu, bias=False)
+            self.k_conv1d = ShortConvolution(keys, config.conv_size, silu, bias=False)
+            self.v_conv1d = ShortConvolution(values, config.conv_size, bias=False)
             windows = ("query_window", "key_window", "value_window")
             self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
 
@@ -150,6 +139,19 @@ class ConvolvedMixer(FlaMixer):
         return (q, k, v), windows
 
 
+class GatedMLP(nn.Module):
+    """down(silu(gate(x)) · up(x)) (Shazeer 2020, "GLU Variants Improve Transformer")."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_proj = Linear(width, hidden, bias=False)
+        self.up_proj = Linear(width, hidden, bias=False)
+        self.down_proj = Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
 class GatedHeadNorm(RMSNorm):
     """rms over the channels of each head, times an activation of a gate: y, gate (B, T, H, V) -> (B, T, H, V)."""
 
@@ -164,33 +166,29 @@ class GatedHeadNorm(RMSNorm):
         return y * (gate.sigmoid() if self.activation == "sigmoid" else F.silu(gate))
 
 
-class FlaLayer(Layer):
-    """x + mixer(norm(x)), then x + mlp(norm(x))."""
-
-    def __init__(self, config: FlaConfig, mixer: FlaMixer) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.parts = mixer.parts
-        self.attn_norm, self.attn = RMSNorm(width, config.norm_eps), mixer
-        self.mlp_norm, self.mlp = RMSNorm(width, config.norm_eps), GatedMLP(width, config.hidden)
-
-    def initial_state(self, batch_size: int) -> Any:
-        return self.attn.initial_state(batch_size)
-
-    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        y, state = self.attn(self.attn_norm(x), state)
-        x = x + y
-        return x + self.mlp(self.mlp_norm(x)), state
+LAYER = {"norm": "attn_norm", "mixer": "attn", "mlp.0": "mlp_norm", "mlp.1": "mlp"}
+"""Names in a layer of our families, to fla's."""
 
 
-def model(blueprint: dict[str, Any], config: FlaConfig, mixers: list[FlaMixer]) -> Foreign:
+def layers(config: FlaConfig, mixers: Iterable[Mixer]) -> list[Block]:
+    """The mixers in their blocks: x + mixer(norm(x)), then x + mlp(norm(x))."""
+    width, eps = config.hidden_size, config.norm_eps
+    return [
+        called(
+            Block(RMSNorm(width, eps), mixer, nn.Sequential(RMSNorm(width, eps), GatedMLP(width, config.hidden))), LAYER
+        )
+        for mixer in mixers
+    ]
+
+
+def model(blueprint: dict[str, Any], config: FlaConfig, mixers: Iterable[Mixer]) -> Foreign:
     """The blocks around the mixers, as a causal language model."""
     return Foreign(
         blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,
-        layers=[FlaLayer(config, mixer) for mixer in mixers],
+        layers=layers(config, mixers),
         norm=RMSNorm(config.hidden_size, config.norm_eps),
         tied=config.tie_word_embeddings,
     )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast import scan
-from outlast.foreign.blocks import RMSNorm
+from outlast.families.shell import RMSNorm
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import FUSED_EPS, ConvolvedMixer, FlaConfig, Memory, model, share
 from outlast.foreign.model import Foreign

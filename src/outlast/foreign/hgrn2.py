@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
-from outlast.foreign.blocks import Convolution, RMSNorm
+from outlast.families.convolution import ShortConvolution
+from outlast.families.shell import Mixer, RMSNorm
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import FUSED_EPS, NAMES, FlaConfig, FlaLayer, FlaMixer
-from outlast.foreign.model import Foreign, Layer
+from outlast.foreign.fla import FUSED_EPS, NAMES, FlaConfig, layers
+from outlast.foreign.model import Foreign
+from outlast.foreign.naming import called
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 from outlast.state import State
@@ -42,7 +43,7 @@ class Hgrn2State(NamedTuple):
     input_window: Tensor | None = None
 
 
-class Mixer(FlaMixer):
+class Hgrn2Mixer(Mixer):
     """Section 3 of the paper: gated linear attention whose keys are what the gates let go, 1 − decay."""
 
     def __init__(self, config: Hgrn2) -> None:
@@ -59,7 +60,7 @@ class Mixer(FlaMixer):
         if config.use_short_conv:
             self.convolutions = ["q_conv1d", "f_conv1d", "i_conv1d"]
             for each in self.convolutions:
-                self.add_module(each, Convolution(width, config.conv_size, bias=False, activation=False))
+                self.add_module(each, ShortConvolution(width, config.conv_size, False, bias=False))
             windows = ("query_window", "forget_window", "input_window")
             self.parts = (*self.parts, *((window, "convolution", None) for window in windows))
         self.g_norm = RMSNorm(width, FUSED_EPS, config.elementwise_affine is not False)
@@ -89,30 +90,26 @@ class Mixer(FlaMixer):
         y, memory = scan.pick()(q, -torch.expm1(log_decay), v, log_decay, state.state, self.K**-0.5)
         return self.o_proj(self.g_norm(y.flatten(-2))), Hgrn2State(memory, *windows)
 
-    def _convolution(self, name: str) -> Convolution:
+    def _convolution(self, name: str) -> ShortConvolution:
         return self.get_submodule(name)  # pyright: ignore[reportReturnType]
-
-
-class Hgrn2Layer(FlaLayer):
-    """A block that hands the mixer its bound."""
-
-    def forward(self, x: Tensor, state: Any, bound: Tensor | None = None) -> tuple[Tensor, Any]:
-        y, state = self.attn(self.attn_norm(x), state, bound)
-        x = x + y
-        return x + self.mlp(self.mlp_norm(x)), state
 
 
 class Hgrn2Model(Foreign):
     """With bounds of the decays that grow from layer to layer (section 2.2 of the paper), a matter of all layers."""
 
-    def through(self, layers: Sequence[Layer], x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+    def __init__(self, *given: Any, bounds: nn.Parameter | None, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.lower_bounds = bounds
+        called(self, {"lower_bounds": "model.lower_bounds"})
+
+    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
         """As of `Foreign`; the first layer has no bound."""
-        bounds: list[Tensor | None] = [None] * len(layers)
-        if (given := getattr(self.get_submodule("model"), "lower_bounds", None)) is not None:
-            shares = given.to(compute_dtype(given)).softmax(0)
+        bounds: list[Tensor | None] = [None] * len(self.layers)
+        if self.lower_bounds is not None:
+            shares = self.lower_bounds.to(compute_dtype(self.lower_bounds)).softmax(0)
             bounds[1:] = (shares.cumsum(0) - shares[0])[1:].unbind(0)
         after = []
-        for layer, before, bound in zip(layers, state, bounds, strict=True):
+        for layer, before, bound in zip(self.layers, state, bounds, strict=True):
             x, new = layer(x, before, bound)
             after.append(new)
         return x, after
@@ -122,16 +119,14 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     """The model of an fla config.json, with fresh weights."""
     config = read(Hgrn2, record)
     config.check()
-    made = Hgrn2Model(
+    bounds = nn.Parameter(torch.zeros(config.num_hidden_layers, config.hidden_size))
+    return Hgrn2Model(
         blueprint,
         NAMES,
         vocabulary=config.vocab_size,
         width=config.hidden_size,
-        layers=[Hgrn2Layer(config, Mixer(config)) for _ in range(config.num_hidden_layers)],
+        layers=layers(config, [Hgrn2Mixer(config) for _ in range(config.num_hidden_layers)]),
         norm=RMSNorm(config.hidden_size, config.norm_eps),
         tied=config.tie_word_embeddings,
+        bounds=bounds if config.use_lower_bound else None,
     )
-    if config.use_lower_bound:
-        bounds = nn.Parameter(torch.zeros(config.num_hidden_layers, config.hidden_size))
-        made.get_submodule("model").register_parameter("lower_bounds", bounds)
-    return made

@@ -1,11 +1,12 @@
-"""A causal language model whose parameters have the names and shapes of another library's.
+"""A causal language model of another library: the shell of our families, its tensors in files under that library's
+names.
 
-Because the names are the same, a checkpoint comes in and goes out as it is: nothing is converted, so nothing is lost.
+In a state dict names, shapes and dtypes are the library's (`outlast.foreign.naming`), so a checkpoint comes in and goes
+out as it is: nothing is lost.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,28 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
-from outlast.linear import Linear
-from outlast.model import InputSpec, Recurrent
+from outlast.families.shell import Layer, Shell
+from outlast.foreign.naming import as_conv1d, called
+from outlast.model import InputSpec
 from outlast.scan.reference import compute_dtype
-from outlast.state import PartKind, State, StatePart
+from outlast.state import State
 from outlast.unprojected import Unprojected, head_left_out, unprojected
-
-Parts = tuple[tuple[str, PartKind, int | None], ...]
-"""Field, kind and head axis of each tensor of a layer's state, in the order of its NamedTuple."""
-
-
-class Layer(nn.Module, ABC):
-    """One layer with its residuals: ``x, state = layer(x, state)`` with x (B, T, D)."""
-
-    parts: Parts
-
-    @abstractmethod
-    def initial_state(self, batch_size: int) -> Any:
-        """A NamedTuple, `batch_size` rows, at least float32, on the parameters' device."""
-
-    @abstractmethod
-    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read x (B, T, D) from `state`; return the residual stream after the layer, and the state."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class Origin:
     translated: bool = False
 
 
-class Foreign(Recurrent):
+class Foreign(Shell):
     """Tokens (B, T) -> logits (B, T, vocabulary), at least float32; the state is a tuple over layers.
 
     Args:
@@ -94,79 +79,32 @@ class Foreign(Recurrent):
         embedding_scale: float = 1.0,
         soft_cap: float | None = None,
     ) -> None:
-        super().__init__()
-        self.blueprint, self.origin = blueprint, Origin()
-        self.input_spec = InputSpec("tokens", vocabulary)
+        inputs = InputSpec("tokens", vocabulary)
+        super().__init__(inputs, vocabulary, blueprint, width=width, layers=layers, norm=norm, head_bias=False)
+        self.origin = Origin()
         self._names, self._tied, self._scale, self._soft_cap = names, tied, embedding_scale, soft_cap
-        body = nn.Module()
-        body.add_module(names.embedding, nn.Embedding(vocabulary, width))
-        body.add_module(names.layers, nn.ModuleList(layers))
-        body.add_module(names.norm, norm)
-        self.add_module(names.body, body)
-        self.add_module(names.head, Linear(width, vocabulary, bias=False))
+        places = {"embed": names.embedding, "blocks": names.layers, "norm": names.norm}
+        called(self, {**{ours: f"{names.body}.{theirs}" for ours, theirs in places.items()}, "head": names.head})
+        as_conv1d(self)
         self.tie()
 
     def tie(self) -> None:
         """Make the head's weight the embedding's, where the model has them tied."""
         if self._tied:
-            self._head.weight = self._embedding.weight
+            self.head.weight = self.embed.weight
 
-    @property
-    def _embedding(self) -> nn.Embedding:
-        return self.get_submodule(f"{self._names.body}.{self._names.embedding}")  # pyright: ignore[reportReturnType]
+    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+        """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
+        return super().through(x * self._scale, state)
 
-    @property
-    def _head(self) -> nn.Linear:
-        return self.get_submodule(self._names.head)  # pyright: ignore[reportReturnType]
-
-    @property
-    def _layers(self) -> list[Layer]:
-        return list(self.get_submodule(f"{self._names.body}.{self._names.layers}"))  # pyright: ignore
-
-    def initial_state(self, batch_size: int) -> State:
-        """The state before anything was read: a tuple over layers."""
-        return tuple(layer.initial_state(batch_size) for layer in self._layers)
-
-    def state_parts(self) -> tuple[StatePart, ...]:
-        """Paths such as ``layers.0.state``, in the order of `outlast.state.leaves`."""
-        return tuple(
-            StatePart(f"layers.{i}.{field}", kind, head_axis)
-            for i, layer in enumerate(self._layers)
-            for field, kind, head_axis in layer.parts
-        )
-
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor | Unprojected, State]:
-        """Tokens (B, T) -> logits (B, T, vocabulary) and the state after them.
-
-        Raises:
-            InputError: inputs that are not tokens, or a state of another number of layers.
-        """
-        layers = self._layers
-        if inputs.dim() != 2 or inputs.shape[1] == 0 or inputs.is_floating_point() or len(state) != len(layers):
-            raise InputError(
-                f"inputs {tuple(inputs.shape)} of {inputs.dtype}, a state of {len(state)} layers",
-                f"integer tokens (B, T), T ≥ 1, and a state of {len(layers)} layers",
-                "pass token numbers, and start from model.initial_state(B)",
-            )
-        x, after = self.through(layers, self._embedding(inputs) * self._scale, state)
-        x = self.get_submodule(f"{self._names.body}.{self._names.norm}")(x)
-        x = x.to(self._head.weight.dtype)
-        if head_left_out(self, self._head):
-            return unprojected(x, self._head, self._soft_cap), tuple(after)
-        logits = self._head(x)
+    def predicted(self, x: Tensor) -> Tensor | Unprojected:
+        """x (B, T, D), after the norm -> logits (B, T, vocabulary)."""
+        x = x.to(self.head.weight.dtype)
+        if head_left_out(self, self.head):
+            return unprojected(x, self.head, self._soft_cap)
+        logits = self.head(x)
         logits = logits.to(compute_dtype(logits))
-        if self._soft_cap is not None:
-            logits = self._soft_cap * torch.tanh(logits / self._soft_cap)
-        return logits, tuple(after)
-
-    def through(self, layers: Sequence[Layer], x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
-        """The residual stream x (B, T, D) after all layers, and their states; where layers share more than that, a
-        model of its own says how."""
-        after = []
-        for layer, before in zip(layers, state, strict=True):
-            x, new = layer(x, before)
-            after.append(new)
-        return x, after
+        return logits if self._soft_cap is None else self._soft_cap * torch.tanh(logits / self._soft_cap)
 
     def take(self, tensors: Mapping[str, Tensor], aliases: Mapping[str, str], source: str) -> None:
         """Make `tensors` the parameters, in their own dtypes, and note their names for writing them back.

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.attention import AttentionState, SlidingAttention
+from outlast.families.convolution import ShortConvolution
 from outlast.families.rotary import rotate
-from outlast.foreign.blocks import Convolution, rms
+from outlast.families.shell import Block, Mixer, Parts
 from outlast.foreign.config import Config, expect, read
-from outlast.foreign.model import Foreign, Layer, Names, Parts
+from outlast.foreign.model import Foreign, Names
+from outlast.foreign.naming import called
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
@@ -74,7 +76,7 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         dtype = compute_dtype(x)
-        return (rms(x.to(dtype), self.eps) * (1 + self.weight.to(dtype))).to(x.dtype)
+        return (F.rms_norm(x.to(dtype), x.shape[-1:], 1 + self.weight.to(dtype), self.eps)).to(x.dtype)
 
 
 class Gate(nn.Module):
@@ -107,7 +109,7 @@ class Gate(nn.Module):
         return y[..., 0], memory[..., 0, 0]
 
 
-class Recurrent(nn.Module):
+class Recurrent(Mixer):
     """The recurrent block (figure 2 of the paper): convolution and gated recurrence, times a GeLU branch."""
 
     parts: Parts = (("state", "recurrent", None), ("convolution", "convolution", None), ("read", "counter", None))
@@ -117,7 +119,7 @@ class Recurrent(nn.Module):
         width, channels = config.hidden_size, config.lru_width or config.hidden_size
         self.linear_y, self.linear_x = Linear(width, channels), Linear(width, channels)
         self.linear_out = Linear(channels, width)
-        self.conv_1d = Convolution(channels, config.conv1d_width, bias=True, activation=False)
+        self.conv_1d = ShortConvolution(channels, config.conv1d_width, activation=False)
         self.rg_lru = Gate(channels, config.num_attention_heads)
 
     def initial_state(self, batch_size: int) -> RecurrentState:
@@ -188,24 +190,16 @@ class MLP(nn.Module):
         return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
 
 
-class GemmaLayer(Layer):
+LAYER = {"norm": "temporal_pre_norm", "mixer": "temporal_block", "mlp.0": "channel_pre_norm", "mlp.1": "mlp_block"}
+"""Names in a layer of our families, to transformers'."""
+
+
+def layer(config: RecurrentGemma, kind: str) -> Block:
     """x + temporal(norm(x)), then x + mlp(norm(x))."""
-
-    def __init__(self, config: RecurrentGemma, kind: str) -> None:
-        super().__init__()
-        width, eps = config.hidden_size, config.rms_norm_eps
-        self.temporal_pre_norm, self.channel_pre_norm = Norm(width, eps), Norm(width, eps)
-        self.temporal_block = Recurrent(config) if kind == "recurrent" else Attention(config)
-        self.mlp_block = MLP(width, config.intermediate_size // 2)
-        self.parts = self.temporal_block.parts
-
-    def initial_state(self, batch_size: int) -> Any:
-        return self.temporal_block.initial_state(batch_size)
-
-    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        y, state = self.temporal_block(self.temporal_pre_norm(x), state)
-        x = x + y
-        return x + self.mlp_block(self.channel_pre_norm(x)), state
+    width, eps = config.hidden_size, config.rms_norm_eps
+    mixer = Recurrent(config) if kind == "recurrent" else Attention(config)
+    mlp = nn.Sequential(Norm(width, eps), MLP(width, config.intermediate_size // 2))
+    return called(Block(Norm(width, eps), mixer, mlp), LAYER)
 
 
 NAMES = Names(body="model", embedding="embed_tokens", norm="final_norm")
@@ -233,7 +227,7 @@ def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Fore
         NAMES,
         vocabulary=config.vocab_size,
         width=width,
-        layers=[GemmaLayer(config, kind) for kind in kinds],
+        layers=[layer(config, kind) for kind in kinds],
         norm=Norm(width, config.rms_norm_eps),
         tied=config.tie_word_embeddings,
         # transformers keeps this one number in bfloat16, whatever the model's dtype

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from outlast import scan
 from outlast.families.rotary import rotate
+from outlast.families.shell import Mixer
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import FlaConfig, FlaMixer, GatedHeadNorm, model, share
+from outlast.foreign.fla import FlaConfig, GatedHeadNorm, model, share
 from outlast.foreign.model import Foreign
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
@@ -39,7 +40,7 @@ class RetNetState(NamedTuple):
     state: Tensor
 
 
-class Mixer(FlaMixer):
+class RetNetMixer(Mixer):
     """Multi-scale retention (section 2.2 of the paper) with rotated queries and keys and a gated norm for each head.
 
     Only differences of positions count in a rotation. So positions are counted from the start of a call, and the memory
@@ -91,4 +92,4 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     config = read(RetNet, record)
     config.check()
     expect(config, "feature_map", config.feature_map is None, "null")
-    return model(blueprint, config, [Mixer(config) for _ in range(config.num_hidden_layers)])
+    return model(blueprint, config, [RetNetMixer(config) for _ in range(config.num_hidden_layers)])

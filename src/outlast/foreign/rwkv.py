@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from outlast.families.shell import Layer
 from outlast.foreign.config import Config, expect, refused
-from outlast.foreign.model import Layer
 from outlast.scan.reference import compute_dtype
 
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from outlast.families.shell import Layer
 from outlast.foreign.config import Config, expect, read
-from outlast.foreign.model import Foreign, Layer, Names
+from outlast.foreign.model import Foreign, Names
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from outlast import scan
 from outlast.foreign.config import expect, read
 from outlast.foreign.fla import NAMES, unit
-from outlast.foreign.model import Foreign, Layer
+from outlast.foreign.model import Foreign
 from outlast.foreign.rwkv import RwkvConfig, RwkvLayer, RwkvState, change
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
@@ -142,10 +141,10 @@ class Rwkv7Layer(RwkvLayer):
 class Rwkv7Model(Foreign):
     """Hands the first layer's values to those behind it."""
 
-    def through(self, layers: Sequence[Layer], x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
         """As of `Foreign`."""
         after, first = [], None
-        for layer, before in zip(layers, state, strict=True):
+        for layer, before in zip(self.layers, state, strict=True):
             x, (new, first) = layer(x, before, first)
             after.append(new)
         return x, after
