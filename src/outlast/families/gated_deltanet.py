@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from outlast import scan
 from outlast.families.convolution import ShortConvolution
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype
+from outlast.scan.reference import compute_dtype, each_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,50 @@ class GatedDeltaNetSettings(Settings):
         require(0 < self.step_low <= self.step_high, self, "0 < step_low ≤ step_high")
 
     def mixer(self) -> GatedDeltaNet:
-        return GatedDeltaNet(self)
+        return GatedDeltaNet(
+            GatedDeltaNetSizes(
+                width=self.width,
+                heads=self.heads,
+                key_size=self.key_size,
+                value_size=self.value_size or 2 * self.key_size,
+                groups=self.heads,
+                convolution=self.convolution,
+                negative=self.negative,
+                steps=(self.step_low, self.step_high),
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedDeltaNetSizes:
+    """What a layer is made from: D = `width`, H heads of K and V = `value_size`; the rest as `GatedDeltaNetSettings`.
+
+    The options below `steps` are of other libraries' models; a family has their defaults.
+
+    Args:
+        groups: of heads that share queries and keys; H for none that do.
+        steps: range of the initial step sizes of the decay.
+        convolution_bias: of the convolution.
+        output_gate: the activation of the output gate; None: there is none.
+        eps: of the norm of each head.
+    """
+
+    width: int
+    heads: int
+    key_size: int
+    value_size: int
+    groups: int
+    convolution: int = 4
+    negative: bool = False
+    steps: tuple[float, float] = (0.001, 0.1)
+    convolution_bias: bool = True
+    output_gate: Literal["silu", "sigmoid"] | None = "silu"
+    eps: float = 1e-5
 
 
 class GatedDeltaNetState(NamedTuple):
-    """State of one layer: the memory (B, H, K, V), and the convolution's window (B, W − 1, 2HK + HV) or None."""
+    """State of one layer: the memory (B, H, K, V), and the window of the convolution of queries, keys and values
+    (B, W − 1, ·) or None."""
 
     state: Tensor
     convolution: Tensor | None
@@ -60,22 +99,25 @@ class GatedDeltaNetState(NamedTuple):
 class GatedDeltaNet(Mixer):
     """One layer (section 3.4 of the paper): unit queries and keys, the gated delta rule, a gated norm for each head."""
 
-    def __init__(self, settings: GatedDeltaNetSettings) -> None:
+    def __init__(self, sizes: GatedDeltaNetSizes) -> None:
         super().__init__()
-        width, H, K = settings.width, settings.heads, settings.key_size
-        V = settings.value_size or 2 * K
-        self.heads, self.memory_shape, self.split = H, (H, K, V), [H * K, H * K, H * V]
-        self.strongest = 2.0 if settings.negative else 1.0
+        width, H, V = sizes.width, sizes.heads, sizes.value_size
+        keys = sizes.groups * sizes.key_size
+        self.sizes, self.split = sizes, [keys, keys, H * V]
         self.queries_keys_values = Linear(width, sum(self.split), bias=False)
-        self.convolution = ShortConvolution(sum(self.split), settings.convolution) if settings.convolution else None
+        self.convolution = (
+            ShortConvolution(sum(self.split), sizes.convolution, bias=sizes.convolution_bias)
+            if sizes.convolution
+            else None
+        )
         self.step = Linear(width, H, bias=False)
-        low, high = math.log(settings.step_low), math.log(settings.step_high)
+        low, high = (math.log(step) for step in sizes.steps)
         step = torch.empty(H).uniform_(low, high).exp()
         self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
         self.log_rate = nn.Parameter(torch.empty(H).uniform_(1, 16).log())
         self.strength = Linear(width, H, bias=False)
-        self.gate = Linear(width, H * V, bias=False)
-        self.norm = RMSNorm(V)
+        self.gate = Linear(width, H * V, bias=False) if sizes.output_gate else None
+        self.norm = RMSNorm(V, sizes.eps)
         self.output = Linear(H * V, width, bias=False)
         self.parts = (("state", "recurrent", 1),)
         if self.convolution is not None:
@@ -83,29 +125,36 @@ class GatedDeltaNet(Mixer):
 
     def initial_state(self, batch_size: int) -> GatedDeltaNetState:
         """A `GatedDeltaNetState` of zeros, B = `batch_size`."""
-        weight = self.output.weight
-        memory = torch.zeros(batch_size, *self.memory_shape, dtype=compute_dtype(weight), device=weight.device)
+        weight, sizes = self.output.weight, self.sizes
+        shape = (batch_size, sizes.heads, sizes.key_size, sizes.value_size)
+        memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return GatedDeltaNetState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:
         """x (B, T, D) and `GatedDeltaNetState` -> (B, T, D) and the state after them."""
-        B, T, _ = x.shape
+        (B, T, _), sizes = x.shape, self.sizes
         mixed, window = self.queries_keys_values(x), state.convolution
         if self.convolution is None:
             mixed = F.silu(mixed)
         else:
             assert window is not None
             mixed, window = self.convolution(mixed, window)
-        q, k, v = (part.reshape(B, T, self.heads, -1) for part in mixed.split(self.split, -1))
+        q, k, v = mixed.split(self.split, -1)
+        q, k = (each_head(_unit(each.reshape(B, T, sizes.groups, -1)), sizes.heads) for each in (q, k))
         # Decay, strength and the keys' length decide whether the memory stays bounded: never in half precision.
         step = self.step(x)
         step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
         log_decay = -self.log_rate.to(step.dtype).exp() * step
-        strength = self.strongest * self.strength(x).to(step.dtype).sigmoid()
-        y, memory = scan.pick(recurrence="gated_delta")(
-            _unit(q), _unit(k), v, log_decay, strength, state.state, q.shape[-1] ** -0.5
-        )
-        return self.output(self.norm.gated(y, self.gate(x))), GatedDeltaNetState(memory, window)
+        strength = (2.0 if sizes.negative else 1.0) * self.strength(x).to(step.dtype).sigmoid()
+        v = v.reshape(B, T, sizes.heads, -1)
+        write = scan.pick(recurrence="gated_delta")
+        y, memory = write(q, k, v, log_decay, strength, state.state, q.shape[-1] ** -0.5)
+        gate = self.gate and self.gate(x)
+        if gate is not None and sizes.output_gate == "sigmoid":
+            y = self.norm(y).flatten(2) * gate.sigmoid()
+        else:
+            y = self.norm.gated(y, gate)
+        return self.output(y), GatedDeltaNetState(memory, window)
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from outlast import scan
 from outlast.families.convolution import ShortConvolution
 from outlast.families.shell import KeyedSettings, Mixer, RMSNorm, require
 from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype
+from outlast.scan.reference import compute_dtype, each_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,55 @@ class GLASettings(KeyedSettings):
         require(self.convolution == 0 or self.convolution >= 2, self, "convolution 0, or a kernel of at least 2")
 
     def mixer(self) -> GLA:
-        return GLA(self)
+        return GLA(
+            GLASizes(
+                width=self.width,
+                heads=self.heads,
+                keys=self.keys,
+                values=self.width,
+                groups=self.heads,
+                convolution=self.convolution,
+                gate_low_rank=self.gate_low_rank,
+                gate_temperature=self.gate_temperature,
+                gate_bias=self.gate_bias,
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GLASizes:
+    """What a layer is made from: D = `width`, H heads with H·K = `keys` and H·V = `values`; the rest as `GLASettings`.
+
+    The options below `gate_bias` are of other libraries' models; a family has their defaults.
+
+    Args:
+        groups: of heads that share keys, values and decays; H for none that do.
+        convolution_bias, output_bias: of the convolution, and of the projection to the output gate.
+        least_log_decay: decays are at least its exponential; None: at least 0.
+        output_gate: whether there is one.
+        eps, affine: of the norm of each head.
+    """
+
+    width: int
+    heads: int
+    keys: int
+    values: int
+    groups: int
+    convolution: int = 0
+    gate_low_rank: int = 16
+    gate_temperature: float = 16.0
+    gate_bias: float = 3.0
+    convolution_bias: bool = True
+    output_bias: bool = True
+    least_log_decay: float | None = None
+    output_gate: bool = True
+    eps: float = 1e-5
+    affine: bool = True
 
 
 class GLAState(NamedTuple):
-    """State of one layer: the memory (B, H, K, V), and the convolution's window (B, W − 1, 2HK + HV) or None."""
+    """State of one layer: the memory (B, H, K, V), and the window of the convolution of queries, keys and values
+    (B, W − 1, ·) or None."""
 
     state: Tensor
     convolution: Tensor | None
@@ -50,48 +94,56 @@ class GLAState(NamedTuple):
 class GLA(Mixer):
     """One layer (section 4.4 of the paper): a decay for each key channel, a norm for each head, an output gate."""
 
-    def __init__(self, settings: GLASettings) -> None:
+    def __init__(self, sizes: GLASizes) -> None:
         super().__init__()
-        width, keys, self.heads = settings.width, settings.keys, settings.heads
-        self.temperature = settings.gate_temperature
-        self.split = [keys, keys, width]
-        self.queries_keys_values = Linear(width, 2 * keys + width, bias=False)
-        self.decay_low = Linear(width, settings.gate_low_rank, bias=False)
-        self.decay_high = Linear(settings.gate_low_rank, keys)
-        nn.init.constant_(self.decay_high.bias, settings.gate_bias)
-        self.gate = Linear(width, width)
-        self.norm = RMSNorm(width // self.heads)
-        self.output = Linear(width, width, bias=False)
-        self.convolution = ShortConvolution(2 * keys + width, settings.convolution) if settings.convolution else None
+        width, heads = sizes.width, sizes.heads
+        self.sizes, shared = sizes, heads // sizes.groups
+        self.split = [sizes.keys, sizes.keys // shared, sizes.values // shared]
+        self.queries_keys_values = Linear(width, sum(self.split), bias=False)
+        self.decay_low = Linear(width, sizes.gate_low_rank, bias=False)
+        self.decay_high = Linear(sizes.gate_low_rank, self.split[1])
+        nn.init.constant_(self.decay_high.bias, sizes.gate_bias)
+        self.gate = Linear(width, sizes.values, bias=sizes.output_bias) if sizes.output_gate else None
+        self.norm = RMSNorm(sizes.values // heads, sizes.eps, sizes.affine)
+        self.output = Linear(sizes.values, width, bias=False)
+        self.convolution = (
+            ShortConvolution(sum(self.split), sizes.convolution, bias=sizes.convolution_bias)
+            if sizes.convolution
+            else None
+        )
         self.parts = (("state", "recurrent", 1),)
         if self.convolution is not None:
             self.parts = (*self.parts, ("convolution", "convolution", None))
 
     def initial_state(self, batch_size: int) -> GLAState:
         """A `GLAState` of zeros, B = `batch_size`."""
-        weight = self.output.weight
-        K, V = (size // self.heads for size in self.split[1:])
-        memory = torch.zeros(batch_size, self.heads, K, V, dtype=compute_dtype(weight), device=weight.device)
+        weight, H = self.output.weight, self.sizes.heads
+        K, V = self.sizes.keys // H, self.sizes.values // H
+        memory = torch.zeros(batch_size, H, K, V, dtype=compute_dtype(weight), device=weight.device)
         return GLAState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
         """x (B, T, D) and `GLAState` -> (B, T, D) and the state after them."""
         y, after = self._recur(x, state)
-        return self.output(self.norm.gated(y, self.gate(x))), after
+        return self.output(self.norm.gated(y, self.gate and self.gate(x))), after
 
     def _recur(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
         """x (B, T, D) and `GLAState` -> (B, T, H, V) and the state after them.
 
         On its own, so that without gradients its tensors are freed before the rest.
         """
-        B, T, _ = x.shape
+        (B, T, _), sizes = x.shape, self.sizes
         mixed, window = self.queries_keys_values(x), state.convolution
         if self.convolution is not None:
             assert window is not None
             mixed, window = self.convolution(mixed, window)
-        q, k, v = (part.reshape(B, T, self.heads, -1) for part in mixed.split(self.split, -1))
+        q, k, v = mixed.split(self.split, -1)
         # The decay decides how long the model remembers: never in half precision.
         gates = self.decay_high.precise(self.decay_low(x))
-        log_decay = scan.pick(recurrence="log_sigmoid")(gates, 1 / self.temperature)
-        y, memory = scan.pick()(q, k, v, log_decay.view(q.shape), state.state, q.shape[-1] ** -0.5)
+        log_decay = scan.pick(recurrence="log_sigmoid")(gates, 1 / sizes.gate_temperature)
+        if sizes.least_log_decay is not None:
+            log_decay = log_decay.clamp_min(sizes.least_log_decay)
+        q = q.reshape(B, T, sizes.heads, -1)
+        k, v, log_decay = (each_head(each.reshape(B, T, sizes.groups, -1), sizes.heads) for each in (k, v, log_decay))
+        y, memory = scan.pick()(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
         return y, GLAState(memory, window)

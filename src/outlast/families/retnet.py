@@ -12,7 +12,7 @@ from outlast import scan
 from outlast.families.rotary import rotate
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype
+from outlast.scan.reference import compute_dtype, each_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +51,49 @@ class RetNetSettings(Settings):
         return round(self.value_share * self.width)
 
     def mixer(self) -> RetNet:
-        return RetNet(self)
+        return RetNet(
+            RetNetSizes(
+                width=self.width,
+                heads=self.heads,
+                keys=self.keys,
+                values=self.values,
+                groups=self.heads,
+                slowest=self.slowest,
+                rotary=self.rotary,
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetNetSizes:
+    """What a layer is made from: D = `width`, H heads with H·K = `keys` and H·V = `values`; the rest as
+    `RetNetSettings`.
+
+    The options below `rotary` are of other libraries' models; a family has their defaults.
+
+    Args:
+        groups: of heads that share keys and values; H for none that do.
+        last: the position as which the memory sees the one just read: 0, or −1 where the next is 0.
+        output_gate: whether there is one.
+        eps, affine: of the norm of each head.
+    """
+
+    width: int
+    heads: int
+    keys: int
+    values: int
+    groups: int
+    slowest: float = 5.0
+    rotary: bool = True
+    last: int = 0
+    output_gate: bool = True
+    eps: float = 1e-5
+    affine: bool = True
 
 
 class RetNetState(NamedTuple):
-    """State of one layer: the memory (B, H, K, V), turned so that the position just read is position 0."""
+    """State of one layer: the memory (B, H, K, V), turned so that the position just read is `last`, 0 in our
+    families."""
 
     state: Tensor
 
@@ -69,33 +107,37 @@ class RetNet(Mixer):
 
     parts = (("state", "recurrent", 1),)
 
-    def __init__(self, settings: RetNetSettings) -> None:
+    def __init__(self, sizes: RetNetSizes) -> None:
         super().__init__()
-        self.heads, self.rotary = settings.heads, settings.rotary
-        self.split = [settings.keys, settings.keys, settings.values]
-        self.decays = [1 - 2.0 ** (-settings.slowest - head) for head in range(settings.heads)]
-        self.queries_keys_values = Linear(settings.width, sum(self.split), bias=False)
-        self.gate = Linear(settings.width, settings.values, bias=False)
-        self.norm = RMSNorm(settings.values // settings.heads)
-        self.output = Linear(settings.values, settings.width, bias=False)
+        width, heads = sizes.width, sizes.heads
+        self.sizes, shared = sizes, heads // sizes.groups
+        self.split = [sizes.keys, sizes.keys // shared, sizes.values // shared]
+        self.decays = [1 - 2.0 ** (-sizes.slowest - head) for head in range(heads)]
+        self.queries_keys_values = Linear(width, sum(self.split), bias=False)
+        self.gate = Linear(width, sizes.values, bias=False) if sizes.output_gate else None
+        self.norm = RMSNorm(sizes.values // heads, sizes.eps, sizes.affine)
+        self.output = Linear(sizes.values, width, bias=False)
 
     def initial_state(self, batch_size: int) -> RetNetState:
         """A `RetNetState` of zeros, B = `batch_size`."""
-        weight = self.output.weight
-        K, V = (size // self.heads for size in self.split[1:])
-        memory = torch.zeros(batch_size, self.heads, K, V, dtype=compute_dtype(weight), device=weight.device)
+        weight, H = self.output.weight, self.sizes.heads
+        K, V = self.sizes.keys // H, self.sizes.values // H
+        memory = torch.zeros(batch_size, H, K, V, dtype=compute_dtype(weight), device=weight.device)
         return RetNetState(memory)
 
     def forward(self, x: Tensor, state: RetNetState) -> tuple[Tensor, RetNetState]:
         """x (B, T, D) and `RetNetState` -> (B, T, D) and the state after them."""
-        B, T, _ = x.shape
-        q, k, v = (part.reshape(B, T, self.heads, -1) for part in self.queries_keys_values(x).split(self.split, -1))
+        (B, T, _), sizes = x.shape, self.sizes
+        q, k, v = self.queries_keys_values(x).split(self.split, -1)
+        q = q.reshape(B, T, sizes.heads, -1)
+        k, v = (each.reshape(B, T, sizes.groups, -1) for each in (k, v))
         dtype = compute_dtype(q)
         log_decay = torch.tensor(self.decays, dtype=torch.float64, device=x.device).log().to(dtype)
-        if self.rotary:
-            positions = torch.arange(1, T + 1, device=x.device)[:, None]
+        if sizes.rotary:
+            positions = torch.arange(1, T + 1, device=x.device)[:, None] + sizes.last
             q, k = rotate(q.to(dtype), positions), rotate(k.to(dtype), positions)
+        k, v = (each_head(each, sizes.heads) for each in (k, v))
         y, memory = scan.pick(recurrence="retention")(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
-        if self.rotary:
+        if sizes.rotary:
             memory = rotate(memory.transpose(2, 3), torch.tensor(-T, device=x.device)).transpose(2, 3)
-        return self.output(self.norm.gated(y, self.gate(x))), RetNetState(memory)
+        return self.output(self.norm.gated(y, self.gate and self.gate(x))), RetNetState(memory)

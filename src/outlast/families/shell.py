@@ -42,9 +42,11 @@ class RMSNorm(nn.Module):
         weight = self.weights(x)
         return scan.pick(recurrence="rms_norm")(x, weight, self.eps, product_dtype(weight))
 
-    def gated(self, x: Tensor, gate: Tensor) -> Tensor:
+    def gated(self, x: Tensor, gate: Tensor | None) -> Tensor:
         """silu(gate) · each head normed on its own: x (B, T, H, D), gate (B, T, H · D) -> (B, T, H · D) in the dtype of
-        the gate."""
+        the gate; without a gate the norm alone."""
+        if gate is None:
+            return self(x).flatten(2)
         return scan.pick(recurrence="norm_gated")(x, gate, self.weights(x), self.eps)
 
     def weights(self, x: Tensor) -> Tensor:

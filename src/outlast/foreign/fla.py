@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast.families.convolution import ShortConvolution
-from outlast.families.shell import Block, Mixer, RMSNorm
+from outlast.families.gla import GLAState
+from outlast.families.shell import Block, Mixer, Parts, RMSNorm
 from outlast.foreign.config import Config, expect, refused
 from outlast.foreign.model import Foreign, Names
-from outlast.foreign.naming import called
+from outlast.foreign.naming import Joined, called
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
 
@@ -77,6 +78,18 @@ def value_heads(config: Any) -> tuple[int, int]:
     return heads, size
 
 
+def shared_heads(config: Any) -> int:
+    """How many heads keys and values have, of which each serves some of the `num_heads` of queries."""
+    groups = config.num_kv_heads or config.num_heads
+    expect(config, "num_kv_heads", groups >= 1 and config.num_heads % groups == 0, "a number that divides num_heads")
+    return groups
+
+
+def norm_name(config: Any) -> str:
+    """What fla calls the norm of each head: it names it by the kernel that computes it."""
+    return "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
+
+
 def unit(x: Tensor) -> Tensor:
     """x of length 1 along its last axis."""
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + UNIT_EPS)
@@ -89,6 +102,43 @@ class Memory(NamedTuple):
     query_window: Tensor | None = None
     key_window: Tensor | None = None
     value_window: Tensor | None = None
+
+
+WINDOWS: Parts = tuple((f"{each}_window", "convolution", None) for each in ("query", "key", "value"))
+"""Parts of `Memory` where there are convolutions."""
+
+
+class WindowsApart(Mixer):
+    """Before a family's layer among the bases: what its joined convolution carries, as fla's three windows.
+
+    States that were stored as three stay what they are.
+    """
+
+    split: list[int]
+    convolution: ShortConvolution | None
+
+    def initial_state(self, batch_size: int) -> Any:
+        """A `Memory` of zeros, B = `batch_size`."""
+        return self._apart(super().initial_state(batch_size))
+
+    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """x (B, T, D) and `Memory` -> (B, T, D) and the state after them."""
+        window = None if self.convolution is None else torch.cat(state[1:], -1)  # pyright: ignore[reportArgumentType]
+        y, after = super().forward(x, GLAState(state.state, window))
+        return y, self._apart(after)
+
+    def _apart(self, state: GLAState) -> Memory:
+        windows = () if state.convolution is None else state.convolution.split(self.split, -1)
+        return Memory(state.state, *windows)
+
+
+def joined(split: Sequence[int], convolved: bool) -> dict[str, Joined]:
+    """What fla has apart for queries, keys and values, these many channels, and a layer of our families as one."""
+    theirs = {"queries_keys_values": "proj"} | ({"convolution": "conv1d"} if convolved else {})
+    return {
+        f"{own}.weight": Joined(tuple(f"{each}_{name}.weight" for each in "qkv"), tuple(split))
+        for own, name in theirs.items()
+    }
 
 
 class ConvolvedMixer(Mixer):
@@ -114,8 +164,7 @@ class ConvolvedMixer(Mixer):
             self.q_conv1d = ShortConvolution(queries, config.conv_size, silu, bias=False)
             self.k_conv1d = ShortConvolution(keys, config.conv_size, silu, bias=False)
             self.v_conv1d = ShortConvolution(values, config.conv_size, bias=False)
-            windows = ("query_window", "key_window", "value_window")
-            self.parts = (*self.parts, *((name, "convolution", None) for name in windows))
+            self.parts = (*self.parts, *WINDOWS)
 
     def initial_state(self, batch_size: int) -> Any:
         """A `Memory` of zeros."""

@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from outlast import scan
+from outlast.families.gla import GLA, GLASizes
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, share
+from outlast.foreign.fla import WINDOWS, FlaConfig, WindowsApart, joined, model, norm_name, share, shared_heads
 from outlast.foreign.model import Foreign
-from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype
-
-TEMPERATURE, RANK = 16, 16
-"""The decay is sigmoid(·)^(1/16), by a projection of rank 16: fla's configs cannot say otherwise."""
+from outlast.foreign.naming import called
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gla(FlaConfig):
-    """fla's GLAConfig."""
+    """fla's GLAConfig. The decay is sigmoid(·)^(1/16), by a projection of rank 16, as in our family: it cannot say
+    otherwise."""
 
     hidden_size: int = 2048
     expand_k: float = 0.5
@@ -36,44 +30,21 @@ class Gla(FlaConfig):
     elementwise_affine: bool | None = True
 
 
-class Mixer(ConvolvedMixer):
-    """Section 4.4 of the paper; keys, values and decays may be shared by groups of heads."""
+class Mixer(WindowsApart, GLA):
+    """The family's layer, its windows apart."""
 
-    def __init__(self, config: Gla) -> None:
-        super().__init__()
-        width, self.heads = config.hidden_size, config.num_heads
-        groups = config.num_kv_heads or self.heads
-        expect(config, "num_kv_heads", groups >= 1 and self.heads % groups == 0, "a number that divides num_heads")
-        keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
-        self.repeats, self.clamp_min = self.heads // groups, config.clamp_min
-        self.K, self.V = keys // self.heads, values // self.heads
-        self.q_proj = Linear(width, keys, bias=False)
-        self.k_proj = Linear(width, keys // self.repeats, bias=False)
-        self.v_proj = Linear(width, values // self.repeats, bias=False)
-        self.g_proj = Linear(width, values, bias=False) if config.use_output_gate else None
-        self.convolve(config, keys, keys // self.repeats, values // self.repeats)
-        low = Linear(width, RANK, bias=False)
-        self.gk_proj = nn.Sequential(low, Linear(RANK, keys // self.repeats))
-        self.o_proj = Linear(values, width, bias=False)
-        # fla names the norm by the kernel that computes it.
-        self.norm_name = "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
-        self.add_module(self.norm_name, GatedHeadNorm(self.V, config.norm_eps, config.elementwise_affine is not False))
-
-    def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
-        (q, k, v), windows = self.projected(x, state)
-        gates = self.gk_proj(x)
-        log_decay = F.logsigmoid(gates.to(compute_dtype(gates))) / TEMPERATURE
-        if self.clamp_min is not None:
-            log_decay = log_decay.clamp_min(self.clamp_min)
-        q = q.unflatten(-1, (-1, self.K))
-        k, log_decay, v = (
-            each.unflatten(-1, (-1, size)).repeat_interleave(self.repeats, 2)
-            for each, size in ((k, self.K), (log_decay, self.K), (v, self.V))
-        )
-        y, memory = scan.pick()(q, k, v, log_decay, state.state, self.K**-0.5)
-        gate = self.g_proj(x).unflatten(-1, (-1, self.V)) if self.g_proj is not None else None
-        y = self.get_submodule(self.norm_name)(y, gate).flatten(-2)
-        return self.o_proj(y), Memory(memory, *windows)
+    def __init__(self, sizes: GLASizes, norm: str) -> None:
+        super().__init__(sizes)
+        if self.convolution is not None:
+            self.parts = (self.parts[0], *WINDOWS)
+        names = {
+            "decay_low": "gk_proj.0",
+            "decay_high": "gk_proj.1",
+            "gate": "g_proj",
+            "norm": norm,
+            "output": "o_proj",
+        }
+        called(self, names, joined(self.split, self.convolution is not None))
 
 
 def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
@@ -81,4 +52,19 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     config = read(Gla, record)
     config.check()
     expect(config, "feature_map", config.feature_map is None, "null")
-    return model(blueprint, config, [Mixer(config) for _ in range(config.num_hidden_layers)])
+    width, heads, groups = config.hidden_size, config.num_heads, shared_heads(config)
+    sizes = GLASizes(
+        width=width,
+        heads=heads,
+        keys=share(config, "expand_k", width, heads),
+        values=share(config, "expand_v", width, heads),
+        groups=groups,
+        convolution=config.conv_size if config.use_short_conv else 0,
+        convolution_bias=False,
+        output_bias=False,
+        least_log_decay=config.clamp_min,
+        output_gate=config.use_output_gate,
+        eps=config.norm_eps,
+        affine=config.elementwise_affine is not False,
+    )
+    return model(blueprint, config, [Mixer(sizes, norm_name(config)) for _ in range(config.num_hidden_layers)])
