@@ -30,7 +30,7 @@ class MambaSettings(Settings):
     """
 
     state_size: int = 16
-    expand: int = 2
+    expand: float = 2
     convolution: int = 4
     step_rank: int = 0
     step_low: float = 0.001
@@ -38,15 +38,19 @@ class MambaSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.state_size >= 1 and self.expand >= 1, self, "a state_size and an expand of at least 1")
-        require(self.convolution >= 2, self, "a convolution kernel of at least 2")
+        require(
+            self.state_size >= 1 and self.inner >= 1,
+            self,
+            "a state_size of at least 1, an expand that leaves a channel",
+        )
+        require(self.convolution >= 1, self, "a convolution kernel of at least 1")
         require(self.step_rank >= 0, self, "step_rank 0 or more")
         require(0 < self.step_low <= self.step_high, self, "0 < step_low ≤ step_high")
 
     @property
     def inner(self) -> int:
         """Width inside the mixer."""
-        return self.expand * self.width
+        return round(self.expand * self.width)
 
     @property
     def rank(self) -> int:
@@ -54,40 +58,7 @@ class MambaSettings(Settings):
         return self.step_rank or math.ceil(self.width / 16)
 
     def mixer(self) -> Mamba:
-        return Mamba(
-            MambaSizes(
-                width=self.width,
-                inner=self.inner,
-                rank=self.rank,
-                state_size=self.state_size,
-                convolution=self.convolution,
-                steps=(self.step_low, self.step_high),
-            )
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class MambaSizes:
-    """What a layer is made from: D = `width`, E = `inner`, state size N; `rank` of the projection to the step sizes.
-
-    The options below `steps` are of other libraries' models; a family has their defaults.
-
-    Args:
-        convolution: kernel of the short convolution.
-        steps: range of the initial step sizes Δ.
-        bias, convolution_bias: of the projections in and out, and of the convolution.
-        selection_eps: of root mean squares by which step, B and C are divided (Falcon Mamba); None: they are not.
-    """
-
-    width: int
-    inner: int
-    rank: int
-    state_size: int
-    convolution: int = 4
-    steps: tuple[float, float] = (0.001, 0.1)
-    bias: bool = False
-    convolution_bias: bool = True
-    selection_eps: float | None = None
+        return Mamba(self)
 
 
 class MambaState(NamedTuple):
@@ -98,27 +69,41 @@ class MambaState(NamedTuple):
 
 
 class Mamba(Mixer):
-    """One Mamba layer (section 3.4 of the paper): short convolution, selective scan, skip, gate."""
+    """One Mamba layer (section 3.4 of the paper): short convolution, selective scan, skip, gate.
+
+    The options are of other libraries' models; a family has their defaults.
+
+    Args:
+        bias, convolution_bias: of the projections in and out, and of the convolution.
+        selection_eps: of root mean squares by which step, B and C are divided (Falcon Mamba); None: they are not.
+    """
 
     parts = (("state", "recurrent", None), ("convolution", "convolution", None))
 
-    def __init__(self, sizes: MambaSizes) -> None:
+    def __init__(
+        self,
+        settings: MambaSettings,
+        *,
+        bias: bool = False,
+        convolution_bias: bool = True,
+        selection_eps: float | None = None,
+    ) -> None:
         super().__init__()
-        inner, N, rank = sizes.inner, sizes.state_size, sizes.rank
-        self.split, self.selection_eps = [rank, N, N], sizes.selection_eps
-        self.input = Linear(sizes.width, 2 * inner, bias=sizes.bias)
-        self.convolution = ShortConvolution(inner, sizes.convolution, bias=sizes.convolution_bias)
+        inner, N, rank = settings.inner, settings.state_size, settings.rank
+        self.split, self.selection_eps = [rank, N, N], selection_eps
+        self.input = Linear(settings.width, 2 * inner, bias=bias)
+        self.convolution = ShortConvolution(inner, settings.convolution, bias=convolution_bias)
         self.selection = Linear(inner, rank + 2 * N, bias=False)
         self.step = Linear(rank, inner)
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
-        low, high = (math.log(step) for step in sizes.steps)
+        low, high = math.log(settings.step_low), math.log(settings.step_high)
         step = torch.empty(inner).uniform_(low, high).exp()
         with torch.no_grad():
             self.step.bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
         # A_log: A = −exp(A_log), at first −1, −2, … −N (section 3.6).
         self.log_rate = nn.Parameter(torch.arange(1.0, N + 1).log().repeat(inner, 1))
         self.skip = nn.Parameter(torch.ones(inner))
-        self.output = Linear(inner, sizes.width, bias=sizes.bias)
+        self.output = Linear(inner, settings.width, bias=bias)
 
     def initial_state(self, batch_size: int) -> MambaState:
         """A `MambaState` of zeros, B = `batch_size`."""

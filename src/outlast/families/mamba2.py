@@ -33,7 +33,7 @@ class Mamba2Settings(Settings):
 
     heads: int = 4
     state_size: int = 16
-    expand: int = 2
+    expand: float = 2
     groups: int = 1
     convolution: int = 4
     step_low: float = 0.001
@@ -46,60 +46,16 @@ class Mamba2Settings(Settings):
         )
         require(self.groups >= 1 and self.heads % self.groups == 0, self, "groups that divide the heads")
         require(self.state_size >= 1, self, "a state_size of at least 1")
-        require(self.convolution >= 2, self, "a convolution kernel of at least 2")
+        require(self.convolution >= 1, self, "a convolution kernel of at least 1")
         require(0 < self.step_low <= self.step_high, self, "0 < step_low ≤ step_high")
 
     @property
     def inner(self) -> int:
         """H·P, the width inside the mixer."""
-        return self.expand * self.width
+        return round(self.expand * self.width)
 
     def mixer(self) -> Mamba2:
-        return Mamba2(
-            Mamba2Sizes(
-                width=self.width,
-                heads=self.heads,
-                head_width=self.inner // self.heads,
-                state_size=self.state_size,
-                groups=self.groups,
-                convolution=self.convolution,
-                steps=(self.step_low, self.step_high),
-            )
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mamba2Sizes:
-    """What a layer is made from: D = `width`, H heads of P channels, state size N, G groups.
-
-    The options below `steps` are of other libraries' models; a family has their defaults.
-
-    Args:
-        convolution: kernel of the short convolution.
-        steps: range of the initial step sizes Δ.
-        bias, convolution_bias: of the projections and of the convolution.
-        step_limit: least and largest step Δ, after softplus.
-        eps: of the norm at the gate.
-        norm: whether there is that norm; norm_groups: parts of the channels that it takes each on its own; before_gate:
-            whether it stands before the gate.
-        wide_skip: whether the skip has a weight a channel, not one a head.
-    """
-
-    width: int
-    heads: int
-    head_width: int
-    state_size: int
-    groups: int = 1
-    convolution: int = 4
-    steps: tuple[float, float] = (0.001, 0.1)
-    bias: bool = False
-    convolution_bias: bool = True
-    step_limit: tuple[float, float] = (0.0, math.inf)
-    eps: float = 1e-5
-    norm: bool = True
-    norm_groups: int = 1
-    before_gate: bool = False
-    wide_skip: bool = False
+        return Mamba2(self)
 
 
 class Mamba2State(NamedTuple):
@@ -110,52 +66,77 @@ class Mamba2State(NamedTuple):
 
 
 class Mamba2(Mixer):
-    """One Mamba-2 layer (section 7 of the paper): parallel projections, short convolution, scan, skip, gated norm."""
+    """One Mamba-2 layer (section 7 of the paper): parallel projections, short convolution, scan, skip, gated norm.
+
+    The options are of other libraries' models; a family has their defaults.
+
+    Args:
+        bias, convolution_bias: of the projections and of the convolution.
+        step_limit: least and largest step Δ, after softplus.
+        eps: of the norm at the gate.
+        norm: whether there is that norm; norm_groups: parts of the channels that it takes each on its own; before_gate:
+            whether it stands before the gate.
+        wide_skip: whether the skip has a weight a channel, not one a head.
+    """
 
     parts = (("state", "recurrent", 1), ("convolution", "convolution", None))
 
-    def __init__(self, sizes: Mamba2Sizes) -> None:
+    def __init__(
+        self,
+        settings: Mamba2Settings,
+        *,
+        bias: bool = False,
+        convolution_bias: bool = True,
+        step_limit: tuple[float, float] = (0.0, math.inf),
+        eps: float = 1e-5,
+        norm: bool = True,
+        norm_groups: int = 1,
+        before_gate: bool = False,
+        wide_skip: bool = False,
+    ) -> None:
         super().__init__()
-        self.sizes, H = sizes, sizes.heads
-        inner, shared = H * sizes.head_width, sizes.groups * sizes.state_size
-        self.split = [inner, shared, shared]
-        self.input = Linear(sizes.width, inner + sum(self.split) + H, bias=sizes.bias)
-        self.convolution = ShortConvolution(sum(self.split), sizes.convolution, bias=sizes.convolution_bias)
-        low, high = (math.log(step) for step in sizes.steps)
+        inner, H = settings.inner, settings.heads
+        shared = settings.groups * settings.state_size
+        self.heads, self.groups, self.state_size = H, settings.groups, settings.state_size
+        self.split, self.step_limit, self.norm_groups = [inner, shared, shared], step_limit, norm_groups
+        self.before_gate, self.plain = before_gate, norm and not before_gate and not wide_skip
+        self.input = Linear(settings.width, 2 * inner + 2 * shared + H, bias=bias)
+        self.convolution = ShortConvolution(inner + 2 * shared, settings.convolution, bias=convolution_bias)
+        low, high = math.log(settings.step_low), math.log(settings.step_high)
         step = torch.empty(H).uniform_(low, high).exp()
         self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
         self.log_rate = nn.Parameter(torch.empty(H).uniform_(1, 16).log())  # A_log: A = −exp(A_log)
-        self.skip = nn.Parameter(torch.ones(inner if sizes.wide_skip else H))
-        self.norm = RMSNorm(inner, sizes.eps) if sizes.norm else None
-        self.output = Linear(inner, sizes.width, bias=sizes.bias)
+        self.skip = nn.Parameter(torch.ones(inner if wide_skip else H))
+        self.norm = RMSNorm(inner, eps) if norm else None
+        self.output = Linear(inner, settings.width, bias=bias)
 
     def initial_state(self, batch_size: int) -> Mamba2State:
         """A `Mamba2State` of zeros, B = `batch_size`."""
-        sizes, weight = self.sizes, self.output.weight
-        shape = (batch_size, sizes.heads, sizes.state_size, sizes.head_width)
+        weight = self.output.weight
+        shape = (batch_size, self.heads, self.state_size, self.split[0] // self.heads)
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return Mamba2State(memory, self.convolution.initial_window(batch_size))
 
     def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
         """x (B, T, D) and `Mamba2State` -> (B, T, D) and the state after them."""
-        (B, T, _), sizes = x.shape, self.sizes
-        gate, mixed, step = self.input(x).split([self.split[0], sum(self.split), sizes.heads], -1)
+        B, T, _ = x.shape
+        gate, mixed, step = self.input(x).split([self.split[0], sum(self.split), self.heads], -1)
         mixed, window = self.convolution(mixed, state.convolution)
         values, keys, queries = mixed.split(self.split, -1)
-        values = values.reshape(B, T, sizes.heads, -1)
+        values = values.reshape(B, T, self.heads, -1)
         # The step and the rate decide how long the model remembers: never in half precision.
         step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
-        if sizes.step_limit != (0.0, math.inf):
-            step = step.clamp(*sizes.step_limit)
+        if self.step_limit != (0.0, math.inf):
+            step = step.clamp(*self.step_limit)
         rate = -self.log_rate.to(step.dtype).exp()
-        keys, queries = (shared.unflatten(-1, (sizes.groups, sizes.state_size)) for shared in (keys, queries))
-        if self.norm is None or sizes.before_gate or sizes.wide_skip:
-            y, memory = self._by_parts(values, step, rate, keys, queries, gate, state.state)
-        else:
+        keys, queries = (shared.unflatten(-1, (self.groups, self.state_size)) for shared in (keys, queries))
+        if self.norm is not None and self.plain:
             weight = self.norm.weights(values)
-            weight = weight.view(sizes.norm_groups, -1) if sizes.norm_groups > 1 else weight
+            weight = weight.view(self.norm_groups, -1) if self.norm_groups > 1 else weight
             inner = scan.pick(recurrence="gated_dual_scan")
-            y, memory = inner(values, step, rate, keys, queries, self.skip, gate, weight, state.state, sizes.eps)
+            y, memory = inner(values, step, rate, keys, queries, self.skip, gate, weight, state.state, self.norm.eps)
+        else:
+            y, memory = self._by_parts(values, step, rate, keys, queries, gate, state.state)
         return self.output(y), Mamba2State(memory, window)
 
     def _by_parts(
@@ -163,16 +144,18 @@ class Mamba2(Mixer):
     ) -> tuple[Tensor, Tensor]:
         """What `outlast.scan.reference.gated_dual_scan` does, whose arguments these are, where it has no such norm or
         skip: outputs (B, T, H · P) and the final state (B, H, N, P)."""
-        values, sizes = x.to(step.dtype), self.sizes
+        values = x.to(step.dtype)
         y, memory = scan.pick()(c, b, values * step[..., None], rate * step, memory, 1.0)
-        y = (y + values * self.skip.view(sizes.heads, -1)).flatten(2)
+        y = (y + values * self.skip.view(self.heads, -1)).flatten(2)
         if self.norm is None:
             y = y * F.silu(gate.to(y.dtype))
         else:
-            weight = self.norm.weights(y).view(sizes.norm_groups, -1)
-            if sizes.before_gate:
-                y = (F.rms_norm(y.unflatten(-1, weight.shape), weight.shape[1:], None, sizes.eps) * weight).flatten(2)
+            weight = self.norm.weights(y).view(self.norm_groups, -1)
+            if self.before_gate:
+                y = (F.rms_norm(y.unflatten(-1, weight.shape), weight.shape[1:], None, self.norm.eps) * weight).flatten(
+                    2
+                )
                 y = y * F.silu(gate.to(y.dtype))
             else:
-                y = gated_norm(y, gate, weight, sizes.eps)
+                y = gated_norm(y, gate, weight, self.norm.eps)
         return y.to(x.dtype), memory

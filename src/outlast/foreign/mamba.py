@@ -3,12 +3,11 @@ al. 2024) as transformers 5.24 saves them, Mamba also as fla 0.6 does."""
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from outlast.families.mamba import Mamba, MambaSizes
+from outlast.families.mamba import Mamba, MambaSettings
 from outlast.families.shell import Block, RMSNorm
 from outlast.foreign.config import SILU, Config, expect, read
 from outlast.foreign.model import Foreign, Names
@@ -106,27 +105,27 @@ def _model(blueprint: dict[str, Any], config: TransformersMamba) -> Foreign:
     expect(config, "intermediate_size", given is None or given >= 1, "null, or at least 1")
     expect(config, "expand", config.inner >= 1, "at least one channel inside the mixer")
     expect(config, "time_step_rank", config.time_step_rank == "auto" or config.rank >= 1, "auto, or at least 1")
-    sizes = MambaSizes(
-        width=config.hidden_size,
-        inner=config.inner,
-        rank=config.rank,
+    width, eps = config.hidden_size, config.layer_norm_epsilon
+    settings = MambaSettings(
+        width=width,
         state_size=config.state_size,
+        expand=config.inner / width,
         convolution=config.conv_kernel,
-        bias=config.use_bias,
-        convolution_bias=config.use_conv_bias,
-        selection_eps=config.mixer_rms_eps if isinstance(config, FalconMamba) else None,
+        step_rank=config.rank,
     )
-    norm = functools.partial(RMSNorm, sizes.width, config.layer_norm_epsilon)
+    selection_eps = config.mixer_rms_eps if isinstance(config, FalconMamba) else None
 
     def layer() -> Block:
-        return called(Block(norm(), Mamba(sizes), float32_residual=config.residual_in_fp32), LAYER)
+        bias = {"bias": config.use_bias, "convolution_bias": config.use_conv_bias}
+        mixer = Mamba(settings, selection_eps=selection_eps, **bias)
+        return called(Block(RMSNorm(width, eps), mixer, float32_residual=config.residual_in_fp32), LAYER)
 
     return Foreign(
         blueprint,
         NAMES,
         vocabulary=config.vocab_size,
-        width=sizes.width,
+        width=width,
         layers=[layer() for _ in range(config.num_hidden_layers)],
-        norm=norm(),
+        norm=RMSNorm(width, eps),
         tied=config.tie_word_embeddings,
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from outlast.families.mamba2 import Mamba2, Mamba2Sizes
+from outlast.families.mamba2 import Mamba2, Mamba2Settings
 from outlast.families.shell import Block, RMSNorm
 from outlast.foreign.config import SILU, Config, expect, read
 from outlast.foreign.model import Foreign, Names
@@ -81,20 +80,8 @@ def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Fore
         config, "num_heads", config.num_heads * config.head_dim == inner, f"expand · hidden_size / head_dim = {inner}"
     )
     expect(config, "n_groups", config.num_heads % config.n_groups == 0, "divides num_heads")
-    sizes = Mamba2Sizes(
-        width=config.hidden_size,
-        heads=config.num_heads,
-        head_width=config.head_dim,
-        state_size=config.state_size,
-        groups=config.n_groups,
-        convolution=config.conv_kernel,
-        bias=config.use_bias,
-        convolution_bias=config.use_conv_bias,
-        step_limit=config.time_step_limit,
-        eps=config.layer_norm_epsilon,
-        norm_groups=config.n_groups,
-    )
-    return _model(blueprint, config, sizes)
+    settings = _settings(config, config.num_heads)
+    return _model(blueprint, config, settings, config.layer_norm_epsilon, step_limit=config.time_step_limit)
 
 
 def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
@@ -105,36 +92,40 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     expect(config, "head_dim", inner % config.head_dim == 0, f"divides {inner}")
     heads = inner // config.head_dim
     expect(config, "n_groups", heads % config.n_groups == 0, f"divides the {heads} heads")
-    sizes = Mamba2Sizes(
+    options = {"norm": config.rmsnorm, "before_gate": config.norm_before_gate, "wide_skip": config.D_has_hdim}
+    settings = _settings(config, heads)
+    return _model(blueprint, config, settings, config.norm_eps, step_limit=config.dt_limit, **options)
+
+
+def _settings(config: TransformersMamba2 | FlaMamba2, heads: int) -> Mamba2Settings:
+    return Mamba2Settings(
         width=config.hidden_size,
         heads=heads,
-        head_width=config.head_dim,
         state_size=config.state_size,
+        expand=heads * config.head_dim / config.hidden_size,
         groups=config.n_groups,
         convolution=config.conv_kernel,
-        bias=config.use_bias,
-        convolution_bias=config.use_conv_bias,
-        step_limit=config.dt_limit,
-        eps=config.norm_eps,
-        norm=config.rmsnorm,
-        norm_groups=config.n_groups,
-        before_gate=config.norm_before_gate,
-        wide_skip=config.D_has_hdim,
     )
-    return _model(blueprint, config, sizes)
 
 
-def _model(blueprint: dict[str, Any], config: TransformersMamba2 | FlaMamba2, sizes: Mamba2Sizes) -> Foreign:
+def _model(
+    blueprint: dict[str, Any],
+    config: TransformersMamba2 | FlaMamba2,
+    settings: Mamba2Settings,
+    eps: float,
+    **options: Any,
+) -> Foreign:
     def layer() -> Block:
-        return called(Block(norm(), Mamba2(sizes), float32_residual=config.residual_in_fp32), LAYER)
+        bias = {"bias": config.use_bias, "convolution_bias": config.use_conv_bias}
+        mixer = Mamba2(settings, eps=eps, norm_groups=config.n_groups, **bias, **options)
+        return called(Block(RMSNorm(settings.width, eps), mixer, float32_residual=config.residual_in_fp32), LAYER)
 
-    norm = functools.partial(RMSNorm, sizes.width, sizes.eps)
     return Foreign(
         blueprint,
         NAMES,
         vocabulary=config.vocab_size,
-        width=sizes.width,
+        width=settings.width,
         layers=[layer() for _ in range(config.num_hidden_layers)],
-        norm=norm(),
+        norm=RMSNorm(settings.width, eps),
         tied=config.tie_word_embeddings,
     )
