@@ -198,7 +198,7 @@ class Shell(Recurrent):
     Args:
         inputs: what the model reads.
         outputs: size of the head.
-        blueprint: what `outlast.adapters.factory.from_blueprint` needs to build this model again.
+        blueprint: what `outlast.modules.factory.from_blueprint` needs to build this model again.
         width: D.
         layers: in their order, each made only after the embedding, so that weights are drawn from first to last.
         norm: before the head.
