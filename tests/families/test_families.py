@@ -251,7 +251,7 @@ def test_lstm_stack_is_torchs():
         ("gla", {"key_share": 0.26, "heads": 2}, "multiple of heads"),
         ("gla", {"convolution": 1}, "at least 2"),
         ("mamba2", {"groups": 3}, "divide"),
-        ("mamba", {"convolution": 1}, "at least 2"),
+        ("mamba", {"convolution": 0}, "at least 1"),
         ("mamba", {"step_low": 0.2}, "step_low ≤ step_high"),
         ("gated_deltanet", {"key_size": 0}, "at least 1"),
         ("mlstm", {"heads": 3}, "divides"),

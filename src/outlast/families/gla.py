@@ -138,12 +138,13 @@ class GLA(Mixer):
             assert window is not None
             mixed, window = self.convolution(mixed, window)
         q, k, v = mixed.split(self.split, -1)
+        q = q.reshape(B, T, sizes.heads, -1)
+        k, v = (each.reshape(B, T, sizes.groups, -1) for each in (k, v))
         # The decay decides how long the model remembers: never in half precision.
         gates = self.decay_high.precise(self.decay_low(x))
         log_decay = scan.pick(recurrence="log_sigmoid")(gates, 1 / sizes.gate_temperature)
         if sizes.least_log_decay is not None:
             log_decay = log_decay.clamp_min(sizes.least_log_decay)
-        q = q.reshape(B, T, sizes.heads, -1)
-        k, v, log_decay = (each_head(each.reshape(B, T, sizes.groups, -1), sizes.heads) for each in (k, v, log_decay))
+        k, v, log_decay = (each_head(each, sizes.heads) for each in (k, v, log_decay.view(k.shape)))
         y, memory = scan.pick()(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
         return y, GLAState(memory, window)
