@@ -40,6 +40,7 @@ def objects() -> dict[str, Any]:
         "family": outlast.build("gru", inputs=outlast.InputSpec("features", 1), outputs=1, layers=90, width=4),
         "under resets": outlast.with_reset(model, every=8),
         "deployed": outlast.deploy(small_gru()),
+        "deployed with a schema": outlast.deploy(outlast.adapt(Plant(columns=90)), like=streams),
         "starts": outlast.Starts(small_gru(), "state_passing", window=8, batch_size=4),
         "run": outlast.expected_run(wave_streams(streams=8, length=512)),
         "train": outlast.TrainSettings(start_weights={f"scenario {number}": 2.0 for number in range(99)}),
@@ -56,6 +57,15 @@ def test_everything_fits() -> None:
 def test_every_result_fits(result: Result) -> None:
     assert len(repr(result)) <= MOST
     assert repr(result).startswith(f"{type(result).__name__}(")
+
+
+def test_a_deployed_model_says_what_it_reads_and_forecasts() -> None:
+    two = {name: WIDE[name] for name in list(WIDE)[:2]}
+    streams = outlast.Streams.from_table({"speed": [*two.values()][0], "load": [*two.values()][1]}, target="load")
+    deployed = outlast.deploy(outlast.adapt(Plant()), like=streams)
+    deployed.read({"speed": 1.0, "load": 2.0}, stream="press 1")
+    wanted = "<Deployed Plant: reads speed, load; forecasts load 1 rows ahead; resets 'none'; 1 streams read>"
+    assert repr(deployed) == wanted
 
 
 def test_a_module_goes_by_its_own_name() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from outlast import checkpoints
 from outlast.arguments import taking
+from outlast.brief import shortened
 from outlast.data import Streams
 from outlast.data.compatibility import adapted_to
 from outlast.data.reading import CHUNK, pieces
@@ -149,6 +150,14 @@ class Deployed:
         self._units = Units(self.schema.target if self.schema else None)
         self._texts = Texts(self.model, folder)
         self._sound, self._ranges = Sound(self.model), Ranges(self.schema)
+
+    def __repr__(self) -> str:
+        schema, streams = self.schema, f"{len(self._pool):,} streams read"
+        if schema is None:
+            return f"<Deployed {self._inner!r:.300}; resets {self.resets!r}; {streams}>"
+        ahead = ", ".join(map(str, schema.target.horizons[:4]))
+        reads = f"reads {shortened(schema.names)}; forecasts {shortened(schema.target.columns)} {ahead} rows ahead"
+        return f"<Deployed {self._inner.named:.60}: {reads}; resets {self.resets!r}; {streams}>"
 
     @property
     def outside(self) -> dict[str, str]:
