@@ -108,7 +108,8 @@ def test_files_with_gaps_and_targets_beside_them_are_measured(run: Run, here: Pa
     assert (data["names"], data["left_out"]) == (["m0.csv", "m1.csv"], {"No": "left out as asked"})
     assert "--leave-out No" in said.partition("Next:")[2]
     (here / "goal.csv").write_text("goal\n" + "".join(f"{line.split(',')[0]}\n" for line in lines[1:] + lines[:1]))
-    beside = ("--data", "readings.csv", "--targets-file", "goal.csv", "--inputs", "power", "phase", "noise")
+    beside = ("--data", "readings.csv", "--targets-file", "goal.csv", "--target", "goal")
+    beside += ("--inputs", "power", "phase", "noise")
     model = ("--model", "mymod:drifting", "--train-context", "8", "--targets", "32", *QUICK)
     assert run("evaluate", *model, *beside, "--out", "beside").status == 0
     data = outlast.load_result(here / "beside").data  # pyright: ignore[reportAttributeAccessIssue]

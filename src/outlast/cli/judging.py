@@ -58,8 +58,11 @@ def _data(path: Path) -> None:
 
 
 def _columns(path: Path, options: Any) -> None:
-    """Raise InputError for a column that a table does not have."""
-    given = [(name, each) for name in _COLUMNS for each in _listed(getattr(options, name, None))]
+    """Raise InputError for a column that a table does not have, unless a file beside it may have it."""
+    beside = {"targets_file": ("target",), "static": ("inputs", "leave_out")}
+    elsewhere = {name for file, names in beside.items() if getattr(options, file, None) for name in names}
+    named = [name for name in _COLUMNS if name not in elsewhere]
+    given = [(name, each) for name in named for each in _listed(getattr(options, name, None))]
     if not given or not path.is_file() or not path.name.lower().endswith(_HEADED):
         return
     from outlast.data.files.tables import open_table
