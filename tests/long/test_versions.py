@@ -42,7 +42,8 @@ def test_the_lowest_versions(tmp_path: Path) -> None:
     (tmp_path / "lowest.txt").write_text("".join(f"{name}=={version}\n" for name, version in exact.items()))
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    wanted = [ROOT, "pytest", "pytest-xdist", "hypothesis", "pandas", "polars", "soundfile", "openpyxl"]  # what those tests need
+    needed = ["pandas", "polars", "soundfile", "openpyxl"]  # by those tests
+    wanted = [ROOT, "pytest", "pytest-xdist", "hypothesis", *needed]
     how = ["--quiet", "--no-compile", "--constraint", tmp_path / "lowest.txt"]
     install = [python, "-m", "pip", "install", *how, *wanted]
     subprocess.run(install, check=True, timeout=900)
