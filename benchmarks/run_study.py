@@ -37,7 +37,7 @@ from outlast.planning import ExpectedRun, expected_run
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
 from outlast.tasks.power_data import load_power
-from outlast.tasks.regimes import LENGTH, REGIMES, TRAIN_CONTEXT, long_streams, predictor, windows
+from outlast.tasks.regimes import LENGTH, REGIMES, TRAIN_CONTEXT, long_streams, windows
 from outlast.tasks.regimes_data import switching_streams, switching_test
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
@@ -104,7 +104,7 @@ def repairs(out: Path) -> list[dict[str, Any]]:
 def _base(out: Path, seed: int) -> Recurrent:
     folder = out / f"base-{seed}"
     if not folder.exists():
-        model = predictor(seed)
+        model = REGIMES.model(seed)
         data = windows()
         goal = objective(None, copy.deepcopy(model), data)
         fit(model, data, goal, Zero(), TRAIN_CONTEXT, _settings(REGIMES.training, seed), progress=_say(f"base {seed}"))

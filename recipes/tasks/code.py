@@ -14,11 +14,10 @@ from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.tasks.known import Known
 from outlast.tasks.ngrams import NGrams
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
-from recipes.tasks.documents import CLASSES, Documents, labelled_streams, long_streams, probabilities
+from recipes.tasks.documents import CLASSES, Documents, known_by_counting, labelled_streams, long_streams
 
 TRAIN_CONTEXT = 128
 NGRAM_CONTEXT = 4
@@ -85,16 +84,6 @@ def _measured(part: str, streams: int) -> Streams:
     return labelled_streams(documents(part), streams, _LENGTH, counted(), kinds, _about(part))
 
 
-def by_ngrams(streams: Streams) -> np.ndarray:
-    """The reference: counts of bytes after up to four others, from training files."""
-    return probabilities(streams, counted())
-
-
-def by_frequency(streams: Streams) -> np.ndarray:
-    """The blind one: how frequent every byte is."""
-    return probabilities(streams, counted(0))
-
-
 def reader(seed: int) -> Recurrent:
     """GLA of two layers of width 128 with short convolutions."""
     return build("gla", inputs=InputSpec("tokens", CLASSES), outputs=CLASSES, seed=seed, width=128, convolution=4)
@@ -110,5 +99,5 @@ CODE = Task(
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
     measuring=EvalSettings(targets=1024),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=1280), tbtt()),
-    known=Known(reference=by_ngrams, blind=by_frequency),
+    known=known_by_counting(counted),
 )

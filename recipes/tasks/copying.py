@@ -18,12 +18,11 @@ from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
+from outlast.model import Recurrent
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.known import Known
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
 
 ALPHABET = 16
@@ -193,16 +192,11 @@ def longer() -> Streams:
     return single_copies(tuple(times * LONGEST for times in (1, 2, 3, 4)), _EACH, _SEEDS["longer"])
 
 
-def copier(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 128 with 64 rows of memory a head."""
-    return build("mamba2", inputs=InputSpec("tokens", SYMBOLS), outputs=SYMBOLS, seed=seed, width=128, state_size=64)
-
-
 COPYING = Task(
     name="copying",
     summary="strings and their copies, trained on strings of up to 31 symbols, asked for up to 124",
     streams=copying,
-    model=copier,
+    model=mamba2_of(SYMBOLS, width=128, state_size=64),
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=3000, learning_rate=2e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),

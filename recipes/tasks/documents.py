@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.tasks.bins import bin_names, binned
+from outlast.tasks.known import Known
 from outlast.tasks.ngrams import NGrams
 
 CLASSES = 256
@@ -120,3 +121,15 @@ def probabilities(streams: Streams, counted: NGrams) -> np.ndarray:
     at = streams.starts[:, None] + np.arange(streams.lengths[0] + 1)
     found[at[:, :-1]] = np.exp(-counted.losses(streams.inputs[at]))
     return found
+
+
+def known_by_counting(counted: Callable[..., NGrams]) -> Known:
+    """What counts in training documents tell: of the bytes before, and how frequent every byte is.
+
+    Args:
+        counted: the counts; with 0, those of single bytes.
+    """
+    return Known(
+        reference=lambda streams: probabilities(streams, counted()),
+        blind=lambda streams: probabilities(streams, counted(0)),
+    )

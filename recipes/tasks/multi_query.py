@@ -18,12 +18,10 @@ from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.known import Known
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
 
 PAIRS = 8
@@ -174,16 +172,11 @@ def farther() -> Streams:
     return queries(_TEST, _LENGTH, _SEEDS["farther"], TIMES * TRAIN_CONTEXT)
 
 
-def reader(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 64 with 32 rows of memory a head."""
-    return build("mamba2", inputs=InputSpec("tokens", SYMBOLS), outputs=SYMBOLS, seed=seed, state_size=32)
-
-
 MULTI_QUERY = Task(
     name="multi_query",
     summary="eight keys and their values, then every key asked for, trained on 128 symbols",
     streams=multi_query,
-    model=reader,
+    model=mamba2_of(SYMBOLS, state_size=32),
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=1000, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),

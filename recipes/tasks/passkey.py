@@ -7,11 +7,9 @@ import functools
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
-from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
 from outlast.tasks.known import Known
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
 from recipes.tasks.passkey_data import SYMBOLS, found, passkeys, uniform
 
@@ -51,16 +49,11 @@ def farther() -> Streams:
     return passkeys("test", _TEST, _LENGTH, _SEEDS["farther"], FARTHEST)
 
 
-def finder(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 64 with 16 rows of memory a head."""
-    return build("mamba2", inputs=InputSpec("tokens", SYMBOLS), outputs=SYMBOLS, seed=seed)
-
-
 PASSKEY = Task(
     name="passkey",
     summary="a number told in prose and asked for later, up to 8,192 letters, trained on 256",
     streams=passkey,
-    model=finder,
+    model=mamba2_of(SYMBOLS),
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=2000, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),

@@ -7,15 +7,14 @@ import functools
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import CROSS_ENTROPY
-from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
+from outlast.model import Recurrent
 from outlast.tasks import stories_data
 from outlast.tasks.known import Known
 from outlast.tasks.place_error import place_error
 from outlast.tasks.stories_data import FIRST_PLACE, PLACES, simulated, uniform, vocabulary
 from outlast.tasks.stories_in_text import EXAMPLES, PROSE_WEIGHT
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
 
 TRAIN_CONTEXT = 192
@@ -70,9 +69,8 @@ PLACE_ERROR = place_error(range(FIRST_PLACE, FIRST_PLACE + len(PLACES)))
 
 
 def listener(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 64 with 16 rows of memory a head."""
-    words = len(vocabulary())
-    return build("mamba2", inputs=InputSpec("tokens", words), outputs=words, seed=seed)
+    """Reads the words of the prose, which have to be fetched first."""
+    return mamba2_of(len(vocabulary()))(seed)
 
 
 STORIES = Task(

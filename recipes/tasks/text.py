@@ -12,15 +12,12 @@ import numpy as np
 
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
-from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
-from outlast.tasks.known import Known
 from outlast.tasks.ngrams import NGrams
 from outlast.tasks.prose import Address, parts_by_number
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
-from recipes.tasks.documents import CLASSES, Documents, labelled_streams, long_streams, probabilities
+from recipes.tasks.documents import CLASSES, Documents, known_by_counting, labelled_streams, long_streams
 
 TRAIN_CONTEXT = 128
 UNTIL = 1960
@@ -81,31 +78,16 @@ def all_periods() -> Streams:
     return long_streams(_documents(_training(None)), _TRAIN_LENGTH, _about("train, all periods"))
 
 
-def by_ngrams(streams: Streams) -> np.ndarray:
-    """The reference: counts of bytes after up to four others, from what is learnt from."""
-    return probabilities(streams, counted())
-
-
-def by_frequency(streams: Streams) -> np.ndarray:
-    """The blind one: how frequent every byte is."""
-    return probabilities(streams, counted(0))
-
-
-def reader(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 128 with 16 rows of memory a head."""
-    return build("mamba2", inputs=InputSpec("tokens", CLASSES), outputs=CLASSES, seed=seed, width=128)
-
-
 TEXT = Task(
     name="text",
     summary="English prose byte by byte: addresses before 1960 learnt in windows of 128, and all periods read on",
     streams=text,
-    model=reader,
+    model=mamba2_of(CLASSES, width=128),
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=1000, learning_rate=3e-3),
     repairing=TrainSettings(steps=500, learning_rate=1e-3),
     measuring=EvalSettings(targets=1024),
     interventions=(Zero(), FittedNoise(), state_passing(), Carry(expected_run=1280), tbtt()),
     training_sets={"all_periods": all_periods},
-    known=Known(reference=by_ngrams, blind=by_frequency),
+    known=known_by_counting(counted),
 )

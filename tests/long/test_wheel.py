@@ -31,7 +31,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     done(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder / "dist", ROOT, cwd=folder)
     (wheel,) = (folder / "dist").glob("outlast-*.whl")
-    assert "outlast/py.typed" in zipfile.ZipFile(wheel).namelist()
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "outlast/py.typed" in names
+    assert all(name.startswith(("outlast/", "outlast-")) for name in names)
     done(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     done(folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", wheel, cwd=folder)
     for file in (ROOT / "examples").glob("*.py"):

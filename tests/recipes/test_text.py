@@ -14,15 +14,17 @@ from recipes.tasks.documents import Documents, labelled_streams, long_streams, p
 
 
 def test_the_addresses_lie_between_the_counts_of_four_bytes_and_of_none():
-    streams = text.text().test
-    assert nats_of(streams, text.by_ngrams) == pytest.approx(1.244, abs=0.005)
-    assert nats_of(streams, text.by_frequency) == pytest.approx(3.010, abs=0.005)
+    streams, known = text.text().test, text.TEXT.known
+    assert known is not None
+    assert nats_of(streams, known.reference) == pytest.approx(1.244, abs=0.005)
+    assert nats_of(streams, known.blind) == pytest.approx(3.010, abs=0.005)
 
 
 def test_code_is_known_far_better_from_four_bytes_than_from_none():
     """How much better depends on the Python whose library it is."""
-    streams = code.code().test
-    assert nats_of(streams, code.by_ngrams) < 0.6 * nats_of(streams, code.by_frequency)
+    streams, known = code.code().test, code.CODE.known
+    assert known is not None
+    assert nats_of(streams, known.reference) < 0.6 * nats_of(streams, known.blind)
 
 
 def test_test_addresses_are_of_all_periods_and_training_ends_before_1960():

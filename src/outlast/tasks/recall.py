@@ -16,12 +16,10 @@ import numpy as np
 from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
-from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, RandomNoise, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.tasks.bins import bin_names, binned
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
 
 KEYS = 16
@@ -98,17 +96,11 @@ def recall() -> Split:
     )
 
 
-def reader(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 64 with 16 rows of memory a head, about 61k parameters."""
-    symbols = 2 * KEYS + VALUES
-    return build("mamba2", inputs=InputSpec("tokens", symbols), outputs=symbols, seed=seed)
-
-
 RECALL = Task(
     name="recall",
     summary="generated key-value pairs: the latest value of a key, trained on 128 symbols",
     streams=recall,
-    model=reader,
+    model=mamba2_of(2 * KEYS + VALUES),
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=1200, learning_rate=3e-3),
     repairing=TrainSettings(steps=300, learning_rate=1e-3),

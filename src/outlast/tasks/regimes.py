@@ -11,9 +11,7 @@ import functools
 
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
-from outlast.families import build
 from outlast.interventions import Carry, Zero, state_passing, tbtt
-from outlast.model import InputSpec, Recurrent
 from outlast.tasks.regimes_data import (
     SYMBOLS,
     stationary_streams,
@@ -21,7 +19,7 @@ from outlast.tasks.regimes_data import (
     switching_streams,
     switching_test,
 )
-from outlast.tasks.task import Task
+from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings
 
 TRAIN_CONTEXT = 128
@@ -71,16 +69,11 @@ def stationary() -> Streams:
     return stationary_test(_TEST, LENGTH, HAZARD, _SEEDS["stationary"])
 
 
-def predictor(seed: int) -> Recurrent:
-    """Mamba-2 of two layers of width 64 with 16 rows of memory a head, about 58k parameters."""
-    return build("mamba2", inputs=InputSpec("tokens", SYMBOLS), outputs=SYMBOLS, seed=seed)
-
-
 REGIMES = Task(
     name="regimes",
     summary="generated Markov chains, a new table every 512 symbols on average, trained on 128 symbols of one table",
     streams=regimes,
-    model=predictor,
+    model=mamba2_of(SYMBOLS),
     train_context=TRAIN_CONTEXT,
     training=TrainSettings(steps=4000, learning_rate=3e-3, warm_up=200),
     repairing=TrainSettings(steps=1000, learning_rate=3e-3),

@@ -10,8 +10,9 @@ from outlast.data import Split, Streams
 from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
+from outlast.families import build
 from outlast.interventions import Intervention
-from outlast.model import Recurrent
+from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
 from outlast.results import Evaluation
 from outlast.tasks.known import Known
@@ -71,3 +72,13 @@ class Task:
         if name not in self.training_sets:
             raise unknown_name(f"training set of task {self.name}", name, self.training_sets)
         return self.training_sets[name]()
+
+
+def mamba2_of(symbols: int, **settings: int) -> Callable[[int], Recurrent]:
+    """Builds a Mamba-2 from a seed: two layers of width 64 with 16 rows of memory a head, unless `settings` differ.
+
+    Args:
+        symbols: how many kinds of tokens it reads, and gives a score to.
+        settings: of the family.
+    """
+    return lambda seed: build("mamba2", inputs=InputSpec("tokens", symbols), outputs=symbols, seed=seed, **settings)
