@@ -14,6 +14,7 @@ from outlast.live import Incident, Kept, Notice, Profile, Seen, Watcher, load_pr
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import adapt, from_factory
 from outlast.modules.decaying import with_decay
+from outlast.modules.leaking import with_leak
 from outlast.modules.resetting import with_reset
 from outlast.onnx import OnnxPorts
 from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
@@ -98,6 +99,7 @@ __all__ = [
     "tbtt",
     "with_decay",
     "with_dose",
+    "with_leak",
     "with_reset",
     "write_figures",
     "write_report",

@@ -142,6 +142,17 @@ def test_remedies_are_part_of_the_file(tmp_path: Path, remedy: str) -> None:
     assert file.blueprint["export_of"]["resets"] == remedy
 
 
+def test_a_leak_is_part_of_the_file(tmp_path: Path) -> None:
+    model = outlast.with_leak(built("lstm"), 16.0, every=2, from_age=5)
+    file = outlast.export(model, tmp_path / "m.onnx")
+    inputs = FEATURES.random(2, 40, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        outputs, _ = model(inputs, model.initial_state(2))
+    found, _ = called(tmp_path / "m.onnx", inputs.numpy(), [1, 24, 15])
+    assert difference(torch.from_numpy(found), outputs, 1.0) <= TOLERANCE
+    assert file.blueprint["export_of"]["resets"].startswith("leak {")
+
+
 class Learned(nn.Module):
     """A GRU that starts from a state it has learnt."""
 

@@ -34,8 +34,9 @@ from outlast.folders import aside
 from outlast.given_files import require_regular
 from outlast.model import Recurrent
 from outlast.modules.factory import code_of, from_blueprint, sketch_of
-from outlast.modules.remedies import remedy_of, under
-from outlast.modules.resetting import WithReset
+from outlast.modules.leaking import WithLeak
+from outlast.modules.remedies import remedy_of, rule_of, under
+from outlast.modules.resetting import Around, WithReset, bare
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
 from outlast.schema import Schema, from_record
@@ -74,6 +75,9 @@ def save(
     remedy = "none"
     if isinstance(model, WithReset):  # it holds nothing of its own but numbers that its name says
         remedy, schema, model = remedy_of(model).name, model.schema or schema, model.model
+    leak: dict[str, Any] | None = None
+    if isinstance(model, WithLeak):
+        leak, schema, model = model.settings, model.schema or schema, model.model
     blueprint = getattr(model, "blueprint", None)
     if blueprint is None:
         named = model.named if isinstance(model, Recurrent) else type(model).__name__
@@ -119,6 +123,8 @@ def save(
         }
         if remedy != "none":
             record["remedy"] = remedy
+        if leak is not None:
+            record["leak"] = leak
         if factory:
             record["code"] = sources.record_of(code, packages)
         if (meant := own or schema) is not None:
@@ -174,7 +180,7 @@ def load(
         InputError: the directory holds no model, a damaged one, or one that its blueprint no longer fits; it names a
             function that was not allowed to run; there is no such device; or a .onnx file cannot be used as it is.
     """
-    directory, remedy = place_of(directory, revision), "none"
+    directory, remedy, leak = place_of(directory, revision), "none", None
     if is_onnx(directory):
         return _onnx(directory, device, onnx)
     if onnx is not None:
@@ -187,7 +193,7 @@ def load(
         model = foreign.read_directory(directory, attention_window)
     else:
         record = read_record(directory)
-        path, remedy = directory / WEIGHTS, str(record.get("remedy", "none"))
+        path, remedy, leak = directory / WEIGHTS, str(record.get("remedy", "none")), record.get("leak")
         try:
             found = file_sha256(path)
         except OSError as error:
@@ -217,11 +223,20 @@ def load(
     if model.forgets is not None:
         warnings.warn(forgetting(model.forgets).said, stacklevel=3)
     try:
+        if leak is not None:
+            model = _leaking(model, leak, directory / RECORD)
         return under(model, remedy).to(device).eval()
     except (RuntimeError, AssertionError) as error:  # torch reports a device it lacks as either
         raise InputError(
             f"the device {str(device)!r} ({str(error).splitlines()[0]})", "a device of this machine", "try 'cpu'"
         ) from error
+
+
+def _leaking(model: Recurrent, settings: Any, path: Path) -> Recurrent:
+    try:
+        return WithLeak(model, **settings)
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, f"what it says of a leak makes none ({error})") from error
 
 
 def place_of(name: str | Path, revision: str | None = None) -> Path:
@@ -345,8 +360,8 @@ def _contents(files: list[Path]) -> dict[str, bytes]:
 def model_fingerprint(model: nn.Module) -> str:
     """SHA-256 of the model's weights: names, dtypes, shapes and bits of every parameter and persistent buffer; and of
     its remedy, under which states mean something else."""
-    if isinstance(model, WithReset):
-        return tensors_sha256(tensors_of(model.model), remedy_of(model).name.encode())
+    if isinstance(model, Around):
+        return tensors_sha256(tensors_of(bare(model)), rule_of(model).encode())
     return tensors_sha256(tensors_of(model))
 
 

@@ -21,8 +21,8 @@ from outlast.folders import aside
 from outlast.model import Recurrent
 from outlast.modules.adapting import adapt
 from outlast.modules.precision import copied, wide_copy
-from outlast.modules.remedies import remedy_of
-from outlast.modules.resetting import WithReset
+from outlast.modules.remedies import rule_of
+from outlast.modules.resetting import bare
 from outlast.onnx import OnnxModel, read_onnx
 from outlast.onnx.files import SUFFIX
 from outlast.onnx.record import LOGS, Record, Scaling
@@ -122,8 +122,8 @@ def _record(given: Recurrent, made: Recurrent, outputs: int, train_context: int 
         given: the model as it came; `made`: the copy that is written.
         outputs: how many numbers it gives at every position.
     """
-    inner = given.model if isinstance(given, WithReset) else given
-    resets = remedy_of(given).name if isinstance(given, WithReset) else "none"
+    inner: Any = bare(given)
+    resets = rule_of(given)
     parts, spec, schema = made.state_parts(), made.input_spec, made.schema
     assert spec is not None
     read, told = ("tokens", "outputs") if spec.kind == "tokens" else ("inputs", "outputs")

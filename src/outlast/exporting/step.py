@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from outlast import scan
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
+from outlast.modules.leaking import WithLeak
 from outlast.modules.resetting import WithReset
 from outlast.onnx.files import library
 from outlast.state import leaves, rebuild
@@ -37,8 +38,8 @@ class _Step(nn.Module):
 
     def forward(self, read: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
         state = rebuild(self.like, list(before))
-        # A reset is due or not by the counter alone: no loop looks for the next one.
-        one = self.model.piece if isinstance(self.model, WithReset) else self.model
+        # A reset or a leak is due or not by the counter alone: no loop looks for the next one.
+        one = self.model.piece if isinstance(self.model, WithReset | WithLeak) else self.model
         outputs, after = one(read[:, None], state)
         return outputs[:, 0], *leaves(after)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+
+from torch import nn
 
 from outlast.errors import InputError
 from outlast.model import Recurrent
-from outlast.modules.resetting import WithReset, with_reset
+from outlast.modules.leaking import WithLeak
+from outlast.modules.resetting import Around, WithReset, with_reset
 
-REMEDIES = ("none", "reset:EVERY", "handover:EVERY:WARM_UP", "two-copies:EVERY")
-"""As they are typed: none; a reset every so many positions; a reset before which the new copy reads the last positions;
-two copies half a period apart, of which the older one speaks."""
+REMEDIES = ("none", "leak:TAU", "reset:EVERY", "handover:EVERY:WARM_UP", "two-copies:EVERY")
+"""As they are typed: none; a leak at every position; a reset every so many positions; a reset before which the new copy
+reads the last positions; two copies half a period apart, of which the older one speaks."""
 
 _FORMER = {"periodic": "reset", "overlapping": "two-copies"}
 """Names that resets had first; files and scripts may hold them."""
@@ -21,8 +25,8 @@ class Remedy:
     """One remedy.
 
     Args:
-        kind: ``reset``, ``handover`` or ``two-copies``.
-        every: positions of its period.
+        kind: ``leak``, ``reset``, ``handover`` or ``two-copies``.
+        every: positions of its period; of a leak its τ.
         warm_up: positions that the new copy of a handover reads before it takes over.
     """
 
@@ -40,7 +44,7 @@ class Remedy:
         """What running it costs on average, in runs of the model as it is."""
         return 2.0 if self.kind == "two-copies" else 1 + self.warm_up / self.every
 
-    def on(self, model: Recurrent) -> WithReset:
+    def on(self, model: Recurrent) -> Around:
         """The model under this remedy.
 
         Raises:
@@ -52,6 +56,8 @@ class Remedy:
                 "one remedy",
                 "leave the other one out",
             )
+        if self.kind == "leak":
+            return WithLeak(model, self.every)
         return with_reset(model, self.every, overlap=self.kind == "two-copies", warm_up=self.warm_up)
 
 
@@ -59,6 +65,18 @@ def remedy_of(model: WithReset) -> Remedy:
     """The remedy that a model is under."""
     kind = "two-copies" if model.overlap else "handover" if model.warm_up else "reset"
     return Remedy(kind, model.every, model.warm_up)
+
+
+def rule_of(model: nn.Module) -> str:
+    """The remedies that a model is under, the outermost first, with all that they were told; ``none``."""
+    rules = []
+    while isinstance(model, Around):
+        if isinstance(model, WithReset):
+            rules.append(remedy_of(model).name)
+        elif isinstance(model, WithLeak):
+            rules.append(f"leak {json.dumps(model.settings, sort_keys=True)}")
+        model = model.model
+    return ", ".join(rules) or "none"
 
 
 def remedy_named(name: str) -> Remedy | None:
@@ -72,7 +90,7 @@ def remedy_named(name: str) -> Remedy | None:
     if kind == "none" and not numbers:
         return None
     if all(each.isascii() and each.isdecimal() for each in numbers):
-        if kind in ("reset", "two-copies") and len(numbers) == 1:
+        if kind in ("leak", "reset", "two-copies") and len(numbers) == 1:
             return Remedy(kind, int(numbers[0]))
         if kind == "handover" and len(numbers) == 2 and int(numbers[1]):
             return Remedy(kind, int(numbers[0]), int(numbers[1]))

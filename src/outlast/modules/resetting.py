@@ -25,7 +25,38 @@ class ResetState(NamedTuple):
     copies: tuple[State, ...]
 
 
-class WithReset(Recurrent):
+class Around(Recurrent):
+    """A model that reads with another one's weights, by a rule of its own: what remedies share."""
+
+    def __init__(self, model: Recurrent) -> None:
+        super().__init__()
+        self.model: Recurrent = model
+        self.input_spec: InputSpec | None = model.input_spec
+        self.schema: Schema | None = model.schema
+        self.without_gradients: str = model.without_gradients
+        self.tokeniser = model.tokeniser
+
+    @property
+    def numbers(self) -> int:
+        return self.model.numbers
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        return self.model.input_dtype
+
+    @property
+    def forgets(self) -> int | None:
+        return self.model.forgets
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The model inside of all remedies."""
+    while isinstance(model, Around):
+        model = model.model
+    return model
+
+
+class WithReset(Around):
     """A model whose state starts anew every `every` positions.
 
     With `overlap`, two copies run half a period apart and the older one speaks: after the first half period its age
@@ -43,7 +74,7 @@ class WithReset(Recurrent):
     """
 
     def __init__(self, model: Recurrent, every: int, overlap: bool = False, warm_up: int = 0) -> None:
-        super().__init__()
+        super().__init__(model)
         if warm_up and (overlap or not 0 < warm_up <= every):
             raise InputError(
                 f"warm_up={warm_up} with every={every}, overlap={overlap}",
@@ -56,14 +87,9 @@ class WithReset(Recurrent):
                 "a whole number of positions, even with overlap",
                 f"for example every={max(2, every + every % 2)}",
             )
-        self.model: Recurrent = model
         self.every: int = every
         self.overlap: bool = overlap
         self.warm_up: int = warm_up
-        self.input_spec: InputSpec | None = model.input_spec
-        self.schema: Schema | None = model.schema
-        self.without_gradients: str = model.without_gradients
-        self.tokeniser = model.tokeniser
 
     @property
     def named(self) -> str:
@@ -73,18 +99,6 @@ class WithReset(Recurrent):
     def copies(self) -> int:
         """How many states are kept."""
         return 2 if self.overlap or self.warm_up else 1
-
-    @property
-    def numbers(self) -> int:
-        return self.model.numbers
-
-    @property
-    def input_dtype(self) -> torch.dtype:
-        return self.model.input_dtype
-
-    @property
-    def forgets(self) -> int | None:
-        return self.model.forgets
 
     def initial_state(self, batch_size: int) -> ResetState:
         zero = self.model.initial_state(batch_size)
