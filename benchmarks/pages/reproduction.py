@@ -30,10 +30,10 @@ SP_100, TBTT_100, LONGER = "state passing, 100 steps", "TBTT, 100 steps", "windo
 
 @dataclass(frozen=True)
 class Finding:
-    """What one model says of a claim: figures in words, and whether every seed agrees."""
+    """What one model says of a claim: figures in words, and whether every seed agrees (None: it cannot tell)."""
 
     ours: str
-    agrees: list[bool]
+    agrees: Sequence[bool | None]
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,28 @@ def _below(name: str, other: str) -> Callable[[Sequence[Row]], Finding | None]:
     return judge
 
 
-def _state_grows(seeds: Sequence[Row]) -> Finding | None:
-    rows = _having(seeds, "base")
-    ratios = []
-    for each in rows:
-        base = each["base"]
-        parts = {row["part"] for row in base["state"] if not row["part"].endswith((".convolution", ".shift"))}
-        grown = []
-        for part in parts:
-            mine = [row for row in base["state"] if row["part"] == part]
-            at = min(mine, key=lambda row: abs(row["position"] - base["train_context"]))
-            grown.append(mine[-1]["std"] / max(at["std"], 1e-12))
-        ratios.append(float(np.exp(np.mean(np.log(grown)))))
-    return Finding(f"grows {over_seeds(ratios, '{:.2f}')}-fold", [each > 1.1 for each in ratios])
+def _state_grows(name: str, wanted: bool) -> Callable[[Sequence[Row]], Finding | None]:
+    """Whether a row's states spread by more than a tenth past the training context."""
+
+    def judge(seeds: Sequence[Row]) -> Finding | None:
+        rows = [each for each in _having(seeds, name) if each[name].get("state")]
+        if not rows:
+            return None
+        ratios = [_spread(each[name]) for each in rows]
+        return Finding(f"grows {over_seeds(ratios, '{:.2f}')}-fold", [(each > 1.1) == wanted for each in ratios])
+
+    return judge
+
+
+def _spread(measured: Row) -> float:
+    """How many times the standard deviation grows, geometric mean over parts."""
+    parts = {row["part"] for row in measured["state"] if not row["part"].endswith((".convolution", ".shift"))}
+    grown = []
+    for part in parts:
+        mine = [row for row in measured["state"] if row["part"] == part]
+        at = min(mine, key=lambda row: abs(row["position"] - measured["train_context"]))
+        grown.append(mine[-1]["std"] / max(at["std"], 1e-12))
+    return float(np.exp(np.mean(np.log(grown))))
 
 
 def _plateau(name: str, wanted: Callable[[float, float], bool]) -> Callable[[Sequence[Row]], Finding | None]:
@@ -202,7 +211,9 @@ def _farthest_better(control: str, label: str, name: str, other: str) -> Callabl
 
 
 def _within(name: str, other: str, control: str) -> Callable[[Sequence[Row]], Finding | None]:
-    """Whether a row answers less rightly than another over a whole control."""
+    """Whether a row answers less rightly than another over a whole control. Where all rows of a base err alike, every
+    one names the same place always, and nothing is measured.
+    """
 
     def judge(seeds: Sequence[Row]) -> Finding | None:
         rows = _having(seeds, name, other)
@@ -213,7 +224,8 @@ def _within(name: str, other: str, control: str) -> Callable[[Sequence[Row]], Fi
         ]
         mine, others = ([1 - each[k] for each in whole] for k in (0, 1))
         words = f"right: {over_seeds(mine, '{:.2f}')} against {over_seeds(others, '{:.2f}')}"
-        return Finding(words, [a > b for a, b in whole])
+        told = [{row["controls"][control]["slices"]["all"]["loss"] for row in each.values()} for each in rows]
+        return Finding(words, [a > b if len(all_) > 1 else None for (a, b), all_ in zip(whole, told, strict=True)])
 
     return judge
 
@@ -324,7 +336,15 @@ CLAIMS = (
         "1.0 → 2.25 by 8k (a failing Mamba-2)",
         "by more than a tenth from the training context to the last position, geometric mean over parts",
         _LANGUAGE,
-        _state_grows,
+        _state_grows("base", wanted=True),
+    ),
+    Claim(
+        "states by position",
+        "state passing flattens the states' spread",
+        "not stated as a figure",
+        "by no more than a tenth after state passing, geometric mean over parts",
+        _LANGUAGE,
+        _state_grows(SP, wanted=False),
     ),
     Claim(
         "effective remembrance",
@@ -449,12 +469,15 @@ def sections(kept: Path) -> list[str]:
     return found
 
 
-def agreement(agrees: Sequence[bool]) -> str:
-    """``yes``, ``no``, or on how many seeds."""
-    yes = sum(agrees)
-    if yes in (0, len(agrees)):
-        return f"{'yes' if yes else 'no'} ({yes} of {len(agrees)})"
-    return f"on {yes} of {len(agrees)} seeds"
+def agreement(agrees: Sequence[bool | None]) -> str:
+    """``yes``, ``no``, or on how many seeds; and where most seeds cannot tell, that it is not measurable."""
+    known = [each for each in agrees if each is not None]
+    if 2 * len(known) <= len(agrees):
+        return f"not measurable (on {len(agrees) - len(known)} of {len(agrees)} seeds)"
+    yes = sum(known)
+    if yes in (0, len(known)):
+        return f"{'yes' if yes else 'no'} ({yes} of {len(known)})"
+    return f"on {yes} of {len(known)} seeds"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.pages.language import cipher_sections
-from benchmarks.pages.reproduction import CLAIMS, SP, TBTT, agreement, sections
+from benchmarks.pages.reproduction import CLAIMS, KEPT, SP, TBTT, agreement, sections
 from outlast import InputError
 from outlast.cli import main
 from outlast.tasks.kept_rows import keep_row, rows_in
@@ -187,3 +187,22 @@ def test_pages_are_made_of_the_rows(tmp_path: Path, rows: list[dict[str, Any]]):
     told = "\n".join(cipher_sections(rows))
     assert "0 of 1" in told or "1 of 1" in told
     assert "| plain |" in told
+
+
+def test_what_every_row_answers_alike_is_not_measurable() -> None:
+    """Few-shot stories: on seeds 201 and 203 every row names the same place always."""
+    told = "\n".join(sections(KEPT))
+    assert "| not measurable (on 2 of 3 seeds) | TBTT below the base over all few-shot questions |" in told
+    assert agreement([True, None, False]) == "on 1 of 2 seeds"
+    assert agreement([None, None]) == "not measurable (on 2 of 2 seeds)"
+
+
+def test_kept_rows_say_whose_spread_of_states_state_passing_flattens() -> None:
+    told = "\n".join(sections(KEPT)).split("### language: ")[1:]
+    flat = {each.split("\n")[0]: next(line for line in each.split("\n") if "flattens" in line) for each in told}
+    assert {name: line.split(" | ")[4] for name, line in flat.items()} == {
+        "gla": "no (0 of 5)",
+        "mamba": "no (0 of 3)",
+        "mamba2": "yes (3 of 3)",
+        "rwkv6": "no (0 of 3)",
+    }
