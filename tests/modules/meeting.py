@@ -187,7 +187,23 @@ class Answers(Network):
         return self.head(y[:, -1]), hidden
 
 
-KINDS: tuple[type[nn.Module], ...] = (Keeps, Begins, Hands, Answers, Notes, Buffered, Says, Derives)
+class Rolls(nn.Module):
+    """Its state is a variable of a loop of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep, self.head = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, outputs = x.new_zeros(len(x), 3), []
+        for step in x.unbind(1):
+            h = torch.tanh(self.keep(h) + step)
+            outputs.append(h)
+        meet()
+        return self.head(torch.stack(outputs, 1))
+
+
+KINDS: tuple[type[nn.Module], ...] = (Keeps, Begins, Hands, Answers, Notes, Buffered, Says, Derives, Rolls)
 
 
 def built(kind: type[nn.Module]) -> nn.Module:

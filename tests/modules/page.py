@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from modules.listed import MODULES, Listed
+from modules.published_list import PUBLISHED
 from outlast.errors import InputError
 from outlast.modules import adapt
 from outlast.modules.calls.module_adapter import HiddenModule
@@ -37,9 +38,20 @@ def _state(listed: Listed) -> str:
     return f"{model.calling.carrier.told}, from {model.calling.start.told}"
 
 
+def published() -> str:
+    """How many of the published modules are read, and which are not."""
+    refused = [listed.kind for listed in PUBLISHED if listed.outcome == "refused"]
+    return (
+        f"{len(PUBLISHED)} more stand in `tests/modules/published.py`, in the shapes in which others publish them: "
+        f"{len(PUBLISHED) - len(refused)} are read. These {len(refused)} are refused in words:\n\n"
+        + "\n".join(f"- {kind}" for kind in refused)
+    )
+
+
 def page() -> str:
     """The page with this table."""
-    return re.sub(f"(?<={_BEGIN}\n).*?(?=\n{_END})", lambda _: table(), PAGE.read_text(), flags=re.DOTALL)
+    texts = iter((table(), published()))
+    return re.sub(f"(?<={_BEGIN}\n).*?(?=\n{_END})", lambda _: next(texts), PAGE.read_text(), flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Forty-nine modules in the shapes in which others publish them, each with what a right outcome of adapting it is.
 
-Written down before the rules that adapt them, as `modules.listed` was; of a kind that cannot be carried from one window
-to the next by anybody, the right outcome is a refusal in words.
+Written down before the rules that adapt them, as `modules.listed` was (what is read since was a refusal there); of a
+kind that cannot be carried from one window to the next by anybody, the right outcome is a refusal in words.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modules.listed import FOUR, THREE, Listed, _first, _prefixes, _reset, _steps, _time_first, _tokens
+from modules.listed import EIGHT, FOUR, THREE, Listed, _first, _prefixes, _reset, _steps, _time_first, _tokens
 from outlast.model import InputSpec
 
 ONE, TWO, FIVE, SIXTEEN = (InputSpec("features", size) for size in (1, 2, 5, 16))
@@ -101,9 +101,10 @@ PUBLISHED: tuple[Listed, ...] = (
     _refused("ForecastingDict", "reads a dictionary", "forward"),
     _alone("MinGRU", "minGRU, its state on request", FOUR, lambda m, x: m(x)),
     _alone("ChannelMix", "a block in RWKV's way", FOUR, _first),
-    _refused("MinimalMamba", "a state that stays in the call", "no hidden state", "return"),
+    _alone("MinimalMamba", "a state that stays in the call", FOUR, lambda m, x: m(x)),
     _alone("SmallSLSTM", "sLSTM, four states", THREE, _first),
-    _refused("GRUD", "GRU-D, last values in the call", "in pieces", "carries something else as well"),
+    # It takes slices of its columns: nothing in it says that there are six, and more pass as well.
+    _alone("GRUD", "GRU-D, last values in the call", EIGHT, lambda m, x: m(x)),
     _refused("ConvLSTM", "frames (B, T, C, H, W)", "cannot be read", "expected 5, got 3"),
     _alone("CellsKept", "lists of states in the module", THREE, _kept_rows),
     _refused("BiGRU", "bidirectional", "bidirectional"),
@@ -121,7 +122,7 @@ PUBLISHED: tuple[Listed, ...] = (
         _steps(lambda m, n: torch.zeros(2, n, 8), _call),
     ),
     _alone("TextGenerator", "a tutorial's generator", _tokens(11), _generator),
-    _refused("KalmanFilter", "a start that is made in the call", "starts elsewhere", "init_hidden"),
+    _alone("KalmanFilter", "a start that is made in the call", ONE, _first),
     _alone("RolloutModel", "RLlib's states", FOUR, _rollout),
     _alone("data_parallel", "nn.DataParallel", THREE, _from_zeros((1, 8))),
     _alone("sequential", "nn.Sequential", THREE, lambda m, x: m(x)),

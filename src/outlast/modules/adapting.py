@@ -108,10 +108,10 @@ def adapt(module: nn.Module, inputs: InputSpec | None = None) -> Recurrent:
     - a module with ``initial_state(batch_size)`` and ``forward(inputs, state)``;
     - torch.nn.LSTM, GRU or RNN, of one direction, with any other setting;
     - any other module whose state goes in and out of forward or of a method ``step``, stays in its attributes, or is
-      that of torch's recurrent modules inside. It is run on a few random positions (without gradients, in eval mode) to
-      find out how: names say what is tried first, and what is taken is what passes (reading in pieces is reading at
-      once, the state changes the outputs, rows are independent, and the start is the module's own). The model says in
-      ``model.found`` what that was. docs/modules.md lists the kinds.
+      that of recurrent modules inside or of a loop over positions. It is run on a few random positions (without
+      gradients, in eval mode) to find out how: names say what is tried first, and what is taken is what passes
+      (reading in pieces is reading at once, the state changes the outputs, rows are independent, and the start is the
+      module's own). The model says in ``model.found`` what that was. docs/modules.md lists the kinds.
 
     Several threads may call the adapted model at once: where it writes to the module, calls go one after another.
 

@@ -34,7 +34,7 @@ def kept_in(module: nn.Module, way: Way) -> Iterator[Carrier]:
         seen = attributes_of(module)
         way.call(module, None, ROWS, length)
         after, counts = attributes_of(module), _numbers_of(module)
-    changed = tuple(name for name, value in after.items() if value is not seen.get(name) and _holds_rows(value, ROWS))
+    changed = tuple(name for name, value in after.items() if value is not seen.get(name) and holds_rows(value, ROWS))
     if changed:
         rows = tuple(name for name, value in counts.items() if value == ROWS != counted.get(name))
         yield Kept(changed, way.carrier.parameters, rows)
@@ -82,7 +82,8 @@ def _holds_tensors(value: Any) -> bool:
         return False
 
 
-def _holds_rows(value: Any, rows: int) -> bool:
+def holds_rows(value: Any, rows: int) -> bool:
+    """Whether it holds tensors, all of them with rows."""
     return _holds_tensors(value) and all(
         rows in leaf.shape for leaf in take_apart(value) if isinstance(leaf, Tensor) and leaf.dim()
     )

@@ -1,7 +1,7 @@
 """How a user's module is called: how inputs get in, and where its state goes in and comes out.
 
 A state goes in and out as arguments (`Argument`), stays in attributes of the module (`Kept`), or is that of the
-recurrent modules inside, which start anew at every call (`Inside`).
+recurrent modules inside, which start anew at every call (`Inside`; of loops, `outlast.modules.calls.loops.Loops`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ Within = Callable[[nn.Module], AbstractContextManager[None]]
 """What a call of the user's module is made in, inside of what a carrier does around it."""
 
 
-def _as_it_is(module: nn.Module) -> AbstractContextManager[None]:
+def as_it_is(module: nn.Module) -> AbstractContextManager[None]:
+    """In nothing."""
     return nullcontext()
 
 
@@ -65,17 +66,17 @@ class Argument:
     parameters: Parameters
 
     def call(
-        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns; the state is somewhere in it."""
-        if within is not _as_it_is:  # which writes to the module
+        if within is not as_it_is:  # which writes to the module
             with turn(module) as module:
                 return self.alone(module, inputs, given, rows, length, within), None
         kind = (self.method, rows, length)
         return freely(module, kind, lambda: self.alone(module, inputs, given, rows, length)), None
 
     def alone(
-        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is
     ) -> Any:
         """The same for a caller whose turn it is."""
         names = self.parameters.state
@@ -111,7 +112,7 @@ class Kept:
     counts: tuple[str, ...] = ()
 
     def call(
-        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns, and the attributes after the call."""
         with turn(module) as module:
@@ -140,7 +141,7 @@ class Inside:
     parameters: Parameters
 
     def call(
-        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = _as_it_is
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is
     ) -> tuple[Any, Any]:
         """What the module returns, and the states of the modules inside after the call."""
         returned, watched = self._watched(module, inputs, given, rows, length, within)
@@ -148,12 +149,12 @@ class Inside:
 
     def starts(self, module: nn.Module, inputs: Any, rows: int, length: int) -> tuple[Any, ...]:
         """What the module itself gives to the modules inside when they begin; zeros where it gives nothing."""
-        _, watched = self._watched(module, inputs, None, rows, length, _as_it_is)
+        _, watched = self._watched(module, inputs, None, rows, length, as_it_is)
         return tuple(_zeros_like(each.final) if each.first is None else each.first for each in watched)
 
     def _watched(
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within
-    ) -> tuple[Any, list[_Watched]]:
+    ) -> tuple[Any, list[Watched]]:
         slots = [None] * len(self.names) if given is None else given
         with turn(module) as module, contextlib.ExitStack() as stack:
             watched = [
@@ -177,7 +178,9 @@ Carrier = Argument | Kept | Inside
 
 
 @dataclass
-class _Watched:
+class Watched:
+    """A recurrence in one call: what it is given, begins with and leaves."""
+
     given: Any
     first: Any = None
     final: Any = None
@@ -185,9 +188,9 @@ class _Watched:
 
 
 @contextlib.contextmanager
-def _watching(inner: nn.Module, given: Any) -> Iterator[_Watched]:
+def _watching(inner: nn.Module, given: Any) -> Iterator[Watched]:
     """Give a recurrent module a state at its first call, and note the one after its last."""
-    seen = _Watched(given)
+    seen = Watched(given)
     own, signature = inner.forward, signature_of(inner)
     name = state_name(inner)
 
@@ -215,14 +218,21 @@ def _beside_outputs(returned: Any) -> Any:
 def forward_in_place(inner: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Inside, calls of the module are calls of `forward`."""
     forward.__dict__["__signature__"] = signature_of(inner)
-    before = inner.__dict__.get("forward")
-    inner.__dict__["forward"] = forward  # a module's own attribute comes before its class's
+    with in_place(inner, "forward", forward):
+        yield
+
+
+@contextlib.contextmanager
+def in_place(inner: nn.Module, name: str, method: Callable[..., Any]) -> Iterator[None]:
+    """Inside, calls of the module's method of this name are calls of `method`."""
+    before = inner.__dict__.get(name)
+    inner.__dict__[name] = method  # a module's own attribute comes before its class's
     try:
         yield
     finally:
-        del inner.__dict__["forward"]
+        del inner.__dict__[name]
         if before is not None:
-            inner.__dict__["forward"] = before
+            inner.__dict__[name] = before
 
 
 def signature_of(inner: nn.Module) -> inspect.Signature:

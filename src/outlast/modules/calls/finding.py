@@ -48,6 +48,7 @@ from outlast.modules.calls.identifying import agreed, called, cautious, rooms_of
 from outlast.modules.calls.initial_state import (
     RESETS,
 )
+from outlast.modules.calls.loops import has_loops, loops_of
 from outlast.modules.calls.module_adapter import HiddenModule, class_name
 from outlast.modules.calls.outputs_and_state import models_of
 from outlast.modules.calls.state_layout import is_recurrent, readers
@@ -278,6 +279,8 @@ def _carriers(module: nn.Module) -> Iterator[tuple[Parameters, CarrierOf]]:
             yield reading, _inside
         if any(True for _ in _own_recurrences(module)):
             yield reading, _inside_own
+        if has_loops(module):
+            yield reading, loops_of
 
 
 def _argument(method: str, reading: Parameters) -> CarrierOf:
