@@ -54,18 +54,28 @@ SCANS: dict[str, Scan] = {
 }
 """Implementations of the linear recurrence."""
 
+_SELECTIVE: dict[str, Scan] = {
+    "reference": reference.selective_scan,
+    "chunked": chunked_selective.selective_scan,
+    "numba": _later("outlast.scan.fused_selective", "selective_scan"),
+}
+
+
+def _each(definition: Scan, ways: dict[str, Scan]) -> dict[str, Scan]:
+    """The definition of a recurrence around another one, by each implementation of that one.
+
+    Not by fla's form of retention: its last chunk overflows where a decay is strong, and the decay gets no gradient.
+    """
+    return {name: functools.partial(definition, by=way) for name, way in ways.items()} | {"reference": definition}
+
+
 RECURRENCES: dict[str, dict[str, Scan]] = {
     "linear_scan": SCANS,
-    "retention": {
-        "reference": reference.retention,
-        "chunked": chunked.retention,
-        "numba": _later("outlast.scan.fused", "retention"),
-        "fla": gpu.retention,
-    },
+    "retention": _each(reference.retention, SCANS),
     "rwkv6": {
         "reference": reference.rwkv6,
         "chunked": chunked.rwkv6,
-        "numba": _later("outlast.scan.fused", "rwkv6"),
+        "numba": functools.partial(chunked.rwkv6, by=SCANS["numba"]),
         "fla": gpu.rwkv6,
     },
     "gated_delta": {
@@ -76,21 +86,14 @@ RECURRENCES: dict[str, dict[str, Scan]] = {
     },
     "dplr": {"reference": reference.dplr, "chunked": chunked_dplr.dplr},
     "mlstm": {"reference": reference.mlstm, "chunked": chunked_mlstm.mlstm},
-    "selective_scan": {
-        "reference": reference.selective_scan,
-        "chunked": chunked_selective.selective_scan,
-        "numba": _later("outlast.scan.fused_selective", "selective_scan"),
-    },
+    "selective_scan": _SELECTIVE,
     "gated_selective_scan": {
-        "reference": reference.gated_selective_scan,
-        "chunked": chunked_selective.gated_selective_scan,
+        **_each(reference.gated_selective_scan, _SELECTIVE),
         "numba": _later("outlast.scan.fused_selective", "gated_selective_scan"),
     },
     "gated_dual_scan": {
-        "reference": reference.gated_dual_scan,
-        "chunked": chunked.gated_dual_scan,
+        **_each(reference.gated_dual_scan, SCANS),
         "numba": _later("outlast.scan.fused_dual", "gated_dual_scan"),
-        "fla": gpu.gated_dual_scan,
     },
     "short_convolution": {
         "reference": reference.short_convolution,
@@ -184,10 +187,10 @@ _WHY = {
     "fla": "kernels of flash-linear-attention; products in TF32 unless TRITON_F32_DEFAULT=ieee",
 }
 
-_SELECTIVE = "the kernel of mamba-ssm takes no initial state and gives its final state no gradient"
+_NO_SELECTIVE = "the kernel of mamba-ssm takes no initial state and gives its final state no gradient"
 _NOT_BY_FLA = {
-    "selective_scan": _SELECTIVE,
-    "gated_selective_scan": _SELECTIVE,
+    "selective_scan": _NO_SELECTIVE,
+    "gated_selective_scan": _NO_SELECTIVE,
     "mlstm": "flash-linear-attention has no mLSTM",
     "dplr": "flash-linear-attention's kernel of it was not held against the definition",
 }

@@ -16,14 +16,12 @@ included. In none is anything clamped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import compute_dtype, each_head, gated_dual_by
-from outlast.scan.shapes import check_axes, check_rwkv6, check_shapes
+from outlast.scan.reference import Scan, compute_dtype, each_head
+from outlast.scan.shapes import check_rwkv6, check_shapes
 
 CHUNK = 32
 """Positions a chunk has. Of 16, 32 and 64, the fastest at key 16 and value 32, forward and backward, on a CPU core."""
@@ -73,27 +71,7 @@ def linear_scan(
     return joined.to(v.dtype), state.view(B, H, K, V)
 
 
-def retention(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """The recurrence of `outlast.scan.reference.retention`, with the same arguments, results and errors."""
-    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
-    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
-
-
 def rwkv6(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """The recurrence of `outlast.scan.reference.rwkv6`, with the same arguments, results and errors.
-
-    The memory before each position is that of the linear recurrence over what is written and forgotten one position
-    later; the last position's writing is added at the end.
-    """
-    return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
-
-
-def rwkv6_by(
-    linear: Callable[..., tuple[Tensor, Tensor]],
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -101,33 +79,22 @@ def rwkv6_by(
     bonus: Tensor,
     initial_state: Tensor,
     scale: float,
+    by: Scan = linear_scan,
 ) -> tuple[Tensor, Tensor]:
-    """`outlast.scan.reference.rwkv6` by any implementation of the linear recurrence, `linear`, which is called as
-    `outlast.scan.reference.linear_scan` is."""
+    """The recurrence of `outlast.scan.reference.rwkv6`, with the same arguments, results and errors, by an
+    implementation of the linear recurrence.
+
+    The memory before each position is that of the linear recurrence over what is written and forgotten one position
+    later; the last position's writing is added at the end.
+    """
     check_rwkv6(q, k, v, log_decay, bonus, initial_state)
     dtype = compute_dtype(q, k, v, log_decay, bonus, initial_state)
     q, k, values, log_decay = (tensor.to(dtype) for tensor in (q, k, v, log_decay))
     late_k, late_v, late_decay = (F.pad(tensor[:, :-1], (0, 0, 0, 0, 1, 0)) for tensor in (k, values, log_decay))
-    outputs, state = linear(q, late_k, late_v, late_decay, initial_state, scale)
+    outputs, state = by(q, late_k, late_v, late_decay, initial_state, scale)
     outputs = outputs + scale * (q * bonus.to(dtype) * k).sum(-1, keepdim=True) * values
     written = k[:, -1, :, :, None] * values[:, -1, :, None]
     return outputs.to(v.dtype), log_decay[:, -1, :, :, None].exp() * state + written
-
-
-def gated_dual_scan(
-    x: Tensor,
-    step: Tensor,
-    rate: Tensor,
-    b: Tensor,
-    c: Tensor,
-    skip: Tensor,
-    gate: Tensor,
-    weight: Tensor,
-    initial_state: Tensor,
-    eps: float,
-) -> tuple[Tensor, Tensor]:
-    """The function of `outlast.scan.reference.gated_dual_scan`, with the same arguments, results and errors."""
-    return gated_dual_by(linear_scan, x, step, rate, b, c, skip, gate, weight, initial_state, eps)
 
 
 def _chunks(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float) -> tuple[Tensor, Tensor]:

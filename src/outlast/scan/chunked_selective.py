@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -48,16 +47,6 @@ def selective_scan(
     by_row = zip(*(given.to(dtype).split(rows) for given in (x, step, b, c, initial_state)), strict=True)
     done = [_SelectiveScan.apply(x_r, step_r, rate.to(dtype), *others) for x_r, step_r, *others in by_row]
     return torch.cat([outputs for outputs, _ in done]).to(x.dtype), torch.cat([final for _, final in done])
-
-
-def gated_selective_scan(
-    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor, gate: Tensor, initial_state: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The function of `outlast.scan.reference.gated_selective_scan`, with the same arguments, results and errors."""
-    check_axes(x=(x, "BTD"), skip=(skip, "D"), gate=(gate, "BTD"))
-    step = F.softplus(step.to(compute_dtype(step)))
-    outputs, final = selective_scan(x.to(compute_dtype(x)), step, rate, b, c, initial_state)
-    return ((outputs + x * skip) * F.silu(gate)).to(x.dtype), final
 
 
 def _states(x: Tensor, step: Tensor, rate: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outlast.scan.chunked import rwkv6_by
 from outlast.scan.fused_dual import dual_scan
 from outlast.scan.kernels import linear
 from outlast.scan.kernels.threads import spread
@@ -26,7 +25,7 @@ from outlast.scan.operands import (
     sizes,
     states_between,
 )
-from outlast.scan.shapes import check_axes, check_shapes
+from outlast.scan.shapes import check_shapes
 
 
 def linear_scan(
@@ -45,21 +44,6 @@ def linear_scan(
     shared = (dense(tensor) for tensor in (*readable_together(q, k, v), log_decay.float()))
     outputs, final, _ = _linear_scan(*shared, initial_state.float(), scale, keep)
     return outputs.to(v.dtype), final
-
-
-def retention(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """The recurrence of `outlast.scan.reference.retention`, on the terms of `linear_scan`."""
-    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
-    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
-
-
-def rwkv6(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """The recurrence of `outlast.scan.reference.rwkv6`, on the terms of `linear_scan`."""
-    return rwkv6_by(linear_scan, q, k, v, log_decay, bonus, initial_state, scale)
 
 
 @operator("linear_scan")

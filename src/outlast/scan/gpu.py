@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outlast.scan.reference import each_head, gated_dual_by
-from outlast.scan.shapes import check_axes, check_convolution, check_delta, check_rwkv6, check_shapes
+from outlast.scan.reference import each_head
+from outlast.scan.shapes import check_convolution, check_delta, check_rwkv6, check_shapes
 
 SERIES = "0.6"
 """The releases of fla-core whose kernels were held against the definitions; others have other signatures and faults."""
@@ -83,35 +83,6 @@ def linear_scan(
         q.float(), k.float(), v.float(), **{gate: _finite(log_decay)}, **_from(initial_state), scale=scale
     )
     return outputs.to(v.dtype), final
-
-
-def retention(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """The recurrence of `outlast.scan.reference.retention`, on the terms of `linear_scan`.
-
-    Not by fla's form for one decay a head: its last chunk overflows where a decay is strong, and the decay gets no
-    gradient.
-    """
-    check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
-    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
-
-
-def gated_dual_scan(
-    x: Tensor,
-    step: Tensor,
-    rate: Tensor,
-    b: Tensor,
-    c: Tensor,
-    skip: Tensor,
-    gate: Tensor,
-    weight: Tensor,
-    initial_state: Tensor,
-    eps: float,
-) -> tuple[Tensor, Tensor]:
-    """The function of `outlast.scan.reference.gated_dual_scan`, on the terms of `linear_scan`; but for the recurrence
-    in plain torch."""
-    return gated_dual_by(linear_scan, x, step, rate, b, c, skip, gate, weight, initial_state, eps)
 
 
 def rwkv6(

@@ -21,6 +21,9 @@ from outlast.scan.shapes import (
     check_shapes,
 )
 
+Scan = Callable[..., tuple[Tensor, Tensor]]
+"""An implementation of a recurrence, called as its definition here is."""
+
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
     """The dtype in which a recurrence over `tensors`, of any shape, is computed: their common one, and never below
@@ -75,7 +78,13 @@ def linear_scan(
 
 
 def retention(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, initial_state: Tensor, scale: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    initial_state: Tensor,
+    scale: float,
+    by: Scan = linear_scan,
 ) -> tuple[Tensor, Tensor]:
     """Retention: the recurrence of `linear_scan` with one fixed decay a head (Sun et al. 2023, "Retentive Network: A
     Successor to Transformer for Large Language Models", eq. 6).
@@ -86,6 +95,7 @@ def retention(
         log_decay: natural logarithm of the decay, at most 0; (H,).
         initial_state: (B, H, K, V).
         scale: factor of the outputs.
+        by: the implementation of `linear_scan`.
 
     Returns:
         outputs (B, T, H, V) in the dtype of v, and the final state (B, H, K, V), as `linear_scan` does.
@@ -94,7 +104,7 @@ def retention(
         InputError: shapes that do not fit.
     """
     check_axes(log_decay=(log_decay, "H"), q=(q, "BTHK"))
-    return linear_scan(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
+    return by(q, k, v, log_decay.expand(q.shape[:3]), initial_state, scale)
 
 
 def rwkv6(
@@ -261,7 +271,15 @@ def selective_scan(
 
 
 def gated_selective_scan(
-    x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor, gate: Tensor, initial_state: Tensor
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    gate: Tensor,
+    initial_state: Tensor,
+    by: Scan = selective_scan,
 ) -> tuple[Tensor, Tensor]:
     """`selective_scan` with what stands around it in a Mamba layer (Gu and Dao 2023, section 3.4).
 
@@ -271,6 +289,7 @@ def gated_selective_scan(
         rate, b, c, initial_state: as in `selective_scan`.
         skip: weight of x in the outputs; (D,).
         gate: (B, T, D); the outputs are multiplied by its SiLU.
+        by: the implementation of `selective_scan`.
 
     Returns:
         outputs (B, T, D) in the dtype of x, and the final state (B, D, N), as `selective_scan` does.
@@ -280,7 +299,7 @@ def gated_selective_scan(
     """
     check_axes(x=(x, "BTD"), skip=(skip, "D"), gate=(gate, "BTD"))
     step = F.softplus(step.to(compute_dtype(step)))
-    outputs, final = selective_scan(x.to(compute_dtype(x)), step, rate, b, c, initial_state)
+    outputs, final = by(x.to(compute_dtype(x)), step, rate, b, c, initial_state)
     return ((outputs + x * skip) * F.silu(gate)).to(x.dtype), final
 
 
@@ -295,6 +314,7 @@ def gated_dual_scan(
     weight: Tensor,
     initial_state: Tensor,
     eps: float,
+    by: Scan = linear_scan,
 ) -> tuple[Tensor, Tensor]:
     """The linear recurrence with what stands around it in a Mamba-2 layer (Dao and Gu 2024, section 7).
 
@@ -311,6 +331,7 @@ def gated_dual_scan(
         weight: of the norm; (H · P,), or (G, H · P / G) for a norm of each G-th of the channels on its own.
         initial_state: (B, H, N, P).
         eps: of the norm.
+        by: the implementation of `linear_scan`.
 
     Returns:
         outputs (B, T, H · P) in the dtype of x, and the final state (B, H, N, P), as `linear_scan` does.
@@ -318,27 +339,10 @@ def gated_dual_scan(
     Raises:
         InputError: shapes that do not fit.
     """
-    return gated_dual_by(linear_scan, x, step, rate, b, c, skip, gate, weight, initial_state, eps)
-
-
-def gated_dual_by(
-    linear: Callable[..., tuple[Tensor, Tensor]],
-    x: Tensor,
-    step: Tensor,
-    rate: Tensor,
-    b: Tensor,
-    c: Tensor,
-    skip: Tensor,
-    gate: Tensor,
-    weight: Tensor,
-    initial_state: Tensor,
-    eps: float,
-) -> tuple[Tensor, Tensor]:
-    """`gated_dual_scan` by any implementation of the linear recurrence, called as `linear_scan` is."""
     check_dual(x, step, rate, skip, gate, weight)
     dtype = compute_dtype(x, step, rate, skip, initial_state)
     values, step, rate = (tensor.to(dtype) for tensor in (x, step, rate))
-    outputs, final = linear(c, b, values * step[..., None], step * rate, initial_state, 1.0)
+    outputs, final = by(c, b, values * step[..., None], step * rate, initial_state, 1.0)
     return gated_norm((outputs + values * skip[:, None]).flatten(2), gate, weight, eps).to(x.dtype), final
 
 
