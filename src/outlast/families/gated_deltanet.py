@@ -140,7 +140,7 @@ class GatedDeltaNet(Mixer):
             assert window is not None
             mixed, window = self.convolution(mixed, window)
         q, k, v = mixed.split(self.split, -1)
-        q, k = (each_head(_unit(each.reshape(B, T, sizes.groups, -1)), sizes.heads) for each in (q, k))
+        q, k = (each_head(unit(each.reshape(B, T, sizes.groups, -1)), sizes.heads) for each in (q, k))
         # Decay, strength and the keys' length decide whether the memory stays bounded: never in half precision.
         step = self.step(x)
         step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
@@ -157,7 +157,7 @@ class GatedDeltaNet(Mixer):
         return self.output(y), GatedDeltaNetState(memory, window)
 
 
-def _unit(x: Tensor) -> Tensor:
+def unit(x: Tensor) -> Tensor:
     """x (…, K) over its length along the last axis, at least in float32."""
     x = x.to(compute_dtype(x))
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outlast import scan
+from outlast.families.gated_deltanet import unit
+from outlast.families.shell import RMSNorm
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, share, unit
+from outlast.foreign.fla import ConvolvedMixer, FlaConfig, Memory, model, share
 from outlast.foreign.model import Foreign
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
@@ -53,7 +55,7 @@ class Mixer(ConvolvedMixer):
         self.b_proj = Linear(width, self.heads, bias=False) if config.use_beta else None
         self.convolve(config, keys, keys, values, silu=self.activation == "silu")
         self.g_proj = Linear(width, values, bias=False) if config.use_gate else None
-        self.o_norm = GatedHeadNorm(self.V, config.norm_eps)
+        self.o_norm = RMSNorm(self.V, config.norm_eps)
         self.o_proj = Linear(values, width, bias=False)
 
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
@@ -69,8 +71,7 @@ class Mixer(ConvolvedMixer):
         write = scan.pick(recurrence="gated_delta")
         v = v.unflatten(-1, (-1, self.V))
         y, memory = write(q, k, v, torch.zeros_like(ones), strength, state.state, self.K**-0.5)
-        gate = self.g_proj(x).unflatten(-1, (-1, self.V)) if self.g_proj is not None else None
-        return self.o_proj(self.o_norm(y.to(x.dtype), gate).flatten(-2)), Memory(memory, *windows)
+        return self.o_proj(self.o_norm.gated(y.to(x.dtype), self.g_proj and self.g_proj(x))), Memory(memory, *windows)
 
     def _normed(self, x: Tensor) -> Tensor:
         return F.normalize(x, p=1, dim=-1, eps=1e-6) if self.by_sum else unit(x)

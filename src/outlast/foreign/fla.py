@@ -1,4 +1,4 @@
-"""What models of flash-linear-attention (fla 0.6) share: mixer and gated MLP in pre-norm residuals, gated norm."""
+"""What models of flash-linear-attention (fla 0.6) share: mixer and gated MLP in pre-norm residuals."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from outlast.scan.reference import compute_dtype
 
 FUSED_EPS = 1e-5
 """Of a norm that fla computes together with the projection behind it: it does not hand its config's on."""
-UNIT_EPS = 1e-6
-"""Inside the square root of the lengths of queries and keys."""
 
 NAMES = Names(body="model", embedding="embeddings", norm="norm")
 
@@ -88,11 +86,6 @@ def shared_heads(config: Any) -> int:
 def norm_name(config: Any) -> str:
     """What fla calls the norm of each head: it names it by the kernel that computes it."""
     return "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"
-
-
-def unit(x: Tensor) -> Tensor:
-    """x of length 1 along its last axis."""
-    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + UNIT_EPS)
 
 
 class Memory(NamedTuple):
@@ -201,20 +194,6 @@ class GatedMLP(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-class GatedHeadNorm(RMSNorm):
-    """rms over the channels of each head, times an activation of a gate: y, gate (B, T, H, V) -> (B, T, H, V)."""
-
-    def __init__(self, width: int, eps: float, affine: bool = True, activation: str = "swish") -> None:
-        super().__init__(width, eps, affine)
-        self.activation = activation
-
-    def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
-        y = super().forward(x)
-        if gate is None:
-            return y
-        return y * (gate.sigmoid() if self.activation == "sigmoid" else F.silu(gate))
-
-
 LAYER = {"norm": "attn_norm", "mixer": "attn", "mlp.0": "mlp_norm", "mlp.1": "mlp"}
 """Names in a layer of our families, to fla's."""
 
@@ -232,12 +211,4 @@ def layers(config: FlaConfig, mixers: Iterable[Mixer]) -> list[Block]:
 
 def model(blueprint: dict[str, Any], config: FlaConfig, mixers: Iterable[Mixer]) -> Foreign:
     """The blocks around the mixers, as a causal language model."""
-    return Foreign(
-        blueprint,
-        NAMES,
-        vocabulary=config.vocab_size,
-        width=config.hidden_size,
-        layers=layers(config, mixers),
-        norm=RMSNorm(config.hidden_size, config.norm_eps),
-        tied=config.tie_word_embeddings,
-    )
+    return Foreign(blueprint, NAMES, config, layers(config, mixers), RMSNorm(config.hidden_size, config.norm_eps))

@@ -13,7 +13,7 @@ from torch import Tensor
 from outlast import scan
 from outlast.families.shell import RMSNorm
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import FUSED_EPS, ConvolvedMixer, FlaConfig, Memory, model, share
+from outlast.foreign.fla import FUSED_EPS, ConvolvedMixer, FlaConfig, Memory, model, share, shared_heads
 from outlast.foreign.model import Foreign
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
@@ -54,9 +54,7 @@ class Mixer(ConvolvedMixer):
 
     def __init__(self, config: Gsa) -> None:
         super().__init__()
-        width, self.heads = config.hidden_size, config.num_heads
-        groups = config.num_kv_heads or self.heads
-        expect(config, "num_kv_heads", groups >= 1 and self.heads % groups == 0, "a number that divides num_heads")
+        width, self.heads, groups = config.hidden_size, config.num_heads, shared_heads(config)
         keys, values = (share(config, name, width, self.heads) for name in ("expand_k", "expand_v"))
         expect(config, "expand_v", values == width, "1")
         self.repeats, self.K, self.V = self.heads // groups, keys // self.heads, values // self.heads

@@ -123,10 +123,8 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     return Hgrn2Model(
         blueprint,
         NAMES,
-        vocabulary=config.vocab_size,
-        width=config.hidden_size,
-        layers=layers(config, [Hgrn2Mixer(config) for _ in range(config.num_hidden_layers)]),
-        norm=RMSNorm(config.hidden_size, config.norm_eps),
-        tied=config.tie_word_embeddings,
+        config,
+        layers(config, [Hgrn2Mixer(config) for _ in range(config.num_hidden_layers)]),
+        RMSNorm(config.hidden_size, config.norm_eps),
         bounds=bounds if config.use_lower_bound else None,
     )

@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.gated_deltanet import unit
+from outlast.families.shell import RMSNorm
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import ConvolvedMixer, FlaConfig, GatedHeadNorm, Memory, model, unit, value_heads
+from outlast.foreign.fla import ConvolvedMixer, FlaConfig, Memory, model, value_heads
 from outlast.foreign.model import Foreign
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype
@@ -52,7 +54,7 @@ class Mixer(ConvolvedMixer):
         self.dt_bias = nn.Parameter(torch.full((gates,), -4.6))  # steps near 0.01
         self.convolve(config, keys, keys, values)
         self.g_proj = nn.Sequential(Linear(width, self.V, bias=False), Linear(self.V, values))
-        self.o_norm = GatedHeadNorm(self.V, config.norm_eps, activation="sigmoid")
+        self.o_norm = RMSNorm(self.V, config.norm_eps)
         self.o_proj = Linear(values, width, bias=False)
 
     def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
@@ -68,8 +70,8 @@ class Mixer(ConvolvedMixer):
         step = scan.pick(recurrence="dplr")
         a, b = log_decay.exp() * k, -strength * k
         y, memory = step(q, k, strength * v, log_decay, a, b, state.state, self.K**-0.5)
-        gate = self.g_proj(x).unflatten(-1, (-1, self.V))
-        return self.o_proj(self.o_norm(y.to(x.dtype), gate).flatten(-2)), Memory(memory, *windows)
+        y = self.o_norm(y.to(x.dtype)).flatten(-2) * self.g_proj(x).sigmoid()
+        return self.o_proj(y), Memory(memory, *windows)
 
     def _log_decay(self, gate: Tensor) -> Tensor:
         """(B, T, H·K) -> (B, T, H, K). It decides how long the model remembers: never in half precision."""

@@ -120,12 +120,4 @@ def _model(blueprint: dict[str, Any], config: TransformersMamba) -> Foreign:
         mixer = Mamba(settings, selection_eps=selection_eps, **bias)
         return called(Block(RMSNorm(width, eps), mixer, float32_residual=config.residual_in_fp32), LAYER)
 
-    return Foreign(
-        blueprint,
-        NAMES,
-        vocabulary=config.vocab_size,
-        width=width,
-        layers=[layer() for _ in range(config.num_hidden_layers)],
-        norm=RMSNorm(width, eps),
-        tied=config.tie_word_embeddings,
-    )
+    return Foreign(blueprint, NAMES, config, [layer() for _ in range(config.num_hidden_layers)], RMSNorm(width, eps))

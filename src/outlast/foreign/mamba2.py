@@ -123,9 +123,7 @@ def _model(
     return Foreign(
         blueprint,
         NAMES,
-        vocabulary=config.vocab_size,
-        width=settings.width,
-        layers=[layer() for _ in range(config.num_hidden_layers)],
-        norm=RMSNorm(settings.width, eps),
-        tied=config.tie_word_embeddings,
+        config,
+        [layer() for _ in range(config.num_hidden_layers)],
+        RMSNorm(settings.width, eps),
     )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from outlast.errors import InputError
 from outlast.families.shell import Layer, Shell
+from outlast.foreign.config import Config
 from outlast.foreign.naming import as_conv1d, called
 from outlast.model import InputSpec
 from outlast.scan.reference import compute_dtype
@@ -58,10 +59,9 @@ class Foreign(Shell):
     Args:
         blueprint: kind and config, from which `outlast.foreign.from_blueprint` builds the model again.
         names: the library's.
-        vocabulary, width: sizes of the embedding.
+        config: has the sizes of the embedding, and says whether the head is the embedding.
         layers: the layers.
         norm: the norm before the head.
-        tied: whether the head is the embedding.
         embedding_scale: factor of the embedding.
         soft_cap: logits are soft_cap · tanh(logits / soft_cap) where it is given.
     """
@@ -70,19 +70,19 @@ class Foreign(Shell):
         self,
         blueprint: dict[str, Any],
         names: Names,
-        *,
-        vocabulary: int,
-        width: int,
+        config: Config,
         layers: Sequence[Layer],
         norm: nn.Module,
-        tied: bool,
+        *,
         embedding_scale: float = 1.0,
         soft_cap: float | None = None,
     ) -> None:
-        inputs = InputSpec("tokens", vocabulary)
-        super().__init__(inputs, vocabulary, blueprint, width=width, layers=layers, norm=norm, head_bias=False)
+        size, width = config.vocab_size, config.hidden_size
+        inputs = InputSpec("tokens", size)
+        super().__init__(inputs, size, blueprint, width=width, layers=layers, norm=norm, head_bias=False)
         self.origin = Origin()
-        self._names, self._tied, self._scale, self._soft_cap = names, tied, embedding_scale, soft_cap
+        self._names, self._tied = names, config.tie_word_embeddings
+        self._scale, self._soft_cap = embedding_scale, soft_cap
         places = {"embed": names.embedding, "blocks": names.layers, "norm": names.norm}
         called(self, {**{ours: f"{names.body}.{theirs}" for ours, theirs in places.items()}, "head": names.head})
         as_conv1d(self)

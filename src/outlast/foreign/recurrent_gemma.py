@@ -225,11 +225,9 @@ def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Fore
     return Foreign(
         blueprint,
         NAMES,
-        vocabulary=config.vocab_size,
-        width=width,
-        layers=[layer(config, kind) for kind in kinds],
-        norm=Norm(width, config.rms_norm_eps),
-        tied=config.tie_word_embeddings,
+        config,
+        [layer(config, kind) for kind in kinds],
+        Norm(width, config.rms_norm_eps),
         # transformers keeps this one number in bfloat16, whatever the model's dtype
         embedding_scale=torch.tensor(width**0.5, dtype=torch.bfloat16, device="cpu").item(),
         soft_cap=config.logits_soft_cap,

@@ -157,9 +157,7 @@ def from_transformers(record: dict[str, Any], blueprint: dict[str, Any]) -> Fore
     return Foreign(
         blueprint,
         NAMES,
-        vocabulary=config.vocab_size,
-        width=config.hidden_size,
-        layers=[RwkvLayer(config, number) for number in range(config.num_hidden_layers)],
-        norm=nn.LayerNorm(config.hidden_size),  # its epsilon is torch's in every such model
-        tied=config.tie_word_embeddings,
+        config,
+        [RwkvLayer(config, number) for number in range(config.num_hidden_layers)],
+        nn.LayerNorm(config.hidden_size),  # its epsilon is torch's in every such model
     )

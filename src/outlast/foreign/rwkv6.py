@@ -134,9 +134,7 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     return Foreign(
         blueprint,
         NAMES,
-        vocabulary=config.vocab_size,
-        width=config.hidden_size,
-        layers=[Rwkv6Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
-        norm=config.norm(),
-        tied=config.tie_word_embeddings,
+        config,
+        [Rwkv6Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
+        config.norm(),
     )

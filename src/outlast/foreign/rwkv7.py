@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlast import scan
+from outlast.families.gated_deltanet import unit
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import NAMES, unit
+from outlast.foreign.fla import NAMES
 from outlast.foreign.model import Foreign
 from outlast.foreign.rwkv import RwkvConfig, RwkvLayer, RwkvState, change
 from outlast.linear import Linear
@@ -165,9 +166,7 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     return Rwkv7Model(
         blueprint,
         NAMES,
-        vocabulary=config.vocab_size,
-        width=width,
-        layers=[Rwkv7Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
-        norm=config.norm(),
-        tied=config.tie_word_embeddings,
+        config,
+        [Rwkv7Layer(config, first=i == 0) for i in range(config.num_hidden_layers)],
+        config.norm(),
     )
