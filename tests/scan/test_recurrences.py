@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 import torch
@@ -285,3 +287,16 @@ def test_names_that_do_not_fit():
         scan.pick(recurrence="gated_dleta")
     with pytest.raises(InputError, match="chunked"):
         scan.pick("chunkd", "rwkv6")
+
+
+WAYS = [each.name for each in pkgutil.iter_modules(scan.__path__) if each.name.startswith(("chunked", "fused", "gpu"))]
+
+
+@pytest.mark.parametrize("module", WAYS)
+def test_every_way_takes_what_the_definition_takes(module):
+    """So the definition's signature and docstring are those of all: arguments have its names, in its order."""
+    found = importlib.import_module(f"outlast.scan.{module}")
+    known = {*scan.RECURRENCES, *scan.POINTWISE} - {"product"}  # torch's own
+    for name in known & {name for name, each in vars(found).items() if inspect.isfunction(each)}:
+        way, definition = (inspect.signature(getattr(each, name)).parameters for each in (found, reference))
+        assert [each for each in way if each != "by"] == [each for each in definition if each != "by"], name
