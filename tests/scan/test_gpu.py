@@ -237,7 +237,7 @@ def packages(monkeypatch):
 @pytest.mark.parametrize("low", [-1.0, -torch.inf])
 def test_arguments_mean_what_they_mean_to_fla(packages, name, sizes, T, low):
     packages("0.6.0")
-    assert max(deviations(name, make(name, T=T, low=low, **sizes), getattr(gpu, name)).values()) < 2e-5
+    assert max(deviations(name, make(name, T=T, low=low, **sizes), scan.RECURRENCES[name]["fla"]).values()) < 2e-5
 
 
 @pytest.mark.parametrize(("name", "sizes"), SIZES)
@@ -246,7 +246,7 @@ def test_half_precision_is_widened(packages, name, sizes):
     packages("0.6.0")
     *half, state = make(name, T=9, dtype=torch.bfloat16, **sizes)
     scale = () if name == "short_convolution" else (0.3,)
-    outputs, final = getattr(gpu, name)(*half, state.float(), *scale)
+    outputs, final = scan.RECURRENCES[name]["fla"](*half, state.float(), *scale)
     _, exact = getattr(reference, name)(*(tensor.double() for tensor in (*half, state)), *scale)
     assert (outputs.dtype, final.dtype) == (torch.bfloat16, torch.float32)
     assert torch.allclose(final.double(), exact, atol=1e-5)
@@ -277,7 +277,7 @@ def test_few_positions_go_step_by_step_where_gradients_allow(packages, name, siz
     kernels = packages("0.6.0")
     for T, gradients in ((1, False), (64, False), (1, True), (64, True), (65, False), (65, True)):
         tensors = [tensor.requires_grad_(gradients) for tensor in make(name, T=T, **sizes)]
-        getattr(gpu, name)(*tensors, 0.3)
+        scan.RECURRENCES[name]["fla"](*tensors, 0.3)
     assert kernels.called == [few, few, few_with_gradients, few_with_gradients, many, many]
 
 
