@@ -46,10 +46,13 @@ def flush_denormals() -> str:
     Returns:
         what is in force: ``flushed`` or ``kept``.
     """
-    import torch  # not above: the command line tunes the allocator before it loads torch
+    import numpy as np  # not above: the command line tunes the allocator before it loads torch
+    import torch
 
     if os.environ.get("OUTLAST_DENORMALS") == "keep":
         return "kept"
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # kept from now on: older versions of numpy warn where they look for the smallest number later
     return "flushed" if torch.set_flush_denormal(True) else "kept"
 
 
