@@ -24,7 +24,7 @@ from examples.speech.silero import CONTEXT, FRAME, load_silero, voice_streams
 from outlast.data import Batch, Streams, fetch_package_file
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.families import FAMILIES
 from outlast.onnx import OnnxModel
 from outlast.results import CheckReport, Evaluation

@@ -29,7 +29,7 @@ from benchmarks.pages.marks import named_marks, put_figures, table
 from outlast import checkpoints
 from outlast.data import Batch, Split
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import divergence
+from outlast.evaluation.measure import divergence
 from outlast.folders import locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Carry, Intervention, Zero, control_of, state_passing, tbtt

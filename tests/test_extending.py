@@ -16,8 +16,6 @@ import pytest
 
 import outlast
 
-pytestmark = pytest.mark.long  # a dozen commands, each of which loads torch
-
 PACKAGE = Path(outlast.__file__).parent
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 T = 16
@@ -110,11 +108,20 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """The copy, with a model of the added family that was trained for two steps."""
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The copy, which was imported with every table that an addition stands in."""
     made = Workshop(tmp_path_factory.mktemp("outside"))
-    where = made.python("-c", "import outlast; print(outlast.__file__)")
+    tables = {addition.named_in.removesuffix(".py").replace("/", ".") for addition in additions().values()}
+    imports = "; ".join(f"import {each.removesuffix('.__init__')}" for each in sorted(tables))
+    where = made.python("-c", f"{imports}; print(outlast.__file__)")
     assert Path(where.strip()).is_relative_to(made.source), "the copy was not what ran"
+    return made
+
+
+@pytest.fixture(scope="module")
+def workshop(copy: Workshop) -> Workshop:
+    """The copy, with a model of the added family that was trained for two steps."""
+    made = copy
     read = ("--data", "waves.npy", "--train-context", str(T))
     learn = ("--family", "diagonal", "--settings", "width", "8", "--steps", "2", "--batch-size", "4")
     made.outlast("train", *read, *learn, "--out", "trained")
@@ -131,18 +138,26 @@ def test_every_addition_of_the_page_is_made() -> None:
     assert set(additions()) == titles
 
 
+def test_the_package_imports_with_every_addition(copy: Workshop) -> None:
+    """Each is one file, and one entry in a table that the file may not be in a circle with."""
+    assert copy.source.exists()
+
+
+@pytest.mark.long
 def test_the_family_is_trained_and_keeps_the_contract(workshop: Workshop) -> None:
     assert workshop.result("trained")["model"]["blueprint"]["family"] == "diagonal"
     workshop.outlast("check", "--model", "trained/model", "--out", "checked")
     assert workshop.result("checked")["kind"] == "check"
 
 
+@pytest.mark.long
 def test_the_intervention_repairs(workshop: Workshop) -> None:
     learn = ("--intervention", "faded", "--steps", "2", "--batch-size", "4", "--doses", "1.0", "--anyway")
     workshop.outlast("repair", *READ, *BRIEF, "--data", "waves.npy", *learn, "--out", "repaired", status=(0, 1))
     assert workshop.result("repaired")["intervention"]["name"] == "faded"
 
 
+@pytest.mark.long
 def test_the_measure_judges_and_the_format_is_read(workshop: Workshop) -> None:
     words = ("--data", "waves.lists", "--horizon", "2", "--measure", "pinball_90")
     said = workshop.outlast("evaluate", *READ, *BRIEF, *words, "--out", "measured")
@@ -154,12 +169,14 @@ def test_the_measure_judges_and_the_format_is_read(workshop: Workshop) -> None:
     assert result["data"]["source"] == "waves.lists"
 
 
+@pytest.mark.long
 def test_the_task_runs_the_whole_loop(workshop: Workshop) -> None:
     assert "waves: sine waves" in workshop.outlast("tasks")
     workshop.outlast("quickstart", "--task", "waves", "--out", "quick", "--jobs", "1")
     assert workshop.result("quick")["kind"] == "compare"
 
 
+@pytest.mark.long
 def test_the_kind_of_result_is_told(workshop: Workshop) -> None:
     made = "outlast.reporting.kinds.tally import Tally"
     workshop.python(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
 from outlast.intervals import crossed_interval, every_other, mean_interval, streams_to_decide, trimmed_interval
 from outlast.results.curve import Curve, cross_fitted_best

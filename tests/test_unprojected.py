@@ -20,7 +20,7 @@ from outlast.diagnosis.reading import losses, read_to
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.costs import Alive, Speed, memory_needed
 from outlast.evaluation.in_pieces import Scored, scored
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.evaluation.preparing import prepared
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero

@@ -20,7 +20,7 @@ from examples.speech.streams import load_prompts, parts, prompt_files
 from outlast.data import Batch, Streams, fetch_package_file
 from outlast.data.files.audio import RATE
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Evaluation
 from outlast.state import StatePart

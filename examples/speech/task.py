@@ -12,7 +12,7 @@ from examples.speech.streams import enrolment_windows, load_speech
 from outlast.data import Batch, Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.interventions import state_passing
 from outlast.model import Recurrent, device_of
 from outlast.tasks.task import Task

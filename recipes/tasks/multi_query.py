@@ -17,7 +17,7 @@ import numpy as np
 from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.tasks.bins import bin_names, binned
 from outlast.tasks.known import Known

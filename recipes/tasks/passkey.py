@@ -6,7 +6,7 @@ import functools
 
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.tasks.known import Known
 from outlast.tasks.task import Task, mamba2_of

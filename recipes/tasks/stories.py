@@ -6,7 +6,7 @@ import functools
 
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.tasks import stories_data

@@ -13,7 +13,8 @@ import outlast
 from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.evaluation.guesses import guesses
-from outlast.evaluation.measures import ABSOLUTE_ERROR, SQUARED_ERROR, default_measures, measure
+from outlast.evaluation.measure import ABSOLUTE_ERROR, SQUARED_ERROR
+from outlast.evaluation.measures import default_measures, measure
 from outlast.evaluation.schedule import draw_targets
 from outlast.schema import Schema, from_record
 from outlast.training.objectives import Quantiles, objective

@@ -14,7 +14,7 @@ from diagnosis.planted_causes import LENGTH, Averaging, Hybrid, T, far_averages,
 from outlast.data import Batch
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import SQUARED_ERROR, Measure, squared_error_per_position
+from outlast.evaluation.measure import SQUARED_ERROR, Measure, squared_error_per_position
 from outlast.results import Diagnosis, from_json, to_json
 
 QUICK = DiagnoseSettings(measuring=EvalSettings(targets=128))

@@ -20,7 +20,7 @@ from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import SQUARED_ERROR
+from outlast.evaluation.measure import SQUARED_ERROR
 from outlast.intervals import Interval
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Attribution, Coverage, CoverageRow, Verdict

@@ -15,7 +15,7 @@ from outlast.diagnosis.pairs import Scene, pair_up
 from outlast.diagnosis.reading import read_to
 from outlast.diagnosis.support import supports, training_states
 from outlast.diagnosis.views import WHOLE, Views
-from outlast.evaluation.measures import SQUARED_ERROR
+from outlast.evaluation.measure import SQUARED_ERROR
 from outlast.results import Coverage
 from outlast.state import State, leaves, rebuild
 

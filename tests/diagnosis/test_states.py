@@ -20,7 +20,7 @@ from outlast.diagnosis.support import NULL_RATE, Support, supports, training_sta
 from outlast.diagnosis.trace import trace
 from outlast.diagnosis.views import BEHAVIOUR, WHOLE, Views
 from outlast.errors import NotAskable
-from outlast.evaluation.measures import ERROR_RATE, SQUARED_ERROR
+from outlast.evaluation.measure import ERROR_RATE, SQUARED_ERROR
 from outlast.intervals import share_interval
 from outlast.model import InputSpec, Recurrent
 from outlast.results import Coverage, Gap, MomentTimes
@@ -143,7 +143,7 @@ def test_a_state_with_parts_that_are_no_numbers_adds_up_too() -> None:
 def test_a_trained_like_network_adds_up() -> None:
     """Nothing planted: a GRU with random weights, old against young."""
     streams = token_streams(streams=24, length=256)
-    from outlast.evaluation.measures import CROSS_ENTROPY
+    from outlast.evaluation.measure import CROSS_ENTROPY
 
     scene = Scene(small_gru(InputSpec("tokens", 5), 5).eval(), streams, 256, 16, CROSS_ENTROPY, 1e4)
     found = attribute(scene, np.array([128, 240]))

@@ -12,7 +12,7 @@ from diagnosis.planted_causes import Averaging, T, parted, wandering
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.errors import InputError, NotAskable
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import SQUARED_ERROR
+from outlast.evaluation.measure import SQUARED_ERROR
 from outlast.results import Diagnosis, from_json, to_json
 from outlast.state import StatePart
 from planted import Planted, coin_streams

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from outlast.data import Streams
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
-from outlast.evaluation.measures import SQUARED_ERROR
+from outlast.evaluation.measure import SQUARED_ERROR
 from outlast.evaluation.schedule import age_bands, draw_targets, schedule, target_region
 from outlast.evaluation.verdicts import overlap_losses, reset_losses
 from outlast.families import build

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.evaluation.verdicts import judge
 from outlast.intervals import blocks_of, mean_interval, streams_to_decide
 from outlast.results.curve import Curve

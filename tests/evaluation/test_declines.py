@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.evaluation.verdicts import judge
 from outlast.results import Verdict
 from outlast.results.curve import Curve

@@ -12,7 +12,7 @@ import torch
 from outlast.data import Split, Streams, split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
+from outlast.evaluation.measure import ABSOLUTE_ERROR, ERROR_RATE, SQUARED_ERROR
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.results import from_json, to_json

@@ -13,7 +13,7 @@ import torch
 from outlast.data import Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.guesses import guesses
-from outlast.evaluation.measures import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, Measure
+from outlast.evaluation.measure import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, Measure
 from outlast.evaluation.schedule import Targets, draw_targets
 from outlast.intervals import mean_interval
 from planted import Planted, coin_streams
@@ -205,7 +205,7 @@ def test_values_have_both_and_streams_without_targets_none():
 LARGE = """
 import numpy as np
 from outlast.evaluation.guesses import guesses
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.evaluation.schedule import draw_targets
 from outlast.data import Streams
 import resource, torch

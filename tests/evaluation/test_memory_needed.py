@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.costs import MemoryNeeded, memory_needed
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.model import InputSpec, Recurrent
 from toys import token_streams
 

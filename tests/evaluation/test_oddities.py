@@ -13,7 +13,7 @@ from outlast.data import Split, Streams
 from outlast.data.streams import copies, joined
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import ERROR_RATE
+from outlast.evaluation.measure import ERROR_RATE
 from outlast.evaluation.oddities import Variation
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import repair

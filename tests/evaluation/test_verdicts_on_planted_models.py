@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.model import InputSpec
 from planted import Planted, coin_streams
 

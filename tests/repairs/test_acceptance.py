@@ -12,7 +12,7 @@ import pytest
 
 from outlast.errors import InputError
 from outlast.evaluation import Periods, under
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE, Measure
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE, Measure
 from outlast.evaluation.verdicts import judge
 from outlast.intervals import mean_interval
 from outlast.repairs.acceptance import (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.evaluation.oddities import few_streams
 from outlast.planning.advice import Advice, Tried, advise, changes, needs_pilots, untried, worth_of
 from outlast.planning.planning import diverged_note

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from outlast.evaluation import Periods, under
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.evaluation.oddities import (
     constant_targets,
     equal_losses,

@@ -9,7 +9,7 @@ import pytest
 
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.planning.advice import changes
 from outlast.reporting import summary
 from outlast.reporting.kinds import badge, headline, lead, next_steps

@@ -11,7 +11,7 @@ import pytest
 
 from outlast.cli.options import RepairVerb
 from outlast.cli.parsing import parse
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.interventions import intervention
 from outlast.repairs import acceptance
 from outlast.reporting import kinds, summary

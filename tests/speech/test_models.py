@@ -19,7 +19,7 @@ from outlast import checkpoints
 from outlast.data import Batch, Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.interventions import state_passing
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import SelfDistillation

@@ -12,7 +12,7 @@ import torch
 
 from outlast.data import Batch, Split, Streams
 from outlast.errors import InputError
-from outlast.evaluation.measures import divergence
+from outlast.evaluation.measure import divergence
 from outlast.interventions import Carry, Intervention, Mix, Zero, state_passing
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings

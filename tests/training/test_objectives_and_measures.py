@@ -11,15 +11,8 @@ import torch
 
 from outlast.data import Batch, Streams
 from outlast.errors import InputError
-from outlast.evaluation.measures import (
-    ABSOLUTE_ERROR,
-    CROSS_ENTROPY,
-    ERROR_RATE,
-    SQUARED_ERROR,
-    default_measures,
-    divergence,
-    measure,
-)
+from outlast.evaluation.measure import ABSOLUTE_ERROR, CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR, divergence
+from outlast.evaluation.measures import default_measures, measure
 from outlast.model import InputSpec
 from outlast.training.objectives import CrossEntropy, Regression, SelfDistillation, objective, self_distillation
 from toys import Dropping, EveryKind, small_gru, token_streams, wave_streams

@@ -19,7 +19,7 @@ from outlast.data.scenarios import weighted_places
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.asked import the_measures, the_model
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of

@@ -38,7 +38,7 @@ from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
 from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.misread import as_it_reads, scaling_notes
 from outlast.interventions import Zero
 from outlast.model import Recurrent

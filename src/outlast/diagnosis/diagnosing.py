@@ -31,7 +31,7 @@ from outlast.diagnosis.views import COUNTERS, Views
 from outlast.errors import NotAskable
 from outlast.evaluation import EvalSettings, drawn, evaluate, usable
 from outlast.evaluation.asked import telling_faults, the_measures, the_model, the_split
-from outlast.evaluation.measures import Measure, outputs_of
+from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
 from outlast.evaluation.oddities import few_streams, within_budget
 from outlast.evaluation.opened import AnyData, AnyModel, opening

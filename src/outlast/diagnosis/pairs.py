@@ -16,7 +16,7 @@ import torch
 from outlast.data import Streams
 from outlast.data.reading import read
 from outlast.diagnosis.reading import read_to, scored
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, select
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from outlast.data import Batch, Streams
 from outlast.data.reading import CHUNK, groups
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.scoring import head_needed
 from outlast.model import Recurrent, device_of
 from outlast.state import State, concatenate, rows_of, select

@@ -14,7 +14,7 @@ from torch import Tensor
 from outlast.data import Streams
 from outlast.diagnosis.reading import read_to, window
 from outlast.errors import InputError, NotAskable
-from outlast.evaluation.measures import Outputs, outputs_of
+from outlast.evaluation.measure import Outputs, outputs_of
 from outlast.intervals import known_interval, mean_interval
 from outlast.model import Recurrent
 from outlast.results import Remembrance, RemembranceRow

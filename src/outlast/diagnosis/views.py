@@ -17,7 +17,7 @@ from outlast.data import Streams
 from outlast.data.draws import draw_places
 from outlast.data.reading import groups
 from outlast.errors import NotAskable
-from outlast.evaluation.measures import Outputs, outputs_of
+from outlast.evaluation.measure import Outputs, outputs_of
 from outlast.model import Recurrent, device_of
 from outlast.randomness import generator
 from outlast.state import State, StatePart, as_matrix, as_real, continuous, leaves, select

@@ -14,7 +14,8 @@ from torch import nn
 from outlast.data import Split, Streams, split
 from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError, OutlastError, raised
-from outlast.evaluation.measures import Measure, default_measures, measure
+from outlast.evaluation.measure import Measure
+from outlast.evaluation.measures import default_measures, measure
 from outlast.model import Recurrent, device_of
 from outlast.modules.precision import runnable
 from outlast.results import Note, forgetting

@@ -13,7 +13,7 @@ from torch import Tensor
 from outlast.data import Batch, Streams
 from outlast.data.reading import groups, pieces, read
 from outlast.errors import InputError
-from outlast.evaluation.measures import Measure, divergence
+from outlast.evaluation.measure import Measure, divergence
 from outlast.evaluation.schedule import Targets, Windows
 from outlast.model import Recurrent
 from outlast.results.curve import Band

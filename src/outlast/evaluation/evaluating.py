@@ -22,7 +22,8 @@ from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.carrying import carrying
 from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
 from outlast.evaluation.guesses import counted_targets, guesses
-from outlast.evaluation.measures import Measure, own_unit
+from outlast.evaluation.measure import Measure
+from outlast.evaluation.measures import own_unit
 from outlast.evaluation.misread import scaling_notes
 from outlast.evaluation.oddities import (
     constant_targets,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from outlast.data import Streams
 from outlast.data.reading import groups, pieces
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import Targets
 from outlast.intervals import every_other
 

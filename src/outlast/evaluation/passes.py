@@ -15,7 +15,7 @@ from outlast.data import MIN_STREAMS, Batch, Streams
 from outlast.data.reading import Piece, groups, pieces, read
 from outlast.errors import InputError
 from outlast.evaluation.in_pieces import some_positions
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.oddities import Variation
 from outlast.evaluation.schedule import Targets, schedule
 from outlast.evaluation.scoring import head_needed, predictions, scored_by

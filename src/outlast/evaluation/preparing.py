@@ -26,7 +26,7 @@ from outlast.evaluation.costs import (
     within,
 )
 from outlast.evaluation.divergence import agreement, agreement_steps, apart_from_itself
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.misread import as_it_reads
 from outlast.evaluation.oddities import measured_in_bfloat16
 from outlast.evaluation.passes import Passes

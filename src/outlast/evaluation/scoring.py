@@ -12,7 +12,7 @@ from torch import Tensor
 
 from outlast.data import Batch
 from outlast.evaluation.in_pieces import Scored, scored
-from outlast.evaluation.measures import classes_of, cross_entropy_per_position, error_per_position
+from outlast.evaluation.measure import classes_of, cross_entropy_per_position, error_per_position
 from outlast.state import leaves
 from outlast.unprojected import Unprojected
 

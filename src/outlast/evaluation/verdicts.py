@@ -10,7 +10,7 @@ import numpy as np
 
 from outlast.data import MIN_STREAMS
 from outlast.evaluation.choosing import sharing_up_to
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.misread import misreading
 from outlast.evaluation.oddities import breaking, withholding
 from outlast.evaluation.preparing import Prepared

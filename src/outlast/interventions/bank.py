@@ -19,7 +19,8 @@ from outlast.diagnosis.pairs import Scene
 from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Views
 from outlast.errors import InputError
-from outlast.evaluation.measures import Measure, default_measures
+from outlast.evaluation.measure import Measure
+from outlast.evaluation.measures import default_measures
 from outlast.model import Recurrent, quietly
 from outlast.state import State, concatenate, detach, select
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.intervals import Interval, gained
 from outlast.results import Change, Evaluation, Outlook, Plan, Verdict, Worth
 from outlast.results.curve import Curve

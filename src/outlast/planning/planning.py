@@ -16,7 +16,7 @@ import torch
 from outlast.arguments import at_least, taking
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.planning.advice import Advice, advise, changes, needs_pilots, untried, worth_of
 from outlast.planning.expected_run import LEAST_LENGTH, ExpectedRun, expected_run

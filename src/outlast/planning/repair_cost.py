@@ -16,7 +16,7 @@ from outlast.arguments import at_least, taking
 from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, cost
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
 from outlast.parallel import side_by_side

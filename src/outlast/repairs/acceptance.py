@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from outlast.errors import InputError
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import reset_losses, written_ages
 from outlast.intervals import gained

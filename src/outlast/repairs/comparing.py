@@ -15,7 +15,7 @@ from outlast.brief import briefly
 from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import USUAL, Intervention, control_of, rule_of
 from outlast.model import Recurrent

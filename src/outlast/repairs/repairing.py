@@ -17,7 +17,7 @@ from outlast.arguments import at_least, taking
 from outlast.brief import briefly
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, best_periods, under
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
 from outlast.model import Recurrent, device_of

@@ -21,7 +21,7 @@ from outlast.data.streams import copies
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
 from outlast.evaluation.asked import the_measures, the_split, the_streams
-from outlast.evaluation.measures import Measure, outputs_of
+from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent

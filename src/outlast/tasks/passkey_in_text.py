@@ -11,7 +11,7 @@ import numpy as np
 from outlast.data import Split, Streams
 from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError
-from outlast.evaluation.measures import CROSS_ENTROPY, ERROR_RATE
+from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.tasks.task import Task
 from outlast.tasks.weaving import Filler, Row, Sizes, edges_up_to, woven
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from outlast.data import Batch
-from outlast.evaluation.measures import CROSS_ENTROPY, Measure, logits_and_classes
+from outlast.evaluation.measure import CROSS_ENTROPY, Measure, logits_and_classes
 
 
 def place_error(places: Sequence[int]) -> Measure:

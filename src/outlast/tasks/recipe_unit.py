@@ -19,7 +19,7 @@ from outlast.data import Split, Streams
 from outlast.diagnosis.remembrance import effective_remembrance
 from outlast.errors import InputError, unknown_name
 from outlast.evaluation import EvalSettings, evaluate, usable
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.families import build
 from outlast.folders import discard
 from outlast.interventions import Intervention, Zero, intervention

@@ -13,7 +13,7 @@ import numpy as np
 from outlast.data import Split, Streams
 from outlast.data.text.tokenisers import Encoder
 from outlast.errors import InputError
-from outlast.evaluation.measures import CROSS_ENTROPY
+from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.tasks.place_error import place_error
 from outlast.tasks.stories_data import FACTS, PLACES, Story, prose_drawn, tell
 from outlast.tasks.task import Task

@@ -9,7 +9,7 @@ from outlast.brief import briefly
 from outlast.data import Split, Streams
 from outlast.errors import unknown_name
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.families import build
 from outlast.interventions import Intervention
 from outlast.model import InputSpec, Recurrent

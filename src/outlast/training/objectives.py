@@ -13,13 +13,8 @@ from torch import Tensor, nn
 from outlast.arguments import taking
 from outlast.data import Batch, Streams
 from outlast.errors import InputError, unknown_name
-from outlast.evaluation.measures import (
-    DIVERGENCES,
-    cross_entropy_per_position,
-    divergence,
-    pinball_per_position,
-    squared_error_per_position,
-)
+from outlast.evaluation.measure import DIVERGENCES, cross_entropy_per_position, divergence, squared_error_per_position
+from outlast.evaluation.measures import pinball_per_position
 from outlast.model import Recurrent
 from outlast.modules.adapting import adapt
 from outlast.state import at_least_float32
@@ -88,7 +83,7 @@ class SelfDistillation:
 
     Args:
         teacher: the untouched model; `self_distillation` makes a frozen copy.
-        kind: a divergence, see `outlast.evaluation.measures.divergence`.
+        kind: a divergence, see `outlast.evaluation.measure.divergence`.
         resets: 1: the teacher reads the window from its start. k > 1: k copies start at k evenly spaced places of the
             window, and the mean of those that have read at least window/k positions (always that of the first) is
             the target: the mean of staggered resets.
@@ -154,7 +149,7 @@ class Anchored:
     Args:
         objective: what is minimised otherwise.
         teacher: the untouched model; `anchored` makes a frozen copy.
-        kind: a divergence, see `outlast.evaluation.measures.divergence`.
+        kind: a divergence, see `outlast.evaluation.measure.divergence`.
         weight: of the divergence, on rows set aside.
         labels: of the objective, on rows set aside.
     """

@@ -13,7 +13,7 @@ from outlast.data import Split, Streams
 from outlast.data.reading import read
 from outlast.errors import InputError, NotAskable
 from outlast.evaluation.asked import the_measures
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.folders import locked
 from outlast.intervals import Interval, mean_interval
 from outlast.live.ledger.candidates import Candidate, gate, move

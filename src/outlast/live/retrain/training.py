@@ -12,7 +12,7 @@ from outlast.checkpoints.states import file_sha256
 from outlast.data import Split, Streams
 from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import EvalSettings
-from outlast.evaluation.measures import Measure
+from outlast.evaluation.measure import Measure
 from outlast.folders import discard, locked
 from outlast.interventions import Carry, Mix
 from outlast.live.ledger.candidates import Candidate, gate, move

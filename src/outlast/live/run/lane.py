@@ -14,7 +14,8 @@ from torch import Tensor
 from outlast import checkpoints
 from outlast.data import Batch
 from outlast.errors import InputError
-from outlast.evaluation.measures import Measure, default_measure, measure_of
+from outlast.evaluation.measure import Measure
+from outlast.evaluation.measures import default_measure, measure_of
 from outlast.live.retrain.checks import MODEL, PROFILE, check_files
 from outlast.live.run.delays import Delay
 from outlast.live.run.pending_targets import Ahead

@@ -20,7 +20,8 @@ from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Projections
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.measures import Measure, default_measures, measure, outputs_of
+from outlast.evaluation.measure import Measure, outputs_of
+from outlast.evaluation.measures import default_measures, measure
 from outlast.evaluation.opened import AnyModel, opening
 from outlast.intervals import mean_interval
 from outlast.live.watch.alarms import Bars, calibrate, check_run_length, fit_tail, independent

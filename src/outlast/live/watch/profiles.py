@@ -20,7 +20,8 @@ from outlast.diagnosis.support import Region
 from outlast.diagnosis.views import Projections
 from outlast.durations import written
 from outlast.errors import InputError
-from outlast.evaluation.measures import Outputs, measure_of
+from outlast.evaluation.measure import Outputs
+from outlast.evaluation.measures import measure_of
 from outlast.given_files import require_regular
 from outlast.live.watch.alarms import Bars, Tail
 from outlast.live.watch.signals import Senses

@@ -12,7 +12,7 @@ from torch import Tensor
 from outlast.data import Batch
 from outlast.diagnosis.support import Region
 from outlast.diagnosis.views import WHOLE, Projections
-from outlast.evaluation.measures import Measure, Outputs, divergence
+from outlast.evaluation.measure import Measure, Outputs, divergence
 from outlast.model import Recurrent, device_of
 from outlast.state import State, concatenate
 
