@@ -116,3 +116,13 @@ def test_starts_that_are_not_clearly_better_than_plain_training_are_told_so() ->
     assert "its control, which will tell" in lead(unclear)
     with speaking("ja"):
         assert "対照で確かめられます" in lead(unclear)
+
+
+def test_other_steps_than_were_asked_for_are_told_with_why() -> None:
+    plan = next(each for each in PLANS.values() if each.advice == "repair")
+    assert plan.remedy is not None
+    asked = replace(plan, settings={**plan.settings, "training": {**plan.settings["training"], "steps": 400}})
+    for steps, why in ((200, "200 are expected to give nine tenths"), (400, None), (800, "800 are the fewest that")):
+        told = lead(replace(asked, remedy=replace(plan.remedy, steps=steps)))
+        assert ("Asked for were 400 steps, which are expected to reach" in told) == (why is not None)
+        assert why is None or why in told

@@ -207,7 +207,28 @@ def lead(plan: Plan) -> str:
         "Measured on validation streams alone, with short trainings; the test streams were left for what is done.",
         "短い学習で、検証系列だけを使って測りました。テスト系列は実際の処置の確認のために残してあります。",
     )
-    return sentences(_because(plan), read)
+    return sentences(_other_steps(plan), _because(plan), read)
+
+
+def _other_steps(plan: Plan) -> str:
+    """That other steps are planned than were asked for, and why; nothing where they are those."""
+    asked, named = plan.settings.get("training", {}).get("steps"), plan.expected
+    given = [each for each in plan.outlooks if named and (each.name, each.steps) == (named.name, asked)]
+    if named is None or not given or named.steps == asked:
+        return ""
+    these, those, here = integer(given[0].steps), integer(named.steps), outlook(plan, given[0])
+    if named.steps > given[0].steps:
+        return tell(
+            f"Asked for were {these} steps, which are expected to reach {here}. {those} are the fewest that are "
+            "expected to give nine tenths of what twice as many as asked for give.",
+            f"指定は {these} ステップで、見込みは {here} です。指定の二倍で得られる改善の九割に達する見込みの"
+            f"最少のステップ数は {those} です。",
+        )
+    return tell(
+        f"Asked for were {these} steps, which are expected to reach {here}; {those} are expected to give nine tenths "
+        "of what can be gained.",
+        f"指定は {these} ステップで、見込みは {here} です。{those} ステップで改善の九割に達する見込みです。",
+    )
 
 
 def _because(plan: Plan) -> str:
