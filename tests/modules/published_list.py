@@ -98,7 +98,9 @@ PUBLISHED: tuple[Listed, ...] = (
     _alone("exported_with_state", "torch.export of any length, state in and out", THREE, _from_zeros((1, 8))),
     _alone("LitRegressor", "Lightning, squeezed outputs", THREE, _window),
     _alone("SkorchLanguageModel", "skorch's language model", _tokens(13), _skorch),
-    _refused("ForecastingDict", "reads a dictionary", "forward"),
+    _alone(
+        "ForecastingDict", "reads one key of a dictionary", THREE, lambda m, x: m({"encoder_cont": x})["prediction"]
+    ),
     _alone("MinGRU", "minGRU, its state on request", FOUR, lambda m, x: m(x)),
     _alone("ChannelMix", "a block in RWKV's way", FOUR, _first),
     _alone("MinimalMamba", "a state that stays in the call", FOUR, lambda m, x: m(x)),

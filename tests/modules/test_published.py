@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from contract_sizes import Ask, quick_check
 from modules.listed import Listed
-from modules.published import LastStep, Sequence, compiled, data_parallel
+from modules.published import ForecastingDict, LastStep, Sequence, compiled, data_parallel
 from modules.published_list import PUBLISHED
 from modules.test_modules import found
 from outlast.contract.check import check
@@ -59,6 +59,24 @@ def test_outcome_as_check_asks(listed: Listed) -> None:
 def test_what_wraps_a_module_is_taken_off() -> None:
     wrapped: tuple[Any, Any] = (data_parallel(), compiled())
     assert [type(adapt(each).module) for each in wrapped] == [Sequence, LastStep]
+
+
+class Several(ForecastingDict):
+    """Looks two keys up."""
+
+    def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return {"prediction": self.fc(self.lstm(torch.cat([x["past"], x["known"]], -1))[0])}
+
+
+def test_one_key_of_a_dictionary_is_read_in_pieces() -> None:
+    module = ForecastingDict().eval()
+    model, x = adapt(module), torch.randn(2, 9, 3)
+    assert "as 'encoder_cont' of a dictionary" in str(model.found)
+    first, state = model(x[:, :4], model.initial_state(2))
+    found = torch.cat([first, model(x[:, 4:], state)[0]], 1)
+    torch.testing.assert_close(found, module({"encoder_cont": x})["prediction"], rtol=0, atol=1e-6)
+    with pytest.raises(InputError):
+        adapt(Several())
 
 
 class TwoLayers(nn.Module):

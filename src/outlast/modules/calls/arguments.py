@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import inspect
 import itertools
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -198,6 +201,7 @@ class Parameters:
         unknown: names of others without a default.
         asked: names of those that take ids or what does not change, in their order; `asks`: one of them has no default.
         beside: how these are given columns of the inputs, once that is chosen.
+        key: under which the inputs stand in a dictionary; None: they are given as they are.
     """
 
     inputs: str
@@ -211,6 +215,7 @@ class Parameters:
     asked: tuple[str, ...] = ()
     asks: bool = False
     beside: tuple[Beside, ...] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,11 @@ def parameters_of(call: Any) -> Parameters | None:
 
 def readings_of(call: Any) -> Iterator[Parameters]:
     """What its parameters may be for, likeliest first: what names do not say may be a state, or ids."""
+    key = _key_of(getattr(call, "__func__", None))
+    yield from (replace(reading, key=key) for reading in _readings_of(call))
+
+
+def _readings_of(call: Any) -> Iterator[Parameters]:
     listed = _listed(call)
     if not listed:
         return
@@ -279,6 +289,23 @@ def _parameters(
 def _beside(parameter: _Parameter) -> bool:
     """Whether a parameter takes ids, or what does not change, by its name or type."""
     return parameter.whole or is_beside(parameter.name)
+
+
+@functools.lru_cache(maxsize=256)  # asked at every call of some modules
+def _key_of(method: Any) -> str | None:
+    """The one key under which a method of a class looks its inputs up, ``x["key"]``, by its source."""
+    try:
+        nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))))
+        name = list(inspect.signature(method).parameters)[1]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+    looked_up = [
+        each.slice.value
+        for each in nodes
+        if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name) and each.value.id == name
+        if isinstance(each.slice, ast.Constant) and isinstance(each.slice.value, str)
+    ]
+    return looked_up[0] if len(set(looked_up)) == 1 else None
 
 
 def says_state(parameters: Parameters) -> bool:

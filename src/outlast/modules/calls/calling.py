@@ -89,6 +89,8 @@ class Argument:
             named |= dict.fromkeys(self.parameters.starts, torch.zeros(axes, device=inputs.device))
         inputs, beside = apart(inputs, self.parameters.beside)
         named |= beside
+        if self.parameters.key is not None:
+            inputs = {self.parameters.key: inputs}
         call = module if self.method == "forward" else getattr(module, self.method)
         if isinstance(module, torch.jit.ScriptModule):  # what its compiler makes after some calls rounds otherwise
             with torch.jit.optimized_execution(False):

@@ -365,6 +365,8 @@ def _told(model: HiddenModule) -> str:
         "rows_first": "", "time_first": ", time first", "packed": ", packed", "cell": f", {one}", "one": f", {one}",
         "one_time_first": f", time first, {one}",
     }  # fmt: skip
+    if (key := calling.carrier.parameters.key) is not None:
+        reads += f" as {key!r} of a dictionary"
     output = "" if calling.output in (None, 0) else f"; its outputs are `{calling.output}` of what it returns"
     tensors = len(calling.slots)
     holds = "a tensor" if tensors == 1 else f"{tensors} tensors and numbers"
