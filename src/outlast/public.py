@@ -18,7 +18,7 @@ from outlast.modules.leaking import with_leak
 from outlast.modules.resetting import with_reset
 from outlast.onnx import OnnxPorts
 from outlast.planning import ExpectedRun, expected_run, plan, repair_cost
-from outlast.repairs import RepairSettings, compare, judge, repair, with_dose
+from outlast.repairs import RepairSettings, compare, judge, repair, tune, with_dose
 from outlast.reporting import write_figures, write_report
 from outlast.results import VERSION, Plan, RepairCost, load_result, save_result
 from outlast.serving import Deployed, deploy
@@ -97,6 +97,7 @@ __all__ = [
     "split",
     "state_passing",
     "tbtt",
+    "tune",
     "with_decay",
     "with_dose",
     "with_leak",

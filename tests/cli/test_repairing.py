@@ -14,10 +14,12 @@ import torch
 
 import outlast
 from cli.workshop import AVERAGING, LEARN, LEVELS, MEASURE, Outcome, Run, files
+from outlast.checkpoints import read_record
 from outlast.cli.option_groups import Repairing
 from outlast.cli.options import CompareVerb, RepairVerb
+from outlast.modules.resetting import WithReset
 from outlast.repairs import RepairSettings
-from outlast.results import Command, Comparison, Refusal, Repair, load_as, save_result
+from outlast.results import Command, Comparison, Refusal, Repair, Tuning, load_as, save_result
 
 REFUSED = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")
 SUFFICES = ("--model", "mymod:averaging_wrong_from_the_start", *LEVELS, *LEARN, "--anchor", "0")
@@ -314,3 +316,24 @@ def test_the_expected_run_can_be_read_off_the_data(run: Run, here: Path, monkeyp
     assert f"expected run: {found}" in outcome.err
     assert found.run is None
     assert "tbtt" in outcome.out
+
+
+def test_tune_writes_a_model_that_is_ready_to_run(run: Run, here: Path) -> None:
+    """The directory runs under its remedy, a second tuning of it is refused; what finds nothing exits with 1."""
+    done = run("tune", "--model", "mymod:averaging", *LEVELS, "--shares", "0.2", "0.3", "0.5", "--out", "tuned")
+    assert done.status == 0
+    result = load_as(here / "tuned", Tuning)
+    assert result.accepted
+    assert f"model under {result.remedy}: tuned/model" in done.out
+    assert "outlast repair --model mymod:averaging" in done.out
+    assert read_record(here / "tuned/model")["provenance"]["verb"] == "tune"
+    loaded = outlast.load(here / "tuned/model", allow_code=True)
+    assert isinstance(loaded, WithReset)
+    assert (here / "tuned/report.html").exists()
+    again = run("tune", "--model", "tuned/model", "--allow-code", *LEVELS, "--out", "again")
+    assert "without a remedy" in again.refused()
+    assert not (here / "again/result.json").exists()
+    nothing = run("tune", "--model", "mymod:drifting", *MEASURE, "--out", "nothing")
+    assert nothing.status == 1
+    assert not (here / "nothing/model").exists()
+    assert "no model was written" in nothing.out

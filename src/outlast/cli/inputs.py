@@ -31,6 +31,7 @@ from outlast.cli.options import (
     RepairVerb,
     SaveVerb,
     TrainVerb,
+    TuneVerb,
 )
 from outlast.cli.parsing import settings_of
 from outlast.cli.trial import try_out
@@ -54,7 +55,7 @@ from outlast.planning import expected_run
 from outlast.results import Command, Note
 from outlast.training import TrainSettings
 
-MeasuringVerb = EvaluateVerb | PlanVerb | RepairVerb | CompareVerb
+MeasuringVerb = EvaluateVerb | PlanVerb | RepairVerb | CompareVerb | TuneVerb
 ReadingVerb = TrainVerb | MeasuringVerb | CheckVerb | DiagnoseVerb | LiveProfileVerb | SaveVerb
 
 

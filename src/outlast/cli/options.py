@@ -123,6 +123,21 @@ class PlanVerb(Running, Stepping, Weighing, Repairing, Measuring, Reading, Sourc
 
 
 @dataclass(kw_only=True)
+class TuneVerb(Running, Measuring, Reading, Source, Model):
+    """Choose what helps a model without training it: resets or handovers; exit status 1 if nothing is accepted.
+
+    Validation streams choose, test streams judge. The model under its remedy is written to OUT/model, ready to run.
+    """
+
+    out: Path = Path("runs/tune")
+    """Folder for result.json, report.html and model/."""
+    cost: float = 1.0
+    """What running it may cost at most, in copies of the model: 1 allows resets, 1.25 handovers, 2 two copies."""
+    guard: tuple[Path, ...] = ()
+    """More data of the same kind on which short contexts must hold."""
+
+
+@dataclass(kw_only=True)
 class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 
@@ -352,6 +367,7 @@ VERBS: dict[str, type] = {
     "evaluate": EvaluateVerb,
     "diagnose": DiagnoseVerb,
     "plan": PlanVerb,
+    "tune": TuneVerb,
     "repair": RepairVerb,
     "compare": CompareVerb,
     "dose": DoseVerb,

@@ -25,6 +25,7 @@ from outlast.cli.options import (
     PlanVerb,
     RepairVerb,
     TrainVerb,
+    TuneVerb,
 )
 from outlast.cli.parsing import settings_of
 from outlast.cli.progress import LONG_REPAIR, Reporter
@@ -46,7 +47,7 @@ from outlast.modules.precision import trainable
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
-from outlast.repairs import RepairSettings, compare, repair, with_dose
+from outlast.repairs import RepairSettings, compare, repair, tune, with_dose
 from outlast.repairs.saving import save_models
 from outlast.reporting import ask_for_font, write_figures
 from outlast.results import VERSION, Training
@@ -224,6 +225,33 @@ def _to_diagnose(options: DiagnoseVerb) -> tuple[Split, Recurrent, int, Sequence
         context = options.train_context or chosen.train_context
     tell(try_out(model, parts.test, measures))
     return as_it_reads(model, parts, context), model, context, measures
+
+
+@outputs.alone
+def run_tune(options: TuneVerb) -> int:
+    outputs.claim_for_models(options.out, "tune", replace=options.replace, reads={"--model": options.model})
+    parts, model, notes = inputs.split_and_model(options)
+    tell(notes)
+    guards = {str(path): inputs.streams_of(options, path, model) for path in options.guard}
+    outputs.taken(options, parts)
+    with outputs.output(options.out, fresh=True):
+        with Reporter(quiet=options.quiet) as say:
+            done = tune(
+                model,
+                parts,
+                train_context=options.train_context,
+                cost=options.cost,
+                measures=options.measure,
+                measuring=inputs.measuring(options, options.seed),
+                guards=guards,
+                progress=say,
+            )
+        said = done.save(options.out, {"verb": "tune", "tuned_of": options.model})
+        before = replace(done.result.before, command=inputs.command(options, model))
+        outputs.finish(replace(done.result, before=before), options)
+    outputs.tell(options, said)
+    outputs.warn(before)
+    return 0 if done.accepted else 1
 
 
 @outputs.alone

@@ -59,6 +59,23 @@ def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
     return [bands[i][1] for i in rows], curve.losses[rows]
 
 
+def handover_losses(curve: Curve) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """What resets every P positions would give where the new copy reads W positions before it takes over.
+
+    Its ages lie in [W, W + P): bands without a gap, W at most P. Pairs (P, W) and (pairs, streams) losses.
+    """
+    bands = curve.bands[: _contiguous(curve)]
+    pairs, found = [], []
+    for first in range(1, len(bands)):
+        for last in range(first, len(bands)):
+            warm_up, end = bands[first][0], bands[last][1]
+            if end >= 2 * warm_up:
+                widths = np.array([stop - start for start, stop in bands[first : last + 1]], float)
+                pairs.append((end - warm_up, warm_up))
+                found.append(widths @ curve.losses[first : last + 1] / widths.sum())
+    return pairs, np.array(found).reshape(len(pairs), curve.losses.shape[1])
+
+
 def judge(
     curve: Curve, measure: Measure, notes: Sequence[Note] = (), chance: float | None = None
 ) -> tuple[Verdict, Short]:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from outlast.repairs.picking import with_dose
     from outlast.repairs.repairing import Repaired, judge, repair
     from outlast.repairs.settings import RepairSettings
+    from outlast.repairs.tuning import Tuned, tune
 else:
     from outlast.lazily import handing_on
 
@@ -24,7 +25,11 @@ else:
                 "repair",
             ),
             "settings": ("RepairSettings",),
+            "tuning": (
+                "Tuned",
+                "tune",
+            ),
         },
     )
 
-__all__ = ["Compared", "RepairSettings", "Repaired", "compare", "judge", "repair", "with_dose"]
+__all__ = ["Compared", "RepairSettings", "Repaired", "Tuned", "compare", "judge", "repair", "tune", "with_dose"]

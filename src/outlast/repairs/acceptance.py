@@ -124,6 +124,28 @@ def refusal(
         *_plain_training_suffices(gain, measure),
         *_undecided(short, measure, guards or {}),
     ]
+    return _first_of(found)
+
+
+def remedy_refusal(
+    short: ShortContext, gain: Benefit, after: Evaluation, measure: Measure, guards: Mapping[str, ShortContext]
+) -> Refusal | None:
+    """Why a remedy is refused, as `refusal`; None: it is accepted.
+
+    It trains nothing and is a way to run the model, so it is held to what it gives, and not to a verdict of its own.
+    """
+    found = [
+        *_broken(after),
+        *_short_context_lost(short, measure, guards),
+        *_no_benefit(gain, measure),
+        *_stopped_reading(after, measure),
+        *_undecided(short, measure, guards),
+    ]
+    return _first_of(found)
+
+
+def _first_of(found: list[Refusal]) -> Refusal | None:
+    """The first fault by its name and the others beside it."""
     if not found:
         return None
     first, *others = found

@@ -12,7 +12,7 @@ from outlast.results import Command, Evaluation
 
 # Steps of advice, and command lines that run as they are printed.
 
-_TRAINING = ("plan", "repair", "compare", "train")
+_TRAINING = ("tune", "plan", "repair", "compare", "train")
 """Verbs that a model has to be trained for."""
 
 
@@ -98,6 +98,7 @@ _LISTED = ("interventions", "doses", "short-ages", "inputs", "leave-out", "log",
 """Options whose argument is a list, also of one."""
 _NAMES = {"measure": "measures", "scenario": "scenarios", "no-control": "control"}
 _VERBS = {"check": "", "evaluate": "settings", "diagnose": "settings", "plan": "measuring", "repair": "measuring",
+          "tune": "measuring",
           "compare": "measuring"}  # fmt: skip
 """Verbs that are functions of the same name, and which argument of theirs says how to measure."""
 

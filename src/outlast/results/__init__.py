@@ -71,6 +71,7 @@ from outlast.results.timeline import (
     Timeline,
 )
 from outlast.results.trained import Training
+from outlast.results.tuned import TriedRemedy, Tuning
 
 __all__ = [
     "KINDS",
@@ -143,6 +144,8 @@ __all__ = [
     "Timeline",
     "Trace",
     "Training",
+    "TriedRemedy",
+    "Tuning",
     "Untrained",
     "Verdict",
     "Worth",

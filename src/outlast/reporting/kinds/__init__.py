@@ -6,7 +6,7 @@ from typing import Any
 
 from outlast.reporting.commands import Step, in_python
 from outlast.reporting.elements import Article
-from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training
+from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training, tuning
 from outlast.reporting.kinds.telling import Telling, drawing
 from outlast.reporting.text_table import wrapped
 from outlast.reporting.words.labels import labels
@@ -25,6 +25,7 @@ TELLINGS: dict[type[Result], Telling[Any]] = {
         repair.TELLING,
         timeline.TELLING,
         training.TELLING,
+        tuning.TELLING,
     )
 }
 

@@ -1,0 +1,48 @@
+"""What choosing a remedy finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from outlast.results.kinds import Result, result_kind
+from outlast.results.measured import Evaluation
+from outlast.results.repaired import Benefit, Refusal, ShortContext
+
+
+@dataclass(frozen=True)
+class TriedRemedy:
+    """What validation streams say of a remedy: its loss at the oldest age, and the difference from the model as it runs
+    on, with its interval.
+
+    Args:
+        name: as it is typed, such as ``reset:640``.
+        cost: what running it costs, in copies of the model.
+    """
+
+    name: str
+    cost: float
+    loss: float
+    difference: tuple[float, float, float]
+
+
+@result_kind
+@dataclass(frozen=True)
+class Tuning(Result):
+    """A model as it runs on and under the remedy that validation picked, and whether that is accepted.
+
+    `remedy` is the picked one; ``none`` where nothing was done, and then `after` is `before`. `cost` is what a remedy
+    might cost at most, and `tried` are those that validation chose from.
+    """
+
+    cost: float
+    remedy: str
+    tried: list[TriedRemedy]
+    before: Evaluation
+    after: Evaluation
+    short_context: ShortContext
+    benefit: Benefit
+    accepted: bool
+    refused_because: Refusal | None
+    guards: dict[str, ShortContext] = field(default_factory=dict)
+    kind: str = "tune"
+    outlast: str = ""

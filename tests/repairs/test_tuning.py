@@ -1,0 +1,120 @@
+"""A remedy is chosen on validation streams and judged on test streams, on models whose losses by age were planted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import outlast
+from outlast.data import Split
+from outlast.errors import InputError
+from outlast.evaluation import EvalSettings, evaluate
+from outlast.evaluation.verdicts import handover_losses
+from outlast.modules.remedies import Remedy, remedy_named
+from outlast.modules.resetting import WithReset
+from outlast.repairs import Tuned, tune
+from outlast.repairs.tuning import helpful_remedy, picked
+from outlast.reporting.kinds import summary
+from outlast.results import from_json, to_json
+from planted import Planted, coin_streams
+
+T, LENGTH = 16, 512
+MEASURING = EvalSettings(targets=256)
+
+
+def failing(age: Tensor) -> Tensor:
+    """Learns over the training context, and forgets from 4 T on."""
+    return torch.where(age < 4 * T, 1.5 + 0.03 * age.clamp(max=T), 0.2)
+
+
+def robust(age: Tensor) -> Tensor:
+    return 1.5 + 0.03 * age.clamp(max=T)
+
+
+def hopeless_law(age: Tensor) -> Tensor:
+    """Wrong when young, right for a while, and of little use later: every reset is young half of the time."""
+    return torch.where(age < T // 2, -3.0, torch.where(age < T, 2.0, 0.3))
+
+
+def parts() -> Split:
+    return Split(*(coin_streams(count, LENGTH, noise=0.02, seed=count) for count in (8, 16, 32)), how="planted")
+
+
+def tuned(skill: Callable[[Tensor], Tensor], cost: float = 1.0) -> Tuned:
+    return tune(Planted(skill), parts(), train_context=T, cost=cost, measuring=MEASURING)
+
+
+def test_a_model_that_fails_gets_the_best_reset() -> None:
+    """At the cost of one copy; the model is ready to run and gives what the record says."""
+    done = tuned(failing)
+    result = done.result
+    assert (result.accepted, result.remedy, result.refused_because) == (True, "reset:64", None)
+    assert all(each.cost == 1 for each in result.tried)
+    assert isinstance(done.model, WithReset)
+    assert result.benefit.against == "base"
+    assert result.benefit.high < 0
+    assert result.short_context.difference == 0
+    assert from_json(to_json(result)) == result
+    for language in ("en", "ja"):
+        assert "64" in summary(result, language)
+
+
+def test_more_cost_allows_handovers_and_they_are_taken_where_they_give_more() -> None:
+    """Those within half a tolerance are level, and the cheapest of them wins."""
+    done = tuned(failing, cost=1.5)
+    kinds = {each.name.partition(":")[0] for each in done.result.tried}
+    assert kinds == {"reset", "handover"}
+    assert max(each.cost for each in done.result.tried) <= 1.5
+    assert done.result.remedy.startswith("handover:")
+    one, two = Remedy("reset", 8), Remedy("handover", 8, 2)
+    losses = [(one, np.array([1.0, 1.0])), (two, np.array([0.96, 0.96]))]
+    assert picked(losses, 0.1) == one
+    assert picked(losses, 0.02) == two
+
+
+def test_it_declines_by_itself() -> None:
+    """Where the model does not fail, and where nothing helps it."""
+    fine = tuned(robust)
+    assert fine.result.refused_because is not None
+    assert (fine.accepted, fine.result.refused_because.name) == (False, "nothing_to_repair")
+    hopeless = tuned(hopeless_law)
+    assert hopeless.result.refused_because is not None
+    assert (hopeless.result.remedy, hopeless.result.refused_because.name) == ("none", "no_benefit")
+    for done in (fine, hopeless):
+        assert not isinstance(done.model, WithReset)
+        for language in ("en", "ja"):
+            assert summary(done.result, language)
+
+
+@pytest.mark.parametrize("cost", [0.5, float("nan"), float("inf")])
+def test_a_cost_that_no_remedy_has_is_refused(cost: float) -> None:
+    with pytest.raises(InputError, match="copies"):
+        tuned(failing, cost=cost)
+
+
+def test_a_model_under_a_remedy_is_refused() -> None:
+    with pytest.raises(InputError, match="without a remedy"):
+        tune(outlast.with_reset(Planted(failing), 32), parts(), train_context=T, measuring=MEASURING)
+
+
+def test_handovers_are_read_off_the_age_curve() -> None:
+    """What the curve says is what the model under the handover gives once it is past its first period."""
+    streams = coin_streams(16, LENGTH, seed=1)
+    seen = evaluate(Planted(failing), streams, train_context=T, settings=MEASURING)
+    pairs, losses = handover_losses(seen.curve)
+    assert (48, 16) in pairs
+    assert all(warm_up <= every for every, warm_up in pairs)
+    remedy = remedy_named("handover:48:16")
+    assert remedy is not None
+    under = evaluate(remedy.on(Planted(failing)), streams, train_context=T, settings=MEASURING)
+    assert under.oldest.loss == pytest.approx(losses[pairs.index((48, 16))].mean(), rel=0.02)
+
+
+def test_an_evaluation_names_its_best_remedy() -> None:
+    streams = coin_streams(16, LENGTH, seed=1)
+    for skill, wanted in ((failing, Remedy("reset", 64)), (robust, None)):
+        assert helpful_remedy(evaluate(Planted(skill), streams, train_context=T, settings=MEASURING)) == wanted
