@@ -98,6 +98,7 @@ class GLA(Mixer):
         super().__init__()
         width, heads = sizes.width, sizes.heads
         self.sizes, shared = sizes, heads // sizes.groups
+        self.temperature = sizes.gate_temperature
         self.split = [sizes.keys, sizes.keys // shared, sizes.values // shared]
         self.queries_keys_values = Linear(width, sum(self.split), bias=False)
         self.decay_low = Linear(width, sizes.gate_low_rank, bias=False)
@@ -142,7 +143,7 @@ class GLA(Mixer):
         k, v = (each.reshape(B, T, sizes.groups, -1) for each in (k, v))
         # The decay decides how long the model remembers: never in half precision.
         gates = self.decay_high.precise(self.decay_low(x))
-        log_decay = scan.pick(recurrence="log_sigmoid")(gates, 1 / sizes.gate_temperature)
+        log_decay = scan.pick(recurrence="log_sigmoid")(gates, 1 / self.temperature)
         if sizes.least_log_decay is not None:
             log_decay = log_decay.clamp_min(sizes.least_log_decay)
         k, v, log_decay = (each_head(each, sizes.heads) for each in (k, v, log_decay.view(k.shape)))
