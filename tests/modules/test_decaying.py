@@ -74,3 +74,9 @@ def test_what_has_no_decays_and_what_is_no_factor_is_refused() -> None:
     for factor in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(InputError, match="factor"):
             with_decay(built("mamba2"), factor)
+
+
+def test_a_decay_that_a_directory_cannot_say_is_refused() -> None:
+    folder = next(Path(__file__).parents[1].glob("foreign/fla/gla-*"))
+    with pytest.raises(outlast.InputError, match="without decays that a factor could scale"):
+        with_decay(outlast.load(folder), 0.5)

@@ -49,7 +49,7 @@ def with_decay(model: nn.Module, factor: float) -> Recurrent:
             if isinstance(module, RWKV6):  # −exp of a projection
                 module.decay_high.bias.add_(math.log(factor))
                 found += 1
-            if isinstance(module, GLA):  # the log of a sigmoid, over a temperature
+            if type(module) is GLA:  # the log of a sigmoid, over a temperature, which fla's files cannot say
                 module.temperature /= factor
                 found += 1
     settings = (getattr(made, "blueprint", None) or {}).get("settings", {})
