@@ -121,6 +121,19 @@ def test_a_leak_is_the_loop_and_so_are_its_gradients(family):
     close(found[1], found[0], tolerance)
 
 
+@pytest.mark.parametrize("family", ["gla", "mamba", "mamba2", "gated_deltanet", "mlstm", "lstm", "gru"])
+def test_many_positions_at_once_are_the_loop_in_float32_too(family, monkeypatch):
+    """By the kernels that are at work, over more positions than one piece of a growing scan can hold."""
+    leaky = outlast.with_leak(made(family).float(), TAU)
+    assert leaky.at_once
+    inputs = drawn(2, 70).float()
+    with torch.no_grad():
+        outputs, after = leaky(inputs, leaky.initial_state(2))
+        monkeypatch.setattr(WithLeak, "at_once", False)
+        wanted, final = leaky(inputs, leaky.initial_state(2))
+    close([outputs, *leaves(after)], [wanted, *leaves(final)], 2e-4)
+
+
 class Started(Recurrent):
     """A GRU that starts from a learned state."""
 

@@ -130,7 +130,11 @@ class GatedDeltaNet(Mixer):
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return GatedDeltaNetState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
-    def forward(self, x: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:
+    leaks = "state"
+
+    def forward(
+        self, x: Tensor, state: GatedDeltaNetState, leak: Tensor | None = None
+    ) -> tuple[Tensor, GatedDeltaNetState]:
         """x (B, T, D) and `GatedDeltaNetState` -> (B, T, D) and the state after them."""
         (B, T, _), sizes = x.shape, self.sizes
         mixed, window = self.queries_keys_values(x), state.convolution
@@ -145,6 +149,8 @@ class GatedDeltaNet(Mixer):
         step = self.step(x)
         step = F.softplus(step.to(compute_dtype(step)) + self.step_bias)
         log_decay = -self.log_rate.to(step.dtype).exp() * step
+        if leak is not None:
+            log_decay = log_decay - leak[:, None, :, 0, 0]
         strength = (2.0 if sizes.negative else 1.0) * self.strength(x).to(step.dtype).sigmoid()
         v = v.reshape(B, T, sizes.heads, -1)
         write = scan.pick(recurrence="gated_delta")

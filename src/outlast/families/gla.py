@@ -123,12 +123,14 @@ class GLA(Mixer):
         memory = torch.zeros(batch_size, H, K, V, dtype=compute_dtype(weight), device=weight.device)
         return GLAState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
-    def forward(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: GLAState, leak: Tensor | None = None) -> tuple[Tensor, GLAState]:
         """x (B, T, D) and `GLAState` -> (B, T, D) and the state after them."""
-        y, after = self._recur(x, state)
+        y, after = self._recur(x, state, leak)
         return self.output(self.norm.gated(y, self.gate and self.gate(x))), after
 
-    def _recur(self, x: Tensor, state: GLAState) -> tuple[Tensor, GLAState]:
+    def _recur(self, x: Tensor, state: GLAState, leak: Tensor | None) -> tuple[Tensor, GLAState]:
         """x (B, T, D) and `GLAState` -> (B, T, H, V) and the state after them.
 
         On its own, so that without gradients its tensors are freed before the rest.
@@ -147,5 +149,7 @@ class GLA(Mixer):
         if sizes.least_log_decay is not None:
             log_decay = log_decay.clamp_min(sizes.least_log_decay)
         k, v, log_decay = (each_head(each, sizes.heads) for each in (k, v, log_decay.view(k.shape)))
+        if leak is not None:
+            log_decay = log_decay - leak[:, None, :, :, 0]
         y, memory = scan.pick()(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
         return y, GLAState(memory, window)

@@ -56,12 +56,21 @@ class GRU(Mixer):
         shape = (batch_size, self.gru.hidden_size)
         return GRUState(torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device))
 
-    def forward(self, x: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
+    leaks = "hidden"
+
+    def forward(self, x: Tensor, state: GRUState, leak: Tensor | None = None) -> tuple[Tensor, GRUState]:
         """x (B, T, D) and `GRUState` -> (B, T, D) and the state after them."""
         weights = list(self.gru.parameters())
         dtype = compute_dtype(weights[0])
         before = state.hidden[None].to(dtype).contiguous()
         with torch.autocast(x.device.type, enabled=False):
+            if leak is not None:  # torch's kernel takes none: its cell does, position by position
+                kept, cast, outputs = (-leak).exp(), [weight.to(dtype) for weight in weights], []
+                hidden = before[0]
+                for x_t in x.to(dtype).unbind(1):
+                    hidden = torch.gru_cell(x_t, kept * hidden, *cast)
+                    outputs.append(hidden)
+                return torch.stack(outputs, 1).to(x.dtype), GRUState(hidden)
             if weights[0].dtype == dtype:
                 y, hidden = self.gru(x.to(dtype), before)
             else:  # half-precision parameters: the module would carry the state in half precision

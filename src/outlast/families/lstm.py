@@ -56,12 +56,21 @@ class LSTM(Mixer):
         zeros = torch.zeros(2, batch_size, self.lstm.hidden_size, dtype=compute_dtype(weight), device=weight.device)
         return LSTMState(zeros[0], zeros[1])
 
-    def forward(self, x: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    leaks = "cell"
+
+    def forward(self, x: Tensor, state: LSTMState, leak: Tensor | None = None) -> tuple[Tensor, LSTMState]:
         """x (B, T, D) and `LSTMState` -> (B, T, D) and the state after them."""
         weights = list(self.lstm.parameters())
         dtype = compute_dtype(weights[0])
         before = [part[None].to(dtype).contiguous() for part in state]
         with torch.autocast(x.device.type, enabled=False):
+            if leak is not None:  # torch's kernel takes none: its cell does, position by position
+                kept, cast, outputs = (-leak).exp(), [weight.to(dtype) for weight in weights], []
+                hidden, cell = (part[0] for part in before)
+                for x_t in x.to(dtype).unbind(1):
+                    hidden, cell = torch.lstm_cell(x_t, (hidden, kept * cell), *cast)
+                    outputs.append(hidden)
+                return torch.stack(outputs, 1).to(x.dtype), LSTMState(hidden, cell)
             if weights[0].dtype == dtype:
                 y, (hidden, cell) = self.lstm(x.to(dtype), (before[0], before[1]))
             else:  # half-precision parameters: the module would carry the cell in half precision

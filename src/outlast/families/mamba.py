@@ -61,6 +61,10 @@ class MambaSettings(Settings):
         return Mamba(self)
 
 
+_LARGEST = 16.0
+"""Logarithm of what values may grow to within a piece of a leaking scan."""
+
+
 class MambaState(NamedTuple):
     """State of one layer, E = `inner`: the memory (B, E, N) and the convolution's window (B, W − 1, E)."""
 
@@ -112,7 +116,9 @@ class Mamba(Mixer):
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return MambaState(memory, self.convolution.initial_window(batch_size))
 
-    def forward(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: MambaState, leak: Tensor | None = None) -> tuple[Tensor, MambaState]:
         """x (B, T, D) and `MambaState` -> (B, T, D) and the state after them."""
         values, gate = self.input(x).chunk(2, -1)
         values, window = self.convolution(values, state.convolution)
@@ -123,5 +129,17 @@ class Mamba(Mixer):
         step = self.step.precise(low)
         rate = -self.log_rate.to(step.dtype).exp()
         inner = scan.pick(recurrence="gated_selective_scan")
-        y, memory = inner(values, step, rate, b, c, self.skip, gate, state.state)
-        return self.output(y), MambaState(memory, window)
+        if leak is None:
+            y, memory = inner(values, step, rate, b, c, self.skip, gate, state.state)
+            return self.output(y), MambaState(memory, window)
+        # The outputs are linear in the values and the memory. So values that grow as exp(leak · t), and outputs that
+        # are divided by it again, are those of a memory that leaks; in pieces short enough for float32.
+        memory, outputs, lost = state.state, [], leak[:, :, 0]
+        longest = max(1, int(_LARGEST / max(float(lost.detach().max()), 1e-12)))
+        for piece in zip(*(each.split(longest, 1) for each in (values, step, b, c, gate)), strict=True):
+            v, step_, b_, c_, gate_ = piece
+            grown = (lost * torch.arange(1, v.shape[1] + 1, device=v.device)).exp()[..., None]
+            y, memory = inner(v * grown, step_, rate, b_, c_, self.skip, gate_, memory)
+            outputs.append((y / grown).to(values.dtype))
+            memory = memory / grown[:, -1:]
+        return self.output(torch.cat(outputs, 1)), MambaState(memory, window)

@@ -3,6 +3,7 @@ State Space Duality")."""
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from outlast import scan
 from outlast.families.convolution import ShortConvolution
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype, gated_norm
+from outlast.scan.reference import compute_dtype, gated_dual_by, gated_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,9 @@ class Mamba2(Mixer):
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return Mamba2State(memory, self.convolution.initial_window(batch_size))
 
-    def forward(self, x: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: Mamba2State, leak: Tensor | None = None) -> tuple[Tensor, Mamba2State]:
         """x (B, T, D) and `Mamba2State` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         gate, mixed, step = self.input(x).split([self.split[0], sum(self.split), self.heads], -1)
@@ -134,18 +137,29 @@ class Mamba2(Mixer):
             weight = self.norm.weights(values)
             weight = weight.view(self.norm_groups, -1) if self.norm_groups > 1 else weight
             inner = scan.pick(recurrence="gated_dual_scan")
+            if leak is not None:
+                inner = functools.partial(gated_dual_by, functools.partial(_leaking, leak[:, None, :, 0, 0]))
             y, memory = inner(values, step, rate, keys, queries, self.skip, gate, weight, state.state, self.norm.eps)
         else:
-            y, memory = self._by_parts(values, step, rate, keys, queries, gate, state.state)
+            y, memory = self._by_parts(values, step, rate, keys, queries, gate, state.state, leak)
         return self.output(y), Mamba2State(memory, window)
 
     def _by_parts(
-        self, x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, gate: Tensor, memory: Tensor
+        self,
+        x: Tensor,
+        step: Tensor,
+        rate: Tensor,
+        b: Tensor,
+        c: Tensor,
+        gate: Tensor,
+        memory: Tensor,
+        leak: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """What `outlast.scan.reference.gated_dual_scan` does, whose arguments these are, where it has no such norm or
         skip: outputs (B, T, H · P) and the final state (B, H, N, P)."""
         values = x.to(step.dtype)
-        y, memory = scan.pick()(c, b, values * step[..., None], rate * step, memory, 1.0)
+        log_decay = rate * step if leak is None else rate * step - leak[:, None, :, 0, 0]
+        y, memory = scan.pick()(c, b, values * step[..., None], log_decay, memory, 1.0)
         y = (y + values * self.skip.view(self.heads, -1)).flatten(2)
         if self.norm is None:
             y = y * F.silu(gate.to(y.dtype))
@@ -159,3 +173,10 @@ class Mamba2(Mixer):
             else:
                 y = gated_norm(y, gate, weight, self.norm.eps)
         return y.to(x.dtype), memory
+
+
+def _leaking(
+    leak: Tensor, q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """`outlast.scan.reference.linear_scan` of log_decay − leak, whose shape broadcasts against (B, T, H)."""
+    return scan.pick()(q, k, v, log_decay - leak, state, scale)

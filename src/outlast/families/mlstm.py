@@ -79,7 +79,9 @@ class MLSTM(Mixer):
 
         return MLSTMState(zeros(H, K, V), zeros(H, K), zeros(H))
 
-    def forward(self, x: Tensor, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
+    leaks = "stabiliser"
+
+    def forward(self, x: Tensor, state: MLSTMState, leak: Tensor | None = None) -> tuple[Tensor, MLSTMState]:
         """x (B, T, D) and `MLSTMState` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         q, k, v = (part.reshape(B, T, self.heads, -1) for part in self.queries_keys_values(x).split(self.split, -1))
@@ -88,6 +90,8 @@ class MLSTM(Mixer):
         gates = self.cap * torch.tanh(gates.to(compute_dtype(gates)) / self.cap)
         log_input, forget = gates.chunk(2, -1)
         log_forget = nn.functional.logsigmoid(forget)
+        if leak is not None:
+            log_forget = log_forget - leak[:, None]
         y, after = scan.pick(recurrence="mlstm")(q, k, v, log_input, log_forget, tuple(state), q.shape[-1] ** -0.5)
         y = self.norm(y.to(x.dtype)).reshape(x.shape) * self.gate(x).sigmoid()
         return self.output(y), MLSTMState(*after)

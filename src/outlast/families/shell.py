@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,9 @@ class Mixer(nn.Module, ABC):
     """The recurrent part of a block: ``y, state = mixer(x, state)`` with x and y (B, T, D)."""
 
     parts: Parts
+    leaks: str = ""
+    """The field of the state whose leak (`outlast.with_leak`) `forward` takes beside it: what its logarithm loses
+    before every position, so shaped that it broadcasts against the field's tensor. Empty: it takes none."""
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
@@ -242,8 +245,21 @@ class Shell(Recurrent):
             for field, kind, head_axis in layer.parts
         )
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor | Unprojected, State]:
+    def leaks_at_once(self, path: str) -> bool:
+        """Whether `forward` takes a leak of the part at `path`: where it starts from zeros, and layers are plain."""
+        own = type(self)
+        if any(getattr(own, name) is not getattr(Shell, name) for name in ("initial_state", "forward", "through")):
+            return False
+        known = [f"layers.{i}.{each.mixer.leaks}" for i, each in enumerate(self.layers) if type(each) is Block]
+        return path in known
+
+    def forward(
+        self, inputs: Tensor, state: State, leak: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor | Unprojected, State]:
         """Tokens (B, T) or features (B, T, F) -> outputs (B, T, `outputs`) and the state after them.
+
+        Args:
+            leak: by the path of a part, as `Mixer.leaks` says; of parts of which `leaks_at_once` is true.
 
         Raises:
             InputError: inputs of another shape or kind, or a state of another number of layers.
@@ -253,14 +269,15 @@ class Shell(Recurrent):
             raise InputError(
                 f"a state of {len(state)} layers", f"{len(self.blocks)} layers", "start from model.initial_state(B)"
             )
-        x, after = self.through(x, state)
+        x, after = self.through(x, state) if leak is None else self.through(x, state, leak)
         return self.predicted(self.norm(x)), tuple(after)
 
-    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+    def through(self, x: Tensor, state: State, leak: Mapping[str, Tensor] | None = None) -> tuple[Tensor, list[Any]]:
         """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
         after = []
-        for layer, before in zip(self.layers, state, strict=True):
-            x, new = layer(x, before)
+        for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
+            lost = leak.get(f"layers.{i}.{layer.mixer.leaks}") if leak and isinstance(layer, Block) else None
+            x, new = layer(x, before) if lost is None else layer(x, before, lost)
             after.append(new)
         return x, after
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from outlast.arguments import at_least, taking
 from outlast.errors import InputError, unknown_name
+from outlast.families.shell import Shell
 from outlast.model import Recurrent
 from outlast.modules.adapting import adapt
 from outlast.modules.resetting import Around, WithReset
@@ -68,6 +69,7 @@ class WithLeak(Around):
                 f"for example every={max(1, int(shortest / _PIECES))}",
             )
         self.every: int = every
+        self.shortest: float = shortest
         self.from_age: int = at_least(0, from_age, "from_age")
         self._own = own
         self._exponents = {part.path for part in own if _is_exponent(part, own)}
@@ -98,20 +100,48 @@ class WithLeak(Around):
         length, pieces, begin = inputs.shape[1], [], 0
         if length == 1:
             return self.piece(inputs, state)
+        at_once = self.at_once
+        read_on = self._at_once if at_once else self.piece
         while begin < length:
-            stop = min(begin + self._until(state), length)
-            output, state = self.piece(inputs[:, begin:stop], state)
+            stop = min(begin + self._until(state, length if at_once else 1), length)
+            output, state = read_on(inputs[:, begin:stop], state)
             pieces.append(output)
             begin = stop
         return map_state(lambda *tensors: torch.cat(tensors, 1), *pieces), state
 
-    def _until(self, state: State) -> int:
-        """Positions that can be read at once: up to the next leak of any row, which stands on a multiple of `every` of
-        the row's own positions."""
+    @property
+    def at_once(self) -> bool:
+        """Whether the model takes the leak as part of its own recurrence, so that many positions are read at once."""
+        if self.every > 1 or not isinstance(self.model, Shell) or self.shortest < 1:
+            return False
+        return all(map(self.model.leaks_at_once, self.rates))
+
+    def _at_once(self, inputs: Tensor, state: State) -> tuple[Any, State]:
+        """Read `inputs` (B, T, …), during which no row begins to leak."""
+        read, inner = state if self.counts else (None, state)
+        due = None if read is None else read >= self.from_age
+        if due is not None and not bool(due.any()):  # bit for bit what it was
+            outputs, after = self.model(inputs, inner)
+        else:
+            pairs = zip(self._own, leaves(inner), strict=True)
+            leak = {part.path: self._amount(part, each, due) for part, each in pairs if part.path in self.rates}
+            outputs, after = self.model(inputs, inner, leak=leak)
+        return outputs, after if read is None else LeakState(read + inputs.shape[1], after)
+
+    def _amount(self, part: StatePart, tensor: Tensor, due: Tensor | None) -> Tensor:
+        """What the logarithm of a part (B, …) loses at a leak, shaped to broadcast against it; 0 where none is due."""
+        amount = _over(self.rates[part.path], part, tensor) * self.every
+        return amount if due is None else amount * due.view(-1, *([1] * (tensor.dim() - 1)))
+
+    def _until(self, state: State, most: int) -> int:
+        """Positions that can be read in one call: up to the next leak of any row, which stands on a multiple of `every`
+        of the row's own positions. Where leaks are taken at once, it is `most`, or up to the first leak of a row."""
         if not self.counts:
-            return 1
-        left = self.every - state.read % self.every
-        return int(torch.maximum(left, self.from_age - state.read).min())
+            return most
+        left, young = self.every - state.read % self.every, self.from_age - state.read
+        if self.at_once:
+            left = torch.where(young > 0, young, most)
+        return int(torch.maximum(left, young).min())
 
     def piece(self, inputs: Tensor, state: State) -> tuple[Any, State]:
         """Read `inputs` (B, T, …), of which no position but the first is due for a leak, such as one position."""
@@ -128,12 +158,10 @@ class WithLeak(Around):
         starts = leaves(self.model.initial_state(given[0].shape[0]))
         made = []
         for part, tensor, start in zip(self._own, given, starts, strict=True):
-            if (rate := self.rates.get(part.path)) is None:
+            if part.path not in self.rates:
                 made.append(tensor)
                 continue
-            amount = _over(rate, part, tensor) * self.every
-            if due is not None:
-                amount = amount * due.view(-1, *([1] * (tensor.dim() - 1)))
+            amount = self._amount(part, tensor, due)
             wide = at_least_float32(tensor)
             # Written so that rows which are not due stay bit for bit what they were.
             drawn = wide - amount if part.path in self._exponents else wide + torch.expm1(-amount) * (wide - start)
