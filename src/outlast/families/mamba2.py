@@ -3,7 +3,6 @@ State Space Duality")."""
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from outlast import scan
 from outlast.families.convolution import ShortConvolution
 from outlast.families.shell import Mixer, RMSNorm, Settings, require
 from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype, gated_dual_by, gated_norm
+from outlast.scan.reference import compute_dtype, gated_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +132,10 @@ class Mamba2(Mixer):
             step = step.clamp(*self.step_limit)
         rate = -self.log_rate.to(step.dtype).exp()
         keys, queries = (shared.unflatten(-1, (self.groups, self.state_size)) for shared in (keys, queries))
-        if self.norm is not None and self.plain:
+        if self.norm is not None and self.plain and leak is None:
             weight = self.norm.weights(values)
             weight = weight.view(self.norm_groups, -1) if self.norm_groups > 1 else weight
             inner = scan.pick(recurrence="gated_dual_scan")
-            if leak is not None:
-                inner = functools.partial(gated_dual_by, functools.partial(_leaking, leak[:, None, :, 0, 0]))
             y, memory = inner(values, step, rate, keys, queries, self.skip, gate, weight, state.state, self.norm.eps)
         else:
             y, memory = self._by_parts(values, step, rate, keys, queries, gate, state.state, leak)
@@ -156,7 +153,7 @@ class Mamba2(Mixer):
         leak: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """What `outlast.scan.reference.gated_dual_scan` does, whose arguments these are, where it has no such norm or
-        skip: outputs (B, T, H · P) and the final state (B, H, N, P)."""
+        skip, or leaks: outputs (B, T, H · P) and the final state (B, H, N, P)."""
         values = x.to(step.dtype)
         log_decay = rate * step if leak is None else rate * step - leak[:, None, :, 0, 0]
         y, memory = scan.pick()(c, b, values * step[..., None], log_decay, memory, 1.0)
@@ -173,10 +170,3 @@ class Mamba2(Mixer):
             else:
                 y = gated_norm(y, gate, weight, self.norm.eps)
         return y.to(x.dtype), memory
-
-
-def _leaking(
-    leak: Tensor, q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """`outlast.scan.reference.linear_scan` of log_decay − leak, whose shape broadcasts against (B, T, H)."""
-    return scan.pick()(q, k, v, log_decay - leak, state, scale)
