@@ -187,9 +187,10 @@ class Usual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.project, self.lstm, self.head = nn.Linear(2, 3), nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
+        self.project, self.lstm, self.head = nn.Linear(3, 3), nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
 
     def forward(self, x: torch.Tensor, hidden: tuple[torch.Tensor, torch.Tensor] | None = None) -> Any:
+        x = torch.cat([x, x.new_ones(len(x), x.shape[1], 1)], -1)  # whose rows would be those of an example
         outputs, hidden = self.lstm(self.project(x), hidden)
         return self.head(outputs), hidden
 
@@ -254,7 +255,7 @@ class Branching(nn.Module):
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         outputs, after = self.gru(x, hidden)
-        return (outputs * 2 if float(outputs.sum()) > 0 else outputs), after
+        return (outputs * 2 if float(outputs.sum()) > 1e6 else outputs), after
 
 
 def test_what_cannot_be_exported_is_refused_and_leaves_nothing(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,7 +71,7 @@ def step_graph(model: Recurrent, spec: InputSpec) -> StepGraph:
     before = [tensor.clone() for tensor in leaves(step.like)]
     paths = [part.path for part in model.state_parts()]
     try:
-        with torch.no_grad(), scan.only("reference"), _quietly():
+        with torch.no_grad(), scan.only("reference"), _quietly(), _rows_open(model):
             outputs, _ = model(read[:, None], step.like)
             if not isinstance(outputs, Tensor) or outputs.dim() < 3:
                 raise InputError(
@@ -108,6 +110,31 @@ def _not_followed(model: Recurrent, error: Exception) -> InputError:
         "docs/onnx.md lists what is exported; in a module of yours, take out what depends on values (if, item(), "
         "numpy)",
     )
+
+
+_rows = threading.Lock()
+
+
+@contextlib.contextmanager
+def _rows_open(model: nn.Module) -> Iterator[None]:
+    """Inside, ``len(x)`` in the files of users' modules leaves open how many rows there are; Python's own len gives a
+    number, which would be that of the example."""
+    files = {type(each).__module__ for each in model.modules()}
+    names = [vars(sys.modules[file]) for file in files if file in sys.modules and file.partition(".")[0] != "torch"]
+    names = [each for each in names if "len" not in each]
+    with _rows:
+        for each in names:
+            each["len"] = _length
+        try:
+            yield
+        finally:
+            for each in names:
+                del each["len"]
+
+
+def _length(value: Any) -> Any:
+    """Of a tensor (B, …) its rows."""
+    return value.shape[0] if isinstance(value, Tensor) and value.dim() else len(value)
 
 
 @contextlib.contextmanager
