@@ -333,7 +333,7 @@ def test_tune_writes_a_model_that_is_ready_to_run(run: Run, here: Path) -> None:
     again = run("tune", "--model", "tuned/model", "--allow-code", *LEVELS, "--out", "again")
     assert "without a remedy" in again.refused()
     assert not (here / "again/result.json").exists()
-    nothing = run("tune", "--model", "mymod:drifting", *MEASURE, "--out", "nothing")
+    nothing = run("tune", "--model", "mymod:averaging_well", *LEVELS, "--out", "nothing")
     assert nothing.status == 1
     assert not (here / "nothing/model").exists()
     assert "no model was written" in nothing.out

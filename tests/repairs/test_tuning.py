@@ -69,6 +69,8 @@ def test_more_cost_allows_handovers_and_they_are_taken_where_they_give_more() ->
     kinds = {each.name.partition(":")[0] for each in done.result.tried}
     assert kinds == {"reset", "handover"}
     assert max(each.cost for each in done.result.tried) <= 1.5
+    assert all(T <= int(each.name.split(":")[1]) <= 16 * T for each in done.result.tried)
+    assert done.accepted
     assert done.result.remedy.startswith("handover:")
     one, two = Remedy("reset", 8), Remedy("handover", 8, 2)
     losses = [(one, np.array([1.0, 1.0])), (two, np.array([0.96, 0.96]))]

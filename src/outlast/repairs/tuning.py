@@ -124,14 +124,18 @@ def tune(
 
 
 def losses_under_remedies(curve: Curve, cost: float) -> Losses:
-    """The remedies of at most this cost, and what each would give, read off the curve."""
+    """The remedies of at most this cost, and what each would give, read off the curve.
+
+    Periods are one training context at least: up to there, the model stays as it was.
+    """
     resets, overlaps, handovers = reset_losses(curve), overlap_losses(curve), handover_losses(curve)
     found = [
         *((Remedy("reset", every), each) for every, each in zip(*resets, strict=True)),
         *((Remedy("handover", every, warm_up), each) for (every, warm_up), each in zip(*handovers, strict=True)),
         *((Remedy("two-copies", every), each) for every, each in zip(*overlaps, strict=True)),
     ]
-    return [pair for pair in found if pair[0].cost <= cost and pair[0].every <= RESETS * curve.train_context]
+    least, most = curve.train_context, RESETS * curve.train_context
+    return [(remedy, each) for remedy, each in found if remedy.cost <= cost and least <= remedy.every <= most]
 
 
 def picked(losses: Losses, tolerance: float) -> Remedy:
