@@ -206,6 +206,10 @@ onnx-others: install #: docs/onnx.md: files of others
 	$(BIN)/python -m benchmarks.onnx_files --only silero --page docs/onnx.md
 	$(BIN)/python -m benchmarks.onnx_files --only dtln --page docs/onnx.md
 
+# The map and the figures of the house in docs/architecture.md, from the imports.
+house: install
+	$(BIN)/python benchmarks/house.py
+
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
 api: install ## docs/api.md and docs/glossary.md from the code
 	$(BIN)/python docs/reference.py
