@@ -139,6 +139,6 @@ def test_what_goes_by_its_folder_runs_on_one_rank(run: Run) -> None:
 
 @pytest.mark.usefixtures("second")
 def test_a_map_runs_on_one_rank(run: Run) -> None:
-    message = run("recipe", Path(__file__).parents[2] / "recipes" / "failure-map.toml").err
+    message = run("recipe", Path(__file__).parents[2] / "recipes" / "failure-map.toml", "--allow-code").err
     assert "on 2 ranks" in message
     assert message.startswith("rank 1: given: ")
