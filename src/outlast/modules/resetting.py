@@ -1,6 +1,6 @@
 """What helps now, without training: reset the state every so often, at once, after a warm-up, or with two copies.
 
-A handover is known from speech recognition as dynamic overlapping inference (arXiv:1910.11455).
+A handover is known from speech recognition as dynamic overlapping inference (arXiv:2005.03271).
 """
 
 from __future__ import annotations
