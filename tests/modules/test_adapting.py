@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import adapt
+from outlast.state import leaves
 
 
 class Around(nn.Module):
@@ -128,7 +129,7 @@ class StartsAtOnes(Around):
 
 
 class StartsElsewhere(nn.Module):
-    """What it starts from is nowhere but in its code."""
+    """What it starts from is nowhere but in its code, and nothing shows it: a `while` is no loop that is read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,9 +137,9 @@ class StartsElsewhere(nn.Module):
 
     def forward(self, x: Tensor, hidden: Any = None) -> Any:
         hidden = x.new_full((len(x), 4), 0.3) if hidden is None else hidden
-        outputs = []
-        for now in self.read(x).unbind(1):
-            hidden = torch.tanh(now + self.keep(hidden))
+        outputs: list[Tensor] = []
+        while len(outputs) < x.shape[1]:
+            hidden = torch.tanh(self.read(x[:, len(outputs)]) + self.keep(hidden))
             outputs.append(hidden)
         return torch.stack(outputs, 1), hidden
 
@@ -184,6 +185,20 @@ def test_refusals_say_why_and_what_to_do(module: Any, words: list[str]) -> None:
         adapt(module)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_start_that_a_loop_begins_with_is_seen() -> None:
+    class StartsInItsLoop(StartsElsewhere):
+        def forward(self, x: Tensor, hidden: Any = None) -> Any:
+            hidden = x.new_full((len(x), 4), 0.3) if hidden is None else hidden
+            outputs = []
+            for now in self.read(x).unbind(1):
+                hidden = torch.tanh(now + self.keep(hidden))
+                outputs.append(hidden)
+            return torch.stack(outputs, 1), hidden
+
+    model = adapt(StartsInItsLoop())
+    assert torch.equal(leaves(model.initial_state(2))[0], torch.full((2, 4), 0.3))
 
 
 def test_a_state_of_another_shape_is_refused_when_it_comes() -> None:
