@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 import outlast
@@ -284,8 +287,11 @@ def test_the_page_says_what_is_found() -> None:
     assert page() == PAGE.read_text()
 
 
-def test_the_code_of_the_page_runs() -> None:
+def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    joblib.dump(StandardScaler().fit(np.array([[1.0], [3.0]])), "scaler.joblib")
     names: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         exec(compile(code, str(PAGE), "exec", dont_inherit=True), names)
     assert isinstance(names["model"], outlast.Recurrent)
+    assert json.loads(Path("scaler.json").read_text())["mean_"] == [2.0]
