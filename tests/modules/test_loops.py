@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +165,23 @@ def test_a_weight_behind_the_loop_is_trained_through_the_state() -> None:
 def test_a_loop_that_knows_its_place_in_the_window_is_refused() -> None:
     with pytest.raises(InputError, match="in pieces does not give"):
         adapt(built(Warmed))
+
+
+def test_a_file_that_is_not_the_source_is_no_crash(tmp_path: Path) -> None:
+    """Code that was run from a page: what lies at its place is not Python, or other Python."""
+    page = tmp_path / "page.md"
+    page.write_text("# Text (and no code\n\nof any kind\n")
+    code = (
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.rnn, self.head = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 1)\n"
+        "    def forward(self, x, h=None):\n"
+        "        y, h = self.rnn(x, h)\n"
+        "        return self.head(y), h\n"
+    )
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(compile(code, str(page), "exec", dont_inherit=True), names)
+    page.write_text("def unlike(\n" * 9)
+    assert adapt(names["Net"]()).state_parts()[0].path == "layers.0.hidden"

@@ -30,6 +30,7 @@ from outlast.results import (
     Reset,
     Timeline,
     Training,
+    Tuning,
     from_json,
     load_result,
     plain,
@@ -47,6 +48,7 @@ RECORDS = {
     "diagnose": Diagnosis,
     "plan": Plan,
     "timeline": Timeline,
+    "tune": Tuning,
 }
 floats = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=6)

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import re
 import textwrap
+import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -291,17 +292,25 @@ def _beside(parameter: _Parameter) -> bool:
     return parameter.whole or is_beside(parameter.name)
 
 
+def as_written(function: Any) -> ast.FunctionDef | None:
+    """A function by its source; None: that is not at hand, or another file lies where it was (a page, a notebook)."""
+    try:
+        found = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
+        return None
+    return found[0] if found and isinstance(found[0], ast.FunctionDef) else None
+
+
 @functools.lru_cache(maxsize=256)  # asked at every call of some modules
 def _key_of(method: Any) -> str | None:
     """The one key under which a method of a class looks its inputs up, ``x["key"]``, by its source."""
-    try:
-        nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))))
-        name = list(inspect.signature(method).parameters)[1]
-    except (OSError, TypeError, SyntaxError, IndexError):
+    written = as_written(method)
+    if written is None or len(inspect.signature(method).parameters) < 2:
         return None
+    name = list(inspect.signature(method).parameters)[1]
     looked_up = [
         each.slice.value
-        for each in nodes
+        for each in ast.walk(written)
         if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name) and each.value.id == name
         if isinstance(each.slice, ast.Constant) and isinstance(each.slice.value, str)
     ]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
-import textwrap
 import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +20,7 @@ import torch
 from torch import nn
 
 from outlast.errors import InputError, raised
-from outlast.modules.calls.arguments import Parameters
+from outlast.modules.calls.arguments import Parameters, as_written
 from outlast.modules.calls.attribute_state import holds_rows
 from outlast.modules.calls.call_trial import LENGTH, LONGER, ROWS, Unreadable, Way
 from outlast.modules.calls.calling import (
@@ -171,11 +169,8 @@ def _watched_anew(function: types.FunctionType) -> Made | None:
     """How the method is made with watched loops; None: it has none, or its source does not tell all of it."""
     if function.__closure__ or hasattr(function, "__wrapped__"):
         return None
-    try:
-        method = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    except (OSError, TypeError, SyntaxError):
-        return None
-    if not isinstance(method, ast.FunctionDef) or method.decorator_list:
+    method = as_written(function)
+    if method is None or method.decorator_list:
         return None
     # Types and defaults were evaluated where the method was defined, among names that are not there any more.
     method.returns = None
