@@ -133,6 +133,35 @@ def test_more_of_one_recording_is_asked_for_at_the_ages_that_were_measured() -> 
     assert "--up-to" not in (next_steps(many)[0].code or "")
 
 
+def own_excess(mean: float, half: float, *also: str) -> Repair:
+    """Refused as its own excess over its best within the training context, so wide, is not shown to be small."""
+    after = ACCEPTED.after
+    assert after.short is not None
+    assert after.verdict is not None
+    drawn = np.random.default_rng(0).normal(size=len(after.short.per_stream))
+    around = mean + half / 2 * np.sqrt(len(drawn)) * (drawn - drawn.mean()) / drawn.std()
+    oldest = replace(after.oldest, per_stream=list(np.array(after.short.per_stream) + around))
+    after = replace(after, age_curve=[*after.age_curve[:-1], oldest], blocks=[])
+    return refused(ACCEPTED, "still_fails", *also, after=after)
+
+
+@pytest.mark.parametrize(("mean", "half"), [(-0.012, 0.042), (-0.1, 0.8)])  # the second takes too many data to decide
+def test_the_outcome_says_what_the_sentence_says(mean: float, half: float) -> None:
+    """As it was: "not decided", "above its own best by −0.0004", and in the column `still fails`."""
+    repair = own_excess(mean, half, "reset_it_instead")
+    said = plain(kinds.headline(repair))
+    assert "it is not decided whether it still fails itself" in said
+    assert "its cross-entropy differs by −0." in said
+    assert "above" not in said
+    assert captions.outcome_brief(repair) == "undecided"
+    assert captions.outcome(repair)[1].startswith("still fails: undecided")
+    row = next(line for line in summary(repair).splitlines() if line.startswith("carry(expected_  "))
+    assert row.endswith("  undecided")
+    with speaking("ja"):
+        assert captions.outcome_brief(repair) == "未決定"
+        assert "それ自身がなお破綻するかどうかは決まりません" in kinds.headline(repair)
+
+
 def test_so_many_streams_would_decide() -> None:
     """The interval of as many as are asked for is as narrow as is needed."""
     repair = FEW["no_benefit"]

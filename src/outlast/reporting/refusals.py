@@ -40,6 +40,12 @@ def unsettled(repair: Repair, name: str) -> Unsettled | None:
     return Unsettled(times, every[1] if every and times * every[0] / every[1] <= 1 else None)
 
 
+def undecided(repair: Repair, name: str) -> bool:
+    """Whether a fault rests on the width of an interval alone, however many data it would take to settle it."""
+    wide = name in ("short_context_lost", "still_fails") and math.isfinite(max(_times(repair, name), default=math.inf))
+    return wide or unsettled(repair, name) is not None
+
+
 def settled(repair: Repair) -> list[str]:
     """The faults that the figures do show, the first that refused it first."""
     because = repair.refused_because
@@ -154,22 +160,19 @@ def worst_change(short: ShortContext, base: Evaluation) -> Change:
 def named(repair: Repair, name: str) -> str:
     """A fault for a list, with a word where it rests on the width of an interval alone."""
     told = labels.REFUSALS.get(name, name.replace("_", " "))
-    return (
-        told
-        if name == "undecided" or unsettled(repair, name) is None
-        else tell(f"{told}: undecided", f"{told}：未決定")
-    )
+    return told if name == "undecided" or not undecided(repair, name) else tell(f"{told}: undecided", f"{told}：未決定")
 
 
 def brief(repair: Repair, name: str) -> str:
-    if open_whole(repair) is not None:
+    """A fault for a narrow column, as the sentence has it: what is not decided is no fault yet."""
+    if undecided(repair, name):
         return labels.UNSETTLED
     return labels.REFUSALS_BRIEF.get(name, labels.REFUSED)
 
 
 def further_faults(repair: Repair, also: list[str]) -> str:
     """What else would have refused it, as a sentence; empty where nothing would."""
-    shown = {name: unsettled(repair, name) is None for name in also}
+    shown = {name: not undecided(repair, name) for name in also}
     faults = [(labels.FAULTS if shown[name] else labels.OPEN_FAULTS).get(name, name.replace("_", " ")) for name in also]
     if not faults:
         return ""
@@ -361,8 +364,8 @@ def _still_fails(repair: Repair, _: Refusal) -> list[str]:
         streams = terms.over(repair.after)
         return [
             tell(
-                f"{labels.OPEN_FAULTS['still_fails']}: {_its_measure(repair)} is above its own best within the "
-                f"training context by {excess}, up to {allowed} is allowed, and {streams} are too few",
+                f"{labels.OPEN_FAULTS['still_fails']}: {_its_measure(repair)} differs by {excess} from its own best "
+                f"within the training context, up to {allowed} is allowed, and {streams} are too few",
                 f"{labels.OPEN_FAULTS['still_fails']}。{_its_measure(repair)}の、学習文脈長以内での自身の最良値との"
                 f"差は {excess}、許されるのは {allowed} までで、{streams}では足りません",
             )
