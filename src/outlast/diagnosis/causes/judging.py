@@ -190,15 +190,23 @@ def attention_window(split: Attribution | None, verdict: Verdict) -> Cause:
 
 
 def train_context(evaluation: Evaluation) -> Cause:
-    """Whether the age curve turns elsewhere than at the training context that was named."""
+    """Whether the age curve turns elsewhere than at the training context that was named, in a model that age harms.
+
+    A curve that is flat past that context says nothing against it, and neither does a small dent within it.
+    """
     curve, T, verdict = evaluation.curve, evaluation.train_context, evaluation.verdict
     assert verdict is not None
+    harmed = verdict.name in ("fails", "declines")
+
+    def clear(change: Interval) -> bool:
+        return harmed and change.mean > verdict.tolerance and change.low > verdict.tolerance / 2
+
     within = curve.within()
     best, chosen = curve.best(curve.losses[within])
     ends = [curve.bands[within[i]][1] for i in chosen]
     at_end = curve.interval(curve.losses[within[-1]] - best)
     facts: dict[str, float | int | str] = {"named": T, "turns": max(ends), "side": "none"}
-    if max(ends) * 4 <= T and at_end.mean > verdict.tolerance and at_end.low > 0:
+    if max(ends) * 4 <= T and clear(at_end):
         facts |= {"side": "shorter", **_numbers("rise", Interval(*at_end.triple, at_end.n))}
         return _cause("train_context", True, facts, [
             f"The loss is lowest at ages below {max(ends):,} and rises from there to the named training context of "
@@ -213,25 +221,18 @@ def train_context(evaluation: Evaluation) -> Cause:
     end = max(curve.bands[past[i]][1] for i in picked)
     gain = curve.interval(curve.losses[past[0]] - best)
     turn = curve.interval(curve.losses[-1] - best)
-    if (
-        start >= 4 * T
-        and gain.mean > verdict.tolerance
-        and gain.low > 0
-        and turn.mean > verdict.tolerance
-        and turn.low > 0
-    ):
+    if start >= 4 * T and clear(gain) and clear(turn):
         facts |= {"side": "longer", "turns": end, **_numbers("rise", Interval(*turn.triple, turn.n))}
         return _cause("train_context", True, facts, [
             f"Past the named training context of {T:,} the loss goes on falling (by {_written(gain.mean)}), up to age "
             f"{end:,}, and rises only after that, by {_written(turn.mean)} ({_written(turn.low)} to "
             f"{_written(turn.high)}, n = {turn.n}): the windows it was trained on seem to be longer, about {end:,}."
         ])  # fmt: skip
-    return _cause(
-        "train_context",
-        False,
-        facts,
-        [f"The age curve does not turn clearly before or after the named {T:,} positions."],
-    )
+    said = f"The age curve does not turn clearly before or after the named {T:,} positions."
+    if not harmed:
+        facts["verdict"] = verdict.name
+        said = "No harm of age is proven that another training context could explain."
+    return _cause("train_context", False, facts, [said])
 
 
 def stale_context(measured: Changed | None, stationary: Evaluation | None, verdict: Verdict) -> Cause:

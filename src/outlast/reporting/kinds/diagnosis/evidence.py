@@ -69,6 +69,11 @@ def _attention_window(found: bool | None, facts: Facts) -> str:
 
 def _train_context(found: bool | None, facts: Facts) -> str:
     named, turns, side = int(facts.get("named", 0)), int(facts.get("turns", 0)), facts.get("side", "none")
+    if "verdict" in facts:
+        return tell(
+            "No harm of age is proven that another training context could explain.",
+            "別の学習文脈長で説明できるような、年齢による害は示されていません。",
+        )
     if not found or side == "none":
         return tell(
             f"The loss turns neither clearly before nor clearly after the {integer(named)} positions that were named.",
