@@ -50,6 +50,19 @@ def without_reading(evaluation: Evaluation) -> dict[str, list[float]]:
     return found if own is None else {"unread": own, **found}
 
 
+def unbeaten(evaluation: Evaluation) -> tuple[str, Triple] | None:
+    """The guess that the model does worst against even at its best age within the training context, minus that guess.
+
+    None: there it is clearly better than every guess, or nothing of the kind was measured.
+    """
+    if evaluation.short is None:
+        return None
+    best = np.array(evaluation.short.per_stream)
+    apart = {name: paired(evaluation, best - np.array(each.per_stream)) for name, each in evaluation.guesses.items()}
+    close = [(name, each) for name, each in apart.items() if each[2] >= 0]
+    return max(close, key=lambda each: each[1][0], default=None)
+
+
 class Changed(NamedTuple):
     """How much another model differs from the base at ages [age[0], age[1]), on the same targets."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from outlast.reporting.pairing import unbeaten
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.numbers import duration, estimate, integer, number, span
@@ -48,6 +49,28 @@ def unfitting(evaluation: Evaluation) -> str:
     return tell(
         "Under no scaling that was tried is it clearly better than the best constant: its table may be read wrongly.",
         "ただし、試したどの尺度でも最良の定数より明らかに良くはならず、表が誤って読まれているおそれがあります。",
+    )
+
+
+def no_better_than_a_guess(evaluation: Evaluation) -> str:
+    """What a lead says of a model that does not beat a guess where it is at its best; empty where it does.
+
+    Nothing of what is misread or broken, nor what a headline says already (`unfitting`).
+    """
+    found, verdict = unbeaten(evaluation), evaluation.verdict
+    if found is None or verdict is None or verdict.name in ("misread", "broken"):
+        return ""
+    name, (mean, low, high) = found
+    if name == "constant" and unfitting(evaluation):
+        return ""
+    difference = terms.with_interval(estimate(mean, low, high, signed=True), terms.unit(evaluation))
+    guess, measure = terms.guess(name), terms.measure_name(evaluation.measure)
+    how = tell("does worse", "悪くなります") if low > 0 else tell("is not clearly better", "明らかに良いとは言えません")
+    return tell(
+        f"Even at its best age within the training context the model {how} than {guess}: on the same targets its "
+        f"{measure} differs by {difference}.",
+        f"学習文脈長以内の最も良い年齢でも、このモデルは「{guess}」より{how}。同じ目標での{measure}の差は "
+        f"{difference} です。",
     )
 
 

@@ -402,5 +402,6 @@ TELLING = Telling(
     terminal=terminal,
     next_steps=next_steps,
     facts=facts,
+    lead=verdict_reasons.no_better_than_a_guess,
     measured_on=captions.shorter,
 )

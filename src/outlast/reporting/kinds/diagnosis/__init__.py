@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outlast.reporting import verdict_reasons
 from outlast.reporting.commands import Step
 from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.diagnosis import evidence, page
@@ -53,6 +54,7 @@ TELLING = Telling(
     terminal=_terminal,
     next_steps=_next_steps,
     facts=lambda diagnosis: evaluation.facts(diagnosis.evaluation),
+    lead=lambda diagnosis: verdict_reasons.no_better_than_a_guess(diagnosis.evaluation),
     glossary=glossary.DIAGNOSED,
     page=article,
 )

@@ -388,13 +388,14 @@ def _method(result: Diagnosis) -> Section:
 
 
 def lead(result: Diagnosis) -> str:
-    """What helps now, where something does."""
+    """That the model does not beat a guess, where it does not, and what helps now, where something does."""
     evaluation = result.evaluation
-    helping = list(helpful_resets(evaluation))
+    helping, unbeaten = list(helpful_resets(evaluation)), verdict_reasons.no_better_than_a_guess(evaluation)
     if evaluation.verdict is None or evaluation.verdict.name not in HARMED or not helping:
-        return ""
+        return unbeaten
     best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
-    return say.lead(terms.reset(helping[-1], best.every), terms.level(best, unit), terms.level(evaluation.oldest, unit))
+    reset, own = terms.reset(helping[-1], best.every), terms.level(evaluation.oldest, unit)
+    return sentences(unbeaten, say.lead(reset, terms.level(best, unit), own))
 
 
 def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
