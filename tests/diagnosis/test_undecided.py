@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from outlast.diagnosis.causes import judging
+from outlast.diagnosis.causes.changed import Changed
+from outlast.intervals import Interval
 from outlast.results import Evaluation, Verdict
 from reporting import example_results
 from reporting.example_results import BLOCKS, STREAMS
@@ -51,3 +53,15 @@ def test_a_shorter_context_is_a_cause_where_the_rise_is_clear_and_something_fail
     assert (change.low > TOLERANCE / 2) == (rise == 0.05)
     assert bool(judging.train_context(measured).found) == found
     assert ("verdict" in judging.train_context(measured).facts) == (verdict in ("undecided", "robust"))
+
+
+@pytest.mark.parametrize(("verdict", "found"), [("fails", True), ("declines", True), ("undecided", False)])
+def test_that_age_harms_is_proven_only_where_the_verdict_says_so(verdict: str, found: bool) -> None:
+    """Old states are worse at one age, where the world stayed as it was; whether the model fails is the verdict's."""
+    worse = Interval(0.05, 0.03, 0.07, STREAMS)
+    judged = rising(0.05, 0.01, verdict).verdict
+    assert judged is not None
+    harm = judging.age_harms(
+        Changed(512, 100, worse, worse, Interval(0.0, -0.01, 0.01, STREAMS)), None, None, judged, []
+    )
+    assert harm.found == found

@@ -118,3 +118,28 @@ def test_a_sum_that_misses_is_not_drawn_and_the_swaps_are(pages: Pages) -> None:
     assert "16,320" in text(section(page, "Share of states that lie where training has none"))
     assert "age harms, cause unproven" in page
     assert "Layers and heads that carry the excess" in titles(page)
+
+
+UNPROVEN = {"unexplored_state": "unexplored state", "stale_context": "stale context", "numerics": "numerics"}
+
+
+@pytest.mark.parametrize("cause", ["unexplored_state", "stale_context", "numerics", "memory_limited", "harder_data"])
+def test_an_undecided_diagnosis_names_no_reason_as_a_fact(cause: str) -> None:
+    unsure = example_results.evaluation(example_results.UNSURE, unsure=True)
+    result = example.diagnosis(cause, unsure)
+    told = " ".join(summary(result).split())
+    said = page.headline(result)
+    for each in (told, said):
+        assert "The reason" not in each
+        assert "the harm falls" not in each
+        assert (f"If it fails, the likely cause is: {UNPROVEN.get(cause)}." in each) == (cause in UNPROVEN)
+    assert not any(line.startswith("found ") for line in summary(result).splitlines()) or cause not in UNPROVEN
+    assert "does the harm" not in told
+    assert not any(line.startswith("part ") for line in summary(result).splitlines())
+    assert ("Main cause", "–") in page.key_figures(result)
+    assert all(name != "Part that carries it" for name, _ in page.key_figures(result))
+    assert "again" in block(result, "remedy")
+    assert page.remedy(result) == page.remedy(example.diagnosis(None, unsure))
+    japanese = summary(result, "ja").replace("\n", "").replace(" ", "")
+    assert "理由：" not in japanese
+    assert ("破綻するとすれば" in japanese) == (cause in UNPROVEN)

@@ -326,7 +326,8 @@ def age_harms(
     facts["explained"] = ", ".join(explained)
     if explained:
         because.append(f"What harm there is has a cause: {', '.join(explained)}.")
-    return _cause(name, (harmed or verdict.name == "fails") and not explained, facts, because)
+    proven = verdict.name == "fails" or (harmed and verdict.name == "declines")
+    return _cause(name, proven and not explained, facts, because)
 
 
 def _harm_of_age(

@@ -7,7 +7,6 @@ from outlast.reporting.commands import Step
 from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.diagnosis import evidence, page
 from outlast.reporting.kinds.diagnosis.page import article, headline, key_figures
-from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.first_steps import without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import padded, wrapped
@@ -23,7 +22,7 @@ def _terminal(diagnosis: Diagnosis) -> list[str]:
     taken = "\n".join(_named(name, text) for name, text in page.rows(diagnosis))
     lines = []
     for cause in diagnosis.causes:
-        lines.append(f"{padded(words.FOUND[cause.found], _INDENT)}{labels.CAUSE_NAMES[cause.name]}")
+        lines.append(f"{padded(page.answer(diagnosis, cause)[0], _INDENT)}{labels.CAUSE_NAMES[cause.name]}")
         if cause.found is not False:
             lines.append(wrapped(evidence.plain(cause), indent=" " * _INDENT))
     causes = "\n".join(lines)

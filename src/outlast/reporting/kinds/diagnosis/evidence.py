@@ -39,8 +39,8 @@ def _numerics(found: bool | None, facts: Facts) -> str:
         )
     if found:
         return tell(
-            "Computed in double precision, the model does clearly better at old ages: rounding does the harm.",
-            "倍精度で計算すると、古い年齢で明らかに良くなります。丸め誤差が害をなしています。",
+            "Computed in double precision, the model does clearly better at old ages: that is what rounding costs.",
+            "倍精度で計算すると、古い年齢で明らかに良くなります。その差は丸め誤差によるものです。",
         )
     return tell(
         "Computing in double precision does not take the harm at old ages away: rounding is not the reason.",

@@ -42,7 +42,7 @@ from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import between, clock_span, duration, fixed, integer, number, percent
-from outlast.results import Attribution, Diagnosis, Evaluation, Moment, Trace
+from outlast.results import Attribution, Cause, Diagnosis, Evaluation, Moment, Trace
 
 # Where harmful moments come from: a sentence for each, the figure and the table.
 
@@ -195,8 +195,8 @@ def _draw(stretches: Sequence[_Stretch], axes: Axes) -> None:
 
 # What to take away from a diagnosis, in plain words: which part does it, from which age on, and what to run.
 
-HARMED = ("fails", "declines", "undecided")
-"""Verdicts at which there may be harm that a part carries."""
+HARMED = ("fails", "declines")
+"""Verdicts at which there is harm that a part carries."""
 UNFIT = ("broken", "misread")
 """Verdicts that judge nothing by age."""
 
@@ -256,11 +256,11 @@ def remedy(result: Diagnosis) -> Step:
     assert verdict is not None
     if verdict.name == "misread":
         return read_rightly("evaluate", evaluation)
+    if verdict.name == "undecided":
+        return decide(evaluation, verdict)
     cause = result.main.name if result.main else None
     facts = result.main.facts if result.main else {}
     narrow = bool(facts.get("narrow"))
-    if cause is None and verdict.name == "undecided":
-        return decide(evaluation, verdict)
     return Step(say.advice(cause, verdict.name, narrow), _command(evaluation, cause, facts))
 
 
@@ -282,8 +282,6 @@ def _command(evaluation: Evaluation, cause: str | None, facts: dict[str, float |
         if cause == "stale_context":
             return command("repair", given, here, "--intervention carry --expected-run data")
         return command("repair", given, here, f"--intervention carry:expected_run={20 * evaluation.train_context}")
-    if verdict.name == "undecided":
-        return command("evaluate", given, here, data="MORE_DATA")
     further = 4 * evaluation.oldest.age[1]
     return command("evaluate", given, context(evaluation, ages=f"--max-length {further}"), data="LONGER_DATA")
 
@@ -391,7 +389,7 @@ def lead(result: Diagnosis) -> str:
     """That the model does not beat a guess, where it does not, and what helps now, where something does."""
     evaluation = result.evaluation
     helping, unbeaten = list(helpful_resets(evaluation)), verdict_reasons.no_better_than_a_guess(evaluation)
-    if evaluation.verdict is None or evaluation.verdict.name not in HARMED or not helping:
+    if evaluation.verdict is None or evaluation.verdict.name not in (*HARMED, "undecided") or not helping:
         return unbeaten
     best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
     reset, own = terms.reset(helping[-1], best.every), terms.level(evaluation.oldest, unit)
@@ -402,7 +400,8 @@ def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
     evaluation = result.evaluation
     figures = measured.figures(evaluation)[:3]
     if evaluation.verdict is not None:
-        cause = labels.CAUSE_NAMES[result.main.name] if result.main else "–"
+        main = None if evaluation.verdict.name == "undecided" else result.main
+        cause = labels.CAUSE_NAMES[main.name] if main else "–"
         if result.main is None and evaluation.verdict.name == "fails":
             cause = words.UNKNOWN
         figures.append((words.FIGURE_CAUSE, cause))
@@ -414,14 +413,25 @@ def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
     return figures
 
 
+def answer(result: Diagnosis, cause: Cause) -> tuple[str, str]:
+    """Whether a cause was found, and the tone of that; where nothing is decided, it would be one if the model fails."""
+    verdict = result.evaluation.verdict
+    if cause.found and cause.name in say.LIKELY and verdict is not None and verdict.name == "undecided":
+        return words.IF_IT_FAILS, "open"
+    return words.FOUND[cause.found], {True: "bad", False: "plain", None: "open"}[cause.found]
+
+
+def _badge(said: str, tone: str) -> Cell:
+    return Cell(said, tone=tone)
+
+
 def _causes(result: Diagnosis) -> Section:
-    tones = {True: "bad", False: "plain", None: "open"}
     unit = _asked_unit(result)
     rows = [
         Row(
             [
                 Cell(labels.CAUSE_NAMES[cause.name]),
-                Cell(words.FOUND[cause.found], tone=tones[cause.found]),
+                _badge(*answer(result, cause)),
                 Cell(evidence.plain(cause), more=evidence.numbers(cause, unit), more_title=words.EVIDENCE),
             ]
         )

@@ -9,6 +9,14 @@ from outlast.results import Evaluation
 
 HOLDS = ("generalises", "robust")
 """Verdicts that leave nothing to explain where no cause is found."""
+LIKELY = ("numerics", "stale_context", "unexplored_state")
+"""Causes that would explain a failure, should an undecided verdict turn into one."""
+
+
+def if_it_fails(cause: str) -> str:
+    return tell(
+        f"If it fails, the likely cause is: {cause}.", f"もし破綻するとすれば、考えられる原因は「{cause}」です。"
+    )
 
 
 def asked_in(asked: str, measure: str) -> str:
@@ -20,8 +28,10 @@ def asked_in(asked: str, measure: str) -> str:
 
 
 def headline(text: str, evaluation: Evaluation, cause: str | None) -> str:
-    """That of the evaluation, and the reason."""
+    """That of the evaluation, and the reason; where nothing is decided, what would be the cause of a failure."""
     verdict = evaluation.verdict
+    if verdict is not None and verdict.name == "undecided":
+        return sentences(text, if_it_fails(labels.CAUSE_NAMES[cause]) if cause in LIKELY else "")
     if cause is not None:
         reason = labels.CAUSE_SENTENCES[cause]
         return sentences(text, tell(f"The reason: {reason}.", f"理由：{reason}。"))
@@ -105,10 +115,6 @@ def advice(cause: str | None, verdict: str, narrow: bool = False) -> str:
         "fails": tell(
             "Repair the model with other starts, the architecture as it is:",
             "構造はそのままに、別の初期状態から追加学習して修復します：",
-        ),
-        "undecided": tell(
-            "Measure again on more streams, and on data without what is odd here, if anything is:",
-            "もっと多くの系列で、また注意すべき点があればそれのないデータで、測り直します：",
         ),
         "declines": tell(
             "Keep it near the ages where it is best: reset it before it gets worse, or repair it, so that what it "

@@ -21,6 +21,7 @@ class _Words:
     WHOLE_TIME = Text("time of the whole diagnosis", "診断全体の時間")
 
     FOUND = Named({True: ("found", "該当"), False: ("not found", "該当せず"), None: ("not asked", "調べられず")})
+    IF_IT_FAILS = Text("if it fails", "破綻なら")
     COLUMNS_CAUSE = Texts(("possible cause", "考えられる原因"), ("answer", "答え"), ("evidence", "根拠"))
     COLUMNS_HELP = Texts(("without training", "学習なし"), ("loss", "損失"), ("cost", "費用"))
     COLUMNS_COVERAGE = Texts(
