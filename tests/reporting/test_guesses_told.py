@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from outlast.reporting import kinds, summary
+from outlast.reporting.kinds import next_steps
+from outlast.reporting.words import captions
 from outlast.reporting.words.language import speaking
-from outlast.results import Diagnosis, Evaluation, Guess, Note
+from outlast.results import Command, Diagnosis, Evaluation, Guess, Note, Refusal, Repair
 from reporting import example_diagnosis, example_results
 
 
@@ -68,3 +70,36 @@ def test_what_a_headline_says_already_is_not_said_twice() -> None:
     constant = replace(WORSE, guesses={"constant": WORSE.guesses["persistence"]})
     assert "than the best constant answer" in kinds.lead(constant)
     assert kinds.lead(replace(constant, notes=[Note("no_scaling_fits", "none fits")])) == ""
+
+
+def refused(base: Evaluation, first: str, *also: str) -> Repair:
+    """A repair that gained nothing over the newest known value at its oldest age, of this base."""
+    repair = example_results.repair(control=example_results.control())
+    after = beside_persistence(repair.after, -0.001, 0.01)
+    because = Refusal(first, ["as it was"], list(also))
+    given = replace(base, command=Command(model="runs/base", data="power.csv", out="runs/r"))
+    return replace(repair, before=given, after=after, accepted=False, refused_because=because)
+
+
+@pytest.mark.parametrize("faults", [("still_fails", "stopped_reading"), ("stopped_reading",)])
+def test_a_repair_of_a_model_that_beats_no_guess_names_that_and_asks_for_no_more_data(faults: tuple[str, ...]) -> None:
+    """As it was: refused as it is not decided whether it still fails, "apart from that …"; advised: more data."""
+    repair = refused(WORSE, *faults)
+    said = plain(kinds.headline(repair))
+    assert (
+        "is refused, because the base model itself is not clearly better than repeating the newest known value, even "
+        "at its best age within the training context: its cross-entropy differs by +0.020 nats"
+    ) in said
+    assert captions.outcome_brief(repair) == "no better"
+    assert captions.outcome(repair)[1].startswith("the base is no better than a guess")
+    steps = next_steps(repair)
+    assert steps[0].code == "outlast train --model runs/base --data power.csv --train-context 64"
+    assert "MORE_DATA" not in str(steps)
+    with speaking("ja"):
+        assert "元のモデル自体が" in kinds.headline(repair)
+
+
+def test_a_repair_of_a_model_that_beats_every_guess_is_told_as_before() -> None:
+    repair = refused(BETTER, "stopped_reading")
+    assert "the base model itself" not in kinds.headline(repair)
+    assert not any((step.code or "").startswith("outlast train") for step in next_steps(repair))

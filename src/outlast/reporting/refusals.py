@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from outlast.evaluation.schedule import target_region
 from outlast.intervals import gained
 from outlast.reporting import verdict_reasons
-from outlast.reporting.pairing import Triple, beside, without_reading
+from outlast.reporting.pairing import Triple, beside, unbeaten, without_reading
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import SHARES, labels
 from outlast.reporting.words.language import spoken, tell
@@ -31,9 +32,31 @@ class Unsettled(NamedTuple):
     scored: int | None = None
 
 
+def equal_to_the_base(repair: Repair) -> str | None:
+    """A guess that the base does not clearly beat where it is at its best, of a repair refused for not beating one.
+
+    No other starts mend that, nor does more data: it is the obstacle, whatever else there is.
+    """
+    because, found = repair.refused_because, unbeaten(repair.before)
+    if because is None or because.name == "broken" or "stopped_reading" not in (because.name, *because.also):
+        return None
+    return found[0] if found else None
+
+
+def obstacle(repair: Repair) -> Refusal | None:
+    """Why a repair is refused; first that the base is no better than a guess, where that is so."""
+    because = repair.refused_because
+    if because is None or equal_to_the_base(repair) is None:
+        return because
+    also = [name for name in (because.name, *because.also) if name != "stopped_reading"]
+    return replace(because, name="stopped_reading", also=also)
+
+
 def unsettled(repair: Repair, name: str) -> Unsettled | None:
     """What would settle a fault; None: the figures say more than that streams are few, or it takes too many."""
     times = max(_times(repair, name), default=math.inf)
+    if name == "stopped_reading" and equal_to_the_base(repair):
+        return None
     if not 1 <= times <= MOST_TIMES:
         return None
     every = _all_targets(repair)
@@ -159,6 +182,8 @@ def worst_change(short: ShortContext, base: Evaluation) -> Change:
 
 def named(repair: Repair, name: str) -> str:
     """A fault for a list, with a word where it rests on the width of an interval alone."""
+    if name == "stopped_reading" and equal_to_the_base(repair):
+        return labels.NO_BETTER
     told = labels.REFUSALS.get(name, name.replace("_", " "))
     return told if name == "undecided" or not undecided(repair, name) else tell(f"{told}: undecided", f"{told}：未決定")
 
@@ -167,6 +192,8 @@ def brief(repair: Repair, name: str) -> str:
     """A fault for a narrow column, as the sentence has it: what is not decided is no fault yet."""
     if undecided(repair, name):
         return labels.UNSETTLED
+    if name == "stopped_reading" and equal_to_the_base(repair):
+        return labels.NO_BETTER_BRIEF
     return labels.REFUSALS_BRIEF.get(name, labels.REFUSED)
 
 
@@ -193,7 +220,7 @@ def why(repair: Repair) -> str:
 
 def clauses(repair: Repair) -> list[str]:
     """Each reason for the fault that refused the repair, the weightiest first."""
-    because = repair.refused_because
+    because = obstacle(repair)
     if because is None:
         return []
     told = _CLAUSES.get(because.name)
@@ -343,6 +370,16 @@ def _headed(repair: Repair, name: str, fault: str, said: list[str]) -> list[str]
 def _stopped_reading(repair: Repair, _: Refusal) -> list[str]:
     rivals = {name: beside(repair.after, losses) for name, losses in without_reading(repair.after).items()}
     said = [_not_below(repair, terms.guess(name), triple) for name, triple in _close(rivals, tuple(rivals))]
+    if (found := unbeaten(repair.before)) and equal_to_the_base(repair):
+        guess, measure = terms.guess(found[0]), terms.measure_name(repair.before.measure)
+        own = _difference(repair, found[1])
+        base = tell(
+            f"the base model itself is not clearly better than {guess}, even at its best age within the training "
+            f"context: its {measure} differs by {own}",
+            f"元のモデル自体が、学習文脈長以内の最も良い年齢でも「{guess}」より明らかに良いとは言えません。"
+            f"{measure}の差は {own} です",
+        )
+        return [base, *said]
     fault = tell("it seems to have stopped reading: ", "入力を読まなくなったようです。")
     return _headed(repair, "stopped_reading", fault, said)
 

@@ -168,7 +168,7 @@ def _otherwise_on_test(base: Evaluation) -> str:
 
 def _refused(repair: Repair) -> str:
     """What else is known of a refused repair."""
-    because = repair.refused_because
+    because = refusals.obstacle(repair)
     if because is None:
         return ""
     passes = because.name == "plain_training_suffices" and repair.control_passes
@@ -273,7 +273,7 @@ def _figures(repair: Repair) -> list[tuple[str, str]]:
 
 def refused(repair: Repair) -> list[Section]:
     """The reasons of a refusal, and the names of what else would have refused it."""
-    because = repair.refused_because
+    because = refusals.obstacle(repair)
     if because is None:
         return []
     said = [reason(each) for each in refusals.clauses(repair)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
 from outlast.reporting.kinds.first_steps import mend, without_training
-from outlast.reporting.refusals import Unsettled, at_every, open_whole, settled, unsettled
+from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
@@ -187,6 +187,8 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
 def _after_refusal(refused: _Refused) -> list[Step]:
     """What follows from the fault, then what helps the base without training, then the competition of others."""
     base, shown = refused.base, settled(refused.repair)
+    if guess := equal_to_the_base(refused.repair):
+        return [_better_first(base, terms.guess(guess)), *without_training(base)]
     if shown and shown[0] != refused.because.name:
         # The fault that refused it may be none: what is advised is about one that the figures show.
         also = [name for name in (refused.because.name, *refused.because.also) if name != shown[0]]
@@ -202,6 +204,17 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one and not missing else [])]
+
+
+def _better_first(base: Evaluation, guess: str) -> Step:
+    """Where the base is no better than a guess, what it lacks is no start."""
+    text = tell(
+        f"Make the base model better first: it is no better than {guess}, and no start mends that. Are inputs and "
+        "target scaled as in its training, and do the inputs tell anything about the target? If so, train it longer:",
+        f"まず元のモデルを良くします。「{guess}」を上回らないモデルは、初期状態を変えても直りません。入力と目標は学習時と"
+        "同じ尺度で、入力から目標について何かがわかりますか。そうであれば、もっと長く学習します：",
+    )
+    return Step(text, command("train", base.command, f"--train-context {base.train_context}"))
 
 
 def _first(refused: _Refused, missing: Unsettled) -> str:

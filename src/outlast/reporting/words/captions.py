@@ -458,7 +458,7 @@ def also(repair: Repair, names: Sequence[str]) -> str:
 
 def outcome(repair: Repair) -> tuple[str, str, str]:
     """For a table: the word, the reasons below it, the tone. Only what is accepted is good."""
-    because = repair.refused_because
+    because = refusals.obstacle(repair)
     if because is None:
         return labels.ACCEPTED, "", "good"
     if because.name == "undecided":
@@ -468,7 +468,7 @@ def outcome(repair: Repair) -> tuple[str, str, str]:
 
 def outcome_brief(repair: Repair) -> str:
     """For a narrow column."""
-    because = repair.refused_because
+    because = refusals.obstacle(repair)
     return labels.ACCEPTED if because is None else refusals.brief(repair, because.name)
 
 

@@ -173,6 +173,8 @@ class _Labels:
         }
     )
     UNSETTLED = Text("undecided", "未決定")
+    NO_BETTER = Text("the base is no better than a guess", "元のモデルが単純な予測を上回らない")
+    NO_BETTER_BRIEF = Text("no better", "上回らない")
     OPEN_FAULTS = Named(
         {
             "undecided": (
