@@ -13,8 +13,8 @@ from outlast.cli.parsing import parse
 from outlast.reporting import summary
 from outlast.reporting.kinds.diagnosis import page
 from outlast.reporting.kinds.first_steps import without_training
-from outlast.reporting.pairing import helpful_resets
-from outlast.results import Command, Diagnosis
+from outlast.reporting.pairing import helpful_resets, paired
+from outlast.results import Command, Diagnosis, Evaluation
 from reporting import example_diagnosis as example
 from reporting import example_results
 from reporting.cases import Pages
@@ -98,6 +98,30 @@ def test_a_reset_whose_gain_lies_within_its_interval_is_not_offered() -> None:
     own = np.array(failing.oldest.per_stream) - 0.005
     level = replace(failing.resets["periodic_reset"], per_stream=own.tolist(), loss=float(own.mean()))
     assert helpful_resets(replace(failing, resets={"periodic_reset": level})) == {}
+
+
+@pytest.mark.parametrize("name", ["periodic_reset", "overlapping_reset"])
+def test_an_undecided_verdict_offers_a_reset_only_where_its_whole_gain_is_past_half_a_tolerance(name: str) -> None:
+    """Of two copies, at twice the cost of running, no less is asked."""
+    unsure = example_results.evaluation(example_results.UNSURE, unsure=True)
+    assert unsure.verdict is not None
+    own, half = np.array(unsure.oldest.per_stream), unsure.verdict.tolerance / 2
+    noise = np.random.default_rng(0).normal(size=len(own))
+    noise -= noise.mean()
+
+    def offered(verdict: Evaluation, gain: float, spread: float) -> tuple[bool, bool]:
+        """Whether the interval of such a gain lies below zero, and whether it is told as help."""
+        losses = own - gain * half + spread * half * noise
+        measured = replace(verdict, resets={name: replace(unsure.resets[name], per_stream=losses.tolist())})
+        steps = without_training(measured)
+        assert (page.lead(replace(example.diagnosis(), evaluation=measured)) == "") == (not steps)
+        assert list(helpful_resets(measured)) == [name] * len(steps)
+        return paired(measured, losses - own)[2] < 0, len(steps) == 1
+
+    assert offered(unsure, 2, 4.5) == (True, False)  # on average twice half a tolerance, and perhaps hardly anything
+    assert offered(unsure, 2, 0.5) == (True, True)
+    failing = replace(unsure, verdict=replace(unsure.verdict, name="fails"))
+    assert offered(failing, 2, 4.5) == (True, True)  # a model that fails gains by it on average
 
 
 def test_a_model_that_holds_has_no_part_and_no_onset() -> None:

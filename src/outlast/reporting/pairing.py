@@ -26,13 +26,18 @@ def beside(evaluation: Evaluation, losses: Sequence[float]) -> Triple:
 
 
 def helpful_resets(evaluation: Evaluation) -> dict[str, Reset]:
-    """The resets from which the model as it is gains something at its oldest age, the best last."""
-    tolerance = evaluation.verdict.tolerance if evaluation.verdict else 0.0
+    """The resets from which the model as it is gains something at its oldest age, the best last.
+
+    Where the verdict is undecided, the whole interval of the gain has to lie past half a tolerance.
+    """
+    verdict = evaluation.verdict
+    tolerance = verdict.tolerance if verdict else 0.0
+    most = -tolerance / 2 if verdict and verdict.name == "undecided" else 0.0
     own = np.array(evaluation.oldest.per_stream)
     better = {
         name: each
         for name, each in evaluation.resets.items()
-        if gained(paired(evaluation, np.array(each.per_stream) - own), tolerance)
+        if gained(change := paired(evaluation, np.array(each.per_stream) - own), tolerance) and change[2] < most
     }
     return dict(sorted(better.items(), key=lambda each: -each[1].loss))
 

@@ -69,7 +69,7 @@ def left_out(what: str, why: str) -> str:
 
 
 def no_help() -> str:
-    return tell("No reset is better than the model as it is.", "そのままより良いリセットはありません。")
+    return tell("No reset is clearly better than the model as it is.", "そのままより明らかに良いリセットはありません。")
 
 
 def advice(cause: str | None, verdict: str, narrow: bool = False) -> str:
