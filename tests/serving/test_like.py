@@ -16,9 +16,34 @@ from cli.workshop import MODULE
 from outlast.cli import main
 from outlast.data import Streams
 from outlast.errors import InputError
+from outlast.modules.calls.finding import CannotBeRead
 from outlast.schema import Column, Schema, Target, from_record, quantity_of
 
 NAMES = ["power [kW]", "speed", "mode"]
+WIDTHLESS = """
+import torch
+from torch import nn
+
+
+class Level(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.start = nn.Parameter(torch.full((1,), 0.1))
+
+    def forward(self, x, level=None):
+        power, speed, mode = x.unbind(-1)
+        level = self.start.expand(len(x)) if level is None else level
+        made = []
+        for time in range(x.shape[1]):
+            level = 0.9 * level + power[:, time] + speed[:, time] + mode[:, time]
+            made.append(level)
+        return torch.stack(made, 1)[..., None], level
+
+
+def build():
+    return Level()
+"""
+"""A model of which nothing but the table says how many columns it reads."""
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +105,23 @@ def test_what_is_no_table_or_another_one_than_the_models_is_refused(streams: Str
         outlast.save(model, "out", schema=streams.schema)
     with pytest.raises(InputError, match="outlast save"):
         outlast.deploy(factory()).read(row())
+
+
+def test_a_factorys_name_is_taken_as_evaluate_takes_it(streams: Streams) -> None:
+    named = outlast.deploy("likely:build", like=streams)
+    assert named.read(row()) == outlast.deploy(factory(), like=streams).read(row())
+    values = np.array([[0.1, 0.2, 0.3]])
+    assert np.array_equal(outlast.deploy("likely:build").read(values), outlast.deploy(factory()).read(values))
+    with pytest.raises(InputError, match="likely"):
+        outlast.deploy("likely:nothing", like=streams)
+
+
+def test_what_only_the_table_tells_is_handed_to_a_factorys_model(streams: Streams, here: Path) -> None:
+    (here / "widthless.py").write_text(WIDTHLESS)
+    with pytest.raises(CannotBeRead):
+        outlast.from_factory("widthless:build")
+    deployed = outlast.deploy("widthless:build", like=streams)
+    assert np.isfinite(deployed.read(row())["forecast"][NAMES[0]])
 
 
 def test_it_is_saved_with_them(here: Path, streams: Streams) -> None:

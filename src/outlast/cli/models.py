@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from pathlib import Path
 
 import torch
 
@@ -13,7 +12,7 @@ from outlast.cli.option_groups import Machine, Ports, Stepping
 from outlast.cli.saying import tell
 from outlast.errors import InputError, unknown_name
 from outlast.model import Recurrent
-from outlast.modules import from_factory
+from outlast.modules import from_factory, names_factory
 from outlast.modules.precision import require_trainable
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx
 from outlast.ranks import local_rank, ranks
@@ -92,7 +91,7 @@ def _pairs(example: str, said: tuple[str, ...] | None) -> dict[str, str]:
 
 
 def model_on(name: str, place: torch.device | str, *, allow_code: bool, onnx: OnnxPorts | None = None) -> Recurrent:
-    if ":" in name and not Path(name).exists():
+    if names_factory(name):
         if onnx is not None:
             raise InputError(f"model {name!r} with {onnx}", "a .onnx file, where its inputs are told", "leave that out")
         return from_factory(name).to(place)

@@ -13,6 +13,7 @@ from outlast.data.streams import Streams
 from outlast.data.tables.columns import Known, as_asked
 from outlast.errors import Choice, InputError, Question
 from outlast.model import InputSpec, Recurrent
+from outlast.modules import from_factory
 from outlast.modules.adapting import adapt
 from outlast.modules.calls.arguments import alike_names
 from outlast.modules.calls.finding import CannotBeRead, NeedsColumns, NoState
@@ -63,6 +64,21 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
     except CannotBeRead:
         return again()
     return refitted(found, spec, again)
+
+
+def built_for(streams: Streams | None, factory: str) -> Recurrent:
+    """The model of a function named ``package.module:build``; where it says too little of what it reads, it reads what
+    the streams hold.
+
+    Raises:
+        InputError: as `from_factory`.
+    """
+    try:
+        return from_factory(factory)
+    except CannotBeRead:
+        if streams is None:
+            raise
+        return asking_columns(streams, lambda: from_factory(factory, inputs_of(streams)))
 
 
 def asking_columns(streams: Streams, make: Callable[[], Recurrent]) -> Recurrent:

@@ -19,7 +19,7 @@ from outlast.data.compatibility import inputs_of, refitted
 from outlast.data.opening import accepted, tokeniser_for
 from outlast.errors import unknown_name
 from outlast.model import Recurrent
-from outlast.modules import from_factory
+from outlast.modules import from_factory, names_factory
 from outlast.modules.calls.finding import CannotBeRead
 from outlast.onnx import folder_of
 
@@ -131,6 +131,6 @@ def _built(model: Any, read: Split | None) -> Any:
     if not isinstance(model, str | os.PathLike):
         return model
     name = os.fspath(model)
-    if ":" not in name or Path(name).exists():
+    if not names_factory(name):
         return checkpoints.load(name)
     return from_factory(name) if read is None else from_factory(name, inputs_of(read.test))

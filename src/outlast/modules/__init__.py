@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from outlast.modules.adapting import adapt
-    from outlast.modules.factory import from_factory
+    from outlast.modules.factory import from_factory, names_factory
 else:
     from outlast.lazily import handing_on
 
@@ -12,8 +12,8 @@ else:
         __name__,
         {
             "adapting": ("adapt",),
-            "factory": ("from_factory",),
+            "factory": ("from_factory", "names_factory"),
         },
     )
 
-__all__ = ["adapt", "from_factory"]
+__all__ = ["adapt", "from_factory", "names_factory"]

@@ -79,6 +79,11 @@ MOVED = {f"outlast.tasks.{name}": f"examples.speech.{name}" for name in ("resemb
 """Modules of factories that left the package for a checkout's examples."""
 
 
+def names_factory(name: str) -> bool:
+    """Whether a model's name is that of a function, ``package.module:build``, and of no path that is there."""
+    return ":" in name and not Path(name).exists()
+
+
 @taking
 def from_factory(spec: str, inputs: InputSpec | None = None) -> Recurrent:
     """The model that a function of the user's builds, adapted where it has to be.

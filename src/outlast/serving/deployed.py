@@ -17,11 +17,11 @@ from outlast import checkpoints
 from outlast.arguments import taking
 from outlast.brief import shortened
 from outlast.data import Streams
-from outlast.data.compatibility import adapted_to
+from outlast.data.compatibility import adapted_to, built_for
 from outlast.data.reading import CHUNK, pieces
 from outlast.errors import InputError, type_name
 from outlast.model import Recurrent, device_of
-from outlast.modules import adapt
+from outlast.modules import adapt, names_factory
 from outlast.modules.precision import runnable
 from outlast.modules.remedies import under
 from outlast.randomness import generator
@@ -59,9 +59,9 @@ def deploy(
     """Put a model to work: raw rows (or text) in, forecasts in the target's units out.
 
     Args:
-        model: a directory that outlast, transformers or fla saved, the id of a model on a hub, or a model. One that was
-            trained on a table knows its columns, scaling, missing rule and units (`model.schema`); without them, arrays
-            are read as they are.
+        model: a directory that outlast, transformers or fla saved, the id of a model on a hub, the name of a function
+            that builds one (``package.module:build``), or a model. One that was trained on a table knows its columns,
+            scaling, missing rule and units (`model.schema`); without them, arrays are read as they are.
         like: streams of a table, or their schema, for a model that does not know its columns: rows are read as that
             table was.
         resets: the remedy: ``none``; ``reset:640``: every 640 positions; ``handover:640:64``: a new copy reads the last
@@ -75,7 +75,9 @@ def deploy(
         InputError: no such model, resets that are none, or `like` is of no table or of another one than the model's.
     """
     folder, schema = None, _schema_of(like)
-    if isinstance(model, str | Path):
+    if isinstance(model, str | Path) and names_factory(str(model)):
+        model = built_for(like if isinstance(like, Streams) else None, str(model))
+    elif isinstance(model, str | Path):
         folder = str(checkpoints.place_of(model))
         model = checkpoints.load(folder, device or "cpu", allow_code=allow_code)
     made = adapted_to(model, like) if isinstance(like, Streams) else adapt(model)
