@@ -145,8 +145,8 @@ def test_ages_that_only_one_was_measured_at_are_left_out() -> None:
     assert [each.age for each in by_age(base, after)] == [band.age for band in after.age_curve]
     fewer = replace(after, age_curve=[replace(band, per_stream=band.per_stream[1:]) for band in after.age_curve])
     assert by_age(base, fewer) == []
-    assert change_curve([Curve("base", base), Curve("after", fewer, "picked")], None, "r1") == []
-    figure = change_curve([Curve("base", base), Curve("after", after, "picked")], None, "r1")[0]
+    assert change_curve([Curve("base", base), Curve("after", fewer, "picked")], None, "r1", "Change") == []
+    figure = change_curve([Curve("base", base), Curve("after", after, "picked")], None, "r1", "Change")[0]
     assert isinstance(figure, FigureElement)
     assert "Along faint dotted stretches" in figure.caption
 

@@ -258,7 +258,7 @@ def change_title(curves: Sequence[Curve]) -> str:
     return labels.CHANGES_CURVE if several else labels.CHANGE_CURVE
 
 
-def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Element]:
+def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str, title: str) -> list[Element]:
     """Every other model minus the base at each age, paired by stream, and the numbers; empty where none can be paired.
 
     Args:
@@ -270,7 +270,6 @@ def change_curve(curves: Sequence[Curve], short: ShortContext | None, key: str) 
     if not shown:
         return []
     values = [{each.age: each[1:] for each in found} for _, _, found in changes if found]
-    title = change_title(curves)
     figure = _figure(
         shown,
         values,

@@ -299,10 +299,15 @@ def _untouched_japanese(base: Evaluation, because: Refusal) -> list[str]:
     return [f"検証系列でのこのモデルの判定は「{labels.BADGES.get(name, name)}」です。"]
 
 
-def by_age(curves: Sequence[Curve], short: ShortContext | None, key: str) -> list[Section]:
-    """What repairs changed, losses on one axis, and the excess that verdicts rest on."""
+def by_age(curves: Sequence[Curve], short: ShortContext | None, key: str, title: str = "") -> list[Section]:
+    """What repairs changed, losses on one axis, and the excess that verdicts rest on.
+
+    Args:
+        title: of what was changed, where that is no repair.
+    """
+    title = title or ages.change_title(curves)
     return [
-        Section(ages.change_title(curves), ages.change_curve(curves, short, key)),
+        Section(title, ages.change_curve(curves, short, key, title)),
         Section(labels.AGE_CURVE, [ages.loss_curve(curves, key), ages.loss_numbers(curves)]),
         Section(labels.EXCESS_CURVE, [ages.excess_curve(curves, key), ages.excess_numbers(curves)])
         if curves[0].evaluation.short is not None

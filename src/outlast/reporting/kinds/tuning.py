@@ -140,7 +140,8 @@ def _sections(tuning: Tuning, key: str) -> list[Section]:
         why = repair.untouched_why(tuning.before, _untouched(tuning))
         return [*why, *tried, *evaluation.sections(tuning.before, key)]
     made = Curve(tuning.remedy, tuning.after, "picked", refused=not tuning.accepted)
-    curves = [Curve(labels.BASE, tuning.before), made]
+    # Its resets are read off the age curve, and the remedy is measured as it runs: one reset would have two figures.
+    curves = [Curve(labels.BASE, replace(tuning.before, resets={})), made]
     refused = [] if tuning.accepted else [
         Section(labels.REFUSED_WHY, [Bullets([terms.reason(each) for each in refusals.clauses(_as_repair(tuning))])])
     ]  # fmt: skip
@@ -148,7 +149,7 @@ def _sections(tuning: Tuning, key: str) -> list[Section]:
         *refused,
         *tried,
         *tables.guards(tuning.guards, tuning.before, accepted=tuning.accepted),
-        *repair.by_age(curves, tuning.short_context, key),
+        *repair.by_age(curves, tuning.short_context, key, labels.REMEDY_CURVE),
         *evaluation.odd(tuning.before),
     ]
 

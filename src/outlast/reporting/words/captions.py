@@ -173,6 +173,11 @@ def loss_hint(evaluation: Evaluation, lines: int, left_out: int, faint: int = 0)
             "水平線は、状態をリセットした元のモデル（学習は要りません）と、何も読まない予測のうち遠くないものです。",
         )
         if evaluation.resets
+        else tell(
+            "Horizontal lines: guesses that read nothing, where they are not far off.",
+            "水平線は、何も読まない予測のうち遠くないものです。",
+        )
+        if evaluation.guesses
         else "",
         _intervals(evaluation, lines),
         tell(

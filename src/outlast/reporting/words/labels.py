@@ -385,6 +385,7 @@ class _Labels:
 
     EXCESS_CURVE = Text("Excess by age of the state", "状態の年齢ごとの超過")
     CHANGE_CURVE = Text("Change through the repair, by age", "修復による年齢ごとの変化")
+    REMEDY_CURVE = Text("Change through the remedy, by age", "対処による年齢ごとの変化")
     CHANGES_CURVE = Text("Change through each repair, by age", "各修復による年齢ごとの変化")
     AGE_CURVE = Text("Loss by age of the state", "状態の年齢ごとの損失")
     POSITION_CURVE = Text("Loss by position in the stream", "系列内の位置ごとの損失")
