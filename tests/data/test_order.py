@@ -222,6 +222,17 @@ def test_numbers_that_stand_for_no_measurement_are_asked_about(code: float, colu
     assert np.abs(clean.inputs).max() < 100
 
 
+@pytest.mark.parametrize("listed", ["Bad", -999, ["Bad", "?"]])
+def test_another_mark_that_is_listed_does_not_answer_for_a_number(listed: Any) -> None:
+    frame = BASE.copy()
+    frame.loc[[5, 9, 50], "speed"] = -9999.0
+    marks = [str(each) for each in (listed if isinstance(listed, list) else [listed])]
+    choices = asked(frame, missing_values=listed, gaps="join")
+    assert choices == [{"missing_values": [*marks, "-9999"]}, {"missing_values": [*marks, "NA"]}]
+    assert read(frame, **choices[0], gaps="join").about["missing"]["per_column"]["speed"] == 3
+    assert read(frame, **choices[1], gaps="join").about["missing"]["per_column"]["speed"] == 0
+
+
 def test_several_codes_and_a_code_of_its_own_are_named() -> None:
     frame = BASE.assign(gas=np.abs(BASE.speed) + 1)
     frame.loc[[5, 9, 50], "gas"] = -200  # as one known data set writes it

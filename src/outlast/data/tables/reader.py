@@ -153,7 +153,8 @@ class FromTables(Layout):
             thousands: the mark between groups of three digits, such as ``"."`` or a blank. None: there is none.
             encoding: of text, such as ``latin-1`` or ``utf-16``. None: UTF-8.
             missing_values: what stands for a missing value beside the usual spellings, in any column: ``["#N/A", "Bad",
-                -9999]``.
+                -9999]``. Numbers that may stand for one are asked about unless they are listed, or ``"NA"``, which says
+                that they were measured.
             time_format: of the `time` column, as `datetime.strptime` takes it, such as ``"%d %b %Y %H:%M"``. None: ISO
                 8601, or day, month and year where they say their order by themselves.
             day_first: whether 03/04/2024 is in April. None: told by a day above 12, or by dots.

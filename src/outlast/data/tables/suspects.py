@@ -1,7 +1,7 @@
 """What is hardly meant: columns of numbers that are no inputs, and numbers that stand for none.
 
 Row numbers and other identifiers, times, and the target in disguise are asked about where nobody chose the inputs;
-columns that were named are taken as they are. Numbers such as −9999 are asked about where nobody said what is missing.
+columns that were named are taken as they are. Numbers such as −9999 are asked about unless they, or NA, are listed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _CODES = re.compile(
     r"9{3,}(\.9+)?|3276[78]|65535|214748364[78]|4294967295|9\.96920996838\d*e\+36|1e\+\d\d|3\.40282\d*e\+38"
 )
 """Numbers by which loggers and file formats say that there is no measurement."""
+MEASURED = "NA"
+"""Listed among the marks of missing values, it says that all other numbers were measured: it is missing in any case."""
 LEAK = 0.999
 """Correlation with the target ahead from which on a column may be the target itself."""
 CLEARLY = 0.1
@@ -189,7 +191,7 @@ def refuse_codes(table: Table, names: list[str], rows: Rows, options: TableOptio
         Question: names the columns and their rows.
     """
     notation = table.notation
-    if notation.missing_values or len(rows.features) < FEWEST:
+    if MEASURED in notation.missing_values or len(rows.features) < FEWEST:
         return
     read = {name: rows.features[:, at] for at, name in enumerate(names) if name not in options.category}
     if rows.targets is not None and rows.labels is None:
@@ -209,7 +211,7 @@ def refuse_codes(table: Table, names: list[str], rows: Rows, options: TableOptio
         "measurements, and a word on the numbers that stand for a missing one",
         [
             Choice("take them for missing values", as_missing(codes, notation)),
-            Choice("read them as measured (NA is missing in any case)", {"missing_values": ["NA"]}),
+            Choice(f"read them as measured ({MEASURED} is missing in any case)", as_missing([MEASURED], notation)),
         ],
     )
 
