@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import statistics
-from collections import defaultdict
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import outlast
@@ -16,9 +17,39 @@ BEFORE = {"files": 523, "lines": 75_095, "median lines of a file": 121, "files w
 """Of the package as it was before its rooms were sorted (commit ea76327)."""
 
 
-def files() -> list[Path]:
+@dataclass(frozen=True)
+class Module:
+    """One file: its lines, the lines of its functions, and the modules of the package that it imports."""
+
+    name: str
+    lines: int
+    functions: list[int]
+    reads: set[str]
+
+    @property
+    def room(self) -> str:
+        return room_of(self.name)
+
+
+def room_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def modules() -> list[Module]:
     """Every module, without those that a ledger's migrations keep."""
-    return sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
+    paths = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if "migrations" not in path.parts}
+    found = []
+    for name, path in paths.items():
+        text = path.read_text(encoding="utf-8")
+        nodes = list(ast.walk(ast.parse(text)))
+        functions = [
+            (node.end_lineno or 0) - node.lineno + 1
+            for node in nodes
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        reads = {read for node in nodes for read in imported(node, paths)} & set(paths) - {name}
+        found.append(Module(name, len(text.splitlines()), functions, reads))
+    return found
 
 
 def name_of(path: Path) -> str:
@@ -27,45 +58,31 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def room_of(name: str) -> str:
-    return name.partition(".")[0]
+def imported(node: ast.AST, known: dict[str, Path]) -> list[str]:
+    """Modules of the package that an import takes from; nothing of other nodes."""
+    if isinstance(node, ast.Import):
+        return [each.name.partition(".")[2] for each in node.names if room_of(each.name) == "outlast"]
+    if not isinstance(node, ast.ImportFrom) or room_of(node.module or "") != "outlast":
+        return []
+    base = (node.module or "").partition(".")[2]
+    longest = [f"{base}.{each.name}".strip(".") for each in node.names]
+    return [each if each in known else base for each in longest]
 
 
-def readings() -> dict[str, set[str]]:
-    """By module, the modules of the package that it imports, wherever in the file that stands."""
-    known = {name_of(path): path for path in files()}
-    found: dict[str, set[str]] = defaultdict(set)
-    for name, path in known.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "outlast":
-                base = (node.module or "").partition(".")[2]
-                for each in node.names:
-                    longest = f"{base}.{each.name}".strip(".")
-                    found[name].add(longest if longest in known else base)
-            elif isinstance(node, ast.Import):
-                found[name] |= {each.name.partition(".")[2] for each in node.names if each.name.startswith("outlast.")}
-        found[name] &= set(known)
-        found[name] -= {name}
-    return dict(found)
-
-
-def of_rooms() -> str:
+def of_rooms(found: list[Module]) -> str:
     """A row a room, from the bottom to the top: files, lines, and the rooms that it reads from."""
-    reads, lines, count = defaultdict(set), defaultdict(int), defaultdict(int)
-    for path in files():
-        room = room_of(name_of(path))
-        lines[room] += len(path.read_text(encoding="utf-8").splitlines())
-        count[room] += 1
-        reads[room] |= {room_of(each) for each in readings_of(path)} - {room}
+    rooms: dict[str, list[Module]] = {}
+    for module in found:
+        rooms.setdefault(module.room, []).append(module)
+    reads = {
+        room: {room_of(read) for module in inside for read in module.reads} - {room} for room, inside in rooms.items()
+    }
     rows = [
-        f"| `{room}` | {count[room]} | {lines[room]:,} | {', '.join(sorted(reads[room])) or '–'} |"
+        f"| `{room}` | {len(rooms[room])} | {sum(module.lines for module in rooms[room]):,} "
+        f"| {', '.join(sorted(reads[room])) or '–'} |"
         for room in ordered(reads)
     ]
     return "\n".join(["| room | files | lines | reads from |", "| --- | --- | --- | --- |", *rows])
-
-
-def readings_of(path: Path) -> set[str]:
-    return _READINGS.get(name_of(path), set())
 
 
 def ordered(reads: dict[str, set[str]]) -> list[str]:
@@ -79,43 +96,29 @@ def ordered(reads: dict[str, set[str]]) -> list[str]:
     return order
 
 
-def of_house() -> str:
+def of_house(found: list[Module]) -> str:
     """Figures of the whole, beside those of before."""
-    lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in files()]
-    functions = [
-        (node.end_lineno or 0) - node.lineno + 1
-        for path in files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    readers: dict[str, int] = defaultdict(int)
-    for each in _READINGS.values():
-        for name in each:
-            readers[name] += 1
+    lengths = [module.lines for module in found]
+    functions = [lines for module in found for lines in module.functions]
+    readers = Counter(read for module in found for read in module.reads)
     now = {
         "files": len(lengths),
         "lines": sum(lengths),
         "median lines of a file": round(statistics.median(lengths)),
-        "files with one reader": sum(1 for path in files() if readers[name_of(path)] == 1),
+        "files with one reader": sum(readers[module.name] == 1 for module in found),
         f"files above {LONG_FILE} lines": sum(each > LONG_FILE for each in lengths),
         "functions": len(functions),
         "median lines of a function": round(statistics.median(functions)),
         f"functions above {LONG_FUNCTION} lines": sum(each > LONG_FUNCTION for each in functions),
     }
-    rows = [
-        f"| {what} | {BEFORE[what]:,} | {value:,} |" if what in BEFORE else f"| {what} | | {value:,} |"
-        for what, value in now.items()
-    ]
+    rows = [f"| {what} | {f'{BEFORE[what]:,} ' if what in BEFORE else ''}| {value:,} |" for what, value in now.items()]
     return "\n".join(["| | before | now |", "| --- | --- | --- |", *rows])
-
-
-_READINGS = readings()
 
 
 def main() -> None:
     """Write both tables between their marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    for mark, table in (("rooms", of_rooms()), ("house", of_house())):
+    found, text = modules(), PAGE.read_text(encoding="utf-8")
+    for mark, table in (("rooms", of_rooms(found)), ("house", of_house(found))):
         begin, end = f"<!-- table of {mark} -->\n", f"\n<!-- end of {mark} -->"
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
