@@ -26,25 +26,24 @@ class Table(MutableMapping[str, Part]):
     def __init__(self, group: str, own: Mapping[str, Part]) -> None:
         self.group = group
         self.own = dict(own)
-        self._parts: dict[str, Part] = dict(own)
 
     def __getitem__(self, name: str) -> Part:
-        return self._parts[name] if name in self._parts else loaded(self._others()[name])
+        return self.own[name] if name in self.own else loaded(self._others()[name])
 
     def __setitem__(self, name: str, part: Part) -> None:
-        self._parts[name] = part
+        self.own[name] = part
 
     def __delitem__(self, name: str) -> None:
-        del self._parts[name]
+        del self.own[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._parts, *(name for name in self._others() if name not in self._parts)])
+        return iter([*self.own, *(name for name in self._others() if name not in self.own)])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._parts or name in self._others()
+        return name in self.own or name in self._others()
 
     def _others(self) -> dict[str, EntryPoint]:
         return _named(self.group)
