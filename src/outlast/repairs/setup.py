@@ -34,6 +34,7 @@ from outlast.repairs.acceptance import benefit, best_reset, refusal, short_conte
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick, with_dose
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
+from outlast.results.curve import Curve
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
 
@@ -116,6 +117,20 @@ class Setup:
             for name, streams in self.guards.items()
         }
 
+    def short(self, before: Curve, after: Curve) -> ShortContext:
+        """How short contexts changed, at the ages that were asked for."""
+        return short_context(before, after, self.main, self.repairing.short_ages)
+
+    def guarded(self, model: Recurrent, name: str, guards_before: Mapping[str, Evaluation]) -> dict[str, ShortContext]:
+        """How short contexts changed on every guard, which are measured here."""
+        return {
+            guard: self.short(
+                guards_before[guard].curve,
+                self.evaluate(model, streams, f"{name} on guard {guard}", None, ends_only=True).curve,
+            )
+            for guard, streams in self.guards.items()
+        }
+
     def train(
         self, rule: Intervention, checkpoint: Path | None, resume: bool, stop: threading.Event | None = None
     ) -> Trained:
@@ -184,26 +199,17 @@ class Setup:
         model: Recurrent,
     ) -> Repair:
         """The record of a repair, from what was measured on test streams; the guards are measured here."""
-        change = functools.partial(short_context, measure=self.main, ages=self.repairing.short_ages)
-
-        def guarded(one: Recurrent, name: str) -> dict[str, ShortContext]:
-            return {
-                guard: change(
-                    guards_before[guard].curve,
-                    self.evaluate(one, streams, f"{name} on guard {guard}", None, ends_only=True).curve,
-                )
-                for guard, streams in self.guards.items()
-            }
-
-        guards, alone = guarded(model, after.model["name"]), control[1] if control else None
-        short, gain = change(before.curve, after.curve), benefit(before, after, alone)
+        guards, alone = self.guarded(model, after.model["name"], guards_before), control[1] if control else None
+        short, gain = self.short(before.curve, after.curve), benefit(before, after, alone)
         because = refusal(short, gain, after, self.main, guards)
         passes = None
         if control is not None and alone is not None:
-            its_short, its_gain = change(before.curve, alone.curve), benefit(before, alone)
+            its_short, its_gain = self.short(before.curve, alone.curve), benefit(before, alone)
             passes = refusal(its_short, its_gain, alone, self.main) is None
             # Guards are measured only where they decide, and can only be lost.
-            passes = passes and all(each.held for each in guarded(control[0], alone.model["name"]).values())
+            if passes:
+                guarded = self.guarded(control[0], alone.model["name"], guards_before)
+                passes = all(each.held for each in guarded.values())
         return Repair(
             intervention=dosed.trained.described,
             typed=in_one_word(dosed.trained.described),

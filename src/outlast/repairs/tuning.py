@@ -26,10 +26,10 @@ from outlast.modules.remedies import Remedy
 from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
 from outlast.progress import WorkDone
-from outlast.repairs.acceptance import benefit, remedy_refusal, short_context
+from outlast.repairs.acceptance import benefit, remedy_refusal
 from outlast.repairs.repairing import both, nothing_to_do
 from outlast.repairs.setup import Setup, set_up
-from outlast.results import VERSION, Benefit, Evaluation, Refusal, ShortContext, TriedRemedy, Tuning
+from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
 from outlast.results.curve import Curve
 
 Losses = list[tuple[Remedy, np.ndarray]]
@@ -115,8 +115,8 @@ def tune(
         return _untouched(todo, cost, tried, before, Refusal("no_benefit", [because]))
     made = remedy.on(todo.base)
     after = todo.evaluate(made, todo.data, remedy.name, None)
-    short, gain = short_context(before.curve, after.curve, todo.main), _gain(before, after)
-    guarded = _guards(todo, made, remedy.name)
+    short, gain = todo.short(before.curve, after.curve), _gain(before, after)
+    guarded = todo.guarded(made, remedy.name, todo.guards_before())
     because = remedy_refusal(short, gain, after, todo.main, guarded)
     result = Tuning(cost, remedy.name, tried, before, after, short, gain, because is None, because, guarded,
                     outlast=VERSION)  # fmt: skip
@@ -168,19 +168,7 @@ def _gain(before: Evaluation, after: Evaluation) -> Benefit:
     return benefit(replace(before, resets={}), after)
 
 
-def _guards(todo: Setup, made: Recurrent, name: str) -> dict[str, ShortContext]:
-    own = todo.guards_before()
-    return {
-        guard: short_context(
-            own[guard].curve,
-            todo.evaluate(made, streams, f"{name} on guard {guard}", None, ends_only=True).curve,
-            todo.main,
-        )
-        for guard, streams in todo.guards.items()
-    }
-
-
 def _untouched(todo: Setup, cost: float, tried: list[TriedRemedy], before: Evaluation, because: Refusal) -> Tuned:
-    short = short_context(before.curve, before.curve, todo.main)
+    short = todo.short(before.curve, before.curve)
     result = Tuning(cost, "none", tried, before, before, short, _gain(before, before), False, because, outlast=VERSION)
     return Tuned(todo.base, result)
