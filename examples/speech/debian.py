@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from outlast.data import cache_folder
+from outlast.data.files.fetch import pinned
 from outlast.errors import InputError
 
 
@@ -39,13 +39,7 @@ def fetch_debian_folder(package: str, version: str, sha256: str, member: str, ca
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".part-") as folder:
         archive = _download(package, version, Path(folder))
-        found = hashlib.sha256(archive.read_bytes()).hexdigest()
-        if found != sha256:
-            raise InputError(
-                f"{archive.name} with SHA-256 {found}",
-                f"the pinned file, {sha256}",
-                "do not use this file; find out which sources apt is set to and why their file differs",
-            )
+        pinned(archive.name, archive.read_bytes(), sha256, "which sources apt is set to")
         unpacked = Path(folder) / "unpacked"
         done = _run(["dpkg-deb", "--extract", str(archive), str(unpacked)], Path(folder))
         if done.returncode or not (unpacked / member).is_dir():

