@@ -44,9 +44,9 @@ def equal_to_the_base(repair: Repair) -> str | None:
 
 
 def obstacle(repair: Repair) -> Refusal | None:
-    """Why a repair is refused; first that the base is no better than a guess, where that is so."""
+    """Why a repair is refused; first that the base is no better than a guess, unless figures show the first fault."""
     because = repair.refused_because
-    if because is None or equal_to_the_base(repair) is None:
+    if because is None or equal_to_the_base(repair) is None or not undecided(repair, because.name):
         return because
     also = [name for name in (because.name, *because.also) if name != "stopped_reading"]
     return replace(because, name="stopped_reading", also=also)

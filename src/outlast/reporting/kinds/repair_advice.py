@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
 from outlast.reporting.kinds.first_steps import mend, without_training
-from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, open_whole, settled, unsettled
+from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
@@ -187,7 +187,8 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
 def _after_refusal(refused: _Refused) -> list[Step]:
     """What follows from the fault, then what helps the base without training, then the competition of others."""
     base, shown = refused.base, settled(refused.repair)
-    if guess := equal_to_the_base(refused.repair):
+    first = obstacle(refused.repair)
+    if first and first.name == "stopped_reading" and (guess := equal_to_the_base(refused.repair)):
         return [_better_first(base, terms.guess(guess)), *without_training(base)]
     if shown and shown[0] != refused.because.name:
         # The fault that refused it may be none: what is advised is about one that the figures show.
