@@ -449,7 +449,9 @@ def test_parquet_columns_of_other_kinds_matter_only_where_they_are_used(tmp_path
 
 def test_ids_of_streams_stay_as_they_are_written(tmp_path: Path) -> None:
     rows = [(name, i * 0.5, i % 7) for name in ("007", "7", "1.0") for i in range(30)]
-    columns = dict(zip(("machine", "x", "y"), (list(each) for each in zip(*rows, strict=True)), strict=True))
+    columns: dict[str, list[Any]] = {
+        name: list(each) for name, each in zip(("machine", "x", "y"), zip(*rows, strict=True), strict=True)
+    }
     streams = Streams.from_table(written(tmp_path, table(columns)), target="y", stream="machine", horizon=1)
     assert streams.names is not None
     assert streams.names.tolist() == ["007", "7", "1.0"]

@@ -112,7 +112,8 @@ def test_a_leak_is_the_loop_and_so_are_its_gradients(family):
             leaky.rates = dict.fromkeys(leaky.rates, rate)
             outputs, after = leaky(inputs, state)
         told = meant(model, after)
-        total = sum((tensor * tensor).sum() for tensor in (outputs, *told) if tensor.is_floating_point())
+        squares = [(tensor * tensor).sum() for tensor in (outputs, *told) if tensor.is_floating_point()]
+        total = torch.stack(squares).sum()
         wanted = [rate, inputs, *(point for point in points if point.requires_grad)]
         gradients = torch.autograd.grad(total, wanted, allow_unused=True)
         assert abs(float(gradients[0])) > 1e-6

@@ -269,14 +269,18 @@ class Shell(Recurrent):
             raise InputError(
                 f"a state of {len(state)} layers", f"{len(self.blocks)} layers", "start from model.initial_state(B)"
             )
-        x, after = self.through(x, state) if leak is None else self.through(x, state, leak)
+        x, after = self._through(x, state, leak) if leak else self.through(x, state)
         return self.predicted(self.norm(x)), tuple(after)
 
-    def through(self, x: Tensor, state: State, leak: Mapping[str, Tensor] | None = None) -> tuple[Tensor, list[Any]]:
+    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
         """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
+        return self._through(x, state, {})
+
+    def _through(self, x: Tensor, state: State, leak: Mapping[str, Tensor]) -> tuple[Tensor, list[Any]]:
+        """`through`, where parts of layers leak."""
         after = []
         for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
-            lost = leak.get(f"layers.{i}.{layer.mixer.leaks}") if leak and isinstance(layer, Block) else None
+            lost = leak.get(f"layers.{i}.{layer.mixer.leaks}") if isinstance(layer, Block) else None
             x, new = layer(x, before) if lost is None else layer(x, before, lost)
             after.append(new)
         return x, after

@@ -114,10 +114,11 @@ class WindowsApart(Mixer):
         """A `Memory` of zeros, B = `batch_size`."""
         return self._apart(super().initial_state(batch_size))
 
-    def forward(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: Any, leak: Tensor | None = None) -> tuple[Tensor, Any]:
         """x (B, T, D) and `Memory` -> (B, T, D) and the state after them."""
         window = None if self.convolution is None else torch.cat(state[1:], -1)  # pyright: ignore[reportArgumentType]
-        y, after = super().forward(x, GLAState(state.state, window))
+        more = () if leak is None else (leak,)
+        y, after = super().forward(x, GLAState(state.state, window), *more)
         return y, self._apart(after)
 
     def _apart(self, state: GLAState) -> Memory:
