@@ -277,7 +277,7 @@ class Shell(Recurrent):
         return self._through(x, state, {})
 
     def _through(self, x: Tensor, state: State, leak: Mapping[str, Tensor]) -> tuple[Tensor, list[Any]]:
-        """`through`, where parts of layers leak."""
+        """As `through`, x (B, T, D), where parts of layers leak by what `forward` is told."""
         after = []
         for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
             lost = leak.get(f"layers.{i}.{layer.mixer.leaks}") if isinstance(layer, Block) else None
