@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Run, contents, files
@@ -17,6 +18,7 @@ from outlast.cli.options import VERBS
 from outlast.families import build
 from outlast.folders import locked
 from outlast.model import InputSpec
+from outlast.modules.leaking import WithLeak
 from outlast.tasks import recipe_run
 
 TRAIN = ("train", *READ, *QUICK, "--family", "gru", "--settings", "width", "4", "--steps", "2")
@@ -387,3 +389,18 @@ def test_streams_that_are_shorter_than_was_asked_for(run: Run, here: Path, verb:
     outcome = run(*words, "--max-length", "32", "--replace")
     assert "--max-length" not in outcome.err
     assert "positions of each stream were read" not in (here / "out" / "report.html").read_text()
+
+
+def test_a_training_under_a_leak_leaves_a_model_that_leaks(run: Run, here: Path) -> None:
+    """From the beginning: its weights are others than without, and it is loaded with its leak."""
+    for words in ((), ("--leak", "8")):
+        assert run(*TRAIN, *words, "--out", f"out{len(words)}").status == 0
+    plain, leaky = (outlast.load(here / f"out{words}" / "model") for words in (0, 2))
+    assert isinstance(leaky, WithLeak)
+    assert leaky.settings["tau"] == 8
+    pairs = zip(plain.parameters(), leaky.parameters(), strict=True)
+    assert any(not torch.equal(one, other) for one, other in pairs)
+    assert json.loads((here / "out2" / "result.json").read_text())["settings"]["leak"] == 8
+    assert "leak" not in json.loads((here / "out0" / "result.json").read_text())["settings"]
+    again = run(*TRAIN, "--model", "out2/model", "--leak", "4", "--out", "out4")
+    assert "leave the other one out" in again.refused()

@@ -55,8 +55,8 @@ def test_options_reach_the_repair(run: Run, here: Path, monkeypatch: pytest.Monk
     plain = asked(run, monkeypatch, verb)
     assert (plain["repairing"], plain["jobs"]) == (RepairSettings(), 1)
     words = ("--anchor", "2", "--labels", "0.5", "--doses", "0.25", "1", "--no-control", "--anyway")
-    told = asked(run, monkeypatch, verb, *words, "--short-ages", "0", "16", "--jobs", "2")
-    wanted = RepairSettings(anchor=2, labels=0.5, doses=(0.25, 1), control=False, anyway=True, short_ages=(0, 16))
+    told = asked(run, monkeypatch, verb, *words, "--short-ages", "0", "16", "--leak", "24", "--jobs", "2")
+    wanted = RepairSettings(2, 0.5, (0.25, 1), control=False, anyway=True, short_ages=(0, 16), leak=24)
     assert (told["repairing"], told["jobs"]) == (wanted, 2)
     lines = ("anchor = 2", "labels = 0.5", "doses = [0.25, 1]", "anyway = true", "short-ages = [0, 16]", "jobs = 2")
     for off in ("control = false", "no-control = true"):

@@ -66,6 +66,9 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
     """Of the family, such as: width 64 layers 2."""
     anyway: bool = False
     """Go on where the model that is given does not fit the data as they are read."""
+    leak: float | None = None
+    """TAU: train under a leak, which stays on at work: before every position the state is drawn towards the initial state
+    by exp(-1/TAU). Default: no leak."""
 
 
 @dataclass(kw_only=True)

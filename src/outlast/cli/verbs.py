@@ -43,6 +43,7 @@ from outlast.evaluation.measure import Measure
 from outlast.evaluation.misread import as_it_reads, scaling_notes
 from outlast.interventions import Zero
 from outlast.model import Recurrent
+from outlast.modules.leaking import with_leak
 from outlast.modules.precision import trainable
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
@@ -97,6 +98,8 @@ def run_train(options: TrainVerb) -> int:
         check_inputs(model, parts.train)
         parts = as_it_reads(model, parts, options.train_context, trains=not options.anyway)
     inputs.keep_tokeniser(model, options)
+    if options.leak is not None:
+        model = with_leak(model, options.leak)
     tell([*([cast] if cast else []), *scaling_notes(parts.train.about)])
     goal, rule = objective(options.objective, model, parts.train), Zero()
     try_out(model, parts.train, None)
@@ -126,6 +129,7 @@ def run_train(options: TrainVerb) -> int:
                 "ranks": ranks(),
                 "objective": goal.name,
                 "train_context": options.train_context,
+                **({} if options.leak is None else {"leak": options.leak}),
             },
             seconds=round(seconds, 3),
             losses=losses,

@@ -49,9 +49,11 @@ class WithLeak(Around):
         every: int = 1,
         from_age: int = 0,
     ) -> None:
-        if isinstance(model, WithReset):
+        if isinstance(model, Around):
             raise InputError(
-                f"a leak around a model that is {model.named}", "a leak inside", "outlast.with_reset(with_leak(…), …)"
+                f"a leak around a model that is {model.named}",
+                "one leak, and none around a reset",
+                "outlast.with_reset(with_leak(…), …)" if isinstance(model, WithReset) else "leave the other one out",
             )
         own = model.state_parts()
         tau, named = (dict(tau) if isinstance(tau, Mapping) else float(tau)), None if parts is None else list(parts)

@@ -79,7 +79,7 @@ def _timed(todo: Setup, rule: Intervention, read_ahead: int | None) -> tuple[flo
     """Seconds before the first step, and of a step."""
     began, times = time.monotonic(), list[float]()
     fit(
-        copy.deepcopy(todo.base),
+        todo.to_train(),
         todo.data.train,
         todo.objective,
         rule,

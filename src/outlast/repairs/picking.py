@@ -16,6 +16,7 @@ from outlast.errors import InputError
 from outlast.intervals import standard_error, trimmed_interval
 from outlast.model import Recurrent
 from outlast.modules.adapting import adapt
+from outlast.modules.resetting import bare
 from outlast.state import continuous
 
 # How far from the base to the repaired model the weights go.
@@ -27,6 +28,8 @@ from outlast.state import continuous
 @taking
 def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
     """A model whose weights are base + dose · (repaired − base); 0 is the base and 1 the repaired model.
+
+    It is under the remedies of the repaired model, such as the leak that it was trained with.
 
     Args:
         base, repaired: models of one shape, or modules that `outlast.adapt` takes; neither is changed.
@@ -59,8 +62,9 @@ def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
 
 def _tensors(model: Recurrent) -> list[tuple[str, torch.Tensor]]:
     """Parameters and the buffers of real or complex numbers, each once."""
-    buffers = ((name, buffer) for name, buffer in model.named_buffers() if continuous(buffer))
-    return [*model.named_parameters(), *buffers]
+    inside = bare(model)
+    buffers = ((name, buffer) for name, buffer in inside.named_buffers() if continuous(buffer))
+    return [*inside.named_parameters(), *buffers]
 
 
 # Which of several repairs, each at several doses, validation takes.

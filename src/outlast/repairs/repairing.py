@@ -80,6 +80,7 @@ def repair(
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
     guards: Mapping[str, Streams | Split] | None = None,
+    leak: float | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     jobs: int = 1,
@@ -101,12 +102,15 @@ def repair(
         measuring: how to measure.
         repairing: anchor, doses, control, and when to refuse.
         guards: further sets of streams on which short contexts must hold.
+        leak: τ of a leak that stays on while training and at work; overrides that of `repairing`.
         checkpoint: folder for checkpoints of the training; `resume` goes on from it.
         jobs: 2: the repair and its control are trained side by side, in threads of one torch thread each.
         progress: told what is going on.
     """
     rule = rule_of(intervention, at_least(1, train_context, "train_context"))
     at_least(1, jobs, "jobs")
+    if leak is not None:
+        repairing = replace(repairing or RepairSettings(), leak=leak)
     todo = set_up(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )

@@ -24,6 +24,8 @@ class RepairSettings:
             as they are read.
         short_ages: ages [from, to) over which short contexts must hold, every age alike: those of a model that is reset
             every P positions are (0, P). None: 0 up to the training context.
+        leak: τ in positions of a leak (`outlast.with_leak`) that the repair and its control have while they train and
+            at work. None: no leak.
     """
 
     anchor: float = 4.0
@@ -32,6 +34,7 @@ class RepairSettings:
     control: bool = True
     anyway: bool = False
     short_ages: tuple[int, int] | None = None
+    leak: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 <= self.anchor < math.inf and 0 <= self.labels < math.inf) or self.anchor + self.labels == 0:
@@ -45,6 +48,10 @@ class RepairSettings:
                 f"labels of {self.labels:g} without an anchor",
                 "a weight of the labels beside that of an anchor",
                 "leave the labels at 1, or give an anchor above 0",
+            )
+        if self.leak is not None and not 0 < self.leak < math.inf:
+            raise InputError(
+                f"leak={self.leak:g}", "τ, a number of positions above 0", "for example the training context"
             )
         if not self.doses or not all(0 < dose <= 1 for dose in self.doses):
             raise InputError(

@@ -25,6 +25,7 @@ from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
+from outlast.modules.leaking import with_leak
 from outlast.modules.precision import trainable
 from outlast.modules.products import chosen
 from outlast.parallel import on_first_rank
@@ -131,10 +132,15 @@ class Setup:
             for guard, streams in self.guards.items()
         }
 
+    def to_train(self) -> Recurrent:
+        """A copy of the base for a training to change, under the leak that is to stay on."""
+        model, tau = copy.deepcopy(self.base), self.repairing.leak
+        return model if tau is None else with_leak(model, tau)
+
     def train(
         self, rule: Intervention, checkpoint: Path | None, resume: bool, stop: threading.Event | None = None
     ) -> Trained:
-        model = copy.deepcopy(self.base)
+        model = self.to_train()
         losses = fit(
             model,
             self.data.train,
@@ -155,6 +161,8 @@ class Setup:
             "anchor": self.repairing.anchor,
             "longest_stream": int(self.data.train.lengths.max()),
         }
+        if self.repairing.leak is not None:
+            record["leak"] = self.repairing.leak
         return Trained(model, rule.label, rule.describe(), json.loads(json.dumps(record)), rule.handed_on_after)
 
     def held_against(self, base: Evaluation) -> Validation:
@@ -309,7 +317,7 @@ def set_up(
     model, cast = trainable(model) if trains else (model, None)
     base = copy.deepcopy(model)
     base.schema = base.schema or parts.train.schema
-    return Setup(
+    made = Setup(
         base=base,
         data=parts,
         validation=validation,
@@ -327,6 +335,9 @@ def set_up(
         progress=progress,
         cast=cast,
     )
+    if trains and repairing.leak is not None:
+        made.to_train()  # a leak that does not fit the model is found before anything is measured
+    return made
 
 
 def _anchored(

@@ -90,7 +90,7 @@ def same_ages(evaluation: Evaluation) -> str | None:
 
 _EVALUATION = {"max-length": "max_length", "scored": "targets", "up-to": "up_to", "most-streams": "streams"}
 _OF_TRAINING = ("learning-rate", "batch-size", "read-ahead", "state-penalty", "state-dropout", "start-weights")
-_REPAIRING = ("anchor", "labels", "doses", "short-ages", "anyway", "no-control")
+_REPAIRING = ("anchor", "labels", "doses", "short-ages", "leak", "anyway", "no-control")
 _OWN = ("train-context", "intervention", "interventions", "objective", "jobs", "steps", "measure")
 _SHELL = ("out", "replace", "quiet", "json", "language", "allow-code", "seed")
 """Options that only a shell needs, or that change nothing of what is advised."""
