@@ -14,7 +14,7 @@ from outlast.interventions import Carry
 from outlast.model import InputSpec, Recurrent
 from outlast.modules.leaking import WithLeak
 from outlast.modules.resetting import bare
-from outlast.repairs import RepairSettings, repair, with_dose
+from outlast.repairs import Repaired, RepairSettings, repair, with_dose
 from outlast.state import State, StatePart, leaves, rebuild
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Regression
@@ -27,10 +27,10 @@ MEASURING = EvalSettings(targets=16, max_length=64)
 PLAIN = RepairSettings(anyway=True, doses=(1.0,), anchor=0)
 
 
-def repaired(**leak: float):
+def repaired(leak: float | None = None) -> Repaired:
     return repair(
         small_gru(), wave_streams(64, 64), train_context=T, intervention=RULE, training=TRAINING,
-        measuring=MEASURING, repairing=PLAIN, **leak,
+        measuring=MEASURING, repairing=PLAIN, leak=leak,
     )  # fmt: skip
 
 

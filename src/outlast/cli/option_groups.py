@@ -316,8 +316,8 @@ class Repairing:
     """FROM TO: ages over which short contexts must hold, every age alike. Default: 0 up to the training context. For a
     model that is reset every P positions: 0 P."""
     leak: float | None = RepairSettings.leak
-    """TAU: train under a leak, which stays on at work: before every position the state is drawn towards the initial state
-    by exp(-1/TAU). The training context is a good first TAU. Default: no leak."""
+    """TAU: train under a leak, which stays on at work: before every position the state is drawn towards the initial
+    state by exp(-1/TAU). The training context is a good first TAU. Default: no leak."""
 
 
 @dataclass(kw_only=True)

@@ -67,8 +67,8 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
     anyway: bool = False
     """Go on where the model that is given does not fit the data as they are read."""
     leak: float | None = None
-    """TAU: train under a leak, which stays on at work: before every position the state is drawn towards the initial state
-    by exp(-1/TAU). Default: no leak."""
+    """TAU: train under a leak, which stays on at work: before every position the state is drawn towards the initial
+    state by exp(-1/TAU). Default: no leak."""
 
 
 @dataclass(kw_only=True)
