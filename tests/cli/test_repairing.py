@@ -58,7 +58,15 @@ def test_options_reach_the_repair(run: Run, here: Path, monkeypatch: pytest.Monk
     told = asked(run, monkeypatch, verb, *words, "--short-ages", "0", "16", "--leak", "24", "--jobs", "2")
     wanted = RepairSettings(2, 0.5, (0.25, 1), control=False, anyway=True, short_ages=(0, 16), leak=24)
     assert (told["repairing"], told["jobs"]) == (wanted, 2)
-    lines = ("anchor = 2", "labels = 0.5", "doses = [0.25, 1]", "anyway = true", "short-ages = [0, 16]", "jobs = 2")
+    lines = (
+        "anchor = 2",
+        "labels = 0.5",
+        "doses = [0.25, 1]",
+        "anyway = true",
+        "short-ages = [0, 16]",
+        "leak = 24",
+        "jobs = 2",
+    )
     for off in ("control = false", "no-control = true"):
         (here / "run.toml").write_text("\n".join([*lines, off]))
         told = asked(run, monkeypatch, verb, "--config", "run.toml")
