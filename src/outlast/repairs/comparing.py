@@ -22,10 +22,10 @@ from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
-from outlast.repairs.repairing import both, nothing_to_do, with_ranks, workers
+from outlast.repairs.repairing import with_ranks, workers
 from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
-from outlast.repairs.setup import Dosed, picked, points_of, set_up
+from outlast.repairs.setup import Dosed, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective

@@ -16,7 +16,7 @@ import torch
 from outlast.arguments import at_least, taking
 from outlast.brief import briefly
 from outlast.data import Split, Streams
-from outlast.evaluation import EvalSettings, best_periods, under
+from outlast.evaluation import EvalSettings
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
@@ -25,10 +25,9 @@ from outlast.modules.adapting import adapt
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
-from outlast.repairs.acceptance import base_broken, nothing_to_repair
 from outlast.repairs.settings import RepairSettings
-from outlast.repairs.setup import Setup, Trained, picked, points_of, set_up
-from outlast.results import Evaluation, Refusal, Repair
+from outlast.repairs.setup import Setup, Trained, both, nothing_to_do, picked, points_of, set_up
+from outlast.results import Evaluation, Repair
 from outlast.training import TrainSettings, join_ranks
 from outlast.training.objectives import Objective
 
@@ -192,26 +191,6 @@ def _concluded(
 def with_ranks(todo: Setup) -> Setup:
     """What all ranks work with together, where there are several."""
     return replace(todo, together=join_ranks(todo.base) is not None)
-
-
-def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
-    """The base on validation streams, and on test streams under the reset periods that are best on validation; of the
-    latter the notes also say whether it was cast."""
-    streams = {"base on validation": todo.validation, "base": todo.data}
-    seen, before = side_by_side(
-        jobs,
-        [
-            functools.partial(todo.evaluate, copy.deepcopy(todo.base), part, name, None)
-            for name, part in streams.items()
-        ],
-    )
-    before = under(before, best_periods(seen))
-    return seen, before if todo.cast is None else replace(before, notes=[*before.notes, todo.cast])
-
-
-def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation) -> Refusal | None:
-    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail."""
-    return base_broken(before, seen) or (None if todo.repairing.anyway else nothing_to_repair(seen))
 
 
 def workers(todo: Setup, jobs: int) -> int:

@@ -19,7 +19,7 @@ from outlast.data import MIN_STREAMS, Split, Streams
 from outlast.data.compatibility import adapted_to, check_inputs
 from outlast.data.streams import copies
 from outlast.errors import InputError
-from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, usable
+from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, under, usable
 from outlast.evaluation.asked import the_measures, the_split, the_streams
 from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
@@ -28,10 +28,19 @@ from outlast.model import Recurrent
 from outlast.modules.leaking import with_leak
 from outlast.modules.precision import trainable
 from outlast.modules.products import chosen
-from outlast.parallel import on_first_rank
+from outlast.parallel import on_first_rank, side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
-from outlast.repairs.acceptance import benefit, best_reset, refusal, short_context, short_differences, short_level
+from outlast.repairs.acceptance import (
+    base_broken,
+    benefit,
+    best_reset,
+    nothing_to_repair,
+    refusal,
+    short_context,
+    short_differences,
+    short_level,
+)
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick, with_dose
 from outlast.repairs.settings import RepairSettings
 from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
@@ -338,6 +347,26 @@ def set_up(
     if trains and repairing.leak is not None:
         made.to_train()  # a leak that does not fit the model is found before anything is measured
     return made
+
+
+def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
+    """The base on validation streams, and on test streams under the reset periods that are best on validation; of the
+    latter the notes also say whether it was cast."""
+    streams = {"base on validation": todo.validation, "base": todo.data}
+    seen, before = side_by_side(
+        jobs,
+        [
+            functools.partial(todo.evaluate, copy.deepcopy(todo.base), part, name, None)
+            for name, part in streams.items()
+        ],
+    )
+    before = under(before, best_periods(seen))
+    return seen, before if todo.cast is None else replace(before, notes=[*before.notes, todo.cast])
+
+
+def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation) -> Refusal | None:
+    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail."""
+    return base_broken(before, seen) or (None if todo.repairing.anyway else nothing_to_repair(seen))
 
 
 def _anchored(

@@ -27,8 +27,7 @@ from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import benefit, remedy_refusal
-from outlast.repairs.repairing import both, nothing_to_do
-from outlast.repairs.setup import Setup, set_up
+from outlast.repairs.setup import Setup, both, nothing_to_do, set_up
 from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
 from outlast.results.curve import Curve
 
