@@ -206,9 +206,10 @@ onnx-others: install #: docs/onnx.md: files of others
 	$(BIN)/python -m benchmarks.onnx_files --only silero --page docs/onnx.md
 	$(BIN)/python -m benchmarks.onnx_files --only dtln --page docs/onnx.md
 
-# The map and the figures of the house in docs/architecture.md, from the imports.
+# The map, the figures and the walks of the house in docs/architecture.md, from imports and calls.
 house: install
-	$(BIN)/python benchmarks/house.py
+	$(BIN)/python -m benchmarks.house
+	$(BIN)/python -m benchmarks.walks
 
 # docs/api.md from the docstrings, docs/glossary.md from the words of the reports.
 api: install ## docs/api.md and docs/glossary.md from the code

@@ -69,14 +69,20 @@ def imported(node: ast.AST, known: dict[str, Path]) -> list[str]:
     return [each if each in known else base for each in longest]
 
 
+def reads_of(found: list[Module]) -> dict[str, set[str]]:
+    """The rooms that each room reads from."""
+    reads: dict[str, set[str]] = {}
+    for module in found:
+        reads.setdefault(module.room, set()).update(room_of(each) for each in module.reads)
+    return {room: read - {room} for room, read in reads.items()}
+
+
 def of_rooms(found: list[Module]) -> str:
     """A row a room, from the bottom to the top: files, lines, and the rooms that it reads from."""
     rooms: dict[str, list[Module]] = {}
     for module in found:
         rooms.setdefault(module.room, []).append(module)
-    reads = {
-        room: {room_of(read) for module in inside for read in module.reads} - {room} for room, inside in rooms.items()
-    }
+    reads = reads_of(found)
     rows = [
         f"| `{room}` | {len(rooms[room])} | {sum(module.lines for module in rooms[room]):,} "
         f"| {', '.join(sorted(reads[room])) or '–'} |"
@@ -115,10 +121,10 @@ def of_house(found: list[Module]) -> str:
     return "\n".join(["| | before | now |", "| --- | --- | --- |", *rows])
 
 
-def main() -> None:
-    """Write both tables between their marks."""
-    found, text = modules(), PAGE.read_text(encoding="utf-8")
-    for mark, table in (("rooms", of_rooms(found)), ("house", of_house(found))):
+def write(tables: dict[str, str]) -> None:
+    """Write tables of the page between their marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    for mark, table in tables.items():
         begin, end = f"<!-- table of {mark} -->\n", f"\n<!-- end of {mark} -->"
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
@@ -126,4 +132,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    found = modules()
+    write({"rooms": of_rooms(found), "house": of_house(found)})
