@@ -283,7 +283,7 @@ def test_the_memory_of_a_step_is_foreseen_and_small() -> None:
     V, chunk = 20_000, 64
     model, given = gru(V), token_streams(12, 128, V)
     scores = (CROSS_ENTROPY.per_position, ERROR_RATE.per_position)
-    needed = memory_needed(model, given, chunk, scores)
+    needed = memory_needed(model, torch.device("cpu"), given, chunk, scores)
     logits = 4 * V
     assert needed.position < logits / 20
     rows = 12

@@ -85,7 +85,7 @@ def generate(
     if steps < 0 or not temperature >= 0:
         raise InputError(f"steps {steps}, temperature {temperature}", "both at least 0", "correct them")
     device = device_of(model)
-    model, note = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device))
+    model, note = runnable(model, torch.zeros(1, 2, dtype=torch.int64))
     if note is not None:
         warnings.warn(note.said, stacklevel=2)
     tokens = [] if after is None else [after.unread.to(device)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 import outlast
@@ -82,7 +83,9 @@ def test_a_trial_times_steps_without_what_only_the_first_one_takes() -> None:
 
     model = Watched(MODEL, seconds)
     steps = [(4, 32), (12, 16), (48, 1), (1, 32)]
-    found = trial(model, WAVES, steps, [lambda outputs, batch: outputs[..., 0]], clock=lambda: model.now)
+    found = trial(
+        model, torch.device("cpu"), WAVES, steps, [lambda outputs, batch: outputs[..., 0]], clock=lambda: model.now
+    )
     assert (found.step, found.position, found.row) == pytest.approx((0.5, 0.01, 0.001))
 
 

@@ -15,7 +15,7 @@ from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.model import InputSpec, Recurrent
 from toys import token_streams
 
-CLASSES, STATE = 5, 50_000
+CLASSES, STATE, CPU = 5, 50_000, torch.device("cpu")
 
 
 class Fat(NamedTuple):
@@ -46,7 +46,7 @@ def small(outputs: Tensor, batch: object) -> Tensor:
 
 
 def test_rows_and_positions_are_told_apart() -> None:
-    found = memory_needed(FatState(), token_streams(streams=2, length=64), 64, [CROSS_ENTROPY.per_position])
+    found = memory_needed(FatState(), CPU, token_streams(streams=2, length=64), 64, [CROSS_ENTROPY.per_position])
     # The state before and after; a few numbers of every position.
     assert found.row == pytest.approx(2 * 4 * STATE, rel=0.02)
     assert 50 < found.position < 2000
@@ -57,7 +57,7 @@ def test_rows_and_positions_are_told_apart() -> None:
 def test_weights_are_not_counted() -> None:
     """They lie in memory anyway, however many rows are read."""
     streams = token_streams(streams=2, length=64)
-    narrow, wide = (memory_needed(FatState(hidden), streams, 64, [small]) for hidden in (8, 800))
+    narrow, wide = (memory_needed(FatState(hidden), CPU, streams, 64, [small]) for hidden in (8, 800))
     assert wide.row < narrow.row + 4 * 2 * 800 + 1000
     assert wide.position < 100 * narrow.position
 
@@ -68,7 +68,7 @@ def test_scores_are_counted() -> None:
     def large(outputs: Tensor, batch: object) -> Tensor:
         return outputs.repeat(1, 1, 10_000).sum(-1)
 
-    with_score, without = (memory_needed(FatState(), streams, 64, scores) for scores in ([large], [small]))
+    with_score, without = (memory_needed(FatState(), CPU, streams, 64, scores) for scores in ([large], [small]))
     assert with_score.position - without.position == pytest.approx(4 * CLASSES * 10_000, rel=0.01)
 
 

@@ -14,7 +14,7 @@ from outlast.cli.options import ExportVerb, GenerateVerb, SaveVerb, StreamVerb
 from outlast.cli.saying import tell
 from outlast.durations import ahead_of
 from outlast.errors import InputError
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.modules.precision import runnable
 from outlast.onnx import folder_of
 
@@ -61,7 +61,7 @@ def run_generate(options: GenerateVerb) -> int:
 
     writing.check(options)
     model = models.model(options.model, options)
-    model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
+    model, cast = runnable(model, torch.zeros(1, 2, dtype=torch.int64))
     tell([cast] if cast else [])
     vocabulary = Vocabulary(
         str(options.tokenizer or folder_of(options.model)), model.input_spec, as_numbers=bool(options.tokens)

@@ -19,7 +19,7 @@ from outlast.cli.options import CompareVerb, GenerateVerb, RepairVerb
 from outlast.data import Split, Streams, open_streams
 from outlast.errors import InputError, raised
 from outlast.generation import Place
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.modules.precision import runnable
 from outlast.reporting.tables import shown
 from outlast.results import Sample
@@ -80,7 +80,7 @@ def other(options: GenerateVerb, model: Recurrent) -> Recurrent | None:
     if options.against is None:
         return None
     found = inputs.model(options.against, options)
-    found, _ = runnable(found, torch.zeros(1, 2, dtype=torch.int64, device=device_of(found)))
+    found, _ = runnable(found, torch.zeros(1, 2, dtype=torch.int64))
     if found.input_spec != model.input_spec:
         raise InputError(
             f"--against {options.against}, which reads {found.input_spec}, for a model that reads {model.input_spec}",

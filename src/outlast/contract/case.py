@@ -18,7 +18,7 @@ from outlast.contract.float64_code import SeesSinglePrecision, in_float64
 from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, device_of
 from outlast.modules.adapting import adapt
-from outlast.modules.precision import TOLERANCES, copied, double_copy, narrowest, runnable
+from outlast.modules.precision import TOLERANCES, Probe, copied, double_copy, runnable
 from outlast.randomness import generator
 from outlast.results import Check, Note
 from outlast.state import HALVES, State, StatePart, continuous, leaves, map_state, named_leaves, noise_like, rebuild
@@ -231,7 +231,7 @@ def subject_of(model: nn.Module, example: Tensor | None = None, *, seed: int = 0
 
 def _single_tolerance(model: Recurrent) -> float:
     """Of a model asked in float32; of one that computes in half precision all the same (a .onnx file), that of it."""
-    own = narrowest(model)
+    own = Probe.of(model).narrowest
     return TOLERANCES[own if own in HALVES else torch.float32]
 
 
@@ -240,7 +240,7 @@ def in_use(s: Subject) -> tuple[Subject, Note | None]:
     the note that says so. Inputs are float32, as streams give them."""
     model, note = runnable(s.original, s.draw(2, 3, "precision", torch.float32))
     model = copied(model)
-    tolerance = TOLERANCES[narrowest(model)]
+    tolerance = TOLERANCES[Probe.of(model).narrowest]
     return replace(s, model=model, double=False, widened=False, tolerance=tolerance), note
 
 

@@ -15,7 +15,7 @@ from outlast.arguments import at_least, taking, tensor_of
 from outlast.contract.case import Subject, class_of, in_use, subject_of
 from outlast.contract.points import COMPARE, POINTS, Point, told_apart
 from outlast.errors import raised
-from outlast.modules.precision import dtype_name, dtypes_of, narrowest
+from outlast.modules.precision import Probe, dtype_name, dtypes_of
 from outlast.results import VERSION, Check, CheckReport, forgetting, one_at_a_time
 from outlast.turns import waiting
 
@@ -68,7 +68,7 @@ def examined(exact: Subject, reach: Reach) -> CheckReport:
     but measures what rounding may do only where two readings differ by more than the tolerance of their precision."""
     exact = replace(exact, in_doubt=reach == "quick")
     used, note = in_use(exact)
-    own = narrowest(used.model)
+    own = Probe.of(used.model).narrowest
     precisions = [dtype_name(each) for each in dict.fromkeys((own, exact.dtype))]
     about = {
         "class": class_of(exact.original),
@@ -124,7 +124,7 @@ def _both(exact: Check, used: Check, subject: Subject, own: torch.dtype) -> Chec
 def _ask(name: str, point: Point, subject: Subject, reach: Reach) -> tuple[Check, str | None]:
     """What asking found, and what the model raised, if it did."""
     sizes = {"quick": point.quick, "usual": point.sizes, "thorough": point.thorough}[reach]
-    precision = [dtype_name(subject.dtype if subject.double else narrowest(subject.model))]
+    precision = [dtype_name(subject.dtype if subject.double else Probe.of(subject.model).narrowest)]
     try:
         return replace(point.ask(subject, sizes), asked_in=precision), None
     except Exception as error:  # a model that raises has broken the point, whatever it raised

@@ -16,7 +16,7 @@ from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.measures import default_measures, measure
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.modules.precision import runnable
 from outlast.results import Note, forgetting
 
@@ -74,8 +74,7 @@ def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note
     where streams are longer than its attention sees, and its library's would see more."""
     model = adapted_to(module, streams)
     first = np.zeros(2, np.int64)
-    inputs = streams.window(first, first, min(3, int(streams.lengths[0]))).inputs
-    model, note = runnable(model, inputs.to(device_of(model)))
+    model, note = runnable(model, streams.window(first, first, min(3, int(streams.lengths[0]))).inputs)
     notes = [] if note is None else [note]
     if model.forgets is not None and int(streams.lengths.max()) > model.forgets:
         notes.insert(0, forgetting(model.forgets))

@@ -11,7 +11,7 @@ from outlast.data import Streams
 from outlast.data.reading import read
 from outlast.evaluation.oddities import pieces_differ
 from outlast.model import Recurrent
-from outlast.modules.precision import TOLERANCES, narrowest
+from outlast.modules.precision import TOLERANCES, Probe
 from outlast.results import Note
 from outlast.state import State, continuous, leaves, map_state
 
@@ -23,10 +23,11 @@ STEEP = 100.0
 
 
 @torch.no_grad()
-def carrying(model: Recurrent, streams: Streams, precision: str, chunk: int) -> list[Note]:
+def carrying(model: Recurrent, probe: Probe, streams: Streams, precision: str, chunk: int) -> list[Note]:
     """A note where a few positions read in pieces give other outputs than read at once.
 
     Args:
+        probe: of the model.
         precision: of products, ``float32`` or ``bf16``.
         chunk: positions that may be read at once.
     """
@@ -37,7 +38,7 @@ def carrying(model: Recurrent, streams: Streams, precision: str, chunk: int) -> 
     largest = max((float(each.abs().max()) for each in whole), default=0.0)
     gap = _apart(whole, _outputs(model, streams, rows, length, cuts=cuts))
     # Never less than what `check` allows a model of these dtypes: the two agree.
-    allowed = max(LARGEST_GAP[precision], TOLERANCES[narrowest(model)]) * largest
+    allowed = max(LARGEST_GAP[precision], TOLERANCES[probe.narrowest]) * largest
     # NaN, which says nothing of pieces, compares false here.
     if not cuts or not gap > allowed or gap <= STEEP * _apart(whole, _outputs(model, streams, rows, length, 1e-6)):
         return []

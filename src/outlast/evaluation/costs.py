@@ -24,7 +24,7 @@ from outlast.errors import InputError
 from outlast.evaluation.in_pieces import AT_ONCE
 from outlast.evaluation.scoring import Score, head_needed, scored_by
 from outlast.evaluation.settings import LEAST_STREAMS
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.state import leaves
 from outlast.unprojected import Unprojected, leaving_out_head
 
@@ -80,6 +80,7 @@ def shapes(rows_at_once: Callable[[int], int], chunk: int, most: int) -> list[tu
 @torch.no_grad()
 def trial(
     model: Recurrent,
+    device: torch.device,
     streams: Streams,
     steps: Sequence[tuple[int, int]],
     scores: Sequence[Score],
@@ -88,12 +89,11 @@ def trial(
     """Read and score the beginning of the streams in such steps, and time it; what only the first step takes is not.
 
     Args:
-        model: on its device, in evaluation mode.
+        model: on the device, in evaluation mode.
         steps: rows and positions of each; no stream is shorter.
         scores: made of every step's outputs.
     """
-    device, seconds, warm = device_of(model), [], set[int]()
-    scoring, positions_scored = 0.0, 0
+    seconds, warm, scoring, positions_scored = list[float](), set[int](), 0.0, 0
     for rows, positions in steps:
         number = np.arange(rows) % len(streams)
 
@@ -255,24 +255,28 @@ class Alive(TorchDispatchMode):
             self.now -= size
 
 
-def memory_needed(model: Recurrent, streams: Streams, chunk: int, scores: Sequence[Score]) -> MemoryNeeded:
+def memory_needed(
+    model: Recurrent, device: torch.device, streams: Streams, chunk: int, scores: Sequence[Score]
+) -> MemoryNeeded:
     """What a pass without gradients takes, and the scores of its outputs, from one of a position and one of `chunk`.
 
     Args:
-        model: on its device.
+        model: on the device.
         streams: to read from, at least one with `chunk` positions.
         chunk: positions that are read at once.
         scores: made of every pass's outputs.
     """
-    (few, one), (many, other) = (_taken(model, streams, positions, scores) for positions in (1, chunk))
+    (few, one), (many, other) = (_taken(model, device, streams, positions, scores) for positions in (1, chunk))
     position = max(many - few, 0) / max(chunk - 1, 1)
     return MemoryNeeded(max(few - position, 0.0), position, max(one, other))
 
 
 @torch.no_grad()
-def _taken(model: Recurrent, streams: Streams, positions: int, scores: Sequence[Score]) -> tuple[float, float]:
+def _taken(
+    model: Recurrent, device: torch.device, streams: Streams, positions: int, scores: Sequence[Score]
+) -> tuple[float, float]:
     """Bytes of one row of so many positions, and those of scoring it where their number does not grow with it."""
-    batch = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), positions).to(device_of(model))
+    batch = streams.window(np.zeros(1, np.int64), np.zeros(1, np.int64), positions).to(device)
     state = model.initial_state(1)
     read = [tensor for tensor in (batch.inputs, batch.targets, batch.weights) if tensor is not None]
     own = [*read, *leaves(state)]

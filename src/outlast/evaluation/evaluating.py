@@ -44,7 +44,7 @@ from outlast.evaluation.scenarios import scenario_losses
 from outlast.evaluation.schedule import Targets
 from outlast.evaluation.settings import EvalSettings
 from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of, with_knob
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.modules.precision import dtypes_of
 from outlast.modules.products import products_in
 from outlast.progress import ShareDone
@@ -127,7 +127,7 @@ def _measured(
     settings = ready.settings
     judged = bool(ready.measures)
     chosen = ready.measures or (ready.agreement(),)
-    notes += carrying(ready.model, streams, settings.precision, settings.chunk)
+    notes += carrying(ready.model, ready.probe, streams, settings.precision, settings.chunk)
     run = ready.passes(chosen, progress)
     run.make(settings.jobs)
     kept = run.counted()
@@ -162,7 +162,7 @@ def _measured(
     return Evaluation(
         model={"name": name, **describe_model(ready.model)},
         data=json.loads(json.dumps(about, default=str)),
-        settings={**asdict(settings), "device": str(device_of(ready.model)), "threads": torch.get_num_threads()},
+        settings={**asdict(settings), "device": str(ready.probe.device), "threads": torch.get_num_threads()},
         seconds=round(time.monotonic() - began, 3),
         train_context=train_context,
         measure=main.name,

@@ -21,7 +21,7 @@ from outlast.evaluation.schedule import Targets, schedule
 from outlast.evaluation.scoring import head_needed, predictions, scored_by
 from outlast.evaluation.slices import SliceSums
 from outlast.intervals import mean_interval
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
 from outlast.parallel import side_by_side
 from outlast.progress import ShareDone
 from outlast.results import PositionBin, RecoveryBand, StateRow, plain
@@ -69,6 +69,7 @@ class Passes:
     def __init__(
         self,
         model: Recurrent,
+        device: torch.device,
         streams: Streams,
         length: int,
         bands: tuple[Band, ...],
@@ -82,7 +83,7 @@ class Passes:
         self.model, self.streams, self.length, self.targets = model, streams, length, targets
         self.measures, self.chunk, self.rows_at_once, self.progress = measures, chunk, rows_at_once, progress
         self.scores = tuple(measure.per_position for measure in measures)
-        self.device, self.everyone = device_of(model), np.arange(len(streams))
+        self.device, self.everyone = device, np.arange(len(streams))
         self.restarts = schedule(bands[:-1], targets, length)
         self.shape = (len(measures), len(bands), len(streams))
         self.scenarios = list(streams.about.get("scenarios", {}))

@@ -33,7 +33,8 @@ from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target_region
 from outlast.evaluation.scoring import Score
 from outlast.evaluation.settings import EvalSettings
-from outlast.model import Recurrent, device_of
+from outlast.model import Recurrent
+from outlast.modules.precision import Probe
 from outlast.modules.products import chosen, products_in
 from outlast.parallel import side_by_side
 from outlast.progress import ShareDone
@@ -49,11 +50,13 @@ class Prepared:
         usable: those long enough, `length` positions of each; how many of them are read, the settings say.
         measures: empty without targets.
         scores: what is made of every step's outputs.
+        memory: bytes that one step of one job may take.
         needed: memory of a step.
         notes: where the model is not measured in its own precision.
     """
 
     model: Recurrent
+    probe: Probe
     given: Streams
     usable: Streams
     length: int
@@ -61,6 +64,7 @@ class Prepared:
     bands: tuple[Band, ...]
     measures: tuple[Measure, ...]
     scores: tuple[Score, ...]
+    memory: float
     needed: MemoryNeeded
     settings: EvalSettings
     notes: tuple[Note, ...]
@@ -86,11 +90,6 @@ class Prepared:
         """Positions of a row that are read in one step."""
         return min(self.settings.chunk, self.length)
 
-    @functools.cached_property
-    def memory(self) -> float:
-        """Bytes that one step of one job may take."""
-        return self.settings.memory(self.model)
-
     def rows_at_once(self, positions: int) -> int:
         """How many rows of so many positions are read in one step."""
         return self.needed.rows(self.memory, positions)
@@ -107,6 +106,7 @@ class Prepared:
         """The passes over the streams that are to be made."""
         return Passes(
             self.model,
+            self.probe.device,
             self.streams,
             self.length,
             self.bands,
@@ -129,7 +129,7 @@ class Prepared:
     def trial(self) -> Speed:
         """How fast this model reads and scores these streams here."""
         found, jobs = shapes(self.rows_at_once, self.chunk, len(self.streams) * self.scored), self.settings.jobs
-        job = functools.partial(trial, self.model, self.streams, found, self.scores)
+        job = functools.partial(trial, self.model, self.probe.device, self.streams, found, self.scores)
         # As many at a time as later: jobs side by side slow one another down.
         speeds = side_by_side(jobs, [job] * jobs)
         return Speed(*np.mean([astuple(each) for each in speeds], axis=0).tolist())
@@ -153,7 +153,7 @@ class Prepared:
             targets=self.scored,
             positions=int((rows[:, 0] * rows[:, 1]).sum()),
             seconds=self.seconds(speed),
-            memory=peak_memory(device_of(self.model)) + int((self.settings.jobs - 1) * at_once),
+            memory=peak_memory(self.probe.device) + int((self.settings.jobs - 1) * at_once),
         )
 
     def choosing(self, targets: int, streams: int) -> Prepared:
@@ -202,14 +202,15 @@ def prepared(
     streams, length = usable(given, train_context, settings.max_length, settings.up_to)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model, cast = the_model(model, streams)
-    settings = replace(settings, precision=chosen(settings.precision, model))
+    probe, settings = Probe.of(model), replace(settings, precision=chosen(settings.precision, model))
     if settings.precision == "bf16":
         cast.append(measured_in_bfloat16())
     scores = tuple(measure.per_position for measure in judged_by) or (apart_from_itself(streams),)
     with products_in(settings.precision, model):
-        needed = memory_needed(model, streams, min(settings.chunk, length), scores)
+        needed = memory_needed(model, probe.device, streams, min(settings.chunk, length), scores)
     return Prepared(
         model=model,
+        probe=probe,
         given=given,
         usable=streams,
         length=length,
@@ -217,6 +218,7 @@ def prepared(
         bands=bands,
         measures=judged_by,
         scores=scores,
+        memory=settings.memory(model),
         needed=needed,
         settings=settings,
         notes=tuple(cast),

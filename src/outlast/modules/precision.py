@@ -6,13 +6,14 @@ Nothing is ever narrowed: what is in float64 stays there.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
-from outlast.model import Recurrent, quietly
+from outlast.model import Recurrent, device_of, quietly
 from outlast.results import Note
 from outlast.state import HALVES, at_least_float32, in_double
 from outlast.turns import alone
@@ -24,17 +25,32 @@ parameters. Where a model itself makes more of a last bit that is changed, more 
 Module = TypeVar("Module", bound=nn.Module)
 
 
+@dataclass(frozen=True)
+class Probe:
+    """What a module's tensors say of how it is read: asked of it once, where it comes in.
+
+    Args:
+        device: of the first parameter or buffer (CPU where there is none).
+        dtypes: of the floating parameters and buffers, in their order.
+    """
+
+    device: torch.device
+    dtypes: tuple[torch.dtype, ...]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Probe:
+        tensors = (*module.parameters(), *module.buffers())
+        return cls(device_of(module), tuple(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point())))
+
+    @property
+    def narrowest(self) -> torch.dtype:
+        """The coarsest of the dtypes (float32 where there is none)."""
+        return max(set(self.dtypes) & set(TOLERANCES), key=TOLERANCES.__getitem__, default=torch.float32)
+
+
 def dtypes_of(model: nn.Module) -> list[str]:
     """Names of the dtypes of the model's floating parameters and buffers, such as ``bfloat16``, in their order."""
-    tensors = (*model.parameters(), *model.buffers())
-    return list(dict.fromkeys(dtype_name(each.dtype) for each in tensors if each.is_floating_point()))
-
-
-def narrowest(model: nn.Module) -> torch.dtype:
-    """The coarsest dtype of the model's floating parameters and buffers (float32 where there is none)."""
-    tensors = (*model.parameters(), *model.buffers())
-    found = {each.dtype for each in tensors if each.is_floating_point()} & set(TOLERANCES)
-    return max(found, key=TOLERANCES.__getitem__, default=torch.float32)
+    return [dtype_name(each) for each in Probe.of(model).dtypes]
 
 
 def halves_of(model: nn.Module) -> str:
@@ -76,11 +92,12 @@ def runnable(model: Recurrent, inputs: Tensor) -> tuple[Recurrent, Note | None]:
     A model that cannot be run in float32 either is returned as it is: what is wrong with it is no matter of precision.
 
     Args:
-        inputs: (B, T, …) to try it on.
+        inputs: (B, T, …) to try it on, on any device.
     """
     halves = halves_of(model)
     if not halves:
         return model, None
+    inputs = inputs.to(device_of(model))
     why = _fault(model, inputs)
     if not why:
         return model, None

@@ -115,7 +115,7 @@ def _at_a_sign(streams: Streams, stream: int, age: int, vocabulary: Vocabulary) 
 def _written(
     model: Recurrent, streams: Streams, stream: int, age: int, steps: int, vocabulary: Vocabulary, seed: int
 ) -> str:
-    model, _ = runnable(model, torch.zeros(1, 2, dtype=torch.int64, device=device_of(model)))
+    model, _ = runnable(model, torch.zeros(1, 2, dtype=torch.int64))
     after = place_in(model, streams, stream, age)
     with quietly(model):
         chosen, _ = generate(model, None, steps, after=after, temperature=TEMPERATURE, seed=seed)

@@ -473,7 +473,7 @@ def _runnable(model: Recurrent) -> Recurrent:
     """The model, or a copy in float32 where it cannot be run in its half precision here, which is said aloud."""
     if model.input_spec is None:
         return model
-    made, note = runnable(model, model.input_spec.random(2, 2, generator(0, "deploy")).to(device_of(model)))
+    made, note = runnable(model, model.input_spec.random(2, 2, generator(0, "deploy")))
     if note is not None:
         warnings.warn(
             f"parameters in {note.facts['dtype']} cannot be run here: the model runs in float32", stacklevel=4

@@ -22,7 +22,7 @@ from outlast.modules.calls.calling import (
 )
 from outlast.modules.calls.module_adapter import HiddenModule, foldable
 from outlast.modules.calls.state_layout import named_tensor, take_apart
-from outlast.modules.precision import TOLERANCES, narrowest
+from outlast.modules.precision import TOLERANCES, Probe
 from outlast.randomness import generator
 from outlast.state import State, continuous, leaves, rebuild, select
 
@@ -72,13 +72,13 @@ def random_inputs(module: nn.Module, spec: InputSpec, reads: str | None, rows: i
     return inputs.to(device_of(module), dtype)
 
 
-def alike(found: Tensor, wanted: Tensor, module: nn.Module) -> bool:
-    """Equal up to rounding in a module of these dtypes, also where a state is kept wider than it is computed. Outputs
+def alike(found: Tensor, wanted: Tensor, probe: Probe) -> bool:
+    """Equal up to rounding in a module of such dtypes, also where a state is kept wider than it is computed. Outputs
     that are no numbers are alike; that they are broken is for a measurement to say."""
     if found.shape != wanted.shape:
         return False
     size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max()) if wanted.numel() else 0.0
-    own = max(narrowest(module), wanted.dtype, key=lambda dtype: _NEAR.get(dtype, 1e-4))
+    own = max(probe.narrowest, wanted.dtype, key=lambda dtype: _NEAR.get(dtype, 1e-4))
     return torch.allclose(found, wanted, rtol=0, atol=_NEAR.get(own, 1e-4) * size, equal_nan=True)
 
 
@@ -90,7 +90,7 @@ def fault_of(model: HiddenModule) -> Unreadable | None:
     calling = model.calling
     way = Way(calling.spec, calling.reads, calling.axes, calling.carrier)
     rows, length = 3, 6
-    same = partial(alike, module=model.module)
+    same = partial(alike, probe=Probe.of(model.module))
     inputs = way.inputs(model.module, rows, length)
     try:
         _copy_if_edited(model, inputs)
@@ -195,7 +195,7 @@ def folded_where_the_same(model: HiddenModule) -> HiddenModule:
 def _folds(model: HiddenModule, way: Way, rows: int, length: int) -> bool:
     inputs = way.inputs(model.module, rows, 2 * length)
     before, inputs = inputs.split(length, 1)
-    start, same = model.initial_state(rows), partial(alike, module=model.module)
+    start, same = model.initial_state(rows), partial(alike, probe=Probe.of(model.module))
     for state in (start, model.stepped(before, start)[1]):
         wanted = model.stepped(inputs, state)
         for fill in (math.nan, 0.0):
@@ -222,4 +222,5 @@ def _same_gradients(model: HiddenModule, inputs: Tensor, state: State) -> bool:
     # cuDNN refuses the backward pass of an RNN in eval mode.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         found, wanted = of(model.at_once), of(itself)
-    return len(found) == len(wanted) and all(alike(a, b, model.module) for a, b in zip(found, wanted, strict=True))
+    same = partial(alike, probe=Probe.of(model.module))
+    return len(found) == len(wanted) and all(map(same, found, wanted))

@@ -49,6 +49,7 @@ from outlast.modules.calls.state_layout import (
     take_apart,
     written,
 )
+from outlast.modules.precision import Probe
 
 # What a user's module starts from where it is given no state: zeros, parameters, or what it makes inside.
 
@@ -176,7 +177,7 @@ def _starts_alike(model: HiddenModule, way: Way) -> bool:
         raise
     except Exception as error:
         raise Unreadable(f"given the state that it returned, its forward raised {raised(error)}", near=1) from error
-    return alike(given, alone, module)
+    return alike(given, alone, Probe.of(module))
 
 
 # Which of the things that a user's module returns are its outputs and its state, and what it is given at first.
