@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from outlast.data import Streams, split
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.schedule import draw_targets
-from outlast.repairs.setup import set_up
+from outlast.repairs.setup import Wanted, set_up
 from planted import Planted, coin_streams
 from toys import small_gru
 
@@ -202,7 +202,7 @@ def test_a_warmed_up_segment_that_is_too_long_loses_the_beginning_of_its_warm_up
 
 def validation_of(parts, max_length: int | None = None) -> Streams:
     measuring = EvalSettings(max_length=max_length)
-    return set_up(small_gru(), parts, T, None, None, None, None, measuring, None, None, None).validation
+    return set_up(Wanted(small_gru(), parts, T, measuring=measuring)).validation
 
 
 def oldest(streams: Streams, max_length: int | None = None) -> tuple[int, int]:

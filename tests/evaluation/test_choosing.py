@@ -14,7 +14,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate, usable
 from outlast.evaluation.choosing import positions_up_to
 from outlast.intervals import blocks_of, mean_interval
-from outlast.repairs.setup import set_up
+from outlast.repairs.setup import Wanted, set_up
 from planted import Planted, coin_streams
 from toys import small_gru
 
@@ -161,7 +161,7 @@ def test_choices_are_made_at_the_age_of_the_test_there_too(up_to: int | None) ->
     """Validation has less of a recording than the test, and the recording before it."""
     whole = pieces(9000, *(400 + 7 * k for k in range(20)), 90, 80)
     parts = split(whole)
-    found = set_up(small_gru(), parts, T, None, None, None, None, EvalSettings(up_to=up_to), None, None, None)
+    found = set_up(Wanted(small_gru(), parts, T, measuring=EvalSettings(up_to=up_to)))
     tested = usable(parts.test, T, None, up_to)[1]
     streams, length = usable(found.validation, T, None, up_to)
     assert length <= tested

@@ -16,7 +16,7 @@ from outlast.evaluation.measure import divergence
 from outlast.interventions import Carry, Intervention, Mix, Zero, state_passing
 from outlast.model import InputSpec, Recurrent
 from outlast.repairs import RepairSettings
-from outlast.repairs.setup import set_up
+from outlast.repairs.setup import Wanted, set_up
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Anchored, CrossEntropy, Regression, SelfDistillation, anchored
 from toys import Dropping, LearnedStart, small_gru, token_streams, wave_streams
@@ -217,7 +217,7 @@ def test_an_anchored_run_stays_nearer_to_the_base_from_zero_states():
 
 def planned(model: Recurrent, streams: Streams, objective=None, **how):
     parts = Split(streams, streams, streams, "thrice")
-    return set_up(model, parts, T, objective, None, None, None, None, RepairSettings(**how), None, None).objective
+    return set_up(Wanted(model, parts, T, objective, repairing=RepairSettings(**how))).objective
 
 
 def test_a_repair_is_anchored_with_what_fits_the_outputs():

@@ -7,27 +7,26 @@ What is wrong has to come out here, because afterwards an earlier run's results 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from outlast.cli.saying import tell
-from outlast.data import Sampler, Split, Streams
+from outlast.data import Sampler, Streams
 from outlast.data.compatibility import check_inputs
 from outlast.data.scenarios import weighted_places
 from outlast.errors import InputError, OutlastError, raised
-from outlast.evaluation import EvalSettings, usable
-from outlast.evaluation.asked import the_measures, the_model
+from outlast.evaluation import usable
+from outlast.evaluation.asked import the_measures, the_model, the_split
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
 from outlast.modules.precision import require_trainable
 from outlast.modules.products import chosen
-from outlast.repairs import RepairSettings
 from outlast.repairs.acceptance import age_weights
-from outlast.repairs.setup import set_up
+from outlast.repairs.setup import Wanted, set_up
 from outlast.results import Note
 from outlast.results.curve import Curve
 from outlast.state import named_leaves
@@ -109,39 +108,29 @@ def try_training(
         rule.prepared(model, streams, train_context, seed=settings.seed).initial(model, settings.batch_size)
 
 
-def try_repair(
-    model: Recurrent,
-    parts: Split,
-    rules: Sequence[Intervention],
-    *,
-    train_context: int,
-    objective: str | None,
-    measures: Sequence[Measure | str] | None,
-    training: TrainSettings,
-    measuring: EvalSettings,
-    repairing: RepairSettings,
-    guards: Mapping[str, Streams],
-) -> None:
+def try_repair(wanted: Wanted, rules: Sequence[Intervention]) -> None:
     """Set up a repair or a comparison and look whether all its streams can be measured and trained on.
 
     Raises:
         InputError: an objective that does not fit the targets, too few or too short streams, ages that are not
             measured, or what `try_training` finds.
     """
-    todo = set_up(
-        model, parts, train_context, objective, measures, training, None, measuring, repairing, guards, progress=None
-    )
-    model = todo.base
+    todo, parts = set_up(wanted), the_split(wanted.data)
+    model, train_context = todo.base, todo.train_context
     tell([todo.cast] if todo.cast else [])
-    ages = measuring.max_length, measuring.up_to
-    chosen_from = [(parts.test, ages), (todo.validation, ages), *((each, (None, None)) for each in guards.values())]
+    ages = todo.measuring.max_length, todo.measuring.up_to
+    chosen_from = [
+        (parts.test, ages),
+        (todo.validation, ages),
+        *((each, (None, None)) for each in todo.guards.values()),
+    ]
     for streams, (longest, up_to) in chosen_from:
         chosen, length = usable(streams, train_context, longest, up_to)
         bands = age_bands(train_context, length, chosen.warm_up)
-        age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), repairing.short_ages)
+        age_weights(Curve(bands, np.zeros((len(bands), 1)), train_context), todo.repairing.short_ages)
     # Nothing can be fitted to the states of weights that are not finite; what the model does is for the measurement.
     if all(bool(torch.isfinite(weights).all()) for weights in model.parameters()):
-        try_training(model, parts.train, rules, train_context, training)
+        try_training(model, parts.train, rules, train_context, wanted.training or TrainSettings())
 
 
 def _shapes(state: object) -> str:

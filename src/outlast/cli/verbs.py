@@ -50,6 +50,7 @@ from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
 from outlast.repairs import RepairSettings, compare, repair, tune, with_dose
 from outlast.repairs.saving import save_models
+from outlast.repairs.setup import Wanted
 from outlast.reporting import ask_for_font, write_figures
 from outlast.results import VERSION, Training
 from outlast.tasks import task
@@ -271,7 +272,7 @@ def run_repair(options: RepairVerb) -> int:
     guards = {str(path): inputs.streams_of(options, path, model) for path in options.guard}
     for streams in guards.values():
         try_out(model, streams, how["measures"])
-    try_repair(model, parts, [rule], guards=guards, **how)
+    try_repair(Wanted(model, parts, guards=guards, **how), [rule])
     texts = writing.sampler(options, model, parts)
     if not options.quiet and not options.resume and ranks() == 1:
         with contextlib.suppress(TrainingDiverged):  # of a broken base; what is wrong with it, measuring says
@@ -312,7 +313,7 @@ def run_compare(options: CompareVerb) -> int:
     if (status := outputs.shown_again(options, "compare", how["training"])) is not None:
         return status
     parts, model, _ = inputs.split_and_model(options)
-    try_repair(model, parts, rules, guards={}, **how)
+    try_repair(Wanted(model, parts, **how), rules)
     texts = writing.sampler(options, model, parts)
     outputs.taken(options, parts)
     with outputs.output(options.out, fresh=True, trains=True):
@@ -346,7 +347,7 @@ def run_plan(options: PlanVerb) -> int:
     check_price(options.price_per_hour, "--price-per-hour", PRICE)
     check_price(options.value_per_unit, "--value-per-unit", VALUE)
     parts, model, notes = inputs.split_and_model(options)
-    try_repair(model, parts, [], guards={}, **how)
+    try_repair(Wanted(model, parts, **how), [])
     tell(notes)
     outputs.taken(options, parts)
     with outputs.output(options.out):

@@ -36,7 +36,7 @@ from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs import RepairSettings
 from outlast.repairs.repairing import workers
-from outlast.repairs.setup import Setup, set_up
+from outlast.repairs.setup import Setup, Wanted, set_up
 from outlast.results import (
     VERSION,
     Evaluation,
@@ -107,7 +107,9 @@ def plan(
     if (wanted := asked.steps if steps is None else steps) < LEAST_STEPS:
         do = "plan the repair that you would make"
         raise InputError(f"a plan of a repair of {wanted} steps", f"at least {LEAST_STEPS}, as many as a pilot has", do)
-    todo = set_up(model, data, train_context, objective, measures, asked, steps, measuring, repairing, None, progress)
+    todo = set_up(Wanted(
+        model, data, train_context, objective, measures, asked, steps, measuring, repairing, progress=progress
+    ))  # fmt: skip
     seen = todo.evaluate(todo.base, todo.validation, "base on validation", None)
     settings = {
         "training": asdict(todo.training),

@@ -21,7 +21,7 @@ from outlast.interventions import Intervention, control_of, rule_of
 from outlast.parallel import side_by_side
 from outlast.repairs import RepairSettings
 from outlast.repairs.repairing import workers
-from outlast.repairs.setup import Setup, set_up
+from outlast.repairs.setup import Setup, Wanted, set_up
 from outlast.results import RepairCost
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective
@@ -145,7 +145,9 @@ def repair_cost(
     at_least(1, jobs, "jobs")
     check_price(price, "price", PRICE)
     rule = rule_of(intervention, at_least(1, train_context, "train_context"))
-    todo = set_up(model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, None)
+    todo = set_up(Wanted(
+        model, data, train_context, objective, measures, training, steps, measuring, repairing, guards
+    ))  # fmt: skip
     rules = [rule, control_of(rule)] if todo.repairing.control else [rule]
     busy = workers(todo, jobs)
     return cost_of(todo, paces(todo, rules, busy), readings(todo), busy, price)

@@ -25,7 +25,7 @@ from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.repairing import with_ranks, workers
 from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
-from outlast.repairs.setup import Dosed, both, nothing_to_do, picked, points_of, set_up
+from outlast.repairs.setup import Dosed, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
@@ -102,10 +102,9 @@ def compare(
     if not rules:
         raise InputError("no interventions", "at least one", "for example carry with an expected run")
     at_least(1, jobs, "jobs")
-    todo = set_up(
+    todo = with_ranks(set_up(Wanted(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
-    )
-    todo = with_ranks(todo)
+    )))  # fmt: skip
     jobs = workers(todo, jobs)
     names = _distinct([rule.label for rule in rules])
     seen, before = both(todo, jobs)

@@ -26,7 +26,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs.settings import RepairSettings
-from outlast.repairs.setup import Setup, Trained, both, nothing_to_do, picked, points_of, set_up
+from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import Evaluation, Repair
 from outlast.training import TrainSettings, join_ranks
 from outlast.training.objectives import Objective
@@ -110,10 +110,9 @@ def repair(
     at_least(1, jobs, "jobs")
     if leak is not None:
         repairing = replace(repairing or RepairSettings(), leak=leak)
-    todo = set_up(
+    todo = with_ranks(set_up(Wanted(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
-    )
-    todo = with_ranks(todo)
+    )))  # fmt: skip
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return Repaired(todo.base, todo.untouched(rule.describe(), before, nothing))
@@ -152,9 +151,11 @@ def judge(
     The others are those of `repair`; of `repairing` anchor, labels and control are not used. Doses other than 1 need a
     repaired model with the parameters of the base.
     """
-    todo = set_up(
-        base, data, train_context, None, measures, None, None, measuring, repairing, guards, progress, trains=False
-    )
+    wanted = Wanted(
+        base, data, train_context, measures=measures, measuring=measuring, repairing=repairing, guards=guards,
+        progress=progress,
+    )  # fmt: skip
+    todo = set_up(wanted, trains=False)
     described = {"name": "given", "label": "given"}
     models = {"given": repaired} if control is None else {"given": repaired, "control": control}
     given = [Trained(adapt(model), label, described, {}) for label, model in models.items()]

@@ -50,6 +50,23 @@ from outlast.training.objectives import Objective, SelfDistillation, anchored, o
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a repair, a comparison, a tuning or a plan is called with, as its caller gave it: see `outlast.repair`."""
+
+    model: nn.Module
+    data: Split | Streams
+    train_context: int
+    objective: Objective | str | None = None
+    measures: Sequence[Measure | str] | Measure | str | None = None
+    training: TrainSettings | None = None
+    steps: int | None = None
+    measuring: EvalSettings | None = None
+    repairing: RepairSettings | None = None
+    guards: Mapping[str, Streams | Split] | None = None
+    progress: WorkDone | None = None
+
+
+@dataclass(frozen=True)
 class Trained:
     """A model after its training, in full, how it was made (label, settings) and what is recorded of the training."""
 
@@ -284,41 +301,26 @@ def picked(doses: Sequence[Dosed], validation: Validation) -> int:
     return pick([each.candidate for each in doses], validation)
 
 
-def set_up(
-    model: nn.Module,
-    data: Split | Streams,
-    train_context: int,
-    wanted: Objective | str | None,
-    measures: Sequence[Measure | str] | Measure | str | None,
-    training: TrainSettings | None,
-    steps: int | None,
-    measuring: EvalSettings | None,
-    repairing: RepairSettings | None,
-    guards: Mapping[str, Streams | Split] | None,
-    progress: WorkDone | None,
-    *,
-    trains: bool = True,
-) -> Setup:
-    """What a repair or a comparison works with, from what its caller was given; for one that `trains`, the base is in
-    the precision of the training."""
-    parts = the_split(data)
-    model = adapted_to(model, parts.train)
-    train_context = at_least(1, train_context, "train_context")
+def set_up(wanted: Wanted, *, trains: bool = True) -> Setup:
+    """What a repair or a comparison works with; for one that `trains`, the base is in the precision of the training."""
+    parts = the_split(wanted.data)
+    model = adapted_to(wanted.model, parts.train)
+    train_context = at_least(1, wanted.train_context, "train_context")
     check_inputs(model, parts.train)
-    repairing = repairing or RepairSettings()
+    repairing = wanted.repairing or RepairSettings()
     parts = as_it_reads(model, parts, train_context, trains=not repairing.anyway)
-    judged_by = the_measures(measures, parts.test)
+    judged_by = the_measures(wanted.measures, parts.test)
     if not judged_by:
         raise InputError(
             "streams without targets, and no measure",
             "something by which to judge a repair",
             "name a --target, or give measures of your own",
         )
-    training, measuring = training or TrainSettings(), measuring or EvalSettings()
+    training, measuring = wanted.training or TrainSettings(), wanted.measuring or EvalSettings()
     require_same_streams(measuring)
     ages = measuring.max_length, measuring.up_to
     validation = _as_old_as(parts, train_context, *ages)
-    guards = {name: like(the_streams(each), parts.train) for name, each in (guards or {}).items()}
+    guards = {name: like(the_streams(each), parts.train) for name, each in (wanted.guards or {}).items()}
     for name, streams in {"validation": validation, "test": parts.test}.items():
         _refuse_copies(name, *usable(streams, train_context, *ages))
     for name, streams in guards.items():
@@ -331,17 +333,17 @@ def set_up(
         data=parts,
         validation=validation,
         train_context=train_context,
-        objective=_anchored(wanted, model, parts.train, judged_by[0], repairing),
+        objective=_anchored(wanted.objective, model, parts.train, judged_by[0], repairing),
         measures=judged_by,
         training=replace(
             training,
-            steps=training.steps if steps is None else at_least(1, steps, "steps"),
+            steps=training.steps if wanted.steps is None else at_least(1, wanted.steps, "steps"),
             precision=chosen(training.precision, base),
         ),
         measuring=measuring,
         repairing=repairing,
         guards=guards,
-        progress=progress,
+        progress=wanted.progress,
         cast=cast,
     )
     if trains and repairing.leak is not None:

@@ -27,7 +27,7 @@ from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import benefit, remedy_refusal
-from outlast.repairs.setup import Setup, both, nothing_to_do, set_up
+from outlast.repairs.setup import Setup, Wanted, both, nothing_to_do, set_up
 from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
 from outlast.results.curve import Curve
 
@@ -97,8 +97,10 @@ def tune(
     """
     if not 1 <= cost < math.inf:
         raise InputError(f"cost={cost:g}", "a number of copies, 1 or more", "leave it out for 1")
-    todo = set_up(model, data, train_context, None, measures, None, None, measuring, None, guards, progress,
-                  trains=False)  # fmt: skip
+    wanted = Wanted(
+        model, data, train_context, measures=measures, measuring=measuring, guards=guards, progress=progress
+    )
+    todo = set_up(wanted, trains=False)
     if isinstance(todo.base, Around | OnnxModel):
         raise InputError(
             f"a model that is {todo.base.named}", "a model of torch's without a remedy", "give the one inside"
