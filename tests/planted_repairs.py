@@ -56,31 +56,29 @@ REPAIRS: dict[str, More] = {
         but(FAILING, 0, T, -0.15),
         FAILING,
         "short_context_lost",
-        ("no_benefit", "still_fails", "stopped_reading", "reset_it_instead", "plain_training_suffices"),
+        ("no_benefit", "still_fails", "stopped_reading", "remedy_suffices", "plain_training_suffices"),
     ),
     "the base is better off when reset, however late": More(
         flat_from(reading(4 * T), 16 * T, 0.5),
         flat_from(reading(4 * T), 16 * T, 1.0),
         flat_from(reading(4 * T), 16 * T, 0.5),
         "no_benefit",
-        ("still_fails", "reset_it_instead", "plain_training_suffices"),
+        ("still_fails", "remedy_suffices", "plain_training_suffices"),
     ),
     "declined before, and still does": More(
         DECLINING,
         DECLINING,
         DECLINING,
         "no_benefit",
-        ("reset_it_instead", "declines", "plain_training_suffices"),
+        ("remedy_suffices", "declines", "plain_training_suffices"),
     ),
-    "wears off more slowly than before": More(
-        FAILING, wearing_off(0.05), FAILING, "still_fails", ("reset_it_instead",)
-    ),
+    "wears off more slowly than before": More(FAILING, wearing_off(0.05), FAILING, "still_fails", ("remedy_suffices",)),
     "from worse than a coin to as good as one": More(BAD, flat_from(BAD, T, 0.0), BAD, "stopped_reading"),
     "knows at the first position what it knows at the last": More(
         FAILING, flat_from(but(reading(T), 0, 1, 1.6), T, 1.9), FAILING, "stopped_reading"
     ),
     "best at four training contexts, then somewhat worse than within one": More(
-        FAILING, flat_from(reading(4 * T), 8 * T, 1.55), FAILING, "reset_it_instead", ("declines",)
+        FAILING, flat_from(reading(4 * T), 8 * T, 1.55), FAILING, "remedy_suffices", ("declines",)
     ),
     "plain training is better": More(FAILING, reading(2 * T), GOOD, "plain_training_suffices", passes=True),
     "plain training and a reset at sixteen training contexts do better": More(
@@ -117,7 +115,7 @@ GUARDED: dict[str, Guarded] = {
         FAILING,
         FAILING,
         "short_context_lost",
-        ("no_benefit", "still_fails", "stopped_reading", "reset_it_instead", "plain_training_suffices"),
+        ("no_benefit", "still_fails", "stopped_reading", "remedy_suffices", "plain_training_suffices"),
         elsewhere=-0.15,
         guard=True,
     ),

@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[str, list[str], Evaluation, Evaluation | None]] = {
         evaluation(changed(GOOD, b0=0.01, b1=0.01, b2=0.01, b3=0.01)),
         None,
     ),
-    "no better than the base": ("no_benefit", ["still_fails", "reset_it_instead"], evaluation(FAILING), None),
+    "no better than the base": ("no_benefit", ["still_fails", "remedy_suffices"], evaluation(FAILING), None),
     "no better than resetting the base": (
         "no_benefit",
         ["still_fails"],
@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[str, list[str], Evaluation, Evaluation | None]] = {
     "no better than a constant": ("stopped_reading", [], evaluation(GOOD, {"constant": 0.24}), None),
     "no better than persistence": ("stopped_reading", [], evaluation(GOOD, {"persistence": 0.2}), None),
     "better when reset": (
-        "reset_it_instead",
+        "remedy_suffices",
         ["declines"],
         evaluation((*READING, 0.22, 0.20, 0.18, 0.18, 0.29), periods=Periods(128, 16)),
         None,
@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[str, list[str], Evaluation, Evaluation | None]] = {
     ),
     "everything at once": (
         "short_context_lost",
-        ["no_benefit", "still_fails", "stopped_reading", "reset_it_instead", "plain_training_suffices"],
+        ["no_benefit", "still_fails", "stopped_reading", "remedy_suffices", "plain_training_suffices"],
         evaluation(changed(FAILING, b0=0.01, b1=0.01, b2=0.01, b3=0.01, b8=0.1), {"constant": 0.69}),
         evaluation(GOOD),
     ),
@@ -187,7 +187,7 @@ def test_the_first_fault_gives_the_name_in_the_order_of_the_rules():
         "no_benefit",
         "still_fails",
         "stopped_reading",
-        "reset_it_instead",
+        "remedy_suffices",
         "plain_training_suffices",
     ]
     for one, following in itertools.pairwise(found):
@@ -196,15 +196,15 @@ def test_the_first_fault_gives_the_name_in_the_order_of_the_rules():
         assert following.name in one.also
 
 
-def test_reset_it_instead_names_the_period():
+def test_remedy_suffices_names_the_remedy_and_the_command_for_it():
     after = evaluation((*READING, 0.22, 0.20, 0.18, 0.18, 0.29), periods=Periods(128, 16))
     found = refused(after)
     assert found is not None
-    assert found.every == 128
-    assert "128" in found.because[0]
+    assert found.remedy == "reset:128"
+    assert "under reset:128, which outlast tune gives it" in found.because[0]
     other = refused(evaluation((*READING, 0.31, 0.31, 0.31, 0.31, 0.31)))
     assert other is not None
-    assert other.every is None
+    assert other.remedy is None
 
 
 def test_a_period_that_helps_less_than_what_is_tolerated_is_no_reason():
@@ -214,7 +214,7 @@ def test_a_period_that_helps_less_than_what_is_tolerated_is_no_reason():
         found = refused(evaluation((*flat, late), periods=Periods(128, 16)))
         assert found is not None
         assert "stopped_reading" in (found.name, *found.also)  # it is as good before it has read anything
-        assert ("reset_it_instead" in found.also) == (late > 0.3015)
+        assert ("remedy_suffices" in found.also) == (late > 0.3015)
 
 
 def test_a_repaired_model_whose_own_verdict_is_fails_is_refused():

@@ -22,6 +22,8 @@ LENGTH = 32 * T
 FROZEN, QUICK = ((8, 32, 64), EvalSettings(targets=512)), ((8, 16, 32), EvalSettings(targets=256))
 """Streams of training, validation and test, and how to measure: as the frozen cases were written for, and faster."""
 
+RENAMED = {"reset_it_instead": "remedy_suffices"}
+"""Names since those cases were frozen."""
 SOME = {*list(frozen_repairs.REPAIRS)[::4], *list(frozen_repairs.VERDICTS)[::4]}
 """Frozen cases that every run of the tests asks; the others, in the sizes they were written for, are long."""
 
@@ -73,7 +75,7 @@ def outcome_of(result: Repair) -> tuple[str, tuple[str, ...]]:
 def test_frozen_outcome(name):
     case = frozen_repairs.REPAIRS[name]
     outcome, also = outcome_of(judged(case, planted_split(FROZEN[0]), FROZEN[1]))
-    assert outcome == case.outcome
+    assert outcome == RENAMED.get(case.outcome, case.outcome)
     assert set(case.also) <= set(also)
 
 
@@ -146,7 +148,7 @@ def test_the_period_at_which_to_reset_it_is_the_one_that_helps():
     case = planted_repairs.REPAIRS["best at four training contexts, then somewhat worse than within one"]
     because = judged(case, planted_split()).refused_because
     assert because is not None
-    assert because.every == 8 * T
+    assert because.remedy == f"reset:{8 * T}"
 
 
 def check_verdict(
@@ -183,7 +185,7 @@ def in_bfloat16(settings: EvalSettings) -> EvalSettings:
 def test_frozen_outcome_in_bfloat16(name):
     case = frozen_repairs.REPAIRS[name]
     result = judged(case, planted_split(FROZEN[0]), in_bfloat16(FROZEN[1]), ByProducts)
-    assert outcome_of(result)[0] == case.outcome
+    assert outcome_of(result)[0] == RENAMED.get(case.outcome, case.outcome)
 
 
 @pytest.mark.long

@@ -95,7 +95,7 @@ CASES: dict[str, list[Result]] = {
 
 def looked_at(name: str) -> object:
     """The case as a parameter of a test; refusals are told alike, so all but one are among the long tests."""
-    alike = name.startswith("refused, ") and name != "refused, reset_it_instead"
+    alike = name.startswith("refused, ") and name != "refused, remedy_suffices"
     return pytest.param(name, marks=pytest.mark.long) if alike else name
 
 

@@ -395,7 +395,7 @@ def refused() -> dict[str, Repair]:
         "no_benefit": repair(PASSING, label="state_passing", name="state_passing", control=plain),
         "still_fails": repair(FAILING_STILL, control=plain),
         "stopped_reading": repair(UNREADING, control=plain),
-        "reset_it_instead": repair(BEST_WHEN_RESET, control=plain),
+        "remedy_suffices": repair(BEST_WHEN_RESET, control=plain),
         "declines": repair(BEST_LATE, control=plain),
         "undecided": _too_few_streams(repair(control=plain)),
         "plain_training_suffices": repair(control=control(CARRY)),

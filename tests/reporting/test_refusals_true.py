@@ -148,7 +148,7 @@ def own_excess(mean: float, half: float, *also: str) -> Repair:
 @pytest.mark.parametrize(("mean", "half"), [(-0.012, 0.042), (-0.1, 0.8)])  # the second takes too many data to decide
 def test_the_outcome_says_what_the_sentence_says(mean: float, half: float) -> None:
     """As it was: "not decided", "above its own best by −0.0004", and in the column `still fails`."""
-    repair = own_excess(mean, half, "reset_it_instead")
+    repair = own_excess(mean, half, "remedy_suffices")
     said = plain(kinds.headline(repair))
     assert "it is not decided whether it still fails itself" in said
     assert "its cross-entropy differs by −0." in said

@@ -169,7 +169,7 @@ def test_what_the_starts_gained_has_its_column(pages: Pages) -> None:
 def test_every_reason_for_a_refusal_is_told(pages: Pages) -> None:
     reasons = text(section(pages["refused, no_benefit"], "Reasons for the refusal"))
     assert "is not clearly below that of the base model under its best periodic reset: +0.045\u00a0nats" in reasons
-    assert "What else would have refused it: still fails, better when it is reset, plain training suffices." in reasons
+    assert "What else would have refused it: still fails, better under a remedy, plain training suffices." in reasons
     assert "Reasons for the refusal" not in titles(pages["repair"])
     assert "Reasons for the refusal" in titles(pages["no winner"])
 
@@ -216,7 +216,7 @@ def test_a_model_stands_beside_what_is_simpler(pages: Pages) -> None:
     alone = text(section(pages["evaluation"], "Comparison with what needs no training"))
     for name in ("periodic reset, every 64", "the best constant answer", "its own answer before it has read anything"):
         assert name in alone
-    both = text(section(pages["refused, reset_it_instead"], "Comparison with what is simpler"))
+    both = text(section(pages["refused, remedy_suffices"], "Comparison with what is simpler"))
     assert re.search(r"repaired model, periodic reset, every 1,024 2\.593 [^+]*\+0\.041 .*? worse ", both)
     assert re.search(r"control, periodic reset, every 64 .*? better ", both)
 

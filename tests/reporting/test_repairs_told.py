@@ -128,7 +128,7 @@ def test_every_refusal_has_its_words() -> None:
             "(interval −0.0014 to +0.0014).",
         ),
         (
-            "reset_it_instead",
+            "remedy_suffices",
             "because the repaired model is better when it is reset: at the oldest age tested (8,192 to 16,383 "
             "positions) its cross-entropy is 0.041\u00a0nats (interval 0.035 to 0.047) above what it gives when it "
             "is reset every 1,024 positions.",
@@ -174,7 +174,7 @@ def test_a_refusal_says_why_with_its_figures(case: str, words: str) -> None:
             "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry:expected_run="
             "1280 --steps 400 --learning-rate 0.0003",
         ),
-        ("reset_it_instead", "model = outlast.with_reset(outlast.load('runs/r/refused'), every=1024)"),
+        ("remedy_suffices", "outlast tune --model runs/r/refused --data power.csv --train-context 64"),
         (
             "declines",
             "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry:expected_run="
@@ -201,7 +201,7 @@ def test_models_that_name_code_are_told_with_the_word_for_it() -> None:
         return codes(replace(given, before=replace(given.before, command=coded)))
 
     assert told(REFUSED["plain_training_suffices"])[0] == "model = outlast.load('runs/r/control', allow_code=True)"
-    assert "outlast.load('runs/r/refused', allow_code=True)" in told(REFUSED["reset_it_instead"])[0]
+    assert told(REFUSED["remedy_suffices"])[0].startswith("outlast tune --model runs/r/refused --allow-code --data")
     again = told(REFUSED["still_fails"])[0]
     assert again.startswith("outlast repair --model mine:build --data")  # the function's own name is the word
     first, second = told(example.repair(control=example.control()))[:2]
@@ -281,14 +281,14 @@ def test_test_streams_that_do_not_say_the_same_are_heard() -> None:
 def test_further_faults_are_named() -> None:
     repair = REFUSED["no_benefit"]
     assert repair.refused_because is not None
-    assert repair.refused_because.also == ["still_fails", "reset_it_instead", "plain_training_suffices"]
+    assert repair.refused_because.also == ["still_fails", "remedy_suffices", "plain_training_suffices"]
     assert kinds.lead(repair) == (
-        "Apart from that, it is itself too far above its own best within the training context, it is better when it is "
-        "reset and plain training does as well."
+        "Apart from that, it is itself too far above its own best within the training context, it is better under a "
+        "remedy and plain training does as well."
     )
     assert captions.outcome(repair) == (
         "refused",
-        "no benefit, still fails, better when it is reset, plain training suffices",
+        "no benefit, still fails, better under a remedy, plain training suffices",
         "bad",
     )
 

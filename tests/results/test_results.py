@@ -26,6 +26,7 @@ from outlast.results import (
     Diagnosis,
     Evaluation,
     Plan,
+    Refusal,
     Repair,
     Reset,
     Timeline,
@@ -163,6 +164,22 @@ def test_files_of_the_second_schema_are_read():
     whole = dataclasses.replace(whole, base=result)
     outer = json.loads(to_json(whole)) | {"schema": 2, "base": record}
     assert from_json(json.dumps(outer)) == whole
+
+
+def test_files_of_the_third_schema_are_read():
+    """They call remedy_suffices reset_it_instead, and name a period."""
+    result = from_json(json.dumps(one("repair")))
+    assert isinstance(result, Repair)
+    because = Refusal("no_benefit", ["far"], ["remedy_suffices"]), Refusal("remedy_suffices", ["x"], remedy="reset:640")
+    for refused in because:
+        result = dataclasses.replace(result, accepted=False, refused_because=refused)
+        record = json.loads(to_json(result)) | {"schema": 3}
+        old = record["refused_because"]
+        old["name"] = old["name"].replace("remedy_suffices", "reset_it_instead")
+        old["also"] = [each.replace("remedy_suffices", "reset_it_instead") for each in old["also"]]
+        del old["remedy"]
+        old["every"] = 640 if refused.remedy else None
+        assert from_json(json.dumps(record)) == result
 
 
 @pytest.mark.parametrize("schema", [SCHEMA + 1, 0, -1, "2", None, [], 1.5])

@@ -16,6 +16,7 @@ from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import reset_losses, written_ages
 from outlast.intervals import gained
+from outlast.modules.remedies import Remedy
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
 from outlast.results.curve import Band, Curve
 
@@ -119,7 +120,7 @@ def refusal(
         *_no_benefit(gain, measure),
         *_still_fails(after, measure),
         *_stopped_reading(after, measure),
-        *_reset_it_instead(after, measure),
+        *_remedy_suffices(after, measure),
         *_declines(after),
         *_plain_training_suffices(gain, measure),
         *_undecided(short, measure, guards or {}),
@@ -150,7 +151,7 @@ def _first_of(found: list[Refusal]) -> Refusal | None:
         return None
     first, *others = found
     also = list(dict.fromkeys(each.name for each in others if each.name != first.name))
-    return Refusal(first.name, first.because, also, first.every, first.guard)
+    return Refusal(first.name, first.because, also, first.remedy, first.guard)
 
 
 def nothing_to_repair(validation: Evaluation) -> Refusal | None:
@@ -278,7 +279,7 @@ def _stopped_reading(after: Evaluation, measure: Measure) -> list[Refusal]:
     return [Refusal("stopped_reading", because)] if because else []
 
 
-def _reset_it_instead(after: Evaluation, measure: Measure) -> list[Refusal]:
+def _remedy_suffices(after: Evaluation, measure: Measure) -> list[Refusal]:
     reset = after.resets.get("periodic_reset")
     if reset is None or after.short is None:
         return []
@@ -287,11 +288,12 @@ def _reset_it_instead(after: Evaluation, measure: Measure) -> list[Refusal]:
     tolerance = after.verdict.tolerance if after.verdict else measure.tolerated(after.short.loss)
     if apart.mean <= tolerance or apart.low <= 0:
         return []
+    remedy = Remedy("reset", reset.every).name
     because = (
-        f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than reset every "
-        f"{reset.every:,} positions"
+        f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than under {remedy}, "
+        "which outlast tune gives it without training"
     )
-    return [Refusal("reset_it_instead", [because], every=reset.every)]
+    return [Refusal("remedy_suffices", [because], remedy=remedy)]
 
 
 def _plain_training_suffices(gain: Benefit, measure: Measure) -> list[Refusal]:

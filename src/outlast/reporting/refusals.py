@@ -417,7 +417,7 @@ def _still_fails(repair: Repair, _: Refusal) -> list[str]:
     ]
 
 
-def _reset_it_instead(repair: Repair, _: Refusal) -> list[str]:
+def _remedy_suffices(repair: Repair, _: Refusal) -> list[str]:
     reset = repair.after.resets.get("periodic_reset")
     if reset is None:
         return []
@@ -472,7 +472,7 @@ _CLAUSES: dict[str, Callable[[Repair, Refusal], list[str]]] = {
     "no_benefit": _no_benefit,
     "still_fails": _still_fails,
     "stopped_reading": _stopped_reading,
-    "reset_it_instead": _reset_it_instead,
+    "remedy_suffices": _remedy_suffices,
     "declines": _declines,
     "plain_training_suffices": _plain_training_suffices,
 }

@@ -21,9 +21,10 @@ from outlast.results.diagnosed import Moment
 from outlast.results.kinds import KINDS, OF_PACKAGES, VERSION, Kind, Result
 from outlast.results.plausible import impossible
 
-SCHEMA = 3
+SCHEMA = 4
 """Of result.json. 1: resets were called controls, and commands stood among settings; such files have no number. Up to
-2: a model's blueprint was called recipe."""
+2: a model's blueprint was called recipe. Up to 3: the refusal remedy_suffices was
+called reset_it_instead, and named a period."""
 
 _converter = cattrs.Converter()
 configure_union_passthrough(float | int | str, _converter)  # the facts behind a cause
@@ -32,6 +33,8 @@ _converter.register_unstructure_hook(  # streams without a clock leave no trace 
     Moment, make_dict_unstructure_fn(Moment, _converter, times=override(omit_if_default=True))
 )
 
+
+_RESET, _SUFFICES = "reset_it_instead", "remedy_suffices"
 
 DEEPEST = 64
 """Levels of lists and records in a result.json; what outlast writes has a dozen."""
@@ -115,12 +118,23 @@ def _renamed(record: Any) -> Any:
         record["resets"] = record.pop("controls")
     if "outlast" in record and isinstance(model := record.get("model"), dict) and "recipe" in model:
         model["blueprint"] = model.pop("recipe")
+    if "because" in record and "name" in record:
+        record = _refusal(record)
     for place in ("settings", "model"):
         inner = record.get(place)
         if "outlast" in record and isinstance(inner, dict) and isinstance(inner.get("command"), dict):
             record["command"] = inner["command"]
             record[place] = {key: each for key, each in inner.items() if key != "command"}
     return record
+
+
+def _refusal(record: dict[str, Any]) -> dict[str, Any]:
+    """A refusal by the name that it has now, with a remedy in the place of a period."""
+    names = [_SUFFICES if each == _RESET else each for each in record.get("also", [])]
+    name, every = record["name"], record.get("every")
+    remedy = {} if every is None else {"remedy": f"reset:{every}"}
+    kept = {key: each for key, each in record.items() if key != "every"}
+    return {**kept, "name": _SUFFICES if name == _RESET else name, "also": names, **remedy}
 
 
 def _refuse_constant(name: str) -> float:

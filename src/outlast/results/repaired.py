@@ -90,20 +90,20 @@ class Refusal:
     """Why a repair is refused.
 
     Args:
-        name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``reset_it_instead``,
+        name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``remedy_suffices``,
             ``declines``, ``plain_training_suffices``, ``undecided`` (too few streams to show that short contexts held)
             or ``broken`` of a repaired model; ``nothing_to_repair`` or
             ``base_broken`` where nothing was done.
         because: what was seen, with its figures.
         also: names of what else would have refused it.
-        every: the reset period that helps, where one does.
+        remedy: the one under which the repaired model is better, as it is typed, such as ``reset:640``.
         guard: the guard set on which short contexts were lost, or are undecided.
     """
 
     name: str
     because: list[str]
     also: list[str] = field(default_factory=list)
-    every: int | None = None
+    remedy: str | None = None
     guard: str | None = None
 
     @property

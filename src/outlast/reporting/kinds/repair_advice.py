@@ -201,7 +201,7 @@ def _after_refusal(refused: _Refused) -> list[Step]:
         steps = [_something_else(refused)]
     elif refused.open is not None and steps[0].code is not None and steps[0].code.startswith("outlast repair"):
         steps[0] = steps[0]._replace(text=sentences(_first(refused, refused.open), steps[0].text))
-    helps = [] if name in ("no_benefit", "reset_it_instead") and not missing else without_training(base)
+    helps = [] if name in ("no_benefit", "remedy_suffices") and not missing else without_training(base)
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one and not missing else [])]
@@ -383,20 +383,23 @@ def _stopped_reading(refused: _Refused) -> list[Step]:
     return found
 
 
-def _reset_it_instead(refused: _Refused) -> list[Step]:
-    reset = refused.repair.after.resets.get("periodic_reset")
-    every = refused.because.every or (reset.every if reset else refused.base.train_context)
-    folder = saved(refused.base.command, "refused")
+def _remedy_suffices(refused: _Refused) -> list[Step]:
+    reset, base = refused.repair.after.resets.get("periodic_reset"), refused.base
+    every = reset.every if reset else base.train_context
+    folder = saved(base.command, "refused")
     gives = _given_by_resets(refused)
     made = "done.model" if refused.one else "done.models[NAME]"
-    model = loading(folder, refused.base.command) if folder else made
+    code = f"model = outlast.with_reset({loading(folder, base.command) if folder else made}, every={every})"
+    verdict = refused.repair.after.verdict
+    if folder and verdict and verdict.name not in ("robust", "generalises"):  # which tune leaves as they are
+        code = command("tune", base.command, context(base), model=folder)
     return [
         Step(
             tell(
                 f"Use the repaired model, and reset it {at_every(every)}{gives}:",
                 f"修復後のモデルを使い、{at_every(every)}にリセットします{gives}：",
             ),
-            f"model = outlast.with_reset({model}, every={every})",
+            code,
         ),
         *_push(refused),
     ]
@@ -459,7 +462,7 @@ _NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
     "no_benefit": _no_benefit,
     "still_fails": _push,
     "stopped_reading": _stopped_reading,
-    "reset_it_instead": _reset_it_instead,
+    "remedy_suffices": _remedy_suffices,
     "declines": _push,
     "plain_training_suffices": _plain_training_suffices,
 }
