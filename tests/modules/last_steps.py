@@ -187,3 +187,18 @@ class PooledCells(nn.Module):
             _, hidden = self.gru(x[:, t : t + 1], hidden)
             out, hidden = self.gru(0.5 * x[:, t : t + 1], hidden)
         return self.fc(out[:, -1]), hidden
+
+
+class ConvolvedLast(nn.Module):
+    """Two causal convolutions, one that pads by itself and one behind zeros of the module's, before an LSTM."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv1d(3, 6, 3, padding=2), nn.Conv1d(6, 6, 2, dilation=2, groups=2)
+        self.lstm, self.head = nn.LSTM(6, 8, batch_first=True), nn.Linear(8, 1)
+
+    def forward(self, x):
+        z = torch.relu(self.first(x.transpose(1, 2))[..., : x.shape[1]])
+        z = torch.relu(self.second(nn.functional.pad(z, (2, 0))))
+        out, _ = self.lstm(z.transpose(1, 2))
+        return self.head(out[:, -1])

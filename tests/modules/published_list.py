@@ -75,7 +75,7 @@ PUBLISHED: tuple[Listed, ...] = (
         "DeepAR", "two states apart, and a method for each", FOUR,
         _steps(lambda m, n: (m.init_hidden(n), m.init_cell(n)), _deep_ar),
     ),
-    _refused("ConvGRU", "a causal convolution before a recurrence", "in pieces|one by one"),
+    _alone("ConvGRU", "a causal convolution before a recurrence", THREE, lambda m, x: m(x)),
     _refused("AttentionPool", "attention over all outputs", "one output a window"),
     _alone(
         "PackedLengths", "lengths, packed, and no state", _tokens(11),

@@ -20,7 +20,10 @@ from outlast.modules.calls.module_adapter import HiddenModule
 from outlast.randomness import generator
 from outlast.state import leaves, map_state
 
-AT_ONCE = ("LastStep", "FinalHidden", "NormedHead", "Stacked", "OwnZeros", "KeptBetween", "PackedInside", "LoopOfCells")
+AT_ONCE = (
+    "LastStep", "FinalHidden", "NormedHead", "Stacked", "OwnZeros", "KeptBetween", "PackedInside", "LoopOfCells",
+    "ConvolvedLast",
+)  # fmt: skip
 ONE_BY_ONE = ("CellRead", "AllLayers", "FedBack", "PooledCells")
 
 

@@ -26,6 +26,7 @@ pytestmark = [
 
 QUICK = (
     "NameClassifier",
+    "ConvGRU",
     "MinGRU",
     "data_parallel",
     "exported_fixed",

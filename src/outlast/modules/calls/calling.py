@@ -2,6 +2,7 @@
 
 A state goes in and out as arguments (`Argument`), stays in attributes of the module (`Kept`), or is that of the
 recurrent modules inside, which start anew at every call (`Inside`; of loops, `outlast.modules.calls.loops.Loops`).
+With it go the last inputs of causal convolutions before them (`Behind`).
 """
 
 from __future__ import annotations
@@ -170,6 +171,73 @@ class Inside:
     def told(self) -> str:
         carry = "carries" if len(self.names) == 1 else "carry"
         return f"what {' and '.join(f'`{name}`' for name in self.names)} {carry} inside"
+
+
+@dataclass(frozen=True)
+class Behind(Inside):
+    """The state of `behind`, and the last inputs of causal convolutions, by name, which get these in the place of the
+    zeros that are put before what they read."""
+
+    behind: Inside = dataclasses.field(kw_only=True)
+
+    def _watched(
+        self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within
+    ) -> tuple[Any, list[Watched]]:
+        count = len(self.names)
+        slots = [None] * count if given is None else given[-count:]
+        windows = [Watched(slot) for slot in slots]
+
+        @contextlib.contextmanager
+        def around(module: nn.Module) -> Iterator[None]:
+            with within(module), contextlib.ExitStack() as stack:
+                for name, seen in zip(self.names, windows, strict=True):
+                    inner = module.get_submodule(name)
+                    own = functools.partial(_convolved, inner, seen, length)
+                    stack.enter_context(in_place(inner, "_conv_forward", own))
+                yield
+
+        before = given if given is None else given[:-count]
+        returned, watched = self.behind._watched(module, inputs, before, rows, length, around)
+        return returned, [*watched, *windows]
+
+    @property
+    def told(self) -> str:
+        return f"{self.behind.told}, and the last inputs of {' and '.join(f'`{name}`' for name in self.names)}"
+
+
+def reach_of(inner: nn.Module) -> int:
+    """How many inputs before its own position a convolution reads, where all of it may be causal; 0: it reads none."""
+    if not isinstance(inner, nn.Conv1d) or inner.stride != (1,) or inner.padding_mode != "zeros":
+        return 0
+    reach = inner.dilation[0] * (inner.kernel_size[0] - 1)
+    return reach if inner.padding in ("valid", (0,), (reach,)) else 0
+
+
+def _convolved(inner: Any, seen: Watched, length: int, inputs: Tensor, weight: Tensor, bias: Any) -> Tensor:
+    """What the convolution says of inputs (B, C, L) with a window (B, C, reach) in the place of the zeros before them,
+    its own or the module's. Where the inputs have more rows than the window, these are positions, as
+    `outlast.modules.calls.module_adapter.unfolding` has them."""
+    reach = reach_of(inner)
+    padding = reach if inner.padding == (reach,) else 0
+    padded = nn.functional.pad(inputs, (padding, 0))
+    seen.calls += 1
+    if seen.calls > 1 or inputs.dim() != 3 or padded.shape[2] != reach + length:  # it is none over positions
+        seen.final = None
+        return type(inner)._conv_forward(inner, inputs, weight, bias)
+    if seen.given is None:
+        seen.first, seen.final = padded[..., :reach], padded[..., -reach:]
+        return type(inner)._conv_forward(inner, inputs, weight, bias)
+    read, folded = padded[..., reach:], inputs.shape[0] != seen.given.shape[0]
+    if folded:
+        read = read.flatten(1).unflatten(0, (len(seen.given), -1)).transpose(1, 2)
+    read = torch.cat([seen.given, read], 2)
+    seen.final = read[..., -reach:]
+    behind = nn.functional.pad(read, (0, padding))  # a module that keeps what it says of these zeros reads ahead
+    outputs = nn.functional.conv1d(behind, weight, bias, 1, 0, inner.dilation, inner.groups)
+    if folded:
+        outputs = outputs[..., : outputs.shape[2] - padding].transpose(1, 2).flatten(0, 1)
+        outputs = nn.functional.pad(outputs[..., None], (0, padding))
+    return outputs
 
 
 def _zeros_like(state: Any) -> Any:

@@ -40,8 +40,10 @@ from outlast.modules.calls.calling import (
     STEPPED,
     Argument,
     Axes,
+    Behind,
     Carrier,
     Inside,
+    reach_of,
 )
 from outlast.modules.calls.compiled import hides_its_state, tried_elsewhere
 from outlast.modules.calls.identifying import agreed, called, cautious, rooms_of, tables_of
@@ -275,12 +277,16 @@ def _carriers(module: nn.Module) -> Iterator[tuple[Parameters, CarrierOf]]:
             continue
         if any(attributes_of(module)) or any(method_of(module, name) for name in RESETS):
             yield reading, kept_in
+        inside: list[CarrierOf] = []
         if any(_carries(inner) for inner in module.modules()) and not isinstance(module, torch.jit.ScriptModule):
-            yield reading, _inside
+            inside.append(_inside)
         if any(True for _ in _own_recurrences(module)):
-            yield reading, _inside_own
+            inside.append(_inside_own)
         if has_loops(module):
-            yield reading, loops_of
+            inside.append(loops_of)
+        yield from ((reading, carriers) for carriers in inside)
+        if any(reach_of(inner) for inner in module.modules()):
+            yield from ((reading, _behind_convolutions(carriers)) for carriers in inside)
 
 
 def _argument(method: str, reading: Parameters) -> CarrierOf:
@@ -328,6 +334,23 @@ def _inside_own(module: nn.Module, way: Way) -> Iterator[Carrier]:
     torchs = [name for name, inner in module.named_modules() if name and _carries(inner)]
     beside = [name for name in torchs if not any(name.startswith(f"{each}.") for each in own)]
     yield from _reached(module, way, [*own, *beside])
+
+
+def _behind_convolutions(carriers: CarrierOf) -> CarrierOf:
+    """The same recurrences, and the causal convolutions that a call reaches once, over positions."""
+
+    def behind(module: nn.Module, way: Way) -> Iterator[Carrier]:
+        names = [name for name, inner in module.named_modules() if reach_of(inner)]
+        length = 1 if way.axes in STEPPED else LENGTH
+        for carrier in carriers(module, way):
+            assert isinstance(carrier, Inside)
+            tried = Behind(tuple(names), carrier.parameters, behind=carrier)
+            _, finals = replace(way, carrier=tried).call(module, None, ROWS, length)
+            reached = [name for name, final in zip(names, finals[-len(names) :], strict=True) if final is not None]
+            if reached:
+                yield replace(tried, names=tuple(reached))
+
+    return behind
 
 
 def _own_recurrences(module: nn.Module) -> Iterator[str]:

@@ -18,6 +18,7 @@ from outlast.model import InputSpec, Recurrent, device_of, dtype_of
 from outlast.modules.calls.calling import (
     STEPPED,
     Axes,
+    Behind,
     Carrier,
     Inside,
     Layout,
@@ -285,9 +286,15 @@ class HiddenModule(Recurrent):
     def state_parts(self) -> tuple[StatePart, ...]:
         with torch.no_grad():
             state = self.initial_state(1)
-        shared = [isinstance(layer, SharedState) for layer in state for _ in layer]
-        pairs = zip(default_parts(state), shared, strict=True)
-        return tuple(replace(part, kind="counter") if is_shared else part for part, is_shared in pairs)
+        carrier = self.calling.carrier
+        windows = len(state) - (len(carrier.names) if isinstance(carrier, Behind) else 0)
+        kinds = [
+            "counter" if isinstance(layer, SharedState) else "convolution" if number >= windows else None
+            for number, layer in enumerate(state)
+            for _ in layer
+        ]
+        pairs = zip(default_parts(state), kinds, strict=True)
+        return tuple(part if kind is None else replace(part, kind=kind) for part, kind in pairs)
 
     def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, tuple[LayerState, ...]]:
         groups = self._groups(state) if self._shared else None
