@@ -109,3 +109,26 @@ def test_what_a_retraining_collects_may_be_asked_for() -> None:
     (harm,) = (each for each in options_of(VERBS["live retrain"]) if each.name == "harm")
     assert harm.item.default == Collecting.harms
     assert {*Collecting.harms} <= {*harm.choices}
+
+
+def test_a_misspelt_option_is_answered_by_those_near_it_and_where_all_are() -> None:
+    with pytest.raises(InputError) as refused:
+        parse(VERBS["evaluate"], [*EVALUATE[1:], "--max-lenght", "64"])
+    said = refused.value
+    assert said.do == "did you mean '--max-length'? All of them: outlast evaluate --help"
+    assert "--max-length" in said.expected
+    assert said.expected.count("--") <= 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "do"),
+    [
+        (["--train-context", "-64"], "did you mean --train-context 64?"),
+        (["--train-context", "0"], "write --train-context 1, or more"),
+        (["--train-context", "long"], "write a value there, for example --train-context 64"),
+    ],
+)
+def test_a_number_that_does_not_fit_says_what_to_type(typed: list[str], do: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(VERBS["evaluate"], ["--model", "m", "--data", "d", *typed])
+    assert refused.value.do == f"{do} (outlast evaluate --help says more)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from outlast.cli.described import Option, options_of
 from outlast.cli.helping import help_of
 from outlast.cli.options import LEAST, VERBS
-from outlast.errors import InputError, unknown_name
+from outlast.errors import InputError, nearest, unknown_name
 from outlast.given_files import read_toml
 
 Verb = TypeVar("Verb")
@@ -25,6 +26,8 @@ _GONE = {("quickstart", "page"): "python -m benchmarks.pages.seeds --page FILE, 
 """Options that went, by verb and name, and where to."""
 MOST = 2**62
 """The largest whole number that an option takes: what comes of it still fits 64 bits."""
+_EXAMPLES: dict[type[Any], str] = {int: "64", float: "0.5"}
+"""A value of a kind, for an option that has none by itself."""
 
 
 def parse(verb: type[Verb], arguments: list[str]) -> Verb:
@@ -50,7 +53,9 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
     if left:
         given_words = " ".join(word.removeprefix(_VALUE) for word in left)
         raise InputError(
-            f"{given_words}, for which there is no place", "options and values as its help lists them", _see(name)
+            f"{given_words}, for which there is no place",
+            "options and values as its help lists them",
+            f"leave it out, or name the option that it is for ({_see(name)})",
         )
     for option in options:
         _hold(option, getattr(found, option.name, None), name)
@@ -108,19 +113,36 @@ def _read(option: Option, words: Sequence[str], typed: Sequence[str], verb: str,
             f"write --target {words[0]} if that is a column; for positions, --scored with a whole number",
         )
     wanted = f"{option.shown} with {option.wanted}" if option.flags else f"{option.wanted} as {option.shown}"
-    raise InputError(" ".join(typed) + where, wanted, _see(verb))
+    raise InputError(" ".join(typed) + where, wanted, f"{_instead(option, words)} ({_see(verb)})")
 
 
 def _hold(option: Option, value: Any, verb: str) -> None:
     """Raise InputError for a number beyond what its option takes."""
-    if option.name in LEAST and value is not None and value < LEAST[option.name]:
-        raise InputError(f"{option.shown} {value}", f"at least {LEAST[option.name]}", _see(verb))
+    if option.name in LEAST and value is not None and value < (least := LEAST[option.name]):
+        slip = isinstance(value, int) and -value >= least
+        meant = f"did you mean {option.shown} {-value}?" if slip else f"write {option.shown} {least}, or more"
+        raise InputError(f"{option.shown} {value}", f"at least {least}", f"{meant} ({_see(verb)})")
     if isinstance(value, int) and value > MOST:
-        raise InputError(f"{option.shown} {value}", f"at most {MOST:,}", _see(verb))
+        raise InputError(f"{option.shown} {value}", f"at most {MOST:,}", f"write a smaller number ({_see(verb)})")
 
 
 def _see(verb: str) -> str:
-    return f"see outlast {verb} --help"
+    return f"outlast {verb} --help says more"
+
+
+def _instead(option: Option, words: Sequence[str]) -> str:
+    """What to type where an option's value does not fit."""
+    near = nearest(words[0], option.choices) if len(words) == 1 else None
+    if near is not None:
+        return f"did you mean {option.shown} {near}?"
+    if option.kind is bool:
+        return f"write {option.shown} alone"
+    default, called = option.item.default, f"{option.shown} " if option.flags else ""
+    known = default if isinstance(default, option.kind) else _EXAMPLES.get(option.kind)
+    example = option.choices[0] if option.choices else known if option.kind in _EXAMPLES else None
+    if example is None or option.count != 1:
+        return f"write {called}{option.takes}"
+    return f"write a value there, for example {called}{example}"
 
 
 def is_option(word: str) -> bool:
@@ -166,10 +188,18 @@ def _unknown(verb: str, options: Sequence[Option], flag: str, before: str) -> In
         usage = f"outlast {verb}{''.join(f' [{option.takes}]' for option in options if not option.flags)}"
         return InputError(flag, f"{name} in its place, without a name: {usage}", f"leave out {flag}")
     _refuse_gone(verb, name, flag)
-    error = unknown_name(f"option of outlast {verb}", flag, [each.flags[-1] for each in options if each.flags])
+    given, near = f"option of outlast {verb} {flag!r}", _near(flag, [each.flags[-1] for each in options if each.flags])
+    expected = f"{' or '.join(near)}, or another option of outlast {verb}" if near else f"an option of outlast {verb}"
+    meant = f"did you mean {near[0]!r}? All of them: " if near else "choose one of its help: "
     if not flag.startswith("--") and any(before in option.flags and option.takes for option in options):
-        return InputError(error.given, error.expected, f"write {before}={flag} if that is its value")
-    return error
+        meant = f"write {before}={flag} if that is its value. All options: "
+    return InputError(given, expected, f"{meant}outlast {verb} --help")
+
+
+def _near(flag: str, known: Sequence[str]) -> list[str]:
+    """Up to three options that may be meant, the likeliest first."""
+    best, others = nearest(flag, known), difflib.get_close_matches(flag, known, n=3, cutoff=0.65)
+    return [*filter(None, [best]), *(each for each in others if each != best)][:3]
 
 
 def _require(verb: str, options: Sequence[Option], given: set[str]) -> None:
@@ -178,7 +208,7 @@ def _require(verb: str, options: Sequence[Option], given: set[str]) -> None:
         raise InputError(
             f"outlast {verb} without {', '.join(missing)}",
             "every required option, on the command line or in the file of --config",
-            _see(verb),
+            f"add {', '.join(missing)} ({_see(verb)})",
         )
 
 
