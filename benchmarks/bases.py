@@ -190,9 +190,9 @@ def study(
     path = asked.kept / f"{name}.jsonl"
     with locked(asked.out, "plan_study"):
         for kind, seed in wanted:
-            if (kind.name, seed) not in _rows(path):
+            if (kind.name, seed) not in kept_rows(path):
                 _keep(path, {"kind": kind.name, "seed": seed, **run(kind, seed, folder_of(asked.out, kind, seed))})
-    rows = _rows(path)
+    rows = kept_rows(path)
     text = page([rows[kind.name, seed] for kind, seed in wanted])
     if asked.page:
         put_figures(asked.page, title, [text], f"<!-- {name}: begin -->", f"<!-- {name}: end -->")
@@ -206,7 +206,8 @@ def made_once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+def kept_rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """The rows of a study that were written down, by kind and seed."""
     lines = path.read_text().splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
     return {(row["kind"], row["seed"]): row for row in rows}

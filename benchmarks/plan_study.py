@@ -171,19 +171,26 @@ def _plain_repair(row: dict[str, Any], name: str, each: dict[str, Any]) -> bool:
     return each["kept"] and each["steps"] == row["steps"] and name != "advised"
 
 
-def expectations(row: dict[str, Any]) -> list[dict[str, float]]:
-    """Of every training of the last round, and of the advised one: expected and found, as changes against the base."""
-    found = []
-    base, seen = float(np.mean(row["base"])), row["plan"]["base"]
+def foretold(row: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Of every training of the last round, and of the advised one: the change against the base that its plan expected,
+    with the ends of the interval that it had."""
+    base, found = row["plan"]["base"], {}
     for name, each in row["trained"].items():
-        asked = [each["label"], each["steps"]]
-        foretold = [one[2:] for one in row["plan"]["outlooks"] if one[:2] == asked]
-        if not foretold or name == "default, twice the steps":
-            continue
-        loss, low, high = (value - seen for value in foretold[0])
-        after = float(np.mean(each["test"])) - base
-        found.append({"expected": loss, "low": low, "high": high, "found": after, "base": abs(base)})
+        ahead = [one[2:] for one in row["plan"]["outlooks"] if one[:2] == [each["label"], each["steps"]]]
+        if ahead and name != "default, twice the steps":
+            loss, low, high = ahead[0]
+            found[name] = (loss - base, low - base, high - base)
     return found
+
+
+def expectations(row: dict[str, Any]) -> list[dict[str, float]]:
+    """Expected and found, as changes against the base."""
+    base = float(np.mean(row["base"]))
+    return [
+        {"expected": mean, "low": low, "high": high, "base": abs(base),
+         "found": float(np.mean(row["trained"][name]["test"])) - base}
+        for name, (mean, low, high) in foretold(row).items()
+    ]  # fmt: skip
 
 
 def page(rows: Sequence[dict[str, Any]]) -> str:

@@ -434,9 +434,16 @@ def state_hint(left_out: int, repaired: str | None) -> str:
 def outlook_hint() -> str:
     return tell(
         "Each point is a whole training of that many steps, judged on validation streams. Past the dotted stretch it "
-        "is what is expected of more steps, with an interval of 90 %; below a horizontal line it is better than that.",
-        "各点は、そのステップ数で終わる一回の学習を検証系列で測ったものです。点線の先はステップを増やしたときの見込みで、"
-        "区間は 90 % です。横線より下なら、それより良くなります。",
+        "is what is expected of more steps; below a horizontal line it is better than that. " + outlook_interval(),
+        "各点は、そのステップ数で終わる一回の学習を検証系列で測ったものです。点線の先はステップを増やしたときの見込みです。"
+        "横線より下なら、それより良くなります。" + outlook_interval(),
+    )
+
+
+def outlook_interval() -> str:
+    return tell(
+        "Nine of ten such trainings should end within the interval, judged on other streams like these.",
+        "同じような別の系列で測ると、このような学習十回のうち九回が区間内で終わる見込みです。",
     )
 
 
