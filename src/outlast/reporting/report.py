@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -90,15 +91,20 @@ def write_figures(result: Result, folder: str | Path, *, language: Language = "e
         return figure_files.figures_of(lambda: article(result, "r1"), Path(folder))
 
 
-def _page(results: Sequence[Result], title: str | None) -> str:
+@functools.cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"breakable": _breakable, "unbroken": _unbroken, "sort_key": sort_key}
+    return environment.get_template("template.html.j2")
+
+
+def _page(results: Sequence[Result], title: str | None) -> str:
     articles = [article(result, f"r{index}") for index, result in enumerate(results, start=1)]
     script = (_HERE / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("template.html.j2").render(
+    return _template().render(
         title=title or (articles[0].eyebrow if len(articles) == 1 else labels.DEFAULT_TITLE),
         css=(_HERE / "report.css").read_text(encoding="utf-8"),
         script=script,

@@ -48,6 +48,8 @@ STYLE: Any = {
     # The second is asked for signs that the first lacks.
     "font.family": ["DejaVu Sans", *([JAPANESE] if JAPANESE else [])],
     "axes.unicode_minus": True,
+    # Where titles stand by themselves: looking for ticks that they would cover takes a tenth of the time of a page.
+    "axes.titley": 1.0,
 }
 
 
