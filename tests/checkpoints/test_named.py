@@ -19,6 +19,7 @@ from foreign.test_state_spaces import MAMBA2
 from foreign.test_state_spaces import written as original
 from outlast.checkpoints import save
 from outlast.cli import main
+from outlast.contract.check import examined
 from outlast.families import build
 from outlast.model import InputSpec
 
@@ -142,6 +143,7 @@ def test_what_is_named_is_read_or_refused_with_one_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("outlast.contract.check.examined", lambda asked, _: examined(asked, "quick"))
     name = NAMED[row]()
     capsys.readouterr()
     status = main(["check", "--model", name, "--out", "check", "--quiet"])

@@ -12,7 +12,7 @@ import pytest
 import outlast
 from cli.workshop import MEASURE, QUICK, READ, Run, figures, finish, start
 
-LEARN = ("--steps", "400", "--batch-size", "4", "--checkpoint-every", "20")
+LEARN = ("--steps", "240", "--batch-size", "4", "--checkpoint-every", "20")
 COMMANDS = {
     "train": ("train", *READ, *QUICK, *LEARN, "--family", "gru", "--settings", "width", "4"),
     "repair": ("repair", "--model", "mymod:drifting", *MEASURE, *LEARN),

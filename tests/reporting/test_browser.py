@@ -12,9 +12,10 @@ from playwright.sync_api import Browser, Page
 from reporting import example_results as example
 from reporting.cases import CASES, NASTY, Pages, one_a_kind
 
-READ = ["clock", "時計", "repair", "文章", "timeline, a long run", "経過", "mix"]
-"""Diagnoses in both languages, repairs, one of them of texts, timelines, and a page of an evaluation, repairs, checks
-and a training."""
+READ = ["時計", "repair", "経過", "mix", *(pytest.param(name, marks=pytest.mark.long) for name in ("clock", "文章"))]
+"""A diagnosis, a repair, a timeline, and a page of an evaluation, repairs, checks and a training; in the long tests a
+diagnosis in English too, a repair of texts, and a timeline of a long run."""
+READ.append(pytest.param("timeline, a long run", marks=pytest.mark.long))
 
 Open = Callable[..., Page]
 

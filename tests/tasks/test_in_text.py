@@ -169,7 +169,7 @@ def test_tokenisers_that_do_not_tell_numbers_apart_are_refused(folder: Path, tmp
 def test_stories_told_as_text_have_the_answers_that_follow_from_them() -> None:
     rng = np.random.default_rng(0)
     asked, first = 0, set()
-    for _ in range(200):
+    for _ in range(60):
         story = tell(rng)
         said = " ".join(["A new story.", *story.events, *(f"{each.text} {each.answer}." for each in story.questions)])
         found = looked_up(said)
@@ -184,7 +184,7 @@ def test_stories_told_as_text_have_the_answers_that_follow_from_them() -> None:
                 )
             first.add(each.kind)
         asked += len(found)
-    assert asked > 400
+    assert asked > 120
     assert first == {0, 1, 2}
 
 
