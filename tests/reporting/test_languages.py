@@ -23,7 +23,7 @@ from outlast.reporting.kinds.timeline.words import words as words_of_timelines
 from outlast.reporting.text_table import wrapped
 from outlast.reporting.words import glossary
 from outlast.reporting.words.labels import labels
-from outlast.reporting.words.language import Named, Text, Texts, speaking, tell
+from outlast.reporting.words.language import Words, speaking, tell
 from outlast.results import Cause
 from reporting import example_diagnosis
 from reporting import example_results as example
@@ -68,19 +68,30 @@ def test_every_text_stands_beside_its_japanese() -> None:
             assert not JAPANESE.search(english), place
 
 
-@pytest.mark.parametrize("holder", [labels, words, words_of_plans, words_of_timelines])
-def test_every_label_has_its_japanese(holder: object) -> None:
-    pairs = [
-        pair
-        for each in vars(type(holder)).values()
-        if isinstance(each, Text | Texts | Named)
-        for pair in each.pairs.items()
-    ]
+CATALOGUES = {"labels": labels, "diagnosis": words, "plan": words_of_plans, "timeline": words_of_timelines}
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES.values(), ids=CATALOGUES)
+def test_every_label_has_its_japanese(catalogue: Words) -> None:
+    found = [list(each.values()) if isinstance(each, dict) else each for each in catalogue.catalogue.values()]
+    pairs = [pair for each in found for pair in ([each] if isinstance(each[0], str) else each)]
     assert len(pairs) > 30
     for english, japanese in pairs:
         if english not in ("n", "nats"):
             assert JAPANESE.search(japanese), english
         assert english.count("{}") == japanese.count("{}"), english
+
+
+def test_every_word_that_is_asked_for_stands_in_its_catalogue_and_every_other_is_gone() -> None:
+    """No type checker looks into a catalogue."""
+    asked: dict[str, set[str]] = {name: set() for name in CATALOGUES}
+    for path in [*ROOM.rglob("*.py"), *ROOM.rglob("*.j2"), ROOM.parents[2] / "docs" / "reference.py"]:
+        text = path.read_text(encoding="utf-8")
+        for holder, name in re.findall(r"\b(labels|words)\.([A-Z][A-Z_]+)\b", text):
+            asked["labels" if holder == "labels" else path.parent.name].add(name)
+        asked["labels"].update(labels.catalogue.keys() & re.findall('"([A-Z_]+)"', text))  # asked for by `getattr`
+    for name, catalogue in CATALOGUES.items():
+        assert asked[name] == catalogue.catalogue.keys(), name
 
 
 def test_every_term_of_every_glossary_has_its_japanese() -> None:

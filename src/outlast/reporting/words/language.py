@@ -1,16 +1,20 @@
 """The language that a report is told in.
 
-Every text stands in the code once, as a pair: English, and beside it the same in Japanese. What is laid out, and which
-numbers are in it, is written once for both. Which of the two is meant is said around the whole page (`speaking`), as a
-locale is, and not by every function that writes a word of it.
+Every text stands once, as a pair: English, and beside it the same in Japanese; fixed words in catalogues (`Words`),
+sentences in the code that composes them (`tell`). What is laid out, and which numbers are in it, is written once for
+both. Which of the two is meant is said around the whole page (`speaking`), as a locale is, and not by every function
+that writes a word of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from outlast.errors import unknown_name
@@ -63,37 +67,28 @@ def listed(names: list[str]) -> str:
     return tell(", ", "、").join(names)
 
 
-class Text:
-    """A fixed word or sentence of a class of labels, read in the language that is spoken."""
+class Words:
+    """Fixed words of a catalogue, read as attributes in the language that is spoken.
 
-    def __init__(self, en: str, ja: str) -> None:
-        self.pairs = {en: ja}
-        self._said = (en, ja)
+    A catalogue is a TOML file. A word or a sentence in it is [English, Japanese]; several that belong together are a
+    list of such pairs, or a table of them by the name that results have for each.
+    """
 
-    def __get__(self, owner: object, kind: type | None = None) -> str:
-        return tell(*self._said)
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
+    @functools.cached_property
+    def catalogue(self) -> dict[str, Any]:
+        """What the file holds, in both languages."""
+        return tomllib.loads(self._path.read_text(encoding="utf-8"))
 
-class Texts:
-    """Several of them that belong together, in their order."""
-
-    def __init__(self, *pairs: tuple[str, str]) -> None:
-        self.pairs = dict(pairs)
-        self._said = pairs
-
-    def __get__(self, owner: object, kind: type | None = None) -> tuple[str, ...]:
-        return tuple(tell(*pair) for pair in self._said)
-
-
-class Named:
-    """Several of them by the name that results have for them."""
-
-    def __init__(self, pairs: Mapping[Any, tuple[str, str]]) -> None:
-        self.pairs = dict(pairs.values())
-        self._said = pairs
-
-    def __get__(self, owner: object, kind: type | None = None) -> dict[Any, str]:
-        return {name: tell(*pair) for name, pair in self._said.items()}
+    def __getattr__(self, name: str) -> Any:
+        found = None if name.startswith("_") else self.catalogue.get(name)
+        if found is None:
+            raise AttributeError(f"{self._path.name} has no {name}")
+        if isinstance(found, dict):
+            return {key: tell(*pair) for key, pair in found.items()}
+        return tell(*found) if isinstance(found[0], str) else tuple(tell(*pair) for pair in found)
 
 
 class Entry(NamedTuple):

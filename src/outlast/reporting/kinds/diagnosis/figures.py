@@ -290,7 +290,7 @@ def state_map(result: Diagnosis, found: Coverage, key: str) -> FigureElement:
         LegendItem(bar_swatch("region"), words.REGION),
         LegendItem(bar_swatch("path"), words.MEAN_PATH),
         *(LegendItem(dot_swatch(level, False), words.LEVELS[level]) for level in range(3)),
-        *(LegendItem(dot_swatch(0, outside), words.STATES[outside]) for outside in (False, True)),
+        *(LegendItem(dot_swatch(0, outside), words.STATES[str(outside)]) for outside in (False, True)),
     ]
     caption = say.map_caption(percent(shown.explained), percent(found.null_rate), integer(found.reference))
     return FigureElement(drawing.wide, drawing.narrow, legend, caption)

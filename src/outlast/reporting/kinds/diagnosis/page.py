@@ -418,7 +418,7 @@ def answer(result: Diagnosis, cause: Cause) -> tuple[str, str]:
     verdict = result.evaluation.verdict
     if cause.found and cause.name in say.LIKELY and verdict is not None and verdict.name == "undecided":
         return words.IF_IT_FAILS, "open"
-    return words.FOUND[cause.found], {True: "bad", False: "plain", None: "open"}[cause.found]
+    return words.FOUND[str(cause.found)], {True: "bad", False: "plain", None: "open"}[cause.found]
 
 
 def _badge(said: str, tone: str) -> Cell:
