@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+Spelling = Callable[[Mapping[str, Any]], str]
+"""What is made of options, by name: how somebody gives them."""
+
 
 class OutlastError(Exception):
     """Base of every error that outlast raises on purpose; the command line prints it and exits with status 2."""
@@ -44,7 +47,12 @@ class Choice:
     options: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.meaning}: {', '.join(f'{name}={value!r}' for name, value in self.options.items())}"
+        return f"{self.meaning}: {in_python(self.options)}"
+
+
+def in_python(options: Mapping[str, Any]) -> str:
+    """Options as arguments of a call."""
+    return ", ".join(f"{name}={value!r}" for name, value in options.items())
 
 
 class Question(InputError):
@@ -61,11 +69,54 @@ class Question(InputError):
         self.otherwise: str = otherwise
         super().__init__(given, expected, "; or ".join([*map(str, choices), *([otherwise] if otherwise else [])]))
 
-    def typed(self, command: Callable[[Mapping[str, Any]], str]) -> str:
-        """The message with every choice as a command of its own line, which `command` makes of its options."""
+    def typed(self, command: Spelling, flags: Spelling) -> str:
+        """The message with every choice as a command of its own line.
+
+        Args:
+            command: makes it of the choice's options; flags: makes of them what is added to it.
+        """
         lines = [f"{choice.meaning}:\n    {command(choice.options)}" for choice in self.choices]
         lines += [self.otherwise] if self.otherwise else []
         return f"given: {self.given}\nexpected: {self.expected}\nwhat to do: " + "\nor ".join(lines)
+
+
+class Questions(Question):
+    """Several questions about one input, with the likeliest answer to each of them as the one choice.
+
+    Args:
+        questions: in the order in which they came up, each once those before it were answered as proposed.
+        refused: what is wrong with the input where all of them are answered so; None: nothing.
+    """
+
+    def __init__(self, questions: Sequence[Question], refused: InputError | None = None) -> None:
+        self.questions: tuple[Question, ...] = tuple(questions)
+        self.refused: InputError | None = refused
+        options = {name: value for each in questions for name, value in each.choices[0].options.items()}
+        super().__init__(self._listed(in_python), "an answer to each of them", [Choice("answer as proposed", options)])
+
+    def _listed(self, flags: Spelling) -> str:
+        """The questions by number, each with its proposal and what else could be answered."""
+        many = len(self.questions)
+        lines = ["a question about how it is read" if many == 1 else f"{many} questions about how it is read"]
+        for number, each in enumerate(self.questions, start=1):
+            said = [f"{choice.meaning} ({flags(choice.options)})" for choice in each.choices]
+            others = [*said[1:], *([each.otherwise] if each.otherwise else [])]
+            lines += [
+                f"  {number}. {each.given}",
+                f"     proposed: {said[0]}",
+                *(f"     or: {other}" for other in others),
+            ]
+        if self.refused is not None:
+            lines += [f"  Answered as proposed, there is left: {self.refused.given}", f"     {self.refused.do}"]
+        return "\n".join(lines)
+
+    def typed(self, command: Spelling, flags: Spelling) -> str:
+        """The message with one command, which answers all of them as proposed."""
+        (choice,) = self.choices
+        return (
+            f"given: {self._listed(flags)}\nexpected: {self.expected}\n"
+            f"what to do: {choice.meaning}, or change an answer in this command:\n    {command(choice.options)}"
+        )
 
 
 class NotAskable(OutlastError):

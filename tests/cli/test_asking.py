@@ -110,3 +110,18 @@ def test_a_file_of_options_says_how_a_table_is_written(here: Path) -> None:
     }
     (here / "how.toml").write_text("day_first = false\n")
     assert parse(VERBS["evaluate"], words).reading() == {}
+
+
+def test_several_questions_end_with_the_one_command_that_answers_all_of_them(run: Run, here: Path) -> None:
+    header, *lines = (here / "readings.csv").read_text().splitlines()
+    rows = [f"{line},{number}" for number, line in enumerate(lines)]
+    text = "\n".join([f"{header},No", *rows]).replace(",", ";").replace(".", ",")
+    (here / "both.csv").write_text(text)
+    words = [*EVALUATE, "--data", "both.csv", "--out", "out"]
+    refusal = run(*words)
+    (pasted,) = commands(refusal)
+    assert pasted == [*words, "--decimal", ",", "--leave-out", "No"]
+    assert "  2. " in refusal.err
+    assert "(--category No)" in refusal.err
+    assert "category=" not in refusal.err
+    assert run(*pasted).status == 0

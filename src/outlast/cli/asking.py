@@ -18,10 +18,13 @@ def asked(question: Question, name: str, rest: Sequence[str]) -> str:
     Args:
         name: of the verb; rest: what was typed behind it.
     """
-    fields = {item.name for item in dataclasses.fields(VERBS[name])}
+    verb, fields = name.split(), {item.name for item in dataclasses.fields(VERBS[name])}
     if not all(option in fields for choice in question.choices for option in choice.options):
         return str(question)
-    return question.typed(lambda options: shlex.join(["outlast", *name.split(), *amended(rest, options)]))
+    return question.typed(
+        lambda options: shlex.join(["outlast", *verb, *amended(rest, options)]),
+        lambda options: shlex.join(amended([], options)),
+    )
 
 
 def amended(words: Sequence[str], options: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from outlast.data.files.tables import open_table
 from outlast.data.layout import DEFAULT_SHARES, Layout, Shares, check_shares, training_positions
 from outlast.data.scenarios import Condition, Scenario, in_table, marks_of, recorded, scenarios_of
 from outlast.data.tables import columns
+from outlast.data.tables.asking import asking_at_once
 from outlast.data.tables.clock import Clock
 from outlast.data.tables.columns import of_training
 from outlast.data.tables.options import TableOptions, several, table_options, timed
@@ -47,6 +48,7 @@ class FromTables(Layout):
 
     @classmethod
     @taking
+    @asking_at_once
     def from_table(
         cls,
         source: Any,
