@@ -14,13 +14,14 @@ from outlast.data import Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.verdicts import handover_losses
+from outlast.modules.leaking import WithLeak
 from outlast.modules.remedies import Remedy, remedy_named
 from outlast.modules.resetting import WithReset
 from outlast.repairs import Tuned, tune
 from outlast.repairs.tuning import helpful_remedy, picked
 from outlast.reporting.kinds import summary
 from outlast.results import from_json, to_json
-from planted import Planted, coin_streams
+from planted import Planted, PlantedState, coin_streams
 
 T, LENGTH = 16, 512
 MEASURING = EvalSettings(targets=256)
@@ -63,13 +64,41 @@ def test_a_model_that_fails_gets_the_best_reset() -> None:
         assert "64" in summary(result, language)
 
 
+class Filling(Planted):
+    """Of use while its memory, which gains one at every position, is small; never of use when young."""
+
+    def forward(self, inputs: Tensor, state: PlantedState) -> tuple[Tensor, PlantedState]:
+        steps = inputs.shape[1]
+        full = state.drift[:, :1] + torch.arange(steps) >= 3 * T
+        age = state.read[:, None] + torch.arange(steps)
+        margin = torch.where(full, 0.2, self.skill(age)) * inputs[..., 0].sign()
+        return torch.stack([-margin / 2, margin / 2], -1), PlantedState(state.read + steps, state.drift + steps)
+
+
+def test_a_leak_is_taken_where_it_beats_every_reset() -> None:
+    """It is run in pieces, saved and told as such; a reset is young again and again."""
+    model = Filling(lambda age: torch.where(age < T // 2, -1.0, 2.0))
+    done = tune(model, parts(), train_context=T, measuring=MEASURING)
+    taken = next(each for each in done.result.tried if each.name == done.result.remedy)
+    resets = [each.loss for each in done.result.tried if each.name.startswith("reset:")]
+    assert done.accepted
+    assert int(done.result.remedy.removeprefix("leak:")) < 3 * T
+    assert taken.loss < min(resets) - 0.1
+    assert isinstance(done.model, WithLeak)
+    assert (taken.pieces, taken.cost) == (done.model.every, 1)
+    assert done.model.every == (done.model.settings["tau"] // 8 or 1)
+    assert from_json(to_json(done.result)) == done.result
+    assert f"in pieces of {taken.pieces}" in summary(done.result, "en")
+    assert "漏れ" in summary(done.result, "ja")
+
+
 def test_more_cost_allows_handovers_and_they_are_taken_where_they_give_more() -> None:
     """Those within half a tolerance are level, and the cheapest of them wins."""
     done = tuned(failing, cost=1.5)
     kinds = {each.name.partition(":")[0] for each in done.result.tried}
-    assert kinds == {"reset", "handover"}
+    assert kinds == {"reset", "handover", "leak"}
     assert max(each.cost for each in done.result.tried) <= 1.5
-    assert all(T <= int(each.name.split(":")[1]) <= 16 * T for each in done.result.tried)
+    assert all(T <= int(each.name.split(":")[1]) <= 16 * T for each in done.result.tried if each.short is None)
     assert done.accepted
     assert done.result.remedy.startswith("handover:")
     one, two = Remedy("reset", 8), Remedy("handover", 8, 2)

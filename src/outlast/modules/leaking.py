@@ -21,7 +21,7 @@ from outlast.modules.adapting import adapt
 from outlast.modules.resetting import Around, WithReset
 from outlast.state import State, StatePart, at_least_float32, continuous, leaves, map_state, rebuild
 
-_PIECES = 8
+PIECES = 8
 """Pieces of τ / 8 positions and shorter are near enough to a leak at every position to be called one."""
 _EXPONENTS = {"stabiliser": ("memory", "normaliser"), "exponent": ("numerator", "denominator")}
 """Fields that hold the logarithm of a factor of others: those leak together, by a step of the logarithm alone."""
@@ -64,11 +64,11 @@ class WithLeak(Around):
         """1/τ by the path of a part; of parts with heads a number, or one for each head. A tensor may stand in its
         place, and gets its gradient."""
         shortest = min(1 / (max(rate) if isinstance(rate, list) else rate) for rate in self.rates.values())
-        if at_least(1, every, "every") > max(1.0, shortest / _PIECES):
+        if at_least(1, every, "every") > max(1.0, shortest / PIECES):
             raise InputError(
                 f"every={every} with tau={shortest:g}",
-                f"pieces of at most tau / {_PIECES} positions, or of 1",
-                f"for example every={max(1, int(shortest / _PIECES))}",
+                f"pieces of at most tau / {PIECES} positions, or of 1",
+                f"for example every={max(1, int(shortest / PIECES))}",
             )
         self.every: int = every
         self.shortest: float = shortest

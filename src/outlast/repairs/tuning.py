@@ -27,6 +27,7 @@ from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import benefit, remedy_refusal
+from outlast.repairs.leaks import Leak, leaks, leaky
 from outlast.repairs.setup import Setup, Wanted, both, nothing_to_do, set_up
 from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
 from outlast.results.curve import Curve
@@ -77,7 +78,8 @@ def tune(
 ) -> Tuned:
     """The model under the remedy that helps most, chosen on validation streams and judged on test streams.
 
-    Resets, and handovers and two copies where the cost allows them, are read off the age curve of validation streams.
+    Resets, and handovers and two copies where the cost allows them, are read off the age curve of validation streams;
+    leaks are run on them, and those that lose short contexts are not taken.
     Of those within half a tolerance of the best one the cheapest is taken. It is accepted if, on test streams, short
     contexts held (on every guard too), it helps the model as it runs on by more than half a tolerance, and the model
     still reads.
@@ -108,13 +110,16 @@ def tune(
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return _untouched(todo, cost, [], before, nothing)
+    leaking = leaks(todo)
+    held = [each for each in leaking if each.short.difference <= each.short.margin]
     losses = losses_under_remedies(seen.curve, cost)
     tolerance = seen.verdict.tolerance if seen.verdict else 0.0
-    tried, remedy = _told(seen, losses), picked(losses, tolerance)
+    tried = [*_told(seen, losses), *(_told_leak(seen, each) for each in leaking)]
+    remedy = picked([*losses, *((Remedy("leak", each.tau), each.losses) for each in held)], tolerance)
     if next(each for each in tried if each.name == remedy.name).difference[0] >= -tolerance / 2:
         because = f"on validation streams no remedy gains more than half a tolerance; the best is {remedy.name}"
         return _untouched(todo, cost, tried, before, Refusal("no_benefit", [because]))
-    made = remedy.on(todo.base)
+    made = leaky(todo.base, remedy.every) if remedy.kind == "leak" else remedy.on(todo.base)
     after = todo.evaluate(made, todo.data, remedy.name, None)
     short, gain = todo.short(before.curve, after.curve), _gain(before, after)
     guarded = todo.guarded(made, remedy.name, todo.guards_before())
@@ -162,6 +167,12 @@ def _told(seen: Evaluation, losses: Losses) -> list[TriedRemedy]:
         TriedRemedy(remedy.name, remedy.cost, float(each.mean()), curve.interval(each - curve.losses[-1]).triple)
         for remedy, each in losses
     ]
+
+
+def _told_leak(seen: Evaluation, leak: Leak) -> TriedRemedy:
+    remedy, change = Remedy("leak", leak.tau), seen.curve.interval(leak.losses - seen.curve.losses[-1]).triple
+    short = (leak.short.difference, leak.short.low, leak.short.high)
+    return TriedRemedy(remedy.name, remedy.cost, float(leak.losses.mean()), change, leak.pieces, short)
 
 
 def _gain(before: Evaluation, after: Evaluation) -> Benefit:

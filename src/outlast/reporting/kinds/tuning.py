@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from outlast.reporting import refusals, tables
 from outlast.reporting.commands import Step, command, context, saved
+from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import Curve
-from outlast.reporting.elements import Bullets, Cell, Row, Section, Table
+from outlast.reporting.drawing.svg import Line, Look
+from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Row, Section, Table
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
 from outlast.reporting.kinds.telling import Telling
@@ -37,6 +39,7 @@ def said(remedy: str) -> str:
     kind, *numbers = remedy.split(":")
     every, warm_up = (f"{int(each):,}" for each in [*numbers, "0"][:2])
     return {
+        "leak": tell(f"a leak with τ = {every}", f"τ = {every} の漏れ"),
         "reset": tell(f"a reset every {every} positions", f"{every} 位置ごとのリセット"),
         "handover": tell(
             f"a handover every {every} positions after a warm-up of {warm_up}",
@@ -46,6 +49,10 @@ def said(remedy: str) -> str:
             f"two copies, each reset every {every} positions", f"{every} 位置ごとに交互に戻す二つの複製"
         ),
     }.get(kind, remedy)
+
+
+def _in_pieces(tried: TriedRemedy) -> str:
+    return tell(f" in pieces of {tried.pieces}", f"（{tried.pieces} 位置ごと）") if tried.pieces > 1 else ""
 
 
 def _headline(tuning: Tuning) -> str:
@@ -64,7 +71,7 @@ def _headline(tuning: Tuning) -> str:
             "No remedy was chosen: on validation streams none of those tried gains more than half a tolerance.",
             "対処は選びませんでした。検証系列で、試したどれも許容差の半分を超えて改善しません。",
         )
-    own = said(tuning.remedy)
+    own = said(tuning.remedy) + _in_pieces(_picked(tuning))
     if not tuning.accepted:
         why = refusals.why(_as_repair(tuning))
         return tell(f"The best remedy, {own}, is refused, because {why}.", f"最良の対処（{own}）は不採用です。{why}。")
@@ -109,10 +116,11 @@ def _rows(tuning: Tuning) -> list[list[str]]:
     unit = terms.unit(tuning.before)
     return [
         [
-            each.name,
+            each.name + _in_pieces(each),
             number(each.cost, 3),
             number(each.loss),
             terms.with_interval(estimate(*each.difference, signed=True), unit),
+            terms.with_interval(estimate(*each.short, signed=True), unit) if each.short else "0",
         ]
         for each in tuning.tried
     ]
@@ -124,7 +132,40 @@ def _columns() -> list[str]:
         tell("cost, copies", "費用（複製）"),
         labels.COLUMN_OLDEST_LOSS,
         tell("against running on (interval)", "続行との差（区間）"),
+        tell("short contexts (interval)", "短い文脈の変化（区間）"),
     ]
+
+
+def _by_tau(tuning: Tuning, key: str) -> list[Element]:
+    """Loss at the oldest age, and how short contexts changed, over τ and over the period of a reset."""
+    kinds = {kind: [each for each in tuning.tried if each.name.startswith(f"{kind}:")] for kind in ("leak", "reset")}
+    if not all(kinds.values()):
+        return []
+    return [
+        _over(kinds, "loss", labels.LOSS, tell("Loss at the oldest age", "最古の年齢での損失"), f"{key}-tau"),
+        _over(kinds, "short", labels.LOSS, tell("Change on short contexts", "短い文脈の変化"), f"{key}-tau-short"),
+    ]
+
+
+def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: str, key: str) -> FigureElement:
+    names = {"leak": tell("leak", "漏れ"), "reset": tell("reset", "リセット")}
+    lines, described = [], []
+    for slot, (kind, tried) in enumerate(kinds.items()):
+        shown = [
+            (float(each.name.split(":")[1]), each.loss if what == "loss" else (each.short or (0.0,))[0])
+            for each in tried
+        ]
+        own = [(f"{kind}:{x:g}", y, number(y)) for x, y in sorted(shown)]
+        points = [(x, y, y, y) for x, y in sorted(shown)]
+        told = [terms.plain(names[kind], place, value) for place, _, value in own]
+        lines.append(Line(names[kind], Look(slot, slot == 0), points, own[-1][2], own[-1][2], told))
+        described.append(terms.curve(names[kind], own, ""))
+    axis = tell("τ of the leak, or period of the reset, positions", "漏れの τ、またはリセットの周期（位置）")
+    drawing = plots.curve(
+        lines, x_labels=(axis, axis), y_label=y_label, mark=None, zero_at=None, key=key, title=title,
+        description=" ".join(described), height=320, log_x=True, markers=True,
+    )  # fmt: skip
+    return FigureElement(drawing.wide, drawing.narrow, [], title)
 
 
 def _sections(tuning: Tuning, key: str) -> list[Section]:
@@ -132,10 +173,10 @@ def _sections(tuning: Tuning, key: str) -> list[Section]:
     if tuning.tried:
         title = tell("Remedies on validation streams", "検証系列での対処")
         rows = [
-            Row([Cell(each) for each in row], labels.ACCEPTED if tuning.accepted and row[0] == tuning.remedy else "")
-            for row in _rows(tuning)
+            Row([Cell(each) for each in row], labels.ACCEPTED if tuning.accepted and own.name == tuning.remedy else "")
+            for own, row in zip(tuning.tried, _rows(tuning), strict=True)
         ]
-        tried.append(Section(title, [Table(title, _columns(), rows)]))
+        tried.append(Section(title, [*_by_tau(tuning, key), Table(title, _columns(), rows)]))
     if not _done(tuning):
         why = repair.untouched_why(tuning.before, _untouched(tuning))
         return [*why, *tried, *evaluation.sections(tuning.before, key)]
