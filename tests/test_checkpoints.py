@@ -23,7 +23,7 @@ from outlast.evaluation import evaluate
 from outlast.interventions import Zero
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import adapt, from_factory
-from outlast.modules.remedies import remedy_of, under
+from outlast.modules.remedies import rule_of, under
 from outlast.modules.resetting import WithReset
 from outlast.serving import deploy
 from outlast.state import leaves
@@ -542,7 +542,7 @@ def test_a_remedy_is_saved_with_its_model(remedy: str, tmp_path: Path) -> None:
     save(model, tmp_path / "m")
     loaded = load(tmp_path / "m")
     assert isinstance(loaded, WithReset)
-    assert remedy_of(loaded).name == remedy
+    assert rule_of(loaded) == remedy
     inputs = torch.randn(2, 30, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(loaded(inputs, loaded.initial_state(2))[0], model(inputs, model.initial_state(2))[0])

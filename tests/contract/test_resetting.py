@@ -12,7 +12,7 @@ from contract_sizes import in_full
 from outlast.errors import InputError
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
-from outlast.modules.remedies import remedy_named, remedy_of, under
+from outlast.modules.remedies import remedy_named, rule_of, under
 from outlast.modules.resetting import ResetState, WithReset, with_reset
 from outlast.state import concatenate, leaves, map_state, named_leaves, rebuild, select
 from planted import Planted
@@ -223,7 +223,7 @@ def test_remedies_have_names_and_costs(typed, name, cost):
     assert (remedy.name, remedy.cost) == (name, cost)
     made = under(inner("gru", 0), typed)
     assert isinstance(made, WithReset)
-    assert remedy_of(made) == remedy
+    assert rule_of(made) == name
     assert remedy_named("none") is None
     with pytest.raises(InputError, match="already"):
         under(made, "reset:4")

@@ -150,7 +150,7 @@ def test_a_leak_is_part_of_the_file(tmp_path: Path) -> None:
         outputs, _ = model(inputs, model.initial_state(2))
     found, _ = called(tmp_path / "m.onnx", inputs.numpy(), [1, 24, 15])
     assert difference(torch.from_numpy(found), outputs, 1.0) <= TOLERANCE
-    assert file.blueprint["export_of"]["resets"].startswith("leak {")
+    assert file.blueprint["export_of"]["resets"] == "leak:16:every=2:from=5"
 
 
 class Learned(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -15,6 +16,7 @@ from outlast.errors import InputError
 from outlast.families import FAMILIES, build
 from outlast.model import InputSpec, Recurrent
 from outlast.modules.leaking import WithLeak
+from outlast.modules.remedies import remedy_named, rule_of, under
 from outlast.modules.resetting import WithReset
 from outlast.state import concatenate, leaves, rebuild, select
 
@@ -254,6 +256,42 @@ def test_a_saved_model_keeps_its_leak_and_its_reset(tmp_path, kind):
     prints = {model_fingerprint(each) for each in (model, leaky, outlast.with_leak(model, 8))}
     assert len(prints) == 3
     assert model_fingerprint(again) in prints
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "leak:32",
+        "leak:0.1",
+        "leak:32:from=64",
+        "leak:8:parts=hidden+cell",
+        "leak:layers.0.state=16+256:layers.1.state=64:every=2:from=5",
+        "reset:6, leak:24:from=3",
+    ],
+)
+def test_a_leak_has_one_name_that_is_typed_saved_and_told(tmp_path, name):
+    """The name says all that `with_leak` was told, the age from which it leaks as well."""
+    model = made("lstm" if "hidden" in name else "gla").float()
+    outlast.save(under(model, name), tmp_path / "model")
+    record = json.loads((tmp_path / "model" / "outlast.json").read_text())
+    assert (record["remedy"], "leak" in record) == (name, False)
+    assert rule_of(outlast.load(tmp_path / "model")) == name
+    assert model_fingerprint(outlast.load(tmp_path / "model")) == model_fingerprint(under(model, name))
+
+
+def test_a_directory_that_kept_its_leak_apart_from_its_remedy_is_read(tmp_path):
+    outlast.save(made("gla").float(), tmp_path / "model")
+    path = tmp_path / "model" / "outlast.json"
+    record = json.loads(path.read_text())
+    record |= {"leak": {"tau": 24.5, "parts": None, "every": 2, "from_age": 3}, "remedy": "reset:6"}
+    path.write_text(json.dumps(record))
+    assert rule_of(outlast.load(tmp_path / "model")) == "reset:6, leak:24.5:every=2:from=3"
+
+
+@pytest.mark.parametrize("name", ["leak", "leak:8:9", "leak:8:from=x", "leak:8:from=1:from=2", "leak:8:state=4"])
+def test_a_name_that_is_no_leak_is_refused(name):
+    with pytest.raises(InputError, match="remedy"):
+        remedy_named(name)
 
 
 @pytest.mark.parametrize("ask", [quick_check, pytest.param(outlast.check, marks=pytest.mark.long)])

@@ -15,7 +15,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.verdicts import handover_losses
 from outlast.modules.leaking import WithLeak
-from outlast.modules.remedies import Remedy, remedy_named
+from outlast.modules.remedies import Reset, remedy_named
 from outlast.modules.resetting import WithReset
 from outlast.repairs import Tuned, tune
 from outlast.repairs.tuning import helpful_remedy, picked
@@ -101,7 +101,7 @@ def test_more_cost_allows_handovers_and_they_are_taken_where_they_give_more() ->
     assert all(T <= int(each.name.split(":")[1]) <= 16 * T for each in done.result.tried if each.short is None)
     assert done.accepted
     assert done.result.remedy.startswith("handover:")
-    one, two = Remedy("reset", 8), Remedy("handover", 8, 2)
+    one, two = Reset("reset", 8), Reset("handover", 8, 2)
     losses = [(one, np.array([1.0, 1.0])), (two, np.array([0.96, 0.96]))]
     assert picked(losses, 0.1) == one
     assert picked(losses, 0.02) == two
@@ -147,5 +147,5 @@ def test_handovers_are_read_off_the_age_curve() -> None:
 
 def test_an_evaluation_names_its_best_remedy() -> None:
     streams = coin_streams(16, LENGTH, seed=1)
-    for skill, wanted in ((failing, Remedy("reset", 64)), (robust, None)):
+    for skill, wanted in ((failing, Reset("reset", 64)), (robust, None)):
         assert helpful_remedy(evaluate(Planted(skill), streams, train_context=T, settings=MEASURING)) == wanted

@@ -35,8 +35,8 @@ from outlast.given_files import require_regular
 from outlast.model import Recurrent
 from outlast.modules.factory import code_of, from_blueprint, sketch_of
 from outlast.modules.leaking import WithLeak
-from outlast.modules.remedies import remedy_of, rule_of, under
-from outlast.modules.resetting import Around, WithReset, bare
+from outlast.modules.remedies import rule_of, under
+from outlast.modules.resetting import Around, bare
 from outlast.onnx import OnnxModel, OnnxPorts, is_onnx, read_onnx
 from outlast.results import VERSION, finite_or_null, forgetting
 from outlast.schema import Schema, from_record
@@ -73,11 +73,8 @@ def save(
             "copy the file: it is the model, and loads as it lies",
         )
     remedy = "none"
-    if isinstance(model, WithReset):  # it holds nothing of its own but numbers that its name says
-        remedy, schema, model = remedy_of(model).name, model.schema or schema, model.model
-    leak: dict[str, Any] | None = None
-    if isinstance(model, WithLeak):
-        leak, schema, model = model.settings, model.schema or schema, model.model
+    if isinstance(model, Around):  # it holds nothing of its own but what its name says
+        remedy, schema, model = rule_of(model), model.schema or schema, bare(model)
     blueprint = getattr(model, "blueprint", None)
     if blueprint is None:
         named = model.named if isinstance(model, Recurrent) else type(model).__name__
@@ -123,8 +120,6 @@ def save(
         }
         if remedy != "none":
             record["remedy"] = remedy
-        if leak is not None:
-            record["leak"] = leak
         if factory:
             record["code"] = sources.record_of(code, packages)
         if (meant := own or schema) is not None:
