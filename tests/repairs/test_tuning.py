@@ -15,7 +15,7 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.verdicts import handover_losses
 from outlast.modules.leaking import WithLeak
-from outlast.modules.remedies import Reset, remedy_named
+from outlast.modules.remedies import Leak, Reset, remedy_named
 from outlast.modules.resetting import WithReset
 from outlast.repairs import Tuned, tune
 from outlast.repairs.tuning import helpful_remedy, picked
@@ -23,8 +23,8 @@ from outlast.reporting.kinds import summary
 from outlast.results import from_json, to_json
 from planted import Planted, PlantedState, coin_streams
 
-T, LENGTH = 16, 512
-MEASURING = EvalSettings(targets=256)
+T, LENGTH = 16, 256
+MEASURING = EvalSettings(targets=128)
 
 
 def failing(age: Tensor) -> Tensor:
@@ -41,8 +41,8 @@ def hopeless_law(age: Tensor) -> Tensor:
     return torch.where(age < T // 2, -3.0, torch.where(age < T, 2.0, 0.3))
 
 
-def parts() -> Split:
-    return Split(*(coin_streams(count, LENGTH, noise=0.02, seed=count) for count in (8, 16, 32)), how="planted")
+def parts(length: int = LENGTH) -> Split:
+    return Split(*(coin_streams(count, length, noise=0.02, seed=count) for count in (8, 16, 32)), how="planted")
 
 
 def tuned(skill: Callable[[Tensor], Tensor], cost: float = 1.0) -> Tuned:
@@ -53,7 +53,7 @@ def test_a_model_that_fails_gets_the_best_reset() -> None:
     """At the cost of one copy; the model is ready to run and gives what the record says."""
     done = tuned(failing)
     result = done.result
-    assert (result.accepted, result.remedy, result.refused_because) == (True, "reset:64", None)
+    assert (result.accepted, result.remedy, result.refused_because) == (True, f"reset:{4 * T}", None)
     assert all(each.cost == 1 for each in result.tried)
     assert isinstance(done.model, WithReset)
     assert result.benefit.against == "base"
@@ -61,17 +61,18 @@ def test_a_model_that_fails_gets_the_best_reset() -> None:
     assert result.short_context.difference == 0
     assert from_json(to_json(result)) == result
     for language in ("en", "ja"):
-        assert "64" in summary(result, language)
+        assert str(4 * T) in summary(result, language)
 
 
 class Filling(Planted):
-    """Of use while its memory, which gains one at every position, is small; never of use when young."""
+    """Of use while its memory, which gains one at every position, is neither small nor full; never when young."""
 
     def forward(self, inputs: Tensor, state: PlantedState) -> tuple[Tensor, PlantedState]:
         steps = inputs.shape[1]
-        full = state.drift[:, :1] + torch.arange(steps) >= 3 * T
+        memory = state.drift[:, :1] + torch.arange(steps)
         age = state.read[:, None] + torch.arange(steps)
-        margin = torch.where(full, 0.2, self.skill(age)) * inputs[..., 0].sign()
+        fit = (memory >= 0.35 * T) & (memory < 3 * T)
+        margin = torch.where(fit | (age < T // 2), self.skill(age), 0.2) * inputs[..., 0].sign()
         return torch.stack([-margin / 2, margin / 2], -1), PlantedState(state.read + steps, state.drift + steps)
 
 
@@ -82,13 +83,15 @@ def test_a_leak_is_taken_where_it_beats_every_reset() -> None:
     taken = next(each for each in done.result.tried if each.name == done.result.remedy)
     resets = [each.loss for each in done.result.tried if each.name.startswith("reset:")]
     assert done.accepted
-    assert int(done.result.remedy.removeprefix("leak:")) < 3 * T
+    leak = remedy_named(done.result.remedy)
+    assert isinstance(leak, Leak)
+    assert (leak.from_age, T <= leak.tau < 3 * T) == (0, True)
     assert taken.loss < min(resets) - 0.1
     assert isinstance(done.model, WithLeak)
-    assert (taken.pieces, taken.cost) == (done.model.every, 1)
-    assert done.model.every == (done.model.settings["tau"] // 8 or 1)
+    assert (leak.every, taken.cost) == (done.model.every, 1)
+    assert leak.every == leak.tau // 8 > 1
     assert from_json(to_json(done.result)) == done.result
-    assert f"in pieces of {taken.pieces}" in summary(done.result, "en")
+    assert f"in pieces of {leak.every}" in summary(done.result, "en")
     assert "漏れ" in summary(done.result, "ja")
 
 
@@ -109,7 +112,7 @@ def test_more_cost_allows_handovers_and_they_are_taken_where_they_give_more() ->
 
 def test_it_declines_by_itself() -> None:
     """Where the model does not fail, and where nothing helps it."""
-    fine = tuned(robust)
+    fine = tune(Planted(robust), parts(2 * LENGTH), train_context=T, measuring=MEASURING)
     assert fine.result.refused_because is not None
     assert (fine.accepted, fine.result.refused_because.name) == (False, "nothing_to_repair")
     hopeless = tuned(hopeless_law)
@@ -137,15 +140,15 @@ def test_handovers_are_read_off_the_age_curve() -> None:
     streams = coin_streams(16, LENGTH, seed=1)
     seen = evaluate(Planted(failing), streams, train_context=T, settings=MEASURING)
     pairs, losses = handover_losses(seen.curve)
-    assert (48, 16) in pairs
+    assert (3 * T, T) in pairs
     assert all(warm_up <= every for every, warm_up in pairs)
-    remedy = remedy_named("handover:48:16")
+    remedy = remedy_named(f"handover:{3 * T}:{T}")
     assert remedy is not None
     under = evaluate(remedy.on(Planted(failing)), streams, train_context=T, settings=MEASURING)
-    assert under.oldest.loss == pytest.approx(losses[pairs.index((48, 16))].mean(), rel=0.02)
+    assert under.oldest.loss == pytest.approx(losses[pairs.index((3 * T, T))].mean(), rel=0.02)
 
 
 def test_an_evaluation_names_its_best_remedy() -> None:
     streams = coin_streams(16, LENGTH, seed=1)
-    for skill, wanted in ((failing, Reset("reset", 64)), (robust, None)):
+    for skill, wanted in ((failing, Reset("reset", 4 * T)), (robust, None)):
         assert helpful_remedy(evaluate(Planted(skill), streams, train_context=T, settings=MEASURING)) == wanted

@@ -135,7 +135,7 @@ def test_every_refusal_has_its_words() -> None:
         ),
         (
             "declines",
-            "is refused, because the repaired model's own verdict is Declines: it is best at ages 2,048 to 4,095, and "
+            "is refused, because its own verdict is Declines: it is best at ages 2,048 to 4,095, and "
             "at the oldest age tested its cross-entropy is 0.038\u00a0nats (interval ",
         ),
         (

@@ -127,7 +127,7 @@ class PlanVerb(Running, Stepping, Weighing, Repairing, Measuring, Reading, Sourc
 
 @dataclass(kw_only=True)
 class TuneVerb(Running, Measuring, Reading, Source, Model):
-    """Choose what helps a model without training it: resets or handovers; exit status 1 if nothing is accepted.
+    """Choose what helps a model without training it: leaks, resets or handovers; exit status 1 if nothing is accepted.
 
     Validation streams choose, test streams judge. The model under its remedy is written to OUT/model, ready to run.
     """
@@ -135,7 +135,7 @@ class TuneVerb(Running, Measuring, Reading, Source, Model):
     out: Path = Path("runs/tune")
     """Folder for result.json, report.html and model/."""
     cost: float = 1.0
-    """What running it may cost at most, in copies of the model: 1 allows resets, 1.25 handovers, 2 two copies."""
+    """What running it may cost at most, in copies of the model: 1 allows leaks and resets, 1.25 handovers, 2 two copies."""
     guard: tuple[Path, ...] = ()
     """More data of the same kind on which short contexts must hold."""
 

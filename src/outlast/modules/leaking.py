@@ -220,6 +220,11 @@ def usual_parts(parts: Sequence[StatePart], start: Sequence[Tensor]) -> list[str
     return kept
 
 
+def memories(model: Recurrent) -> list[str]:
+    """Paths of the parts of a model that leak where nobody names any; none: it has no recurrent memory."""
+    return usual_parts(model.state_parts(), _start(model))
+
+
 def _layer(part: StatePart) -> str:
     return part.path.rpartition(".")[0]
 

@@ -36,6 +36,11 @@ class Remedy(ABC):
         """What running it costs on average, in runs of the model as it is."""
         return 1.0
 
+    @property
+    def numbers(self) -> int:
+        """How many were chosen for it: of remedies that are level, the one with fewer is the simpler one."""
+        return 1
+
     @abstractmethod
     def on(self, model: Recurrent) -> Around:
         """The model under this remedy.
@@ -66,6 +71,10 @@ class Reset(Remedy):
     @property
     def cost(self) -> float:
         return 2.0 if self.kind == "two-copies" else 1 + self.warm_up / self.every
+
+    @property
+    def numbers(self) -> int:
+        return 1 + bool(self.warm_up)
 
     def on(self, model: Recurrent) -> WithReset:
         if isinstance(model, WithReset):
@@ -104,6 +113,11 @@ class Leak(Remedy):
         words += [f"every={self.every}"] if self.every > 1 else []
         words += [f"from={self.from_age}"] if self.from_age else []
         return ":".join(words)
+
+    @property
+    def numbers(self) -> int:
+        several = self.tau.values() if isinstance(self.tau, Mapping) else [self.tau]
+        return sum(1 if isinstance(tau, int | float) else len(tau) for tau in several) + bool(self.from_age)
 
     def on(self, model: Recurrent) -> WithLeak:
         return WithLeak(model, self.tau, self.parts, self.every, self.from_age)

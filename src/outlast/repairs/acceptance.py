@@ -129,16 +129,26 @@ def refusal(
 
 
 def remedy_refusal(
-    short: ShortContext, gain: Benefit, after: Evaluation, measure: Measure, guards: Mapping[str, ShortContext]
+    short: ShortContext,
+    gain: Benefit,
+    after: Evaluation,
+    measure: Measure,
+    guards: Mapping[str, ShortContext],
+    *,
+    ages: bool,
 ) -> Refusal | None:
     """Why a remedy is refused, as `refusal`; None: it is accepted.
 
-    It trains nothing and is a way to run the model, so it is held to what it gives, and not to a verdict of its own.
+    Args:
+        ages: whether its state ages as the model's does, so that its own verdict is asked: `fails` and `declines`
+            refuse. Under a reset part of the targets are always read by a young state, and the verdict says only that.
     """
+    asked = ages and after.verdict is not None and after.verdict.name in ("fails", "declines")
     found = [
         *_broken(after),
         *_short_context_lost(short, measure, guards),
         *_no_benefit(gain, measure),
+        *(_still_fails(after, measure) + _declines(after) if asked else []),
         *_stopped_reading(after, measure),
         *_undecided(short, measure, guards),
     ]

@@ -2,58 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from outlast.errors import InputError
 from outlast.model import Recurrent
-from outlast.modules.leaking import PIECES, WithLeak
-from outlast.repairs.acceptance import short_context
+from outlast.modules.leaking import PIECES, WithLeak, memories
+from outlast.modules.remedies import Leak
 from outlast.repairs.setup import Setup
-from outlast.results import ShortContext
+from outlast.results import Evaluation, ShortContext
 
 _COARSE, _FINE = 4, 2
 """Factors between neighbours of the grid, and around the best of it."""
 
 
 @dataclass(frozen=True)
-class Leak:
-    """One τ: pieces of how many positions, the loss (S,) of each stream at the oldest age, and short contexts."""
+class Tried:
+    """A leak, the loss (S,) of each stream at the oldest age under it, and how short contexts changed."""
 
-    tau: int
-    pieces: int
+    leak: Leak
     losses: np.ndarray
     short: ShortContext
 
 
-def leaky(model: Recurrent, tau: int) -> WithLeak:
-    """The model under a leak: at every position where it has a formula of its own, else in pieces of τ / 8."""
-    exact = WithLeak(model, tau)
-    return exact if exact.at_once else WithLeak(model, tau, every=max(1, tau // PIECES))
+def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
+    """Leaks from T / 8 to 16 T, finer around the best, and the best one from T on where it costs short contexts; none
+    where no part of the state is a memory.
 
-
-def leaks(todo: Setup) -> list[Leak]:
-    """The leaks from T / 8 to 16 T, finer around the best; none where no part of the state is a memory."""
+    Args:
+        seen: the model on validation streams.
+    """
+    if not memories(model):
+        return []
     context = todo.train_context
     least, most = max(1, context // 8), 16 * context
-    try:
-        WithLeak(todo.base, context)
-    except InputError:
-        return []
-    before = todo.evaluate(todo.base, todo.validation, "base", None, ends_only=True).curve
+    found: dict[float, Tried] = {}
 
-    def measured(tau: int) -> Leak:
-        model = leaky(todo.base, tau)
-        after = todo.evaluate(model, todo.validation, f"leak:{tau}", None, ends_only=True).curve
-        return Leak(tau, model.every, after.losses[-1], short_context(before, after, todo.main))
+    def measured(leak: Leak) -> Tried:
+        after = todo.evaluate(leak.on(model), todo.validation, leak.name, None, ends_only=True).curve
+        return Tried(leak, after.losses[-1], todo.short(seen.curve, after))
+
+    def add(taus: Iterable[int]) -> None:
+        for tau in taus:
+            if least <= tau <= most and tau not in found:
+                found[tau] = measured(ready(model, Leak(tau)))
 
     taus = [least]
     while taus[-1] * _COARSE <= most:
         taus.append(taus[-1] * _COARSE)
-    found = {tau: measured(tau) for tau in taus}
-    best = min(found.values(), key=lambda each: each.losses.mean()).tau
-    for tau in (best // _FINE, best * _FINE):
-        if least <= tau <= most and tau not in found:
-            found[tau] = measured(tau)
-    return [found[tau] for tau in sorted(found)]
+    add(taus)
+    for tried in (found.values(), [each for each in found.values() if each.short.held]):
+        if tried:
+            tau = _best(tried).leak.tau
+            assert isinstance(tau, int)
+            add((tau // _FINE, tau * _FINE))
+    best = _best(found.values())
+    # What is older than a few τ has faded: at the oldest age it makes no difference from which age on the state leaks.
+    late = [] if best.short.held else [measured(ready(model, replace(best.leak, every=1, from_age=context)))]
+    return [*(found[tau] for tau in sorted(found)), *late]
+
+
+def _best(tried: Iterable[Tried]) -> Tried:
+    return min(tried, key=lambda each: each.losses.mean())
+
+
+def ready(model: Recurrent, leak: Leak) -> Leak:
+    """The leak as this model runs it: at every position where it has a formula of its own, else in pieces of τ / 8."""
+    made = leak.on(model)
+    return leak if made.at_once else replace(leak, every=max(1, int(made.shortest / PIECES)))

@@ -22,12 +22,12 @@ from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import handover_losses, overlap_losses, reset_losses
 from outlast.intervals import gained
 from outlast.model import Recurrent
-from outlast.modules.remedies import Remedy
+from outlast.modules.remedies import Leak, Remedy, Reset
 from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
 from outlast.progress import WorkDone
 from outlast.repairs.acceptance import benefit, remedy_refusal
-from outlast.repairs.leaks import Leak, leaks, leaky
+from outlast.repairs.leaks import Tried, leaks
 from outlast.repairs.setup import Setup, Wanted, both, nothing_to_do, set_up
 from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
 from outlast.results.curve import Curve
@@ -110,23 +110,47 @@ def tune(
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return _untouched(todo, cost, [], before, nothing)
-    leaking = leaks(todo)
-    held = [each for each in leaking if each.short.difference <= each.short.margin]
-    losses = losses_under_remedies(seen.curve, cost)
-    tolerance = seen.verdict.tolerance if seen.verdict else 0.0
-    tried = [*_told(seen, losses), *(_told_leak(seen, each) for each in leaking)]
-    remedy = picked([*losses, *((Remedy("leak", each.tau), each.losses) for each in held)], tolerance)
-    if next(each for each in tried if each.name == remedy.name).difference[0] >= -tolerance / 2:
-        because = f"on validation streams no remedy gains more than half a tolerance; the best is {remedy.name}"
-        return _untouched(todo, cost, tried, before, Refusal("no_benefit", [because]))
-    made = leaky(todo.base, remedy.every) if remedy.kind == "leak" else remedy.on(todo.base)
+    best = best_remedy(todo, todo.base, seen, cost)
+    if not best.gains:
+        because = f"on validation streams no remedy gains more than half a tolerance; the best is {best.remedy.name}"
+        return _untouched(todo, cost, best.tried, before, Refusal("no_benefit", [because]))
+    remedy, tried, made = best.remedy, best.tried, best.remedy.on(todo.base)
     after = todo.evaluate(made, todo.data, remedy.name, None)
     short, gain = todo.short(before.curve, after.curve), _gain(before, after)
     guarded = todo.guarded(made, remedy.name, todo.guards_before())
-    because = remedy_refusal(short, gain, after, todo.main, guarded)
+    because = remedy_refusal(short, gain, after, todo.main, guarded, ages=isinstance(remedy, Leak))
     result = Tuning(cost, remedy.name, tried, before, after, short, gain, because is None, because, guarded,
                     outlast=VERSION)  # fmt: skip
     return Tuned(todo.base if because else made, result)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The remedy that validation picked, the loss (S,) of each stream at the oldest age under it, and whether it gains
+    more than half a tolerance on average; `tried` are those that it was picked from."""
+
+    remedy: Remedy
+    losses: np.ndarray
+    gains: bool
+    tried: list[TriedRemedy]
+
+
+def best_remedy(todo: Setup, model: Recurrent, seen: Evaluation, cost: float = 1.0) -> Best:
+    """The best remedy of a model on validation streams: of those that hold short contexts and cost at most `cost`.
+
+    Args:
+        todo: the validation streams, and how to measure.
+        model: under no remedy: the base, or one that was trained from it.
+        seen: the model on these streams.
+        cost: in copies of the model.
+    """
+    read_off, leaking = losses_under_remedies(seen.curve, cost), leaks(todo, model, seen)
+    losses = [*read_off, *((each.leak, each.losses) for each in leaking if each.short.held)]
+    tolerance = seen.verdict.tolerance if seen.verdict else 0.0
+    remedy = picked(losses, tolerance)
+    (own,) = (each for found, each in losses if found == remedy)
+    gains = bool((own - seen.curve.losses[-1]).mean() < -tolerance / 2)
+    return Best(remedy, own, gains, [*_told(seen, read_off), *(_told_leak(seen, each) for each in leaking)])
 
 
 def losses_under_remedies(curve: Curve, cost: float) -> Losses:
@@ -136,20 +160,20 @@ def losses_under_remedies(curve: Curve, cost: float) -> Losses:
     """
     resets, overlaps, handovers = reset_losses(curve), overlap_losses(curve), handover_losses(curve)
     found = [
-        *((Remedy("reset", every), each) for every, each in zip(*resets, strict=True)),
-        *((Remedy("handover", every, warm_up), each) for (every, warm_up), each in zip(*handovers, strict=True)),
-        *((Remedy("two-copies", every), each) for every, each in zip(*overlaps, strict=True)),
+        *((Reset("reset", every), each) for every, each in zip(*resets, strict=True)),
+        *((Reset("handover", every, warm_up), each) for (every, warm_up), each in zip(*handovers, strict=True)),
+        *((Reset("two-copies", every), each) for every, each in zip(*overlaps, strict=True)),
     ]
     least, most = curve.train_context, RESETS * curve.train_context
-    return [(remedy, each) for remedy, each in found if remedy.cost <= cost and least <= remedy.every <= most]
+    return [(reset, each) for reset, each in found if reset.cost <= cost and least <= reset.every <= most]
 
 
 def picked(losses: Losses, tolerance: float) -> Remedy:
-    """Of the remedies within half a tolerance of the best one the cheapest, and of equal ones that with the least
-    loss."""
+    """Of the remedies within half a tolerance of the best one the cheapest; of equally cheap ones that with the fewest
+    numbers; and of these that with the least loss."""
     best = min(each.mean() for _, each in losses)
     level = [pair for pair in losses if pair[1].mean() <= best + tolerance / 2]
-    return min(level, key=lambda pair: (pair[0].cost, pair[1].mean()))[0]
+    return min(level, key=lambda pair: (pair[0].cost, pair[0].numbers, pair[1].mean()))[0]
 
 
 def helpful_remedy(evaluation: Evaluation, cost: float = 1.0) -> Remedy | None:
@@ -169,10 +193,10 @@ def _told(seen: Evaluation, losses: Losses) -> list[TriedRemedy]:
     ]
 
 
-def _told_leak(seen: Evaluation, leak: Leak) -> TriedRemedy:
-    remedy, change = Remedy("leak", leak.tau), seen.curve.interval(leak.losses - seen.curve.losses[-1]).triple
-    short = (leak.short.difference, leak.short.low, leak.short.high)
-    return TriedRemedy(remedy.name, remedy.cost, float(leak.losses.mean()), change, leak.pieces, short)
+def _told_leak(seen: Evaluation, tried: Tried) -> TriedRemedy:
+    change = seen.curve.interval(tried.losses - seen.curve.losses[-1]).triple
+    short = (tried.short.difference, tried.short.low, tried.short.high)
+    return TriedRemedy(tried.leak.name, tried.leak.cost, float(tried.losses.mean()), change, short)
 
 
 def _gain(before: Evaluation, after: Evaluation) -> Benefit:

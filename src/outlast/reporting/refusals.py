@@ -441,9 +441,9 @@ def _declines(repair: Repair, _: Refusal) -> list[str]:
     worse = terms.with_interval(estimate(*lost.triple), terms.unit(repair.after))
     return [
         tell(
-            f"the repaired model's own verdict is Declines: it is best at {terms.ages(best)}, and at the oldest age "
+            f"its own verdict is Declines: it is best at {terms.ages(best)}, and at the oldest age "
             f"tested its {terms.measure_name(repair.after.measure)} is {worse} above that",
-            f"修復後のモデル自身の判定は「伸びて衰える」です。{terms.ages(best)}で最も良く、調べた最も古い年齢での"
+            f"自身の判定は「伸びて衰える」です。{terms.ages(best)}で最も良く、調べた最も古い年齢での"
             f"{terms.measure_name(repair.after.measure)}はそれを {worse} 上回ります",
         )
     ]

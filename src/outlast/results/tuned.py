@@ -17,7 +17,6 @@ class TriedRemedy:
     Args:
         name: as it is typed, such as ``reset:640``.
         cost: what running it costs, in copies of the model.
-        pieces: positions between two steps of a leak; 1: one at every position.
         short: of a leak, how short contexts changed, with its interval; None: not at all.
     """
 
@@ -25,7 +24,6 @@ class TriedRemedy:
     cost: float
     loss: float
     difference: tuple[float, float, float]
-    pieces: int = 1
     short: tuple[float, float, float] | None = None
 
 

@@ -36,10 +36,11 @@ def _done(tuning: Tuning) -> bool:
 
 def said(remedy: str) -> str:
     """A remedy in words: "a reset every 640 positions"."""
-    kind, *numbers = remedy.split(":")
-    every, warm_up = (f"{int(each):,}" for each in [*numbers, "0"][:2])
+    kind, *rest = remedy.split(":")
+    if kind == "leak":
+        return _leak_said(rest)
+    every, warm_up = (f"{int(each):,}" for each in [*rest, "0"][:2])
     return {
-        "leak": tell(f"a leak with τ = {every}", f"τ = {every} の漏れ"),
         "reset": tell(f"a reset every {every} positions", f"{every} 位置ごとのリセット"),
         "handover": tell(
             f"a handover every {every} positions after a warm-up of {warm_up}",
@@ -51,8 +52,17 @@ def said(remedy: str) -> str:
     }.get(kind, remedy)
 
 
-def _in_pieces(tried: TriedRemedy) -> str:
-    return tell(f" in pieces of {tried.pieces}", f"（{tried.pieces} 位置ごと）") if tried.pieces > 1 else ""
+def _leak_said(words: list[str]) -> str:
+    """What follows ``leak:``, in words."""
+    options = dict(each.split("=", 1) for each in words[1:])
+    every, from_age = options.pop("every", ""), options.pop("from", "")
+    tau = ", ".join([words[0], *(f"{part}={taus}" for part, taus in options.items())])
+    first, then = tell(f"a leak with τ = {tau}", f"τ = {tau} の漏れ"), []
+    if every:
+        then.append(tell(f"in pieces of {every}", f"{every} 位置ごと"))
+    if from_age:
+        then.append(tell(f"from age {int(from_age):,} on", f"年齢 {int(from_age):,} から"))
+    return tell(" ".join([first, *then]), first + (f"（{'、'.join(then)}）" if then else ""))
 
 
 def _headline(tuning: Tuning) -> str:
@@ -71,7 +81,7 @@ def _headline(tuning: Tuning) -> str:
             "No remedy was chosen: on validation streams none of those tried gains more than half a tolerance.",
             "対処は選びませんでした。検証系列で、試したどれも許容差の半分を超えて改善しません。",
         )
-    own = said(tuning.remedy) + _in_pieces(_picked(tuning))
+    own = said(tuning.remedy)
     if not tuning.accepted:
         why = refusals.why(_as_repair(tuning))
         return tell(f"The best remedy, {own}, is refused, because {why}.", f"最良の対処（{own}）は不採用です。{why}。")
@@ -96,6 +106,8 @@ def _lead(tuning: Tuning) -> str:
             f"Against the model as it runs on, it is {gain} on test streams.",
             f"そのまま続けた場合との差は、テスト系列で {gain} です。",
         ),
+        # Under a reset part of the targets are read by a young state at any age, and a verdict would say only that.
+        repair.own_verdict(tuning.after) if tuning.remedy.startswith("leak:") else "",
         tell("It costs no more to run.", "実行費用は変わりません。")
         if picked.cost == 1
         else tell(
@@ -113,52 +125,68 @@ def _picked(tuning: Tuning) -> TriedRemedy:
 
 
 def _rows(tuning: Tuning) -> list[list[str]]:
-    unit = terms.unit(tuning.before)
     return [
         [
-            each.name + _in_pieces(each),
+            each.name,
             number(each.cost, 3),
             number(each.loss),
-            terms.with_interval(estimate(*each.difference, signed=True), unit),
-            terms.with_interval(estimate(*each.short, signed=True), unit) if each.short else "0",
+            _with_ends(each.difference),
+            _with_ends(each.short) if each.short and any(each.short) else "0",
         ]
         for each in tuning.tried
     ]
 
 
+def _with_ends(change: tuple[float, float, float]) -> str:
+    """A change and its interval, in the unit of the losses beside it."""
+    found = estimate(*change, signed=True)
+    return tell(f"{found.value} ({found.interval})", f"{found.value}（{found.interval}）")
+
+
 def _columns() -> list[str]:
     return [
         tell("remedy", "対処"),
-        tell("cost, copies", "費用（複製）"),
+        tell("cost", "費用"),
         labels.COLUMN_OLDEST_LOSS,
-        tell("against running on (interval)", "続行との差（区間）"),
-        tell("short contexts (interval)", "短い文脈の変化（区間）"),
+        tell("against running on", "続行との差（区間）"),
+        tell("short contexts", "短い文脈の変化（区間）"),
     ]
 
 
 def _by_tau(tuning: Tuning, key: str) -> list[Element]:
     """Loss at the oldest age, and how short contexts changed, over τ and over the period of a reset."""
-    kinds = {kind: [each for each in tuning.tried if each.name.startswith(f"{kind}:")] for kind in ("leak", "reset")}
-    if not all(kinds.values()):
+    kinds: dict[str, list[TriedRemedy]] = {"leak": [], "from": [], "reset": []}
+    for each in tuning.tried:
+        kind, tau, *_ = each.name.split(":")
+        kind = "from" if kind == "leak" and ":from=" in each.name else kind
+        if kind in kinds and "=" not in tau:
+            kinds[kind].append(each)
+    kinds = {kind: tried for kind, tried in kinds.items() if tried}
+    if "leak" not in kinds or "reset" not in kinds:
         return []
+    loss = terms.in_unit(terms.measure_name(tuning.before.measure), terms.unit(tuning.before))
     return [
-        _over(kinds, "loss", labels.LOSS, tell("Loss at the oldest age", "最古の年齢での損失"), f"{key}-tau"),
-        _over(kinds, "short", labels.LOSS, tell("Change on short contexts", "短い文脈の変化"), f"{key}-tau-short"),
+        _over(kinds, "loss", loss, tell("Loss at the oldest age", "最古の年齢での損失"), f"{key}-tau"),
+        _over(kinds, "short", loss, tell("Change on short contexts", "短い文脈の変化"), f"{key}-tau-short"),
     ]
 
 
 def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: str, key: str) -> FigureElement:
-    names = {"leak": tell("leak", "漏れ"), "reset": tell("reset", "リセット")}
+    names = {
+        "leak": tell("leak", "漏れ"),
+        "from": tell("leak from an age on", "ある年齢からの漏れ"),
+        "reset": tell("reset", "リセット"),
+    }
     lines, described = [], []
     for slot, (kind, tried) in enumerate(kinds.items()):
         shown = [
             (float(each.name.split(":")[1]), each.loss if what == "loss" else (each.short or (0.0,))[0])
             for each in tried
         ]
-        own = [(f"{kind}:{x:g}", y, number(y)) for x, y in sorted(shown)]
+        own = [(f"{x:g}", y, number(y)) for x, y in sorted(shown)]
         points = [(x, y, y, y) for x, y in sorted(shown)]
         told = [terms.plain(names[kind], place, value) for place, _, value in own]
-        lines.append(Line(names[kind], Look(slot, slot == 0), points, own[-1][2], own[-1][2], told))
+        lines.append(Line(names[kind], Look(slot, slot == 0), points, *[f"{own[-1][2]} {names[kind]}"] * 2, told))
         described.append(terms.curve(names[kind], own, ""))
     axis = tell("τ of the leak, or period of the reset, positions", "漏れの τ、またはリセットの周期（位置）")
     drawing = plots.curve(
