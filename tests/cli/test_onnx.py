@@ -83,7 +83,10 @@ def test_a_model_is_exported_and_answers_as_before(run: Run, here: Path) -> None
     assert done.status == 0, done.err
     assert "rows float64 [batch, time, 2], layers.0.hidden float32 [batch, 8]" in done.out
     assert "--replace" in run(*words).refused()
-    assert "expected: none, leak:TAU, leak:TAU:from=AGE, reset:EVERY" in run(*words, "--replace", "--resets", "often").refused()
+    assert (
+        "expected: none, leak:TAU, leak:TAU:from=AGE, reset:EVERY"
+        in run(*words, "--replace", "--resets", "often").refused()
+    )
     table = [{"level": 0.5, "noisy": 0.4}, {"level": -1.0, "noisy": -1.1}]
     lines = "".join(json.dumps(each) + "\n" for each in table)
     answers = [piped(run("stream", "--model", name, stdin=lines)) for name in ("model", "model.onnx")]

@@ -67,11 +67,15 @@ def test_a_model_that_fails_gets_the_best_reset() -> None:
 class Filling(Planted):
     """Of use while its memory, which gains one at every position, is neither small nor full; never when young."""
 
+    def __init__(self, skill: Callable[[Tensor], Tensor], least: float = 0.35 * T) -> None:
+        super().__init__(skill)
+        self.least = least
+
     def forward(self, inputs: Tensor, state: PlantedState) -> tuple[Tensor, PlantedState]:
         steps = inputs.shape[1]
         memory = state.drift[:, :1] + torch.arange(steps)
         age = state.read[:, None] + torch.arange(steps)
-        fit = (memory >= 0.35 * T) & (memory < 3 * T)
+        fit = (memory >= self.least) & (memory < 3 * T)
         margin = torch.where(fit | (age < T // 2), self.skill(age), 0.2) * inputs[..., 0].sign()
         return torch.stack([-margin / 2, margin / 2], -1), PlantedState(state.read + steps, state.drift + steps)
 
@@ -85,6 +89,7 @@ def test_a_leak_is_taken_where_it_beats_every_reset() -> None:
     assert done.accepted
     leak = remedy_named(done.result.remedy)
     assert isinstance(leak, Leak)
+    assert isinstance(leak.tau, float)
     assert (leak.from_age, T <= leak.tau < 3 * T) == (0, True)
     assert taken.loss < min(resets) - 0.1
     assert isinstance(done.model, WithLeak)
@@ -93,6 +98,33 @@ def test_a_leak_is_taken_where_it_beats_every_reset() -> None:
     assert from_json(to_json(done.result)) == done.result
     assert f"in pieces of {leak.every}" in summary(done.result, "en")
     assert "漏れ" in summary(done.result, "ja")
+
+
+def test_a_leak_that_costs_short_contexts_is_tried_from_the_training_context_on() -> None:
+    """There the first positions stay bit for bit as they were."""
+    model = Filling(lambda age: torch.where(age < T // 2, -1.0, 2.0), least=0.75 * T)
+    done = tune(model, parts(), train_context=T, measuring=MEASURING)
+    leak = remedy_named(done.result.remedy)
+    assert isinstance(leak, Leak)
+    assert (done.accepted, leak.from_age) == (True, T)
+    assert done.result.short_context.difference == 0
+    lost = next(each for each in done.result.tried if f"{each.name}:from={T}" == leak.name)
+    assert lost.short is not None
+    assert lost.short[1] > done.result.short_context.margin
+    assert f"from age {T} on" in summary(done.result, "en")
+
+
+def test_a_leak_under_which_the_model_still_fails_is_refused() -> None:
+    """It gains much, and loses by its age what no memory brings back."""
+    model = Filling(lambda age: torch.where(age < T // 2, -1.0, torch.where(age < 4 * T, 2.0, 1.4)))
+    done = tune(model, parts(), train_context=T, measuring=MEASURING)
+    assert done.result.remedy.startswith("leak:")
+    assert done.result.benefit.high < 0
+    assert done.result.refused_because is not None
+    assert (done.accepted, done.result.refused_because.name) == (False, "still_fails")
+    assert not isinstance(done.model, WithLeak)
+    for language in ("en", "ja"):
+        assert summary(done.result, language)
 
 
 def test_more_cost_allows_handovers_and_they_are_taken_where_they_give_more() -> None:

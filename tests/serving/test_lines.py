@@ -161,7 +161,10 @@ def test_text(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("--resets", "often"), "none, leak:TAU, leak:TAU:from=AGE, reset:EVERY, handover:EVERY:WARM_UP or two-copies:EVERY"),
+        (
+            ("--resets", "often"),
+            "none, leak:TAU, leak:TAU:from=AGE, reset:EVERY, handover:EVERY:WARM_UP or two-copies:EVERY",
+        ),
         (("--state-every", "0"), "at least 1"),
         (("--state", "model/outlast.json"), "cannot be read as a state"),
     ],

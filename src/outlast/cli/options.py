@@ -135,7 +135,8 @@ class TuneVerb(Running, Measuring, Reading, Source, Model):
     out: Path = Path("runs/tune")
     """Folder for result.json, report.html and model/."""
     cost: float = 1.0
-    """What running it may cost at most, in copies of the model: 1 allows leaks and resets, 1.25 handovers, 2 two copies."""
+    """What running it may cost at most, in copies of the model: 1 allows a leak or resets, 1.25 handovers, 2 two
+    copies."""
     guard: tuple[Path, ...] = ()
     """More data of the same kind on which short contexts must hold."""
 

@@ -16,7 +16,7 @@ from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import reset_losses, written_ages
 from outlast.intervals import gained
-from outlast.modules.remedies import Remedy
+from outlast.modules.remedies import Reset
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
 from outlast.results.curve import Band, Curve
 
@@ -298,7 +298,7 @@ def _remedy_suffices(after: Evaluation, measure: Measure) -> list[Refusal]:
     tolerance = after.verdict.tolerance if after.verdict else measure.tolerated(after.short.loss)
     if apart.mean <= tolerance or apart.low <= 0:
         return []
-    remedy = Remedy("reset", reset.every).name
+    remedy = Reset("reset", reset.every).name
     because = (
         f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than under {remedy}, "
         "which outlast tune gives it without training"

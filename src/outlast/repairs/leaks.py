@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from outlast.model import Recurrent
-from outlast.modules.leaking import PIECES, WithLeak, memories
+from outlast.modules.leaking import PIECES, memories
 from outlast.modules.remedies import Leak
 from outlast.repairs.setup import Setup
 from outlast.results import Evaluation, ShortContext

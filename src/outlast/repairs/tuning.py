@@ -32,7 +32,7 @@ from outlast.repairs.setup import Setup, Wanted, both, nothing_to_do, set_up
 from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
 from outlast.results.curve import Curve
 
-Losses = list[tuple[Remedy, np.ndarray]]
+Losses = Sequence[tuple[Remedy, np.ndarray]]
 """Remedies, and the loss (S,) of each stream under them."""
 
 

@@ -186,7 +186,8 @@ def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: s
         own = [(f"{x:g}", y, number(y)) for x, y in sorted(shown)]
         points = [(x, y, y, y) for x, y in sorted(shown)]
         told = [terms.plain(names[kind], place, value) for place, _, value in own]
-        lines.append(Line(names[kind], Look(slot, slot == 0), points, *[f"{own[-1][2]} {names[kind]}"] * 2, told))
+        end = f"{own[-1][2]} {names[kind]}"
+        lines.append(Line(names[kind], Look(slot, slot == 0), points, end, end, told))
         described.append(terms.curve(names[kind], own, ""))
     axis = tell("τ of the leak, or period of the reset, positions", "漏れの τ、またはリセットの周期（位置）")
     drawing = plots.curve(
