@@ -26,7 +26,7 @@ SHARES = (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)
 STATES = (2, 8, 32, 128, 512)
 ENOUGH = 0.9
 """Share of the benefit of all the data, that the least that suffices reaches."""
-HOURS = {"power": 1 / 60, "examples.speech.task:SPEECH": 0.01 / 3600}
+HOURS = {"power, GLA": 1 / 60, "speech, as it is shipped": 0.01 / 3600}
 """Of one position: a minute, and a frame of 10 ms."""
 
 
@@ -83,7 +83,7 @@ def _losses(of: np.ndarray) -> list[str]:
 
 
 def _named(found: Sequence[dict[str, Any]], what: str, amount: float) -> str:
-    hours = np.mean([row["positions"] * HOURS[each["task"]] for each in found for row in _rows(each, what, amount)])
+    hours = np.mean([row["positions"] * HOURS[each["kind"]] for each in found for row in _rows(each, what, amount)])
     return f"{amount:,.0f}" if what == "states" else f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 

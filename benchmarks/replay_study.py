@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bases import FEWER, KINDS, Kind, at_its_dose, measured, say, study, with_interval
-from benchmarks.pages.marks import table
+from benchmarks.pages.marks import compared, table
+from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Replay, control_of
 from outlast.planning.options import usual
 
@@ -27,6 +28,8 @@ REPLAYS: dict[str, Intervention] = {
     "replay, evenly": Replay(by="evenly"),
     "replay, by excess, own continuation": Replay(by="excess", foreign_share=0.0),
 }
+
+CHOICES = ("replay, by excess", "replay, by novelty", "replay, evenly")
 
 
 def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
@@ -66,7 +69,22 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     lines.append(["**short contexts, per cent**", *short])
     seeds = ", ".join(sorted({str(row["seed"]) for row in rows}))
     said = f"Loss at the oldest age at equal steps, means over seeds {seeds}; intervals over kinds."
-    return "\n\n".join([said, table(["bases", "as it is", "reset", *ways], lines)])
+    return "\n\n".join([said, table(["bases", "as it is", "reset", *ways], lines), _choices(rows, kinds)])
+
+
+def _choices(rows: Sequence[dict[str, Any]], kinds: Sequence[str]) -> str:
+    """What the states are chosen by, held against excess where there are more of them than a bank keeps."""
+    excess, *others = CHOICES
+
+    def apart(kind: str, way: str) -> float:
+        return _percent(rows, kind, way) - _percent(rows, kind, excess)
+
+    able = [kind for kind in kinds if any(apart(kind, way) for way in others)]
+    told = []
+    for way in others:
+        change = mean_interval(np.array([apart(kind, way) for kind in able]))
+        told.append(f"{way.removeprefix('replay, ')} {compared(change.triple, 0.5, '%')}")
+    return f"Against *by excess*, over the {len(able)} kinds where choices differ: {'; '.join(told)}."
 
 
 def _percent(rows: Sequence[dict[str, Any]], kind: str, way: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from outlast.errors import InputError
+from outlast.intervals import level
 from outlast.results import CompareRow, Comparison, Repair, Verdict, write_atomically
 
 BEGIN, END = "<!-- figures: made by the recipe -->", "<!-- end of figures -->"
@@ -62,6 +63,16 @@ def outcome(repair: Repair) -> str:
 def with_ends(mean: float, low: float | None = None, high: float | None = None) -> str:
     """A signed figure with the ends of its interval."""
     return f"{mean:+.3f}" if low is None else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def compared(change: tuple[float, float, float], tolerance: float, unit: str) -> str:
+    """What a page may say of a difference (mean, low, high; negative is lower): *level* only where that is shown."""
+    told = f"{with_ends(*change)} {unit}"
+    if level(change, tolerance):
+        return f"level (equivalent within half a tolerance: {told})"
+    if change[1] <= 0 <= change[2]:
+        return f"not told apart ({told})"
+    return f"{'lower' if change[2] < 0 else 'higher'} ({told})"
 
 
 def main(write_page: Callable[[Path, Path], None]) -> None:

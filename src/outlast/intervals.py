@@ -31,6 +31,12 @@ def gained(change: tuple[float, float, float], tolerance: float) -> bool:
     return change[0] < -tolerance / 2 and change[2] < 0
 
 
+def level(change: tuple[float, float, float], tolerance: float) -> bool:
+    """Whether a difference (mean, low, high) is shown to be next to none: its interval lies within half a tolerance on
+    either side (two one-sided tests, Schuirmann 1987). An interval that merely contains zero does not show that."""
+    return -tolerance / 2 <= change[1] and change[2] <= tolerance / 2
+
+
 def mean_interval(values: np.ndarray, comparisons: int = 1, blocks: np.ndarray | None = None) -> Interval:
     """Student-t interval of the mean at 95 %, simultaneous over `comparisons` intervals (Bonferroni).
 

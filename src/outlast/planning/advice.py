@@ -124,7 +124,7 @@ def _of_a_sound_model(base: Evaluation, starts: Tried | None, plain: Tried, long
 
 def shown_better(these: Tried, those: Tried, tolerance: float) -> bool:
     """Whether a table of both shows `these` to be better: after the pilot and as the whole is expected, by more than
-    half a tolerance, and with short contexts held as well. Less than that is level, and what costs less is taken."""
+    half a tolerance, and with short contexts held as well. Where it is less, what costs less is taken."""
     apart = [float(those.oldest.mean() - these.oldest.mean()), those.at_last - these.at_last]
     return (these.kept or not those.kept) and min(apart) > tolerance / 2
 

@@ -189,7 +189,7 @@ def run_pilots(
 
 
 def going_on(trials: Sequence[Trial], count: int, seen: Evaluation) -> list[Trial]:
-    """The best `count`, at the largest dose and the oldest age; of those that are level with the last of them, the best
+    """The best `count`, at the largest dose and the oldest age; of those not told apart from the last of them, the best
     of all excepted, the ones whose rows go on for longest, for short trainings favour short runs."""
     ordered = sorted(trials, key=lambda trial: float(trial.losses[-1].mean()))
     if len(ordered) <= count:
@@ -197,9 +197,9 @@ def going_on(trials: Sequence[Trial], count: int, seen: Evaluation) -> list[Tria
     last = ordered[count - 1].losses[-1]
     apart = [seen.curve.interval(trial.losses[-1] - last) for trial in ordered]
     clear = [trial for trial, each in zip(ordered, apart, strict=True) if each.high < 0 or trial is ordered[0]]
-    level = [trial for trial, each in zip(ordered, apart, strict=True) if each.low <= 0 and trial not in clear]
+    alike = [trial for trial, each in zip(ordered, apart, strict=True) if each.low <= 0 and trial not in clear]
     # A sort keeps the order of equals, so that of equal runs the better goes on.
-    longest = sorted(level, key=lambda trial: -trial.option.run)
+    longest = sorted(alike, key=lambda trial: -trial.option.run)
     return [*clear, *longest][:count]
 
 
