@@ -409,6 +409,15 @@ def test_factories_that_lead_nowhere(code: str, spec: str, words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_a_wrong_name_is_answered_by_what_the_module_itself_defines(code: str) -> None:
+    Path("imports_much.py").write_text(
+        "from pathlib import Path\nfrom torch import nn\ndef build():\n    return nn.GRU(2, 3)\n"
+    )
+    with pytest.raises(InputError) as caught:
+        from_factory("imports_much:model")
+    assert caught.value.expected == "one of build"
+
+
 def test_fingerprints_differ_by_one_bit_and_by_dtype() -> None:
     model = adapt(nn.GRU(2, 3))
     before = model_fingerprint(model)

@@ -259,3 +259,9 @@ def test_a_model_without_its_head(tied: bool, capsys: pytest.CaptureFixture[str]
     whole = load("given-whole")
     with torch.no_grad():
         assert theirs.worst(whole(inputs, whole.initial_state(1))[0], theirs.logits(model, inputs)) < 1e-4
+
+
+def test_the_name_of_a_function_is_answered_by_what_builds_it() -> None:
+    with pytest.raises(InputError) as refused:
+        load("models:build")
+    assert "outlast.from_factory('models:build')" in refused.value.do

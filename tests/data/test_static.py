@@ -61,6 +61,17 @@ def test_a_category_may_stand_in_the_small_table() -> None:
     assert inputs_of(streams).ids == ((3, 2),)
 
 
+def test_ids_in_a_small_table_of_text_stay_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "plant.csv").write_text(
+        "id,u,power\n" + "".join(f"{k},{i % 7},{i}\n" for k in ("007", "7") for i in range(60))
+    )
+    (tmp_path / "rated.csv").write_text("id,rated\n7,1\n007,2\n")
+    how: dict[str, Any] = {"inputs": ["u"], "target": "power", "stream": "id", "scale": "none"}
+    streams = Streams.from_table(tmp_path / "plant.csv", static=str(tmp_path / "rated.csv"), **how)
+    assert list(streams.names if streams.names is not None else ()) == ["007", "7"]
+    assert streams.inputs[streams.starts, 1].tolist() == [2.0, 1.0]
+
+
 def test_files_that_are_streams_are_named_by_file(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.csv").write_text("u,power\n" + "".join(f"{i % 7},{i}\n" for i in range(60)))

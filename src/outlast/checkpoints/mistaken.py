@@ -43,6 +43,8 @@ def mistaken(path: Path, own: tuple[str, ...]) -> InputError:
 
 
 def _near(path: Path) -> str:
+    if re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", str(path)):  # --model takes both a folder and such a name
+        return f"build it by its function, which runs that code: outlast.from_factory({str(path)!r})"
     if path.with_name(f"{path.name}.py").is_file():
         return f"name the function in {path}.py that builds the model: {path.name}:build"
     names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []

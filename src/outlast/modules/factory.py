@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -230,9 +231,15 @@ def imported(spec: str, what: str, named: str = "NAME") -> Any:
             f"importing {module_name} for the {what} {spec!r}", "a module that can be imported", error
         ) from error
     if not hasattr(module, attribute):
-        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise unknown_name(f"{what} of {module_name}", attribute, names)
+        raise unknown_name(f"{what} of {module_name}", attribute, _own(module))
     return getattr(module, attribute)
+
+
+def _own(module: ModuleType) -> list[str]:
+    """Functions, classes and other callables that a module itself defines, not what it imports."""
+    public = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
+    own = {name: getattr(value, "__module__", None) == module.__name__ for name, value in public.items()}
+    return [name for name in public if own[name]] or list(public)
 
 
 def _find(spec: str) -> Callable[[], Any]:

@@ -56,13 +56,14 @@ def with_static(table: Table, given: Any, stream: str | None) -> tuple[Table, tu
             else "rename the column in one of the two tables",
         )
     content = found.read()
-    rows = _rows_of(found, content[key])
+    rows = _rows_of(found, found.ids(key, content[key]))  # as they are written: 007 is not 7
 
     def parse(chosen: list[str] | None) -> pa.Table:
         own = None if chosen is None else list(dict.fromkeys([*(each for each in chosen if each not in added), here]))
         own = [each for each in own if each != FILE] if own is not None else None
         read = table.parse(own or (None if own is None else table.names[:1]))
-        place = pa.array([_row(str(name), rows, found, here) for name in read.column(here).to_pylist()], pa.int64())
+        ids = table.ids(here, read.column(here))
+        place = pa.array([_row(str(name), rows, found, here) for name in ids.to_pylist()], pa.int64())
         for name in added if chosen is None else [each for each in chosen if each in added]:
             read = read.append_column(name, content[name].take(place))
         kept = [each for each in read.column_names if chosen is None or each in (*chosen, FILE)]

@@ -184,10 +184,11 @@ def _next_steps(report: CheckReport) -> list[Step]:
             if (remedy := labels.CHECK_REMEDIES.get(check.name))
         ]
         again = tell(
-            "Then check again, over longer windows and higher ages as well:",
-            "そのあとで、より長い窓と高い年齢も含めてもう一度検査します：",
+            "Change the model so; more positions would find the same. Then check it again:",
+            "このようにモデルを直します。位置を増やしても結果は同じです。そのあとでもう一度検査します：",
         )
-        return [*mended, Step(again, thorough)]
+        same = thorough if report.settings.get("thorough") else command("check", report.command, data=data)
+        return [*mended, Step(again, same)]
     measure = Step(
         tell("Measure how the model does past its training context:", "学習文脈長を超えたときのモデルを測ります："),
         command("evaluate", report.command, "--train-context TRAIN_CONTEXT"),
