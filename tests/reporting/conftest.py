@@ -11,6 +11,10 @@ from playwright.sync_api import Browser, sync_playwright
 from reporting.cases import Pages
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-told", action="store_true", help="write what pages say to tests/reporting/told")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever looks at pages runs in one process, so that each is drawn once."""
     for item in items:
