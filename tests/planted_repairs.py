@@ -70,7 +70,7 @@ REPAIRS: dict[str, More] = {
         DECLINING,
         DECLINING,
         "no_benefit",
-        ("remedy_suffices", "declines", "plain_training_suffices"),
+        ("remedy_suffices", "plain_training_suffices", "declines"),
     ),
     "wears off more slowly than before": More(FAILING, wearing_off(0.05), FAILING, "still_fails", ("remedy_suffices",)),
     "from worse than a coin to as good as one": More(BAD, flat_from(BAD, T, 0.0), BAD, "stopped_reading"),

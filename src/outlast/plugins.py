@@ -25,7 +25,7 @@ class Table(MutableMapping[str, Part]):
 
     def __init__(self, group: str, own: Mapping[str, Part]) -> None:
         self.group = group
-        self.own = dict(own)
+        self.own: dict[str, Part] = dict(own)
 
     def __getitem__(self, name: str) -> Part:
         return self.own[name] if name in self.own else loaded(self._others()[name])

@@ -25,6 +25,16 @@ def packed(path: Path, text: str) -> None:
     path.write_bytes(gzip.compress(text.encode()))
 
 
+def test_an_archive_is_refused_that_is_damaged_below_a_line_in_another_encoding(tmp_path: Path) -> None:
+    text = "wind\xb9," + FRAME.to_csv() + "".join(f"{value}\n" for value in np.random.default_rng(0).random(5000))
+    whole = bytearray(gzip.compress(text.encode("latin-1"), mtime=0))
+    for damaged in range(len(whole) // 4, len(whole) // 2):
+        whole[damaged] ^= 0x55
+    (tmp_path / "t.csv.gz").write_bytes(whole)
+    with pytest.raises(InputError, match="t.csv.gz"):
+        open_streams(tmp_path / "t.csv.gz", target="a")
+
+
 @pytest.mark.parametrize(
     "name", ["t.csv.gz", "t.tsv.gz", "t.jsonl", "t.ndjson", "t.jsonl.gz", "T.NDJSON.GZ", "t.parquet"]
 )

@@ -39,7 +39,6 @@ def toy_task() -> Any:
         repairing=training,
         measuring=EvalSettings(targets=8),
         interventions=(Carry(expected_run=40),),
-        write_page=None,
     )
 
 

@@ -37,7 +37,7 @@ def shown(package: Path, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def widen(package: Path) -> None:
-    """Edit a file that layout.py imports."""
+    """Edit a file that operands.py imports."""
     path = package / "simd.py"
     text = path.read_text()
     assert "ROWS, LANES = 8, 32" in text
@@ -50,7 +50,7 @@ def test_an_edit_of_an_imported_file_is_seen(package, tmp_path):
     assert shown(package, tmp_path).stdout.split() == ["32", "1"]
     widen(package)
     assert shown(package, tmp_path).stdout.split() == ["64", "0"]
-    assert list((package / "__pycache__").glob("layout.padded*.nbc"))
+    assert list((package / "__pycache__").glob("operands.padded*.nbc"))
 
 
 @pytest.mark.long
@@ -63,7 +63,7 @@ def test_a_folder_that_may_not_be_written_to(package, tmp_path):
     assert shown(package, home).stdout.split() == ["32", "1"]
     widen(package)
     assert shown(package, home).stdout.split() == ["64", "0"]
-    assert list(home.rglob("layout.padded*.nbc"))
+    assert list(home.rglob("operands.padded*.nbc"))
 
 
 def test_no_place_at_all_is_said_once(package):

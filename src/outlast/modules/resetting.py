@@ -5,6 +5,7 @@ A handover is known from speech recognition as dynamic overlapping inference (ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -34,7 +35,7 @@ class Around(Recurrent):
         self.input_spec: InputSpec | None = model.input_spec
         self.schema: Schema | None = model.schema
         self.without_gradients: str = model.without_gradients
-        self.tokeniser = model.tokeniser
+        self.tokeniser: Mapping[str, bytes] | None = model.tokeniser
 
     @property
     def numbers(self) -> int:

@@ -121,8 +121,8 @@ def refusal(
         *_still_fails(after, measure),
         *_stopped_reading(after, measure),
         *_remedy_suffices(after, measure),
-        *_declines(after),
         *_plain_training_suffices(gain, measure),
+        *_declines(after),
         *_undecided(short, measure, guards or {}),
     ]
     return _first_of(found)

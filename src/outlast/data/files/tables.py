@@ -298,9 +298,12 @@ def _skipping(rows: list[list[str]], above: int) -> tuple[str, str] | None:
 
 
 def _encoding(path: Path, notation: Notation, error: Exception) -> InputError:
-    """Text that is not what its encoding says."""
-    with _bytes(path) as file:
-        begins = file.read(2)
+    """Text that is not what its encoding says, or what a damaged archive gives in its place."""
+    try:
+        with _bytes(path) as file:
+            begins = file.read(2)
+    except _DAMAGED as damaged:
+        return unreadable(path, damaged, _TABLE)
     other = "utf-16" if begins in _UTF_16 else "utf-8" if notation.encoding != "utf-8" else "latin-1"
     return Question(
         f"{path}, which is not in {notation.encoding.upper()} ({error})",
