@@ -10,9 +10,9 @@ import torch
 
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE, SQUARED_ERROR
-from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses
+from outlast.evaluation.verdicts import judge
 from outlast.intervals import crossed_interval, every_other, mean_interval, streams_to_decide, trimmed_interval
-from outlast.results.curve import Curve, cross_fitted_best
+from outlast.results.curve import Curve, cross_fitted_best, overlap_losses, reset_losses
 from planted import Planted, coin_streams
 
 T = 4

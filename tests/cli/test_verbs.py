@@ -18,8 +18,10 @@ import torch
 
 import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Outcome, Run, figures, files
+from outlast.cli import inputs
 from outlast.cli.guessing import no_better_than_guessing
-from outlast.cli.options import VERBS
+from outlast.cli.options import VERBS, EvaluateVerb
+from outlast.cli.parsing import parse
 from outlast.data.opening import FORMATS
 from outlast.data.text.documents import SOURCE
 from outlast.evaluation.measures import MEASURES
@@ -147,6 +149,15 @@ def test_diagnose_says_why(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
     assert run(*shlex.split(typed[0].replace("TRAINED_ON", "4"))[1:], *QUICK, "--out", "next").status == 0
 
 
+@pytest.mark.parametrize("under", [True, False])
+def test_a_command_keeps_that_the_model_runs_its_users_code(here: Path, under: bool) -> None:
+    """Also under a remedy, of which the advice left `--allow-code` out, and the command was refused."""
+    options = parse(VERBS["evaluate"], ["--model", "m", "--data", "readings.csv", "--train-context", "8"])
+    model = outlast.from_factory("mymod:averaging")
+    assert isinstance(options, EvaluateVerb)
+    assert inputs.command(options, outlast.with_reset(model, every=8) if under else model).allow_code
+
+
 def test_diagnose_names_part_onset_and_remedy(run: Run, here: Path) -> None:
     """And agrees with evaluate; a model that breaks on the way is one message."""
     outcome = run("diagnose", "--model", "mymod:averaging", *MEASURE, "--out", "out")
@@ -154,8 +165,9 @@ def test_diagnose_names_part_onset_and_remedy(run: Run, here: Path) -> None:
     lines = outcome.out.splitlines()
     for name, words in (("part", "does the harm"), ("onset", "from age 8 on"), ("remedy", "Repair the model")):
         assert words in next(line for line in lines if line.startswith(f"{name} "))
-    last = commands(outcome, here / "out")[-1]
-    assert last.startswith("outlast repair --model mymod:averaging")
+    typed = commands(outcome, here / "out")
+    assert typed[-1].startswith("outlast tune --model mymod:averaging")
+    last = next(line for line in typed if line.startswith("outlast repair --model mymod:averaging"))
     assert run(*shlex.split(last)[1:], "--steps", "2", *QUICK, "--out", "repaired").status in (0, 1)
     assert run("evaluate", "--model", "mymod:averaging", *MEASURE, "--out", "measured").status == 0
     measured, found = (outlast.load_result(here / name) for name in ("measured", "out"))

@@ -17,12 +17,11 @@ from outlast.data import Streams
 from outlast.evaluation import EvalSettings, Periods, evaluate, under
 from outlast.evaluation.measure import SQUARED_ERROR
 from outlast.evaluation.schedule import age_bands, draw_targets, schedule, target_region
-from outlast.evaluation.verdicts import overlap_losses, reset_losses
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.modules.resetting import with_reset
 from outlast.randomness import hash_uniform
-from outlast.results.curve import Curve
+from outlast.results.curve import Curve, overlap_losses, reset_losses
 
 ALL = EvalSettings(targets=10**6)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +14,17 @@ import outlast
 from outlast.data import Split
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
-from outlast.evaluation.verdicts import handover_losses
+from outlast.evaluation.evaluating import _resets
+from outlast.intervals import every_other
+from outlast.model import Recurrent
 from outlast.modules.leaking import WithLeak
 from outlast.modules.remedies import Leak, Reset, remedy_named
 from outlast.modules.resetting import WithReset
 from outlast.repairs import Tuned, tune
-from outlast.repairs.tuning import helpful_remedy, picked
-from outlast.reporting.kinds import summary
+from outlast.repairs.tuning import picked
+from outlast.reporting.kinds import next_steps, summary
 from outlast.results import from_json, to_json
+from outlast.results.curve import handover_losses, reset_losses
 from planted import Planted, PlantedState, coin_streams
 
 T, LENGTH = 16, 256
@@ -180,7 +184,31 @@ def test_handovers_are_read_off_the_age_curve() -> None:
     assert under.oldest.loss == pytest.approx(losses[pairs.index((3 * T, T))].mean(), rel=0.02)
 
 
-def test_an_evaluation_names_its_best_remedy() -> None:
+def test_what_fails_is_advised_to_be_tuned_and_under_a_remedy_to_be_repaired() -> None:
     streams = coin_streams(16, LENGTH, seed=1)
-    for skill, wanted in ((failing, Reset("reset", 4 * T)), (robust, None)):
-        assert helpful_remedy(evaluate(Planted(skill), streams, train_context=T, settings=MEASURING)) == wanted
+
+    def advised(model: Recurrent) -> list[str]:
+        found = next_steps(evaluate(model, streams, train_context=T, settings=MEASURING))
+        return [(step.code or "").split()[1] for step in found]
+
+    assert advised(Planted(failing))[:2] == ["tune", "repair"]
+    assert "tune" not in advised(Planted(robust))
+    under = outlast.with_reset(Planted(failing), 12 * T)  # it still fails, and tuning would refuse it
+    assert advised(under) == ["repair", "compare"]
+    assert evaluate(under, streams, train_context=T, settings=MEASURING).model["remedy"] == f"reset:{12 * T}"
+
+
+def test_a_reset_whose_period_was_chosen_by_halves_says_so_where_they_differ() -> None:
+    """The figure is then that of neither period; where they agree it is that of the period, as tuning reads it off."""
+    streams = coin_streams(16, LENGTH, seed=1)
+    measured = evaluate(Planted(failing), streams, train_context=T, settings=MEASURING)
+    every, losses = reset_losses(measured.curve)
+    reset = measured.resets["periodic_reset"]
+    assert (reset.every, reset.halves) == (every[int(losses.mean(1).argmin())], [])
+    assert reset.per_stream == losses[every.index(reset.every)].tolist()
+    even = every_other(16)
+    shifted = measured.curve.losses.copy()
+    shifted[3:, even] += 1.0
+    apart = _resets(replace(measured.curve, losses=shifted), None)["periodic_reset"]
+    assert len(apart.halves) == 2
+    assert apart.every == every[int(reset_losses(replace(measured.curve, losses=shifted))[1].mean(1).argmin())]

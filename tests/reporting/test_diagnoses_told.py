@@ -11,6 +11,7 @@ import pytest
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.reporting import summary
+from outlast.reporting.kinds import next_steps
 from outlast.reporting.kinds.diagnosis import page
 from outlast.reporting.kinds.first_steps import without_training
 from outlast.reporting.pairing import helpful_resets, paired
@@ -69,10 +70,14 @@ def test_the_last_line_is_a_command_that_is_understood(cause: str, words: str) -
     given = Command(model="mymod:build", data="readings.csv")
     result = replace(result, evaluation=replace(result.evaluation, command=given))
     last = summary(result).splitlines()[-1]
-    assert last.startswith("Next: outlast ")
-    assert words in last
-    verb, *rest = shlex.split(last)[2:]
-    assert parse(VERBS[verb], rest).model == "mymod:build"
+    tunes = cause != "train_context"  # tuning rests on the training context
+    assert last.startswith("Next: outlast tune ") == tunes
+    assert ("at once" in summary(result)) == tunes
+    remedied = next_steps(result)[int(tunes)].code or ""
+    assert words in remedied
+    for line in (last.removeprefix("Next: "), remedied):
+        verb, *rest = shlex.split(line)[1:]
+        assert parse(VERBS[verb], rest).model == "mymod:build"
 
 
 def test_age_that_harms_is_not_given_a_reason() -> None:

@@ -56,8 +56,18 @@ def test_a_lead_says_that_a_guess_does_as_well(evaluation: Evaluation, words: st
             assert japanese in kinds.article(result, "a").lead
 
 
-def test_a_diagnosis_still_says_what_helps_now() -> None:
-    assert "What helps now, without training" in kinds.article(diagnosed(WORSE), "a").lead
+@pytest.mark.parametrize("result", [WORSE, diagnosed(WORSE)])
+def test_what_beats_no_guess_is_neither_tuned_nor_repaired(result: Evaluation | Diagnosis) -> None:
+    """Nothing is won back there: it is made better first."""
+    (step,) = next_steps(result)
+    assert (step.code or "").startswith("outlast train ")
+    told = summary(result) + str(kinds.article(result, "a").sections) + kinds.lead(result)
+    for never in ("outlast tune", "outlast repair", "with_reset", "What helps now"):
+        assert never not in told
+
+
+def test_a_diagnosis_says_what_helps_now_of_a_model_that_beats_every_guess() -> None:
+    assert "What helps now, without training" in kinds.article(diagnosed(BETTER), "a").lead
 
 
 def test_a_model_that_beats_every_guess_is_told_without_it() -> None:

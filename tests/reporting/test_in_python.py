@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,10 @@ def test_every_call_that_is_proposed_fits_its_function(result: Result) -> None:
 
 def test_the_command_line_shows_a_command_and_python_a_call() -> None:
     shown, printed = summary(evaluation()), str(evaluation())
-    assert "outlast repair --model MODEL" in shown
-    assert "outlast.repair(model, data, train_context=64, intervention='carry:expected_run=1280')" in printed
-    assert "outlast repair" not in printed
+    assert "outlast tune --model MODEL" in shown
+    assert "outlast.tune(model, data, train_context=64)" in printed
+    assert "outlast tune" not in printed
+    helpless = replace(evaluation(), resets={})
+    assert "outlast repair --model MODEL" in summary(helpless)
+    assert "outlast.repair(model, data, train_context=64, intervention='carry:expected_run=1280')" in str(helpless)
+    assert "outlast repair" not in str(helpless)

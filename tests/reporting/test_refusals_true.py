@@ -162,6 +162,33 @@ def test_the_outcome_says_what_the_sentence_says(mean: float, half: float) -> No
         assert "それ自身がなお破綻するかどうかは決まりません" in kinds.headline(repair)
 
 
+@pytest.mark.parametrize(("positions", "steps"), [(280_000, 1600), (120_000, 800), (70_000, None)])
+def test_where_training_read_its_data_few_times_more_steps_come_before_more_data(
+    positions: int, steps: int | None
+) -> None:
+    """As it was: "more steps would not", where four times the steps were accepted and the data had been read thrice."""
+    repair = FEW["short_context_lost"]
+    record = {**repair.training, "batch_size": 32, "ranks": 1, "positions": positions}
+    young = replace(repair, training=record, steps=400)
+    found = next_steps(young)
+    if steps is None:  # it was read 11.7 times: what is missing are data
+        assert "--data MORE_DATA" in (found[0].code or "")
+        return
+    assert f"--steps {steps}" in (found[0].code or "")
+    assert "MORE_DATA" not in (found[0].code or "")
+    assert "--data MORE_DATA" in (found[1].code or "")
+    with speaking("ja"):
+        assert f"{steps:,} ステップの学習を試します" in plain(next_steps(young)[0].text)
+    leaky = replace(young, training={**record, "leak": 64.0})
+    assert "--leak 64" in (next_steps(leaky)[0].code or "")
+    failing = REFUSED["still_fails"]
+    short = replace(failing.short_context, difference=-0.05, high=0.05)
+    both = refused(failing, "short_context_lost", "still_fails", short_context=short, training=record, steps=400)
+    step = next_steps(both)[0]
+    assert f"--steps {steps}" in (step.code or "")
+    assert "MORE_DATA" not in (step.code or "")
+
+
 def test_so_many_streams_would_decide() -> None:
     """The interval of as many as are asked for is as narrow as is needed."""
     repair = FEW["no_benefit"]

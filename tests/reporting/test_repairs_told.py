@@ -163,7 +163,7 @@ def test_a_refusal_says_why_with_its_figures(case: str, words: str) -> None:
             "outlast repair --model runs/base --data power.csv --train-context 64 --intervention tbtt --steps 400 "
             "--anchor 16 --doses 0.25 0.5",
         ),
-        ("no_benefit", "model = outlast.with_reset(model, every=128, overlap=True)"),
+        ("no_benefit", "outlast tune --model runs/base --data power.csv --train-context 64"),
         (
             "still_fails",
             "outlast repair --model runs/base --data power.csv --train-context 64 --intervention carry:expected_run="

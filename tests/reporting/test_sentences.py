@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from outlast.reporting import kinds, summary
-from outlast.reporting.kinds import next_steps
+from outlast.reporting.kinds import first_steps, next_steps
+from outlast.reporting.kinds.first_steps import tuned
 from outlast.reporting.text_table import WIDTH, aligned
 from outlast.reporting.words import numbers, terms
+from outlast.reporting.words.language import speaking
 from outlast.results import Command, Evaluation, Result
 from reporting import example_results as example
 
@@ -77,9 +79,60 @@ def test_a_negative_excess_has_a_true_minus_sign() -> None:
 def test_what_declines_is_reset_or_repaired() -> None:
     """A reset that keeps the ages where it is best comes first; it is not left as it is."""
     steps = next_steps(example.evaluation(example.DECLINING))
-    assert steps[0].code == "model = outlast.with_reset(model, every=128, overlap=True)"
+    assert (steps[0].code or "").startswith("outlast tune ")
     assert "up to ages 256 to 511" in steps[1].text
     assert "outlast repair" in (steps[1].code or "")
+    assert "with_reset" not in str(steps)
+
+
+def test_a_remedy_that_helps_is_named_with_the_command_that_tunes_it() -> None:
+    """In both languages and in Python; not where the model holds, is unsure, or gains too little."""
+    given = Command(model="m", data="power.csv", options="--target power")
+    failing = replace(example.evaluation(), command=given)
+    (step,) = tuned(failing)
+    assert "resetting the state every 64 positions gives" in step.text
+    assert "with_reset" not in str(next_steps(failing))
+    assert step.code == "outlast tune --model m --data power.csv --target power --train-context 64"
+    with speaking("ja"):
+        assert "64 位置ごとにリセットすると" in tuned(failing)[0].text
+    assert "outlast.tune('m', 'power.csv', train_context=64, target='power')" in summary(failing, python=True)
+    for unmoved in (example.HEALTHY, example.IMPROVING):
+        assert tuned(example.evaluation(unmoved)) == []
+    assert tuned(example.evaluation(example.UNSURE, unsure=True)) == []
+    assert tuned(example.evaluation(judged=False)) == []
+    assert failing.verdict is not None
+    assert tuned(replace(failing, verdict=replace(failing.verdict, tolerance=10.0))) == []
+    for unfit in ("misread", "broken"):
+        assert tuned(replace(failing, verdict=replace(failing.verdict, name=unfit))) == []
+
+
+def test_two_copies_are_tuned_at_their_cost_where_no_reset_helps() -> None:
+    failing = example.evaluation()
+    copies = replace(failing, resets={"overlapping_reset": failing.resets["overlapping_reset"]})
+    (step,) = tuned(copies)
+    assert "twice the cost" in step.text
+    assert (step.code or "").endswith("--cost 2")
+    shortest = replace(failing.resets["periodic_reset"], every=32)  # tuning tries none below the training context
+    (step,) = tuned(replace(failing, resets={"periodic_reset": shortest}))
+    assert "every 128 positions" in step.text
+
+
+def test_a_model_under_a_remedy_is_advised_no_other_and_no_reset() -> None:
+    failing = example.evaluation()
+    under = replace(failing, model={**failing.model, "remedy": "reset:64"})
+    assert [(step.code or "").split()[1] for step in next_steps(under)] == ["repair", "compare"]
+    assert "tune" not in summary(under)
+
+
+def test_a_reset_whose_period_two_halves_chose_differently_says_so() -> None:
+    failing = example.evaluation()
+    mixed = replace(failing, resets={"periodic_reset": replace(failing.resets["periodic_reset"], halves=[64, 128])})
+    said = "one half of the streams is best every 64, the other every 128"
+    assert said in " ".join(summary(mixed).split())
+    assert said not in " ".join(summary(failing).split())
+    assert said in str(kinds.article(mixed, "a").sections)
+    with speaking("ja"):
+        assert "互いに他方の選んだ周期で" in str(kinds.article(mixed, "a").sections)
 
 
 def test_one_target_of_several_is_named_in_its_measure_and_its_unit() -> None:
@@ -95,7 +148,7 @@ def test_resets_at_every_position_say_what_they_mean() -> None:
     assert terms.reset("periodic_reset", 2) == "periodic reset, every 2"
     base = example.evaluation()
     resets = {name: replace(each, every=1) for name, each in base.resets.items()}
-    advice = next_steps(replace(base, resets=resets))[-1].text
+    advice = first_steps.resets(replace(base, resets=resets))[0].text
     assert "resetting the state at every position, so that no use is made of the past, gives" in advice
 
 
@@ -123,12 +176,13 @@ def test_guesses_stand_beside_resets_in_the_terminal() -> None:
 def test_advice_repeats_the_command_and_quotes_it() -> None:
     result = example.evaluation()
     known = replace(result, command=Command(model="my model", data="power.csv"))
-    assert next_steps(known)[0].code == (
+    assert next_steps(known)[0].code == "outlast tune --model 'my model' --data power.csv --train-context 64"
+    assert next_steps(known)[1].code == (
         "outlast repair --model 'my model' --data power.csv --train-context 64 --intervention carry:expected_run=1280"
     )
     assert "--model MODEL --data DATA" in (next_steps(result)[0].code or "")
-    assert next_steps(result)[-1].code == "model = outlast.with_reset(model, every=128, overlap=True)"
-    assert all(step.code != next_steps(result)[-1].code for step in next_steps(replace(result, resets={})))
+    assert "with_reset" not in str(next_steps(result))
+    assert all(step.code != next_steps(result)[0].code for step in next_steps(replace(result, resets={})))
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ from outlast.model import Recurrent
 from outlast.modules import from_factory
 from outlast.modules.calls.finding import CannotBeRead
 from outlast.modules.factory import code_of
+from outlast.modules.resetting import bare
 from outlast.onnx import folder_of
 from outlast.planning import expected_run
 from outlast.results import Command, Note
@@ -303,7 +304,7 @@ def command(options: ReadingVerb, model: Recurrent) -> Command:
         data=str(options.data) if options.data else None,
         options=typed_options(options),
         out=str(options.out),
-        allow_code=code_of(getattr(model, "blueprint", None) or {}) is not None,
+        allow_code=code_of(getattr(bare(model), "blueprint", None) or {}) is not None,
         ports=_typed_ports(options),
     )
 

@@ -43,13 +43,15 @@ from outlast.evaluation.preparing import Prepared, prepared
 from outlast.evaluation.scenarios import scenario_losses
 from outlast.evaluation.schedule import Targets
 from outlast.evaluation.settings import EvalSettings
-from outlast.evaluation.verdicts import judge, overlap_losses, reset_losses, short_of, with_knob
+from outlast.evaluation.verdicts import judge, short_of, with_knob
 from outlast.model import Recurrent
 from outlast.modules.precision import dtypes_of
 from outlast.modules.products import products_in
+from outlast.modules.remedies import rule_of
+from outlast.modules.resetting import bare
 from outlast.progress import ShareDone
 from outlast.results import VERSION, AgeBand, Cost, Evaluation, Guess, Note, Reset, bits_per_byte, one_at_a_time, plain
-from outlast.results.curve import Curve
+from outlast.results.curve import Curve, overlap_losses, reset_losses
 from outlast.turns import waiting
 
 
@@ -329,13 +331,14 @@ def _resets(curve: Curve, periods: Periods | None) -> dict[str, Reset]:
     }.items():
         if periods is None:
             per_stream, chosen = curve.best(losses)
-            period = every[chosen[0]]
+            period, halves = every[int(losses.mean(1).argmin())], sorted({every[i] for i in chosen})
         else:
             wanted = periods.periodic if name == "periodic_reset" else periods.overlapping
-            period = min(every, key=lambda value: abs(value - wanted))
+            period, halves = min(every, key=lambda value: abs(value - wanted)), []
             per_stream = losses[every.index(period)]
         interval = curve.interval(per_stream)
-        found[name] = Reset(period, *interval.triple, per_stream=per_stream.tolist())
+        differing = halves if len(halves) > 1 else []
+        found[name] = Reset(period, *interval.triple, per_stream=per_stream.tolist(), halves=differing)
     return found
 
 
@@ -352,10 +355,12 @@ def best_periods(evaluation: Evaluation) -> Periods:
 
 
 def describe_model(model: Recurrent) -> dict[str, Any]:
-    """What a result records about a model."""
+    """What a result records about a model; of one under a remedy also which, and the blueprint of the one inside."""
+    remedy = rule_of(model)
     return {
         "class": model.named,
         "parameters": model.numbers,
         "dtype": " and ".join(dtypes_of(model)) or None,
-        "blueprint": getattr(model, "blueprint", None),
+        "blueprint": getattr(bare(model), "blueprint", None),
+        **({} if remedy == "none" else {"remedy": remedy}),
     }

@@ -14,11 +14,11 @@ import numpy as np
 from outlast.errors import InputError
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import RESETS
-from outlast.evaluation.verdicts import reset_losses, written_ages
+from outlast.evaluation.verdicts import written_ages
 from outlast.intervals import gained
 from outlast.modules.remedies import Reset
 from outlast.results import Benefit, Evaluation, Refusal, ShortContext
-from outlast.results.curve import Band, Curve
+from outlast.results.curve import Band, Curve, reset_losses
 
 BAND_MARGINS = 3
 """One band within the training context may lose this many times what their mean may."""

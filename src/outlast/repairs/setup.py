@@ -186,6 +186,7 @@ class Setup:
             **asdict(self.training),
             "anchor": self.repairing.anchor,
             "longest_stream": int(self.data.train.lengths.max()),
+            "positions": int(self.data.train.lengths.sum()),
         }
         if self.repairing.leak is not None:
             record["leak"] = self.repairing.leak

@@ -19,8 +19,6 @@ from outlast.evaluation import EvalSettings
 from outlast.evaluation.measures import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.evaluation.schedule import RESETS
-from outlast.evaluation.verdicts import handover_losses, overlap_losses, reset_losses
-from outlast.intervals import gained
 from outlast.model import Recurrent
 from outlast.modules.remedies import Leak, Remedy, Reset
 from outlast.modules.resetting import Around
@@ -30,7 +28,7 @@ from outlast.repairs.acceptance import benefit, remedy_refusal
 from outlast.repairs.leaks import Tried, leaks
 from outlast.repairs.setup import Setup, Wanted, both, nothing_to_do, set_up
 from outlast.results import VERSION, Benefit, Evaluation, Refusal, TriedRemedy, Tuning
-from outlast.results.curve import Curve
+from outlast.results.curve import Curve, handover_losses, overlap_losses, reset_losses
 
 Losses = Sequence[tuple[Remedy, np.ndarray]]
 """Remedies, and the loss (S,) of each stream under them."""
@@ -174,15 +172,6 @@ def picked(losses: Losses, tolerance: float) -> Remedy:
     best = min(each.mean() for _, each in losses)
     level = [pair for pair in losses if pair[1].mean() <= best + tolerance / 2]
     return min(level, key=lambda pair: (pair[0].cost, pair[0].numbers, pair[1].mean()))[0]
-
-
-def helpful_remedy(evaluation: Evaluation, cost: float = 1.0) -> Remedy | None:
-    """The remedy that the model of an evaluation gains by; None: none helps clearly."""
-    tolerance, curve = evaluation.verdict.tolerance if evaluation.verdict else 0.0, evaluation.curve
-    losses = losses_under_remedies(curve, cost)
-    remedy = picked(losses, tolerance)
-    (own,) = (each for found, each in losses if found == remedy)
-    return remedy if gained(curve.interval(own - curve.losses[-1]).triple, tolerance) else None
 
 
 def _told(seen: Evaluation, losses: Losses) -> list[TriedRemedy]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from outlast.evaluation.schedule import RESETS
 from outlast.intervals import gained, mean_interval
 from outlast.results import Evaluation, Reset
+from outlast.results.curve import overlap_losses, reset_losses
 
 Triple = tuple[float, float, float]
 Band = tuple[int, int]
@@ -28,8 +31,11 @@ def beside(evaluation: Evaluation, losses: Sequence[float]) -> Triple:
 def helpful_resets(evaluation: Evaluation) -> dict[str, Reset]:
     """The resets from which the model as it is gains something at its oldest age, the best last.
 
-    Where the verdict is undecided, the whole interval of the gain has to lie past half a tolerance.
+    Where the verdict is undecided, the whole interval of the gain has to lie past half a tolerance. None help a model
+    that is under a remedy already, nor one that beats no guess where it is at its best.
     """
+    if "remedy" in evaluation.model or unbeaten(evaluation):
+        return {}
     verdict = evaluation.verdict
     tolerance = verdict.tolerance if verdict else 0.0
     most = -tolerance / 2 if verdict and verdict.name == "undecided" else 0.0
@@ -40,6 +46,24 @@ def helpful_resets(evaluation: Evaluation) -> dict[str, Reset]:
         if gained(change := paired(evaluation, np.array(each.per_stream) - own), tolerance) and change[2] < most
     }
     return dict(sorted(better.items(), key=lambda each: -each[1].loss))
+
+
+def tunable(evaluation: Evaluation) -> dict[str, Reset]:
+    """The same of the periods that tuning tries, from one training context on: what was measured, or where its period
+    is another, the best of them, read off the ages."""
+    least, found = evaluation.train_context, dict[str, Reset]()
+    for name, read_off in (("periodic_reset", reset_losses), ("overlapping_reset", overlap_losses)):
+        measured = evaluation.resets.get(name)
+        if measured is None or least <= measured.every <= RESETS * least:
+            found |= {} if measured is None else {name: measured}
+            continue
+        curve = evaluation.curve
+        every, losses = read_off(curve)
+        if rows := [i for i, each in enumerate(every) if least <= each <= RESETS * least]:
+            per_stream, _ = curve.best(losses[rows])
+            best = every[min(rows, key=lambda row: losses[row].mean())]
+            found[name] = Reset(best, *curve.interval(per_stream).triple, per_stream=per_stream.tolist())
+    return helpful_resets(replace(evaluation, resets=found))
 
 
 def unread(evaluation: Evaluation) -> list[float] | None:

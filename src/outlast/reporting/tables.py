@@ -11,6 +11,7 @@ from outlast.reporting.elements import Cell, Element, Excerpt, Fold, Paragraph, 
 from outlast.reporting.pairing import Triple, beside, unread, without_reading
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
+from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import Estimate, estimate, estimates, integer, number, span
 from outlast.results import CompareRow, Evaluation, Repair, Sample, ShortContext
 
@@ -137,7 +138,8 @@ def untrained(evaluation: Evaluation) -> list[Section]:
     if not rivals:
         return []
     table = _simpler(labels.UNTRAINED, evaluation, rivals)
-    return [Section(labels.UNTRAINED, [table, Paragraph(captions.simpler_note(labels.THE_MODEL))])]
+    note = sentences(captions.simpler_note(labels.THE_MODEL), captions.halves_note(evaluation))
+    return [Section(labels.UNTRAINED, [table, Paragraph(note)])]
 
 
 def simpler(repair: Repair) -> list[Section]:
@@ -152,7 +154,9 @@ def simpler(repair: Repair) -> list[Section]:
     ]
     comparable = [each for each in rivals if len(each.per_stream) == len(repair.after.oldest.per_stream)]
     table = _simpler(labels.SIMPLER, repair.after, comparable)
-    return [Section(labels.SIMPLER, [table, Paragraph(captions.simpler_note(labels.THE_REPAIR))])]
+    periods = tell("Periods of resets were chosen on validation streams.", "リセットの周期は検証系列で選びました。")
+    note = sentences(captions.simpler_note(labels.THE_REPAIR), periods)
+    return [Section(labels.SIMPLER, [table, Paragraph(note)])]
 
 
 def _oldest(name: str, evaluation: Evaluation) -> _Rival:

@@ -72,3 +72,52 @@ def decline(curve: Curve, short: float) -> tuple[Interval, Band] | None:
     if best.mean() >= short:
         return None
     return curve.interval(curve.losses[-1] - best, len(candidates)), curve.bands[candidates[losses.mean(1).argmin()]]
+
+
+# What remedies would give, read off the curve.
+
+
+def _contiguous(curve: Curve) -> int:
+    """How many bands from age 0 on leave no gap."""
+    ends = [0, *(end for _, end in curve.bands)]
+    gaps = [i for i, (start, _) in enumerate(curve.bands) if start != ends[i]]
+    return gaps[0] if gaps else len(curve.bands)
+
+
+def reset_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
+    """What resetting every P positions would give, read off the curve: periods and (periods, streams) losses.
+
+    Under a reset every P positions, ages 0 … P−1 are met equally often; P is the end of a band up to which the bands
+    leave no gap.
+    """
+    bands = curve.bands[: _contiguous(curve)]
+    widths = np.array([end - start for start, end in bands])
+    totals = np.cumsum(curve.losses[: len(bands)] * widths[:, None], axis=0)
+    return [end for _, end in bands], totals / np.cumsum(widths)[:, None]
+
+
+def overlap_losses(curve: Curve) -> tuple[list[int], np.ndarray]:
+    """What two copies would give, each reset every P positions, half a period apart, the older one speaking.
+
+    Their ages lie in [P/2, P) at all times: a band. P and (periods, streams) losses.
+    """
+    bands = curve.bands[: _contiguous(curve)]
+    rows = [i for i, (start, end) in enumerate(bands) if start >= 1 and end == 2 * start]
+    return [bands[i][1] for i in rows], curve.losses[rows]
+
+
+def handover_losses(curve: Curve) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """What resets every P positions would give where the new copy reads W positions before it takes over.
+
+    Its ages lie in [W, W + P): bands without a gap, W at most P. Pairs (P, W) and (pairs, streams) losses.
+    """
+    bands = curve.bands[: _contiguous(curve)]
+    pairs, found = [], []
+    for first in range(1, len(bands)):
+        for last in range(first, len(bands)):
+            warm_up, end = bands[first][0], bands[last][1]
+            if end >= 2 * warm_up:
+                widths = np.array([stop - start for start, stop in bands[first : last + 1]], float)
+                pairs.append((end - warm_up, warm_up))
+                found.append(widths @ curve.losses[first : last + 1] / widths.sum())
+    return pairs, np.array(found).reshape(len(pairs), curve.losses.shape[1])

@@ -72,13 +72,18 @@ class PositionBin:
 
 @dataclass(frozen=True)
 class Reset:
-    """The loss of the same targets under a reset policy that needs no training."""
+    """The loss of the same targets under a reset policy that needs no training.
+
+    `halves`: the periods that two halves of the streams chose for each other, where these differ; the losses are then
+    those of each half under the other's choice, and `every` is the best period over all streams.
+    """
 
     every: int
     loss: float
     low: float
     high: float
     per_stream: list[float]
+    halves: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from outlast.reporting.drawing import curves as draw
 from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, about_model, flat, taken
-from outlast.reporting.kinds.first_steps import mend, read_rightly, without_training
+from outlast.reporting.kinds.first_steps import better_first, mend, read_rightly, without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.losses import own_unit, per_byte
 from outlast.reporting.losses.perplexity import perplexity
@@ -248,6 +248,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
     untrained = [[name, *terms.loss(each)] for name, each in named]
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
+    parts += map(wrapped, [note] if (note := captions.halves_note(evaluation)) else [])
     parts += map(wrapped, [*per_byte.lines(evaluation), *own_unit.lines(evaluation)])
     parts += terminal_table(evaluation)
     parts += terminal_notes([note for note in evaluation.notes if note is not verdict_reasons.too_few(evaluation)])
@@ -308,9 +309,12 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
         return [read_rightly("evaluate", evaluation)]
     if verdict.name == "broken":
         return mend(evaluation)
+    if verdict.name in ("fails", "declines") and (first := better_first(evaluation)):
+        return first
     if verdict.name == "fails":
         run = 20 * evaluation.train_context
         return [
+            *without_training(evaluation),
             Step(
                 tell(
                     "Repair the model. Set the expected run to how many positions one situation lasts in your data; "
@@ -327,7 +331,6 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
                 ),
                 command("compare", given, context(evaluation)),
             ),
-            *without_training(evaluation),
         ]
     if verdict.name == "declines":
         run = 20 * evaluation.train_context

@@ -1,4 +1,4 @@
-"""Steps that need no training: resets, and what to look at where a model is broken."""
+"""The first things to do: tuning, resets, and what to look at where a model is broken or no better than a guess."""
 
 from __future__ import annotations
 
@@ -6,14 +6,41 @@ import shlex
 from dataclasses import replace
 
 from outlast.reporting.commands import Step, command, context
-from outlast.reporting.pairing import helpful_resets
+from outlast.reporting.pairing import helpful_resets, tunable, unbeaten
 from outlast.reporting.refusals import at_every
+from outlast.reporting.words import terms
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.terms import level, unit, unused
 from outlast.results import Evaluation, Reset
 
 
 def without_training(evaluation: Evaluation) -> list[Step]:
+    """What helps now: the command that tunes, or where tuning is not for it the resets by themselves."""
+    return tuned(evaluation) or resets(evaluation)
+
+
+def tuned(evaluation: Evaluation) -> list[Step]:
+    """The best remedy that the ages tell of, and the command that tunes it, of a model that fails or declines."""
+    verdict = evaluation.verdict
+    if verdict is None or verdict.name not in ("fails", "declines") or not (found := tunable(evaluation)):
+        return []
+    name = "periodic_reset" if "periodic_reset" in found else "overlapping_reset"
+    gain, own = _gain(name, found[name], evaluation), terms.loss(evaluation.oldest).value
+    twice = [] if name == "periodic_reset" else ["--cost 2"]
+    return [
+        Step(
+            tell(
+                f"Tune the model, which takes no training. Read off these ages, {gain}, against {own} as it runs "
+                "on; tuning chooses the remedy on validation streams and judges it on test streams:",
+                f"モデルを調整します。学習は要りません。これらの年齢から読み取ると、そのまま続けた場合の {own} "
+                f"に対して、{gain}。調整は検証系列で対処を選び、テスト系列で判定します：",
+            ),
+            command("tune", evaluation.command, context(evaluation), *twice),
+        )
+    ]
+
+
+def resets(evaluation: Evaluation) -> list[Step]:
     """Resets that help now, with what they give."""
     found = helpful_resets(evaluation)
     gains = [_gain(name, found[name], evaluation) for name in _RESETS if name in found]
@@ -31,6 +58,21 @@ def without_training(evaluation: Evaluation) -> list[Step]:
             reset_code(name, found[name].every),
         )
     ]
+
+
+def better_first(base: Evaluation) -> list[Step]:
+    """Where the base is no better than a guess, what it lacks is no start and no remedy; else nothing."""
+    found = unbeaten(base)
+    if found is None:
+        return []
+    guess = terms.guess(found[0])
+    text = tell(
+        f"Make the base model better first: it is no better than {guess}, and no start mends that. Are inputs and "
+        "target scaled as in its training, and do the inputs tell anything about the target? If so, train it longer:",
+        f"まず元のモデルを良くします。「{guess}」を上回らないモデルは、初期状態を変えても直りません。入力と目標は学習時と"
+        "同じ尺度で、入力から目標について何かがわかりますか。そうであれば、もっと長く学習します：",
+    )
+    return [Step(text, command("train", base.command, f"--train-context {base.train_context}"))]
 
 
 _RESETS = ("periodic_reset", "overlapping_reset")

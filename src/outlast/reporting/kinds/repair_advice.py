@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
-from outlast.reporting.kinds.first_steps import mend, without_training
+from outlast.reporting.kinds.first_steps import better_first, mend, without_training
 from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
@@ -21,6 +21,9 @@ from outlast.training import TrainSettings
 
 MOST_STEPS, MOST_ANCHOR, LEAST_DOSE, LEAST_RATE = 8 * TrainSettings().steps, 64.0, 1 / 16, 1e-5
 """As far as advice goes in one direction; what did not help up to there is not what is missing."""
+MOST_PASSES = 16.0
+"""Times that training may read its data on advice: reading them again is worth less each time, and hardly anything past
+some fifteen (arXiv 2305.16264). Up to there more steps come before more data, which are dearer."""
 RUN_OF_OLDEST = 4
 """Times the oldest age tested that an expected run is advised for, at most: what is older nobody looks at."""
 
@@ -49,10 +52,12 @@ class _Refused:
         how, record = intervention or _intervention(self.repair), self.repair.training
         told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
         rate, usual = record.get("learning_rate"), TrainSettings().learning_rate
-        if rate not in (None, usual) and not _given("--learning-rate", options):
+        if rate not in (None, usual) and "--learning-rate" not in " ".join(options):
             told.append(f"--learning-rate {rate:g}")
-        if self.anchor != RepairSettings().anchor and not _given("--anchor", options):
+        if self.anchor != RepairSettings().anchor and "--anchor" not in " ".join(options):
             told.append(f"--anchor {self.anchor:g}")
+        if record.get("leak"):
+            told.append(f"--leak {record['leak']:g}")
         if self.repair.guards:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
         ages = same_ages(self.base) if data == "MORE_DATA" else None
@@ -68,9 +73,22 @@ class _Refused:
         """A stronger anchor; None: it was as strong as advice goes."""
         return f"--anchor {4 * self.anchor:g}" if 0 < self.anchor < MOST_ANCHOR else None
 
+    @property
+    def passes(self) -> float | None:
+        """Times that training read its data; None: files of before do not say."""
+        record = self.repair.training
+        if not record.get("positions"):
+            return None
+        rows = self.repair.steps * record["batch_size"] * record["ranks"]
+        return rows * self.base.train_context / record["positions"]
+
     def more_steps(self, times: int) -> int | None:
-        """So many times as many; None: there were as many as advice goes."""
-        return times * self.repair.steps if self.repair.steps < MOST_STEPS else None
+        """So many times as many, or as the data allow; None: there were as many as advice goes."""
+        if self.repair.steps >= MOST_STEPS or (self.passes or 0) > MOST_PASSES / 2:
+            return None
+        if self.passes is not None:
+            times = 4 if self.passes <= MOST_PASSES / 4 else 2
+        return times * self.repair.steps
 
     def longer(self) -> str | None:
         """Carry, with a longer expected run than it had; None: it is as long as data tell anything about."""
@@ -85,12 +103,8 @@ class _Refused:
 
     def slower(self) -> str | None:
         """A lower learning rate; None: it was as low as advice goes."""
-        rate = _slower(self.repair)
+        rate = 0.3 * float(self.repair.training.get("learning_rate", TrainSettings().learning_rate))
         return f"--learning-rate {rate:.2g}" if rate >= LEAST_RATE else None
-
-
-def _given(flag: str, options: Sequence[str]) -> bool:
-    return any(flag in option for option in options)
 
 
 def after_repair(repair: Repair) -> list[Step]:
@@ -188,15 +202,18 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     """What follows from the fault, then what helps the base without training, then the competition of others."""
     base, shown = refused.base, settled(refused.repair)
     first = obstacle(refused.repair)
-    if first and first.name == "stopped_reading" and (guess := equal_to_the_base(refused.repair)):
-        return [_better_first(base, terms.guess(guess)), *without_training(base)]
+    if first and first.name == "stopped_reading" and equal_to_the_base(refused.repair):
+        return better_first(base)
     if shown and shown[0] != refused.because.name:
         # The fault that refused it may be none: what is advised is about one that the figures show.
         also = [name for name in (refused.because.name, *refused.because.also) if name != shown[0]]
         still_open = unsettled(refused.repair, refused.because.name)
+        read_on = refused.passes is not None and refused.more_steps(2) and _NEXT.get(shown[0]) is _push
+        if still_open and still_open.scored is None and read_on:
+            still_open = None  # the steps that are advised move it too
         refused = replace(refused, because=replace(refused.because, name=shown[0], also=also), open=still_open)
     name, missing = refused.because.name, open_whole(refused.repair)
-    steps = [_settle(refused, missing)] if missing else _NEXT[name](refused) if name in _NEXT else []
+    steps = _settled_by(refused, missing) if missing else _NEXT[name](refused) if name in _NEXT else []
     if not steps:
         steps = [_something_else(refused)]
     elif refused.open is not None and steps[0].code is not None and steps[0].code.startswith("outlast repair"):
@@ -205,17 +222,6 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one and not missing else [])]
-
-
-def _better_first(base: Evaluation, guess: str) -> Step:
-    """Where the base is no better than a guess, what it lacks is no start."""
-    text = tell(
-        f"Make the base model better first: it is no better than {guess}, and no start mends that. Are inputs and "
-        "target scaled as in its training, and do the inputs tell anything about the target? If so, train it longer:",
-        f"まず元のモデルを良くします。「{guess}」を上回らないモデルは、初期状態を変えても直りません。入力と目標は学習時と"
-        "同じ尺度で、入力から目標について何かがわかりますか。そうであれば、もっと長く学習します：",
-    )
-    return Step(text, command("train", base.command, f"--train-context {base.train_context}"))
 
 
 def _first(refused: _Refused, missing: Unsettled) -> str:
@@ -234,6 +240,22 @@ def _first(refused: _Refused, missing: Unsettled) -> str:
     )
 
 
+def _settled_by(refused: _Refused, missing: Unsettled) -> list[Step]:
+    """What would settle a refusal of which nothing is: more steps before more data, where training read its data few
+    times; a better repair is told from a bad one on fewer streams."""
+    more, passes = refused.more_steps(2), refused.passes
+    if missing.scored is not None or passes is None or more is None:
+        return [_settle(refused, missing)]
+    read, steps = number(passes, 2), integer(refused.repair.steps)
+    text = tell(
+        f"No figure says that this repair fails, and it may only be young: in {steps} steps training read its data "
+        f"{read} times. Train it for {integer(more)} steps, which costs less than more data:",
+        f"この修復が悪いことを示す値はなく、学習が足りないだけかもしれません。{steps} ステップで学習データを読んだのは "
+        f"{read} 回です。データを増やすより安い {integer(more)} ステップの学習を試します：",
+    )
+    return [Step(text, refused.again(steps=more)), _settle(refused, missing)]
+
+
 def _settle(refused: _Refused, missing: Unsettled) -> Step:
     """More data, or more of their targets, where these are all that is missing."""
     base, times = refused.base, number(missing.times, 2)
@@ -249,9 +271,8 @@ def _settle(refused: _Refused, missing: Unsettled) -> Step:
     needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
     text = tell(
         f"No figure says that this repair fails; the test data are too few. About {needed} ({times} times as many) "
-        "would decide it, and more steps would not:",
-        f"この修復が悪いことを示す値はなく、テストデータが足りません。{needed}（約 {times} 倍）ほどあれば決まります。"
-        "ステップを増やしても決まりません：",
+        "would decide it:",
+        f"この修復が悪いことを示す値はなく、テストデータが足りません。{needed}（約 {times} 倍）ほどあれば決まります：",
     )
     return Step(text, refused.again(data="MORE_DATA"))
 
@@ -322,17 +343,12 @@ def _broken(refused: _Refused) -> list[Step]:
     ]
 
 
-def _slower(repair: Repair) -> float:
-    rate = repair.training.get("learning_rate")
-    return 0.3 * float(rate) if isinstance(rate, int | float) else 3e-4
-
-
 def _no_benefit(refused: _Refused) -> list[Step]:
     helps = without_training(refused.base)
     if helps:
         text = tell(
-            "Reset the base model instead of repairing it; no training is needed for that.",
-            "修復する代わりに元のモデルをリセットします。学習は要りません。",
+            "Tune the base model instead of repairing it; no training is needed for that.",
+            "修復する代わりに元のモデルを調整します。学習は要りません。",
         )
         return [Step(text), *helps]
     return _push(refused)

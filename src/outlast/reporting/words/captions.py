@@ -81,6 +81,24 @@ def summary_units(evaluation: Evaluation) -> str:
     return sentences(tell(f"Intervals are over {told}.", f"区間は {told}にわたるものです。"), note) if note else ""
 
 
+def halves_note(evaluation: Evaluation) -> str:
+    """How resets were measured whose periods two halves of the streams chose for each other, and did not agree."""
+    found = [(labels.RESETS[name], each.halves) for name, each in evaluation.resets.items() if each.halves]
+    return sentences(
+        *(
+            tell(
+                f"{name[:1].upper()}{name[1:]}: one half of the streams is best every {integer(halves[0])}, the other "
+                f"every {integer(halves[1])}, and each is scored as the other chose. Tuning and repairing choose on "
+                "validation streams, so their figures of a reset differ a little.",
+                f"{name}：系列の半分は {integer(halves[0])} 位置ごと、残りの半分は "
+                f"{integer(halves[1])} 位置ごとが最良で、互いに他方の選んだ周期で測っています。"
+                "調整と修復は検証系列で選ぶため、リセットの値は少し異なります。",
+            )
+            for name, halves in found
+        )
+    )
+
+
 def units(blocks: int, evaluation: Evaluation) -> str:
     told = pieces(evaluation)
     return tell(

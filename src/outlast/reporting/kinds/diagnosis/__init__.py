@@ -7,7 +7,6 @@ from outlast.reporting.commands import Step
 from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.diagnosis import evidence, page
 from outlast.reporting.kinds.diagnosis.page import article, headline, key_figures
-from outlast.reporting.kinds.first_steps import without_training
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import padded, wrapped
 from outlast.reporting.words import glossary
@@ -39,7 +38,7 @@ def _next_steps(diagnosis: Diagnosis) -> list[Step]:
     measured = diagnosis.evaluation
     if measured.verdict is None or measured.verdict.name in page.UNFIT:
         return evaluation.next_steps(measured)
-    return [page.remedy(diagnosis), *without_training(measured)]
+    return page.steps(diagnosis)
 
 
 TELLING = Telling(

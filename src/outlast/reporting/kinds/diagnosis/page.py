@@ -35,9 +35,9 @@ from outlast.reporting.kinds.diagnosis import figures as draw
 from outlast.reporting.kinds.diagnosis import sentences as say
 from outlast.reporting.kinds.diagnosis.words import words
 from outlast.reporting.kinds.evaluation import decide
-from outlast.reporting.kinds.first_steps import read_rightly, reset_code
+from outlast.reporting.kinds.first_steps import better_first, read_rightly, resets, tuned
 from outlast.reporting.losses.scenarios import scenarios
-from outlast.reporting.pairing import helpful_resets
+from outlast.reporting.pairing import helpful_resets, unbeaten
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
@@ -259,6 +259,9 @@ def remedy(result: Diagnosis) -> Step:
     if verdict.name == "undecided":
         return decide(evaluation, verdict)
     cause = result.main.name if result.main else None
+    better = better_first(evaluation) if verdict.name in HARMED else []
+    if better and cause not in ("train_context", "numerics"):  # which spoil what a guess is held against
+        return better[0]
     facts = result.main.facts if result.main else {}
     narrow = bool(facts.get("narrow"))
     return Step(say.advice(cause, verdict.name, narrow), _command(evaluation, cause, facts))
@@ -286,6 +289,17 @@ def _command(evaluation: Evaluation, cause: str | None, facts: dict[str, float |
     return command("evaluate", given, context(evaluation, ages=f"--max-length {further}"), data="LONGER_DATA")
 
 
+def at_once(result: Diagnosis) -> list[Step]:
+    """What to tune without training; nothing where the training context may be another one, which tuning rests on."""
+    return [] if result.main and result.main.name == "train_context" else tuned(result.evaluation)
+
+
+def steps(result: Diagnosis) -> list[Step]:
+    """What to do, in this order: what needs no training, what was found out, and resets where there is no tuning."""
+    first = at_once(result)
+    return [*first, remedy(result), *([] if first else resets(result.evaluation))]
+
+
 def rows(result: Diagnosis) -> list[tuple[str, str]]:
     """Part, onset and remedy, each under its name; what there is of them."""
     verdict = result.evaluation.verdict
@@ -294,6 +308,7 @@ def rows(result: Diagnosis) -> list[tuple[str, str]]:
     told = [
         (tell("part", "部分"), part(result)),
         (tell("onset", "始まり"), onset(result.evaluation)),
+        *((tell("at once", "すぐに"), step.text.rstrip(":：") + tell(".", "。")) for step in at_once(result)),
         (tell("remedy", "対処"), remedy(result).text.rstrip(":：") + tell(".", "。")),
     ]
     return [(name, text) for name, text in told if text]
@@ -388,12 +403,13 @@ def _method(result: Diagnosis) -> Section:
 def lead(result: Diagnosis) -> str:
     """That the model does not beat a guess, where it does not, and what helps now, where something does."""
     evaluation = result.evaluation
-    helping, unbeaten = list(helpful_resets(evaluation)), verdict_reasons.no_better_than_a_guess(evaluation)
+    helping, doubt = list(helpful_resets(evaluation)), verdict_reasons.no_better_than_a_guess(evaluation)
     if evaluation.verdict is None or evaluation.verdict.name not in (*HARMED, "undecided") or not helping:
-        return unbeaten
-    best, unit = evaluation.resets[helping[-1]], terms.unit(evaluation)
-    reset, own = terms.reset(helping[-1], best.every), terms.level(evaluation.oldest, unit)
-    return sentences(unbeaten, say.lead(reset, terms.level(best, unit), own))
+        return doubt
+    name = "periodic_reset" if "periodic_reset" in helping else helping[-1]  # the one that tuning is advised for
+    best, unit = evaluation.resets[name], terms.unit(evaluation)
+    reset, own = terms.reset(name, best.every), terms.level(evaluation.oldest, unit)
+    return sentences(doubt, say.lead(reset, terms.level(best, unit), own))
 
 
 def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
@@ -457,14 +473,12 @@ def _help(result: Diagnosis) -> Section:
         entries += [(terms.guess(name), guess, words.GUESS_COST) for name, guess in evaluation.guesses.items()]
         rows = [Row([Cell(what), Cell(*terms.loss(each)), Cell(cost)]) for what, each, cost in entries]
         elements.append(Table(words.HELP, words.COLUMNS_HELP, rows, cards=True))
-        helping = list(helpful_resets(evaluation))
-        if helping:
-            elements.append(Code(reset_code(helping[-1], evaluation.resets[helping[-1]].every)))
-        else:
+        elements += [Paragraph(note)] if (note := captions.halves_note(evaluation)) else []
+        if not helpful_resets(evaluation) and "remedy" not in evaluation.model and not unbeaten(evaluation):
             elements.append(Paragraph(say.no_help()))
     if verdict is not None:
-        step = remedy(result)
-        elements += [Paragraph(step.text), *([Code(step.code)] if step.code else [])]
+        for step in [*at_once(result), remedy(result)]:
+            elements += [Paragraph(step.text), *([Code(step.code)] if step.code else [])]
     return Section(words.HELP, elements)
 
 
