@@ -27,8 +27,7 @@ from outlast.evaluation import EvalSettings, evaluate
 from outlast.folders import locked
 from outlast.model import Recurrent
 from outlast.results import Evaluation
-from outlast.tasks.regimes import HAZARD, TRAIN_CONTEXT, regimes
-from outlast.tasks.regimes_data import switching_streams
+from outlast.tasks.regimes import HAZARD, TRAIN_CONTEXT, regimes, switching_streams
 
 LENGTH, STREAMS, SEED = 2**20, 8, 77
 REPAIRS = ("base", "models/tbtt", "models/state_passing", "models/carry-expected_run-512")

@@ -18,8 +18,7 @@ from outlast.data.reading import groups, read
 from outlast.diagnosis.support import Support, training_states
 from outlast.diagnosis.views import WHOLE, Views
 from outlast.interventions import Prepared, Replay
-from outlast.interventions.bank import Bank, collect
-from outlast.interventions.replay import PreparedReplay
+from outlast.interventions.replay import Bank, PreparedReplay, collect
 from outlast.model import Recurrent
 from outlast.state import State, concatenate, detach, select
 

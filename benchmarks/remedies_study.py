@@ -28,7 +28,7 @@ from outlast.planning.options import LONGER
 from outlast.public import with_decay
 from outlast.repairs.setup import Setup, Trained
 from outlast.results import Evaluation
-from outlast.training.regular import size_of
+from outlast.training.loop import size_of
 
 NAMES = ("power, GLA", "power, LSTM", "power, Mamba-2", "air, GLA")
 FACTORS = (0.5, 0.7, 0.85, 1.2, 1.5, 2.0)

@@ -36,9 +36,16 @@ from outlast.model import Recurrent
 from outlast.planning import ExpectedRun, expected_run
 from outlast.tasks.air import AIR
 from outlast.tasks.cipher import CIPHER
-from outlast.tasks.power_data import load_power
-from outlast.tasks.regimes import LENGTH, REGIMES, TRAIN_CONTEXT, long_streams, windows
-from outlast.tasks.regimes_data import switching_streams, switching_test
+from outlast.tasks.power import load_power
+from outlast.tasks.regimes import (
+    LENGTH,
+    REGIMES,
+    TRAIN_CONTEXT,
+    long_streams,
+    switching_streams,
+    switching_test,
+    windows,
+)
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 from recipes.tasks.text import TEXT

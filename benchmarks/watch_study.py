@@ -37,7 +37,7 @@ from outlast.live.watch.signals import WITH_TARGETS
 from outlast.model import Recurrent
 from outlast.results import write_atomically
 from outlast.tasks import TASKS
-from outlast.tasks.power_data import CHANNELS
+from outlast.tasks.power import CHANNELS
 from outlast.training import fit
 from outlast.training.objectives import objective
 

@@ -38,7 +38,7 @@ from outlast.live.run.timeline import timeline
 from outlast.live.run.versions import approve, propose, put_to_work
 from outlast.live.sources import opened
 from outlast.results import save_result
-from outlast.tasks.power_data import CHANNELS, load_power
+from outlast.tasks.power import CHANNELS, load_power
 
 T, HORIZON, STREAMS = 64, 60, 16
 DAY, HISTORY, BLOCK = 1440, 1_000_000, 100_000

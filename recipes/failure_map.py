@@ -27,9 +27,9 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.results import VERSION
 from outlast.state import leaves
-from outlast.tasks.cipher_data import ciphered
+from outlast.tasks.cipher import ciphered
 from outlast.tasks.kept_rows import Row, keep_row, rows_in
-from outlast.tasks.recipe_rows import curve_of
+from outlast.tasks.recipe_unit import curve_of
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 from recipes.prose_tokens import prose_tokens

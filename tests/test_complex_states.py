@@ -19,7 +19,7 @@ from outlast.interventions import Carried, FittedNoise, RandomNoise, interventio
 from outlast.modules.precision import double_copy
 from outlast.state import as_like, as_real, default_parts, flatten, interpolate, map_state, select, statistics
 from outlast.training import TrainSettings
-from outlast.training.regular import size_of
+from outlast.training.loop import size_of
 from toys import Hidden, Spinning, wave_streams
 
 WINDOW = 8

@@ -29,8 +29,8 @@ from outlast.errors import InputError
 from outlast.foreign import BORROWED, kind_of
 from outlast.foreign.caches.carriers import Arguments
 from outlast.foreign.caches.choosing import chosen, classes_of, is_recurrent
+from outlast.foreign.caches.directory import Whole, apart, at_once, edited, gap, gradients_apart, tokens_for
 from outlast.foreign.caches.model import Borrowed
-from outlast.foreign.caches.proof import Whole, apart, at_once, edited, gap, gradients_apart, tokens_for
 from outlast.foreign.caches.reading import reading
 from outlast.model import Recurrent
 

@@ -26,8 +26,7 @@ from benchmarks.pages.regimes_plot import Front, front_plot
 from outlast.errors import InputError
 from outlast.results import Comparison, Evaluation, Repair, load_as, write_atomically
 from outlast.tasks.recipe_run import comparisons_in
-from outlast.tasks.regimes_bayes import leaky, told
-from outlast.tasks.regimes_data import CONCENTRATION, generate
+from outlast.tasks.regimes import CONCENTRATION, generate, leaky, told
 
 _LEAKS = (1.0, 0.999, 0.998, 0.995, 0.993, 0.99, 0.98)
 _TITLE = "A stream whose rule changes"

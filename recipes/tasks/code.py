@@ -14,7 +14,7 @@ from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import InputSpec, Recurrent
-from outlast.tasks.ngrams import NGrams
+from outlast.tasks.cipher import NGrams
 from outlast.tasks.task import Task
 from outlast.training import TrainSettings
 from recipes.tasks.documents import CLASSES, Documents, known_by_counting, labelled_streams, long_streams

@@ -21,8 +21,7 @@ from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.tasks.bins import bin_names, binned
-from outlast.tasks.known import Known
-from outlast.tasks.task import Task, mamba2_of
+from outlast.tasks.task import Known, Task, mamba2_of
 from outlast.training import TrainSettings
 
 ALPHABET = 16

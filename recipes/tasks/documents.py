@@ -11,8 +11,8 @@ import numpy as np
 from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.tasks.bins import bin_names, binned
-from outlast.tasks.known import Known
-from outlast.tasks.ngrams import NGrams
+from outlast.tasks.cipher import NGrams
+from outlast.tasks.task import Known
 
 CLASSES = 256
 _INTO = (0, *(256 << k for k in range(8)))

@@ -8,8 +8,7 @@ from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measure import CROSS_ENTROPY, ERROR_RATE
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.tasks.known import Known
-from outlast.tasks.task import Task, mamba2_of
+from outlast.tasks.task import Known, Task, mamba2_of
 from outlast.training import TrainSettings
 from recipes.tasks.passkey_data import SYMBOLS, found, passkeys, uniform
 

@@ -10,11 +10,9 @@ from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
 from outlast.model import Recurrent
 from outlast.tasks import stories_data
-from outlast.tasks.known import Known
-from outlast.tasks.place_error import place_error
 from outlast.tasks.stories_data import FIRST_PLACE, PLACES, simulated, uniform, vocabulary
-from outlast.tasks.stories_in_text import EXAMPLES, PROSE_WEIGHT
-from outlast.tasks.task import Task, mamba2_of
+from outlast.tasks.stories_in_text import EXAMPLES, PROSE_WEIGHT, place_error
+from outlast.tasks.task import Known, Task, mamba2_of
 from outlast.training import TrainSettings
 
 TRAIN_CONTEXT = 192

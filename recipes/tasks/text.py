@@ -13,7 +13,7 @@ import numpy as np
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
 from outlast.interventions import Carry, FittedNoise, Zero, state_passing, tbtt
-from outlast.tasks.ngrams import NGrams
+from outlast.tasks.cipher import NGrams
 from outlast.tasks.prose import Address, parts_by_number
 from outlast.tasks.task import Task, mamba2_of
 from outlast.training import TrainSettings

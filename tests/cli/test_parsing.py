@@ -14,7 +14,7 @@ from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.data.text.texts import How
 from outlast.errors import InputError
-from outlast.interventions import bank, noise
+from outlast.interventions import noise, replay
 from outlast.live.ledger.tables import Label, Status
 from outlast.live.retrain.pipeline import Stage
 from outlast.live.retrain.settings import Collecting
@@ -92,7 +92,7 @@ def test_a_file_gives_values_as_they_stand_and_places_by_name(tmp_path: Path) ->
         ("evaluate", "gaps", Gaps),
         ("evaluate", "documents", How),
         ("evaluate", "language", Language),
-        ("repair", "by", bank.Choice),
+        ("repair", "by", replay.Choice),
         ("repair", "source", typing.get_type_hints(noise.FittedNoise)["source"]),
         ("live retrain", "stage", Stage),
         ("live incidents label", "label", Label),

@@ -19,8 +19,8 @@ import torch
 import outlast
 from cli.workshop import AVERAGING, LEVELS, MEASURE, QUICK, READ, Outcome, Run, figures, files
 from outlast.cli import inputs
-from outlast.cli.guessing import no_better_than_guessing
 from outlast.cli.options import VERBS, EvaluateVerb
+from outlast.cli.outputs import no_better_than_guessing
 from outlast.cli.parsing import parse
 from outlast.data.opening import FORMATS
 from outlast.data.text.documents import SOURCE

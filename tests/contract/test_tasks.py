@@ -14,7 +14,7 @@ from outlast.interventions import Zero
 from outlast.tasks import TASKS, Task
 from outlast.tasks import task as task_of
 from outlast.tasks.builtin import MOVED
-from outlast.tasks.known import error_of, nats_of
+from outlast.tasks.task import error_of, nats_of
 from outlast.training import fit
 
 ALL = {**TASKS, **{name: task_of(moved) for name, moved in MOVED.items()}}

@@ -14,9 +14,9 @@ import pytest
 from data import texts
 from outlast.data import Streams
 from outlast.data.files import arrays as files_module
-from outlast.data.text import corpus as corpus_module
+from outlast.data.text import texts as corpus_module
 from outlast.data.text import tokenisers as encoders_module
-from outlast.data.text.corpus import Cutter
+from outlast.data.text.texts import Cutter
 from outlast.data.text.tokenisers import Encoder, bytes_encoder, tokens_encoder
 from outlast.errors import InputError
 
@@ -230,7 +230,8 @@ def test_memory_stays_flat(tmp_path: Path, tokenizer: Path) -> None:
 import resource, sys
 from outlast.data import Streams
 from outlast.data.files import arrays as files
-from outlast.data.text import corpus, documents
+from outlast.data.text import documents
+from outlast.data.text import texts as corpus
 corpus._PIECE, corpus._BATCH, documents._BLOCK = 1 << 15, 1 << 16, 1 << 15
 Streams.from_text(sys.argv[1], sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -21,10 +21,10 @@ from outlast.contract.case import Sizes, subject_of
 from outlast.contract.check import check
 from outlast.contract.points import POINTS
 from outlast.errors import InputError
-from outlast.foreign.caches import directory, layers, reading
+from outlast.foreign.caches import carriers, directory, reading
 from outlast.foreign.caches.carriers import LayerState, Positions
+from outlast.foreign.caches.directory import apart, at_once, edited, gradients_apart, in_pieces, tokens_for
 from outlast.foreign.caches.model import Borrowed
-from outlast.foreign.caches.proof import apart, at_once, edited, gradients_apart, in_pieces, tokens_for
 from outlast.foreign.config import parse
 from outlast.state import leaves, map_state
 
@@ -120,7 +120,7 @@ def test_our_own_readers_say_the_same(name: str, tmp_path: Path) -> None:
 
 def test_a_model_that_drops_its_state_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As transformers' own scans of Mamba-1 do where nobody gives them the state, and in half precision too."""
-    monkeypatch.setattr(layers.Cache, "get_recurrent_state", lambda *_, **__: None)
+    monkeypatch.setattr(carriers.Cache, "get_recurrent_state", lambda *_, **__: None)
     for dtype in (torch.float32, torch.bfloat16):
         small.built("jamba").to(dtype).save_pretrained(tmp_path)
         with pytest.raises(InputError, match="reads in pieces otherwise than at once"):
@@ -138,7 +138,7 @@ def test_a_state_that_no_scan_reads_is_an_error(tmp_path: Path, monkeypatch: pyt
 
 def test_a_model_that_writes_into_its_state_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As transformers does where it reads a single position."""
-    monkeypatch.setattr(layers.Cache, "get_conv_state", cache_utils.Cache.get_conv_state)
+    monkeypatch.setattr(carriers.Cache, "get_conv_state", cache_utils.Cache.get_conv_state)
     small.built("lfm2").save_pretrained(tmp_path)
     with pytest.raises(InputError, match="writes into the state that it is given"):
         load(tmp_path)

@@ -18,8 +18,8 @@ from benchmarks.pages.model_types import recurrent_types, row_of
 from foreign.theirs import assert_same_directories
 from outlast.checkpoints import load, read_record, save
 from outlast.errors import InputError
+from outlast.foreign.caches.directory import at_once, tokens_for
 from outlast.foreign.caches.model import Borrowed
-from outlast.foreign.caches.proof import at_once, tokens_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:attention sees the last")
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

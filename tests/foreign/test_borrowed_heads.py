@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from foreign.test_borrowed import KINDS, READ, borrowed
 from outlast import unprojected
-from outlast.foreign.caches.heads import hands_on
-from outlast.foreign.caches.model import Borrowed
+from outlast.foreign.caches.model import Borrowed, hands_on
 from outlast.unprojected import Unprojected, leaving_out_head
 
 pytestmark = pytest.mark.filterwarnings("ignore:attention sees the last")

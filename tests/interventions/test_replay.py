@@ -15,8 +15,7 @@ from outlast.data import Sampler, Streams
 from outlast.diagnosis.reading import read_to
 from outlast.errors import InputError
 from outlast.interventions import Replay, control_of
-from outlast.interventions.bank import Bank, collect
-from outlast.interventions.replay import PreparedReplay
+from outlast.interventions.replay import Bank, PreparedReplay, collect
 from outlast.state import leaves, select
 from outlast.training import TrainSettings, fit
 from planted import Planted, coin_streams

@@ -37,9 +37,8 @@ from outlast.live.ledger.candidates import Gate, at_work, gate, gates, move, mov
 from outlast.live.ledger.candidates import candidate as candidate_of
 from outlast.live.ledger.tables import Status
 from outlast.live.run import store as store_of
-from outlast.live.run.pending_targets import Ahead
-from outlast.live.run.results import Results
-from outlast.live.run.run import Run
+from outlast.live.run.lane import Ahead
+from outlast.live.run.run import Results, Run
 from outlast.live.run.settings import RunSettings
 from outlast.live.run.status import status
 from outlast.live.run.store import Done, Store

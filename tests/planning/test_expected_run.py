@@ -13,7 +13,7 @@ from outlast.data import Split, Streams
 from outlast.errors import InputError
 from outlast.planning import expected_run
 from outlast.planning.expected_run import distances, scores_of
-from outlast.tasks.regimes_data import switching_streams
+from outlast.tasks.regimes import switching_streams
 
 MODULE = importlib.import_module("outlast.planning.expected_run")
 """The file; in the package its name is the function's."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from outlast import InputError
-from outlast.tasks.known import error_of, nats_of
+from outlast.tasks.task import error_of, nats_of
 from recipes.tasks.copying import AGAIN, ALPHABET, BEGIN, LONGEST, SYMBOLS, accuracy, copied, copies, single_copies
 from recipes.tasks.copying import uniform as blind
 

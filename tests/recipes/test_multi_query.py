@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from outlast import InputError
-from outlast.tasks.known import error_of, nats_of
+from outlast.tasks.task import error_of, nats_of
 from recipes.tasks.multi_query import BEGIN, FILLER, KEYS, PAIRS, TRAIN_CONTEXT, VALUES, looked_up, queries, uniform
 
 

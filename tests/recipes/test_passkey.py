@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from outlast import InputError
-from outlast.tasks.known import error_of, nats_of
+from outlast.tasks.task import error_of, nats_of
 from recipes.tasks.passkey_data import DIGITS, found, passkeys, uniform
 
 CHARACTERS = np.array(list(" abcdefghijklmnopqrstuvwxyz0123456789"))

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from outlast import InputError
-from outlast.tasks.known import error_of, nats_of
 from outlast.tasks.stories_data import (
     FIRST_PLACE,
     PEOPLE,
@@ -23,6 +22,7 @@ from outlast.tasks.stories_data import (
     uniform,
     vocabulary,
 )
+from outlast.tasks.task import error_of, nats_of
 from recipes.tasks.stories import PLACE_ERROR
 
 GOES = re.compile(rf"({'|'.join(PEOPLE)}) (?:walks|hurries|returns) to the ({'|'.join(PLACES)}) \.")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from outlast import InputError
-from outlast.tasks.known import nats_of
-from outlast.tasks.ngrams import NGrams
+from outlast.tasks.cipher import NGrams
 from outlast.tasks.prose import parts_by_number
+from outlast.tasks.task import nats_of
 from recipes.tasks import code, text
 from recipes.tasks.documents import Documents, labelled_streams, long_streams, probabilities
 

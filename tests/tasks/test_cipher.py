@@ -10,8 +10,7 @@ import pytest
 
 from outlast import InputError
 from outlast.cli import main
-from outlast.tasks.cipher_data import ciphered
-from outlast.tasks.ngrams import NGrams
+from outlast.tasks.cipher import NGrams, ciphered
 from outlast.tasks.prose import SYMBOLS, addresses, letters, letters_of, parts_by_number
 
 

@@ -20,9 +20,8 @@ from outlast.families import build
 from outlast.model import InputSpec
 from outlast.tasks.kept_rows import rows_in
 from outlast.tasks.passkey_in_text import passkeys_in
-from outlast.tasks.recipe_data import tasks_of
 from outlast.tasks.recipe_files import read_recipe
-from outlast.tasks.recipe_run import run_recipe, units_of
+from outlast.tasks.recipe_run import run_recipe, tasks_of, units_of
 from outlast.tasks.recipes import Recipe
 from outlast.tasks.stories_data import PLACES, tell
 from outlast.tasks.stories_in_text import OTHER_PLACES, Words, few_shot_in, stories_in

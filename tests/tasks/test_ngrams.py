@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from outlast import InputError
-from outlast.tasks.ngrams import NGrams
+from outlast.tasks.cipher import NGrams
 
 
 def test_one_symbol_of_context_by_hand():

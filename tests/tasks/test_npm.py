@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from outlast import InputError
-from outlast.tasks.npm import fetch_npm_folder
+from outlast.tasks.prose import fetch_npm_folder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from outlast.data import Split, cache_folder
 from outlast.errors import InputError
 from outlast.evaluation.schedule import age_bands
-from outlast.tasks.power_data import (
+from outlast.tasks.power import (
     BLOCK,
     BLOCKS,
     HORIZON,

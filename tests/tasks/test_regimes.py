@@ -20,13 +20,15 @@ from outlast.tasks import regimes
 from outlast.tasks.recipe_files import read_recipe
 from outlast.tasks.recipe_run import run_recipe
 from outlast.tasks.recipes import ModelEntry, Recipe
-from outlast.tasks.regimes_bayes import leaky, not_told, told
-from outlast.tasks.regimes_data import (
+from outlast.tasks.regimes import (
     generate,
+    leaky,
+    not_told,
     stationary_streams,
     stationary_test,
     switching_streams,
     switching_test,
+    told,
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -12,8 +12,8 @@ from outlast.errors import InputError, Interrupted
 from outlast.interventions import tbtt
 from outlast.state import leaves
 from outlast.training import TrainSettings, fit
+from outlast.training.loop import read_dropping, size_of
 from outlast.training.objectives import Regression
-from outlast.training.regular import read_dropping, size_of
 from toys import EveryKind, small_gru, wave_streams
 
 T, ROWS = 8, 6

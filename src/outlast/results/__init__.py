@@ -56,7 +56,17 @@ from outlast.results.measured import (
     plain,
 )
 from outlast.results.planned import Change, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained, Worth
-from outlast.results.repaired import Benefit, CompareRow, Comparison, DosePoint, Refusal, Repair, Sample, ShortContext
+from outlast.results.repaired import (
+    Benefit,
+    CompareRow,
+    Comparison,
+    DosePoint,
+    Refusal,
+    Repair,
+    Sample,
+    ShortContext,
+    Training,
+)
 from outlast.results.timeline import (
     AtWork,
     CandidateMove,
@@ -70,7 +80,6 @@ from outlast.results.timeline import (
     LossPoint,
     Timeline,
 )
-from outlast.results.trained import Training
 from outlast.results.tuned import TriedRemedy, Tuning
 
 __all__ = [

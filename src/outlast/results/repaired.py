@@ -1,4 +1,4 @@
-"""What a repair and a comparison of repairs find."""
+"""What a training, a repair and a comparison of repairs find."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from outlast.results.kinds import Result, result_kind
-from outlast.results.measured import Evaluation
+from outlast.results.kinds import Command, Result, result_kind
+from outlast.results.measured import Evaluation, Note
 
 
 @dataclass(frozen=True)
@@ -201,4 +201,23 @@ class Comparison(Result):
     refused_because: Refusal | None = None
     samples: list[Sample] = field(default_factory=list)
     kind: str = "compare"
+    outlast: str = ""
+
+
+# What is recorded of a training.
+
+
+@result_kind
+@dataclass(frozen=True)
+class Training(Result):
+    """What `outlast train` did; `notes` are what was odd."""
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    losses: list[tuple[int, float]]
+    notes: list[Note] = field(default_factory=list)
+    command: Command = field(default_factory=Command)
+    kind: str = "train"
     outlast: str = ""

@@ -98,7 +98,7 @@ class Recipe:
         train_context: positions of a training window of `data`.
         shares: of training, validation and test of `data`; None: as `split` does it.
         out: folder of the results.
-        rows: file that keeps the figures of every finished model (`outlast.tasks.recipe_rows`); a model whose row is
+        rows: file that keeps the figures of every finished model (`outlast.tasks.recipe_unit`); a model whose row is
             there is not run again. None: no such file.
         jobs: how much runs side by side, one thread each.
         base: training settings of the bases, over the task's.
