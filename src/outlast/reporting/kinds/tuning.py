@@ -128,7 +128,7 @@ def _rows(tuning: Tuning) -> list[list[str]]:
     return [
         [
             each.name,
-            number(each.cost, 3),
+            *([number(each.cost, 3)] if _costs(tuning) else []),
             number(each.loss),
             _with_ends(each.difference),
             _with_ends(each.short) if each.short and any(each.short) else "0",
@@ -143,10 +143,15 @@ def _with_ends(change: tuple[float, float, float]) -> str:
     return tell(f"{found.value} ({found.interval})", f"{found.value}（{found.interval}）")
 
 
-def _columns() -> list[str]:
+def _costs(tuning: Tuning) -> bool:
+    """Whether any of those tried costs more than the model as it runs on."""
+    return any(each.cost > 1 for each in tuning.tried)
+
+
+def _columns(tuning: Tuning) -> list[str]:
     return [
         tell("remedy", "対処"),
-        tell("cost", "費用"),
+        *([tell("cost, copies", "費用（複製）")] if _costs(tuning) else []),
         labels.COLUMN_OLDEST_LOSS,
         tell("against running on", "続行との差（区間）"),
         tell("short contexts", "短い文脈の変化（区間）"),
@@ -190,6 +195,7 @@ def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: s
         lines.append(Line(names[kind], Look(slot, slot == 0), points, end, end, told))
         described.append(terms.curve(names[kind], own, ""))
     axis = tell("τ of the leak, or period of the reset, positions", "漏れの τ、またはリセットの周期（位置）")
+    y_label = tell(f"{title}: {y_label}", f"{title}：{y_label}")
     drawing = plots.curve(
         lines, x_labels=(axis, axis), y_label=y_label, mark=None, zero_at=None, key=key, title=title,
         description=" ".join(described), height=320, log_x=True, markers=True,
@@ -205,7 +211,7 @@ def _sections(tuning: Tuning, key: str) -> list[Section]:
             Row([Cell(each) for each in row], labels.ACCEPTED if tuning.accepted and own.name == tuning.remedy else "")
             for own, row in zip(tuning.tried, _rows(tuning), strict=True)
         ]
-        tried.append(Section(title, [*_by_tau(tuning, key), Table(title, _columns(), rows)]))
+        tried.append(Section(title, [*_by_tau(tuning, key), Table(title, _columns(tuning), rows)]))
     if not _done(tuning):
         why = repair.untouched_why(tuning.before, _untouched(tuning))
         return [*why, *tried, *evaluation.sections(tuning.before, key)]
@@ -230,7 +236,7 @@ def _untouched(tuning: Tuning) -> Refusal | None:
 
 
 def _terminal(tuning: Tuning) -> list[str]:
-    table = [aligned(_columns(), _rows(tuning))] if tuning.tried else evaluation.terminal(tuning.before)
+    table = [aligned(_columns(tuning), _rows(tuning))] if tuning.tried else evaluation.terminal(tuning.before)
     return [*table, *(evaluation.terminal_notes(tuning.before.notes) if tuning.tried else [])]
 
 
