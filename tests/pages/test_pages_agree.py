@@ -93,3 +93,45 @@ def test_a_difference_is_level_only_within_half_a_tolerance() -> None:
     assert compared((0.0, -0.004, 0.006), 0.01, "nats").startswith("not told apart (")
     assert compared((-0.02, -0.03, -0.01), 0.01, "nats").startswith("lower (")
     assert compared((0.02, 0.01, 0.03), 0.01, "nats").startswith("higher (")
+
+
+def told_rows(page: str) -> Iterator[dict[str, str]]:
+    """Every row of a page's tables, by the names of its columns."""
+    head: list[str] | None = None
+    for line in (DOCS / page).read_text().splitlines():
+        cells = [each.strip() for each in line.strip("|").split("|")] if line.startswith("|") else None
+        if cells and head and set(cells[0]) != {"-"}:
+            yield dict(zip(head, cells, strict=True))
+        head = None if cells is None else head or cells
+
+
+def figures(cell: str) -> list[float]:
+    return [float(each) for each in re.findall(r"[+-]?\d+\.\d+", cell)]
+
+
+@pytest.mark.parametrize(("page", "bases"), [("families.md", 36), ("quickstart.md", 16)])
+def test_printed_verdicts_are_those_of_the_printed_figures(page: str, bases: int) -> None:
+    """Of pages whose runs are not kept; what lies on a border within the printed digits may be told either way."""
+    rows = [row for row in told_rows(page) if "excess" in row]
+    assert len(rows) >= bases
+    for row in rows:
+        name = (row.get("verdict") or row["verdict on the base"]).split()[0]
+        (short, *_), (excess, low, high) = figures(row.get("short") or row["best short age"]), figures(row["excess"])
+        tolerance = MEASURES["cross_entropy"].tolerated(short)
+        off = 0.0005 if page == "families.md" else 0.00005
+        fails = [excess > tolerance + slip and low > slip for slip in (-off, off)]
+        held = [high <= tolerance + slip for slip in (-off, off)]
+        assert (name == "fails") in fails, row
+        assert name not in ("robust", "undecided") or (name == "robust") in held, row
+
+
+@pytest.mark.parametrize(("page", "accepted"), [("families.md", 40), ("quickstart.md", 12)])
+def test_what_a_page_calls_accepted_gains_by_today_s_rule(page: str, accepted: int) -> None:
+    rivals = ("against the base", "against the base, reset", "what the starts gained")
+    rows = [row for row in told_rows(page) if row.get("accepted") == "yes" and ("verdict" in row or "seed" in row)]
+    assert len(rows) >= accepted
+    for row in rows:
+        half = MEASURES["cross_entropy"].tolerated(figures(row["oldest age"])[0]) / 2
+        changes = [figures(row[each]) for each in rivals if each in row]
+        assert all(mean < -half and high < 0 for mean, _, high in changes), row
+        assert row.get("verdict", "").split(" ")[0] not in ("fails", "declines"), row
