@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,3 +98,16 @@ def test_a_scaling_of_its_own_is_told_beside_what_the_others_have() -> None:
     scaled = {"by": "as asked", "inputs": {"a": "standard", "b": "log-standard", "c": "standard"}, "target": {}}
     lines = {line.about[0]: line.taken[0] for line in first_lines({"scaled": scaled})}
     assert lines["scaling"] == "inputs standard, b log-standard; as asked"
+
+
+def test_a_mark_of_missing_values_that_no_cell_holds_is_said(tmp_path: Path) -> None:
+    rows = ["Bad,1" if row == 5 else "-9999.0,2" if row == 9 else f"{row % 7},{row % 5}" for row in range(200)]
+    (tmp_path / "marked.csv").write_text("\n".join(["power,speed", *rows]))
+    how: dict[str, Any] = {"target": "power", "horizon": 1, "missing": "drop"}
+    streams = Streams.from_table(tmp_path / "marked.csv", missing_values=["Bad", "Bda", -9999, -999, "NA"], **how)
+    assert streams.about["marks_in_no_cell"] == ["Bda", "-999"]
+    (missing,) = [line.taken[0] for line in first_lines(streams.about) if line.about[0] == "missing"]
+    assert missing.startswith("NO CELL HOLDS 'Bda', '-999' (--missing-values); 2 of 200 rows dropped")
+    assert not Streams.from_table(tmp_path / "marked.csv", missing_values=["Bad", -9999], **how).about[
+        "marks_in_no_cell"
+    ]

@@ -260,6 +260,9 @@ def _missing(data: Mapping[str, Any]) -> Iterator[Pair]:
     missing = data.get("missing")
     if missing is None or "rows" not in data:
         return
+    if data.get("marks_in_no_cell"):
+        marks = _listed([repr(mark) for mark in data["marks_in_no_cell"]])
+        yield f"NO CELL HOLDS {marks[0]} (--missing-values)", f"どのセルにもない印：{marks[1]}（--missing-values）"
     dropped, filled = missing["rows_dropped"], missing.get("rows_filled", 0)
     if dropped:
         every = data["rows"] + dropped

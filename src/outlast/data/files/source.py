@@ -7,7 +7,7 @@ import functools
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,23 @@ class Table:
             return {name: _present(_plain(column), self.notation) for name, column in read}
         except (pa.ArrowException, OSError, ValueError, EOFError) as error:
             raise unreadable(self.source, error, self.expected) from error
+
+
+def marks_in_no_cell(table: Table, notation: Notation) -> list[str]:
+    """Which of the notation's marks of a missing value stand in no cell.
+
+    Args:
+        table: opened as if there were no such marks, so that a first row of them may have been taken for units.
+    """
+    texts, numbers = {unit.strip() for unit in table.units.values()}, set[float]()
+    for column in table.read().values():
+        if is_text(column):
+            texts |= {text.strip() for text in column.unique().drop_null().to_pylist()}
+        elif is_number(column):
+            numbers |= set(column.unique().drop_null().cast(pa.float64()).to_pylist())
+    numbers |= {number for text in texts if (number := number_in(text, notation)) is not None}
+    left = [mark for mark in notation.missing_values if mark not in texts and mark not in _MISSING]
+    return [mark for mark in left if not numbers & {*missing_numbers(replace(notation, missing_values=(mark,)))}]
 
 
 def unreadable(source: str | Path, error: Exception, expected: str, do: str = "") -> InputError:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from outlast.arguments import taking
 from outlast.data.files.audio import open_audio
-from outlast.data.files.source import FILE, Table, notation_of
+from outlast.data.files.source import FILE, Table, marks_in_no_cell, notation_of
 from outlast.data.files.tables import open_table
 from outlast.data.layout import DEFAULT_SHARES, Layout, Shares, check_shares, training_positions
 from outlast.data.scenarios import Condition, Scenario, in_table, marks_of, recorded, scenarios_of
@@ -235,24 +235,24 @@ class FromTables(Layout):
             about["streams_too_short"] = len(rows.names) - len(np.unique(of_piece))
         if recording is not None:
             about["times"]["pieces_too_short"] = len(rows.sizes) - len(kept)
-        if beside is not None:
-            about["targets_file"] = beside.source
+        about |= {} if beside is None else {"targets_file": beside.source}
+        if missing_values is not None and beside is None:  # a mark that is misspelt marks nothing
+            unmarked = open_table(source, replace(notation, missing_values=()), sheet)
+            about["marks_in_no_cell"] = marks_in_no_cell(unmarked, notation)
 
         training = np.zeros(0, np.int64)
         if schema is None and (estimates(names, options) or options.bins is not None or _learnt(options)):
             training = _training_rows(starts, lengths, recording, furthest, shares, seed, table)
             about["prepared_for_split"] = {"shares": [float(share) for share in shares], "seed": int(seed)}
         rows = _known_in_training(rows, table, names, options, training, np.repeat(rows.sizes > furthest, rows.sizes))
-        if options.static:
-            about["static_columns"] = list(options.static)
+        about |= {"static_columns": list(options.static)} if options.static else {}
         if rows.categories:
             about["categories"] = {name: list(known) for name, known in rows.categories.items()}
             about["codes_known"] = [name for name, known in options.category.items() if known]
         figures = _figures(rows, table, names, options, training)
         read = _columns(names, figures, options, rows, training)
         about |= scaling_told(read, names, options)
-        if named:
-            about |= recorded(named)
+        about |= recorded(named) if named else {}
         aim = goal(rows, table, names, options, training)
         keeps = options.gaps != "join" and "time_recognised" not in about
         return cls(
