@@ -17,7 +17,7 @@ from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import written_ages
 from outlast.intervals import gained
 from outlast.modules.remedies import Reset
-from outlast.results import Benefit, Evaluation, Refusal, ShortContext
+from outlast.results import Benefit, Evaluation, Refusal, ShortContext, UnderRemedy
 from outlast.results.curve import Band, Curve, reset_losses
 
 BAND_MARGINS = 3
@@ -86,17 +86,43 @@ def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | No
     )
 
 
-def benefit(before: Evaluation, after: Evaluation, control: Evaluation | None = None) -> Benefit:
-    """The repaired model at its oldest age against the base and the control, as they are and under resets."""
+AT_NO_COST = {
+    "base": "the base",
+    "periodic_reset": "the base under its best periodic reset",
+    "leak": "the base under its best leak",
+}
+"""Rivals that a repair has to beat, with what they are."""
+CONTROLS = {
+    "control": "the control",
+    "control_reset": "the control under its best periodic reset",
+    "control_leak": "the control under its best leak",
+}
+"""Rivals that plain training gives, which it has to beat too."""
+
+
+def benefit(
+    before: Evaluation,
+    after: Evaluation,
+    control: Evaluation | None = None,
+    remedies: Mapping[str, UnderRemedy] | None = None,
+) -> Benefit:
+    """The repaired model at its oldest age against the base and the control, as they are and under remedies.
+
+    Args:
+        remedies: other than resets, by the name of the rival; without a control those of the base count alone.
+    """
     rivals = {"base": before.oldest.per_stream}
     rivals |= {name: each.per_stream for name, each in before.resets.items()}
     if control is not None:
         rivals["control"] = control.oldest.per_stream
         if "periodic_reset" in control.resets:
             rivals["control_reset"] = control.resets["periodic_reset"].per_stream
+    for name, each in (remedies or {}).items():
+        if control is not None or name not in CONTROLS:
+            rivals[name] = each.per_stream
     curve = after.curve
     intervals = {name: curve.interval(curve.losses[-1] - np.array(losses)).triple for name, losses in rivals.items()}
-    deciding = [name for name in ("base", "periodic_reset") if name in intervals]
+    deciding = [name for name in AT_NO_COST if name in intervals]
     against = max(deciding, key=lambda name: intervals[name][0])
     tolerance = before.verdict.tolerance if before.verdict else 0.0
     return Benefit(against, *intervals[against], rivals=intervals, tolerance=tolerance)
@@ -232,8 +258,9 @@ def _too_wide(difference: float, allowed: float) -> str:
 
 
 def _no_benefit(gain: Benefit, measure: Measure) -> list[Refusal]:
-    names = {"base": "the base", "periodic_reset": "the base under its best periodic reset"}
-    because = [f"against {names[name]} the oldest age is {said}" for name, said in _not_gained(gain, names, measure)]
+    because = [
+        f"against {AT_NO_COST[name]} the oldest age is {said}" for name, said in _not_gained(gain, AT_NO_COST, measure)
+    ]
     return [Refusal("no_benefit", because)] if because else []
 
 
@@ -307,10 +334,9 @@ def _remedy_suffices(after: Evaluation, measure: Measure) -> list[Refusal]:
 
 
 def _plain_training_suffices(gain: Benefit, measure: Measure) -> list[Refusal]:
-    names = {"control": "the control", "control_reset": "the control under its best periodic reset"}
     because = [
-        f"against {names[name]} (equal training from zero states) it is {said}"
-        for name, said in _not_gained(gain, names, measure)
+        f"against {CONTROLS[name]} (equal training from zero states) it is {said}"
+        for name, said in _not_gained(gain, CONTROLS, measure)
     ]
     return [Refusal("plain_training_suffices", because)] if because else []
 

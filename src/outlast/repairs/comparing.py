@@ -23,6 +23,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.repairing import with_ranks, workers
+from outlast.repairs.rivals import rivals_of, with_control
 from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Dosed, Wanted, both, nothing_to_do, picked, points_of, set_up
@@ -111,7 +112,8 @@ def compare(
     before = replace(before, model={**before.model, "name": "base"})
     if nothing := nothing_to_do(todo, seen, before):
         return Compared(None, Comparison(before, [], None, None, nothing, outlast=VERSION), {})
-    guards_before, validation = todo.guards_before(), todo.held_against(seen)
+    guards_before, rivals = todo.guards_before(), rivals_of(todo, seen, before)
+    validation = todo.held_against(seen, rivals.seen)
 
     stop = threading.Event()
 
@@ -142,11 +144,12 @@ def compare(
         ],
     )
     control = made[-1] if wanted else None
+    tested = with_control(todo, rivals, chosen[-1], control[0]) if control else rivals.tested
     rows = [
         CompareRow(
             name,
             _figures(each, validation),
-            todo.judge(each, after, before, points_of(several, validation), guards_before, control, repaired),
+            todo.judge(each, after, before, points_of(several, validation), guards_before, control, repaired, tested),
         )
         for name, each, several, (repaired, after) in zip(names, chosen, doses, made, strict=False)
     ]

@@ -25,6 +25,7 @@ from outlast.modules.adapting import adapt
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
+from outlast.repairs.rivals import rivals_of, with_control
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import Evaluation, Repair
@@ -178,14 +179,16 @@ def _concluded(
         seen: the base on validation streams.
         before: the base on test streams.
     """
-    validation = todo.held_against(seen)
+    rivals = rivals_of(todo, seen, before)
+    validation = todo.held_against(seen, rivals.seen)
     doses = [todo.doses(each, seen) for each in trained]
     chosen = [each[picked(each, validation)] for each in doses]
     measured = [todo.measure(each, ends_only=False) for each in chosen]
     control = measured[1] if len(measured) > 1 else None
     model, after = measured[0]
     points = points_of(doses[0], validation)
-    judged = todo.judge(chosen[0], after, before, points, guards_before, control, model)
+    tested = with_control(todo, rivals, chosen[1], control[0]) if control else rivals.tested
+    judged = todo.judge(chosen[0], after, before, points, guards_before, control, model, tested)
     return Repaired(model, judged, control[0] if control else None)
 
 

@@ -43,7 +43,7 @@ from outlast.repairs.acceptance import (
 )
 from outlast.repairs.picking import Candidate, Validation, cost, optimism, pick, with_dose
 from outlast.repairs.settings import RepairSettings
-from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext
+from outlast.results import VERSION, DosePoint, Evaluation, Note, Refusal, Repair, ShortContext, UnderRemedy
 from outlast.results.curve import Curve
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import Objective, SelfDistillation, anchored, objective
@@ -192,10 +192,11 @@ class Setup:
             record["leak"] = self.repairing.leak
         return Trained(model, rule.label, rule.describe(), json.loads(json.dumps(record)), rule.handed_on_after)
 
-    def held_against(self, base: Evaluation) -> Validation:
-        """What candidates are held against, from the base on validation streams."""
+    def held_against(self, base: Evaluation, leak: np.ndarray | None = None) -> Validation:
+        """What candidates are held against, from the base on validation streams, and from (S,) losses under its best
+        leak there."""
         curve = base.curve
-        rivals = [base.oldest.per_stream, base.resets["periodic_reset"].per_stream]
+        rivals = [base.oldest.per_stream, base.resets["periodic_reset"].per_stream, *([] if leak is None else [leak])]
         rival = min((np.array(each) for each in rivals), key=np.mean)
         margin = self.main.allowed(short_level(curve, self.repairing.short_ages))
         return Validation(margin, rival, curve.blocks, base.verdict.tolerance / 2 if base.verdict else 0.0)
@@ -232,14 +233,15 @@ class Setup:
         guards_before: Mapping[str, Evaluation],
         control: tuple[Recurrent, Evaluation] | None,
         model: Recurrent,
+        remedies: Mapping[str, UnderRemedy],
     ) -> Repair:
         """The record of a repair, from what was measured on test streams; the guards are measured here."""
         guards, alone = self.guarded(model, after.model["name"], guards_before), control[1] if control else None
-        short, gain = self.short(before.curve, after.curve), benefit(before, after, alone)
+        short, gain = self.short(before.curve, after.curve), benefit(before, after, alone, remedies)
         because = refusal(short, gain, after, self.main, guards)
         passes = None
         if control is not None and alone is not None:
-            its_short, its_gain = self.short(before.curve, alone.curve), benefit(before, alone)
+            its_short, its_gain = self.short(before.curve, alone.curve), benefit(before, alone, None, remedies)
             passes = refusal(its_short, its_gain, alone, self.main) is None
             # Guards are measured only where they decide, and can only be lost.
             if passes:
@@ -261,6 +263,7 @@ class Setup:
             control=alone,
             control_passes=passes,
             guards=guards,
+            remedies=dict(remedies),
             outlast=VERSION,
         )
 

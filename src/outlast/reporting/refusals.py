@@ -105,9 +105,9 @@ def _times(repair: Repair, name: str) -> Iterable[float]:
             short = repair.guards.get(guard, repair.short_context) if guard else repair.short_context
             yield short.times if not short.held else math.inf
         case "no_benefit":
-            yield from _against(repair.benefit.rivals, ("base", "periodic_reset"), tolerance)
+            yield from _against(repair.benefit.rivals, ("base", "periodic_reset", "leak"), tolerance)
         case "plain_training_suffices":
-            yield from _against(repair.benefit.rivals, ("control", "control_reset"), tolerance)
+            yield from _against(repair.benefit.rivals, ("control", "control_reset", "control_leak"), tolerance)
         case "stopped_reading":
             rivals = {each: beside(repair.after, losses) for each, losses in without_reading(repair.after).items()}
             yield from _against(rivals, tuple(rivals), tolerance)
@@ -342,14 +342,16 @@ def _not_below(repair: Repair, rival: str, triple: Triple) -> str:
 
 
 def _no_benefit(repair: Repair, _: Refusal) -> list[str]:
-    close = _close(repair.benefit.rivals, ("base", "periodic_reset"), repair.benefit.tolerance)
+    close = _close(repair.benefit.rivals, ("base", "periodic_reset", "leak"), repair.benefit.tolerance)
     return [_not_below(repair, terms.rival(name), triple) for name, triple in close]
 
 
 def _plain_training_suffices(repair: Repair, _: Refusal) -> list[str]:
     said = [
         _not_below(repair, terms.rival(name), triple)
-        for name, triple in _close(repair.benefit.rivals, ("control", "control_reset"), repair.benefit.tolerance)
+        for name, triple in _close(
+            repair.benefit.rivals, ("control", "control_reset", "control_leak"), repair.benefit.tolerance
+        )
     ]
     return _headed(
         repair,

@@ -25,16 +25,20 @@ def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) 
         entries: name, repair, and the word that marks it among the others.
     """
     in_unit, unit = terms.in_unit, terms.unit(base)
-    rivals = ["base", "periodic_reset", "overlapping_reset"]
+    met = {name for _, repair, _ in entries for name in repair.benefit.rivals}
+    rivals = ["base", "periodic_reset", *(each for each in ("leak", "handover") if each in met), "overlapping_reset"]
     controlled = any(repair.benefit.starts is not None for _, repair, _ in entries)
     if controlled:
-        rivals += ["control", "control_reset"]
+        rivals += ["control", "control_reset", *(["control_leak"] if "control_leak" in met else [])]
     names = {
         "base": labels.COLUMN_BASE,
         "periodic_reset": labels.COLUMN_RESET,
+        "leak": labels.COLUMN_LEAK,
+        "handover": labels.COLUMN_HANDOVER,
         "overlapping_reset": labels.COLUMN_OVERLAP,
         "control": labels.COLUMN_STARTS,
         "control_reset": labels.COLUMN_CONTROL_RESET,
+        "control_leak": labels.COLUMN_CONTROL_LEAK,
     }
     columns = [
         labels.COLUMN_INTERVENTION,

@@ -66,6 +66,7 @@ from outlast.results.repaired import (
     Sample,
     ShortContext,
     Training,
+    UnderRemedy,
 )
 from outlast.results.timeline import (
     AtWork,
@@ -155,6 +156,7 @@ __all__ = [
     "Training",
     "TriedRemedy",
     "Tuning",
+    "UnderRemedy",
     "Untrained",
     "Verdict",
     "Worth",

@@ -59,12 +59,31 @@ def times_to_reach(mean: float, high: float, allowed: float) -> float:
 
 
 @dataclass(frozen=True)
+class UnderRemedy:
+    """A model at its oldest age under a remedy that validation picked for it, on test streams.
+
+    Args:
+        name: as it is typed, such as ``leak:64``.
+        cost: in copies of the model.
+        loss: with the ends `low` and `high` of its interval, and by stream.
+    """
+
+    name: str
+    cost: float
+    loss: float
+    low: float
+    high: float
+    per_stream: list[float]
+
+
+@dataclass(frozen=True)
 class Benefit:
     """Repaired at its oldest age minus a rival: negative is better.
 
-    `rivals` holds every one of them: ``base``, ``periodic_reset`` and ``overlapping_reset`` (of the base), and where
-    there is a control, ``control`` and ``control_reset``. `against` names the stronger of the base and the base under
-    its best periodic reset. `tolerance` is the base's; a gain has to be more than half of it (0: of files of before).
+    `rivals` holds every one of them: ``base``, ``periodic_reset``, ``leak``, ``handover`` and ``overlapping_reset`` (of
+    the base), and where there is a control, ``control``, ``control_reset`` and ``control_leak``. `against` names the
+    strongest at no extra cost: the base, or the base under its best periodic reset or leak. `tolerance` is the base's;
+    a gain has to be more than half of it (0: of files of before).
     """
 
     against: str
@@ -153,7 +172,8 @@ class Repair(Result):
     is not known. `doses` are those that validation chose from, `samples` what models of text write on at an old age
     (made by the command line).
 
-    `typed` is the intervention in one word, as the command line takes it; empty where it cannot be typed.
+    `typed` is the intervention in one word, as the command line takes it; empty where it cannot be typed. `remedies`
+    are what stands behind ``leak``, ``handover`` and ``control_leak`` among the rivals, by these names.
     """
 
     intervention: dict[str, Any]
@@ -172,6 +192,7 @@ class Repair(Result):
     guards: dict[str, ShortContext] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     typed: str = ""
+    remedies: dict[str, UnderRemedy] = field(default_factory=dict)
     kind: str = "repair"
     outlast: str = ""
 

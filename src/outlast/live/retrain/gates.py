@@ -345,13 +345,15 @@ def _guards(held: _Held) -> tuple[bool, dict[str, Any]]:
 
 def _corpus(held: _Held) -> tuple[bool, dict[str, Any]]:
     """At the oldest age on held-out streams no worse than the base by more than a tolerance, nor clearly worse than the
-    base under its best periodic reset by more than that."""
+    base under its best periodic reset, or leak, by more than that."""
     rivals, verdict = held.result.benefit.rivals, held.result.before.verdict
     tolerance = held.profile.facts.tolerance if verdict is None else verdict.tolerance
-    base, reset = rivals["base"], rivals.get("periodic_reset")
+    base, reset, leak = rivals["base"], rivals.get("periodic_reset"), rivals.get("leak")
     kept = base[2] <= tolerance
-    behind = reset is not None and reset[0] > tolerance and reset[1] > 0
+    behind = any(each[0] > tolerance and each[1] > 0 for each in (reset, leak) if each is not None)
     figures = {"against_base": list(base), "against_reset": reset and list(reset), "tolerance": tolerance}
+    if leak is not None:
+        figures["against_leak"] = list(leak)
     return kept and not behind, figures
 
 

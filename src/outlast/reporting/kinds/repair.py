@@ -24,7 +24,7 @@ from outlast.reporting.verdict_reasons import bound, reasons
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import listed, sentences, spoken, tell
-from outlast.reporting.words.numbers import estimate, integer
+from outlast.reporting.words.numbers import estimate, integer, number
 from outlast.reporting.words.terms import reason
 from outlast.results import Comparison, Evaluation, Refusal, Repair, ShortContext
 
@@ -194,6 +194,14 @@ def _gains(repair: Repair) -> str:
             f"{rival}{'（同じ費用で学習せずに得られる最良のもの）' if free else ''}との差は {gain} です。",
         )
     ]
+    if handover := repair.remedies.get("handover"):
+        other, copies = _with_interval(repair.benefit.rivals["handover"]), number(handover.cost, 3)
+        parts.append(
+            tell(
+                f"Against {handover.name}, at {copies} times the cost: {other}.",
+                f"実行費用が {copies} 倍の {handover.name} との差は {other} です。",
+            )
+        )
     if repair.benefit.overlapping is not None:
         other = _with_interval(repair.benefit.overlapping)
         parts.append(

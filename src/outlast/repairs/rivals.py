@@ -1,0 +1,100 @@
+"""What a repair has to beat: the base and its control, each under the remedy that validation picks.
+
+What resets give is read off age curves (`outlast.repairs.acceptance`). Here are leaks, which are run, and handovers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from outlast.evaluation.verdicts import handover_losses
+from outlast.model import Recurrent
+from outlast.modules.leaking import memories
+from outlast.modules.remedies import Leak, Remedy
+from outlast.modules.resetting import Around
+from outlast.onnx import OnnxModel
+from outlast.repairs.leaks import leaks, ready
+from outlast.repairs.setup import Dosed, Setup
+from outlast.repairs.tuning import losses_under_remedies
+from outlast.results import Evaluation, UnderRemedy
+from outlast.results.curve import Curve
+
+HANDOVER = 1.25
+"""What a handover beside a repair may cost, in copies."""
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The base under remedies, by the name of the rival: on test streams, and under its best leak on validation too.
+
+    Args:
+        tested: ``leak`` and ``handover``, as far as there are any.
+        leak: the best on validation that holds short contexts.
+        seen: (S,) loss of each validation stream at the oldest age under it.
+    """
+
+    tested: dict[str, UnderRemedy] = field(default_factory=dict)
+    leak: Leak | None = None
+    seen: np.ndarray | None = None
+
+
+def rivals_of(todo: Setup, seen: Evaluation, before: Evaluation) -> Rivals:
+    """What the base gives without training, beside resets.
+
+    Args:
+        seen: the base on validation streams.
+        before: the base on test streams.
+    """
+    tested = _handover(seen.curve, before.curve)
+    held = [each for each in leaks(todo, todo.base, seen) if each.short.held] if can_leak(todo.base) else []
+    if not held:
+        return Rivals(tested)
+    best = min(held, key=lambda each: each.losses.mean())
+    return Rivals({**tested, "leak": _run(todo, todo.base, best.leak)}, best.leak, best.losses)
+
+
+def with_control(todo: Setup, rivals: Rivals, dosed: Dosed, control: Recurrent) -> dict[str, UnderRemedy]:
+    """The rivals on test streams, with the control under the best leak of those near the base's."""
+    if rivals.leak is None or not can_leak(control):
+        return rivals.tested
+    tau, found = rivals.leak.tau, dict[Leak, float]()
+    assert isinstance(tau, int)
+    for near in (max(1, tau // 2), tau, 2 * tau):
+        leak = ready(control, replace(rivals.leak, tau=near, every=1))
+        name = f"{dosed.trained.label}, {leak.name}, on validation"
+        found[leak] = (
+            todo.evaluate(leak.on(control), todo.validation, name, None, ends_only=True).curve.losses[-1].mean()
+        )
+    return {**rivals.tested, "control_leak": _run(todo, control, min(found, key=found.__getitem__))}
+
+
+def can_leak(model: Recurrent) -> bool:
+    """Whether the model has a memory that a leak can be put on, and is under no remedy yet."""
+    return not isinstance(model, Around | OnnxModel) and bool(memories(model))
+
+
+def _run(todo: Setup, model: Recurrent, leak: Leak) -> UnderRemedy:
+    """The model under a leak on test streams."""
+    curve = todo.evaluate(leak.on(model), todo.data, leak.name, None, ends_only=True).curve
+    return _told(leak, curve, curve.losses[-1])
+
+
+def _handover(seen: Curve, tested: Curve) -> dict[str, UnderRemedy]:
+    """The base under the handover that is best on validation, read off its age curve on test streams."""
+    pairs, losses = handover_losses(tested)
+    known = dict(zip(pairs, losses, strict=True))
+    found = [
+        (each, remedy)
+        for remedy, each in losses_under_remedies(seen, HANDOVER)
+        if remedy.kind == "handover" and (remedy.every, remedy.warm_up) in known
+    ]
+    if not found:
+        return {}
+    _, remedy = min(found, key=lambda pair: pair[0].mean())
+    return {"handover": _told(remedy, tested, known[remedy.every, remedy.warm_up])}
+
+
+def _told(remedy: Remedy, curve: Curve, losses: np.ndarray) -> UnderRemedy:
+    return UnderRemedy(remedy.name, remedy.cost, *curve.interval(losses).triple, per_stream=losses.tolist())
