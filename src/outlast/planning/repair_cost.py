@@ -21,6 +21,7 @@ from outlast.interventions import Intervention, control_of, rule_of
 from outlast.parallel import side_by_side
 from outlast.repairs import RepairSettings
 from outlast.repairs.repairing import workers
+from outlast.repairs.rivals import readings_of_leaks
 from outlast.repairs.setup import Setup, Wanted, set_up
 from outlast.results import RepairCost
 from outlast.training import TrainSettings, fit
@@ -167,6 +168,8 @@ def cost_of(todo: Setup, trials: Sequence[Pace], reading: Readings, busy: int, p
     # The base on both sets, every dose on validation, and what was picked on both.
     each = doses + reading.validation + reading.test
     measuring = reading.validation + reading.test + trainings * each + (1 + trainings) * reading.guards
+    # Rivals under leaks; where these are no part of the recurrence, each takes several times as long.
+    measuring += reading.dose * readings_of_leaks(todo, trainings - 1)
     return RepairCost(
         steps=how.steps,
         trainings=trainings,

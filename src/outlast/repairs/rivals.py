@@ -70,6 +70,11 @@ def with_control(todo: Setup, rivals: Rivals, dosed: Dosed, control: Recurrent) 
     return {**rivals.tested, "control_leak": _run(todo, control, min(found, key=found.__getitem__))}
 
 
+def readings_of_leaks(todo: Setup, controls: int) -> int:
+    """How often streams are read under leaks, about: the grid and one refinement, and the test; near the base's τ."""
+    return 8 + 4 * controls if can_leak(todo.base) else 0
+
+
 def can_leak(model: Recurrent) -> bool:
     """Whether the model has a memory that a leak can be put on, and is under no remedy yet."""
     return not isinstance(model, Around | OnnxModel) and bool(memories(model))
