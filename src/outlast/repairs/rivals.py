@@ -12,7 +12,7 @@ import numpy as np
 from outlast.evaluation.verdicts import handover_losses
 from outlast.model import Recurrent
 from outlast.modules.leaking import memories
-from outlast.modules.remedies import Leak, Remedy
+from outlast.modules.remedies import Leak, Remedy, Reset
 from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
 from outlast.repairs.leaks import leaks, ready
@@ -93,7 +93,7 @@ def _handover(seen: Curve, tested: Curve) -> dict[str, UnderRemedy]:
     found = [
         (each, remedy)
         for remedy, each in losses_under_remedies(seen, HANDOVER)
-        if remedy.kind == "handover" and (remedy.every, remedy.warm_up) in known
+        if isinstance(remedy, Reset) and remedy.kind == "handover" and (remedy.every, remedy.warm_up) in known
     ]
     if not found:
         return {}
