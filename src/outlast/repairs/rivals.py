@@ -61,7 +61,9 @@ def with_control(todo: Setup, rivals: Rivals, dosed: Dosed, control: Recurrent) 
         return rivals.tested
     tau, found = rivals.leak.tau, dict[Leak, float]()
     assert isinstance(tau, int)
-    for near in (max(1, tau // 2), tau, 2 * tau):
+    # Where a leak is no part of the recurrence it is read in pieces, many times as long as without: the base's τ alone.
+    near_by = (max(1, tau // 2), tau, 2 * tau) if rivals.leak.on(control).at_once else (tau,)
+    for near in near_by:
         leak = ready(control, replace(rivals.leak, tau=near, every=1))
         name = f"{dosed.trained.label}, {leak.name}, on validation"
         found[leak] = (
