@@ -91,20 +91,22 @@ def far_off():
 class Averaging(nn.Module):
     """Predicts the mean of what it has read, the better the more that is. From `begin` positions on it adds an error of
     up to `wrong`. Where that begins at 8, training in windows of 8 from zero never meets it: no reset and no plain
-    training is as good as a repair."""
+    training is as good as a repair, nor a leak of what it remembers, for the error goes by its age."""
 
     def __init__(self, wrong=1.0, begin=8):
         super().__init__()
         self.wrong, self.begin = nn.Parameter(torch.tensor(wrong)), begin
 
     def initial_state(self, batch_size):
-        return (torch.zeros(batch_size, 2),)
+        return (torch.zeros(batch_size, 2), torch.zeros(batch_size, 1))
 
     def forward(self, inputs, state):
         total = state[0][:, :1] + inputs[..., 0].cumsum(1)
         count = (state[0][:, 1:] + torch.arange(1, inputs.shape[1] + 1)).clamp(min=1)
-        wrong = self.wrong * ((count - self.begin) / 8).clamp(0, 1)
-        return (total / count + wrong)[..., None], (torch.stack([total[:, -1], count[:, -1]], 1),)
+        age = state[1] + torch.arange(1, inputs.shape[1] + 1)
+        wrong = self.wrong * ((age - self.begin) / 8).clamp(0, 1)
+        after = torch.stack([total[:, -1], count[:, -1]], 1), age[:, -1:]
+        return (total / count + wrong)[..., None], after
 
 
 def averaging():
@@ -127,8 +129,8 @@ class Bursting(Averaging):
     """Its states are no numbers after a training window."""
 
     def forward(self, inputs, state):
-        y, (state,) = super().forward(inputs, state)
-        return y, (torch.where(state[:, 1:] < 8, state, torch.inf),)
+        y, (read, age) = super().forward(inputs, state)
+        return y, (torch.where(age < 8, read, torch.inf), age)
 
 
 def bursting():
