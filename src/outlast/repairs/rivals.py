@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from outlast.evaluation.verdicts import handover_losses
 from outlast.model import Recurrent
 from outlast.modules.leaking import memories
 from outlast.modules.remedies import Leak, Remedy, Reset
@@ -19,7 +18,7 @@ from outlast.repairs.leaks import leaks, ready
 from outlast.repairs.setup import Dosed, Setup
 from outlast.repairs.tuning import losses_under_remedies
 from outlast.results import Evaluation, UnderRemedy
-from outlast.results.curve import Curve
+from outlast.results.curve import Curve, handover_losses
 
 HANDOVER = 1.25
 """What a handover beside a repair may cost, in copies."""
