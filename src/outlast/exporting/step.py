@@ -48,10 +48,9 @@ class _Step(nn.Module):
 
 @dataclass(frozen=True)
 class StepGraph:
-    """What was followed: the model's step in ONNX, and the type and sizes of what it gives, without rows."""
+    """What was followed: the model's step in ONNX, and the sizes of what it gives, without rows."""
 
     proto: Any
-    output_dtype: torch.dtype
     output_shape: tuple[int, ...]
 
 
@@ -95,7 +94,7 @@ def step_graph(model: Recurrent, spec: InputSpec) -> StepGraph:
     except Exception as error:  # torch.export and the translator have many kinds of their own
         raise _not_followed(model, error) from error
     assert program is not None
-    return StepGraph(program.model_proto, outputs.dtype, tuple(outputs.shape[2:]))
+    return StepGraph(program.model_proto, tuple(outputs.shape[2:]))
 
 
 def _not_followed(model: Recurrent, error: Exception) -> InputError:

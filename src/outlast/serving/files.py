@@ -14,7 +14,6 @@ from outlast.model import Recurrent
 from outlast.serving.pool import Pool
 
 _WRITERS = "Deployed.save_states or outlast stream"
-_NO_TIME = np.iinfo(np.int64).min
 
 
 def write_pool(path: str | Path, pool: Pool, fingerprint: str, resets: str) -> None:

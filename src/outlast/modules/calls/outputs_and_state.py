@@ -185,9 +185,6 @@ def _starts_alike(model: HiddenModule, way: Way) -> bool:
 _OUTPUTS = {"logits", "output", "outputs", "prediction", "predictions", "pred", "preds", "y", "y_hat", "out", "scores"}
 
 
-_WIDTHS = ("hidden_size", "hidden_dim", "hidden", "nhid", "n_hidden", "state_size", "d_state", "units", "width", "dim")
-
-
 _MOST_STARTS = 96
 
 
