@@ -151,7 +151,7 @@ def test_it_is_left_out_where_nobody_asks_for_it():
     )
     assert sum(steps) == TRAINING.steps
     assert (done.control, done.result.control, done.result.control_passes) == (None, None, None)
-    assert set(done.result.benefit.rivals) == {"base", "periodic_reset", "overlapping_reset"}
+    assert set(done.result.benefit.rivals) == {"base", "periodic_reset", "leak", "handover", "overlapping_reset"}
     assert done.result.benefit.starts is None
     assert done.accepted, done.result.refused_because
 
