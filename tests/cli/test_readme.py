@@ -45,12 +45,13 @@ def run(words: list[str], folder: Path) -> str:
 
 
 @pytest.mark.long
-def test_it_fails_is_repaired_and_then_forecasts(here: Path) -> None:
-    """Whatever the machine's arithmetic: fails, accepted, and forecasts that follow what comes, which they did not."""
+def test_it_fails_is_tuned_and_repaired_and_then_forecasts(here: Path) -> None:
+    """Whatever the machine's arithmetic: fails, accepted twice, and forecasts that follow what comes, which they did not."""
     (commands,) = blocks("bash")
     said = " ".join(run(["bash", "-e", "-c", commands], here).split())
     assert "FAILS" in said
     assert "unexplored state" in said
+    assert "REMEDY ACCEPTED" in said
     assert "REPAIR ACCEPTED" in said
     (code,) = blocks("python")
     *told, row = run([sys.executable, "-c", code], here / "examples").splitlines()
