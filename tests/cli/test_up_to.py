@@ -10,6 +10,7 @@ import pytest
 
 import outlast
 from cli.workshop import QUICK, Run
+from outlast.reporting.commands import context
 from outlast.results import Diagnosis, Evaluation
 
 READ = ("--data", "clocked.csv", "--target", "power", "--horizon", "2", "--time", "when", "--train-context", "8")
@@ -42,7 +43,7 @@ def test_ages_in_time_decide_the_cut_and_stand_in_the_next_command(run: Run, clo
     assert found.oldest.age == (16, 24)
     assert found.settings["up_to"] == "4h"
     assert "They share the positions that warm their states up, and no targets." in " ".join(done.out.split())
-    assert "--train-context 8 --up-to 4h" in " ".join(done.out.split())
+    assert context(found) == "--train-context 8 --up-to 4h"  # what every next command of a measurement holds
     assert "gaps of a few usual steps were read on over" in " ".join(done.out.split())
     again = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "24", "--out", "again")
     assert again.status == 0, again.err
