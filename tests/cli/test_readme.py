@@ -46,7 +46,7 @@ def run(words: list[str], folder: Path) -> str:
 
 @pytest.mark.long
 def test_it_fails_is_tuned_and_repaired_and_then_forecasts(here: Path) -> None:
-    """Whatever the machine's arithmetic: fails, accepted twice, and forecasts that follow what comes, which they did not."""
+    """Whatever the machine's arithmetic: fails, accepted twice, and forecasts follow what comes, which they did not."""
     (commands,) = blocks("bash")
     said = " ".join(run(["bash", "-e", "-c", commands], here).split())
     assert "FAILS" in said
