@@ -310,8 +310,8 @@ def outlook(
         tolerance: of the base's verdict, in the unit of the losses.
     """
     # What is not certain is how far a training gets from the base, not how hard these streams are.
-    changes = np.stack([np.zeros_like(base), *(each - base for each in losses)])
-    means = changes.mean(1)[None]
+    changes = np.stack([each - base for each in losses])
+    means = changes.mean(1)
     expected = float(np.mean([_after(np.array(steps, float), means, at, each) for each in range(_variants(steps))]))
     half = QUANTILE * scatter(expected, standard_error(changes[-1], blocks)[0], tolerance)
     level = float(base.mean()) + expected
@@ -332,17 +332,16 @@ def _variants(steps: Sequence[int]) -> int:
     return len(POWERS) if len(steps) > 1 else len(_ALONE)
 
 
-def _after(steps: np.ndarray, means: np.ndarray, at: int, variant: int) -> np.ndarray:
-    """(1,) expected change against the base, from (1, 1 + pilots) mean changes that begin with the base's own 0."""
-    base, tried = means[:, 0], means[:, 1:]
+def _after(steps: np.ndarray, tried: np.ndarray, at: int, variant: int) -> float:
+    """The change against the base that is expected after `at` steps, from those (pilots,) after the pilots' steps."""
     if len(steps) == 1:
-        return tried[:, 0] - _ALONE[variant] * (1 - (steps[0] / at) ** 0.5) * np.maximum(base - tried[:, 0], 0.0)
+        return tried[0] - _ALONE[variant] * (1 - (steps[0] / at) ** 0.5) * max(-tried[0], 0.0)
     x = _falling(steps, POWERS[variant])
     weights = steps / steps.sum()  # the longest says the most
     centre, level = weights @ x, tried @ weights
-    slope = ((tried - level[:, None]) * (x - centre) * weights).sum(1) / ((x - centre) ** 2 * weights).sum()
+    slope = ((tried - level) * (x - centre) * weights).sum() / ((x - centre) ** 2 * weights).sum()
     # A pilot that is worse than a shorter one says nothing of a further rise.
-    return level + np.maximum(slope, 0.0) * (_falling(np.array(at, float), POWERS[variant]) - centre)
+    return level + max(slope, 0.0) * (_falling(np.array(at, float), POWERS[variant]) - centre)
 
 
 def _falling(steps: np.ndarray, power: float) -> np.ndarray:

@@ -124,11 +124,10 @@ def tune(
 
 @dataclass(frozen=True)
 class Best:
-    """The remedy that validation picked, the loss (S,) of each stream at the oldest age under it, and whether it gains
-    more than half a tolerance on average; `tried` are those that it was picked from."""
+    """The remedy that validation picked, and whether it gains more than half a tolerance on average; `tried` are those
+    that it was picked from."""
 
     remedy: Remedy
-    losses: np.ndarray
     gains: bool
     tried: list[TriedRemedy]
 
@@ -148,7 +147,7 @@ def best_remedy(todo: Setup, model: Recurrent, seen: Evaluation, cost: float = 1
     remedy = picked(losses, tolerance)
     (own,) = (each for found, each in losses if found == remedy)
     gains = bool((own - seen.curve.losses[-1]).mean() < -tolerance / 2)
-    return Best(remedy, own, gains, [*_told(seen, read_off), *(_told_leak(seen, each) for each in leaking)])
+    return Best(remedy, gains, [*_told(seen, read_off), *(_told_leak(seen, each) for each in leaking)])
 
 
 def losses_under_remedies(curve: Curve, cost: float) -> Losses:
