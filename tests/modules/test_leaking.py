@@ -125,7 +125,7 @@ def test_a_leak_is_the_loop_and_so_are_its_gradients(family):
     close(found[1], found[0], tolerance)
 
 
-@pytest.mark.parametrize("family", ["gla", "mamba", "mamba2", "gated_deltanet", "mlstm", "lstm", "gru"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_many_positions_at_once_are_the_loop_in_float32_too(family, monkeypatch):
     """By the kernels that are at work, over more positions than one piece of a growing scan can hold."""
     leaky = outlast.with_leak(made(family).float(), TAU)
@@ -174,7 +174,7 @@ def test_a_state_leaks_towards_where_its_row_began_and_that_gets_its_gradient():
 
 
 @pytest.mark.parametrize(("every", "from_age"), [(2, 0), (1, 7), (2, 7), (3, 1)])
-@pytest.mark.parametrize("family", ["gla", "lstm"])
+@pytest.mark.parametrize("family", ["gla", "lstm", "retnet", "rglru", "rwkv6"])
 def test_pieces_and_a_first_age_count_the_positions_of_every_row(family, every, from_age):
     """Rows of different ages in one batch leak each at its own positions; before the first age nothing changes."""
     model = made(family)

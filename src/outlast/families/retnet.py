@@ -125,7 +125,9 @@ class RetNet(Mixer):
         memory = torch.zeros(batch_size, H, K, V, dtype=compute_dtype(weight), device=weight.device)
         return RetNetState(memory)
 
-    def forward(self, x: Tensor, state: RetNetState) -> tuple[Tensor, RetNetState]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: RetNetState, leak: Tensor | None = None) -> tuple[Tensor, RetNetState]:
         """x (B, T, D) and `RetNetState` -> (B, T, D) and the state after them."""
         (B, T, _), sizes = x.shape, self.sizes
         q, k, v = self.queries_keys_values(x).split(self.split, -1)
@@ -137,7 +139,11 @@ class RetNet(Mixer):
             positions = torch.arange(1, T + 1, device=x.device)[:, None] + sizes.last
             q, k = rotate(q.to(dtype), positions), rotate(k.to(dtype), positions)
         k, v = (each_head(each, sizes.heads) for each in (k, v))
-        y, memory = scan.pick(recurrence="retention")(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
+        if leak is None:
+            inner = scan.pick(recurrence="retention")
+        else:  # a leak is a real factor, and rotations do not mind it
+            inner, log_decay = scan.pick(), (log_decay - leak[:, None, :, 0, 0]).expand(q.shape[:3])
+        y, memory = inner(q, k, v, log_decay, state.state, q.shape[-1] ** -0.5)
         if sizes.rotary:
             memory = rotate(memory.transpose(2, 3), torch.tensor(-T, device=x.device)).transpose(2, 3)
         return self.output(self.norm.gated(y, self.gate and self.gate(x))), RetNetState(memory)

@@ -81,7 +81,9 @@ class RGLRU(Mixer):
         hidden = torch.zeros(batch_size, len(self.rate), dtype=compute_dtype(self.rate), device=self.rate.device)
         return RGLRUState(hidden, self.convolution.initial_window(batch_size))
 
-    def forward(self, x: Tensor, state: RGLRUState) -> tuple[Tensor, RGLRUState]:
+    leaks = "hidden"
+
+    def forward(self, x: Tensor, state: RGLRUState, leak: Tensor | None = None) -> tuple[Tensor, RGLRUState]:
         """x (B, T, D) and `RGLRUState` -> (B, T, D) and the state after them."""
         values, gate = self.input(x).chunk(2, -1)
         values, window = self.convolution(values, state.convolution)
@@ -91,6 +93,8 @@ class RGLRU(Mixer):
         # The floor keeps the root's gradient and the quotient finite where nothing is forgotten.
         step = (_POWER * recurrent * F.softplus(self.rate.to(recurrent.dtype))).clamp(min=1e-12)
         written = (-torch.expm1(-2 * step)).sqrt() * write * values.to(write.dtype)
+        if leak is not None:  # behind what is written, which stays as it was
+            step = step + leak[:, None]
         # A selective scan of one entry a channel, whose rate is −1: it writes step · x.
         one = torch.ones_like(step[..., :1])
         rate = -torch.ones_like(step[0, 0, :, None])

@@ -88,7 +88,9 @@ class RWKV6(Mixer):
             memory.to(weight.device), torch.zeros(batch_size, 1, width, dtype=dtype, device=weight.device)
         )
 
-    def forward(self, x: Tensor, state: RWKV6State) -> tuple[Tensor, RWKV6State]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: RWKV6State, leak: Tensor | None = None) -> tuple[Tensor, RWKV6State]:
         """x (B, T, D) and `RWKV6State` -> (B, T, D) and the state after them."""
         B, T, _ = x.shape
         joined = torch.cat([state.shift, x.to(state.shift.dtype)], 1)
@@ -103,6 +105,21 @@ class RWKV6(Mixer):
             part.reshape(B, T, self.heads, -1)
             for part in (self.receptance(receptance), self.key(key), self.value(value), log_decay)
         )
-        y, memory = scan.pick(recurrence="rwkv6")(q, k, v, log_decay, self.bonus, state.state, q.shape[-1] ** -0.5)
+        y, memory = self._recur(q, k, v, log_decay, state.state, leak)
         y = self.norm(y.to(self.norm.weight.dtype)).to(x.dtype).reshape(B, T, -1) * F.silu(self.gate(gate))
         return self.output(y), RWKV6State(memory, joined[:, -1:].clone())
+
+    def _recur(
+        self, q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, memory: Tensor, leak: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`outlast.scan.reference.rwkv6`: outputs (B, T, H, V) and the memory (B, H, K, V) after them.
+
+        A position reads the memory before it is written to. So a leak is on what is read too, not on the bonus.
+        """
+        inner, scale = scan.pick(recurrence="rwkv6"), q.shape[-1] ** -0.5
+        if leak is None:
+            return inner(q, k, v, log_decay, self.bonus, memory, scale)
+        lost = leak[:, None, :, :, 0]
+        y, memory = inner(q * (-lost).exp(), k, v, log_decay - lost, self.bonus, memory, scale)
+        own = (q * self.bonus * k).sum(-1, keepdim=True) * v
+        return y - scale * torch.expm1(-lost) * own, memory
