@@ -46,6 +46,8 @@ from outlast.results import (
     ShortContext,
     StateRow,
     Training,
+    TriedRemedy,
+    Tuning,
     Verdict,
 )
 from outlast.results.curve import Curve
@@ -237,6 +239,16 @@ def broken() -> Evaluation:
     return evaluation(UNREADING, name="base", notes=[LOST])
 
 
+def beside_persistence(of: Evaluation, difference: float, half: float = 0.004) -> Evaluation:
+    """Its best within the training context minus the loss of the newest known value is so much, more or less."""
+    assert of.short is not None
+    drawn = np.random.default_rng(0).normal(size=len(of.short.per_stream))
+    drawn = half / 2 * np.sqrt(len(drawn)) * (drawn - drawn.mean()) / drawn.std()
+    losses = np.array(of.short.per_stream) - difference + drawn
+    mean = float(losses.mean())
+    return replace(of, guesses={**of.guesses, "persistence": Guess(mean, mean, mean, losses.tolist())}, blocks=[])
+
+
 LABELS = {
     "year": ["2008", "2009", "2010"],
     "distance": ["0 to 1", *(f"{2**k} to {2 ** (k + 1) - 1}" for k in range(1, 12)), "4096 and on"],
@@ -403,6 +415,37 @@ def refused() -> dict[str, Repair]:
         "nothing_to_repair": untouched(),
         "base_broken": untouched(broken(), acceptance.base_broken(broken())),
     }
+
+
+def short_changed(mean: float, low: float, high: float) -> Repair:
+    """Refused as short contexts changed by these shares of the base's loss there."""
+    made = repair(control=control())
+    by = made.short_context.reference
+    short = replace(made.short_context, difference=mean * by, low=low * by, high=high * by)
+    because = Refusal("short_context_lost", ["as it was"])
+    return replace(made, short_context=short, accepted=False, refused_because=because)
+
+
+def against_rival(name: str, rival: str, triple: tuple[float, float, float]) -> Repair:
+    """Refused as it is so much better than a rival."""
+    made = repair(control=control())
+    benefit = replace(made.benefit, rivals={**made.benefit.rivals, rival: triple})
+    return replace(made, benefit=benefit, accepted=False, refused_because=Refusal(name, ["as it was"]))
+
+
+def tuning(remedy: str, *, cost: float = 1.0, made: Repair | None = None) -> Tuning:
+    """A tuning that chose this remedy, which changes what a repair changes."""
+    made = made or repair()
+    tried = [
+        TriedRemedy(remedy, cost, made.after.oldest.loss, (-0.1, -0.12, -0.08)),
+        TriedRemedy(
+            "two-copies:128", 2.0, made.after.oldest.loss + 0.01, (-0.09, -0.11, -0.07), (0.001, -0.001, 0.003)
+        ),
+    ]
+    return Tuning(
+        max(1.0, cost), remedy, tried[: 2 if cost > 1 else 1], made.before, made.after, made.short_context,
+        made.benefit, made.accepted, made.refused_because,
+    )  # fmt: skip
 
 
 def _too_few_streams(each: Repair) -> Repair:
