@@ -433,6 +433,16 @@ def against_rival(name: str, rival: str, triple: tuple[float, float, float]) -> 
     return replace(made, benefit=benefit, accepted=False, refused_because=Refusal(name, ["as it was"]))
 
 
+def of_no_use(name: str, *also: str) -> Repair:
+    """Refused, of a base that is worse than the newest known value; the repair is not clearly better than that."""
+    made = repair(control=control())
+    after = beside_persistence(made.after, -0.001, 0.01)
+    because = Refusal(name, ["as it was"], list(also))
+    return replace(
+        made, before=beside_persistence(made.before, 0.02), after=after, accepted=False, refused_because=because
+    )
+
+
 def tuning(remedy: str, *, cost: float = 1.0, made: Repair | None = None) -> Tuning:
     """A tuning that chose this remedy, which changes what a repair changes."""
     made = made or repair()

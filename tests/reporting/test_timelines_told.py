@@ -13,33 +13,17 @@ from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.live.evidence import BROKEN, Finding
 from outlast.reporting import summary
-from outlast.reporting.kinds import headline, lead, next_steps
+from outlast.reporting.kinds import next_steps
 from outlast.reporting.kinds.timeline import sentences
 from outlast.reporting.kinds.timeline.page import happened
 from outlast.reporting.kinds.timeline.reasons import reason
 from outlast.reporting.words.language import speaking
-from outlast.reporting.words.numbers import NO_BREAK
 from outlast.results import Timeline
 from reporting import example_timelines as example
 from reporting.cases import Pages
 
 TOLD = example.timelines()
 ENGLISH = re.compile(r"[a-z]{3,}")
-
-
-def test_a_candidate_that_waits_is_told() -> None:
-    waiting = replace(TOLD["a canary"].candidates[2], status="gated")
-    assert "waits for a person" in lead(replace(TOLD["a canary"], candidates=[waiting]))
-
-
-def test_after_a_promotion_the_newest_evidence_counts() -> None:
-    told = TOLD["a canary"]
-    assert told.evidence is not None
-    warm = replace(told.evidence, part="warm", candidate=2, gain=-0.07, blocks=3)
-    assert "it lost 0.070 nats more than" in headline(replace(told, evidence=warm)).replace(NO_BREAK, " ")
-    assert "0.58" in headline(replace(told, evidence=replace(warm, blocks=0)))
-    bare = replace(told, evidence=None, candidates=[replace(each, gates=[]) for each in told.candidates])
-    assert "than the version before" not in headline(bare)
 
 
 def test_everything_stands_in_the_order_in_which_it_happened() -> None:
@@ -99,13 +83,6 @@ def test_its_commands_can_be_typed(told: Timeline) -> None:
         verb = " ".join(words[1:4]) if words[2] == "incidents" else " ".join(words[1:3])
         assert parse(VERBS[verb], words[1 + len(verb.split()) :]) is not None
         assert "'my runs/live'" in (step.code or "")
-
-
-def test_a_candidate_that_may_go_on_is_named() -> None:
-    told = TOLD["a canary"]
-    better = [replace(each, stage="canary") if each.stage == "shadow" else each for each in told.candidates[2].gates]
-    told = replace(told, candidates=[replace(told.candidates[2], gates=better)])
-    assert "outlast live approve 3 --by NAME" in [step.code for step in next_steps(told)]
 
 
 def test_every_gate_says_its_figures_in_words() -> None:

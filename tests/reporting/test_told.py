@@ -12,7 +12,19 @@ from outlast.evaluation.misread import scaling_notes
 from outlast.repairs import acceptance
 from outlast.reporting.kinds import badge, headline, lead, next_steps, telling_of
 from outlast.reporting.words.language import LANGUAGES, speaking
-from outlast.results import Command, Comparison, Diagnosis, Evaluation, Note, Repair, Result, Tuning
+from outlast.results import (
+    Command,
+    Comparison,
+    Diagnosis,
+    Evaluation,
+    Note,
+    Plan,
+    Refusal,
+    Repair,
+    Result,
+    Timeline,
+    Tuning,
+)
 from reporting import example_diagnosis, example_plans, example_timelines
 from reporting import example_results as example
 
@@ -91,11 +103,16 @@ def repairs() -> dict[str, Repair]:
         "refused: plain training, undecided": example.against_rival(
             "plain_training_suffices", "control", (-0.05, -0.12, 0.02)
         ),
-        "refused: a base that beats no guess": replace(
-            plain["still_fails"], before=example.beside_persistence(FAILING, 0.02)
+        "refused: a base that beats no guess": example.of_no_use("stopped_reading"),
+        "refused: short contexts, and old states too": replace(
+            plain["short_context_lost"], refused_because=Refusal("short_context_lost", ["as it was"], ["still_fails"])
         ),
     }
-    return {name: replace(each, before=replace(each.before, command=COMMAND)) for name, each in told.items()}
+    named = {name: replace(each, before=replace(each.before, command=COMMAND)) for name, each in told.items()}
+    of_code = replace(COMMAND, model="mine:build", allow_code=True)
+    for name in ("accepted", "refused: plain_training_suffices", "refused: remedy_suffices", "refused: still_fails"):
+        named[f"{name}, of code"] = replace(told[name], before=replace(told[name].before, command=of_code))
+    return named
 
 
 def comparisons() -> dict[str, Comparison]:
@@ -143,7 +160,7 @@ def tunings() -> dict[str, Tuning]:
             for name, each in example.refused().items()
             if name in ("short_context_lost", "one age lost", "no_benefit", "undecided")
         },
-        "none helps": replace(example.tuning("reset:64"), remedy="none"),
+        "none helps": replace(example.tuning("reset:64"), remedy="none", accepted=False),
         "nothing to tune": replace(example.tuning("reset:64", made=example.untouched()), remedy="none"),
         "broken": replace(example.tuning("reset:64", made=example.refused()["base_broken"]), remedy="none"),
     }
@@ -158,6 +175,41 @@ def checks() -> dict[str, Result]:
     }
 
 
+def plans() -> dict[str, Plan]:
+    told = example_plans.plans()
+    advised = told["starts_help"]
+    assert advised.remedy is not None
+    few = replace(advised, settings={**advised.settings, "training": {**advised.settings["training"], "steps": 400}})
+    return {
+        **told,
+        "starts_help, not clearly": replace(advised, evidence={**advised.evidence, "by_starts_high": 0.004}),
+        **{
+            f"starts_help, {steps} steps where 400 were asked for": replace(
+                few, remedy=replace(advised.remedy, steps=steps)
+            )
+            for steps in (200, 400, 800)
+        },
+    }
+
+
+def timelines() -> dict[str, Timeline]:
+    told = example_timelines.timelines()
+    canary = told["a canary"]
+    third, evidence = canary.candidates[2], canary.evidence
+    assert evidence is not None
+    warm = replace(evidence, part="warm", candidate=2, gain=-0.07, blocks=3)
+    better = [replace(each, stage="canary") if each.stage == "shadow" else each for each in third.gates]
+    ungated = [replace(each, gates=[]) for each in canary.candidates]
+    return {
+        **told,
+        "a candidate that waits": replace(canary, candidates=[replace(third, status="gated")]),
+        "a canary that is better": replace(canary, candidates=[replace(third, gates=better)]),
+        "after a promotion": replace(canary, evidence=warm),
+        "after a promotion, without blocks": replace(canary, evidence=replace(warm, blocks=0)),
+        "after a promotion, without evidence": replace(canary, evidence=None, candidates=ungated),
+    }
+
+
 KINDS: dict[str, Callable[[], Mapping[str, Result]]] = {
     "evaluations": evaluations,
     "repairs": repairs,
@@ -165,8 +217,8 @@ KINDS: dict[str, Callable[[], Mapping[str, Result]]] = {
     "diagnoses": diagnoses,
     "tunings": tunings,
     "checks": checks,
-    "plans": example_plans.plans,
-    "timelines": example_timelines.timelines,
+    "plans": plans,
+    "timelines": timelines,
 }
 
 
