@@ -8,7 +8,7 @@ UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
 	failure-map families first-hour forecast-study help install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
-	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families remedies-study repair-fronts \
+	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families methods-study repair-fronts \
 	replay-study run-study same-as speech speech-table style suite test test-all test-field types versions watch-study
 
 SHOWN = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -130,8 +130,8 @@ plan-study: install #: docs/planning.md: plans, beside all that could have been 
 partial-study: install #: docs/repairing.md: only the parts of the state that attribution blames
 	$(BIN)/python -m benchmarks.partial_study --out runs/plan-study --page docs/repairing.md
 
-remedies-study: install #: docs/repairing.md: remedies of others, alone and with starts
-	$(BIN)/python -m benchmarks.remedies_study --out runs/plan-study --page docs/repairing.md
+methods-study: install #: docs/repairing.md: training methods of others, alone and with starts
+	$(BIN)/python -m benchmarks.methods_study --out runs/plan-study --page docs/repairing.md
 
 mimic-study: install #: docs/repairing.md: short segments that mimic old states
 	$(BIN)/python -m benchmarks.mimic_study --out runs/plan-study --page docs/repairing.md

@@ -33,7 +33,7 @@ SEEDS = (520, 521, 522)
 before.
 """
 FEWER = (510, 511)
-"""For studies that ask a smaller question; only that of remedies had been run on them when this was written."""
+"""For studies that ask a smaller question; only that of methods had been run on them when this was written."""
 STEPS = 400
 """Of a repair, where the task's own is longer."""
 ZERO = Zero()

@@ -1,6 +1,6 @@
-"""Other people's remedies in one table, alone and with starts, at equal positions read.
+"""Other people's methods of training in one table, alone and with starts, at equal positions read.
 
-    python -m benchmarks.remedies_study --out runs/plan-study --page docs/repairing.md
+    python -m benchmarks.methods_study --out runs/plan-study --page docs/repairing.md
 
 On the bases of the study of plans (trained where they are not there yet): plain training, `tbtt`, windows four times as
 long with as many positions a step, decays scaled at inference by a factor that validation chooses, a penalty on the
@@ -38,13 +38,13 @@ STARTS, SCALED = ", with tbtt", "scaled decays"
 
 
 def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
-    """Every remedy on one base."""
+    """Every method on one base."""
     todo, seen, before = measured(kind, seed, folder)
     row: dict[str, Any] = {
         "base": before.oldest.loss,
         "reset": before.resets["periodic_reset"].loss, "made": {},
     }  # fmt: skip
-    for name, make in remedies(todo, seen).items():
+    for name, make in methods(todo, seen).items():
         say(f"{kind.name}, {seed}: {name}")
         began = time.monotonic()
         trained = make()
@@ -57,7 +57,7 @@ def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
     return row
 
 
-def remedies(todo: Setup, seen: Evaluation) -> dict[str, Callable[[], Trained | None]]:
+def methods(todo: Setup, seen: Evaluation) -> dict[str, Callable[[], Trained | None]]:
     """What makes each of them; None where the model does not have what it changes."""
     longer = replace(
         todo,
@@ -151,4 +151,4 @@ def _means(rows: Sequence[dict[str, Any]], kinds: Sequence[str], what: str) -> l
 
 
 if __name__ == "__main__":
-    study("remedies", __doc__, run, page, NAMES, "Repairing", FEWER)
+    study("methods", __doc__, run, page, NAMES, "Repairing", FEWER)
