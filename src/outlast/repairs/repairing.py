@@ -124,7 +124,7 @@ def repair(
         apart = checkpoint / "control" if checkpoint else None
         work.append(functools.partial(todo.train, control_of(rule), apart, resume, stop))
     trained = side_by_side(workers(todo, jobs), work, stop)
-    return _concluded(todo, seen, before, guards_before, trained)
+    return concluded(todo, seen, before, guards_before, trained)
 
 
 @opening
@@ -163,10 +163,10 @@ def judge(
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return Repaired(todo.base, todo.untouched(described, before, nothing))
-    return _concluded(todo, seen, before, todo.guards_before(), given)
+    return concluded(todo, seen, before, todo.guards_before(), given)
 
 
-def _concluded(
+def concluded(
     todo: Setup,
     seen: Evaluation,
     before: Evaluation,

@@ -105,6 +105,11 @@ def tune(
         raise InputError(
             f"a model that is {todo.base.named}", "a model of torch's without a remedy", "give the one inside"
         )
+    return tuned(todo, cost)
+
+
+def tuned(todo: Setup, cost: float) -> Tuned:
+    """What `tune` ends with, of a base that is set up already."""
     seen, before = both(todo, 1)
     if nothing := nothing_to_do(todo, seen, before):
         return _untouched(todo, cost, [], before, nothing)
