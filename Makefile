@@ -8,7 +8,7 @@ UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
 	failure-map families first-hour forecast-study help install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
-	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families methods-study repair-fronts \
+	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families methods-study remedies-study repair-fronts \
 	replay-study run-study same-as speech speech-table style suite test test-all test-field types versions watch-study
 
 SHOWN = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -141,6 +141,11 @@ data-study: install #: docs/repairing.md: how much data a repair needs
 
 replay-study: install #: docs/repairing.md: starts from kept states that cost the most
 	$(BIN)/python -m benchmarks.replay_study --out runs/plan-study --page docs/repairing.md
+
+# Goes on where it was stopped; some five minutes a base, 66 bases.
+remedies-study: install #: docs/remedies-study.md: remedies beside trained repairs
+	$(BIN)/python -m benchmarks.remedies_study --out runs/remedies-study
+	$(BIN)/python -m benchmarks.remedies_study --page docs/remedies-study.md
 
 # Whether products in bfloat16 change a verdict, a repair or its acceptance.
 precision-study: install #: docs/measuring.md: bfloat16
