@@ -44,9 +44,10 @@ audit: install ## known weaknesses of the versions that are installed
 quickstart: install ## train a forecaster, watch it fail with age, repair it
 	$(BIN)/outlast quickstart --out runs/quickstart
 
-# What docs/quickstart.md shows; each goes on where it was stopped.
+# What docs/quickstart.md shows; each goes on where it was stopped. The blind seeds are among the bases of remedies-study.
 quickstart-blind: install #: docs/quickstart.md: ten blind seeds
-	$(BIN)/python -m benchmarks.pages.seeds --seed 110 --seeds 10 --out runs/blind-2 --page docs/quickstart.md
+	$(BIN)/python -m benchmarks.remedies_study --out runs/remedies-study --kinds quickstart
+	$(BIN)/python -m benchmarks.pages.blind --page docs/quickstart.md
 
 quickstart-arithmetic: install #: docs/quickstart.md: the same with other kernels and products
 	ATEN_CPU_CAPABILITY=default OUTLAST_SCAN=chunked \

@@ -15,10 +15,11 @@ from outlast.intervals import mean_interval
 Row = dict[str, Any]
 Triple = tuple[float, float, float]
 
-LISTED = "not yet"
+LISTED = "2379c8c"
 """The commit in which bases, seeds, rows and what is wanted were written down, before any of them was run."""
 COLUMNS = (
-    "as it runs on", "best reset", "handover", "two copies", "leak of τ = T", "tune", "repair", "repair with a leak",
+    "as it runs on", "best reset", "handover", "two copies", "leak of τ = T", "best leak", "tune", "repair",
+    "repair with a leak",
 )  # fmt: skip
 SHARE, CLEAR = 35, 70
 """Per cent: of the repair's gain that tuning should have, and of bases on which it should clearly beat the reset."""
@@ -50,15 +51,15 @@ def mean_loss(row: Row, name: str) -> float | None:
     return None if found is None else float(np.mean(found["losses"]))
 
 
-def share(rows: Sequence[Row]) -> float | None:
-    """What tuning has of the repair's gain over the best reset, per cent, over the bases that were repaired; None where
-    the repair gains no more than half a tolerance."""
-    repaired = [row for row in rows if "repair" in row["rows"]]
+def share(rows: Sequence[Row], name: str = "tune") -> float | None:
+    """What a row has of the repair's gain over the best reset, per cent, over the bases that have both; None where the
+    repair gains no more than half a tolerance."""
+    repaired = [row for row in rows if "repair" in row["rows"] and name in row["rows"]]
     if not repaired:
         return None
-    gains = {name: np.mean([_gain(row, name) for row in repaired]) for name in ("tune", "repair")}
+    gains = {each: np.mean([_gain(row, each) for row in repaired]) for each in (name, "repair")}
     least = np.mean([row["tolerance"] for row in repaired]) / 2
-    return None if gains["repair"] <= least else float(100 * gains["tune"] / gains["repair"])
+    return None if gains["repair"] <= least else float(100 * gains[name] / gains["repair"])
 
 
 def _gain(row: Row, name: str) -> float:
@@ -80,15 +81,17 @@ def _wanted(ran: Sequence[Row]) -> str:
     changes = [(row, apart(row, "tune", "best reset")) for row in asked]
     clear = [row for row, change in changes if change and change[2] < 0]
     worse = [row for row, change in changes if change and change[1] > 0 and change[0] > row["tolerance"] / 2]
-    shares = {kind: share(rows) for kind, rows in _by_kind(asked).items()}
+    kinds = _by_kind(asked)
+    shares = {kind: share(rows) for kind, rows in kinds.items()}
     told = {kind: each for kind, each in shares.items() if each is not None}
     below = [kind for kind, each in told.items() if each < SHARE]
     lines = [
         ["`tune` clearly below the best reset", f"on at least {CLEAR} % of the bases", _of(len(clear), len(asked))],
         ["`tune` clearly worse than it, by half a tolerance", "on none", _of(len(worse), len(asked)) + _names(worse)],
         ["its share of the repair's gain over the best reset", f"at least {SHARE} %",
-         f"{np.median(list(told.values())):.0f} % (median of {len(told)} kinds)" if told else "no repair yet"],
+         _median(list(shares.values()))],
         ["kinds below that", "none", ", ".join(below) or "none"],
+        ["the best leak's share, accepted or not", "", _median([share(rows, "best leak") for rows in kinds.values()])],
     ]  # fmt: skip
     return (
         "### What is wanted, and what came out\n\n"
@@ -96,6 +99,11 @@ def _wanted(ran: Sequence[Row]) -> str:
         f"{_names([row for row in ran if row['declined']])}. Of the others:\n\n"
         + table(["", "wanted", "found so far"], lines)
     )
+
+
+def _median(shares: Sequence[float | None]) -> str:
+    told = [each for each in shares if each is not None]
+    return f"{np.median(told):.0f} % (median of the {len(told)} kinds where the repair gains)" if told else "–"
 
 
 def _losses(ran: Sequence[Row]) -> str:
@@ -118,12 +126,13 @@ def _differences(ran: Sequence[Row]) -> str:
     lines = []
     for row in ran:
         rows, own = row["rows"], share([row])
-        taken = rows["tune"]["name"] if rows["tune"]["accepted"] else f"nothing ({_words(rows['tune']['refused'])})"
+        taken, why = rows["tune"]["name"], rows["tune"]["refused"]
+        taken = taken if why is None else f"nothing ({_words(why)}{'' if taken == 'none' else f': {taken}'})"
         pairs = [("tune", "best reset"), ("repair", "tune"), ("repair with a leak", "repair")]
         lines.append(
             [
-                f"{row['kind']}, {row['seed']}", row["verdict"], taken, *(_ends(apart(row, *pair)) for pair in pairs),
-                "–" if own is None else f"{own:.0f} %", _accepted(rows.get("repair")),
+                f"{row['kind']}, {row['seed']}", row["verdict"], taken, *(ends(apart(row, *pair)) for pair in pairs),
+                "–" if own is None else f"{own:.0f} %", refusals(rows.get("repair")),
             ]
         )  # fmt: skip
     return (
@@ -165,7 +174,7 @@ def _short(ran: Sequence[Row]) -> str:
 
 
 def _further(ran: Sequence[Row]) -> list[str]:
-    known = (*COLUMNS, "best leak", "control", "control under its best reset", "control under its best leak")
+    known = (*COLUMNS, "control", "control under its best reset", "control under its best leak")
     names = list(dict.fromkeys(name for row in ran for name in row["rows"] if name not in known))
     if not names:
         return []
@@ -207,13 +216,15 @@ def _by_kind(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _accepted(repair: Row | None) -> str:
+def refusals(repair: Row | None) -> str:
+    """``yes``, or all that refused it."""
     if repair is None:
         return "–"
     return "yes" if repair["accepted"] else ", ".join(_words(each) for each in repair["refused"])
 
 
-def _ends(change: Triple | None) -> str:
+def ends(change: Sequence[float] | None) -> str:
+    """A mean with the ends of its interval."""
     return "–" if change is None else "{:+.4f} ({:+.4f} to {:+.4f})".format(*change)
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.bases import KEPT
+from benchmarks.pages import blind
 from benchmarks.pages.remedies import apart, share, write_page
 from benchmarks.remedies.bases import BASES, KINDS
+from benchmarks.remedies_study import kept_rows
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def losses(level: float) -> dict[str, Any]:
@@ -70,3 +76,33 @@ def test_no_base_is_listed_twice_and_seeds_are_fresh() -> None:
     named = [(kind.name, seed) for kind, seed in BASES]
     assert len(set(named)) == len(named) == sum(len(kind.seeds) for kind in KINDS)
     assert all(seed == 0 or 800 <= seed < 850 for _, seed in BASES)
+
+
+def blind_row(seed: int, *, accepted: bool) -> dict[str, Any]:
+    one = row("quickstart", seed, tune=2.65)
+    refused = [] if accepted else ["plain_training_suffices"]
+    one["rows"]["repair"] |= {"accepted": accepted, "refused": refused, "because": ["level with it"], "dose": 1.0}
+    one["rows"] |= {"best leak": losses(2.66), "control": losses(2.7), "control under its best leak": losses(2.62)}
+    return {
+        **one, "blocks": [0, 0, 1, 1, 2, 2, 3, 3], "from_age": 128, "excess": [0.3, 0.2, 0.4], "streams": 8,
+        "length": 16_384, "oldest_age": [8192, 16_384],
+    }  # fmt: skip
+
+
+def test_the_blind_table_has_every_seed_and_its_rivals() -> None:
+    text = "\n\n".join(blind.figures([blind_row(800, accepted=True), blind_row(801, accepted=False)]))
+    assert "2 of 10 seeds have been run; not run yet: 802, 803" in text
+    assert "Accepted: 1 of 2." in text
+    assert "| oldest age against the base, leak | -0.0600 | -0.0600 to -0.0600 |" in text
+    assert "| oldest age against the control, leak | -0.0200 |" in text
+    assert "- Seed 801: level with it." in text
+
+
+def test_the_pages_are_what_the_kept_rows_make(tmp_path: Path) -> None:
+    kept = kept_rows(KEPT / "remedies.jsonl")
+    for name in ("remedies-study.md", "quickstart.md"):
+        shutil.copy(DOCS / name, tmp_path / name)
+    write_page(tmp_path / "remedies-study.md", BASES, kept)
+    blind.write_page(tmp_path / "quickstart.md", kept)
+    for name in ("remedies-study.md", "quickstart.md"):
+        assert (tmp_path / name).read_text() == (DOCS / name).read_text(), name
