@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from outlast import scan
 from outlast.families.convolution import ShortConvolution
-from outlast.families.shell import KeyedSettings, Mixer, RMSNorm, require
+from outlast.families.shell import KeyedSettings, KeyedSizes, Mixer, RMSNorm, require
 from outlast.linear import Linear
-from outlast.scan.reference import compute_dtype, each_head
+from outlast.scan.reference import each_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,24 +52,16 @@ class GLASettings(KeyedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GLASizes:
-    """What a layer is made from: D = `width`, H heads with H·K = `keys` and H·V = `values`; the rest as `GLASettings`.
+class GLASizes(KeyedSizes):
+    """What a layer is made from, as `GLASettings`; `groups` share decays too.
 
     The options below `gate_bias` are of other libraries' models; a family has their defaults.
 
     Args:
-        groups: of heads that share keys, values and decays; H for none that do.
         convolution_bias, output_bias: of the convolution, and of the projection to the output gate.
         least_log_decay: decays are at least its exponential; None: at least 0.
-        output_gate: whether there is one.
-        eps, affine: of the norm of each head.
     """
 
-    width: int
-    heads: int
-    keys: int
-    values: int
-    groups: int
     convolution: int = 0
     gate_low_rank: int = 16
     gate_temperature: float = 16.0
@@ -78,9 +69,6 @@ class GLASizes:
     convolution_bias: bool = True
     output_bias: bool = True
     least_log_decay: float | None = None
-    output_gate: bool = True
-    eps: float = 1e-5
-    affine: bool = True
 
 
 class GLAState(NamedTuple):
@@ -96,16 +84,14 @@ class GLA(Mixer):
 
     def __init__(self, sizes: GLASizes) -> None:
         super().__init__()
-        width, heads = sizes.width, sizes.heads
-        self.sizes, shared = sizes, heads // sizes.groups
+        self.sizes, self.split, width = sizes, sizes.split, sizes.width
         self.temperature = sizes.gate_temperature
-        self.split = [sizes.keys, sizes.keys // shared, sizes.values // shared]
         self.queries_keys_values = Linear(width, sum(self.split), bias=False)
         self.decay_low = Linear(width, sizes.gate_low_rank, bias=False)
         self.decay_high = Linear(sizes.gate_low_rank, self.split[1])
         nn.init.constant_(self.decay_high.bias, sizes.gate_bias)
         self.gate = Linear(width, sizes.values, bias=sizes.output_bias) if sizes.output_gate else None
-        self.norm = RMSNorm(sizes.values // heads, sizes.eps, sizes.affine)
+        self.norm = RMSNorm(sizes.values // sizes.heads, sizes.eps, sizes.affine)
         self.output = Linear(sizes.values, width, bias=False)
         self.convolution = (
             ShortConvolution(sum(self.split), sizes.convolution, bias=sizes.convolution_bias)
@@ -118,9 +104,7 @@ class GLA(Mixer):
 
     def initial_state(self, batch_size: int) -> GLAState:
         """A `GLAState` of zeros, B = `batch_size`."""
-        weight, H = self.output.weight, self.sizes.heads
-        K, V = self.sizes.keys // H, self.sizes.values // H
-        memory = torch.zeros(batch_size, H, K, V, dtype=compute_dtype(weight), device=weight.device)
+        memory = self.sizes.memory(batch_size, self.output.weight)
         return GLAState(memory, self.convolution and self.convolution.initial_window(batch_size))
 
     leaks = "state"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from outlast import scan
 from outlast.families.rotary import rotate
-from outlast.families.shell import Mixer, RMSNorm, Settings, require
+from outlast.families.shell import KeyedSizes, Mixer, RMSNorm, Settings, require
 from outlast.linear import Linear
 from outlast.scan.reference import compute_dtype, each_head
 
@@ -65,30 +65,16 @@ class RetNetSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetNetSizes:
-    """What a layer is made from: D = `width`, H heads with H·K = `keys` and H·V = `values`; the rest as
-    `RetNetSettings`.
-
-    The options below `rotary` are of other libraries' models; a family has their defaults.
+class RetNetSizes(KeyedSizes):
+    """What a layer is made from, as `RetNetSettings`; `last` is of other libraries' models.
 
     Args:
-        groups: of heads that share keys and values; H for none that do.
         last: the position as which the memory sees the one just read: 0, or −1 where the next is 0.
-        output_gate: whether there is one.
-        eps, affine: of the norm of each head.
     """
 
-    width: int
-    heads: int
-    keys: int
-    values: int
-    groups: int
     slowest: float = 5.0
     rotary: bool = True
     last: int = 0
-    output_gate: bool = True
-    eps: float = 1e-5
-    affine: bool = True
 
 
 class RetNetState(NamedTuple):
@@ -109,9 +95,7 @@ class RetNet(Mixer):
 
     def __init__(self, sizes: RetNetSizes) -> None:
         super().__init__()
-        width, heads = sizes.width, sizes.heads
-        self.sizes, shared = sizes, heads // sizes.groups
-        self.split = [sizes.keys, sizes.keys // shared, sizes.values // shared]
+        self.sizes, self.split, width, heads = sizes, sizes.split, sizes.width, sizes.heads
         self.decays = [1 - 2.0 ** (-sizes.slowest - head) for head in range(heads)]
         self.queries_keys_values = Linear(width, sum(self.split), bias=False)
         self.gate = Linear(width, sizes.values, bias=False) if sizes.output_gate else None
@@ -120,10 +104,7 @@ class RetNet(Mixer):
 
     def initial_state(self, batch_size: int) -> RetNetState:
         """A `RetNetState` of zeros, B = `batch_size`."""
-        weight, H = self.output.weight, self.sizes.heads
-        K, V = self.sizes.keys // H, self.sizes.values // H
-        memory = torch.zeros(batch_size, H, K, V, dtype=compute_dtype(weight), device=weight.device)
-        return RetNetState(memory)
+        return RetNetState(self.sizes.memory(batch_size, self.output.weight))
 
     leaks = "state"
 

@@ -72,6 +72,39 @@ class Mixer(nn.Module, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyedSizes:
+    """What a layer of heads with keys and values is made from: D = `width`, H heads, H·K = `keys`, H·V = `values`.
+
+    The options below `groups` are of other libraries' models; a family has their defaults.
+
+    Args:
+        groups: of heads that share keys and values; H for none that do.
+        output_gate: whether there is one.
+        eps, affine: of the norm of each head.
+    """
+
+    width: int
+    heads: int
+    keys: int
+    values: int
+    groups: int
+    output_gate: bool = True
+    eps: float = 1e-5
+    affine: bool = True
+
+    @property
+    def split(self) -> list[int]:
+        """Widths of queries, keys and values in the one projection of all three."""
+        shared = self.heads // self.groups
+        return [self.keys, self.keys // shared, self.values // shared]
+
+    def memory(self, batch_size: int, weight: Tensor) -> Tensor:
+        """Zeros (B, H, K, V), B = `batch_size`, where a weight lies."""
+        shape = (batch_size, self.heads, self.keys // self.heads, self.values // self.heads)
+        return torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings(ABC):
     """What the settings of every family hold.
 

@@ -83,6 +83,21 @@ def shared_heads(config: Any) -> int:
     return groups
 
 
+def keyed(config: Any) -> dict[str, Any]:
+    """What `KeyedSizes` hold, of a config of GLA or RetNet."""
+    groups, width, heads = shared_heads(config), config.hidden_size, config.num_heads
+    return {
+        "width": width,
+        "heads": heads,
+        "keys": share(config, "expand_k", width, heads),
+        "values": share(config, "expand_v", width, heads),
+        "groups": groups,
+        "output_gate": config.use_output_gate,
+        "eps": config.norm_eps,
+        "affine": config.elementwise_affine is not False,
+    }
+
+
 def norm_name(config: Any) -> str:
     """What fla calls the norm of each head: it names it by the kernel that computes it."""
     return "g_norm_swish_gate" if config.fuse_norm and config.use_output_gate else "g_norm"

@@ -7,7 +7,7 @@ from typing import Any
 
 from outlast.families.gla import GLA, GLASizes
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import WINDOWS, FlaConfig, WindowsApart, joined, model, norm_name, share, shared_heads
+from outlast.foreign.fla import WINDOWS, FlaConfig, WindowsApart, joined, keyed, model, norm_name
 from outlast.foreign.model import Foreign
 from outlast.foreign.naming import called
 
@@ -52,19 +52,11 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     config = read(Gla, record)
     config.check()
     expect(config, "feature_map", config.feature_map is None, "null")
-    width, heads, groups = config.hidden_size, config.num_heads, shared_heads(config)
     sizes = GLASizes(
-        width=width,
-        heads=heads,
-        keys=share(config, "expand_k", width, heads),
-        values=share(config, "expand_v", width, heads),
-        groups=groups,
+        **keyed(config),
         convolution=config.conv_size if config.use_short_conv else 0,
         convolution_bias=False,
         output_bias=False,
         least_log_decay=config.clamp_min,
-        output_gate=config.use_output_gate,
-        eps=config.norm_eps,
-        affine=config.elementwise_affine is not False,
     )
     return model(blueprint, config, [Mixer(sizes, norm_name(config)) for _ in range(config.num_hidden_layers)])

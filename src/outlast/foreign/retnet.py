@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.families.retnet import RetNet, RetNetSizes
 from outlast.foreign.config import expect, read
-from outlast.foreign.fla import FlaConfig, joined, model, norm_name, share, shared_heads
+from outlast.foreign.fla import FlaConfig, joined, keyed, model, norm_name
 from outlast.foreign.model import Foreign
 from outlast.foreign.naming import called
 
@@ -33,19 +33,11 @@ def from_fla(record: dict[str, Any], blueprint: dict[str, Any]) -> Foreign:
     config = read(FlaRetNet, record)
     config.check()
     expect(config, "feature_map", config.feature_map is None, "null")
-    width, heads, groups = config.hidden_size, config.num_heads, shared_heads(config)
     sizes = RetNetSizes(
-        width=width,
-        heads=heads,
-        keys=share(config, "expand_k", width, heads),
-        values=share(config, "expand_v", width, heads),
-        groups=groups,
+        **keyed(config),
         last=-1,  # states of fla's models were stored so
-        output_gate=config.use_output_gate,
-        eps=config.norm_eps,
-        affine=config.elementwise_affine is not False,
     )
-    K = sizes.keys // heads
+    K = sizes.keys // sizes.heads
     expect(config, "expand_k", K % 2 == 0, f"an even number of channels a head (here {K})")
     names = {"gate": "g_proj", "norm": norm_name(config), "output": "o_proj"}
 
