@@ -159,7 +159,7 @@ def interventions() -> None:
 
 
 def modules() -> None:
-    """A stranger's module: as it is adapted, with resets and with decay; what check says of it."""
+    """A stranger's module as it is adapted and with resets; a GLA under each remedy, and with other decays."""
     from stranger import build  # pyright: ignore[reportMissingImports]
 
     for name, module in {"own": build(), "gru": seeded(lambda: nn.GRU(3, 2, batch_first=True))}.items():
@@ -167,6 +167,17 @@ def modules() -> None:
         arrays(f"modules/{name}.npz", **read(model, drawn(2, 7, 3), drawn(2, 2, 3)))
         Path(f"modules/{name}.txt").write_text("\n".join(map(str, model.state_parts())))
         arrays(f"modules/{name}-reset.npz", **read(outlast.with_reset(model, every=5), drawn(2, 12, 3)))
+    gla = outlast.build("gla", inputs=outlast.InputSpec("features", 2), outputs=1, seed=0, width=8, layers=1)
+    remedies = {
+        "decay": outlast.with_decay(gla, 0.9),
+        "leak": outlast.with_leak(gla, 6.0),
+        "leak-late": outlast.with_leak(gla, 16.0, every=2, from_age=5),
+        "reset": outlast.with_reset(gla, every=5),
+        "handover": outlast.with_reset(gla, every=6, warm_up=2),
+        "copies": outlast.with_reset(gla, every=6, overlap=True),
+    }
+    for name, model in remedies.items():
+        arrays(f"modules/gla-{name}.npz", **read(model, drawn(2, 9, 2), drawn(2, 4, 2)))
     mamba = outlast.build("mamba", inputs=outlast.InputSpec("features", 2), outputs=1, seed=0, width=8, layers=1)
     arrays("modules/decay.npz", **read(outlast.with_decay(mamba, 0.9), drawn(2, 12, 2)))
 
