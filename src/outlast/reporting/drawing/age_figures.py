@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from outlast.reporting.drawing import plots
-from outlast.reporting.drawing.svg import MAX_LINES, Level, Line, Look, swatch
-from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
+from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.svg import MAX_LINES, Level, Line, Look
+from outlast.reporting.elements import Cell, Element, FigureElement, Fold, Row, Table
 from outlast.reporting.pairing import Band, Triple, by_age, excesses, losses
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
@@ -83,19 +83,23 @@ def _gaps(bands: Sequence[Band], starts: Sequence[int]) -> set[int]:
     }
 
 
-def _lines(
-    shown: Drawn, values: Sequence[Values], texts: Sequence[Mapping[Band, Estimate]], ages: Iterable[Band]
-) -> list[Line]:
-    starts = sorted({age[0] for age in (*ages, *(age for at in values for age in at))})
-    names, unit = [curve.name for curve, _ in shown], terms.unit(shown[0][0].evaluation)
-    lines = []
-    for (curve, look), at, written in zip(shown, values, texts, strict=True):
-        points = [(centre(*age), *triple) for age, triple in at.items()]
-        value = list(written.values())[-1].value
-        end = "" if look.faint else terms.end_label(curve.name, value, names)
-        told = [terms.point(curve.title, terms.at_age(age), written[age], unit) for age in at]
-        lines.append(Line(curve.title, look, points, end, value, told, _gaps(list(at), starts)))
-    return lines
+def estimated(at: Values, *, signed: bool) -> dict[Band, Estimate]:
+    """Values as they are written: differences are `signed`, losses are told finely."""
+    return dict(zip(at, estimates(list(at.values()), signed=signed, fine=not signed), strict=True))
+
+
+def points_of(at: Values, texts: Mapping[Band, Estimate], said: Callable[[Band], str]) -> list[Point]:
+    """Values by bands of ages or positions as points; `said` is a band in words."""
+    return [Point(said(band), centre(*band), triple, texts[band]) for band, triple in at.items()]
+
+
+def lines_of(shown: Drawn, points: Sequence[Sequence[Point]], unit: str) -> list[Line]:
+    """Every model's points as a line with its look."""
+    names = [curve.name for curve, _ in shown]
+    return [
+        line(curve.title, look, each, unit, brief=curve.name, among=names)
+        for (curve, look), each in zip(shown, points, strict=True)
+    ]
 
 
 def mark(evaluation: Evaluation) -> tuple[float, str]:
@@ -127,39 +131,25 @@ def _figure(
     Args:
         levels: their `end` is the name that stands there, the value is put before it.
         form: what the vertical axis is of the measure.
-        linear_within: for differences, as `plots.curve` has it; None: these are losses.
+        linear_within: for differences, as `Plot` has it; None: these are losses.
         ages: that were measured, beside those of the lines: where a line leaves some out it has a gap.
     """
     base, signed = shown[0][0].evaluation, linear_within is not None
     unit = terms.unit(base)
-    texts = [dict(zip(at, estimates(list(at.values()), signed=signed, fine=not signed), strict=True)) for at in values]
-    lines = _lines(shown, values, texts, ages)
-    told = [
-        [(terms.at_age(age), triple[0], written[age].value) for age, triple in at.items()]
-        for at, written in zip(values, texts, strict=True)
-    ]
-    drawing = plots.curve(
-        lines,
-        levels=levels,
-        x_labels=(labels.AGE_AXIS, labels.AGE_AXIS_NARROW),
-        y_label=y_label(base, form),
-        mark=mark(base),
-        zero_at=zero_at(base),
-        key=key,
-        title=title,
-        description=" ".join(terms.curve(line.name, points, unit) for line, points in zip(lines, told, strict=True)),
-        linear_within=linear_within,
-    )
-    legend = [LegendItem(swatch(line.look), line.name, terms.with_unit(line.value, unit)) for line in lines]
-    legend += [
-        LegendItem(swatch(None, level=level.dash), level.name, terms.with_unit(level.told, unit)) for level in levels
-    ]
+    texts = [estimated(at, signed=signed) for at in values]
+    lines = lines_of(shown, [points_of(*each, terms.at_age) for each in zip(values, texts, strict=True)], unit)
+    starts = sorted({age[0] for age in (*ages, *(age for at in values for age in at))})
+    lines = [replace(line, gaps=_gaps(list(at), starts)) for line, at in zip(lines, values, strict=True)]
+    plot = Plot(
+        key, title, lines, (labels.AGE_AXIS, labels.AGE_AXIS_NARROW), y_label(base, form), levels, mark(base),
+        zero_at(base), linear_within=linear_within,
+    )  # fmt: skip
     notes = [
         captions.gaps() if any(line.gaps for line in lines) else "",
         captions.hollow() if any(curve.refused for curve, _ in shown) else "",
-        captions.logarithmic(linear_within) if drawing.logarithmic else "",
+        captions.logarithmic(linear_within) if plot.logarithmic else "",
     ]
-    return FigureElement(drawing.wide, drawing.narrow, legend, sentences(caption, *notes))
+    return element(plot, sentences(caption, *notes), [terms.with_unit(line.value, unit) for line in lines], unit)
 
 
 def untrained(evaluation: Evaluation, *, over_short: bool) -> list[Level]:
@@ -301,17 +291,20 @@ def _allowed(short: ShortContext) -> list[Level]:
 
 def by_age_table(title: str, columns: Mapping[str, Values], base: Evaluation, *, signed: bool) -> Fold:
     """One row an age, one column a model."""
-    unit = terms.unit(base)
-    written = []
-    for at in columns.values():
-        texts = estimates(list(at.values()), signed=signed, fine=not signed)
-        written.append(dict(zip(at, texts, strict=True)))
-    rows = [
-        Row([Cell(span(*age)), *(Cell(*texts[age]) if age in texts else Cell("–") for texts in written)])
-        for age in sorted({age for at in columns.values() for age in at})
-    ]
-    heads = [labels.COLUMN_AGE, *(terms.in_unit(name, unit) for name in columns)]
-    return Fold(labels.NUMBERS, [Table(title, heads, rows)])
+    unit, texts = terms.unit(base), [estimated(at, signed=signed) for at in columns.values()]
+    named = dict(zip([terms.in_unit(name, unit) for name in columns], texts, strict=True))
+    return Fold(labels.NUMBERS, [by_band_table(title, labels.COLUMN_AGE, named)])
+
+
+def by_band_table(
+    title: str, first: str, columns: Mapping[str, Mapping[Band, Estimate]], counts: Mapping[Band, int] | None = None
+) -> Table:
+    """One row a band of ages or positions, one column a model, and last how many each rests on, where that is given."""
+    rows = []
+    for band in sorted({band for at in columns.values() for band in at}):
+        cells = [Cell(*at[band]) if band in at else Cell("–") for at in columns.values()]
+        rows.append(Row([Cell(span(*band)), *cells, *([Cell(integer(counts[band]))] if counts else [])]))
+    return Table(title, [first, *columns, *([labels.COLUMN_COUNT] if counts else [])], rows)
 
 
 def loss_numbers(curves: Sequence[Curve]) -> Fold:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from outlast.reporting.drawing import plots
-from outlast.reporting.drawing.age_figures import Curve, centre, drawn, mark, y_label
-from outlast.reporting.drawing.plots import Drawing, blank, decimals_for, draw_mark, hits, y_axis
-from outlast.reporting.drawing.svg import COLOUR, STYLE, Line, Look, svg, swatch
+from outlast.reporting.drawing.age_figures import Curve, by_band_table, drawn, lines_of, mark, points_of, y_label
+from outlast.reporting.drawing.plots import (
+    Plot,
+    Point,
+    blank,
+    decimals_for,
+    draw_mark,
+    element,
+    hits,
+    line,
+    name_axes,
+    y_axis,
+)
+from outlast.reporting.drawing.svg import COLOUR, Hit, Look, in_both_widths, swatch
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.refusals import as_share
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import tell
-from outlast.reporting.words.numbers import Estimate, estimate, integer, number, span
-from outlast.results import DosePoint, PositionBin, Repair, StateRow, Training
+from outlast.reporting.words.numbers import Estimate, estimate, number
+from outlast.results import DosePoint, Repair, StateRow, Training
 
 # Figures of a report that are not by age: loss by position, the state, the training.
 
@@ -30,49 +42,21 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureElement, Fo
     """Loss by position from the zero state, for the lines of the age curve that have one."""
     base = curves[0].evaluation
     shown = [(curve, look) for curve, look in drawn(curves) if curve.evaluation.position_curve]
-    names, unit = [curve.name for curve, _ in shown], terms.unit(base)
-    lines, described = [], []
-    for curve, look in shown:
-        bins = curve.evaluation.position_curve
-        points = [(centre(each.start, each.end), each.loss, each.low, each.high) for each in bins]
-        places, texts = list(map(terms.at_position, bins)), list(map(terms.loss, bins))
-        told = [terms.point(curve.title, place, text, unit) for place, text in zip(places, texts, strict=True)]
-        end = "" if look.faint else terms.end_label(curve.name, texts[-1].value, names)
-        lines.append(Line(curve.title, look, points, end, texts[-1].value, told))
-        values = [(place, each.loss, text.value) for place, each, text in zip(places, bins, texts, strict=True)]
-        described.append(terms.curve(curve.title, values, unit))
-    bins = [each for curve, _ in shown for each in curve.evaluation.position_curve]
-    drawing = plots.curve(
-        lines,
-        x_labels=(labels.POSITION_AXIS, labels.POSITION_AXIS_NARROW),
-        y_label=y_label(base),
-        mark=mark(base),
-        zero_at=0.5 if any((each.start, each.end) == (0, 1) for each in bins) else None,
-        key=f"{key}-position",
-        title=labels.POSITION_CURVE,
-        description=" ".join(described),
-        height=340,
-    )
-    legend = [LegendItem(swatch(look), curve.title) for curve, look in shown]
-    figure = FigureElement(drawing.wide, drawing.narrow, legend, captions.position_hint(drawing.logarithmic))
-    return figure, _position_numbers(shown, terms.unit(base))
-
-
-def _position_numbers(shown: Sequence[tuple[Curve, Look]], unit: str) -> Fold:
-    bins: dict[tuple[int, int], dict[int, PositionBin]] = {}
-    for index, (curve, _) in enumerate(shown):
-        for each in curve.evaluation.position_curve:
-            bins.setdefault((each.start, each.end), {})[index] = each
-    rows = []
-    for (start, end), found in sorted(bins.items()):
-        cells = []
-        for index in range(len(shown)):
-            each = found.get(index)
-            cells.append(Cell("–") if each is None else Cell(*terms.loss(each)))
-        rows.append(Row([Cell(span(start, end)), *cells, Cell(integer(next(iter(found.values())).n))]))
+    bins = [{(each.start, each.end): each for each in curve.evaluation.position_curve} for curve, _ in shown]
+    texts = [{band: terms.loss(each) for band, each in at.items()} for at in bins]
+    values = [{band: (each.loss, each.low, each.high) for band, each in at.items()} for at in bins]
+    points = [points_of(*each, terms.at_span) for each in zip(values, texts, strict=True)]
+    unit, every = terms.unit(base), {band: each for at in reversed(bins) for band, each in at.items()}
+    plot = Plot(
+        f"{key}-position", labels.POSITION_CURVE, lines_of(shown, points, unit),
+        (labels.POSITION_AXIS, labels.POSITION_AXIS_NARROW), y_label(base), mark=mark(base),
+        zero_at=0.5 if (0, 1) in every else None, height=340,
+    )  # fmt: skip
     names = [terms.in_unit(curve.title, unit) for curve, _ in shown]
-    columns = [labels.COLUMN_POSITION, *names, labels.COLUMN_COUNT]
-    return Fold(labels.NUMBERS, [Table(labels.POSITION_CURVE, columns, rows)])
+    columns, counts = dict(zip(names, texts, strict=True)), {band: each.n for band, each in every.items()}
+    table = by_band_table(labels.POSITION_CURVE, labels.COLUMN_POSITION, columns, counts)
+    figure = element(plot, captions.position_hint(plot.logarithmic), [""] * len(shown))
+    return figure, Fold(labels.NUMBERS, [table])
 
 
 def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
@@ -116,7 +100,7 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
         for dashed, word in words.items()
     ]
     caption = captions.state_hint(len(parts) - len(names), shown[1][0].name if several else None)
-    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
+    return FigureElement(*drawing, legend, caption)
 
 
 def _panel_line(curve: Curve, look: Look, part: str, dashed: bool, word: str) -> plots.PanelLine:
@@ -136,24 +120,18 @@ def _growth(rows: Sequence[StateRow]) -> float:
 
 def training_curve(training: Training, key: str) -> FigureElement:
     """The training loss by step."""
-    points = [(float(step), loss, loss, loss) for step, loss in training.losses]
+    points = [
+        Point(terms.at_step(step), float(step), (loss, loss, loss), Estimate(number(loss), ""))
+        for step, loss in training.losses
+    ]
     name = labels.TRAINING_LOSS
-    described = [(terms.at_step(step), loss, number(loss)) for step, loss in training.losses]
-    told = [terms.plain("", place, value) for place, _, value in described]
-    drawing = plots.curve(
-        [Line(name, Look(0, True), points, number(points[-1][1]), number(points[-1][1]), told)],
-        x_labels=(labels.STEP_AXIS, labels.STEP_AXIS),
-        y_label=labels.LOSS,
-        mark=None,
-        zero_at=None,
-        key=f"{key}-training",
-        title=name,
-        description=terms.curve(name, described, ""),
-        height=320,
-        log_x=False,
+    curve = line(name, Look(0, True), points)
+    curve = replace(curve, end=curve.value, told=[terms.plain("", point.place, point.text.value) for point in points])
+    plot = Plot(
+        f"{key}-training", name, [curve], (labels.STEP_AXIS, labels.STEP_AXIS), labels.LOSS, height=320, log_x=False,
         markers=len(points) <= 40,
-    )
-    return FigureElement(drawing.wide, drawing.narrow, [], captions.training_hint())
+    )  # fmt: skip
+    return element(plot, captions.training_hint())
 
 
 # Which dose validation took: what each costs short contexts, against the loss at the oldest age.
@@ -226,19 +204,18 @@ def _figure(repair: Repair, key: str) -> FigureElement:
     margin = repair.short_context.margin * _factor(repair)
     places = np.array([[*_short(point, repair), point.oldest[0]] for point in points])
     told = [terms.dose(f"{point.dose:g}", *(each.value for each in _texts(point, repair))) for point in points]
-    drawings = []
-    for width, tall, wide in ((880, 380, True), (400, 330, False)):
-        with matplotlib.rc_context(STYLE):
-            figure, axes = blank(width, tall, right=120 if wide else 20, top=40)
-            _draw(axes, points, places, margin, repair.dose)
-            found = hits(axes, [(place[0], place[3]) for place in places], told)
-            axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
-            axes.set_title(y_label, loc="left", color=COLOUR["muted"], fontsize=12.5, pad=25, parse_math=False)
-            drawings.append(svg(figure, f"{key}-doses{'w' if wide else 'n'}", labels.DOSES, " ".join(told), found))
-    drawing = Drawing(*drawings)
+
+    def paint(wide: bool) -> tuple[Figure, list[Hit]]:
+        figure, axes = blank(*((880, 380) if wide else (400, 330)), right=120 if wide else 20, top=40)
+        _draw(axes, points, places, margin, repair.dose)
+        found = hits(axes, [(place[0], place[3]) for place in places], told)
+        name_axes(axes, x_label, y_label, pad=25)
+        return figure, found
+
+    drawing = in_both_widths(f"{key}-doses", labels.DOSES, " ".join(told), paint)
     kinds = (("taken", labels.TAKEN_DOSE), ("kept", labels.KEPT_DOSE), ("lost", labels.LOST_DOSE))
     legend = [LegendItem(_swatch(kind), name) for kind, name in kinds]
-    return FigureElement(drawing.wide, drawing.narrow, legend, captions.dose_hint())
+    return FigureElement(*drawing, legend, captions.dose_hint())
 
 
 def _draw(axes: Axes, points: Sequence[DosePoint], places: np.ndarray, margin: float, taken: float) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 from unicodedata import east_asian_width
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -26,8 +27,22 @@ from matplotlib.ticker import (
 )
 from scipy.optimize import isotonic_regression
 
-from outlast.reporting.drawing.svg import COLOUR, DASHES, DPI, LEVEL_DASHES, MARKERS, STYLE, Hit, Level, Line, Look, svg
-from outlast.reporting.words.numbers import fixed, integer, number, on_a_logarithmic_axis
+from outlast.reporting.drawing.svg import (
+    COLOUR,
+    DASHES,
+    DPI,
+    LEVEL_DASHES,
+    MARKERS,
+    Hit,
+    Level,
+    Line,
+    Look,
+    in_both_widths,
+    swatch,
+)
+from outlast.reporting.elements import FigureElement, LegendItem
+from outlast.reporting.words import terms
+from outlast.reporting.words.numbers import Estimate, fixed, integer, number, on_a_logarithmic_axis
 from outlast.reporting.words.terms import end_label
 
 # The parts of a plot: its frame, its axes, its lines, and the names at their ends.
@@ -56,6 +71,12 @@ def frame(axes: Axes) -> None:
     axes.tick_params(axis="y", length=0)
     axes.xaxis.label.set_fontsize(12.5)
     axes.xaxis.labelpad = 7
+
+
+def name_axes(axes: Axes, x_label: str, y_label: str, pad: float) -> None:
+    """What the axes are of: the vertical one's name stands above it, `pad` points from the plot."""
+    axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
+    axes.set_title(y_label, loc="left", color=COLOUR["muted"], fontsize=12.5, pad=pad, parse_math=False)
 
 
 def hits(axes: Axes, points: Sequence[tuple[float, float]], told: Sequence[str]) -> list[Hit]:
@@ -283,8 +304,6 @@ def end_labels(axes: Axes, lines: Sequence[Line], levels: Sequence[tuple[Level, 
 
 
 # Plots of lines over age, position or step.
-#
-# Every figure is drawn twice, for wide and for narrow pages, because a wide one shrunk to a telephone cannot be read.
 
 _LONGEST = 300.0
 """Pixels that names at the ends of lines take at most."""
@@ -293,50 +312,55 @@ _FAR = 1000
 """Values this many times further than what is drawn evenly ask for a logarithmic axis."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """One figure in its two widths, as SVG text."""
+class Point(NamedTuple):
+    """Where a point of a line is, in words and on the axis; its value and the ends of its interval, and as written."""
 
-    wide: str
-    narrow: str
-    logarithmic: bool = False
-
-
-def _scale(lines: Sequence[Line], levels: Sequence[Level], log_y: bool | None, linear_within: float | None) -> Scale:
-    """Logarithmic where values differ so much that a linear axis would show only the largest."""
-    values = [point[1] for line in lines for point in line.points] + [level.value for level in levels]
-    if linear_within is not None:
-        return "symlog" if max(map(abs, values)) > _FAR * linear_within else "linear"
-    differ = min(values) > 0 and max(values) > 20 * min(values)
-    return "log" if (differ if log_y is None else log_y) else "linear"
+    place: str
+    x: float
+    triple: tuple[float, float, float]
+    text: Estimate
 
 
-def curve(
-    lines: Sequence[Line],
+def line(
+    name: str,
+    look: Look,
+    points: Sequence[Point],
+    unit: str = "",
     *,
-    levels: Sequence[Level] = (),
-    x_labels: tuple[str, str],
-    y_label: str,
-    mark: tuple[float, str] | None,
-    zero_at: float | None,
-    key: str,
-    title: str,
-    description: str,
-    height: int = 430,
-    log_x: bool = True,
-    log_y: bool | None = None,
-    linear_within: float | None = None,
-    markers: bool = True,
-    ticks: Mapping[float, str] | None = None,
-    more: Callable[[Axes], None] | None = None,
-) -> Drawing:
-    """Lines with intervals over a logarithmic axis.
+    brief: str = "",
+    among: Sequence[str] = (),
+    gaps: AbstractSet[int] = frozenset(),
+) -> Line:
+    """A line with all that is said of it: at its end, under the pointer, and in words.
 
     Args:
+        brief: its name where it ends, if that is another one.
+        among: such names of all lines.
+        gaps: as `Line` has them.
+    """
+    value = points[-1].text.value
+    return Line(
+        name,
+        look,
+        [(point.x, *point.triple) for point in points],
+        "" if look.faint else end_label(brief or name, value, among),
+        value,
+        [terms.point(name, point.place, point.text, unit) for point in points],
+        gaps,
+        terms.curve(name, [(point.place, point.triple[0], point.text.value) for point in points], unit),
+    )
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines with intervals, usually over a logarithmic axis.
+
+    Args:
+        key: makes the identifiers of this figure unlike those of others on the page.
         x_labels: of the wide and of the narrow figure.
         mark: where a vertical line stands, and its words.
         zero_at: where 0 is drawn on the logarithmic axis, if it is.
-        key: makes the identifiers of this figure unlike those of others on the page.
+        description: in words; empty: what is said of the lines.
         log_y: whether losses stand on a logarithmic axis; None: where they differ much.
         linear_within: for differences, which have two signs: a small one. A line is drawn at zero, and where others
             are very much larger the axis is logarithmic past it.
@@ -344,44 +368,89 @@ def curve(
         ticks: places of the horizontal axis that have names of their own; None: they are numbers.
         more: draws what else there is on each of the two, once axes and lines are in place.
     """
-    scale = _scale(lines, levels, log_y, linear_within)
+
+    key: str
+    title: str
+    lines: Sequence[Line]
+    x_labels: tuple[str, str]
+    y_label: str
+    levels: Sequence[Level] = ()
+    mark: tuple[float, str] | None = None
+    zero_at: float | None = None
+    description: str = ""
+    height: int = 430
+    log_x: bool = True
+    log_y: bool | None = None
+    linear_within: float | None = None
+    markers: bool = True
+    ticks: Mapping[float, str] | None = None
+    more: Callable[[Axes], None] | None = None
+
+    @property
+    def scale(self) -> Scale:
+        """Logarithmic where values differ so much that a linear axis would show only the largest."""
+        values = [point[1] for line in self.lines for point in line.points] + [level.value for level in self.levels]
+        if self.linear_within is not None:
+            return "symlog" if max(map(abs, values)) > _FAR * self.linear_within else "linear"
+        differ = min(values) > 0 and max(values) > 20 * min(values)
+        return "log" if (differ if self.log_y is None else self.log_y) else "linear"
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.scale != "linear"
+
+
+def element(plot: Plot, caption: str, values: Sequence[str] | None = None, unit: str = "") -> FigureElement:
+    """The plot in both widths, with its legend and how to read it.
+
+    Args:
+        values: what stands beside the name of each line in the legend; None: there is no legend.
+        unit: of the levels there.
+    """
+    description = plot.description or " ".join(line.said for line in plot.lines)
+    legend = []
+    if values is not None:
+        legend = [LegendItem(swatch(line.look), line.name, each) for line, each in zip(plot.lines, values, strict=True)]
+        legend += [
+            LegendItem(swatch(None, level=level.dash), level.name, terms.with_unit(level.told, unit))
+            for level in plot.levels
+        ]
+    drawn = in_both_widths(plot.key, plot.title, description, functools.partial(_paint, plot))
+    return FigureElement(*drawn, legend, caption)
+
+
+def _paint(plot: Plot, wide: bool) -> tuple[Figure, list[Hit]]:
+    lines, levels, mark, scale = plot.lines, plot.levels, plot.mark, plot.scale
     named, ends = [line for line in lines if line.end], [(level, end_label(level.end, level.told)) for level in levels]
     widths = map(text_width, [*(line.end for line in named), *(end for level, end in ends if level.reach is None)])
     room = max((width for width in widths if width <= _LONGEST), default=60.0)
     banded = sum(not line.look.faint for line in lines) <= 3
-    drawn = []
-    for width, tall, wide, x_label in ((880, height, True, x_labels[0]), (400, min(height, 350), False, x_labels[1])):
-        with matplotlib.rc_context(STYLE):
-            figure, axes = blank(width, tall, right=int(room) + 40 if wide else 12, top=40 if mark else 20)
-            if log_x:
-                axes.set_xscale("log", base=2)
-            if scale == "log":
-                axes.set_yscale("log")
-            elif scale == "symlog":
-                axes.set_yscale("symlog", linthresh=linear_within)
-            for line in lines:
-                draw_line(axes, line, banded=banded or line.look.strong, markers=markers)
-            for level in levels:
-                draw_level(axes, level)
-            if linear_within is not None:
-                axes.axhline(0, color=COLOUR["muted"], linewidth=1.1, zorder=1)
-            x_axis(axes, [point[0] for line in lines for point in line.points], mark, zero_at, log_x)
-            if ticks:
-                named_ticks(axes, ticks)
-            y_axis(axes, scale, linear_within or 1.0)
-            axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
-            axes.set_title(
-                y_label, loc="left", color=COLOUR["muted"], fontsize=12.5, pad=25 if mark else 8, parse_math=False
-            )
-            if mark:
-                draw_mark(axes, *mark)
-            if more:
-                more(axes)
-            if wide:
-                end_labels(axes, named, ends, room)
-            found = [each for line in lines for each in hits(axes, [point[:2] for point in line.points], line.told)]
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
-    return Drawing(*drawn, logarithmic=scale != "linear")
+    width, tall = (880, plot.height) if wide else (400, min(plot.height, 350))
+    figure, axes = blank(width, tall, right=int(room) + 40 if wide else 12, top=40 if mark else 20)
+    if plot.log_x:
+        axes.set_xscale("log", base=2)
+    if scale == "log":
+        axes.set_yscale("log")
+    elif scale == "symlog":
+        axes.set_yscale("symlog", linthresh=plot.linear_within)
+    for line in lines:
+        draw_line(axes, line, banded=banded or line.look.strong, markers=plot.markers)
+    for level in levels:
+        draw_level(axes, level)
+    if plot.linear_within is not None:
+        axes.axhline(0, color=COLOUR["muted"], linewidth=1.1, zorder=1)
+    x_axis(axes, [point[0] for line in lines for point in line.points], mark, plot.zero_at, plot.log_x)
+    if plot.ticks:
+        named_ticks(axes, plot.ticks)
+    y_axis(axes, scale, plot.linear_within or 1.0)
+    name_axes(axes, plot.x_labels[0 if wide else 1], plot.y_label, pad=25 if mark else 8)
+    if mark:
+        draw_mark(axes, *mark)
+    if plot.more:
+        plot.more(axes)
+    if wide:
+        end_labels(axes, named, ends, room)
+    return figure, [each for line in lines for each in hits(axes, [point[:2] for point in line.points], line.told)]
 
 
 @dataclass(frozen=True)
@@ -403,48 +472,48 @@ def panels(
     key: str,
     title: str,
     description: str,
-) -> Drawing:
-    """Small multiples with shared axes, one for each name."""
+) -> tuple[str, str]:
+    """Small multiples with shared axes, one for each name, in both widths."""
     values = [y for panel in lines for line in panel for _, y in line.points if y > 0]
     log_y = bool(values) and max(values) > 5 * min(values)
-    drawn = []
-    for width, columns, wide in ((880, 3, True), (400, 2, False)):
-        columns = min(columns, len(names))
+
+    def paint(wide: bool) -> tuple[Figure, list[Hit]]:
+        width, columns = (880, min(3, len(names))) if wide else (400, min(2, len(names)))
         rows = math.ceil(len(names) / columns)
         heads = [in_lines(name, (width - 90) / columns, 12) for name in names]
         above = 14 * max(head.count("\n") for head in heads)
         tall = rows * ((190 if wide else 165) + above) + 30
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(width / DPI, tall / DPI), dpi=DPI, facecolor="none")
-            FigureCanvasSVG(figure)
-            grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-            figure.subplots_adjust(
-                left=58 / width, right=1 - 12 / width, top=1 - (26 + above) / tall, bottom=46 / tall, wspace=0.1,
-                hspace=(0.26 * 120 + above) / 120,
-            )  # fmt: skip
-            flat, found = list(grid.flat), []
-            for axes, head, panel in zip(flat, heads, lines, strict=False):
-                frame(axes)
-                axes.set_xscale("log", base=2)
-                if log_y:
-                    axes.set_yscale("log")
-                axes.axvline(mark[0], color=COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
-                axes.set_title(head, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
-                _draw_panel(axes, panel, log_y)
-                x_axis(axes, [x for line in panel for x, _ in line.points], mark, None, True)
-                y_axis(axes, "log" if log_y else "linear")
-            for axes, panel in zip(flat, lines, strict=False):  # once every panel has drawn: they share their axes
-                for line in panel:
-                    shown = [(point, told) for point, told in zip(line.points, line.told, strict=True) if point[1] > 0]
-                    found += hits(axes, [point for point, _ in shown], [told for _, told in shown])
-            for index, axes in enumerate(flat):
-                if index >= len(names):
-                    axes.set_visible(False)
-                elif index + columns >= len(names):
-                    axes.tick_params(labelbottom=True)
-            figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=COLOUR["muted"])
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
-    return Drawing(*drawn, logarithmic=log_y)
+        figure = Figure(figsize=(width / DPI, tall / DPI), dpi=DPI, facecolor="none")
+        FigureCanvasSVG(figure)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        figure.subplots_adjust(
+            left=58 / width, right=1 - 12 / width, top=1 - (26 + above) / tall, bottom=46 / tall, wspace=0.1,
+            hspace=(0.26 * 120 + above) / 120,
+        )  # fmt: skip
+        flat, found = list(grid.flat), []
+        for axes, head, panel in zip(flat, heads, lines, strict=False):
+            frame(axes)
+            axes.set_xscale("log", base=2)
+            if log_y:
+                axes.set_yscale("log")
+            axes.axvline(mark[0], color=COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
+            axes.set_title(head, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
+            _draw_panel(axes, panel, log_y)
+            x_axis(axes, [x for line in panel for x, _ in line.points], mark, None, True)
+            y_axis(axes, "log" if log_y else "linear")
+        for axes, panel in zip(flat, lines, strict=False):  # once every panel has drawn: they share their axes
+            for line in panel:
+                shown = [(point, told) for point, told in zip(line.points, line.told, strict=True) if point[1] > 0]
+                found += hits(axes, [point for point, _ in shown], [told for _, told in shown])
+        for index, axes in enumerate(flat):
+            if index >= len(names):
+                axes.set_visible(False)
+            elif index + columns >= len(names):
+                axes.tick_params(labelbottom=True)
+        figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=COLOUR["muted"])
+        return figure, found
+
+    return in_both_widths(key, title, description, paint)
 
 
 def _draw_panel(axes: Axes, panel: Sequence[PanelLine], log_y: bool) -> None:

@@ -7,12 +7,13 @@ import contextvars
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
@@ -84,6 +85,24 @@ class Hit(NamedTuple):
     x: float
     y: float
     text: str
+
+
+def in_both_widths(
+    key: str, title: str, description: str, paint: Callable[[bool], tuple[Figure, Sequence[Hit]]]
+) -> tuple[str, str]:
+    """A figure as SVG for wide and for narrow pages: a wide one shrunk to a telephone cannot be read.
+
+    Args:
+        key: makes the identifiers of this figure unlike those of others on the page.
+        paint: whether it is the wide one -> the figure, and what is said under the pointer.
+    """
+    with matplotlib.rc_context(STYLE):
+        wide, narrow = (
+            svg(figure, f"{key}{width}", title, description, hits)
+            for width in "wn"
+            for figure, hits in [paint(width == "w")]
+        )
+    return wide, narrow
 
 
 def svg(figure: Figure, key: str, title: str, description: str, hits: Sequence[Hit] = ()) -> str:
@@ -173,7 +192,7 @@ class Line:
     """One curve: points (x, y, low, high).
 
     `end` is what stands at its right end, `value` what stands there where that has no room. `told` says of each point
-    what it is. `gaps` are the points after which nothing was measured up to the next one.
+    what it is, `said` puts the line into words. `gaps` are the points after which nothing was measured up to the next.
     """
 
     name: str
@@ -183,6 +202,7 @@ class Line:
     value: str
     told: Sequence[str] = ()
     gaps: AbstractSet[int] = frozenset()
+    said: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from outlast.reporting import refusals, tables
 from outlast.reporting.commands import Step, command, context, saved
-from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import Curve
-from outlast.reporting.drawing.svg import Line, Look
+from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.svg import Look
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Row, Section, Table
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
@@ -17,7 +17,7 @@ from outlast.reporting.text_table import aligned
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
-from outlast.reporting.words.numbers import estimate, number
+from outlast.reporting.words.numbers import Estimate, estimate, number
 from outlast.results import Refusal, Repair, TriedRemedy, Tuning
 
 
@@ -182,25 +182,18 @@ def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: s
         "from": tell("leak from an age on", "ある年齢からの漏れ"),
         "reset": tell("reset", "リセット"),
     }
-    lines, described = [], []
+    lines = []
     for slot, (kind, tried) in enumerate(kinds.items()):
-        shown = [
+        shown = sorted(
             (float(each.name.split(":")[1]), each.loss if what == "loss" else (each.short or (0.0,))[0])
             for each in tried
-        ]
-        own = [(f"{x:g}", y, number(y)) for x, y in sorted(shown)]
-        points = [(x, y, y, y) for x, y in sorted(shown)]
-        told = [terms.plain(names[kind], place, value) for place, _, value in own]
-        end = f"{own[-1][2]} {names[kind]}"
-        lines.append(Line(names[kind], Look(slot, slot == 0), points, end, end, told))
-        described.append(terms.curve(names[kind], own, ""))
+        )
+        points = [Point(f"{x:g}", x, (y, y, y), Estimate(number(y), "")) for x, y in shown]
+        lines.append(line(names[kind], Look(slot, slot == 0), points))
+    lines = [replace(each, end=f"{each.value} {each.name}", value=f"{each.value} {each.name}") for each in lines]
     axis = tell("τ of the leak, or period of the reset, positions", "漏れの τ、またはリセットの周期（位置）")
     y_label = tell(f"{title}: {y_label}", f"{title}：{y_label}")
-    drawing = plots.curve(
-        lines, x_labels=(axis, axis), y_label=y_label, mark=None, zero_at=None, key=key, title=title,
-        description=" ".join(described), height=320, log_x=True, markers=True,
-    )  # fmt: skip
-    return FigureElement(drawing.wide, drawing.narrow, [], title)
+    return element(Plot(key, title, lines, (axis, axis), y_label, height=320), title)
 
 
 def _sections(tuning: Tuning, key: str) -> list[Section]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from outlast.reporting.drawing import plots
-from outlast.reporting.drawing.age_figures import Curve, Drawn, centre, drawn, mark
-from outlast.reporting.drawing.svg import Line, swatch
-from outlast.reporting.elements import Cell, FigureElement, Fold, LegendItem, Row, Section, Table
+from outlast.reporting.drawing.age_figures import Curve, Drawn, by_band_table, drawn, lines_of, mark, points_of
+from outlast.reporting.drawing.plots import Plot, element
+from outlast.reporting.elements import FigureElement, Fold, Section
 from outlast.reporting.pairing import Band, Triple, losses
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
-from outlast.reporting.words.numbers import Estimate, between, estimate, span
+from outlast.reporting.words.numbers import Estimate, between, estimate
 from outlast.results import Evaluation
 
 NEXT = ("next token", "next byte")
@@ -63,7 +62,9 @@ def perplexity(curves: Sequence[Curve], key: str) -> list[Section]:
         shown = [(curve, look) for curve, look in drawn(curves) if id(curve) in known]
         if shown:
             each = [at for _, at in values if at]
-            table = _table(title, column, shown, each)
+            texts = [{band: written(triple) for band, triple in at.items()} for at in each]
+            names = [curve.title for curve, _ in shown]
+            table = by_band_table(title, column, dict(zip(names, texts, strict=True)))
             figure = _figure(shown, each, title=title, key=f"{key}-{name}", aged=column == labels.COLUMN_AGE)
             found.append(Section(title, [figure, Fold(labels.NUMBERS, [table])]))
     return found
@@ -78,48 +79,29 @@ def _within(triple: Triple, top: float) -> Triple:
 def _figure(
     shown: Drawn, values: Sequence[Mapping[Band, Triple]], *, title: str, key: str, aged: bool
 ) -> FigureElement:
-    base, names = shown[0][0].evaluation, [curve.name for curve, _ in shown]
+    base = shown[0][0].evaluation
     lowest = min(triple[0] for at in values for triple in at.values())
     top = lowest + math.log(_FAR)
-    lines, told = [], []
-    for (curve, look), at in zip(shown, values, strict=True):
-        texts = {band: written(triple) for band, triple in at.items()}
-        places = {band: (terms.at_age if aged else terms.at_span)(band) for band in at}
-        points = [(centre(*band), *_within(triple, top)) for band, triple in at.items()]
-        last = list(texts.values())[-1].value
-        end = "" if look.faint else terms.end_label(curve.name, last, names)
-        said = [terms.point(curve.title, places[band], text, "") for band, text in texts.items()]
-        lines.append(Line(curve.title, look, points, end, last, said))
-        told.append(terms.curve(curve.title, [(places[band], at[band][0], texts[band].value) for band in at], ""))
-    drawing = plots.curve(
-        lines,
-        x_labels=(labels.AGE_AXIS, labels.AGE_AXIS_NARROW)
-        if aged
-        else (labels.POSITION_AXIS, labels.POSITION_AXIS_NARROW),
-        y_label=labels.PERPLEXITY,
-        mark=mark(base),
-        zero_at=0.5 if any((0, 1) in at for at in values) else None,
-        key=key,
-        title=title,
-        description=" ".join(told),
-        height=340,
-    )
-    legend = [LegendItem(swatch(line.look), line.name, line.value) for line in lines]
+    points = [
+        points_of(
+            {band: _within(triple, top) for band, triple in at.items()},
+            {band: written(triple) for band, triple in at.items()},
+            terms.at_age if aged else terms.at_span,
+        )
+        for at in values
+    ]
+    by_position = (labels.POSITION_AXIS, labels.POSITION_AXIS_NARROW)
+    plot = Plot(
+        key, title, lines_of(shown, points, ""), (labels.AGE_AXIS, labels.AGE_AXIS_NARROW) if aged else by_position,
+        labels.PERPLEXITY, mark=mark(base), zero_at=0.5 if any((0, 1) in at for at in values) else None, height=340,
+    )  # fmt: skip
     cut = any(triple[0] > top for at in values for triple in at.values())
     caption = captions.perplexity_hint(
         base,
-        len(lines),
+        len(shown),
         aged=aged,
-        logarithmic=drawing.logarithmic,
+        logarithmic=plot.logarithmic,
         top=estimate(*[math.exp(top)] * 3).value if cut else "",
         refused=any(curve.refused for curve, _ in shown),
     )
-    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
-
-
-def _table(title: str, column: str, shown: Drawn, values: Sequence[Mapping[Band, Triple]]) -> Table:
-    rows = [
-        Row([Cell(span(*band)), *(Cell(*written(at[band])) if band in at else Cell("–") for at in values)])
-        for band in sorted({band for at in values for band in at})
-    ]
-    return Table(title, [column, *(curve.title for curve, _ in shown)], rows)
+    return element(plot, caption, [line.value for line in plot.lines])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import Curve, Drawn, centre, drawn, mark, y_label, zero_at
-from outlast.reporting.drawing.svg import MAX_LINES, Line, Look, swatch
-from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, LegendItem, Paragraph, Row, Section, Table
+from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.svg import MAX_LINES, Look
+from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Paragraph, Row, Section, Table
 from outlast.reporting.text_table import aligned
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
@@ -134,30 +135,17 @@ def _figure(shown: Drawn, key: str) -> FigureElement:
         for row in curve.evaluation.scenarios
         if (row.inside or single) and len(row.by_age) == len(curve.evaluation.age_curve)
     ][:MAX_LINES]
-    drawn_lines, described = [], []
-    for slot, (curve, row) in enumerate(pairs):
-        name = f"{curve.title}, {row_name(row)}" if len(shown) > 1 else row_name(row)
-        ages = [band.age for band in curve.evaluation.age_curve]
-        points = [(centre(*age), loss, math.nan, math.nan) for age, loss in zip(ages, row.by_age, strict=True)]
-        told = [
-            terms.plain(name, terms.at_age(age), terms.with_unit(number(loss), unit))
-            for age, loss in zip(ages, row.by_age, strict=True)
+    names = [f"{curve.title}, {row_name(row)}" if len(shown) > 1 else row_name(row) for curve, row in pairs]
+    lines = []
+    for slot, ((curve, row), name) in enumerate(zip(pairs, names, strict=True)):
+        points = [
+            Point(terms.at_age(band.age), centre(*band.age), (loss, math.nan, math.nan), Estimate(number(loss), ""))
+            for band, loss in zip(curve.evaluation.age_curve, row.by_age, strict=True)
         ]
-        value = number(row.loss)
-        look = Look(slot, strong=row.inside, hollow=curve.refused)
-        drawn_lines.append(Line(name, look, points, f"{value}  {name}", value, told))
-        where = [(terms.at_age(age), loss, number(loss)) for age, loss in zip(ages, row.by_age, strict=True)]
-        described.append(terms.curve(name, where, unit))
-    drawing = plots.curve(
-        drawn_lines,
-        x_labels=(labels.AGE_AXIS, labels.AGE_AXIS_NARROW),
-        y_label=y_label(base),
-        mark=mark(base),
-        zero_at=zero_at(base),
-        key=key,
-        title=labels.SCENARIOS,
-        description=" ".join(described),
-        height=380,
-    )
-    legend = [LegendItem(swatch(line.look), line.name, terms.with_unit(line.value, unit)) for line in drawn_lines]
-    return FigureElement(drawing.wide, drawing.narrow, legend, captions.scenarios_hint(base))
+        made = line(name, Look(slot, strong=row.inside, hollow=curve.refused), points, unit)
+        lines.append(replace(made, end=f"{made.value}  {name}"))
+    plot = Plot(
+        key, labels.SCENARIOS, lines, (labels.AGE_AXIS, labels.AGE_AXIS_NARROW), y_label(base), mark=mark(base),
+        zero_at=zero_at(base), height=380,
+    )  # fmt: skip
+    return element(plot, captions.scenarios_hint(base), [terms.with_unit(line.value, unit) for line in lines])

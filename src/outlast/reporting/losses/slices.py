@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from outlast.reporting.drawing import plots
-from outlast.reporting.drawing.age_figures import Curve, Drawn, drawn, y_label
-from outlast.reporting.drawing.svg import Line, swatch
-from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Paragraph, Row, Section, Table
+from outlast.reporting.drawing.age_figures import Curve, Drawn, drawn, lines_of, y_label
+from outlast.reporting.drawing.plots import Plot, Point, element
+from outlast.reporting.elements import Cell, Element, FigureElement, Fold, Paragraph, Row, Section, Table
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import tell
@@ -156,44 +156,25 @@ def _figure(
 ) -> FigureElement:
     at, logarithmic = _places([float(each) for each in order.values()])
     where = dict(zip(order, at, strict=True))
-    base, title = shown[0][0].evaluation, _title(name)
-    unit, names = terms.unit(base), [curve.name for curve, _ in shown]
-    said = name.replace("_", " ")
-    lines, described = [], []
-    for (curve, look), rows in zip(shown, found, strict=True):
-        kept = {value: rows[value] for value in where if value in rows}
-        texts = {value: _loss(row) for value, row in kept.items()}
-        points = [(where[value], *_triple(row)) for value, row in kept.items()]
-        last = list(texts.values())[-1].value
-        told = [
-            terms.plain(curve.title, f"{said} {value}", terms.with_unit(_with(text), unit))
-            for value, text in texts.items()
+    base, said = shown[0][0].evaluation, name.replace("_", " ")
+    points = [
+        [
+            Point(f"{said} {value}", x, _triple(rows[value]), _loss(rows[value]))
+            for value, x in where.items()
+            if value in rows
         ]
-        end = terms.end_label(curve.name, last, names)
-        lines.append(Line(curve.title, look, points, end, last, told if len(kept) <= _TOLD else ()))
-        values = [(f"{said} {value}", row["loss"], texts[value].value) for value, row in kept.items()]
-        described.append(terms.curve(curve.title, values, unit))
-    drawing = plots.curve(
-        lines,
-        x_labels=(said, said),
-        y_label=y_label(base),
-        mark=None,
-        zero_at=None,
-        key=key,
-        title=title,
-        description=" ".join(described),
-        height=340,
-        log_x=logarithmic,
-        markers=len(where) <= SHOWN,
-        ticks=dict(zip(at, order.values(), strict=True)),
-    )
-    legend = [LegendItem(swatch(line.look), line.name) for line in lines] if len(lines) > 1 else []
-    caption = captions.slices_hint(base, refused=any(curve.refused for curve, _ in shown), log_loss=drawing.logarithmic)
-    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
-
-
-def _with(text: Estimate) -> str:
-    return f"{text.value} ({text.interval})" if text.interval else text.value
+        for rows in found
+    ]
+    lines = [
+        line if len(each) <= _TOLD else replace(line, told=())
+        for line, each in zip(lines_of(shown, points, terms.unit(base)), points, strict=True)
+    ]
+    plot = Plot(
+        key, _title(name), lines, (said, said), y_label(base), height=340, log_x=logarithmic,
+        markers=len(where) <= SHOWN, ticks=dict(zip(at, order.values(), strict=True)),
+    )  # fmt: skip
+    caption = captions.slices_hint(base, refused=any(curve.refused for curve, _ in shown), log_loss=plot.logarithmic)
+    return element(plot, caption, [""] * len(lines) if len(lines) > 1 else None)
 
 
 def _triple(row: Slice) -> tuple[float, float, float]:

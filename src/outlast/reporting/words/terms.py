@@ -263,6 +263,8 @@ def curve(name: str, points: Sequence[tuple[str, float, str]], unit: str) -> str
 def point(name: str, place: str, each: Estimate, unit: str) -> str:
     """What is said of a point under the pointer: "base, age 8 to 15: +0.12 nats (+0.10 to +0.14)"."""
     value = with_unit(each.value, unit)
+    if not each.interval:
+        return plain(name, place, value)
     return tell(f"{name}, {place}: {value} ({each.interval})", f"{name}、{place}：{value}（{each.interval}）")
 
 

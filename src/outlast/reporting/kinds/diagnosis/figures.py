@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import matplotlib
 import numpy as np
 from contourpy import contour_generator
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
 from outlast.intervals import Interval
-from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import mark
-from outlast.reporting.drawing.plots import Drawing, blank, hits, in_lines, text_width
-from outlast.reporting.drawing.svg import COLOUR, STYLE, Level, Line, Look, svg
+from outlast.reporting.drawing.plots import Plot, Point, blank, element, hits, in_lines, line, name_axes, text_width
+from outlast.reporting.drawing.svg import COLOUR, Hit, Level, Look, in_both_widths
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Paragraph, Row, Table
 from outlast.reporting.kinds.diagnosis import sentences as say
 from outlast.reporting.kinds.diagnosis.words import words
@@ -67,7 +66,7 @@ def drawn_map(
     title: str,
     description: str,
     told: Sequence[str],
-) -> Drawing:
+) -> tuple[str, str]:
     """Training's region, deployment's states, and the way their mean takes with age.
 
     Args:
@@ -85,36 +84,35 @@ def drawn_map(
     low, high = every.min(0), every.max(0)
     room = np.where(high > low, high - low, 1.0)
     low, high = low - 0.06 * room, high + 0.06 * room
-    drawn = []
-    for width, tall, wide in ((880, 480, True), (400, 400, False)):
-        with matplotlib.rc_context(STYLE):
-            figure, axes = blank(width, tall, right=20, top=14)
-            axes.grid(visible=False)
-            axes.set_xlim(low[0], high[0])
-            axes.set_ylim(low[1], high[1])
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(NullLocator())
-            _region(axes, known, low, high)
-            axes.scatter(*known.T, s=7, color=COLOUR["muted"], alpha=0.45, linewidths=0, zorder=2)
-            for level, (marker, colour) in enumerate(CLASSES):
-                for unexplored in (False, True):
-                    chosen = [dot for dot in dots if dot.level == level and dot.unexplored == unexplored]
-                    if chosen:
-                        x, y = placed([(dot.x, dot.y) for dot in chosen]).T
-                        axes.scatter(
-                            x, y, s=24, marker=marker, zorder=3, linewidths=1.1,
-                            facecolors="none" if unexplored else COLOUR[colour], edgecolors=COLOUR[colour],
-                        )  # fmt: skip
-            found = []
-            if path:
-                x, y = placed([(a, b) for a, b, _ in path]).T
-                axes.plot(x, y, color=COLOUR["ink"], linewidth=1.8, marker="o", markersize=4, zorder=5)
-                _labels(axes, x, y, [text for _, _, text in path])
-                found = hits(axes, list(zip(x, y, strict=True)), told)
-            axes.set_xlabel(axes_names[0], color=COLOUR["muted"], parse_math=False)
-            axes.set_title(axes_names[1], loc="left", color=COLOUR["muted"], fontsize=12.5, pad=4, parse_math=False)
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
-    return Drawing(*drawn)
+
+    def paint(wide: bool) -> tuple[Figure, list[Hit]]:
+        figure, axes = blank(*((880, 480) if wide else (400, 400)), right=20, top=14)
+        axes.grid(visible=False)
+        axes.set_xlim(low[0], high[0])
+        axes.set_ylim(low[1], high[1])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(NullLocator())
+        _region(axes, known, low, high)
+        axes.scatter(*known.T, s=7, color=COLOUR["muted"], alpha=0.45, linewidths=0, zorder=2)
+        for level, (marker, colour) in enumerate(CLASSES):
+            for unexplored in (False, True):
+                chosen = [dot for dot in dots if dot.level == level and dot.unexplored == unexplored]
+                if chosen:
+                    x, y = placed([(dot.x, dot.y) for dot in chosen]).T
+                    axes.scatter(
+                        x, y, s=24, marker=marker, zorder=3, linewidths=1.1,
+                        facecolors="none" if unexplored else COLOUR[colour], edgecolors=COLOUR[colour],
+                    )  # fmt: skip
+        found = []
+        if path:
+            x, y = placed([(a, b) for a, b, _ in path]).T
+            axes.plot(x, y, color=COLOUR["ink"], linewidth=1.8, marker="o", markersize=4, zorder=5)
+            _labels(axes, x, y, [text for _, _, text in path])
+            found = hits(axes, list(zip(x, y, strict=True)), told)
+        name_axes(axes, *axes_names, pad=4)
+        return figure, found
+
+    return in_both_widths(key, title, description, paint)
 
 
 def _region(axes: Axes, known: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
@@ -125,9 +123,9 @@ def _region(axes: Axes, known: np.ndarray, low: np.ndarray, high: np.ndarray) ->
     level = float(np.quantile(density(known.T), 1 - INSIDE))
     x, y = np.meshgrid(np.linspace(low[0], high[0], 90), np.linspace(low[1], high[1], 90))
     heights = density(np.stack([x.ravel(), y.ravel()])).reshape(x.shape)
-    for line in contour_generator(x, y, heights).lines(level):
-        axes.fill(*np.asarray(line).T, color=COLOUR["rule"], alpha=0.55, linewidth=0, zorder=1)
-        axes.plot(*np.asarray(line).T, color=COLOUR["muted"], linewidth=1.2, zorder=1)
+    for edge in contour_generator(x, y, heights).lines(level):
+        axes.fill(*np.asarray(edge).T, color=COLOUR["rule"], alpha=0.55, linewidth=0, zorder=1)
+        axes.plot(*np.asarray(edge).T, color=COLOUR["muted"], linewidth=1.2, zorder=1)
 
 
 def _labels(axes: Axes, x: np.ndarray, y: np.ndarray, texts: Sequence[str]) -> None:
@@ -157,46 +155,46 @@ def bars(
     key: str,
     title: str,
     description: str,
-) -> Drawing:
+) -> tuple[str, str]:
     """Horizontal bars of contributions with intervals; a diamond marks what swapping says.
 
     Args:
         total: the sum of the contributions, and the measured excess, drawn as the last bar and its mark.
     """
-    drawn = []
     everything = [*rows, Bar(sum_label, total[0], total[0], total[0], total[1])]
-    for width, wide in ((880, True), (400, False)):
-        tall = 34 * len(everything) + 74
-        with matplotlib.rc_context(STYLE):
-            figure, axes = blank(width, tall, right=24, top=6)
-            names = [in_lines(row.name, 300 if wide else 130) for row in everything]
-            left = 20 + int(max(text_width(line) for name in names for line in name.split("\n")))
-            box = axes.get_position()
-            axes.set_position((left / width, box.y0, 1 - (left + 24) / width, box.height))
-            axes.grid(axis="y", visible=False)
-            axes.grid(axis="x", color=COLOUR["rule"], linewidth=1)
-            places = np.arange(len(everything))[::-1].astype(float)
-            for place, row in zip(places, everything, strict=True):
-                last = row is everything[-1]
-                axes.barh(place, row.value, height=0.56, color=COLOUR["muted" if last else "line-1"], zorder=2)
-                axes.plot([row.low, row.high], [place, place], color=COLOUR["ink"], linewidth=1.6, zorder=3)
-                axes.plot(
-                    row.swap, place, marker="D", markersize=8, color=COLOUR["line-2"], markeredgecolor=COLOUR["page"],
-                    linestyle="none", zorder=4,
-                )  # fmt: skip
-            axes.axvline(0, color=COLOUR["muted"], linewidth=1.2, zorder=1)
-            axes.set_yticks(places, names, parse_math=False)
-            axes.tick_params(axis="y", labelcolor=COLOUR["ink"])
-            axes.set_ylim(-0.6, len(everything) - 0.4)
-            axes.xaxis.set_major_locator(MaxNLocator(6 if wide else 3))
-            ticks = axes.xaxis.get_major_locator().tick_values(*axes.get_xlim())
-            decimals = max(0, int(-np.floor(np.log10(abs(ticks[1] - ticks[0])) + 1e-9)))
-            axes.xaxis.set_major_formatter(lambda value, _, digits=decimals: fixed(value, digits))
-            axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
-            told = [(row.value, place, row.told) for place, row in zip(places, everything, strict=True) if row.told]
-            found = hits(axes, [(x, y) for x, y, _ in told], [text for *_, text in told])
-            drawn.append(svg(figure, f"{key}{'w' if wide else 'n'}", title, description, found))
-    return Drawing(*drawn)
+
+    def paint(wide: bool) -> tuple[Figure, list[Hit]]:
+        width = 880 if wide else 400
+        figure, axes = blank(width, 34 * len(everything) + 74, right=24, top=6)
+        names = [in_lines(row.name, 300 if wide else 130) for row in everything]
+        left = 20 + int(max(text_width(line) for name in names for line in name.split("\n")))
+        box = axes.get_position()
+        axes.set_position((left / width, box.y0, 1 - (left + 24) / width, box.height))
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", color=COLOUR["rule"], linewidth=1)
+        places = np.arange(len(everything))[::-1].astype(float)
+        for place, row in zip(places, everything, strict=True):
+            last = row is everything[-1]
+            axes.barh(place, row.value, height=0.56, color=COLOUR["muted" if last else "line-1"], zorder=2)
+            axes.plot([row.low, row.high], [place, place], color=COLOUR["ink"], linewidth=1.6, zorder=3)
+            axes.plot(
+                row.swap, place, marker="D", markersize=8, color=COLOUR["line-2"], markeredgecolor=COLOUR["page"],
+                linestyle="none", zorder=4,
+            )  # fmt: skip
+        axes.axvline(0, color=COLOUR["muted"], linewidth=1.2, zorder=1)
+        axes.set_yticks(places, names, parse_math=False)
+        axes.tick_params(axis="y", labelcolor=COLOUR["ink"])
+        axes.set_ylim(-0.6, len(everything) - 0.4)
+        axes.xaxis.set_major_locator(MaxNLocator(6 if wide else 3))
+        ticks = axes.xaxis.get_major_locator().tick_values(*axes.get_xlim())
+        decimals = max(0, int(-np.floor(np.log10(abs(ticks[1] - ticks[0])) + 1e-9)))
+        axes.xaxis.set_major_formatter(lambda value, _, digits=decimals: fixed(value, digits))
+        axes.set_xlabel(x_label, color=COLOUR["muted"], parse_math=False)
+        told = [(row.value, place, row.told) for place, row in zip(places, everything, strict=True) if row.told]
+        found = hits(axes, [(x, y) for x, y, _ in told], [text for *_, text in told])
+        return figure, found
+
+    return in_both_widths(key, title, description, paint)
 
 
 def dot_swatch(level: int, unexplored: bool) -> str:
@@ -235,32 +233,26 @@ def part(path: str, head: int | None) -> str:
 
 def remembrance(found: Remembrance, evaluation: Evaluation, key: str) -> list[Element]:
     unit, name, n = terms.unit_name(found.unit), words.REMEMBRANCE, integer(found.n)
-    points = [(float(row.kept), row.distance, max(row.low, 0.0), row.high) for row in found.rows]
     written = [estimate(row.distance, row.low, row.high) for row in found.rows]
     kept = [integer(row.kept) for row in found.rows]
-    told = [
-        terms.point(words.COLUMNS_REMEMBRANCE[0], place, each, "") for place, each in zip(kept, written, strict=True)
+    points = [
+        Point(place, float(row.kept), (row.distance, max(row.low, 0.0), row.high), each)
+        for place, row, each in zip(kept, found.rows, written, strict=True)
     ]
-    text = ", ".join(f"{place}: {each.value}" for place, each in zip(kept, written, strict=True))
-    negligible, last = number(found.negligible, 2), written[-1].value
-    drawing = plots.curve(
-        [Line(name, Look(1, True), points, f"{last}  {words.MODEL}", last, told)],
-        levels=[Level(words.NEGLIGIBLE, found.negligible, negligible, words.NEGLIGIBLE)],
-        x_labels=(words.KEPT_AXIS[0], words.KEPT_AXIS[1]),
-        y_label=unit,
-        mark=mark(evaluation),
-        zero_at=None,
-        key=f"{key}-remembrance",
-        title=name,
-        description=say.described(name, text),
-        height=330,
-        log_y=False,
-    )
+    text = ", ".join(f"{point.place}: {point.text.value}" for point in points)
+    curve = line(words.COLUMNS_REMEMBRANCE[0], Look(1, True), points)
+    curve = replace(curve, end=f"{curve.value}  {words.MODEL}")
+    negligible = number(found.negligible, 2)
+    levels = [Level(words.NEGLIGIBLE, found.negligible, negligible, words.NEGLIGIBLE)]
+    plot = Plot(
+        f"{key}-remembrance", name, [curve], (words.KEPT_AXIS[0], words.KEPT_AXIS[1]), unit, levels, mark(evaluation),
+        description=say.described(name, text), height=330, log_y=False,
+    )  # fmt: skip
     enough = integer(found.enough) if found.enough is not None else None
     caption = say.remembrance_caption(integer(found.context), enough, negligible)
     rows = [Row([Cell(place), Cell(*each), Cell(n)]) for place, each in zip(kept, written, strict=True)]
     table = Table(name, words.COLUMNS_REMEMBRANCE, rows)
-    return [FigureElement(drawing.wide, drawing.narrow, [], caption), Fold(labels.NUMBERS, [table])]
+    return [element(plot, caption), Fold(labels.NUMBERS, [table])]
 
 
 def state_map(result: Diagnosis, found: Coverage, key: str) -> FigureElement:
@@ -293,7 +285,7 @@ def state_map(result: Diagnosis, found: Coverage, key: str) -> FigureElement:
         *(LegendItem(dot_swatch(0, outside), words.STATES[str(outside)]) for outside in (False, True)),
     ]
     caption = say.map_caption(percent(shown.explained), percent(found.null_rate), integer(found.reference))
-    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
+    return FigureElement(*drawing, legend, caption)
 
 
 def coverage(found: Coverage) -> list[Element]:
@@ -398,11 +390,11 @@ def parts(found: Attribution, key: str) -> list[Element]:
         LegendItem(bar_swatch("swap"), words.SWAP),
     ]
     drawing = _split(found, found.total, key)
-    figure = FigureElement(drawing.wide, drawing.narrow, legend, caption)
+    figure = FigureElement(*drawing, legend, caption)
     return [figure, Fold(labels.NUMBERS, [table]), *_groups(found)]
 
 
-def _split(found: Attribution, total: float, key: str) -> Drawing:
+def _split(found: Attribution, total: float, key: str) -> tuple[str, str]:
     added = [(row, row.contribution) for row in found.rows if row.contribution is not None]
     most = sorted((abs(each.mean) for _, each in added), reverse=True)[:16]
     shown = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from outlast.reporting import verdict_reasons
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.drawing import age_figures as ages
-from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import Curve
-from outlast.reporting.drawing.svg import Line, Look, in_the_readers_fonts, swatch
+from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.svg import Line, Look, in_the_readers_fonts
 from outlast.reporting.elements import (
     Article,
     Bullets,
@@ -23,7 +23,6 @@ from outlast.reporting.elements import (
     Element,
     Facts,
     FigureElement,
-    LegendItem,
     Paragraph,
     Row,
     Section,
@@ -41,7 +40,7 @@ from outlast.reporting.pairing import helpful_resets, unbeaten
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
-from outlast.reporting.words.numbers import between, clock_span, duration, fixed, integer, number, percent
+from outlast.reporting.words.numbers import Estimate, between, clock_span, duration, fixed, integer, number, percent
 from outlast.results import Attribution, Cause, Diagnosis, Evaluation, Moment, Trace
 
 # Where harmful moments come from: a sentence for each, the figure and the table.
@@ -78,13 +77,16 @@ def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], key: str
     """
     told = [_told(moment) for moment in found.moments]
     lines = [
-        Line(
-            each.moment,
-            Look(i + 1, False),
-            [(float(moment.start - reset), loss, loss, loss) for reset, loss in moment.resets],
-            each.end,
-            number(moment.resets[-1][1], 3),
-            [terms.plain(each.moment, integer(moment.start - reset), number(loss, 3)) for reset, loss in moment.resets],
+        replace(
+            line(
+                each.moment,
+                Look(i + 1, False),
+                [
+                    Point(integer(x), float(x), (loss, loss, loss), Estimate(number(loss, 3), ""))
+                    for x, loss in ((moment.start - reset, loss) for reset, loss in moment.resets)
+                ],
+            ),
+            end=each.end,
         )
         for i, (moment, each) in enumerate(zip(found.moments, told, strict=True))
     ]
@@ -138,25 +140,15 @@ def _figure(
         _Stretch(line, moment.start - moment.source[1], moment.start - moment.source[0], each.source)
         for line, moment, each in zip(lines, found.moments, told, strict=True)
     ]
-    drawing = plots.curve(
-        lines,
-        x_labels=(words.RESET_AXIS[0], words.RESET_AXIS[1]),
-        y_label=y_label,
-        mark=mark,
-        zero_at=None,
-        key=key,
-        title=words.TRACE,
-        description=" ".join(map(_described, stretches)),
-        height=360,
-        log_y=False,
+    plot = Plot(
+        key, words.TRACE, lines, (words.RESET_AXIS[0], words.RESET_AXIS[1]), y_label, mark=mark,
+        description=" ".join(map(_described, stretches)), height=360, log_y=False,
         more=functools.partial(_draw, stretches),
-    )
-    legend = [
-        LegendItem(swatch(line.look), line.name, say.trace_from(each.source) if moment.times else "")
-        for line, moment, each in zip(lines, found.moments, told, strict=True)
+    )  # fmt: skip
+    shown = [
+        say.trace_from(each.source) if moment.times else "" for moment, each in zip(found.moments, told, strict=True)
     ]
-    caption = say.trace_caption(integer(len(lines)), integer(found.considered))
-    return FigureElement(drawing.wide, drawing.narrow, legend, caption)
+    return element(plot, say.trace_caption(integer(len(lines)), integer(found.considered)), shown)
 
 
 def _described(stretch: _Stretch) -> str:

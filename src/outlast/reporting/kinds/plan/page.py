@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from outlast.reporting.drawing import plots
-from outlast.reporting.drawing.svg import Level, Line, Look, swatch
-from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
+from dataclasses import replace
+
+from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.svg import Level, Look
+from outlast.reporting.elements import Cell, Element, Fold, Row, Table
 from outlast.reporting.kinds.plan import sentences as say
 from outlast.reporting.kinds.plan.sentences import words
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import tell
-from outlast.reporting.words.numbers import duration, estimate, integer, number
+from outlast.reporting.words.numbers import Estimate, duration, estimate, integer, number
 from outlast.results import Pilot, Plan, RepairCost
 
 
@@ -75,43 +77,34 @@ def buys(plan: Plan, key: str) -> list[Element]:
     names = list(dict.fromkeys(each.name for each in plan.outlooks))
     if not names:
         return []
-    lines, described, unit = [], [], terms.unit(plan.base)
+    lines, unit = [], terms.unit(plan.base)
     for slot, name in enumerate(names):
         pilots = [pilot for pilot in plan.pilots if pilot.name == name]
         ahead = [each for each in plan.outlooks if each.name == name and each.steps > pilots[-1].steps]
         title = say.training_name(name, pilots[-1].kind)
-        values = [(pilot.steps, pilot.loss, pilot.loss, pilot.loss, number(pilot.loss, 4)) for pilot in pilots]
-        values += [(each.steps, each.loss, each.low, each.high, say.outlook(plan, each)) for each in ahead]
-        told = [terms.plain(title, terms.at_step(step), text) for step, _, _, _, text in values]
-        points = [(float(step), loss, low, high) for step, loss, low, high, _ in values]
-        end = number(points[-1][1], 4)
+        values = [(pilot.steps, (pilot.loss, pilot.loss, pilot.loss), number(pilot.loss, 4)) for pilot in pilots]
+        values += [(each.steps, (each.loss, each.low, each.high), say.outlook(plan, each)) for each in ahead]
+        points = [
+            Point(terms.at_step(step), float(step), triple, Estimate(number(triple[0], 4), ""))
+            for step, triple, _ in values
+        ]
         strong = plan.remedy is not None and plan.remedy.name == name
         gaps = frozenset({len(pilots) - 1}) if ahead else frozenset[int]()
-        label = terms.end_label(title, end, names)
-        lines.append(Line(title, Look(slot, strong), points, label, end, told, gaps))
-        described.append(terms.curve(title, [(terms.at_step(v[0]), v[1], number(v[1], 4)) for v in values], unit))
+        made = line(title, Look(slot, strong), points, unit, among=names, gaps=gaps)
+        told = [terms.plain(title, point.place, text) for point, (_, _, text) in zip(points, values, strict=True)]
+        lines.append(replace(made, told=told))
     levels = [
         Level(name, each.loss, number(each.loss, 4), name, dash)
         for dash, each in enumerate(plan.untrained)
         if each.name != "overlapping_reset"
         for name in [words.RUN_ON if each.name == "base" else labels.RESETS[each.name]]
     ]
-    drawing = plots.curve(
-        lines,
-        levels=levels,
-        x_labels=(words.STEPS_AXIS, words.STEPS_AXIS_NARROW),
-        y_label=terms.in_unit(labels.OLDEST_OF.format(terms.measure_name(plan.base.measure)), unit),
-        mark=None,
-        zero_at=None,
-        key=f"{key}-buys",
-        title=words.BUYS,
-        description=" ".join(described),
-        height=360,
+    y_label = terms.in_unit(labels.OLDEST_OF.format(terms.measure_name(plan.base.measure)), unit)
+    plot = Plot(
+        f"{key}-buys", words.BUYS, lines, (words.STEPS_AXIS, words.STEPS_AXIS_NARROW), y_label, levels, height=360,
         log_y=False,
-    )
-    legend = [LegendItem(swatch(line.look), line.name) for line in lines]
-    legend += [LegendItem(swatch(None, level=level.dash), level.name, level.told) for level in levels]
-    return [FigureElement(drawing.wide, drawing.narrow, legend, captions.outlook_hint())]
+    )  # fmt: skip
+    return [element(plot, captions.outlook_hint(), [""] * len(lines))]
 
 
 def money(plan: Plan) -> list[tuple[str, str]]:

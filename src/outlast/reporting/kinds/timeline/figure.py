@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from outlast.reporting.drawing.plots import blank, end_labels, frame, hits, text_width, y_axis
-from outlast.reporting.drawing.svg import COLOUR, DASHES, STYLE, Hit, Line, Look, svg
+from outlast.reporting.drawing.svg import COLOUR, DASHES, Hit, Line, Look, in_both_widths
 from outlast.reporting.elements import Element, FigureElement, Paragraph
 from outlast.reporting.kinds.timeline import sentences as say
 from outlast.reporting.kinds.timeline.reasons import in_line
@@ -171,11 +172,11 @@ def picture(told: Timeline, key: str) -> list[Element]:
     if not versions:
         return [Paragraph(say.no_picture(told))]
     times = _times(told)
-    drawn = [
-        _drawn(told, versions, times, key, width, tall, wide)
-        for width, tall, wide in ((880, 300, True), (400, 240, False))
-    ]
-    return [FigureElement(drawn[0], drawn[1], [], say.caption(told, bool(times)))]
+    described = _described(told, versions, marks_of(told))
+    drawn = in_both_widths(
+        f"{key}-timeline", words.PICTURE, described, functools.partial(_paint, told, versions, times)
+    )
+    return [FigureElement(*drawn, [], say.caption(told, bool(times)))]
 
 
 def _versions(told: Timeline) -> list[_Version]:
@@ -228,64 +229,56 @@ def _short_times(times: Sequence[tuple[int, str]]) -> Callable[[str], str]:
     return short
 
 
-def _drawn(
-    told: Timeline,
-    versions: Sequence[_Version],
-    times: Sequence[tuple[int, str]],
-    key: str,
-    width: int,
-    tall: int,
-    wide: bool,
-) -> str:
+def _paint(
+    told: Timeline, versions: Sequence[_Version], times: Sequence[tuple[int, str]], wide: bool
+) -> tuple[Figure, list[Hit]]:
+    width, tall = (880, 300) if wide else (400, 240)
     whole = max(told.rows, max(each.last.rows for each in versions), 1)
     marks, strip = marks_of(told), bool(told.open_over_time)
     at_end = [each for each in versions if each.last.rows >= _NEAR * whole and not each.look.faint]
     unit = say.unit(told)
     names = {each.name: _name(each, wide) for each in at_end}
     right = int(max(map(text_width, names.values()), default=20)) + 40
-    with matplotlib.rc_context(STYLE):
-        plot = width - 58 - right
-        lanes = lanes_of(marks, whole, 58.0, plot, width, wide)
-        above = 24 + LANE * (1 + max((lane for lane, _ in lanes.values()), default=-1)) + 6
-        below = (_STRIP + 34 if strip else 0) + 52 + (16 if times else 0)
-        height = int(above + tall + below)
-        figure, axes = blank(width, height, right=right, top=0)
-        axes.set_position((58 / width, below / height, plot / width, tall / height))
-        axes.set_xlim(0, whole)
-        if _logarithmic(versions):
-            axes.set_yscale("log")
-        for each in reversed(versions):
-            _line(axes, each)
-        axes.margins(y=0.08)
-        axes.autoscale_view(scalex=False)
-        y_axis(axes, "log" if _logarithmic(versions) else "linear")
-        axes.set_xlim(0, whole)
-        figure.text(
-            8 / width,
-            1 - 6 / height,
-            say.measure(told),
-            va="top",
-            fontsize=12.5,
-            color=COLOUR["muted"],
-            parse_math=False,
-        )
-        found = draw_marks(axes, marks, lanes, height - above, wide)
-        if at_end:
-            end_labels(axes, [_as_line(each, names[each.name]) for each in at_end], [], float(right))
-        _inner_labels(axes, versions, [each for each in versions if each not in at_end and not each.look.faint])
-        lowest = axes
-        if strip:
-            axes.tick_params(bottom=False, labelbottom=False)
-            lowest = figure.add_axes((58 / width, (below - _STRIP - 30) / height, plot / width, _STRIP / height))
-            found += _draw_strip(lowest, told, whole, wide)
-        _x_axis(lowest, whole, times, plot, wide)
-        for each in (each for each in versions if not each.look.faint):
-            shown_points = _some([(part, point) for part, point in each.points if point.loss is not None])
-            told_of = [_said(each.name, part, point, unit) for part, point in shown_points]
-            found += hits(axes, [(point.rows, point.loss or 0.0) for _, point in shown_points], told_of)
-        return svg(
-            figure, f"{key}-timeline{'w' if wide else 'n'}", words.PICTURE, _described(told, versions, marks), found
-        )
+    plot = width - 58 - right
+    lanes = lanes_of(marks, whole, 58.0, plot, width, wide)
+    above = 24 + LANE * (1 + max((lane for lane, _ in lanes.values()), default=-1)) + 6
+    below = (_STRIP + 34 if strip else 0) + 52 + (16 if times else 0)
+    height = int(above + tall + below)
+    figure, axes = blank(width, height, right=right, top=0)
+    axes.set_position((58 / width, below / height, plot / width, tall / height))
+    axes.set_xlim(0, whole)
+    if _logarithmic(versions):
+        axes.set_yscale("log")
+    for each in reversed(versions):
+        _line(axes, each)
+    axes.margins(y=0.08)
+    axes.autoscale_view(scalex=False)
+    y_axis(axes, "log" if _logarithmic(versions) else "linear")
+    axes.set_xlim(0, whole)
+    figure.text(
+        8 / width,
+        1 - 6 / height,
+        say.measure(told),
+        va="top",
+        fontsize=12.5,
+        color=COLOUR["muted"],
+        parse_math=False,
+    )
+    found = draw_marks(axes, marks, lanes, height - above, wide)
+    if at_end:
+        end_labels(axes, [_as_line(each, names[each.name]) for each in at_end], [], float(right))
+    _inner_labels(axes, versions, [each for each in versions if each not in at_end and not each.look.faint])
+    lowest = axes
+    if strip:
+        axes.tick_params(bottom=False, labelbottom=False)
+        lowest = figure.add_axes((58 / width, (below - _STRIP - 30) / height, plot / width, _STRIP / height))
+        found += _draw_strip(lowest, told, whole, wide)
+    _x_axis(lowest, whole, times, plot, wide)
+    for each in (each for each in versions if not each.look.faint):
+        shown_points = _some([(part, point) for part, point in each.points if point.loss is not None])
+        told_of = [_said(each.name, part, point, unit) for part, point in shown_points]
+        found += hits(axes, [(point.rows, point.loss or 0.0) for _, point in shown_points], told_of)
+    return figure, found
 
 
 def _logarithmic(versions: Sequence[_Version]) -> bool:
