@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.plots import Plot, Point, element, line_of
 from outlast.reporting.drawing.svg import MAX_LINES, Level, Line, Look
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, Row, Table
 from outlast.reporting.pairing import Band, Triple, by_age, excesses, losses
@@ -97,7 +97,7 @@ def lines_of(shown: Drawn, points: Sequence[Sequence[Point]], unit: str) -> list
     """Every model's points as a line with its look."""
     names = [curve.name for curve, _ in shown]
     return [
-        line(curve.title, look, each, unit, brief=curve.name, among=names)
+        line_of(curve.title, look, each, unit, brief=curve.name, among=names)
         for (curve, look), each in zip(shown, points, strict=True)
     ]
 

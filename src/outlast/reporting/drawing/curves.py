@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from outlast.reporting.drawing import plots
 from outlast.reporting.drawing.age_figures import Curve, by_band_table, drawn, lines_of, mark, points_of, y_label
 from outlast.reporting.drawing.plots import (
     Plot,
@@ -19,12 +20,15 @@ from outlast.reporting.drawing.plots import (
     decimals_for,
     draw_mark,
     element,
+    frame,
     hits,
-    line,
+    in_lines,
+    line_of,
     name_axes,
+    x_axis,
     y_axis,
 )
-from outlast.reporting.drawing.svg import COLOUR, Hit, Look, in_both_widths, swatch
+from outlast.reporting.drawing.svg import COLOUR, DPI, Hit, Look, in_both_widths, swatch
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.refusals import as_share
 from outlast.reporting.words import captions, terms
@@ -59,6 +63,81 @@ def position_curve(curves: Sequence[Curve], key: str) -> tuple[FigureElement, Fo
     return figure, Fold(labels.NUMBERS, [table])
 
 
+@dataclass(frozen=True)
+class PanelLine:
+    """One line of a small figure: points (x, y), and what is said of each."""
+
+    look: Look
+    dashed: bool
+    points: Sequence[tuple[float, float]]
+    told: Sequence[str]
+
+
+def panels(
+    names: Sequence[str],
+    lines: Sequence[Sequence[PanelLine]],
+    *,
+    mark: tuple[float, str],
+    x_label: str,
+    key: str,
+    title: str,
+    description: str,
+) -> tuple[str, str]:
+    """Small multiples with shared axes, one for each name, in both widths."""
+    values = [y for panel in lines for line in panel for _, y in line.points if y > 0]
+    log_y = bool(values) and max(values) > 5 * min(values)
+
+    def paint(wide: bool) -> tuple[Figure, list[Hit]]:
+        width, columns = (880, min(3, len(names))) if wide else (400, min(2, len(names)))
+        rows = math.ceil(len(names) / columns)
+        heads = [in_lines(name, (width - 90) / columns, 12) for name in names]
+        above = 14 * max(head.count("\n") for head in heads)
+        tall = rows * ((190 if wide else 165) + above) + 30
+        figure = Figure(figsize=(width / DPI, tall / DPI), dpi=DPI, facecolor="none")
+        FigureCanvasSVG(figure)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        figure.subplots_adjust(
+            left=58 / width, right=1 - 12 / width, top=1 - (26 + above) / tall, bottom=46 / tall, wspace=0.1,
+            hspace=(0.26 * 120 + above) / 120,
+        )  # fmt: skip
+        flat, found = list(grid.flat), []
+        for axes, head, panel in zip(flat, heads, lines, strict=False):
+            frame(axes)
+            axes.set_xscale("log", base=2)
+            if log_y:
+                axes.set_yscale("log")
+            axes.axvline(mark[0], color=COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
+            axes.set_title(head, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
+            _draw_panel(axes, panel, log_y)
+            x_axis(axes, [x for line in panel for x, _ in line.points], mark, None, True)
+            y_axis(axes, "log" if log_y else "linear")
+        for axes, panel in zip(flat, lines, strict=False):  # once every panel has drawn: they share their axes
+            for line in panel:
+                shown = [(point, told) for point, told in zip(line.points, line.told, strict=True) if point[1] > 0]
+                found += hits(axes, [point for point, _ in shown], [told for _, told in shown])
+        for index, axes in enumerate(flat):
+            if index >= len(names):
+                axes.set_visible(False)
+            elif index + columns >= len(names):
+                axes.tick_params(labelbottom=True)
+        figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=COLOUR["muted"])
+        return figure, found
+
+    return in_both_widths(key, title, description, paint)
+
+
+def _draw_panel(axes: Axes, panel: Sequence[PanelLine], log_y: bool) -> None:
+    for line in panel:
+        shown = [(x, y) for x, y in line.points if y > 0 or not log_y]
+        axes.plot(
+            *zip(*shown, strict=True) if shown else ([], []),
+            color=line.look.colour,
+            linewidth=1.5 if line.dashed else 2,
+            dashes=(3, 2) if line.dashed else (),
+            solid_capstyle="round",
+        )
+
+
 def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
     """Size and spread of each part of the state by position: the base and, where there is one, the picked repair."""
     base = curves[0].evaluation
@@ -81,7 +160,7 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
             rows = [row for row in curve.evaluation.state if row.part == name]
             if rows:
                 described.append(terms.state(curve.name, rows))
-    drawing = plots.panels(
+    drawing = panels(
         names,
         lines,
         mark=mark(base),
@@ -103,14 +182,14 @@ def state_figure(curves: Sequence[Curve], key: str) -> FigureElement:
     return FigureElement(*drawing, legend, caption)
 
 
-def _panel_line(curve: Curve, look: Look, part: str, dashed: bool, word: str) -> plots.PanelLine:
+def _panel_line(curve: Curve, look: Look, part: str, dashed: bool, word: str) -> PanelLine:
     rows = [row for row in curve.evaluation.state if row.part == part]
     points = [(float(max(row.position, 1)), row.std if dashed else row.norm) for row in rows]
     told = [
         terms.plain(f"{curve.name}, {part}", terms.at_place(row.position), f"{word} {number(y, 3)}")
         for row, (_, y) in zip(rows, points, strict=True)
     ]
-    return plots.PanelLine(look, dashed, points, told)
+    return PanelLine(look, dashed, points, told)
 
 
 def _growth(rows: Sequence[StateRow]) -> float:
@@ -125,7 +204,7 @@ def training_curve(training: Training, key: str) -> FigureElement:
         for step, loss in training.losses
     ]
     name = labels.TRAINING_LOSS
-    curve = line(name, Look(0, True), points)
+    curve = line_of(name, Look(0, True), points)
     curve = replace(curve, end=curve.value, told=[terms.plain("", point.place, point.text.value) for point in points])
     plot = Plot(
         f"{key}-training", name, [curve], (labels.STEP_AXIS, labels.STEP_AXIS), labels.LOSS, height=320, log_x=False,

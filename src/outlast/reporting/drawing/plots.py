@@ -321,7 +321,7 @@ class Point(NamedTuple):
     text: Estimate
 
 
-def line(
+def line_of(
     name: str,
     look: Look,
     points: Sequence[Point],
@@ -451,78 +451,3 @@ def _paint(plot: Plot, wide: bool) -> tuple[Figure, list[Hit]]:
     if wide:
         end_labels(axes, named, ends, room)
     return figure, [each for line in lines for each in hits(axes, [point[:2] for point in line.points], line.told)]
-
-
-@dataclass(frozen=True)
-class PanelLine:
-    """One line of a small figure: points (x, y), and what is said of each."""
-
-    look: Look
-    dashed: bool
-    points: Sequence[tuple[float, float]]
-    told: Sequence[str]
-
-
-def panels(
-    names: Sequence[str],
-    lines: Sequence[Sequence[PanelLine]],
-    *,
-    mark: tuple[float, str],
-    x_label: str,
-    key: str,
-    title: str,
-    description: str,
-) -> tuple[str, str]:
-    """Small multiples with shared axes, one for each name, in both widths."""
-    values = [y for panel in lines for line in panel for _, y in line.points if y > 0]
-    log_y = bool(values) and max(values) > 5 * min(values)
-
-    def paint(wide: bool) -> tuple[Figure, list[Hit]]:
-        width, columns = (880, min(3, len(names))) if wide else (400, min(2, len(names)))
-        rows = math.ceil(len(names) / columns)
-        heads = [in_lines(name, (width - 90) / columns, 12) for name in names]
-        above = 14 * max(head.count("\n") for head in heads)
-        tall = rows * ((190 if wide else 165) + above) + 30
-        figure = Figure(figsize=(width / DPI, tall / DPI), dpi=DPI, facecolor="none")
-        FigureCanvasSVG(figure)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        figure.subplots_adjust(
-            left=58 / width, right=1 - 12 / width, top=1 - (26 + above) / tall, bottom=46 / tall, wspace=0.1,
-            hspace=(0.26 * 120 + above) / 120,
-        )  # fmt: skip
-        flat, found = list(grid.flat), []
-        for axes, head, panel in zip(flat, heads, lines, strict=False):
-            frame(axes)
-            axes.set_xscale("log", base=2)
-            if log_y:
-                axes.set_yscale("log")
-            axes.axvline(mark[0], color=COLOUR["muted"], linewidth=1, dashes=(4, 3), zorder=1)
-            axes.set_title(head, loc="left", color=COLOUR["ink"], fontsize=12, pad=6, parse_math=False)
-            _draw_panel(axes, panel, log_y)
-            x_axis(axes, [x for line in panel for x, _ in line.points], mark, None, True)
-            y_axis(axes, "log" if log_y else "linear")
-        for axes, panel in zip(flat, lines, strict=False):  # once every panel has drawn: they share their axes
-            for line in panel:
-                shown = [(point, told) for point, told in zip(line.points, line.told, strict=True) if point[1] > 0]
-                found += hits(axes, [point for point, _ in shown], [told for _, told in shown])
-        for index, axes in enumerate(flat):
-            if index >= len(names):
-                axes.set_visible(False)
-            elif index + columns >= len(names):
-                axes.tick_params(labelbottom=True)
-        figure.text(0.5, 8 / tall, x_label, ha="center", va="bottom", fontsize=12, color=COLOUR["muted"])
-        return figure, found
-
-    return in_both_widths(key, title, description, paint)
-
-
-def _draw_panel(axes: Axes, panel: Sequence[PanelLine], log_y: bool) -> None:
-    for line in panel:
-        shown = [(x, y) for x, y in line.points if y > 0 or not log_y]
-        axes.plot(
-            *zip(*shown, strict=True) if shown else ([], []),
-            color=line.look.colour,
-            linewidth=1.5 if line.dashed else 2,
-            dashes=(3, 2) if line.dashed else (),
-            solid_capstyle="round",
-        )

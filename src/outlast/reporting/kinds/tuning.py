@@ -7,7 +7,7 @@ from dataclasses import replace
 from outlast.reporting import refusals, tables
 from outlast.reporting.commands import Step, command, context, saved
 from outlast.reporting.drawing.age_figures import Curve
-from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.plots import Plot, Point, element, line_of
 from outlast.reporting.drawing.svg import Look
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Row, Section, Table
 from outlast.reporting.facts import Facts
@@ -189,7 +189,7 @@ def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: s
             for each in tried
         )
         points = [Point(f"{x:g}", x, (y, y, y), Estimate(number(y), "")) for x, y in shown]
-        lines.append(line(names[kind], Look(slot, slot == 0), points))
+        lines.append(line_of(names[kind], Look(slot, slot == 0), points))
     lines = [replace(each, end=f"{each.value} {each.name}", value=f"{each.value} {each.name}") for each in lines]
     axis = tell("τ of the leak, or period of the reset, positions", "漏れの τ、またはリセットの周期（位置）")
     y_label = tell(f"{title}: {y_label}", f"{title}：{y_label}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from outlast.reporting.drawing.age_figures import Curve, Drawn, centre, drawn, mark, y_label, zero_at
-from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.plots import Plot, Point, element, line_of
 from outlast.reporting.drawing.svg import MAX_LINES, Look
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Paragraph, Row, Section, Table
 from outlast.reporting.text_table import aligned
@@ -142,7 +142,7 @@ def _figure(shown: Drawn, key: str) -> FigureElement:
             Point(terms.at_age(band.age), centre(*band.age), (loss, math.nan, math.nan), Estimate(number(loss), ""))
             for band, loss in zip(curve.evaluation.age_curve, row.by_age, strict=True)
         ]
-        made = line(name, Look(slot, strong=row.inside, hollow=curve.refused), points, unit)
+        made = line_of(name, Look(slot, strong=row.inside, hollow=curve.refused), points, unit)
         lines.append(replace(made, end=f"{made.value}  {name}"))
     plot = Plot(
         key, labels.SCENARIOS, lines, (labels.AGE_AXIS, labels.AGE_AXIS_NARROW), y_label(base), mark=mark(base),

@@ -14,7 +14,7 @@ from scipy.stats import gaussian_kde
 
 from outlast.intervals import Interval
 from outlast.reporting.drawing.age_figures import mark
-from outlast.reporting.drawing.plots import Plot, Point, blank, element, hits, in_lines, line, name_axes, text_width
+from outlast.reporting.drawing.plots import Plot, Point, blank, element, hits, in_lines, line_of, name_axes, text_width
 from outlast.reporting.drawing.svg import COLOUR, Hit, Level, Look, in_both_widths
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Paragraph, Row, Table
 from outlast.reporting.kinds.diagnosis import sentences as say
@@ -240,7 +240,7 @@ def remembrance(found: Remembrance, evaluation: Evaluation, key: str) -> list[El
         for place, row, each in zip(kept, found.rows, written, strict=True)
     ]
     text = ", ".join(f"{point.place}: {point.text.value}" for point in points)
-    curve = line(words.COLUMNS_REMEMBRANCE[0], Look(1, True), points)
+    curve = line_of(words.COLUMNS_REMEMBRANCE[0], Look(1, True), points)
     curve = replace(curve, end=f"{curve.value}  {words.MODEL}")
     negligible = number(found.negligible, 2)
     levels = [Level(words.NEGLIGIBLE, found.negligible, negligible, words.NEGLIGIBLE)]

@@ -13,7 +13,7 @@ from outlast.reporting import verdict_reasons
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing.age_figures import Curve
-from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.plots import Plot, Point, element, line_of
 from outlast.reporting.drawing.svg import Line, Look, in_the_readers_fonts
 from outlast.reporting.elements import (
     Article,
@@ -78,7 +78,7 @@ def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], key: str
     told = [_told(moment) for moment in found.moments]
     lines = [
         replace(
-            line(
+            line_of(
                 each.moment,
                 Look(i + 1, False),
                 [

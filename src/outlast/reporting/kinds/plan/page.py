@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from outlast.reporting.drawing.plots import Plot, Point, element, line
+from outlast.reporting.drawing.plots import Plot, Point, element, line_of
 from outlast.reporting.drawing.svg import Level, Look
 from outlast.reporting.elements import Cell, Element, Fold, Row, Table
 from outlast.reporting.kinds.plan import sentences as say
@@ -90,7 +90,7 @@ def buys(plan: Plan, key: str) -> list[Element]:
         ]
         strong = plan.remedy is not None and plan.remedy.name == name
         gaps = frozenset({len(pilots) - 1}) if ahead else frozenset[int]()
-        made = line(title, Look(slot, strong), points, unit, among=names, gaps=gaps)
+        made = line_of(title, Look(slot, strong), points, unit, among=names, gaps=gaps)
         told = [terms.plain(title, point.place, text) for point, (_, _, text) in zip(points, values, strict=True)]
         lines.append(replace(made, told=told))
     levels = [
