@@ -14,7 +14,7 @@ from outlast.reporting.commands import in_python
 from outlast.reporting.kinds import next_steps
 from outlast.results import Result
 from reporting.cases import CASES
-from reporting.example_results import evaluation
+from reporting.example_results import check_report, evaluation, refused
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,16 @@ def test_the_command_line_shows_a_command_and_python_a_call() -> None:
     assert "outlast repair --model MODEL" in summary(helpless)
     assert "outlast.repair(model, data, train_context=64, intervention='carry:expected_run=1280')" in str(helpless)
     assert "outlast repair" not in str(helpless)
+
+
+def test_the_first_step_is_printed_be_it_a_sentence_or_a_command() -> None:
+    broken, leave = check_report(broken=True), refused()["nothing_to_repair"]
+    for result, first, command, call in (
+        (broken, "take up and return everything", "    outlast check --model MODEL", "    outlast.check(model)"),
+        (leave, "Leave the model as it is", "    outlast evaluate --model MODEL", "    outlast.evaluate(model, longer"),
+    ):
+        for text, typed in ((summary(result), command), (str(result), call)):
+            told = text.partition("\n\nNext: ")[2]
+            assert first in " ".join(told.partition(typed)[0].split()), told
+            assert f"\n{typed}" in told
+    assert "\n\n次にすること: 「分けて読んでも" in summary(broken, "ja")

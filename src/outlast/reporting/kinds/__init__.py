@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from outlast.reporting.commands import Step, in_python
@@ -57,7 +59,7 @@ def article(result: Result, key: str) -> Article:
 
 
 def summary(result: Result, language: Language = "en", *, python: bool = False) -> str:
-    """The result in plain text: what was found, the figures it rests on, the next thing to type.
+    """The result in plain text: what was found, the figures it rests on, the next thing to do.
 
     Args:
         python: whether the next thing is a call of Python, not a command.
@@ -72,8 +74,23 @@ def summary(result: Result, language: Language = "en", *, python: bool = False) 
         if text := lead(result):
             parts.append(wrapped(text))
         parts += telling_of(result).terminal(result)
-        codes = [step.code for step in next_steps(result) if step.code]
-        commands = [in_python(code) for code in codes] if python else [each for each in codes if each[:8] == "outlast "]
-        if commands:
-            parts.append(f"{labels.NEXT_SHORT}: {commands[0]}")
+        parts += _first_step(next_steps(result), python=python)
         return "\n\n".join(parts)
+
+
+def _first_step(steps: Sequence[Step], *, python: bool) -> list[str]:
+    """The first thing to do; where it is nothing to type here, the first command behind it too, each with its words.
+
+    Returns:
+        One paragraph, or none. Code to copy stands on a line of its own that is never broken.
+    """
+    typed = [step for step in steps if step.code and (python or step.code.startswith("outlast "))]
+    shown = list(dict.fromkeys([*steps[:1], *typed[:1]]))
+    if not shown:
+        return []
+    codes = [in_python(step.code) if python and step.code else step.code for step in shown]
+    if shown == typed[:1]:
+        return [f"{labels.NEXT_SHORT}: {codes[0]}"]
+    texts = [wrapped(f"{labels.NEXT_SHORT}: {shown[0].text}"), *(wrapped(step.text) for step in shown[1:])]
+    lines = [[text, *([f"    {code}"] if code else [])] for text, code in zip(texts, codes, strict=True)]
+    return ["\n".join(itertools.chain.from_iterable(lines))]

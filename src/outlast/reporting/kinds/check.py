@@ -179,7 +179,7 @@ def _next_steps(report: CheckReport) -> list[Step]:
     thorough = command("check", report.command, "--thorough", data=data)
     if not report.passed:
         mended = [
-            Step(f"{_name(check)}{tell(': ', '：')}{remedy}{tell('.', '。')}")
+            Step(tell(f"Mend “{_name(check)}”: {remedy}.", f"「{_name(check)}」を直します。{remedy}。"))
             for check in report.causes
             if (remedy := labels.CHECK_REMEDIES.get(check.name))
         ]
