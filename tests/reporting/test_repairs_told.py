@@ -9,7 +9,7 @@ import pytest
 
 from outlast.reporting import kinds, refusals, summary
 from outlast.reporting.words import captions
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.results import Repair
 from reporting import example_results as example
 
@@ -22,7 +22,7 @@ def test_without_a_control_it_is_said_what_is_not_known() -> None:
     assert "its starts gained" not in kinds.headline(repair)
     unknown = "It is not known whether its starts gained this or the training alone"
     assert unknown in kinds.lead(repair)
-    assert captions.no_control_note() in summary(repair).replace("\n", " ")
+    assert hints.NO_CONTROL in summary(repair).replace("\n", " ")
     assert f"  {labels.COLUMN_STARTS_BRIEF}  " not in summary(repair)
     assert f"  {labels.COLUMN_STARTS_BRIEF}  " in summary(example.repair(control=example.control()))
     assert unknown not in kinds.lead(example.repair(control=example.control()))

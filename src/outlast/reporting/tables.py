@@ -10,7 +10,7 @@ from outlast.reporting import refusals
 from outlast.reporting.elements import Cell, Element, Excerpt, Fold, Paragraph, Row, Section, Table
 from outlast.reporting.pairing import Triple, beside, unread, without_reading
 from outlast.reporting.words import captions, terms
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import Estimate, estimate, estimates, integer, number, span
 from outlast.results import CompareRow, Evaluation, Repair, Sample, ShortContext
@@ -69,9 +69,9 @@ def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) 
 
 def notes(repairs: Sequence[Repair]) -> list[Element]:
     """How the table of interventions is read, and what is not known without a control."""
-    elements: list[Element] = [Paragraph(captions.repair_note())]
+    elements: list[Element] = [Paragraph(hints.REPAIR)]
     if any(repair.control is None for repair in repairs):
-        elements.append(Paragraph(captions.no_control_note()))
+        elements.append(Paragraph(hints.NO_CONTROL))
     return elements
 
 
@@ -142,7 +142,7 @@ def untrained(evaluation: Evaluation) -> list[Section]:
     if not rivals:
         return []
     table = _simpler(labels.UNTRAINED, evaluation, rivals)
-    note = sentences(captions.simpler_note(labels.THE_MODEL), captions.halves_note(evaluation))
+    note = sentences(hints.told("SIMPLER", name=labels.THE_MODEL), captions.halves_note(evaluation))
     return [Section(labels.UNTRAINED, [table, Paragraph(note)])]
 
 
@@ -159,7 +159,7 @@ def simpler(repair: Repair) -> list[Section]:
     comparable = [each for each in rivals if len(each.per_stream) == len(repair.after.oldest.per_stream)]
     table = _simpler(labels.SIMPLER, repair.after, comparable)
     periods = tell("Periods of resets were chosen on validation streams.", "リセットの周期は検証系列で選びました。")
-    note = sentences(captions.simpler_note(labels.THE_REPAIR), periods)
+    note = sentences(hints.told("SIMPLER", name=labels.THE_REPAIR), periods)
     return [Section(labels.SIMPLER, [table, Paragraph(note)])]
 
 

@@ -12,7 +12,7 @@ from outlast.reporting.drawing.svg import MAX_LINES, Level, Line, Look
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, Row, Table
 from outlast.reporting.pairing import Band, Triple, by_age, excesses, losses
 from outlast.reporting.words import captions, terms
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import sentences
 from outlast.reporting.words.numbers import Estimate, estimates, integer, number, span
 from outlast.results import Evaluation, ShortContext
@@ -145,8 +145,8 @@ def _figure(
         zero_at(base), linear_within=linear_within,
     )  # fmt: skip
     notes = [
-        captions.gaps() if any(line.gaps for line in lines) else "",
-        captions.hollow() if any(curve.refused for curve, _ in shown) else "",
+        hints.GAPS if any(line.gaps for line in lines) else "",
+        hints.HOLLOW if any(curve.refused for curve, _ in shown) else "",
         captions.logarithmic(linear_within) if plot.logarithmic else "",
     ]
     return element(plot, sentences(caption, *notes), [terms.with_unit(line.value, unit) for line in lines], unit)

@@ -32,7 +32,7 @@ from outlast.reporting.drawing.svg import COLOUR, DPI, Hit, Look, in_both_widths
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
 from outlast.reporting.refusals import as_share
 from outlast.reporting.words import captions, terms
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.numbers import Estimate, estimate, number
 from outlast.results import DosePoint, Repair, StateRow, Training
@@ -210,7 +210,7 @@ def training_curve(training: Training, key: str) -> FigureElement:
         f"{key}-training", name, [curve], (labels.STEP_AXIS, labels.STEP_AXIS), labels.LOSS, height=320, log_x=False,
         markers=len(points) <= 40,
     )  # fmt: skip
-    return element(plot, captions.training_hint())
+    return element(plot, hints.TRAINING)
 
 
 # Which dose validation took: what each costs short contexts, against the loss at the oldest age.
@@ -294,7 +294,7 @@ def _figure(repair: Repair, key: str) -> FigureElement:
     drawing = in_both_widths(f"{key}-doses", labels.DOSES, " ".join(told), paint)
     kinds = (("taken", labels.TAKEN_DOSE), ("kept", labels.KEPT_DOSE), ("lost", labels.LOST_DOSE))
     legend = [LegendItem(_swatch(kind), name) for kind, name in kinds]
-    return FigureElement(*drawing, legend, captions.dose_hint())
+    return FigureElement(*drawing, legend, hints.DOSES)
 
 
 def _draw(axes: Axes, points: Sequence[DosePoint], places: np.ndarray, margin: float, taken: float) -> None:

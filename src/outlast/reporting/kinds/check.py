@@ -11,8 +11,8 @@ from outlast.reporting.facts import about_model
 from outlast.reporting.kinds.evaluation import noted, terminal_notes
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import padded, wrapped
-from outlast.reporting.words import captions, glossary
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words import glossary
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import spoken, tell
 from outlast.reporting.words.numbers import integer, number
 from outlast.results import Check, CheckReport
@@ -122,7 +122,7 @@ def _below(check: Check) -> str:
     if check.passed is not False or check.follows_from:
         return _because(check)
     cost, remedy = labels.CHECK_COSTS.get(check.name, ""), labels.CHECK_REMEDIES.get(check.name, "")
-    said = [captions.cost(cost) if cost else "", captions.remedy(remedy) if remedy else ""]
+    said = [hints.told("COST", text=cost) if cost else "", hints.told("REMEDY", text=remedy) if remedy else ""]
     return tell(" ", "").join(each for each in said if each)
 
 
@@ -131,7 +131,7 @@ def _table(report: CheckReport) -> Table:
     for check in report.checks:
         tone, word = _WORDS[check.passed]
         size = "–" if check.worst is None else number(check.worst, 2)
-        allowed = "" if check.tolerance is None else captions.allowed(number(check.tolerance, 2))
+        allowed = "" if check.tolerance is None else hints.told("ALLOWED_SIZE", size=number(check.tolerance, 2))
         detail = Cell(_detail(check), _below(check))
         answer = Cell(getattr(labels, word), tone=tone)
         rows.append(Row([Cell(_name(check), check.name), answer, Cell(size, allowed), detail]))
@@ -164,7 +164,7 @@ def _terminal(report: CheckReport) -> list[str]:
     for check in report.checks:
         measured = ""
         if check.worst is not None and check.tolerance and check.passed is not None:
-            measured = f"  {number(check.worst, 2)} ({captions.allowed(number(check.tolerance, 2))})"
+            measured = f"  {number(check.worst, 2)} ({hints.told('ALLOWED_SIZE', size=number(check.tolerance, 2))})"
         lines.append(f"{padded(getattr(labels, _WORDS[check.passed][1]), 12)}{_name(check)}{measured}")
         told = [_parts(check)] if check.passed else [_detail(check), _below(check)]
         if _because(check):

@@ -18,7 +18,7 @@ from outlast.reporting.losses.scenarios import scenarios
 from outlast.reporting.losses.slices import slices
 from outlast.reporting.tables import sample_sections
 from outlast.reporting.words import captions, terms
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.numbers import integer
 from outlast.results import CompareRow, Comparison
 
@@ -59,7 +59,7 @@ def _sections(comparison: Comparison, key: str) -> list[Section]:
             [
                 table,
                 *tables.notes([row.repair for row in rows]),
-                Paragraph(captions.picked_note()),
+                Paragraph(hints.PICKED),
                 *tables.validation(ranked, rows),
             ],
         ),

@@ -18,7 +18,7 @@ from outlast.reporting.drawing.plots import Plot, element
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Fold, Row, Table
 from outlast.reporting.pairing import Band, Triple
 from outlast.reporting.words import captions, terms
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import sentences
 from outlast.reporting.words.numbers import Estimate, integer, number, span
 from outlast.results import RecoveryBand
@@ -66,7 +66,7 @@ def _figure(shown: Drawn, key: str) -> FigureElement:
         linear_within=tolerance or 1.0,
     )  # fmt: skip
     notes = [
-        captions.hollow() if any(curve.refused for curve, _ in shown) else "",
+        hints.HOLLOW if any(curve.refused for curve, _ in shown) else "",
         captions.logarithmic(tolerance or 1.0) if plot.logarithmic else "",
     ]
     caption = sentences(captions.recovery_hint(first, len(shown)), *notes)

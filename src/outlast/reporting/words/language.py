@@ -68,7 +68,7 @@ def listed(names: list[str]) -> str:
 
 
 class Words:
-    """Fixed words of a catalogue, read as attributes in the language that is spoken.
+    """Fixed words of a catalogue, read as attributes in the language that is spoken; with values in them by `told`.
 
     A catalogue is a TOML file. A word or a sentence in it is [English, Japanese]; several that belong together are a
     list of such pairs, or a table of them by the name that results have for each.
@@ -89,6 +89,10 @@ class Words:
         if isinstance(found, dict):
             return {key: tell(*pair) for key, pair in found.items()}
         return tell(*found) if isinstance(found[0], str) else tuple(tell(*pair) for pair in found)
+
+    def told(self, name: str, /, **values: Any) -> str:
+        """A sentence, in which values stand for the names in braces."""
+        return tell(*(text.format(**values) for text in self.catalogue[name]))
 
 
 class Entry(NamedTuple):

@@ -17,8 +17,7 @@ from outlast.reporting.kinds.plan import sentences as say
 from outlast.reporting.kinds.plan.sentences import words
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import aligned, wrapped
-from outlast.reporting.words import captions
-from outlast.reporting.words.labels import labels
+from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.numbers import duration, integer
 from outlast.results import Plan, Remedy
@@ -57,7 +56,7 @@ def _terminal(plan: Plan) -> list[str]:
         return evaluation.terminal(plan.base)
     head = words.COLUMNS_TRIED
     rows = [[cell.text for cell in row.cells] for row in page.tried(plan).rows]
-    told = [aligned(list(head), rows), wrapped(captions.outlook_interval())]
+    told = [aligned(list(head), rows), wrapped(hints.OUTLOOK_INTERVAL)]
     told += [wrapped(say.diverged(note)) for note in plan.notes]
     if found := page.money(plan):
         told.append("\n".join(wrapped(f"{name}: {value}") for name, value in found))
