@@ -17,9 +17,9 @@ from outlast.reporting import Language, summary, write_figures, write_report
 from outlast.reporting.drawing import figure_files
 from outlast.reporting.kinds import TELLINGS
 from outlast.reporting.kinds.diagnosis import evidence
-from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.diagnosis.sentences import words
 from outlast.reporting.kinds.plan.sentences import words as words_of_plans
-from outlast.reporting.kinds.timeline.words import words as words_of_timelines
+from outlast.reporting.kinds.timeline.reasons import words as words_of_timelines
 from outlast.reporting.text_table import wrapped
 from outlast.reporting.words import glossary
 from outlast.reporting.words.labels import hints, labels

@@ -18,7 +18,7 @@ from outlast.reporting.drawing.plots import Plot, Point, blank, element, hits, i
 from outlast.reporting.drawing.svg import COLOUR, Hit, Level, Look, in_both_widths
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Paragraph, Row, Table
 from outlast.reporting.kinds.diagnosis import sentences as say
-from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.diagnosis.sentences import words
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import tell

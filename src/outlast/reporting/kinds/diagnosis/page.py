@@ -32,7 +32,7 @@ from outlast.reporting.kinds import evaluation as measured
 from outlast.reporting.kinds.diagnosis import evidence
 from outlast.reporting.kinds.diagnosis import figures as draw
 from outlast.reporting.kinds.diagnosis import sentences as say
-from outlast.reporting.kinds.diagnosis.words import words
+from outlast.reporting.kinds.diagnosis.sentences import words
 from outlast.reporting.kinds.evaluation import decide
 from outlast.reporting.kinds.first_steps import better_first, read_rightly, resets, tuned
 from outlast.reporting.losses.scenarios import scenarios

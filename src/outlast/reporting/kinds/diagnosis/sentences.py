@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from outlast.reporting.kinds.diagnosis.words import words
+from pathlib import Path
+
 from outlast.reporting.words.labels import labels
-from outlast.reporting.words.language import sentences, tell
+from outlast.reporting.words.language import Words, sentences, tell
 from outlast.results import Evaluation
+
+words = Words(Path(__file__).with_name("words.toml"))
+"""Fixed words of this kind; those of every kind are in `reporting.words.labels`."""
 
 HOLDS = ("generalises", "robust")
 """Verdicts that leave nothing to explain where no cause is found."""

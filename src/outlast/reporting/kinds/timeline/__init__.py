@@ -11,7 +11,7 @@ from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.kinds.timeline import page
 from outlast.reporting.kinds.timeline import sentences as say
 from outlast.reporting.kinds.timeline.figure import picture
-from outlast.reporting.kinds.timeline.words import words
+from outlast.reporting.kinds.timeline.reasons import words
 from outlast.reporting.text_table import wrapped
 from outlast.reporting.words import glossary
 from outlast.reporting.words.language import tell

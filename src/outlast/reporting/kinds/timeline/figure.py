@@ -16,8 +16,7 @@ from outlast.reporting.drawing.plots import blank, end_labels, frame, hits, text
 from outlast.reporting.drawing.svg import COLOUR, DASHES, Hit, Line, Look, in_both_widths
 from outlast.reporting.elements import Element, FigureElement, Paragraph
 from outlast.reporting.kinds.timeline import sentences as say
-from outlast.reporting.kinds.timeline.reasons import in_line
-from outlast.reporting.kinds.timeline.words import words
+from outlast.reporting.kinds.timeline.reasons import in_line, words
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.numbers import between, integer, number

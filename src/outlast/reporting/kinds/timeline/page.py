@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from outlast.reporting.elements import Cell, Element, Fold, Paragraph, Row, Table
 from outlast.reporting.kinds.timeline import sentences as say
-from outlast.reporting.kinds.timeline.reasons import in_line, reason
-from outlast.reporting.kinds.timeline.words import words
+from outlast.reporting.kinds.timeline.reasons import in_line, reason, words
 from outlast.reporting.words.language import listed, tell
 from outlast.reporting.words.numbers import between, estimate, integer
 from outlast.results import CandidateTold, IncidentTold, Instant, Timeline

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
-from outlast.reporting.kinds.timeline.words import words
 from outlast.reporting.tables import shown
-from outlast.reporting.words.language import listed, tell
+from outlast.reporting.words.language import Words, listed, tell
 from outlast.reporting.words.numbers import MINUS, integer
 from outlast.results import CandidateTold
+
+words = Words(Path(__file__).with_name("words.toml"))
+"""Fixed words of this kind; those of every kind are in `reporting.words.labels`."""
 
 _FINDING = re.compile(
     r"(better|worse|open) after (\d+) blocks of (\d+) streams \(loss ([+-]\S+); evidence (\S+) that it is better, "

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from outlast.reporting.kinds.timeline import reasons
-from outlast.reporting.kinds.timeline.reasons import in_line
-from outlast.reporting.kinds.timeline.words import words
+from outlast.reporting.kinds.timeline.reasons import in_line, words
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import listed, sentences, tell
 from outlast.reporting.words.numbers import estimate, integer, number, percent
