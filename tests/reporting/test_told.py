@@ -18,6 +18,7 @@ from outlast.results import (
     Diagnosis,
     Evaluation,
     Note,
+    OwnUnit,
     Plan,
     Refusal,
     Repair,
@@ -75,7 +76,8 @@ def evaluations() -> dict[str, Evaluation]:
         "one target of several": replace(FAILING, measure="squared_error:power@15", unit="variances of power"),
         "an error rate": replace(FAILING, measure="error_rate", unit="error rate"),
         "scenarios": example.with_scenarios(FAILING, "night", "weekend"),
-        "of text": example.of_text(FAILING),
+        "of text": replace(example.of_text(FAILING), per_byte=0.31),
+        "in its own unit": replace(FAILING, own_unit=OwnUnit("power", "kW", 1.6, 2)),
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, about_model, flat, taken
 from outlast.reporting.kinds.first_steps import better_first, mend, read_rightly, without_training
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.losses import own_unit, per_byte
+from outlast.reporting.losses import units
 from outlast.reporting.losses.perplexity import perplexity
 from outlast.reporting.losses.recovery import recovery_elements
 from outlast.reporting.losses.scenarios import scenarios, terminal_table
@@ -172,8 +172,7 @@ def figures(evaluation: Evaluation) -> list[tuple[str, str]]:
         (labels.FIGURE_OLDEST, terms.positions(span(*evaluation.oldest.age))),
         (labels.FIGURE_TESTED, terms.over(evaluation)),
         (labels.FIGURE_MEASURE, tell(f"{measure}, in {own}", f"{measure}（{own}）") if own else measure),
-        *per_byte.figures(evaluation),
-        *own_unit.figures(evaluation),
+        *units.figures(evaluation),
     ]
 
 
@@ -249,7 +248,7 @@ def terminal(evaluation: Evaluation) -> list[str]:
     if untrained:
         parts.append(aligned([labels.WITHOUT_TRAINING, measure, labels.COLUMN_INTERVAL], untrained))
     parts += map(wrapped, [note] if (note := captions.halves_note(evaluation)) else [])
-    parts += map(wrapped, [*per_byte.lines(evaluation), *own_unit.lines(evaluation)])
+    parts += [wrapped(line) for _, line in units.lines(evaluation)]
     parts += terminal_table(evaluation)
     parts += terminal_notes([note for note in evaluation.notes if note is not verdict_reasons.too_few(evaluation)])
     if note := captions.summary_units(evaluation):
@@ -273,8 +272,7 @@ def facts(evaluation: Evaluation) -> Facts:
     ]
     if blocks := terms.blocks_in(evaluation):
         found.append((labels.FACT_UNITS, captions.units(blocks, evaluation)))
-    found += [(tell("Bits per byte", "バイト当たりビット"), line) for line in per_byte.lines(evaluation)]
-    found += [(tell("In its own unit", "元の単位"), line) for line in own_unit.lines(evaluation)]
+    found += units.lines(evaluation)
     if verdict is not None:
         found.append((labels.FACT_TOLERANCE, terms.tolerated(verdict.tolerance, evaluation)))
     if evaluation.short is not None:
