@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from outlast.reporting.kinds.diagnosis.sentences import words
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, spoken, tell
@@ -15,8 +16,42 @@ Facts = dict[str, float | int | str]
 
 def plain(cause: Cause) -> str:
     """What was seen, in one sentence."""
-    said = _PLAIN.get(cause.name)
-    return said(cause.found, cause.facts) if said else terms.reason(cause.because[0]) if cause.because else ""
+    name, found, facts = cause.name, cause.found, cause.facts
+    if name == "train_context":
+        return _train_context(found, facts)
+    if name == "unexplored_state" and found is False and _anywhere(facts):
+        return _not_shown(facts)
+    said = words.SEEN.get(f"{name}_{_answer(name, found, facts)}")
+    if said is None:
+        return terms.reason(cause.because[0]) if cause.because else ""
+    return sentences(said, _where(facts)) if name == "unexplored_state" and found else said
+
+
+def _answer(name: str, found: bool | None, facts: Facts) -> str:
+    """Which of the sentences about a cause applies."""
+    match name:
+        case "attention_window" if found is not None and facts.get("parts") == 0:
+            return "none"
+        case "stale_context" if found is False and _anywhere(facts):
+            return "anywhere"
+        case "unexplored_state" if found is None and facts.get("why") == "no unchanged places":
+            return "nowhere"
+        case "unexplored_state" if found and facts.get("stationary") == "fails":
+            return "stationary"
+        case "unexplored_state" if found and _anywhere(facts):
+            return "unchanged"
+        case "age_harms" if not found:
+            return "explained" if facts.get("explained") else "not"
+        case "memory_limited" if found is not None and "gain" not in facts:
+            return "by_age"
+        case "harder_data" if found is False and float(facts.get("rise_low", 0.0)) > 0:
+            return "somewhat"
+    return "unknown" if found is None else "found" if found else "not"
+
+
+def _anywhere(facts: Facts) -> bool:
+    """Whether old states do worse also where the world stayed as it was."""
+    return float(facts.get("alike_low", 0.0)) > 0
 
 
 def numbers(cause: Cause, unit: str) -> list[str]:
@@ -31,49 +66,10 @@ def numbers(cause: Cause, unit: str) -> list[str]:
     return [terms.reason(each) for each in cause.because]
 
 
-def _numerics(found: bool | None, facts: Facts) -> str:
-    if found is None:
-        return tell(
-            "The model could not be run in double precision, so rounding could not be asked about.",
-            "モデルを倍精度で動かせなかったため、丸め誤差の影響は調べられませんでした。",
-        )
-    if found:
-        return tell(
-            "Computed in double precision, the model does clearly better at old ages: that is what rounding costs.",
-            "倍精度で計算すると、古い年齢で明らかに良くなります。その差は丸め誤差によるものです。",
-        )
-    return tell(
-        "Computing in double precision does not take the harm at old ages away: rounding is not the reason.",
-        "倍精度で計算しても、古い年齢での害はなくなりません。丸め誤差は理由ではありません。",
-    )
-
-
-def _attention_window(found: bool | None, facts: Facts) -> str:
-    if found is None:
-        return tell(
-            "What the age of the state costs could not be split between the parts of the state.",
-            "状態の年齢による害を、状態の部分ごとに分けることができませんでした。",
-        )
-    if facts.get("parts") == 0:
-        return tell("The state has no attention window.", "状態に注意の窓はありません。")
-    if found:
-        return tell(
-            "With the attention window of a young state the old state does much better: the window carries the harm.",
-            "注意の窓だけを若い状態のものに替えると、古い状態は大きく良くなります。害は注意の窓にあります。",
-        )
-    return tell(
-        "With the attention window of a young state the old state does not do much better: the harm lies elsewhere.",
-        "注意の窓だけを若い状態のものに替えても、古い状態はあまり良くなりません。害は別の所にあります。",
-    )
-
-
 def _train_context(found: bool | None, facts: Facts) -> str:
     named, turns, side = int(facts.get("named", 0)), int(facts.get("turns", 0)), facts.get("side", "none")
     if "verdict" in facts:
-        return tell(
-            "No harm of age is proven that another training context could explain.",
-            "別の学習文脈長で説明できるような、年齢による害は示されていません。",
-        )
+        return words.SEEN["train_context_no_harm"]
     if not found or side == "none":
         return tell(
             f"The loss turns neither clearly before nor clearly after the {integer(named)} positions that were named.",
@@ -106,74 +102,13 @@ def _train_context(found: bool | None, facts: Facts) -> str:
     )
 
 
-def _stale_context(found: bool | None, facts: Facts) -> str:
-    if found is None:
-        return tell(
-            "The streams are too short or too few to tell places where the world changed from others.",
-            "系列が短すぎるか少なすぎるため、世界が変わった所と変わらない所を区別できません。",
-        )
-    if found:
-        return tell(
-            "Where the world changed, an old state does worse than a young one; where it stayed as it was, it does "
-            "not.",
-            "世界が変わった所では古い状態が若い状態より悪く、変わらない所では悪くありません。",
-        )
-    if float(facts.get("alike_low", 0.0)) > 0:
-        return tell(
-            "An old state does worse also where the world stayed as it was: old content that misleads is not the "
-            "reason.",
-            "世界が変わらない所でも古い状態は悪くなります。古い内容に誤らされていることが理由ではありません。",
-        )
+def _not_shown(facts: Facts) -> str:
+    share, chance = (percent(float(facts.get(key, 0.0))) for key in ("whole_share", "null"))
     return tell(
-        "An old state does not do clearly worse where the world changed than where it stayed as it was.",
-        "世界が変わった所で、変わらない所より古い状態が明らかに悪いとは言えません。",
-    )
-
-
-def _unexplored_state(found: bool | None, facts: Facts) -> str:
-    if found is None:
-        return (
-            tell(
-                "The streams are too short or too few to find places where the world stayed as it was.",
-                "系列が短すぎるか少なすぎるため、世界が変わらない所を見つけられません。",
-            )
-            if facts.get("why") == "no unchanged places"
-            else tell(
-                "It could not be asked which states training passes through.",
-                "学習がどの状態を通るかは調べられませんでした。",
-            )
-        )
-    if found:
-        return sentences(_harmed(facts), _where(facts))
-    if float(facts.get("alike_low", 0.0)) > 0:
-        share, chance = (percent(float(facts.get(key, 0.0))) for key in ("whole_share", "null"))
-        return tell(
-            "An old state does worse than a young one even where the world stayed as it was, but that this comes from "
-            f"states where training has none is not shown: {share} of the oldest lie there, {chance} would by chance.",
-            "世界が変わらない所でも、古い状態は若い状態より悪くなります。ただし、学習が通らなかった場所にある状態の"
-            f"ためだとは示せません。最も古い状態でそこにあるのは {share}、偶然なら {chance} です。",
-        )
-    return tell(
-        "Where the world stayed as it was, an old state does not do clearly worse than a young one.",
-        "世界が変わらない所で、古い状態が若い状態より明らかに悪いとは言えません。",
-    )
-
-
-def _harmed(facts: Facts) -> str:
-    """How it is known that age does the harm."""
-    if facts.get("stationary") == "fails":
-        return tell(
-            "The model fails even on streams whose world does not change.",
-            "世界の変わらない系列でもモデルは破綻します。",
-        )
-    if float(facts.get("alike_low", 0.0)) > 0:
-        return tell(
-            "An old state does worse than a young one even where the world stayed as it was.",
-            "世界が変わらない所でも、古い状態は若い状態より悪くなります。",
-        )
-    return tell(
-        "Old states do worse than young ones, and not only where the world changed.",
-        "古い状態は若い状態より悪く、世界が変わった所に限りません。",
+        "An old state does worse than a young one even where the world stayed as it was, but that this comes from "
+        f"states where training has none is not shown: {share} of the oldest lie there, {chance} would by chance.",
+        "世界が変わらない所でも、古い状態は若い状態より悪くなります。ただし、学習が通らなかった場所にある状態の"
+        f"ためだとは示せません。最も古い状態でそこにあるのは {share}、偶然なら {chance} です。",
     )
 
 
@@ -194,84 +129,6 @@ def _where(facts: Facts) -> str:
         f"Of the oldest states {share} lie{by} where training has none.",
         f"最も古い状態の {share} は、{by}学習が通らなかった場所にあります。",
     )
-
-
-def _age_harms(found: bool | None, facts: Facts) -> str:
-    if found:
-        return sentences(
-            tell(
-                "Before the same targets old states do clearly worse than young ones.",
-                "同じ目標に対して、古い状態は若い状態より明らかに悪くなります。",
-            ),
-            tell(
-                "What about them does it was not found: it is proven that age harms, and not why.",
-                "その理由は見つかりませんでした。年齢が害をなすことは示されましたが、原因は未証明です。",
-            ),
-        )
-    if facts.get("explained"):
-        return tell(
-            "What harm the age of the state does has a cause that was found.",
-            "状態の年齢による害には、見つかった原因があります。",
-        )
-    return tell("The age of the state does no clear harm.", "状態の年齢による明らかな害はありません。")
-
-
-def _memory_limited(found: bool | None, facts: Facts) -> str:
-    if found is None:
-        return tell(
-            "There are no targets, or the streams are too short, to ask whether older inputs would help.",
-            "目標がないか、系列が短すぎるため、より古い入力が役に立つかどうかは調べられません。",
-        )
-    if "gain" not in facts:
-        return tell(
-            "The age of the state does harm here, so a memory that is too short is not what fails.",
-            "ここでは状態の年齢が害をなしているので、記憶が短いことが破綻の理由ではありません。",
-        )
-    if found:
-        return tell(
-            "Inputs from before the training context say something about the model's errors: it misses what lies "
-            "further back.",
-            "学習文脈長より前の入力から、モデルの誤りがいくらか予測できます。もっと前にあるものを見落としています。",
-        )
-    return tell(
-        "Inputs from before the training context say nothing clear about the model's errors: nothing further back is "
-        "missed.",
-        "学習文脈長より前の入力からは、モデルの誤りについてはっきりしたことはわかりません。見落としは認められません。",
-    )
-
-
-def _harder_data(found: bool | None, facts: Facts) -> str:
-    if found is None:
-        return tell(
-            "The streams are too short, or too few of them have targets, to compare their beginning with their end.",
-            "系列が短すぎるか、目標のある系列が少なすぎるため、始めと終わりを比べられません。",
-        )
-    if found:
-        return tell(
-            "Equally young states do worse late in the streams than early: it is the data that get harder.",
-            "同じように若い状態でも、系列の後の方では前の方より悪くなります。データの方が難しくなっています。",
-        )
-    if float(facts.get("rise_low", 0.0)) > 0:
-        return tell(
-            "The data get somewhat harder along the streams, but that alone does not explain what is seen here.",
-            "データは後ろへ行くほどいくらか難しくなりますが、それだけではここで見られることを説明できません。",
-        )
-    return tell(
-        "Equally young states do as well late in the streams as early: the data do not get harder.",
-        "同じように若い状態は、系列の後の方でも前の方と同じくらい良い予測をします。データは難しくなっていません。",
-    )
-
-
-_PLAIN: dict[str, Callable[[bool | None, Facts], str]] = {
-    "numerics": _numerics,
-    "attention_window": _attention_window,
-    "train_context": _train_context,
-    "stale_context": _stale_context,
-    "unexplored_state": _unexplored_state,
-    "age_harms": _age_harms,
-    "memory_limited": _memory_limited,
-    "harder_data": _harder_data,
-}
 
 
 def _said(facts: Facts, key: str, unit: str) -> str:
