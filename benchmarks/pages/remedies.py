@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.pages.marks import named_marks, put_figures, table
 from benchmarks.remedies.bases import Kind
-from outlast.intervals import mean_interval
+from outlast.intervals import level, mean_interval
 
 Row = dict[str, Any]
 Triple = tuple[float, float, float]
@@ -31,7 +31,7 @@ def write_page(page: Path, bases: Sequence[tuple[Kind, int]], rows: Sequence[Row
     ran = [row for row in rows if (row["kind"], row["seed"]) in wanted]
     sections = [_intro(bases, ran)]
     if ran:
-        sections += [_wanted(ran), _losses(ran), _differences(ran), _named(bases, ran), _short(ran)]
+        sections += [_wanted(ran), _losses(ran), _differences(ran), _named(bases, ran), _leaky(ran), _short(ran)]
         sections += [*_further(ran), _times(ran)]
     put_figures(page, "The study of remedies", [*sections, _missing(bases, ran)], *named_marks("the study"))
 
@@ -77,7 +77,7 @@ def _intro(bases: Sequence[tuple[Kind, int]], ran: Sequence[Row]) -> str:
 
 
 def _wanted(ran: Sequence[Row]) -> str:
-    asked = [row for row in ran if row["declined"] is None]
+    asked, declined = ([row for row in ran if (row["declined"] is None) == each] for each in (True, False))
     changes = [(row, apart(row, "tune", "best reset")) for row in asked]
     clear = [row for row, change in changes if change and change[2] < 0]
     worse = [row for row, change in changes if change and change[1] > 0 and change[0] > row["tolerance"] / 2]
@@ -95,9 +95,8 @@ def _wanted(ran: Sequence[Row]) -> str:
     ]  # fmt: skip
     return (
         "### What is wanted, and what came out\n\n"
-        f"Of {len(ran)} bases {len(ran) - len(asked)} were declined: validation said that there is nothing to repair"
-        f"{_names([row for row in ran if row['declined']])}. Of the others:\n\n"
-        + table(["", "wanted", "found so far"], lines)
+        f"Declined, because validation said that there is nothing to repair: {_of(len(declined), len(ran))}"
+        f"{_names(declined)}. Of the others:\n\n" + table(["", "wanted", "found so far"], lines)
     )
 
 
@@ -157,6 +156,33 @@ def _named(bases: Sequence[tuple[Kind, int]], ran: Sequence[Row]) -> str:
     return "### Where nothing old is worth keeping\n\n" + table([*head, "repair clearly below tune"], lines)
 
 
+def _leaky(ran: Sequence[Row]) -> str:
+    """Whether repairs should keep a leak on: by kind."""
+    lines = []
+    for kind, rows in _by_kind(ran).items():
+        both = [(row, each) for row in rows if (each := apart(row, "repair with a leak", "repair")) is not None]
+        if not both:
+            continue
+        better = sum(change[2] < 0 for _, change in both)
+        worse = sum(change[1] > 0 for _, change in both)
+        same = sum(level(change, row["tolerance"]) for row, change in both)
+        short = [100 * _short_change(row) / row["short"] for row, _ in both]
+        mean = np.mean([change[0] for _, change in both])
+        lines.append(
+            [kind, str(len(both)), f"{mean:+.4f}", str(better), str(worse), str(same), f"{np.mean(short):+.2f} %"]
+        )
+    head = ["bases", "n", "at the oldest age", "clearly better", "clearly worse", "equivalent within half a tolerance"]
+    return (
+        "### A leak that stays on in the repair\n\nThe repair with a leak of τ = T minus the plain one; means over "
+        "seeds, and on how many of them.\n\n" + table([*head, "short contexts"], lines)
+    )
+
+
+def _short_change(row: Row) -> float:
+    leaky, plain = (row["rows"][name]["short"][0] for name in ("repair with a leak", "repair"))
+    return leaky - plain
+
+
 def _short(ran: Sequence[Row]) -> str:
     names = ("leak of τ = T", "tune", "repair", "repair with a leak")
     lines = []
@@ -164,8 +190,8 @@ def _short(ran: Sequence[Row]) -> str:
         cells = []
         for name in names:
             found = row["rows"].get(name)
-            ends = None if found is None else [100 * each / row["short"] for each in found["short"]]
-            cells.append("–" if ends is None else f"{ends[0]:+.2f} ({ends[1]:+.2f} to {ends[2]:+.2f})")
+            change = None if found is None else [100 * each / row["short"] for each in found["short"]]
+            cells.append("–" if change is None else f"{change[0]:+.2f} ({change[1]:+.2f} to {change[2]:+.2f})")
         lines.append([f"{row['kind']}, {row['seed']}", f"{100 * row['margin'] / row['short']:.2f}", *cells])
     return (
         "### What short contexts cost\n\nPer cent of the base's loss within the training context; resets leave it "

@@ -53,7 +53,7 @@ def test_all_bases_that_ran_are_counted_and_the_others_are_named(tmp_path: Path)
     assert f"3 of {len(BASES)} bases have been run" in text
     assert "| on at least 70 % of the bases | 1 of 2 (50 %) |" in text
     assert f"| on none | 1 of 2 (50 %) ({kind.name}, {kind.seeds[1]}) |" in text
-    assert f"nothing to repair ({other.name}, {other.seeds[0]})" in text
+    assert f"nothing to repair: 1 of 3 (33 %) ({other.name}, {other.seeds[0]})" in text
     missing = text.partition("### Not run yet")[2]
     assert f"- {kind.name}: {kind.seeds[2]}\n" in missing
     listed = [
