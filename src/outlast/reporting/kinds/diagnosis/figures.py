@@ -284,7 +284,12 @@ def state_map(result: Diagnosis, found: Coverage, key: str) -> FigureElement:
         *(LegendItem(dot_swatch(level, False), words.LEVELS[level]) for level in range(3)),
         *(LegendItem(dot_swatch(0, outside), words.STATES[str(outside)]) for outside in (False, True)),
     ]
-    caption = say.map_caption(percent(shown.explained), percent(found.null_rate), integer(found.reference))
+    caption = words.told(
+        "MAP_CAPTION",
+        explained=percent(shown.explained),
+        null=percent(found.null_rate),
+        samples=integer(found.reference),
+    )
     return FigureElement(*drawing, legend, caption)
 
 
@@ -305,7 +310,9 @@ def coverage(found: Coverage) -> list[Element]:
             )
         )
     table = Table(words.COVERAGE, words.COLUMNS_COVERAGE, rows, cards=True)
-    caption = Paragraph(say.coverage_caption(percent(found.null_rate), integer(found.decorrelation)))
+    caption = Paragraph(
+        words.told("COVERAGE_CAPTION", null=percent(found.null_rate), decorrelation=integer(found.decorrelation))
+    )
     counters = [
         Row(
             [
@@ -358,7 +365,7 @@ def scenarios(found: Coverage, unit: str) -> list[Element]:
     columns = list(words.COLUMNS_SCENARIOS)
     columns[3] = terms.in_unit(columns[3], unit)
     table = Table(words.SCENARIOS, columns, rows, cards=True)
-    return [table, Paragraph(say.scenarios_caption(percent(found.null_rate)))]
+    return [table, Paragraph(words.told("SCENARIOS_CAPTION", null_rate=percent(found.null_rate)))]
 
 
 def _bar_told(row: AttributionRow, each: Interval, unit: str) -> str:
@@ -378,7 +385,7 @@ def parts(found: Attribution, key: str) -> list[Element]:
     table, ages, young = Table(words.PARTS, words.COLUMNS_PARTS, rows), span(*found.old_age), integer(found.young_age)
     if found.total is None or found.error is None or found.same_first is None:
         error = None if found.error is None else number(found.error, 2)
-        caption = say.swaps_caption(ages, young, integer(found.n))
+        caption = words.told("SWAPS_CAPTION", ages=ages, young=young, n=integer(found.n))
         return [Paragraph(say.withheld(error, number(found.spread, 2))), table, Paragraph(caption), *_groups(found)]
     caption = say.parts_caption(
         number(found.total, 3, signed=True), number(found.excess.mean, 3, signed=True), number(found.error, 2),

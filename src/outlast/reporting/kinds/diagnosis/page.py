@@ -110,7 +110,13 @@ def trace_elements(found: Trace, y_label: str, mark: tuple[float, str], key: str
         ),
     ]
     sentences = [
-        say.trace_sentence(each.moment, integer(moment.stream), each.source, percent(moment.share))
+        words.told(
+            "TRACE_SENTENCE",
+            moment=each.moment,
+            stream=integer(moment.stream),
+            source=each.source,
+            share=percent(moment.share),
+        )
         for each, moment in zip(told, found.moments, strict=True)
         if moment.times
     ]
@@ -148,7 +154,9 @@ def _figure(
     shown = [
         say.trace_from(each.source) if moment.times else "" for moment, each in zip(found.moments, told, strict=True)
     ]
-    return element(plot, say.trace_caption(integer(len(lines)), integer(found.considered)), shown)
+    return element(
+        plot, words.told("TRACE_CAPTION", count=integer(len(lines)), considered=integer(found.considered)), shown
+    )
 
 
 def _described(stretch: _Stretch) -> str:
@@ -202,17 +210,17 @@ def part(result: Diagnosis) -> str:
     if verdict is None or verdict.name not in HARMED:
         return ""
     if result.attribution is None:
-        return say.part_not_asked()
+        return words.PART_NOT_ASKED
     return carried(result.attribution)
 
 
 def carried(found: Attribution) -> str:
     """The same of an attribution, which says it of the ages that it looked at."""
     if not found.excess.low > 0:
-        return say.no_excess()
+        return words.NO_EXCESS
     names = [say.part_name(name) for name in found.carriers]
     if not names:
-        return say.spread()
+        return words.SPREAD
     moved = next((each for each in found.groups if each.parts == found.carriers), None)
     moved = moved or next(row for row in found.rows if row.name == found.carriers[0])
     unit, measure = terms.unit_name(found.unit), terms.measure_name(found.measure)
@@ -230,7 +238,7 @@ def onset(evaluation: Evaluation) -> str:
     if verdict is None:
         return ""
     if verdict.name == "declines" and verdict.best_age is not None:
-        return say.onset_of_decline(terms.ages(verdict.best_age))
+        return words.told("ONSET_OF_DECLINE", best=terms.ages(verdict.best_age))
     if verdict.name != "fails" or verdict.from_age is None:
         return ""
     contexts = verdict.from_age / evaluation.train_context
@@ -360,7 +368,7 @@ def headline(result: Diagnosis) -> str:
     if few := verdict_reasons.too_few(result.evaluation):
         return verdict_reasons.without_verdict(few)
     if verdict is None:
-        return say.no_verdict()
+        return words.NO_VERDICT
     if verdict.name in UNFIT:
         return measured.headline(result.evaluation)
     cause = result.main.name if result.main else None
@@ -401,7 +409,7 @@ def lead(result: Diagnosis) -> str:
     name = "periodic_reset" if "periodic_reset" in helping else helping[-1]  # the one that tuning is advised for
     best, unit = evaluation.resets[name], terms.unit(evaluation)
     reset, own = terms.reset(name, best.every), terms.level(evaluation.oldest, unit)
-    return sentences(doubt, say.lead(reset, terms.level(best, unit), own))
+    return sentences(doubt, words.told("LEAD", best=reset, loss=terms.level(best, unit), own=own))
 
 
 def key_figures(result: Diagnosis) -> list[tuple[str, str]]:
@@ -450,7 +458,7 @@ def _causes(result: Diagnosis) -> Section:
     table = Table(words.CAUSES, words.COLUMNS_CAUSE, rows, cards=True, numeric=False)
     if not result.asked_measure:
         return Section(words.CAUSES, [table])
-    note = say.asked_in(asked(result), terms.measure_name(result.evaluation.measure))
+    note = words.told("ASKED_IN", asked=asked(result), measure=terms.measure_name(result.evaluation.measure))
     return Section(words.CAUSES, [Paragraph(note), table])
 
 
@@ -487,7 +495,13 @@ def _outlook(result: Diagnosis) -> Sequence[Element]:
         elements.append(Paragraph(say.gap(result.gap.explains, share, between(*ends), integer(each.n))))
     if ahead := result.forecast:
         age, seen = integer(ahead.age), integer(ahead.seen)
-        elements.append(Paragraph(say.forecast(age, seen, change(ahead.expected), change(ahead.log_linear))))
+        elements.append(
+            Paragraph(
+                words.told(
+                    "FORECAST", age=age, seen=seen, expected=change(ahead.expected), linear=change(ahead.log_linear)
+                )
+            )
+        )
         if checked := ahead.checked:
             ages_told = integer(checked.age), integer(checked.seen)
             elements.append(
