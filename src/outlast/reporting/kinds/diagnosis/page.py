@@ -243,11 +243,8 @@ def onset(evaluation: Evaluation) -> str:
         return ""
     contexts = verdict.from_age / evaluation.train_context
     times = integer(round(contexts)) if contexts >= 10 or contexts == round(contexts) else fixed(contexts, 1)
-    return say.onset(
-        integer(verdict.from_age),
-        None if contexts == 1 else times,
-        oldest=verdict.from_age >= verdict.oldest_age[0],
-    )
+    oldest = verdict.from_age >= verdict.oldest_age[0]
+    return say.onset(integer(verdict.from_age), None if contexts == 1 else times, oldest=oldest)
 
 
 def remedy(result: Diagnosis) -> Step:
@@ -373,9 +370,8 @@ def headline(result: Diagnosis) -> str:
         return measured.headline(result.evaluation)
     cause = result.main.name if result.main else None
     said = say.headline(measured.judged(result.evaluation, verdict), result.evaluation, cause)
-    return sentences(
-        said, verdict_reasons.unfitting(result.evaluation)
-    )  # the reason is the verdict's, not that of the doubt
+    # The reason is the verdict's, not that of the doubt.
+    return sentences(said, verdict_reasons.unfitting(result.evaluation))
 
 
 def _by_age(evaluation: Evaluation, key: str) -> Section:
@@ -390,14 +386,8 @@ def _method(result: Diagnosis) -> Section:
     shorter = captions.shorter(result.evaluation)
     missing = [say.left_out(what, why) for what, why in result.left_out.items()]
     facts = [*measured.facts(result.evaluation), (words.WHOLE_TIME, duration(result.seconds))]
-    return Section(
-        labels.METHOD,
-        [
-            *([Paragraph(shorter)] if shorter else []),
-            *([Bullets(missing)] if missing else []),
-            Facts(facts),
-        ],
-    )
+    said = [*([Paragraph(shorter)] if shorter else []), *([Bullets(missing)] if missing else [])]
+    return Section(labels.METHOD, [*said, Facts(facts)])
 
 
 def lead(result: Diagnosis) -> str:
@@ -437,22 +427,13 @@ def answer(result: Diagnosis, cause: Cause) -> tuple[str, str]:
     return words.FOUND[str(cause.found)], {True: "bad", False: "plain", None: "open"}[cause.found]
 
 
-def _badge(said: str, tone: str) -> Cell:
-    return Cell(said, tone=tone)
-
-
 def _causes(result: Diagnosis) -> Section:
     unit = _asked_unit(result)
-    rows = [
-        Row(
-            [
-                Cell(labels.CAUSE_NAMES[cause.name]),
-                _badge(*answer(result, cause)),
-                Cell(evidence.plain(cause), more=evidence.numbers(cause, unit), more_title=words.EVIDENCE),
-            ]
-        )
-        for cause in result.causes
-    ]
+    rows = []
+    for cause in result.causes:
+        said, tone = answer(result, cause)
+        seen = Cell(evidence.plain(cause), more=evidence.numbers(cause, unit), more_title=words.EVIDENCE)
+        rows.append(Row([Cell(labels.CAUSE_NAMES[cause.name]), Cell(said, tone=tone), seen]))
     if not rows:
         return Section(words.CAUSES, [])
     table = Table(words.CAUSES, words.COLUMNS_CAUSE, rows, cards=True, numeric=False)
@@ -494,17 +475,11 @@ def _outlook(result: Diagnosis) -> Sequence[Element]:
         share, *ends = (f"{fixed(100 * value, 1, signed=True)}\u00a0%" for value in (each.mean, each.low, each.high))
         elements.append(Paragraph(say.gap(result.gap.explains, share, between(*ends), integer(each.n))))
     if ahead := result.forecast:
-        age, seen = integer(ahead.age), integer(ahead.seen)
-        elements.append(
-            Paragraph(
-                words.told(
-                    "FORECAST", age=age, seen=seen, expected=change(ahead.expected), linear=change(ahead.log_linear)
-                )
-            )
-        )
+        expected = {"expected": change(ahead.expected), "linear": change(ahead.log_linear)}
+        told = words.told("FORECAST", age=integer(ahead.age), seen=integer(ahead.seen), **expected)
+        elements.append(Paragraph(told))
         if checked := ahead.checked:
-            ages_told = integer(checked.age), integer(checked.seen)
-            elements.append(
-                Paragraph(say.forecast_check(*ages_told, change(checked.expected), change(checked.measured)))
-            )
+            measured_there = {"said": change(checked.expected), "was": change(checked.measured)}
+            told = words.told("FORECAST_CHECK", age=integer(checked.age), seen=integer(checked.seen), **measured_there)
+            elements.append(Paragraph(told))
     return elements

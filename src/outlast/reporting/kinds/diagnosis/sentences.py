@@ -152,10 +152,6 @@ def gap(explains: bool, share: str, interval: str, n: str) -> str:
     return words.told("GAP", share=share, interval=interval, n=n)
 
 
-def forecast_check(age: str, seen: str, said: str, was: str) -> str:
-    return words.told("FORECAST_CHECK", seen=seen, said=said, age=age, was=was)
-
-
 def described(name: str, points: str) -> str:
     return tell(f"{name}: {points}.", f"{name}：{points}。")
 
