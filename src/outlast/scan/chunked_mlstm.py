@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from outlast.scan.reference import MLSTM_FLOOR, compute_dtype
-from outlast.scan.shapes import check_axes
+from outlast.scan.shapes import check_mlstm
 
 CHUNK = 32
 """Positions a chunk has."""
@@ -28,16 +28,7 @@ def mlstm(
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The recurrence of `outlast.scan.reference.mlstm`, with the same arguments, results and errors."""
     memory, normaliser, stabiliser = initial_state
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_input=(log_input, "BTH"),
-        log_forget=(log_forget, "BTH"),
-        memory=(memory, "BHKV"),
-        normaliser=(normaliser, "BHK"),
-        stabiliser=(stabiliser, "BH"),
-    )
+    check_mlstm(q, k, v, log_input, log_forget, initial_state)
     dtype = compute_dtype(q, k, v, log_input, log_forget, *initial_state)
     # (B, T, H, ·) -> (B, H, T, ·). The normaliser is the memory of a value that is always 1.
     given = [x.to(dtype).transpose(1, 2) for x in (q, k, v, log_input[..., None], log_forget[..., None])]

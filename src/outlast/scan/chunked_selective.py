@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from outlast.scan.reference import compute_dtype
-from outlast.scan.shapes import check_axes
+from outlast.scan.shapes import check_selective
 
 CHUNK = 16
 """Positions whose states exist at a time."""
@@ -34,14 +34,7 @@ def selective_scan(
     Differentiable once with respect to every tensor. Beside arguments and results, B · T / CHUNK · D · N numbers are
     held for the backward pass; while it runs, and without gradients, a few times CACHED (or D · N, if that is more).
     """
-    check_axes(
-        x=(x, "BTD"),
-        step=(step, "BTD"),
-        rate=(rate, "DN"),
-        b=(b, "BTN"),
-        c=(c, "BTN"),
-        initial_state=(initial_state, "BDN"),
-    )
+    check_selective(x, step, rate, b, c, initial_state)
     dtype = compute_dtype(x, step, rate, b, c, initial_state)
     rows = max(1, CACHED // (CHUNK * rate.numel()))
     by_row = zip(*(given.to(dtype).split(rows) for given in (x, step, b, c, initial_state)), strict=True)

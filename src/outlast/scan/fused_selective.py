@@ -11,7 +11,7 @@ from outlast.scan.kernels import selective
 from outlast.scan.kernels.simd import LANES
 from outlast.scan.kernels.threads import spread
 from outlast.scan.operands import Operand, blank, dense, operand, operator, operator_once, readable_together
-from outlast.scan.shapes import check_axes
+from outlast.scan.shapes import check_axes, check_selective
 
 
 def selective_scan(
@@ -41,14 +41,7 @@ def _run(
     x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, skip: Tensor | None, gate: Tensor | None, state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Shapes as in `outlast.scan.reference.gated_selective_scan`; without skip and gate, step is Δ itself."""
-    check_axes(
-        x=(x, "BTD"),
-        step=(step, "BTD"),
-        rate=(rate, "DN"),
-        b=(b, "BTN"),
-        c=(c, "BTN"),
-        initial_state=(state, "BDN"),
-    )
+    check_selective(x, step, rate, b, c, state)
     x, b, c, gate = (*readable_together(x, b, c), None) if gate is None else readable_together(x, b, c, gate)
     step, rate, state = step.float(), rate.float(), state.float()
     given = (x, step, rate, b, c, None if skip is None else skip.float(), gate, state)

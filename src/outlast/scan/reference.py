@@ -17,7 +17,9 @@ from outlast.scan.shapes import (
     check_delta,
     check_dplr,
     check_dual,
+    check_mlstm,
     check_rwkv6,
+    check_selective,
     check_shapes,
 )
 
@@ -251,14 +253,7 @@ def selective_scan(
     Raises:
         InputError: shapes that do not fit.
     """
-    check_axes(
-        x=(x, "BTD"),
-        step=(step, "BTD"),
-        rate=(rate, "DN"),
-        b=(b, "BTN"),
-        c=(c, "BTN"),
-        initial_state=(initial_state, "BDN"),
-    )
+    check_selective(x, step, rate, b, c, initial_state)
     dtype = compute_dtype(x, step, rate, b, c, initial_state)
     state, outputs = initial_state.to(dtype), []
     rate = rate.to(dtype)
@@ -449,17 +444,7 @@ def mlstm(
     Raises:
         InputError: shapes that do not fit.
     """
-    memory, normaliser, stabiliser = initial_state
-    check_axes(
-        q=(q, "BTHK"),
-        k=(k, "BTHK"),
-        v=(v, "BTHV"),
-        log_input=(log_input, "BTH"),
-        log_forget=(log_forget, "BTH"),
-        memory=(memory, "BHKV"),
-        normaliser=(normaliser, "BHK"),
-        stabiliser=(stabiliser, "BH"),
-    )
+    check_mlstm(q, k, v, log_input, log_forget, initial_state)
     dtype = compute_dtype(q, k, v, log_input, log_forget, *initial_state)
     memory, normaliser, stabiliser = (part.to(dtype) for part in initial_state)
     outputs = []

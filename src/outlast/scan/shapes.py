@@ -55,6 +55,35 @@ def check_dual(x: Tensor, step: Tensor, rate: Tensor, skip: Tensor, gate: Tensor
     check_axes(x=(x.flatten(2), "BTD"), gate=(gate, "BTD"), weight=(weight.flatten(), "D"))
 
 
+def check_selective(x: Tensor, step: Tensor, rate: Tensor, b: Tensor, c: Tensor, initial_state: Tensor) -> None:
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.selective_scan`."""
+    check_axes(
+        x=(x, "BTD"),
+        step=(step, "BTD"),
+        rate=(rate, "DN"),
+        b=(b, "BTN"),
+        c=(c, "BTN"),
+        initial_state=(initial_state, "BDN"),
+    )
+
+
+def check_mlstm(
+    q: Tensor, k: Tensor, v: Tensor, log_input: Tensor, log_forget: Tensor, state: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    """Raise InputError unless the shapes are those of `outlast.scan.reference.mlstm`."""
+    memory, normaliser, stabiliser = state
+    check_axes(
+        q=(q, "BTHK"),
+        k=(k, "BTHK"),
+        v=(v, "BTHV"),
+        log_input=(log_input, "BTH"),
+        log_forget=(log_forget, "BTH"),
+        memory=(memory, "BHKV"),
+        normaliser=(normaliser, "BHK"),
+        stabiliser=(stabiliser, "BH"),
+    )
+
+
 def check_rwkv6(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, initial_state: Tensor) -> None:
     """Raise InputError unless the shapes are those of `outlast.scan.reference.rwkv6`."""
     check_axes(
