@@ -90,7 +90,7 @@ def _wanted(ran: Sequence[Row]) -> str:
         ["`tune` clearly worse than it, by half a tolerance", "on none", _of(len(worse), len(asked)) + _names(worse)],
         ["its share of the repair's gain over the best reset", f"at least {SHARE} %",
          _median(list(shares.values()))],
-        ["kinds below that", "none", ", ".join(below) or "none"],
+        ["kinds below that", "none", "; ".join(below) or "none"],
         ["the best leak's share, accepted or not", "", _median([share(rows, "best leak") for rows in kinds.values()])],
     ]  # fmt: skip
     return (
@@ -102,7 +102,7 @@ def _wanted(ran: Sequence[Row]) -> str:
 
 def _median(shares: Sequence[float | None]) -> str:
     told = [each for each in shares if each is not None]
-    return f"{np.median(told):.0f} % (median of the {len(told)} kinds where the repair gains)" if told else "–"
+    return f"{np.median(told):.0f} % (median of {len(told)} kinds where the repair gains)" if told else "–"
 
 
 def _losses(ran: Sequence[Row]) -> str:
@@ -143,16 +143,12 @@ def _differences(ran: Sequence[Row]) -> str:
 def _named(bases: Sequence[tuple[Kind, int]], ran: Sequence[Row]) -> str:
     lines = []
     for counts, words in ((False, "nothing old is worth keeping"), (True, "old content may be worth something")):
-        kinds = list(dict.fromkeys(kind.name for kind, _ in bases if kind.old_counts == counts))
-        here = {kind: rows for kind, rows in _by_kind(ran).items() if kind in kinds}
-        asked = {kind: [row for row in rows if row["declined"] is None] for kind, rows in here.items()}
-        shares = [each for rows in asked.values() if rows and (each := share(rows)) is not None]
-        better = [
-            row for rows in asked.values() for row in rows if (each := apart(row, "repair", "tune")) and each[2] < 0
-        ]
-        total = sum(len(rows) for rows in asked.values())
-        lines.append([words, ", ".join(here), f"{np.median(shares):.0f} %" if shares else "–", _of(len(better), total)])
-    head = ["named beforehand", "kinds that were run", "tune's share of the gain (median of kinds)"]
+        kinds = {kind.name for kind, _ in bases if kind.old_counts == counts}
+        asked = _by_kind([row for row in ran if row["kind"] in kinds and row["declined"] is None])
+        shares = [_median([share(rows, name) for rows in asked.values()]) for name in ("tune", "best leak")]
+        changes = [each for rows in asked.values() for row in rows if (each := apart(row, "repair", "tune"))]
+        lines.append([words, "; ".join(asked), *shares, _of(sum(each[2] < 0 for each in changes), len(changes))])
+    head = ["named beforehand", "kinds that were run and not declined", "tune's share of the gain", "the best leak's"]
     return "### Where nothing old is worth keeping\n\n" + table([*head, "repair clearly below tune"], lines)
 
 
