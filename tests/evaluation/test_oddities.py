@@ -183,8 +183,18 @@ def test_a_column_that_never_varies_is_told() -> None:
         input_spec = InputSpec("features", 2)
 
     result = measured(Wide(steady), wide)
-    assert note(result, "constant_inputs") == {"constant": 1, "channels": 2}
+    assert note(result, "constant_inputs") == {
+        "constant": 1, "channels": 2, "columns": "number 1, counted from 0",
+    }  # fmt: skip
     assert verdict(result)[0] == "robust"
+
+
+def test_columns_that_never_vary_are_named() -> None:
+    table = {name: np.random.default_rng(0).normal(size=2000) for name in ("load", "power")}
+    streams = Streams.from_table(table | {"mode": np.ones(2000)}, inputs=["load", "mode"], target="power", horizon=1)
+    model = small_gru(InputSpec("features", 2)).eval()
+    odd = [each.said for each in measured(model, streams).notes if each.name == "constant_inputs"]
+    assert odd == ["1 of 2 inputs never varies: mode"]
 
 
 def test_streams_of_very_different_lengths_are_measured_at_the_ages_that_exist() -> None:

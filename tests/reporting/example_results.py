@@ -229,7 +229,7 @@ ODD = (
     unequal_lengths(3, 1, STREAMS, 16_384, 262_144),
     *table_rows(TABLE),
     constant_targets("classes"),
-    Note("constant_inputs", "1 of 3 inputs never vary", {"constant": 1, "channels": 3}),
+    Note("constant_inputs", "1 of 3 inputs never varies: mode", {"constant": 1, "channels": 3, "columns": "mode"}),
 )
 """All that can be odd about data."""
 

@@ -137,7 +137,9 @@ def _measured(
     notes += odd
     curves = {m.name: Curve(ready.bands, run.losses(k)[:, kept], train_context, blocks) for k, m in enumerate(chosen)}
     main = chosen[0]
-    notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), curves[main.name].within())
+    read = [] if streams.schema is None else [column.name for column in streams.schema.inputs]
+    within = curves[main.name].within()
+    notes += predictions(run.inputs, run.outputs, run.found.non_finite, run.lost(kept), within, read)
     notes += _unused(ready, kept)
     if settings.jobs > 1 and (why := waiting(ready.model)):
         notes.append(one_at_a_time(why))

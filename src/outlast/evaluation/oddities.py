@@ -32,6 +32,7 @@ import numpy as np
 import torch
 
 from outlast.data import MIN_STREAMS
+from outlast.data.first_lines import MOST_NAMED
 from outlast.durations import written
 from outlast.results import Note
 
@@ -75,13 +76,23 @@ class Variation:
         return sum(len(each) for each in self.varied)
 
     @property
+    def still(self) -> list[int]:
+        """Numbers of those that never varied."""
+        return [] if not self.varied else (~torch.cat(self.varied)).nonzero()[:, 0].tolist()
+
+    @property
     def constant(self) -> int:
         """How many of them never varied."""
-        return sum(int((~each).sum()) for each in self.varied)
+        return len(self.still)
 
 
 def predictions(
-    inputs: Variation, outputs: Variation, non_finite: int, lost: np.ndarray, within: np.ndarray
+    inputs: Variation,
+    outputs: Variation,
+    non_finite: int,
+    lost: np.ndarray,
+    within: np.ndarray,
+    names: Sequence[str] = (),
 ) -> list[Note]:
     """What is odd about what was read and what was predicted.
 
@@ -89,6 +100,7 @@ def predictions(
         non_finite: predictions that were not finite numbers, among all that were read.
         lost: (bands,) their share, by age.
         within: numbers of the bands within the training context.
+        names: of the columns that are read, where they have any.
     """
     found = []
     if outputs.channels and outputs.constant == outputs.channels and inputs.constant < inputs.channels:
@@ -101,15 +113,23 @@ def predictions(
             "those at the oldest ages"
         )
         found.append(Note("not_finite", said, {"count": non_finite, "young": young, "oldest": float(lost[-1])}))
-    if inputs.constant:
-        all_of = inputs.constant == inputs.channels
-        what = (
-            "every input is the same: there is nothing to read"
-            if all_of
-            else (f"{inputs.constant} of {inputs.channels} inputs never vary")
-        )
-        found.append(Note("constant_inputs", what, {"constant": inputs.constant, "channels": inputs.channels}))
-    return found
+    return [*found, *_constant_inputs(inputs, names)]
+
+
+def _constant_inputs(inputs: Variation, names: Sequence[str]) -> list[Note]:
+    """Inputs that never vary, by the names of their columns; without names, by their numbers from 0."""
+    count, channels = inputs.constant, inputs.channels
+    if not count:
+        return []
+    facts: dict[str, int | str] = {"constant": count, "channels": channels}
+    if count == channels:
+        return [Note("constant_inputs", "every input is the same: there is nothing to read", dict(facts))]
+    called = [names[number] if len(names) == channels else str(number) for number in inputs.still[:MOST_NAMED]]
+    facts["columns"] = ", ".join(called) + (f" and {count - MOST_NAMED} more" if count > MOST_NAMED else "")
+    if len(names) != channels:
+        facts["columns"] = f"number {facts['columns']}, counted from 0"
+    never = "never varies" if count == 1 else "never vary"
+    return [Note("constant_inputs", f"{count} of {channels} inputs {never}: {facts['columns']}", dict(facts))]
 
 
 def pieces_differ(gap: float, largest: float) -> Note:

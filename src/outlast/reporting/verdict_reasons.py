@@ -112,7 +112,8 @@ def _japanese(odd: Note) -> str:
         case "constant_inputs" if facts["constant"] == facts["channels"]:
             return "入力がすべて同じで、読むべきものがありません。"
         case "constant_inputs":
-            return f"{facts['channels']} 個の入力のうち {facts['constant']} 個は一度も変わりません。"
+            which = f"（{facts['columns']}）" if "columns" in facts else ""
+            return f"{facts['channels']} 個の入力のうち {facts['constant']} 個は一度も変わりません{which}。"
         case "constant_targets":
             kind = "一つの類だけ" if facts["kind"] == "classes" else "どれも同じ値"
             return f"目標が{kind}なので、何も読まずに予測できます。"
