@@ -30,7 +30,7 @@ def test_typed(typed: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("typed", ["", "soon", "0", "0s", "-5", "10m", "5min2h", "1e3", "nan", "inf", "min", "9" * 400])
 def test_what_is_no_length_of_time(typed: str) -> None:
-    with pytest.raises(InputError, match="--budget") as refused:
+    with pytest.raises(InputError, match="budget=") as refused:
         seconds_of(typed, "--budget")
     assert "10min" in str(refused.value)
 
@@ -54,5 +54,5 @@ def test_positions_of_what_was_typed(typed: int | str, positions: int) -> None:
 @pytest.mark.parametrize("step", [None, 0.0])
 def test_a_length_of_time_needs_a_regular_step(step: float | None) -> None:
     assert positions_of("300", step, "--run-length") == 300
-    with pytest.raises(InputError, match=r"--run-length 7d, of streams whose rows have no regular step(?s:.*)--time, "):
+    with pytest.raises(InputError, match=r"run_length='7d', of streams whose rows have no regular step(?s:.*)time=, "):
         positions_of("7d", step, "--run-length")

@@ -18,7 +18,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
-        "brief errors lazily",
+        "brief lazily spelling",
+        "errors",
         "arguments",
         "ranks",
         "durations folders plugins given_files randomness parallel progress",

@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from outlast.spelling import spelt
+
 Spelling = Callable[[Mapping[str, Any]], str]
 """What is made of options, by name: how somebody gives them."""
 
 
 class OutlastError(Exception):
-    """Base of every error that outlast raises on purpose; the command line prints it and exits with status 2."""
+    """Base of every error that outlast raises on purpose; the command line prints it and exits with status 2.
+
+    As a text it has its options as whoever reads it writes them (`outlast.spelling`).
+    """
+
+    def __str__(self) -> str:
+        return spelt(super().__str__())
 
 
 class InputError(OutlastError):
@@ -76,8 +84,8 @@ class Question(InputError):
             command: makes it of the choice's options; flags: makes of them what is added to it.
         """
         lines = [f"{choice.meaning}:\n    {command(choice.options)}" for choice in self.choices]
-        lines += [self.otherwise] if self.otherwise else []
-        return f"given: {self.given}\nexpected: {self.expected}\nwhat to do: " + "\nor ".join(lines)
+        lines += [spelt(self.otherwise)] if self.otherwise else []
+        return f"given: {spelt(self.given)}\nexpected: {spelt(self.expected)}\nwhat to do: " + "\nor ".join(lines)
 
 
 class Questions(Question):

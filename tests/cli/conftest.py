@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cli import workshop
+from outlast.spelling import in_a_shell
 
 _SAVE = Figure.savefig
 
@@ -20,6 +22,13 @@ def _blank(figure: Figure, place: Any, **how: Any) -> None:
         place.write('<svg xmlns="http://www.w3.org/2000/svg"/>')
     else:
         _SAVE(figure, place, **how)
+
+
+@pytest.fixture(autouse=True)
+def typed() -> Iterator[None]:
+    """What these tests call is called from a command line, which has its options spelt so."""
+    with in_a_shell({"of a command line"}):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -132,7 +132,7 @@ def test_a_missing_category_is_dropped_or_held_like_a_number() -> None:
 def test_typed_categories() -> None:
     assert typed_categories(["machine", "mode=idle,run fast"]) == {"machine": None, "mode": ["idle", "run fast"]}
     for wrong in (["=a"], ["mode="], ["a", "a"], ["mode=a,,b"]):
-        with pytest.raises(InputError, match="--category"):
+        with pytest.raises(InputError, match="given: category="):
             typed_categories(wrong)
 
 

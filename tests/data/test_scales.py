@@ -179,7 +179,7 @@ def test_a_pickled_scaler_is_not_loaded_and_its_figures_are_written_by_the_lines
         dump(StandardScaler().fit(columns), tmp_path / name)
         with pytest.raises(InputError, match="loading it may run code") as refused:
             scaling_of([name], None, None)
-        assert "then --scale scaler.json" in str(refused.value)
+        assert "then scale=" in str(refused.value)
         told = [line.strip() for line in str(refused.value).splitlines() if line.startswith("    ")]
         assert len(told) == 2
         exec("\n".join(told), {})

@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_told(rules: Any, said: str) -> None:
 
 def test_rules_by_time_need_a_time_column() -> None:
     timeless = {name: column for name, column in table().items() if name != "when"}
-    with pytest.raises(InputError, match="--time"):
+    with pytest.raises(InputError, match="name it: time="):
         Streams.from_table(timeless, inputs=["load"], target="load", scenarios=["night=22:00/06:00"])
     frame = table()
     night = Streams.from_table(frame, inputs=["load"], target="load", scenarios=["night=22:00/06:00"])
@@ -256,5 +256,5 @@ def test_streams_are_marked_later_as_when_they_are_read() -> None:
     for rule, said in (("speed<10", "load"), ("load<low", "a number"), ("load<-99", "holds in no row")):
         with pytest.raises(InputError, match=said):
             read(None).with_scenarios({"it": rule})
-    with pytest.raises(InputError, match="--time"):
+    with pytest.raises(InputError, match="name it: time="):
         Streams.from_arrays(np.zeros((8, 20, 1), np.float32)).with_scenarios({"night": "22:00/06:00"})

@@ -117,5 +117,5 @@ def test_a_module_takes_it_once_and_says_what_its_own_call_says() -> None:
 
 
 def test_without_what_does_not_change_it_is_asked_for() -> None:
-    with pytest.raises(InputError, match=r"(?s)also takes `static`.*--static"):
+    with pytest.raises(InputError, match=r"(?s)also needs `static`.*static="):
         outlast.evaluate(StaticNumbers(), Streams.from_table(plant(), **options()), train_context=8)

@@ -77,7 +77,7 @@ def test_the_order_of_labels_is_told_and_a_wrong_one_is_not_called_a_scaling(tmp
     assert step.code.endswith("--classes run idle off")
     write_report([result], tmp_path / "page.html")
     assert "--classes run idle off" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    with pytest.raises(outlast.InputError, match="--classes run idle off"):
+    with pytest.raises(outlast.InputError, match=r"classes=\['run', 'idle', 'off'\]"):
         outlast.repair(model, parts, train_context=T, training=outlast.TrainSettings(steps=2, batch_size=4))
 
 

@@ -99,7 +99,7 @@ def test_another_scaling_than_was_asked_for_is_a_verdict_of_its_own(tmp_path: Pa
     assert isinstance(again, Evaluation)
     assert again.verdict == result.verdict
     settings = outlast.TrainSettings(steps=8, batch_size=4)
-    with pytest.raises(outlast.InputError, match=r"--target-scale none.*--anyway"):
+    with pytest.raises(outlast.InputError, match=r"target_scale='none'.*anyway="):
         outlast.repair(model, parts, train_context=T, intervention="carry:expected_run=100", training=settings)
     with pytest.raises(outlast.InputError, match="as they are read"):
         outlast.plan(model, parts, train_context=T, training=settings)
@@ -190,7 +190,7 @@ def test_where_no_scaling_fits_none_of_them_is_advised() -> None:
     assert steps.code is not None
     assert steps.code.endswith("--scale FILE.json")
     settings = outlast.TrainSettings(steps=2, batch_size=4)
-    with pytest.raises(outlast.InputError, match=r"to do: say it: --scale FILE\.json"):
+    with pytest.raises(outlast.InputError, match=r"to do: say it: scale='FILE\.json'"):
         outlast.repair(model, parts, train_context=T, intervention="carry:expected_run=100", training=settings)
 
 

@@ -100,7 +100,7 @@ def test_more_ids_than_a_one_hot_has_is_said() -> None:
 
 @pytest.mark.parametrize("kind", [identified.AddedEmbedding, identified.ConcatenatedOnce, identified.Unnamed])
 def test_an_argument_for_ids_and_no_category_is_asked_about(kind: type[nn.Module]) -> None:
-    with pytest.raises(InputError, match=r"(?s)also takes `\w+`.*--category"):
+    with pytest.raises(InputError, match=r"(?s)also needs `\w+`.*category="):
         adapt(built(kind), InputSpec("features", 3, names=NAMES[:3]))
 
 

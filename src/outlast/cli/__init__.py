@@ -6,6 +6,7 @@ whoever read the output closed it; 143: stopped by SIGTERM.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 import os
@@ -32,6 +33,7 @@ from outlast.cli.places import settled
 from outlast.cli.stopping import sigterm_as_ctrl_c
 from outlast.errors import Interrupted, OutlastError, Question, unknown_name
 from outlast.ranks import rank
+from outlast.spelling import in_a_shell
 
 STOPPED = 128 + signal.SIGINT
 WITHOUT_TORCH = (
@@ -48,7 +50,8 @@ WITHOUT_TORCH = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     try:
-        status = _asked(sys.argv[1:] if arguments is None else arguments)
+        with in_a_shell({item.name for verb in VERBS.values() for item in dataclasses.fields(verb)}):
+            status = _asked(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read what is printed has had enough

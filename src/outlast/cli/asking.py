@@ -10,6 +10,7 @@ from typing import Any
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import is_option
 from outlast.errors import Question
+from outlast.spelling import flagged
 
 
 def asked(question: Question, name: str, rest: Sequence[str]) -> str:
@@ -29,16 +30,13 @@ def asked(question: Question, name: str, rest: Sequence[str]) -> str:
 
 def amended(words: Sequence[str], options: Mapping[str, Any]) -> list[str]:
     """What was typed, with these options in the place of what was said of them."""
-    flags = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    flags = {f"--{name.replace('_', '-')}" for name in options}
     kept, dropping = [], False
     for word in words:
         if is_option(word):
             dropping = word.partition("=")[0].replace("_", "-") in flags
         if not dropping:
             kept.append(word)
-    for flag, value in flags.items():
-        if isinstance(value, Mapping):  # names, each with what is said of it, if anything
-            value = [f"{key}={','.join(map(str, said))}" if said else key for key, said in value.items()]
-        several = value if isinstance(value, list | tuple) else [] if value is True else [value]
-        kept += [flag, *map(str, several)]
+    for name, value in options.items():
+        kept += flagged(name, value)
     return kept

@@ -177,7 +177,8 @@ def _check_ids(model: Recurrent, spec: InputSpec, streams: Streams) -> None:
             raise InputError(
                 f"{values[column]} values of {where} for a model with {room} ids",
                 "no more values than the model has ids",
-                "leave out rows of values that it does not know, or list those that it does (--category NAME=VALUE,…)",
+                "leave out rows of values that it does not know, or list those that it does, for example "
+                "category={'machine': ['press 1', 'press 2']}",
             )
         elif values[column] < room and told.names and told.names[column] not in listed:
             raise _numbered(streams, column, room, where)
@@ -200,7 +201,7 @@ def _refuse_sizes(streams: Streams, column: int, room: int, where: str) -> None:
     given = f"{where}, which the model looks up in an embedding of {room} ids, holds {held.min():g} to {held.max():g}"
     expected, otherwise = (
         f"whole numbers from 0 to {room - 1} there",
-        "name the columns in the order in which the model reads them (--inputs, inputs=[…])",
+        "name the columns in the order in which the model reads them (--inputs)",
     )
     if streams.schema is None:
         raise InputError(given, expected, otherwise)

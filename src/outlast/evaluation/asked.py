@@ -45,7 +45,7 @@ def telling_faults(work: F) -> F:
                 f"a model that raised {raised(error)}",
                 "a model that reads whole streams, piece after piece, each from the state that the last one left",
                 "mend what it says; outlast check tries the model on short pieces, and a model that has only so many "
-                "positions is measured up to there with --max-length (EvalSettings.max_length)",
+                "positions is measured up to there with --max-length (EvalSettings)",
             ) from error
 
     return typing.cast(F, told)

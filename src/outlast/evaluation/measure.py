@@ -130,7 +130,7 @@ def values_and_targets(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         raise InputError(
             f"model outputs {shape} for targets {tuple(targets.shape)}",
             "outputs of the targets' shape (B, T, values)",
-            "name the --target column (and --horizon) that the model was built for",
+            "name the target column and the horizon that the model was built for (--target, --horizon)",
         )
     outputs = at_least_float32(outputs)
     return outputs, targets.to(outputs.dtype)

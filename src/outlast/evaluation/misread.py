@@ -23,6 +23,7 @@ from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
 from outlast.results import Note
 from outlast.schema import Schema, Target
+from outlast.spelling import written
 
 # How a model wants its table to be read: the same windows under the scalings that make sense, before any verdict.
 #
@@ -357,13 +358,16 @@ def like(streams: Streams, read: Streams) -> Streams:
 def _refuse(streams: Streams) -> None:
     for note in scaling_notes(streams.about):
         if note.name == MISREAD:
-            file, here = "--scale FILE.json with figures of your own", "(in Python scale=, target_scale=)"
-            best = f"{file} {here}" if note.facts["finding"] == "none" else f"{note.facts['options']} {here}, or {file}"
-            best = f"{note.facts['options']} (in Python classes=)" if note.facts["finding"] == "order" else best
+            file, finding = "scale='FILE.json' with figures of your own", note.facts["finding"]
+            best = (
+                file
+                if finding == "none"
+                else f"{written(str(note.facts['options']))}{'' if finding == 'order' else f', or {file}'}"
+            )
             raise InputError(
                 f"a model that does not fit these data as they are read: {note.said}",
                 "data scaled as in the model's training",
-                f"say it: {best}; --anyway (RepairSettings(anyway=True)) trains on them as they are",
+                f"say it: {best}; --anyway (RepairSettings) trains on them as they are",
             )
 
 

@@ -146,7 +146,7 @@ def timed(options: TableOptions, time: str | None) -> TableOptions:
         raise InputError(
             f"{said} {getattr(options, said)!r} without a time column",
             "a column that says when each row was",
-            "name it: --time (time in Python)",
+            "name it: --time",
         )
     return replace(options, time=time, gaps=options.gaps or ("join" if time is None else "split"))
 
@@ -175,7 +175,7 @@ def _told_classes(given: Any) -> Known:
         raise InputError(
             f"classes {given!r}",
             "two or more labels, each once, in the order of the model's outputs: texts or whole numbers",
-            "for example --classes idle run off (classes=['idle', 'run', 'off'])",
+            "for example classes=['idle', 'run', 'off']",
         )
     return found
 

@@ -121,7 +121,7 @@ class Scaling:
                 raise InputError(
                     f"scale with figures, and none of the target {lacking[0]!r}",
                     "figures of the target, or a word for it",
-                    "say how the target is scaled: --target-scale (target_scale=), for example standard or none",
+                    "say how the target is scaled: --target-scale, for example standard or none",
                 )
         return self._with_logs(columns, (self.inputs if self.target is None else self.target).of(columns))
 

@@ -98,7 +98,7 @@ def _values(rows: Rows, table: Table, names: list[str], options: TableOptions, t
         raise InputError(
             f"{table.source}, all of whose inputs are categories, without a target",
             "a column of numbers to forecast, or labels",
-            "name it with --target (target=), labels with --target-kind class",
+            "name it with --target, labels with target_kind='class'",
         )
     several = len(columns) > 1 or len(options.horizons) > 1
     source = rows.targets if rows.targets is not None else rows.features[:, [names.index(name) for name in columns]]

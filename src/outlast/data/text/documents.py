@@ -199,7 +199,7 @@ def _one_of(texts: list[str], names: list[str], where: str) -> str:
         f"{where} with the columns {', '.join(names) or 'none'}"
         + (f", of text {', '.join(texts)}" if texts else ", none of text"),
         f"one column of text, or one called {' or '.join(USUAL)}",
-        "name the one that holds the text: --field, or field= in Python",
+        "name the one that holds the text: --field",
     )
 
 
@@ -311,7 +311,7 @@ def _dataset(folder: Path, field: str | None, split: str | None) -> Documents:
             raise InputError(
                 f"{folder} with the splits {', '.join(inside)}",
                 "one of them",
-                f"name it: --text-split {inside[0]}, or split={inside[0]!r} in Python",
+                f"name it: --text-split {inside[0]}",
             )
         split = inside[0] if split is None else split
         if split not in inside:

@@ -216,9 +216,9 @@ def _unmet(module: nn.Module, specs: Sequence[InputSpec]) -> tuple[str, ...]:
 def _asks(module: nn.Module, asked: Sequence[str]) -> NeedsColumns:
     names = " and ".join(f"`{name}`" for name in asked)
     found = NeedsColumns(
-        f"{class_name(module)}, whose forward also takes {names}, and no column that would be given there",
+        f"{class_name(module)}, whose forward also needs {names}, but no column of the data is meant for it",
         "columns of ids (a machine, a mode) that are said to be categories, or of numbers that do not change",
-        "name the columns: --category NAME (category=['NAME'] in Python), --static FILE for a table of what does not "
+        "name the columns: category=['NAME'], static='FILE' for a table of what does not "
         "change; without data, input_spec = outlast.InputSpec('features', 4, ids=((3, 5),)): of four columns the last "
         "holds ids below 5",
     )

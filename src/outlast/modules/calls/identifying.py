@@ -96,8 +96,9 @@ def agreed(name: str, wanted: InputSpec, rooms: Mapping[int, int], *, guessed: b
             raise InputError(
                 f"{name} with an embedding of {rooms[column]} ids for {where}, which has {count} values",
                 "an embedding with as many ids as the column has values",
-                f"list the values that the model knows, in the order of its codes: --category NAME=VALUE,… "
-                f"(category={{…}} in Python), and leave out rows of others; or build it with nn.Embedding({count}, …)",
+                f"list the values that the model knows, in the order of its codes, such as "
+                f"category={{{column!r}: ['first', 'second']}}, and leave out rows of others; "
+                f"or build it with nn.Embedding({count}, …)",
             )
     strange = [column for column in rooms if column not in declared]
     unread = [column for column in declared if column not in rooms]
@@ -106,7 +107,7 @@ def agreed(name: str, wanted: InputSpec, rooms: Mapping[int, int], *, guessed: b
             f"{name}, which looks {called(wanted, strange[0])} up in an embedding of {rooms[strange[0]]} ids, and not "
             f"the category, {called(wanted, unread[0])}",
             "the category in the place from which the model takes ids",
-            "name all columns in the order in which the model reads them (--inputs, inputs=[…])",
+            "name all columns in the order in which the model reads them (--inputs)",
         )
     return replace(wanted, ids=tuple(sorted((declared | {column: rooms[column] for column in strange}).items())))
 
