@@ -17,6 +17,7 @@ from outlast.repairs import acceptance
 from outlast.reporting import kinds, summary
 from outlast.reporting.kinds import next_steps
 from outlast.reporting.refusals import MOST_TIMES, settled, unsettled
+from outlast.reporting.verdict_reasons import reasons
 from outlast.reporting.words import captions
 from outlast.reporting.words.language import speaking
 from outlast.results import Command, Refusal, Repair
@@ -279,3 +280,18 @@ def test_no_run_is_advised_that_the_data_tell_nothing_about() -> None:
             assert float(found[1]) <= most
             run = {**tried.intervention, "expected_run": float(found[1])}
             tried = replace(tried, intervention=run)
+
+
+@pytest.mark.parametrize(("times", "cannot"), [(3, False), (40, True)])
+def test_data_that_cannot_decide_are_said_to(times: int, cannot: bool) -> None:
+    """With the bound that holds, and not as if forty times as many were at hand."""
+    unsure = example.evaluation(example.UNSURE, unsure=True)
+    assert unsure.verdict is not None
+    verdict = replace(unsure.verdict, streams_needed=times * unsure.oldest.n)
+    told = replace(unsure, verdict=verdict)
+    step, why = plain(next_steps(told)[0].text), plain(" ".join(reasons(told)))
+    assert ("cannot decide" in step, "cannot decide" in why) == (cannot, cannot)
+    assert ("would decide it" in step) == (not cannot)
+    assert "costs at most 2.4 %" in why
+    assert ("costs at most 2.4 %" in step) == cannot
+    assert "costs at most 2.4 %" in plain(kinds.headline(told))

@@ -18,6 +18,7 @@ from outlast.evaluation.schedule import target_region
 from outlast.intervals import Interval, streams_to_decide
 from outlast.results import Band, Curve, Knob, Note, Short, Verdict
 from outlast.results.curve import decline
+from outlast.results.measured import FEW_MORE
 
 # What measured age curves mean: short, excess, resets, verdict. Pure functions of numbers.
 
@@ -105,8 +106,8 @@ def judge(
         distance = oldest.mean if oldest.mean > tolerance else max(tolerance - oldest.mean, tolerance / 4)
         needed = max(streams_to_decide(excesses[-1], distance, len(curve.bands), curve.blocks), oldest.n + 1)
         because.append(
-            f"the interval reaches past the tolerance; about {needed} streams like these would decide (there are "
-            f"{oldest.n}); {at_most(oldest.high, short.loss, measure, curve.bands[-1])}"
+            f"the interval reaches past the tolerance; {_needing(needed, oldest.n)}; "
+            f"{at_most(oldest.high, short.loss, measure, curve.bands[-1])}"
         )
     if name != "undecided" and (odd := withholding(notes, name, MIN_STREAMS)):
         name, from_age, best_age = "undecided", None, None
@@ -128,6 +129,15 @@ def at_most(high: float, short: float, measure: Measure, ages: Band) -> str:
     return f"whatever age does, at ages {written_ages(ages)} it costs at most {cost:.3g} {measure.unit}{share}"
 
 
+def _needing(needed: int, there: int) -> str:
+    """How many streams would decide, as a clause."""
+    if needed > FEW_MORE * there:
+        return (
+            f"these data cannot decide it: about {needed:,} streams like these would be needed, and there are {there:,}"
+        )
+    return f"about {needed:,} streams like these would decide (there are {there:,})"
+
+
 def written_ages(band: Band) -> str:
     """A band of ages as verdicts and refusals name it: "64 to 127"."""
     return f"{band[0]:,} to {band[1] - 1:,}"
@@ -135,8 +145,6 @@ def written_ages(band: Band) -> str:
 
 # What would decide a verdict that is undecided: computed from what was measured, and from what else could be read.
 
-FEW_MORE = 4.0
-"""Times as many data that one may ask for before an age of less than half is the better advice."""
 LEAST_SHRINK = 0.5
 """An interval is not expected to shrink to less than this share of itself by being read more densely: what a recording
 does slowly is in all of its segments.

@@ -11,6 +11,7 @@ from outlast.reporting.words.numbers import duration, estimate, integer, number,
 from outlast.reporting.words.terms import reason
 from outlast.results import Evaluation, Note, Verdict
 from outlast.results.curve import decline
+from outlast.results.measured import FEW_MORE
 
 # What was odd about data or predictions, in words; what is no rule's of today is told as the result says it.
 
@@ -344,12 +345,26 @@ def _needed(evaluation: Evaluation, verdict: Verdict) -> list[str]:
         return []
     needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
     there = integer(evaluation.oldest.n)
+    if beyond(evaluation, verdict):
+        return [
+            tell(
+                "The interval reaches past the tolerance, and these data cannot decide it at this age: about "
+                f"{needed} like these would be needed, and there are {there}.",
+                f"区間が許容を越えており、この年齢ではこのデータから決められません。同じような{needed}ほどが要りますが、"
+                f"今は {there} です。",
+            )
+        ]
     return [
         tell(
             f"The interval reaches past the tolerance; about {needed} like these would decide (there are {there}).",
             f"区間が許容を越えています。同じような{needed}ほどあれば決まります（今は {there}）。",
         )
     ]
+
+
+def beyond(evaluation: Evaluation, verdict: Verdict) -> bool:
+    """Whether so much more would be needed that the data that are there cannot decide."""
+    return verdict.streams_needed is not None and verdict.streams_needed > FEW_MORE * evaluation.oldest.n
 
 
 def bound(evaluation: Evaluation, verdict: Verdict) -> str:

@@ -233,6 +233,10 @@ class Cost:
     memory: int
 
 
+FEW_MORE = 4.0
+"""Times as many data that one may ask for: of more than that, the data that are there cannot decide."""
+
+
 @dataclass(frozen=True)
 class Knob:
     """What would decide an undecided verdict, of all that can be turned the first that is expected to.

@@ -370,6 +370,20 @@ def decide(evaluation: Evaluation, verdict: Verdict) -> Step:
         return Step(text, _evaluate(evaluation, data="MORE_DATA", ages=same_ages(evaluation)))
     if found is None or found.name == "more":
         needed = terms.streams(verdict.streams_needed, terms.unit_of(evaluation))
+        if verdict_reasons.beyond(evaluation, verdict):
+            there = integer(evaluation.oldest.n)
+            text = sentences(
+                tell(
+                    f"These data cannot decide it at this age: about {needed} would be needed, and there are {there}.",
+                    f"この年齢ではこのデータから決められません。{needed}ほどが要りますが、今は {there} です。",
+                ),
+                bound(evaluation, verdict),
+                tell(
+                    "Where that is too much, measure on many more data:",
+                    "それでは大きすぎるなら、はるかに多くのデータで測ります：",
+                ),
+            )
+            return Step(text, _evaluate(evaluation, data="MORE_DATA", ages=same_ages(evaluation)))
         text = tell(
             f"Measure again on more data; the interval shrinks with their amount, and about {needed} would decide it:",
             f"もっと多くのデータで測り直します。データが増えるほど区間は狭くなり、{needed}ほどあれば決まります：",
