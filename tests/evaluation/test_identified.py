@@ -121,7 +121,7 @@ def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
 
 
 def test_an_argument_for_ids_without_a_category_is_asked_about() -> None:
-    with pytest.raises(Question, match="also takes `machine_id`") as error:
+    with pytest.raises(Question, match="also needs `machine_id`") as error:
         outlast.evaluate(built(AddedEmbedding), read(category=None), train_context=8)
     assert error.value.choices[0].options == {"category": ["machine"]}
 
@@ -166,6 +166,6 @@ def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
 def test_other_columns_than_the_model_reads_are_told_as_such(kind: type[nn.Module]) -> None:
     rows = plant(60)
     streams = Streams.from_table(rows, target="power", stream="machine", category=["machine"])
-    told = r"(?s)5 input columns for a model that reads 4.*1 of them of ids \(--category\); these are machine, load"
+    told = r"(?s)5 input columns for a model that reads 4.*1 of them of ids \(category=\); these are machine, load"
     with pytest.raises(InputError, match=told):
         outlast.evaluate(built(kind), streams, train_context=8)
