@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def clocked(here: Path) -> Path:
     return here
 
 
-def evaluated(folder: Path) -> Evaluation:
-    result = outlast.load_result(folder / "out")
+def evaluated(folder: Path, name: str = "out") -> Evaluation:
+    result = outlast.load_result(folder / name)
     assert isinstance(result, Evaluation)
     return result
 
@@ -50,6 +51,22 @@ def test_ages_in_time_decide_the_cut_and_stand_in_the_next_command(run: Run, clo
     other = outlast.load_result(clocked / "again")
     assert isinstance(other, Evaluation)
     assert other.age_curve == found.age_curve
+
+
+def test_where_ages_end_by_default_and_what_asks_for_older_ones_is_said(run: Run, clocked: Path) -> None:
+    done = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, "--out", "out")
+    assert done.status == 0, done.err
+    used = evaluated(clocked).data["length_used"]
+    told = re.search(
+        r"Measured up to age (\d+), which is [\d.]+ h; these data allow up to [\d.]+ (h|d) \(--up-to (\d+)\)", done.out
+    )
+    assert told is not None, done.out
+    assert int(told[1]) == used
+    assert int(told[3]) >= 2 * used
+    older = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", told[3], "--out", "older")
+    assert older.status == 0, older.err
+    assert evaluated(clocked, "older").oldest.age[1] == int(told[3])
+    assert "Measured up to age" not in older.out
 
 
 def test_a_diagnosis_reads_the_same(run: Run, clocked: Path) -> None:

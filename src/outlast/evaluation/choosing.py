@@ -111,6 +111,18 @@ def sharing_up_to(streams: Streams, train_context: int, length: int) -> Streams 
     return None if found is None else found[0]
 
 
+def oldest_possible(streams: Streams, train_context: int, longest: int) -> int:
+    """The oldest age, T·2^k, that could be asked for of these streams (`up_to`); 0: none above `longest`."""
+    most, found, length = int(streams.lengths.max()), 0, train_context
+    while (length := 2 * length) <= most:
+        if length > longest:
+            whole = int((streams.lengths >= length).sum())
+            if whole < MIN_STREAMS and sharing_up_to(streams, train_context, length) is None:
+                break
+            found = length
+    return found
+
+
 def _longest(streams: Streams, train_context: int, most: int, units: int) -> tuple[Streams, int] | None:
     """Segments of the longest T·2^k, at most `most`, that give so many units of an interval; of 2T 8 will do."""
     length = 2 * train_context

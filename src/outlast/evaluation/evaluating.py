@@ -20,7 +20,7 @@ from outlast.data import MIN_STREAMS, Split, Streams
 from outlast.data.streams import copies, joined
 from outlast.evaluation.asked import telling_faults
 from outlast.evaluation.carrying import carrying
-from outlast.evaluation.choosing import MUCH_LONGER, positions_up_to
+from outlast.evaluation.choosing import MUCH_LONGER, oldest_possible, positions_up_to
 from outlast.evaluation.guesses import counted_targets, guesses
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.measures import own_unit
@@ -31,6 +31,7 @@ from outlast.evaluation.oddities import (
     few_streams,
     identical_streams,
     joined_documents,
+    older_ages,
     predictions,
     table_rows,
     uncounted_streams,
@@ -144,7 +145,7 @@ def _measured(
     if settings.jobs > 1 and (why := waiting(ready.model)):
         notes.append(one_at_a_time(why))
     notes += [*ready.notes, *table_rows(ready.given.about), *joined_documents(ready.given.about)]
-    notes += scaling_notes(ready.given.about)
+    notes += [*scaling_notes(ready.given.about), *_older(ready)]
     rules = streams.about.get("scenarios", {})
     verdict, short = None, None
     guessed = _guesses(streams.take(kept), targets.of(kept), main, curves[main.name]) if judged else {}
@@ -239,6 +240,17 @@ def _begun(
     if announce is not None:
         announce(expected)
     return ready, expected, notes
+
+
+def _older(ready: Prepared) -> list[Note]:
+    """Where ages ended by default, and twice as old ones could be asked for."""
+    given, settings = ready.given, ready.settings
+    if settings.up_to is not None or settings.max_length is not None or settings.ends_only:
+        return []
+    possible = oldest_possible(given, ready.train_context, ready.length)
+    if possible < 2 * ready.length:
+        return []
+    return [older_ages(ready.length, possible, None if given.schema is None else given.schema.step)]
 
 
 def _too_few(ready: Prepared, verdict: float | None) -> list[Note]:

@@ -9,6 +9,7 @@ Each note has a name, by which reports and verdicts know it:
 - ``constant_targets``, ``constant_inputs``: there is nothing to predict, or nothing to read;
 - ``equal_losses``: the same loss on every stream, so that intervals have no width;
 - ``unequal_lengths``: streams too short to be used, or much longer than what could be used of them;
+- ``older_ages``: nobody said up to which age to measure, and the streams allow older ones;
 - ``uncounted_streams``: streams without a target that counts;
 - ``few_streams``: fewer than a verdict needs were read, because that was asked for or a budget allows no more;
 - ``within_budget``: fewer targets or streams than were asked for, so that a budget is kept;
@@ -32,7 +33,7 @@ import numpy as np
 import torch
 
 from outlast.data import MIN_STREAMS
-from outlast.data.first_lines import MOST_NAMED
+from outlast.data.first_lines import MOST_NAMED, lasting
 from outlast.durations import written
 from outlast.results import Note
 
@@ -156,6 +157,18 @@ def constant_targets(kind: str) -> Note:
 def equal_losses(streams: int) -> Note:
     said = f"losses are the same on all {streams} streams: their intervals have no width"
     return Note("equal_losses", said, {"streams": streams})
+
+
+def older_ages(measured: int, possible: int, step: float | None) -> Note:
+    """Ages ended at `measured` positions by default, and the streams allow `possible`; `step` is seconds a row."""
+    facts: dict[str, float | int | str] = {"measured": measured, "possible": possible}
+    if not step:
+        said = f"measured up to age {measured:,}; these data allow up to {possible:,} (--up-to {possible})"
+        return Note("older_ages", said, facts)
+    (now, now_ja), (then, then_ja) = lasting(measured * step), lasting(possible * step)
+    facts |= {"measured_time": now, "possible_time": then, "measured_ja": now_ja, "possible_ja": then_ja}
+    said = f"measured up to age {measured:,}, which is {now}; these data allow up to {then} (--up-to {possible})"
+    return Note("older_ages", said, facts)
 
 
 def uncounted_streams(count: int) -> Note:

@@ -146,6 +146,9 @@ def _japanese(odd: Note) -> str:
                 f"{_WAITING[str(facts['why'])].format(what=facts['what'])}、モデルの呼び出しは一つずつ行います。"
                 "ジョブを並べても速くなりません。"
             )
+        case "older_ages":
+            now, then = (str(facts.get(f"{key}_ja", integer(int(facts[key])))) for key in ("measured", "possible"))
+            return f"{now} の年齢まで測りました。このデータでは {then} まで測れます（--up-to {facts['possible']}）。"
         case "uncounted_streams":
             return f"数えるべき目標のない {facts['count']} 系列を除きました。"
         case "few_streams" if "budget" in facts:
