@@ -18,8 +18,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(room.split())
     for room in (
-        "brief lazily spelling",
-        "errors",
+        "brief errors lazily",
         "arguments",
         "ranks",
         "durations folders plugins given_files randomness parallel progress",

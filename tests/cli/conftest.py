@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cli import workshop
-from outlast.spelling import in_a_shell
+from outlast.errors import in_a_shell
 
 _SAVE = Figure.savefig
 

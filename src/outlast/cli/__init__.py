@@ -31,9 +31,8 @@ from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.cli.places import settled
 from outlast.cli.stopping import sigterm_as_ctrl_c
-from outlast.errors import Interrupted, OutlastError, Question, unknown_name
+from outlast.errors import Interrupted, OutlastError, Question, in_a_shell, unknown_name
 from outlast.ranks import rank
-from outlast.spelling import in_a_shell
 
 STOPPED = 128 + signal.SIGINT
 WITHOUT_TORCH = (

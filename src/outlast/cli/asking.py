@@ -9,8 +9,7 @@ from typing import Any
 
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import is_option
-from outlast.errors import Question
-from outlast.spelling import flagged
+from outlast.errors import Question, flagged
 
 
 def asked(question: Question, name: str, rest: Sequence[str]) -> str:

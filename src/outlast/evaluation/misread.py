@@ -15,7 +15,7 @@ from outlast.data import MIN_STREAMS, Batch, Split, Streams
 from outlast.data.first_lines import numbered
 from outlast.data.tables.scales import Rule, rule_of
 from outlast.data.tables.scaling import estimated
-from outlast.errors import InputError
+from outlast.errors import InputError, as_arguments
 from outlast.evaluation.asked import the_model
 from outlast.evaluation.reading_goals import Classes, Values, sampled
 from outlast.evaluation.rescaling import rescaled, rescaled_streams
@@ -23,7 +23,6 @@ from outlast.intervals import mean_interval
 from outlast.model import Recurrent, device_of
 from outlast.results import Note
 from outlast.schema import Schema, Target
-from outlast.spelling import written
 
 # How a model wants its table to be read: the same windows under the scalings that make sense, before any verdict.
 #
@@ -362,7 +361,7 @@ def _refuse(streams: Streams) -> None:
             best = (
                 file
                 if finding == "none"
-                else f"{written(str(note.facts['options']))}{'' if finding == 'order' else f', or {file}'}"
+                else f"{as_arguments(str(note.facts['options']))}{'' if finding == 'order' else f', or {file}'}"
             )
             raise InputError(
                 f"a model that does not fit these data as they are read: {note.said}",

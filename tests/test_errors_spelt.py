@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outlast.errors import InputError
-from outlast.spelling import called, in_a_shell, typed
+from outlast.errors import InputError, for_a_shell, for_python, in_a_shell
 
 OPTIONS = {"missing", "scale", "category", "classes", "future", "train_context", "max_length", "text_split"}
 
@@ -31,8 +30,8 @@ OPTIONS = {"missing", "scale", "category", "classes", "future", "train_context",
     ],
 )
 def test_a_message_is_spelt_for_its_reader(written: str, shell: str | None, python: str | None) -> None:
-    assert typed(written, OPTIONS) == (shell or written)
-    assert called(written) == (python or written)
+    assert for_a_shell(written, OPTIONS) == (shell or written)
+    assert for_python(written) == (python or written)
 
 
 def test_an_error_says_what_to_type_in_a_shell_and_what_to_call_in_python() -> None:
