@@ -47,3 +47,11 @@ def test_its_figures_are_those_of_a_remedy(language: Language, title: str, other
     assert other not in shown
     assert not any(line in each for each in figures(sections))
     assert any(line in each for each in figures(repaired))
+
+
+def test_a_remedy_that_streams_are_too_few_to_judge_is_not_called_refused() -> None:
+    """As it was: "is refused, because it is not decided whether …", where a repair was told undecided."""
+    unsure = example_results.tuning("reset:64", made=example_results.refused()["undecided"])
+    assert kinds.badge(unsure) == ("open", "Undecided")
+    assert kinds.headline(unsure).startswith("Whether the best remedy, a reset every 64 positions, can be accepted is ")
+    assert "refused" not in kinds.headline(unsure)

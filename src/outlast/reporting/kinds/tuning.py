@@ -29,6 +29,11 @@ def _as_repair(tuning: Tuning) -> Repair:
     )  # fmt: skip
 
 
+def _open(tuning: Tuning) -> bool:
+    """Whether test streams are too few to accept the remedy or to refuse it."""
+    return tuning.refused_because is not None and tuning.refused_because.name == "undecided"
+
+
 def _done(tuning: Tuning) -> bool:
     """Whether a remedy was judged on test streams."""
     return tuning.remedy != "none"
@@ -84,6 +89,11 @@ def _headline(tuning: Tuning) -> str:
     own = said(tuning.remedy)
     if not tuning.accepted:
         why = refusals.why(_as_repair(tuning))
+        if _open(tuning):
+            return tell(
+                f"Whether the best remedy, {own}, can be accepted is undecided: {why}.",
+                f"最良の対処（{own}）を採用できるかどうかは未決定です。{why}。",
+            )
         return tell(f"The best remedy, {own}, is refused, because {why}.", f"最良の対処（{own}）は不採用です。{why}。")
     was, now = terms.loss(tuning.before.oldest).value, terms.level(tuning.after.oldest, terms.unit(tuning.after))
     where, measure = terms.oldest_age(tuning.after.oldest), terms.measure_name(tuning.after.measure)
@@ -262,6 +272,8 @@ def _badge(tuning: Tuning) -> tuple[str, str]:
         return repair.untouched_badge(because)
     if tuning.accepted:
         return "good", tell("Remedy accepted", "対処を採用")
+    if _open(tuning):
+        return "open", labels.BADGES["undecided"]
     return "bad", tell("Remedy refused", "対処は不採用") if _done(tuning) else tell("No remedy", "対処なし")
 
 
