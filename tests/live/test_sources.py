@@ -25,7 +25,7 @@ from outlast.data import Streams
 from outlast.errors import InputError
 from outlast.live.sources import Offset, Piece, Source, opened
 from outlast.live.sources.lines import Standard
-from outlast.schema import Notation
+from outlast.schema import Column, Notation, Schema, Target
 
 
 class Reader:
@@ -178,7 +178,8 @@ def test_a_quote_that_stays_open_to_the_end_costs_its_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("begin", "given"),
-    [(b"1,2\n3,4\n", "first line 1, 2"), (b"a,a\n1,2\n", "column 'a'"), (b"\xff\xfea\x00\n\x001\n", "UTF-8"),
+    [(b"1,2\n3,4\n", "first line 1, 2"), (b"2024-05-01 0:00,,2\n", "line '2024-05-01 0:00, , 2'"),
+     (b"a,a\n1,2\n", "column 'a'"), (b"\xff\xfea\x00\n\x001\n", "UTF-8"),
      (b"x" * (1 << 20) + b"yy\n", "longer than 1 MiB"), (b'a,"b\n' + b"1,2\n" * 70, "never closed")],
 )  # fmt: skip
 def test_a_header_that_is_none_is_said(tmp_path, begin, given):
@@ -187,6 +188,33 @@ def test_a_header_that_is_none_is_said(tmp_path, begin, given):
     with pytest.raises(InputError, match=r"a\.csv with") as error:
         Reader(path).all()
     assert given.replace("1, 2", "'1, 2'") in error.value.given
+
+
+def test_a_first_line_without_a_column_of_the_model_is_none(tmp_path):
+    """A row that begins with a text looks like a header; its file was read, and each row of it refused."""
+    (tmp_path / "a.csv").write_text("press 1,3.5,2024-05-01\npress 1,3.6,2024-05-02\n")
+    (tmp_path / "b.csv").write_text("x,further\n1,2\n")
+    reader = Reader(tmp_path, once=True)
+    reader.source.read_as(Schema((Column("x", 0.0, 1.0),), Target("value", ("y",), (1,), means=(0.0,), stds=(1.0,))))
+    pieces = reader.all()
+    assert [each["x"] for each in rows(pieces)] == [1]
+    assert [number for number, _ in refused(pieces)] == [1]
+    assert "put aside" in refused(pieces)[0][1]
+    assert "the first line 'press 1, 3.5, 2024-05-01'" in refused(pieces)[0][1]
+
+
+def test_what_is_no_file_is_said_once_and_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.csv").symlink_to("/dev/zero")
+    (tmp_path / "c.csv").write_text("x\n1\n")
+    reader = Reader(tmp_path)
+    pieces = reader.all()
+    assert [each["x"] for each in rows(pieces)] == [1]
+    assert [each.source for each in pieces if each.refused] == ["a.csv", "b.csv"]
+    assert all("which is a pipe or a device" in why for _, why in refused(pieces))
+    append(tmp_path / "c.csv", "2\n")
+    later = reader.all()
+    assert (rows(later), refused(later)) == ([{"x": 2.0}], [])
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -17,6 +17,7 @@ _DELIMITERS = ",;\t"
 _MOST_LINES = 64
 """Of one record. A stray quote holds up no more than these."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_TIME = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\s*\d{1,2}:\d{2}")
 _SPELT = re.compile(r"[+-]?0\d+|\d+[eE]\d+")
 
 
@@ -37,17 +38,20 @@ class _Record:
     because: str = ""
 
 
-def header_of(cuts: Iterator[Cut], file: str, *, last: bool) -> tuple[Header, Position] | None:
+def header_of(
+    cuts: Iterator[Cut], file: str, schema: Schema | None = None, *, last: bool
+) -> tuple[Header, Position] | None:
     """The header and where the rows begin; None where it is not whole yet.
 
     Columns are separated by what cuts the first line into most of them: comma, semicolon or tab.
 
     Args:
         file: for messages.
+        schema: of the model, whose columns a header has at least one of; None: not known.
         last: whether no more will be written.
 
     Raises:
-        Unusable: it cannot be read, names a column twice, or is a row of numbers.
+        Unusable: it cannot be read, names a column twice or none that the model knows, or is a row of values.
     """
     before = Position()
     for first in cuts:
@@ -64,7 +68,7 @@ def header_of(cuts: Iterator[Cut], file: str, *, last: bool) -> tuple[Header, Po
         twice = [name for name, times in Counter(record.cells).items() if times > 1]
         if twice:
             raise _headless(file, f"more than one column {twice[0]!r}")
-        if all(_NUMBER.fullmatch(name) for name in record.cells):
+        if _is_headless(record.cells, schema):
             raise _headless(file, f"the first line {', '.join(record.cells)[:80]!r}")
         for cut in record.cuts:
             before = before.after(cut)
@@ -201,6 +205,14 @@ def _cells(text: str, delimiter: str) -> int:
         return len(next(csv.reader([text], delimiter=delimiter)))
     except csv.Error:  # reading it as a record says why
         return 0
+
+
+def _is_headless(cells: list[str], schema: Schema | None) -> bool:
+    """Whether a first line is a row: of numbers and times alone, or without any column that the model knows."""
+    if schema is not None:
+        return not {*schema.names, schema.stream, schema.time} & {*cells}
+    filled = [each for each in cells if each.strip()]
+    return bool(filled) and all(_NUMBER.fullmatch(each) or _TIME.match(each) for each in filled)
 
 
 def _headless(file: str, given: str) -> Unusable:

@@ -36,6 +36,8 @@ class _Look:
     inode: int
     size: int
     changed: int
+    regular: bool = True
+    """Whether it is a file: what is opened of a pipe or a device may never end, or never begin."""
 
 
 class Files:
@@ -103,7 +105,8 @@ class Files:
             if look is None:
                 continue
             offset = offsets.get(name)
-            if offset is not None and self._known.get(name) != look and _before(offset) is not None:
+            known = offset is not None and self._known.get(name) != look and _before(offset) is not None
+            if offset is not None and known and look.regular:
                 try:
                     with _open(path) as file:
                         _hold(path, file, look.size, _before(offset) or offset)
@@ -152,6 +155,8 @@ class Files:
     def _read(self, name: str, look: _Look, offset: Offset | None, taking: Taking) -> Offset | None:
         """Read on in one file; None where there is nothing yet."""
         path = self._path / name if self._folder else self._path
+        if not look.regular:
+            raise Unusable(f"{path}, which is a pipe or a device", "a file", "write rows into a file instead")
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -203,7 +208,7 @@ def _read_text(
     """Read on in CSV or lines of JSON, up to a size; how far that is."""
     if path.suffix.lower() != CSV:
         return take_objects(_cuts(file, before, size, last), before, taking)
-    found = header_of(_cuts(file, Position(), size, last), str(path), last=last)
+    found = header_of(_cuts(file, Position(), size, last), str(path), schema, last=last)
     if found is None:
         return before
     header, first = found
@@ -295,14 +300,16 @@ def _hold(path: Path, file: IO[bytes], size: int, offset: Offset) -> None:
 
 
 def _look(path: Path) -> _Look | None:
-    """A file as it is now; None where there is none, or only the name of one."""
+    """A file as it is now, or what lies in its place; None where nothing does, or a folder."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _closed(path, error) from None
-    return _Look(found.st_ino, found.st_size, found.st_ctime_ns) if stat.S_ISREG(found.st_mode) else None
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    return _Look(found.st_ino, found.st_size, found.st_ctime_ns, stat.S_ISREG(found.st_mode))
 
 
 def _open(path: Path) -> IO[bytes]:
