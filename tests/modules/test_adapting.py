@@ -212,3 +212,37 @@ def test_a_state_of_another_shape_is_refused_when_it_comes() -> None:
         model(torch.randn(2, 20, 3), model.initial_state(2))
     assert "(a tensor (1, 1, 4), a tensor (1, 2, 4))" in str(caught.value)
     assert "(a tensor (1, 2, 4), a tensor (1, 2, 4))" in str(caught.value)
+
+
+class Padded(Around):
+    """A convolution that is padded on both sides by what belongs to the left: two outputs more than inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(3, 3, 3, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rnn(self.mix(x.transpose(1, 2)).transpose(1, 2))[0]
+
+
+class Framed(Around):
+    """A first and a last token of its own around what is read."""
+
+    def forward(self, x: Tensor, hidden: Any = None) -> Any:
+        token = torch.zeros_like(x[:, :1])
+        return super().forward(torch.cat([token, x, token], 1), hidden)
+
+
+class Shortened(Around):
+    """It reads differences: an output less than inputs."""
+
+    def forward(self, x: Tensor, hidden: Any = None) -> Any:
+        return super().forward(x.diff(dim=1), hidden)
+
+
+@pytest.mark.parametrize(("kind", "count"), [(Padded, 5), (Framed, 5), (Shortened, 2)])
+def test_outputs_of_another_length_are_refused(kind: type[nn.Module], count: int) -> None:
+    """They were taken for a module that reads one position a call, with outputs of an axis more."""
+    with pytest.raises(InputError, match=f"windows of 3 positions its forward returned outputs of {count};") as refused:
+        adapt(kind(), inputs=InputSpec("features", 3))
+    assert "pad a convolution of kernel size K on the left only" in refused.value.do

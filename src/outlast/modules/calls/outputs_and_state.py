@@ -308,11 +308,27 @@ def _read_from(module: nn.Module, way: Way, start: Start | None, given: Callable
         if layout.time is None and not one:  # one output a window: one position is read a call
             axes = "one_time_first" if way.axes == "time_first" else "one"
         try:
+            if not one:
+                _refuse_another_length(returned[0][output], layout, length)
             yield from _with_state(module, way, start, runs, (output, layout, state, gathered), axes)
         except Unreadable as error:
             failures.append(error)
     if failures:
         raise max(failures, key=lambda failure: failure.near)
+
+
+def _refuse_another_length(outputs: Tensor, layout: Layout, length: int) -> None:
+    """Outputs (B, T + n, …) for inputs (B, T, …): which of them is a position's cannot be told, nor by single ones."""
+    if layout.time is None or layout.flat or outputs.shape[layout.time] == length:
+        return
+    found = outputs.shape[layout.time]
+    raise Unreadable(
+        f"for windows of {length} positions its forward returned outputs of {found}; one output for every position is "
+        "needed",
+        near=2,
+        do="return as many outputs as there are inputs: pad a convolution of kernel size K on the left only, by K − 1 "
+        "positions, add no first or last token, and take no position away",
+    )
 
 
 def _guarded(given: Callable[[int], Any], rows: int) -> Any:
