@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 import outlast
+from outlast.evaluation.oddities import older_ages
 from outlast.reporting import summary
 from outlast.reporting.commands import in_python
 from outlast.reporting.kinds import next_steps
@@ -84,3 +85,9 @@ def test_the_first_step_is_printed_be_it_a_sentence_or_a_command() -> None:
             assert first in " ".join(told.partition(typed)[0].split()), told
             assert f"\n{typed}" in told
     assert "\n\n次にすること: 「分けて読んでも" in summary(broken, "ja")
+
+
+def test_a_hint_in_a_note_is_spelt_for_its_reader_too() -> None:
+    noted = replace(evaluation(), notes=[older_ages(256, 1024, 60.0)])
+    assert "these data allow up to 17.07 h (--up-to 1024)" in " ".join(summary(noted).split())
+    assert "these data allow up to 17.07 h (up_to=1024)" in " ".join(str(noted).split())

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from outlast.errors import for_python
 from outlast.reporting.commands import Step, in_python
 from outlast.reporting.elements import Article
 from outlast.reporting.kinds import check, comparison, diagnosis, evaluation, plan, repair, timeline, training, tuning
@@ -74,6 +75,7 @@ def summary(result: Result, language: Language = "en", *, python: bool = False) 
         if text := lead(result):
             parts.append(wrapped(text))
         parts += telling_of(result).terminal(result)
+        parts = [for_python(part) for part in parts] if python else parts
         parts += _first_step(next_steps(result), python=python)
         return "\n\n".join(parts)
 
