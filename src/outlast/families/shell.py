@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,8 @@ class Layer(nn.Module, ABC):
     """One layer with its residuals: ``x, state = layer(x, state)`` with x (B, T, D)."""
 
     parts: Parts
+    leaks: str = ""
+    """As of `Mixer`; only of a state that starts from zeros, or as the logarithm of a factor."""
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
@@ -197,21 +200,23 @@ class Block(Layer):
     ) -> None:
         super().__init__()
         self.norm, self.mixer, self.mlp, self.float32_residual = norm, mixer, mlp, float32_residual
-        self.parts = mixer.parts
+        self.parts, self.leaks = mixer.parts, mixer.leaks
 
     def initial_state(self, batch_size: int) -> Any:
         """The mixer's, B = `batch_size`."""
         return self.mixer.initial_state(batch_size)
 
-    def forward(self, x: Tensor, state: Any, *more: Any) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: Any, *more: Any, leak: Tensor | None = None) -> tuple[Tensor, Any]:
         """x (B, T, D) and the mixer's state -> (B, T, D) and the mixer's state after them.
 
         Args:
             more: what the mixer is handed beside them.
+            leak: as `Mixer.leaks` says.
         """
+        named = {} if leak is None else {"leak": leak}
         if self.norm is None:
-            return self.mixer(x, state, *more)
-        y, state = self.mixer(self.norm(x), state, *more)
+            return self.mixer(x, state, *more, **named)
+        y, state = self.mixer(self.norm(x), state, *more, **named)
         x = (x.to(compute_dtype(x)) if self.float32_residual else x) + y
         return x if self.mlp is None else x + self.mlp(x), state
 
@@ -278,13 +283,12 @@ class Shell(Recurrent):
             for field, kind, head_axis in layer.parts
         )
 
-    def leaks_at_once(self, path: str) -> bool:
-        """Whether `forward` takes a leak of the part at `path`: where it starts from zeros, and layers are plain."""
+    def leaks_at_once(self) -> set[str]:
+        """Paths of the parts of which `forward` takes a leak."""
         own = type(self)
-        if any(getattr(own, name) is not getattr(Shell, name) for name in ("initial_state", "forward", "through")):
-            return False
-        known = [f"layers.{i}.{each.mixer.leaks}" for i, each in enumerate(self.layers) if type(each) is Block]
-        return path in known
+        if own.initial_state is not Shell.initial_state or own.forward is not Shell.forward or not _leaks(own.through):
+            return set()
+        return {f"layers.{i}.{layer.leaks}" for i, layer in enumerate(self.layers) if _leaks(type(layer).forward)}
 
     def forward(
         self, inputs: Tensor, state: State, leak: Mapping[str, Tensor] | None = None
@@ -292,31 +296,35 @@ class Shell(Recurrent):
         """Tokens (B, T) or features (B, T, F) -> outputs (B, T, `outputs`) and the state after them.
 
         Args:
-            leak: by the path of a part, as `Mixer.leaks` says; of parts of which `leaks_at_once` is true.
+            leak: by the path of a part, as `Mixer.leaks` says; of parts that `leaks_at_once` lists.
 
         Raises:
             InputError: inputs of another shape or kind, or a state of another number of layers.
         """
-        x = self.embed(self._checked(inputs))
+        x = self.embedded(self._checked(inputs))
         if len(state) != len(self.blocks):
             raise InputError(
                 f"a state of {len(state)} layers", f"{len(self.blocks)} layers", "start from model.initial_state(B)"
             )
-        x, after = self._through(x, state, leak) if leak else self.through(x, state)
+        x, after = self.through(x, state, leak=leak) if leak else self.through(x, state)
         return self.predicted(self.norm(x)), tuple(after)
 
-    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
-        """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
-        return self._through(x, state, {})
+    def embedded(self, inputs: Tensor) -> Tensor:
+        """Tokens (B, T) or features (B, T, F) -> what the first layer reads (B, T, D)."""
+        return self.embed(inputs)
 
-    def _through(self, x: Tensor, state: State, leak: Mapping[str, Tensor]) -> tuple[Tensor, list[Any]]:
-        """As `through`, x (B, T, D), where parts of layers leak by what `forward` is told."""
+    def through(self, x: Tensor, state: State, leak: Mapping[str, Tensor] | None = None) -> tuple[Tensor, list[Any]]:
+        """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
         after = []
-        for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
-            lost = leak.get(f"layers.{i}.{layer.mixer.leaks}") if isinstance(layer, Block) else None
-            x, new = layer(x, before) if lost is None else layer(x, before, lost)
+        for layer, before, lost in zip(self.layers, state, self.by_layer(leak), strict=True):
+            x, new = layer(x, before, **lost)
             after.append(new)
         return x, after
+
+    def by_layer(self, leak: Mapping[str, Tensor] | None) -> list[dict[str, Tensor]]:
+        """A leak (B, …), as `forward` is told it, as the argument of each layer; empty: it has none."""
+        paths = [f"layers.{i}.{layer.leaks}" for i, layer in enumerate(self.layers)]
+        return [{"leak": leak[path]} if leak and path in leak else {} for path in paths]
 
     def predicted(self, x: Tensor) -> Tensor | Unprojected:
         """x (B, T, D), after the norm -> outputs (B, T, `outputs`)."""
@@ -334,3 +342,8 @@ class Shell(Recurrent):
         if inputs.dim() != 3 or inputs.shape[1] == 0 or inputs.shape[2] != spec.size or not inputs.is_floating_point():
             raise InputError(given, f"floating features (B, T, {spec.size}), T ≥ 1", f"pass {spec.size} channels")
         return inputs
+
+
+def _leaks(function: Callable[..., Any]) -> bool:
+    """Whether a method takes a leak."""
+    return "leak" in inspect.signature(function).parameters

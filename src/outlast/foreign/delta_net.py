@@ -58,7 +58,9 @@ class Mixer(ConvolvedMixer):
         self.o_norm = RMSNorm(self.V, config.norm_eps)
         self.o_proj = Linear(values, width, bias=False)
 
-    def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: Memory, leak: Tensor | None = None) -> tuple[Tensor, Memory]:
         (q, k, v), windows = self.projected(x, state)
         if not self.convolved:
             v = F.silu(v)
@@ -70,7 +72,8 @@ class Mixer(ConvolvedMixer):
         strength = self.largest * (ones if self.b_proj is None else self.b_proj(x).to(dtype).sigmoid())
         write = scan.pick(recurrence="gated_delta")
         v = v.unflatten(-1, (-1, self.V))
-        y, memory = write(q, k, v, torch.zeros_like(ones), strength, state.state, self.K**-0.5)
+        log_decay = torch.zeros_like(ones) if leak is None else -leak[:, None, :, 0, 0] * ones
+        y, memory = write(q, k, v, log_decay, strength, state.state, self.K**-0.5)
         return self.o_proj(self.o_norm.gated(y.to(x.dtype), self.g_proj and self.g_proj(x))), Memory(memory, *windows)
 
     def _normed(self, x: Tensor) -> Tensor:

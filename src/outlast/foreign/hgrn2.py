@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,11 +73,16 @@ class Hgrn2Mixer(Mixer):
         memory = torch.zeros(shape, dtype=compute_dtype(weight), device=weight.device)
         return Hgrn2State(memory, *(self._convolution(each).initial_window(batch_size) for each in self.convolutions))
 
-    def forward(self, x: Tensor, state: Hgrn2State, bound: Tensor | None = None) -> tuple[Tensor, Hgrn2State]:
+    leaks = "state"
+
+    def forward(
+        self, x: Tensor, state: Hgrn2State, bound: Tensor | None = None, leak: Tensor | None = None
+    ) -> tuple[Tensor, Hgrn2State]:
         """x (B, T, D) from `state`.
 
         Args:
             bound: the least decay of each channel, (D,); None: 0.
+            leak: as `Mixer.leaks` says.
         """
         given, windows = [self.q_proj(x), self.f_proj(x), self.i_proj(x)], list(state[1:])
         for i, name in enumerate(self.convolutions):
@@ -87,7 +93,10 @@ class Hgrn2Mixer(Mixer):
             bound = bound.to(log_decay.dtype)
             log_decay = torch.logaddexp(bound.log(), torch.log1p(-bound) + log_decay)
         q, v, log_decay = (each.unflatten(-1, (self.heads, -1)) for each in (F.silu(q), v, log_decay))
-        y, memory = scan.pick()(q, -torch.expm1(log_decay), v, log_decay, state.state, self.K**-0.5)
+        written = -torch.expm1(log_decay)
+        if leak is not None:  # behind what is written, which stays as it was
+            log_decay = log_decay - leak[:, None, :, :, 0]
+        y, memory = scan.pick()(q, written, v, log_decay, state.state, self.K**-0.5)
         return self.o_proj(self.g_norm(y.flatten(-2))), Hgrn2State(memory, *windows)
 
     def _convolution(self, name: str) -> ShortConvolution:
@@ -102,15 +111,15 @@ class Hgrn2Model(Foreign):
         self.lower_bounds = bounds
         called(self, {"lower_bounds": "model.lower_bounds"})
 
-    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
+    def through(self, x: Tensor, state: State, leak: Mapping[str, Tensor] | None = None) -> tuple[Tensor, list[Any]]:
         """As of `Foreign`; the first layer has no bound."""
         bounds: list[Tensor | None] = [None] * len(self.layers)
         if self.lower_bounds is not None:
             shares = self.lower_bounds.to(compute_dtype(self.lower_bounds)).softmax(0)
             bounds[1:] = (shares.cumsum(0) - shares[0])[1:].unbind(0)
         after = []
-        for layer, before, bound in zip(self.layers, state, bounds, strict=True):
-            x, new = layer(x, before, bound)
+        for layer, before, bound, lost in zip(self.layers, state, bounds, self.by_layer(leak), strict=True):
+            x, new = layer(x, before, bound, **lost)
             after.append(new)
         return x, after
 

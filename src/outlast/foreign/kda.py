@@ -57,7 +57,9 @@ class Mixer(ConvolvedMixer):
         self.o_norm = RMSNorm(self.V, config.norm_eps)
         self.o_proj = Linear(values, width, bias=False)
 
-    def forward(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: Memory, leak: Tensor | None = None) -> tuple[Tensor, Memory]:
         (q, k, v), windows = self.projected(x, state)
         if not self.convolved:
             q, k, v = F.silu(q), F.silu(k), F.silu(v)
@@ -65,6 +67,8 @@ class Mixer(ConvolvedMixer):
         q, k = (unit(each.to(dtype).unflatten(-1, (-1, self.K))).repeat_interleave(self.repeats, 2) for each in (q, k))
         v = v.to(dtype).unflatten(-1, (-1, self.V))
         log_decay = self._log_decay(self.f_proj(x).to(dtype))
+        if leak is not None:
+            log_decay = log_decay - leak[:, None, :, :, 0]
         strength = self.largest * self.b_proj(x).to(dtype).sigmoid()[..., None]
         # The memory decays, and what it then holds at the key gives way to the value.
         step = scan.pick(recurrence="dplr")

@@ -21,7 +21,6 @@ from outlast.foreign.config import Config
 from outlast.foreign.naming import as_conv1d, called
 from outlast.model import InputSpec
 from outlast.scan.reference import compute_dtype
-from outlast.state import State
 from outlast.unprojected import Unprojected, head_left_out, unprojected
 
 
@@ -93,9 +92,9 @@ class Foreign(Shell):
         if self._tied:
             self.head.weight = self.embed.weight
 
-    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
-        """The embedding x (B, T, D) -> the residual stream (B, T, D) after all layers, and their states."""
-        return super().through(x * self._scale, state)
+    def embedded(self, inputs: Tensor) -> Tensor:
+        """Tokens (B, T) -> what the first layer reads (B, T, D)."""
+        return self.embed(inputs) * self._scale
 
     def predicted(self, x: Tensor) -> Tensor | Unprojected:
         """x (B, T, D), after the norm -> logits (B, T, vocabulary)."""

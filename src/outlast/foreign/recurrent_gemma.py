@@ -96,14 +96,16 @@ class Gate(nn.Module):
         weight, bias = (getattr(self, f"{name}_gate_{part}").to(x.dtype) for part in ("weight", "bias"))
         return (torch.einsum("btni,nij->btnj", x.unflatten(-1, weight.shape[:2]), weight) + bias).flatten(-2).sigmoid()
 
-    def forward(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor]:
-        """x (B, T, D) -> (B, T, D) and the memory after it, in at least float32."""
+    def forward(self, x: Tensor, state: RecurrentState, leak: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x (B, T, D) -> (B, T, D) and the memory after it, in at least float32; `leak` as `Mixer.leaks` says."""
         x = x.to(compute_dtype(x))
         log_decay = -SHARPNESS * self.gate(x, "recurrent") * F.softplus(self.recurrent_param.to(x.dtype))
         size = (-torch.expm1(2 * log_decay)).clamp_min(LEAST).sqrt()
         # The first position of a stream is written at full size: nothing before it was.
         first = (torch.arange(x.shape[1], device=x.device) + state.read[:, None] == 0)[..., None]
         written = x * self.gate(x, "input") * torch.where(first, 1.0, size)
+        if leak is not None:  # behind what is written, which stays as it was
+            log_decay = log_decay - leak[:, None]
         ones = torch.ones_like(x)[..., None]
         y, memory = scan.pick()(ones, ones, written[..., None], log_decay, state.state[..., None, None], 1.0)
         return y[..., 0], memory[..., 0, 0]
@@ -127,9 +129,11 @@ class Recurrent(Mixer):
         read = torch.zeros(batch_size, dtype=torch.int64, device=window.device)
         return RecurrentState(window.new_zeros(batch_size, window.shape[-1]), window, read)
 
-    def forward(self, x: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    leaks = "state"
+
+    def forward(self, x: Tensor, state: RecurrentState, leak: Tensor | None = None) -> tuple[Tensor, RecurrentState]:
         y, window = self.conv_1d(self.linear_x(x), state.convolution)
-        y, memory = self.rg_lru(y, state)
+        y, memory = self.rg_lru(y, state, leak)
         y = y.to(x.dtype) * F.gelu(self.linear_y(x), approximate="tanh")
         return self.linear_out(y), RecurrentState(memory, window, state.read + x.shape[1])
 

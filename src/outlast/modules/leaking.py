@@ -116,7 +116,7 @@ class WithLeak(Around):
         """Whether the model takes the leak as part of its own recurrence, so that many positions are read at once."""
         if self.every > 1 or not isinstance(self.model, Shell) or self.shortest < 1:
             return False
-        return all(map(self.model.leaks_at_once, self.rates))
+        return self.rates.keys() <= self.model.leaks_at_once()
 
     def _at_once(self, inputs: Tensor, state: State) -> tuple[Any, State]:
         """Read `inputs` (B, T, …), during which no row begins to leak."""
