@@ -116,7 +116,7 @@ def test_rows_of_machines_that_are_mixed_are_asked_about(options: dict[str, Any]
     ],
 )
 def test_machines_in_any_order_are_told_apart(frame: pd.DataFrame, first: dict[str, Any]) -> None:
-    with pytest.raises(Question, match="hardly of one recording") as raised:
+    with pytest.raises(Question, match="which holds several recordings") as raised:
         read(frame)
     question = raised.value.questions[0] if isinstance(raised.value, Questions) else raised.value
     assert question.choices[0].options == first

@@ -24,7 +24,7 @@ from outlast.errors import Choice, InputError, Question
 
 Content = dict[str, pa.Array]
 _MANY = 0.5
-"""Share of rows that have their time in common with others, from which on they are hardly of one recording."""
+"""Share of rows that have their time in common with others, from which on they are taken for several recordings."""
 _SWITCHES = 0.25
 """Share of neighbours of different machines, where rows of several are mixed."""
 _MOST = 1000
@@ -255,9 +255,9 @@ def _several(
         f"columns={chosen.name!r}, values={names[0]!r})"
     )
     return Question(
-        f"{table.source}, whose rows are hardly of one recording: by the times in column {time!r}, {chosen.name!r} "
-        f"tells several apart ({', '.join(chosen.values)})",
-        "rows that follow each other in time, or the column that tells recordings apart",
+        f"{table.source}, which holds several recordings: times in column {time!r} repeat or go back, and column "
+        f"{chosen.name!r} tells the recordings apart ({', '.join(chosen.values)})",
+        "one recording with its rows in the order of time, or the column that tells recordings apart",
         [
             Choice(f"read every {chosen.name!r} as a stream of its own", told),
             Choice("read all rows as one recording, as they stand", {"order": "file"}),

@@ -1,4 +1,4 @@
-"""What is hardly meant: columns of numbers that are no inputs, and numbers that stand for none.
+"""What is probably not meant: columns of numbers that are no inputs, and numbers that stand for none.
 
 Row numbers and other identifiers, times, and the target in disguise are asked about where nobody chose the inputs;
 columns that were named are taken as they are. Numbers such as −9999 are asked about unless they, or NA, are listed.
@@ -52,7 +52,7 @@ class Suspect(NamedTuple):
 
 
 def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOptions) -> None:
-    """Ask about inputs that hardly are any.
+    """Ask about inputs that are probably none.
 
     Args:
         names: of the inputs, none of which was chosen.
@@ -77,7 +77,7 @@ def refuse_suspects(table: Table, names: list[str], rows: Rows, options: TableOp
     if found:
         raise Question(
             f"{table.source} with {'; '.join(f'column {each.name!r}, {each.why}' for each in found)}",
-            "columns to read that can be known when a forecast is made, and that say something of what is coming",
+            "input columns that are known when a forecast is made, and that tell something about the target",
             _choices(found, names, options),
             "; ".join(as_times(each.name) for each in found if each.kind == "days"),
         )
@@ -182,7 +182,7 @@ def _correlation(values: np.ndarray, then: np.ndarray) -> float:
 
 
 def refuse_codes(table: Table, names: list[str], rows: Rows, options: TableOptions) -> None:
-    """Ask about numbers that hardly are measurements: −9999, 1e30, or one negative number far from all others.
+    """Ask about numbers that are probably no measurements: −9999, 1e30, or one negative number far from all others.
 
     Args:
         names: of the inputs.
@@ -208,7 +208,7 @@ def refuse_codes(table: Table, names: list[str], rows: Rows, options: TableOptio
     codes = list(dict.fromkeys(_spelt(code) for each in found.values() for code in each))
     raise Question(
         f"{table.source} with {'; '.join(parts)}, far from all other values",
-        "measurements, and a word on the numbers that stand for a missing one",
+        "measurements, or to know which numbers stand for a missing value",
         [
             Choice("take them for missing values", as_missing(codes, notation)),
             Choice(f"read them as measured ({MEASURED} is missing in any case)", as_missing([MEASURED], notation)),

@@ -379,8 +379,8 @@ def decide(evaluation: Evaluation, verdict: Verdict) -> Step:
                 ),
                 bound(evaluation, verdict),
                 tell(
-                    "Where that is too much, measure on many more data:",
-                    "それでは大きすぎるなら、はるかに多くのデータで測ります：",
+                    "Where that is too much, measure again on many more data:",
+                    "それでは大きすぎるなら、はるかに多くのデータで測り直します：",
                 ),
             )
             return Step(text, _evaluate(evaluation, data="MORE_DATA", ages=same_ages(evaluation)))
