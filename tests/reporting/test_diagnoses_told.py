@@ -99,7 +99,7 @@ def test_an_undecided_verdict_offers_a_reset_only_where_its_whole_gain_is_past_h
 
 
 def test_a_sum_that_misses_is_not_drawn_and_the_swaps_are(pages: Pages) -> None:
-    page = pages["split by gradients is not shown"]
+    page = pages["withheld"]
     shown = text(section(page, "Layers and heads that carry the excess"))
     assert "split by gradients is not shown" in shown
     assert "7.1" in shown  # how far it is off, and nowhere as a contribution
