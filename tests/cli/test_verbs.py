@@ -410,7 +410,10 @@ def test_a_config_stands_for_the_command_line_which_wins(run: Run, here: Path) -
     assert json.loads((here / "trained" / "result.json").read_text())["model"]["blueprint"]["settings"]["width"] == 6
 
 
-@pytest.mark.parametrize("model", [pytest.param("drifting", marks=pytest.mark.long), "build"])
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param("averaging", marks=pytest.mark.long), pytest.param("drifting", marks=pytest.mark.long), "build"],
+)
 def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
     """A result leads to a command, which leads to a result, and so on."""
     read = ("--data", "with space.csv", *READ[2:], "--inputs", "power", "phase", "noise")
@@ -424,13 +427,13 @@ def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
         words = ["with space.csv" if word.isupper() and word != "OUT" else word for word in words]
         if "--max-length" in words:  # of longer data than are at hand
             words = words[: words.index("--max-length")]
-        more = small if words[0] in ("repair", "compare") else small[2:]
+        more = {"train": (*small[:2], *QUICK), "repair": small, "compare": small}.get(words[0], small[2:])
         answer = run(*words, *more)
         assert answer.status in (0, 1), (command, answer.err)
         for further in commands(answer, here / "runs" / words[0]):
             assert "'with space.csv'" in further or "OTHER_DATA" in further or "LONGER_DATA" in further
             assert "--inputs power phase noise --target power --horizon 2" in further
-    assert seen == ({"repair", "compare"} if model == "drifting" else {"evaluate"})
+    assert seen == {"averaging": {"tune", "repair", "compare"}, "drifting": {"train"}, "build": {"evaluate"}}[model]
 
 
 def test_the_printed_command_after_acceptance_measures_the_saved_model(run: Run, here: Path) -> None:

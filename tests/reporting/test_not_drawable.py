@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import outlast
 from outlast import InputError
 from outlast.results import Evaluation
+from reporting.example_diagnosis import diagnosis
 from reporting.example_results import evaluation
 
 WHOLE = evaluation()
@@ -71,3 +73,14 @@ def test_a_title_that_no_page_holds(tmp_path: Path) -> None:
         lambda: outlast.write_report(WHOLE, tmp_path / "report.html", title="half\ud800pair")
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_diagnosis_whose_carriers_nothing_swapped(tmp_path: Path) -> None:
+    """As a file that was edited may say; a page drawn of it has nothing to tell of them."""
+    outlast.save_result(diagnosis(), tmp_path / "result.json")
+    text = (tmp_path / "result.json").read_text()
+    assert outlast.load_result(tmp_path)
+    record = json.loads(text)
+    record["attribution"]["carriers"] = ["layers.7.state"]
+    (tmp_path / "result.json").write_text(json.dumps(record))
+    assert "carriers ['layers.7.state'] that nothing swapped" in refused(lambda: outlast.load_result(tmp_path))

@@ -241,6 +241,18 @@ class Attribution:
     carriers: list[str] = field(default_factory=list)
     acting: str = ""
 
+    @property
+    def odd(self) -> str:
+        """What contradicts itself: carriers that nothing swapped; empty where nothing does."""
+        swapped = [group.parts for group in self.groups] + [[row.name] for row in self.rows]
+        return f"carriers {self.carriers} that nothing swapped" if self.carriers not in ([], *swapped) else ""
+
+    @property
+    def moved(self) -> PartGroup | AttributionRow:
+        """What the swap of the carriers changed; there must be carriers."""
+        of = {(row.name,): row for row in self.rows} | {tuple(group.parts): group for group in self.groups}
+        return of[tuple(self.carriers)]
+
 
 @dataclass(frozen=True)
 class MomentTimes:

@@ -34,7 +34,7 @@ def impossible(value: Any, kind: Any, path: str) -> str | None:
     """The first count, age or position in a record that cannot be one; None: there is none.
 
     Whole numbers of records are counts, ages and positions, which are never below 0. Two of them side by side, and the
-    fields `start` and `end`, are spans, which end after they begin.
+    fields `start` and `end`, are spans, which end after they begin. A record's property `odd` says what else cannot be.
 
     Args:
         value: a record, or what a field of one holds.
@@ -53,6 +53,8 @@ def impossible(value: Any, kind: Any, path: str) -> str | None:
         start, end = getattr(value, "start", None), getattr(value, "end", None)
         if isinstance(start, int) and isinstance(end, int) and start >= end:
             return f"{path} from {start} to {end}"
+        if odd := getattr(value, "odd", ""):
+            return f"{path} of {odd}"
         within = ((getattr(value, name), hint, f"{path}.{name}") for name, hint in hints.items())
     elif origin is list:
         within = ((each, inner[0], f"{path}[{place}]") for place, each in enumerate(value))
@@ -265,7 +267,7 @@ def load_result(path: str | Path) -> Result:
     if odd := impossible(result, type(result), result.kind):
         raise InputError(
             f"{path} with {odd}",
-            "ages, positions and counts of 0 or more, and spans that end after they begin",
+            "ages, positions and counts of 0 or more, spans that end after they begin, and no contradiction",
             "point at a result.json that outlast wrote, unchanged",
         )
     return result

@@ -221,15 +221,13 @@ def carried(found: Attribution) -> str:
     names = [say.part_name(name) for name in found.carriers]
     if not names:
         return words.SPREAD
-    moved = next((each for each in found.groups if each.parts == found.carriers), None)
-    moved = moved or next(row for row in found.rows if row.name == found.carriers[0])
     unit, measure = terms.unit_name(found.unit), terms.measure_name(found.measure)
     unit = "" if unit == measure else unit
 
     def written(value: float) -> str:
         return terms.with_unit(number(value, 2, signed=True), unit)
 
-    return say.carried(found.acting, names, written(-moved.removed.mean), written(found.excess.mean))
+    return say.carried(found.acting, names, written(-found.moved.removed.mean), written(found.excess.mean))
 
 
 def onset(evaluation: Evaluation) -> str:
