@@ -155,8 +155,12 @@ def test_resuming_what_has_finished_shows_it_and_does_nothing(
     assert "nothing to resume in out: the run has finished" in again.err
     assert again.answer.splitlines()[0] == first.answer.splitlines()[0]
     assert contents(here / "out") == before
-    other = run(*words, "--out", "out", "--resume", "--learning-rate", "0.5").refused()
-    assert "learning_rate 0.5" in other
+    changed = [("learning_rate", "0.5"), ("leak", "8.0")]
+    changed += [("anchor", "1.0"), ("intervention", "tbtt")] if words is REPAIR else []
+    for name, value in changed:
+        other = run(*words, "--out", "out", "--resume", f"--{name.replace('_', '-')}", value).refused()
+        assert f"--resume with {name} {value} in out, where a run with " in other
+    assert "with no leak has finished" in run(*words, "--out", "out", "--resume", "--leak", "8").refused()
     assert contents(here / "out") == before
 
 

@@ -244,8 +244,13 @@ def is_finished(folder: Path, kind: str) -> bool:
     return _writer_in(folder) == kind
 
 
-def shown_again(options: TrainVerb | RepairVerb | CompareVerb, kind: str, settings: TrainSettings) -> int | None:
+def shown_again(
+    options: TrainVerb | RepairVerb | CompareVerb, kind: str, training: TrainSettings, **asked: Any
+) -> int | None:
     """With --resume where the run has finished: its result is shown, and nothing is done.
+
+    Args:
+        asked: what else this command says of the training, by the names that its record has; None: there is none.
 
     Returns:
         the exit status that the run had; None: it is not finished, or is to be run anew.
@@ -256,14 +261,14 @@ def shown_again(options: TrainVerb | RepairVerb | CompareVerb, kind: str, settin
     if not options.resume or not is_finished(options.out, kind):
         return None
     result = load_result(options.out / RESULT)
-    then, now = trained_how(result), json.loads(json.dumps(asdict(settings)))
+    then, now = trained_how(result), json.loads(json.dumps({**asdict(training), **asked}))
     if now["precision"] == "auto":  # the run's result says what it was
         del now["precision"]
     other = [name for name in now if name in then and then[name] != now[name]]
     if other:
+        here, there = (", ".join(_worded(name, said[name]) for name in other) for said in (now, then))
         raise InputError(
-            f"--resume with {', '.join(f'{name} {now[name]}' for name in other)} in {options.out}, where a run with "
-            f"{', '.join(f'{name} {then[name]}' for name in other)} has finished",
+            f"--resume with {here} in {options.out}, where a run with {there} has finished",
             "the command of a run that was stopped",
             "leave --resume out to run anew over what lies there, or choose another --out",
         )
@@ -278,13 +283,22 @@ def shown_again(options: TrainVerb | RepairVerb | CompareVerb, kind: str, settin
     return int(refused or (isinstance(result, Comparison) and result.winner is None))
 
 
+def _worded(name: str, value: Any) -> str:
+    """A setting with its value, where it has one."""
+    return f"no {name}" if value is None else f"{name} {value}"
+
+
 def trained_how(result: Result) -> dict[str, Any]:
     """The settings of the training behind a result; empty where nothing was trained."""
     if isinstance(result, Training):
-        return result.settings
+        return {"leak": None, **result.settings}
     if isinstance(result, Comparison):
-        return trained_how(result.rows[0].repair) if result.rows else {}
-    return result.training if isinstance(result, Repair) else {}
+        found = trained_how(result.rows[0].repair) if result.rows else {}
+        return {name: value for name, value in found.items() if name != "intervention"}
+    if not isinstance(result, Repair) or not result.training:
+        return {}
+    typed = {"intervention": result.typed} if result.typed else {}
+    return {"leak": None, **typed, **result.training}
 
 
 def finish(result: Result, options: Running | LiveReportVerb) -> None:

@@ -41,7 +41,7 @@ from outlast.errors import InputError, TrainingDiverged
 from outlast.evaluation import describe_model, evaluate
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.misread import as_it_reads, scaling_notes
-from outlast.interventions import Zero
+from outlast.interventions import Zero, in_one_word
 from outlast.model import Recurrent
 from outlast.modules.leaking import with_leak
 from outlast.modules.precision import trainable
@@ -88,7 +88,7 @@ def run_train(options: TrainVerb) -> int:
     check_tracker(options)
     outputs.claim_for_models(options.out, "train", replace=options.replace, reads={"--model": options.model})
     settings = inputs.training(options)
-    if (status := outputs.shown_again(options, "train", settings)) is not None:
+    if (status := outputs.shown_again(options, "train", settings, leak=options.leak)) is not None:
         return status
     given, streams = None, None
     if options.model:
@@ -264,7 +264,8 @@ def run_repair(options: RepairVerb) -> int:
     check_tracker(options)
     outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
     rule, how = inputs.rule_of(options), _how(options)
-    if (status := outputs.shown_again(options, "repair", how["training"])) is not None:
+    starts = {} if options.expected_run == inputs.BY_DATA else {"intervention": in_one_word(rule.describe())}
+    if (status := outputs.shown_again(options, "repair", how["training"], **_besides(how), **starts)) is not None:
         return status
     parts, model, _ = inputs.split_and_model(options)
     if options.expected_run == inputs.BY_DATA:
@@ -310,7 +311,7 @@ def run_compare(options: CompareVerb) -> int:
     check_tracker(options)
     outputs.claim_for_models(options.out, "compare", replace=options.replace, reads={"--model": options.model})
     rules, how = inputs.rules_of(options), _how(options)
-    if (status := outputs.shown_again(options, "compare", how["training"])) is not None:
+    if (status := outputs.shown_again(options, "compare", how["training"], **_besides(how))) is not None:
         return status
     parts, model, _ = inputs.split_and_model(options)
     try_repair(Wanted(model, parts, **how), rules)
@@ -378,6 +379,11 @@ def _how(options: PlanVerb | RepairVerb | CompareVerb) -> dict[str, Any]:
         "measuring": inputs.measuring(options, options.seed),
         "repairing": settings_of(RepairSettings, options),
     }
+
+
+def _besides(how: dict[str, Any]) -> dict[str, Any]:
+    """What a record of training holds beside its settings."""
+    return {"anchor": how["repairing"].anchor, "leak": how["repairing"].leak}
 
 
 @outputs.alone
