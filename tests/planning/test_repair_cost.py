@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import outlast
 from outlast.errors import InputError
+from outlast.modules.leaking import WithLeak
 from outlast.planning import repair_cost
 from outlast.planning.repair_cost import Pace, Readings
 from outlast.results import Repair
@@ -44,7 +46,9 @@ def clockwork(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials and readings that take the same time whenever they are timed."""
     module = sys.modules["outlast.planning.repair_cost"]
     monkeypatch.setattr(module, "paces", lambda todo, rules, busy: [Pace(0.5, 0.0, 0.125) for _ in rules])
-    monkeypatch.setattr(module, "readings", lambda todo: Readings(validation=2.0, dose=1.0, test=4.0, guards=0.0))
+    monkeypatch.setattr(
+        module, "readings", lambda todo: Readings(validation=2.0, dose=1.0, test=4.0, guards=0.0, leak=1.0)
+    )
 
 
 @pytest.mark.usefixtures("clockwork")
@@ -59,6 +63,32 @@ def test_more_steps_and_doses_cost_more_and_no_control_less() -> None:
     longer = repair_cost(model, data(), **{**ASKED, "steps": 5000})
     assert longer.training == 100 * whole.training
     assert longer.money is None
+
+
+class Foreign(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells, self.head = torch.nn.GRU(1, 4, batch_first=True), torch.nn.Linear(4, 1)
+
+    def forward(self, inputs: torch.Tensor, hidden: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs, hidden = self.cells(inputs, hidden)
+        return self.head(outputs), hidden
+
+
+def test_leaks_that_are_read_in_pieces_count_as_long_as_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readings take a second each, those under a leak that is no part of the recurrence ten."""
+    module, leaky = sys.modules["outlast.planning.repair_cost"], []
+
+    def timed(model: object, *given: object, **how: object) -> SimpleNamespace:
+        leaky.append(isinstance(model, WithLeak))
+        return SimpleNamespace(seconds=10.0 if isinstance(model, WithLeak) and not model.at_once else 1.0)
+
+    monkeypatch.setattr(module, "paces", lambda todo, rules, busy: [Pace(0.5, 0.0, 0.125) for _ in rules])
+    monkeypatch.setattr(module, "cost", timed)
+    own, foreign = (repair_cost(model, data(), **ASKED) for model in (small_gru(), outlast.adapt(Foreign())))
+    assert any(leaky)
+    # Eight of the base, and of the control those at the base's own τ, on validation and on test streams.
+    assert foreign.measuring - own.measuring == pytest.approx(10 * (8 + 2) - 1 * (8 + 4))
 
 
 def test_the_repair_that_follows_is_the_same_with_and_without_it() -> None:

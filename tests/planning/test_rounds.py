@@ -10,7 +10,7 @@ from outlast.planning.pilots import DESIGNS, LEAST_STEPS, read_ahead_of, rounds
 from outlast.planning.repair_cost import Pace, Readings
 
 PACE = Pace(preparing=0.0, ahead=0.01, step=0.03)
-READING = Readings(validation=5.0, dose=1.0, test=5.0, guards=0.0)
+READING = Readings(validation=5.0, dose=1.0, test=5.0, guards=0.0, leak=1.0)
 
 
 def told(budget: float, *, steps: int = 800, count: int = 5, ahead: int = 64):

@@ -18,6 +18,7 @@ from outlast.evaluation import EvalSettings, cost
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
 from outlast.interventions import Intervention, control_of, rule_of
+from outlast.modules.remedies import Leak
 from outlast.parallel import side_by_side
 from outlast.repairs import RepairSettings
 from outlast.repairs.repairing import workers
@@ -49,12 +50,14 @@ class Pace:
 
 @dataclass(frozen=True)
 class Readings:
-    """Seconds of reading: the base and a repair on validation in full, a dose there, the test streams, the guards."""
+    """Seconds of reading: the base and a repair on validation in full, a dose there, the test streams, the guards; the
+    base on validation under a leak, on average over those that are tried first."""
 
     validation: float
     dose: float
     test: float
     guards: float
+    leak: float
 
 
 def paces(todo: Setup, rules: list[Intervention], workers: int) -> list[Pace]:
@@ -93,17 +96,19 @@ def _timed(todo: Setup, rule: Intervention, read_ahead: int | None) -> tuple[flo
 
 def readings(todo: Setup) -> Readings:
     """Of the streams that a repair is measured on."""
+    leaks, _ = readings_of_leaks(todo, 0)
     return Readings(
         validation=_seconds(todo, todo.validation, ends_only=False),
         dose=_seconds(todo, todo.validation, ends_only=True),
         test=_seconds(todo, todo.data.test, ends_only=False),
         guards=sum(_seconds(todo, streams, ends_only=True) for streams in todo.guards.values()),
+        leak=float(np.mean([_seconds(todo, todo.validation, ends_only=True, leak=each) for each in leaks] or [0.0])),
     )
 
 
-def _seconds(todo: Setup, streams: Streams, *, ends_only: bool) -> float:
-    settings = replace(todo.measuring, ends_only=ends_only)
-    return cost(todo.base, streams, train_context=todo.train_context, measures=todo.measures, settings=settings).seconds
+def _seconds(todo: Setup, streams: Streams, *, ends_only: bool, leak: Leak | None = None) -> float:
+    settings, model = replace(todo.measuring, ends_only=ends_only), todo.base if leak is None else leak.on(todo.base)
+    return cost(model, streams, train_context=todo.train_context, measures=todo.measures, settings=settings).seconds
 
 
 # What a repair costs on this machine, told before it is begun, from a few steps and a short reading.
@@ -168,8 +173,7 @@ def cost_of(todo: Setup, trials: Sequence[Pace], reading: Readings, busy: int, p
     # The base on both sets, every dose on validation, and what was picked on both.
     each = doses + reading.validation + reading.test
     measuring = reading.validation + reading.test + trainings * each + (1 + trainings) * reading.guards
-    # Rivals under leaks; where these are no part of the recurrence, each takes several times as long.
-    measuring += reading.dose * readings_of_leaks(todo, trainings - 1)
+    measuring += reading.leak * readings_of_leaks(todo, trainings - 1)[1]
     return RepairCost(
         steps=how.steps,
         trainings=trainings,

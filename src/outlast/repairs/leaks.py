@@ -15,6 +15,8 @@ from outlast.results import Evaluation, ShortContext
 
 _COARSE, _FINE = 4, 2
 """Factors between neighbours of the grid, and around the best of it."""
+_MOST = 16
+"""Training contexts that τ is at most."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,14 @@ class Tried:
     short: ShortContext
 
 
+def grid(train_context: int) -> list[int]:
+    """τ that are tried first, from T / 8 up to 16 T."""
+    taus = [max(1, train_context // 8)]
+    while taus[-1] * _COARSE <= _MOST * train_context:
+        taus.append(taus[-1] * _COARSE)
+    return taus
+
+
 def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
     """Leaks from T / 8 to 16 T, finer around the best, and the best one from T on where it costs short contexts; none
     where no part of the state is a memory.
@@ -35,8 +45,8 @@ def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
     """
     if not memories(model):
         return []
-    context = todo.train_context
-    least, most = max(1, context // 8), 16 * context
+    first = grid(todo.train_context)
+    least, most = first[0], _MOST * todo.train_context
     found: dict[float, Tried] = {}
 
     def measured(leak: Leak) -> Tried:
@@ -48,10 +58,7 @@ def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
             if least <= tau <= most and tau not in found:
                 found[tau] = measured(ready(model, Leak(tau)))
 
-    taus = [least]
-    while taus[-1] * _COARSE <= most:
-        taus.append(taus[-1] * _COARSE)
-    add(taus)
+    add(first)
     for tried in (found.values(), [each for each in found.values() if each.short.held]):
         if tried:
             tau = _best(tried).leak.tau
@@ -59,7 +66,7 @@ def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
             add((tau // _FINE, tau * _FINE))
     best = _best(found.values())
     # What is older than a few τ has faded: at the oldest age it makes no difference from which age on the state leaks.
-    late = [] if best.short.held else [measured(ready(model, replace(best.leak, every=1, from_age=context)))]
+    late = [] if best.short.held else [measured(ready(model, replace(best.leak, every=1, from_age=todo.train_context)))]
     return [*(found[tau] for tau in sorted(found)), *late]
 
 

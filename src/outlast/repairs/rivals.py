@@ -14,7 +14,7 @@ from outlast.modules.leaking import memories
 from outlast.modules.remedies import Leak, Remedy, Reset
 from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
-from outlast.repairs.leaks import leaks, ready
+from outlast.repairs.leaks import grid, leaks, ready
 from outlast.repairs.setup import Dosed, Setup
 from outlast.repairs.tuning import losses_under_remedies
 from outlast.results import Evaluation, UnderRemedy
@@ -71,9 +71,15 @@ def with_control(todo: Setup, rivals: Rivals, dosed: Dosed, control: Recurrent) 
     return {**rivals.tested, "control_leak": _run(todo, control, min(found, key=found.__getitem__))}
 
 
-def readings_of_leaks(todo: Setup, controls: int) -> int:
-    """How often streams are read under leaks, about: the grid and one refinement, and the test; near the base's τ."""
-    return 8 + 4 * controls if can_leak(todo.base) else 0
+def readings_of_leaks(todo: Setup, controls: int) -> tuple[list[Leak], int]:
+    """The leaks that tell how long such a reading takes, and how often one is made, about: the grid and one refinement,
+    and the test; near the base's τ."""
+    if not can_leak(todo.base):
+        return [], 0
+    first = [ready(todo.base, Leak(tau)) for tau in grid(todo.train_context)]
+    # Part of the recurrence, every leak takes as long as the others; in pieces, the faster it is the longer.
+    at_once = first[0].on(todo.base).at_once
+    return first[:1] if at_once else first, 8 + (4 if at_once else 2) * controls
 
 
 def can_leak(model: Recurrent) -> bool:
