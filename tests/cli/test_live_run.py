@@ -224,8 +224,8 @@ def test_a_version_with_other_rules_for_its_rows_is_not_proposed(run: Run, plant
     other.schema = replace(other.schema, missing="hold", max_gap=60.0)
     version(plant / "mine", other, parts)
     said = run("live", "propose", "--model", "mine/model", "--profile", "mine/profile", *BY).refused()
-    assert "mine/model, which reads tables with missing='hold'\n" in said
-    assert "missing='drop', as the one at work does" in said  # a gap that does nothing does not matter
+    assert "mine/model, which reads tables with --missing hold\n" in said
+    assert "--missing drop, as the one at work does" in said  # a gap that does nothing does not matter
 
 
 def test_looking_writes_nothing_and_works_on_a_copy(run: Run, plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_a_row_of_the_year_9999_is_put_aside_and_its_stream_goes_on(ledger: Ledg
     assert [row["position"] for row in results(ledger.folder / "out.jsonl")][-6:] == [30] * 6
     count, _, last = Store(ledger.folder / FOLDER).refused()
     assert count == 1
-    assert "--future" in last[0][3]
+    assert "allow more with future=" in last[0][3]
 
 
 def test_any_time_is_read_where_that_is_asked_for(ledger: Ledger, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from outlast.cli import _named
+from outlast.cli import _named, _options
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
-from outlast.errors import InputError
+from outlast.errors import InputError, in_a_shell
 
 RECORDED = Path(__file__).parent / "lines.jsonl"
 
@@ -28,7 +28,7 @@ def recorded() -> list[dict[str, Any]]:
 
 def given(entry: dict[str, Any]) -> dict[str, Any]:
     """What a line gives: ``options``, ``message`` or the first line of its help; {config}: a file with its `config`."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), in_a_shell(_options()):
         Path("options.toml").write_text(entry.get("config", ""), encoding="utf-8")
         words = [word.replace("{config}", "options.toml") for word in entry["line"]]
         name, rest = _named(words)

@@ -49,13 +49,18 @@ WITHOUT_TORCH = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     try:
-        with in_a_shell({item.name for verb in VERBS.values() for item in dataclasses.fields(verb)}):
+        with in_a_shell(_options()):
             status = _asked(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read what is printed has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _options() -> set[str]:
+    """Names of all options of all verbs."""
+    return {item.name for verb in VERBS.values() for item in dataclasses.fields(verb)}
 
 
 def _asked(arguments: list[str]) -> int:
