@@ -35,7 +35,8 @@ import torch
 from benchmarks.bases import KEPT, say
 from benchmarks.pages.remedies import write_page
 from benchmarks.remedies.bases import BASES, SHIPPED, Kind
-from benchmarks.remedies.rows import ROWS, Made
+from benchmarks.remedies.made import Made
+from benchmarks.remedies.rows import ROWS
 from outlast import checkpoints
 from outlast.data import Split, Streams
 from outlast.evaluation import Periods

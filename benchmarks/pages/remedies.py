@@ -204,7 +204,31 @@ def _further(ran: Sequence[Row]) -> list[str]:
     return [
         "### Further rows, each with one number chosen on validation\n\nMinus what `tune` leaves, means over seeds.\n\n"
         + table(["row", *_by_kind(ran)], lines)
+        + _forgetting(ran)
     ]
+
+
+AGAIN = "last positions read again"
+
+
+def _forgetting(ran: Sequence[Row]) -> str:
+    """What a leak gains by: on how many bases copies that have read the last positions alone are level with it."""
+    pairs = [(row, each) for row in ran if (each := apart(row, AGAIN, "best leak")) is not None]
+    if not pairs:
+        return ""
+    same, better, worse = (
+        _of(sum(found), len(pairs))
+        for found in (
+            [level(change, row["tolerance"]) for row, change in pairs],
+            [change[2] < 0 for _, change in pairs],
+            [change[1] > 0 for _, change in pairs],
+        )
+    )
+    return (
+        "\n\nIf copies that have read the last positions alone are level with the best leak, what a leak gives is "
+        f"forgetting, not states that training has covered. They are equivalent within half a tolerance on {same} of "
+        f"the bases, clearly better on {better} and clearly worse on {worse}."
+    )
 
 
 def _mean_apart(rows: Sequence[Row], name: str) -> str:

@@ -7,33 +7,36 @@ row changes. It must not touch `todo.data.test`. The study then measures the mod
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
+from benchmarks.remedies.made import Made, Row
+from benchmarks.remedies.mixture import mixture
+from benchmarks.remedies.scalars import SCALARS, Scalar
 from outlast.model import Recurrent
 from outlast.repairs.setup import Setup
 from outlast.results import Evaluation
 
 
-@dataclass(frozen=True)
-class Made:
-    """What a row gives.
+def _chosen(name: str, scalar: Scalar) -> Row:
+    """The row of one way: the number of the least loss at the oldest age on validation streams."""
 
-    Args:
-        chosen: the number that validation chose, with its name: ``cap:512``.
-        model: under it.
-        cost: in copies of the model.
-        measured: the model on test streams, where no model can be measured by itself (the number is chosen all the
-            same on validation streams); None: the study measures `model`.
-    """
+    def row(todo: Setup, seen: Evaluation) -> Made | None:
+        made: dict[float, Recurrent] = {}
+        for number in scalar.numbers(todo.train_context):
+            model = scalar.make(todo, number)
+            if model is None:
+                return None
+            made[number] = model
+        found = {
+            number: todo.evaluate(model, todo.validation, f"{name}, {number:g}", None, ends_only=True).oldest.loss
+            for number, model in made.items()
+        }
+        best = min(found, key=lambda number: found[number])
+        return Made(f"{scalar.rule}:{best:g}", made[best], scalar.cost)
 
-    chosen: str
-    model: Recurrent
-    cost: float = 1.0
-    measured: Evaluation | None = None
+    return row
 
 
-Row = Callable[[Setup, Evaluation], Made | None]
-
-ROWS: dict[str, Row] = {}
+ROWS: dict[str, Row] = {
+    **{name: _chosen(name, scalar) for name, scalar in SCALARS.items()},
+    "mixture of ages by arrived losses": mixture,
+}
 """By name. What is added here is measured on bases that were run before as well, from the weights that they left."""

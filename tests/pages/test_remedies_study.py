@@ -12,7 +12,8 @@ import pytest
 import outlast
 from benchmarks import remedies_study
 from benchmarks.remedies.bases import Kind
-from benchmarks.remedies.rows import ROWS, Made
+from benchmarks.remedies.made import Made
+from benchmarks.remedies.rows import ROWS
 from benchmarks.remedies_study import kept_rows, run_all
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings
@@ -44,6 +45,12 @@ def anyway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Kind, "wanted", wanted)
 
 
+def without_further_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those are tested in `test_remedies_rows`."""
+    for name in list(ROWS):
+        monkeypatch.delitem(ROWS, name)
+
+
 def test_a_base_is_kept_with_all_rows_and_gets_further_ones_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +63,7 @@ def test_a_base_is_kept_with_all_rows_and_gets_further_ones_later(
         return inside(todo, model, streams, name, *rest, **more)
 
     monkeypatch.setattr(Setup, "evaluate", counting)
+    without_further_rows(monkeypatch)
     kept = tmp_path / "kept.jsonl"
     run_all([(TINY, 1)], tmp_path, kept)
     (row,) = kept_rows(kept)
@@ -82,6 +90,7 @@ def test_a_base_with_nothing_to_repair_is_kept_and_not_trained(tmp_path: Path, m
     def robust(todo: Setup, seen: Evaluation, before: Evaluation) -> Refusal:
         return Refusal("nothing_to_repair", ["planted"])
 
+    without_further_rows(monkeypatch)
     monkeypatch.setattr(remedies_study, "nothing_to_do", robust)
     monkeypatch.setattr("outlast.repairs.tuning.nothing_to_do", robust)
     monkeypatch.setattr(Setup, "train", lambda *_, **__: pytest.fail("trained"))
