@@ -48,34 +48,43 @@ def _mixed(todo: Setup, data: Streams | Split) -> dict[float, np.ndarray]:
         measuring = replace(measuring, max_length=None, up_to=None)
     asked = prepared(todo.base, data, todo.train_context, todo.measures, measuring)
     experts = [todo.base, *(with_reset(todo.base, each * todo.train_context, overlap=True) for each in AGES)]
-    losses = np.stack([along(todo, model, asked.streams, asked.length) for model in experts])
+    pairs = [along(todo, model, asked.streams, asked.length) for model in experts]
+    losses, weights = np.stack([each for each, _ in pairs]), pairs[0][1]
     targets = asked.targets.first[..., None] + np.arange(asked.targets.size)
     scored = targets.reshape(len(asked.streams), -1)
     delay, memory = asked.streams.horizon + 1, MEMORY * todo.train_context
-    return {rate: np.take_along_axis(weighted(losses, rate, delay, memory), scored, 1).mean(1) for rate in RATES}
+    counts = np.take_along_axis(weights, scored, 1)
+    found = {}
+    for rate in RATES:
+        mixed = np.take_along_axis(weighted(losses, weights, rate, delay, memory), scored, 1)
+        found[rate] = (mixed * counts).sum(1) / counts.sum(1)
+    return found
 
 
-def along(todo: Setup, model: Recurrent, streams: Streams, length: int) -> np.ndarray:
-    """(S, L) losses of every position, read from the beginning."""
-    rows, found = np.arange(len(streams)), []
+def along(todo: Setup, model: Recurrent, streams: Streams, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """(S, L) losses of every position, read from the beginning, and (S, L) what each counts."""
+    rows, found, weights = np.arange(len(streams)), [], []
     with quietly(model), torch.no_grad():
         state = model.initial_state(len(rows))
         for begin in range(0, length, CHUNK):
             batch = streams.window(rows, np.full(len(rows), begin), min(CHUNK, length - begin))
             outputs, state = model(batch.inputs, state)
             found.append(todo.main.per_position(outputs, batch))
-    return torch.cat(found, 1).double().numpy()
+            weights.append(batch.weights)
+    losses, counted = (torch.cat(each, 1).double().numpy() for each in (found, weights))
+    return np.where(counted > 0, losses, 0.0), counted
 
 
-def weighted(losses: np.ndarray, rate: float, delay: int, memory: float) -> np.ndarray:
+def weighted(losses: np.ndarray, counted: np.ndarray, rate: float, delay: int, memory: float) -> np.ndarray:
     """(S, L) loss of the mixture of K experts with losses (K, S, L) in nats.
 
     Args:
+        counted: (S, L) what each loss counts.
         rate: how fast an expert's weight falls with what it lost.
         delay: after so many positions a loss has arrived.
         memory: after so many more it counts half.
     """
     arrived = np.zeros_like(losses)
-    arrived[..., delay:] = losses[..., :-delay]
+    arrived[..., delay:] = (losses * counted)[..., :-delay]
     lost = np.asarray(lfilter([1.0], [1.0, -(0.5 ** (1 / memory))], arrived, axis=-1))
     return -logsumexp(log_softmax(-rate * lost, axis=0) - losses, axis=0)

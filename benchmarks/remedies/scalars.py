@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.remedies.altered import (
+    Altered,
     Between,
     Change,
     Changed,
@@ -157,7 +158,8 @@ def capped(todo: Setup, tau: float) -> Recurrent | None:
 def scaled_decays(todo: Setup, factor: float) -> Recurrent | None:
     """Log decays times a factor, as of `outlast.with_decay` and of families that it does not take."""
     try:
-        return with_decay(todo.base, factor)
+        # A temperature is no tensor: without a buffer a GLA with other decays would pass for the base.
+        return Altered(with_decay(todo.base, factor), "decays", factor)
     except InputError:
         return _scans(todo, "decays", factor, log_decays(lambda decay: decay * factor))
 
