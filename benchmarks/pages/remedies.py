@@ -233,7 +233,9 @@ def _forgetting(ran: Sequence[Row]) -> str:
 
 def _mean_apart(rows: Sequence[Row], name: str) -> str:
     found = [each[0] for row in rows if (each := apart(row, name, "tune")) is not None]
-    return f"{np.mean(found):+.4f}" if found else "–"
+    if not found:
+        return "–" if any(name in row["rows"] for row in rows) else "not run"
+    return f"{np.mean(found):+.4f}"
 
 
 def _times(ran: Sequence[Row]) -> str:
