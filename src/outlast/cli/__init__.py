@@ -24,9 +24,9 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & {*os.environ}:
 
 from outlast.cli import several
 from outlast.cli.asking import asked
+from outlast.cli.described import about_of
 from outlast.cli.environment import flush_denormals, tune_allocator
 from outlast.cli.judging import judge
-from outlast.cli.live_run_options import LIVE_RUN
 from outlast.cli.options import VERBS
 from outlast.cli.parsing import parse
 from outlast.cli.places import settled
@@ -35,15 +35,6 @@ from outlast.errors import Interrupted, OutlastError, Question, in_a_shell, unkn
 from outlast.ranks import rank
 
 STOPPED = 128 + signal.SIGINT
-WITHOUT_TORCH = (
-    "live incidents export",
-    "live incidents label",
-    "live incidents list",
-    "live incidents show",
-    "live status",
-    "report",
-)
-"""Verbs that only read what was written down: they answer before torch would be there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -104,7 +95,7 @@ def _run(name: str, rest: list[str]) -> int:
         options = parse(VERBS[name], rest)
         judge(options)
         tune_allocator()
-        if name not in WITHOUT_TORCH:
+        if about_of(VERBS[name]).torch:
             flush_denormals()  # loads torch, which no help and no misspelt option has to wait for
         return several.on_ranks(name, _verb(name), settled(options))
     except (Interrupted, KeyboardInterrupt) as stop:
@@ -123,21 +114,10 @@ def _run(name: str, rest: list[str]) -> int:
         return 3
 
 
-_MODULES = {
-    "live_run_verbs": LIVE_RUN,
-    "live_training_verbs": ("live profile", "live retrain"),
-    "serving_verbs": ("export", "generate", "save", "stream"),
-    "showing_verbs": ("env", "report"),
-    "task_verbs": ("quickstart", "recipe", "tasks"),
-}
-"""Where verbs are that neither begin with ``live`` nor are in `verbs`."""
-
-
 def _verb(name: str) -> Callable[[Any], int]:
     """What a verb does: each loads no more than its own module needs."""
-    others = {each: module for module, names in _MODULES.items() for each in names}
-    module = others.get(name, "live_verbs" if name.startswith("live ") else "verbs")
-    return getattr(importlib.import_module(f"outlast.cli.{module}"), f"run_{name.replace(' ', '_')}")
+    module = importlib.import_module(f"outlast.cli.{about_of(VERBS[name]).module}")
+    return getattr(module, f"run_{name.replace(' ', '_')}")
 
 
 def _print_completion(arguments: list[str]) -> int:

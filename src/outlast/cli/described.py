@@ -9,17 +9,61 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from outlast.cli.groups import GROUPS, OWN
+from outlast.cli.option_groups import GROUPS, OWN
 
 _WORDS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 """What stands for a value of a type."""
 _NOUNS = {int: "whole number", float: "number"}
 _COUNTS = {2: "two", 3: "three"}
+
+
+READINGS = "--data readings.csv --target power --horizon 60 --train-context 64"
+"""The data of most examples."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a verb is, beside its options; of its dataclass, `about`.
+
+    Args:
+        name: as it is typed: ``check``, ``live status``.
+        module: of `outlast.cli`, where its function ``run_NAME`` stands.
+        words: that follow the verb in the one command that its help ends with.
+        torch: whether it loads torch. One that only reads what was written down answers before torch would be there.
+    """
+
+    name: str
+    module: str
+    words: str
+    torch: bool = True
+
+    @property
+    def example(self) -> str:
+        return f"outlast {self.name} {self.words}".rstrip()
+
+
+Kind = TypeVar("Kind", bound=type[Any])
+
+
+@typing.dataclass_transform(kw_only_default=True, field_specifiers=(dataclasses.field,))
+def verb(name: str, module: str, words: str, *, torch: bool = True) -> Callable[[Kind], Kind]:
+    """Makes a class of options a verb: all that is said of it in one place. The arguments are those of `About`."""
+
+    def made(kind: Kind) -> Kind:
+        kind.about = About(name, module, words, torch)
+        return dataclass(kw_only=True)(kind)
+
+    return made
+
+
+def about_of(kind: type[Any]) -> About:
+    """What a verb is, of its dataclass."""
+    return kind.about
 
 
 @dataclass(frozen=True)

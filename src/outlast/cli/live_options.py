@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from outlast.cli.described import READINGS, verb
 from outlast.cli.option_groups import PLACE, Machine, Measuring, Model, Ports, Reading, Source, Stepping
 from outlast.live.incidents import Harm
 from outlast.live.retrain.settings import Collecting, Continuation
 from outlast.repairs.settings import RepairSettings
 
 
-@dataclass(kw_only=True)
+@verb("live profile", "live_training_verbs", f"--model runs/repair/model --allow-code {READINGS} --run-length 7d")
 class LiveProfileVerb(Machine, Reading, Source, Ports, Model):
     """Say what a healthy model at work usually looks like, and from where on that is an alarm.
 
@@ -50,7 +51,7 @@ class Ledgered:
     """Another database than SQLite in that folder, such as postgresql+psycopg://host/name (extra `postgres`)."""
 
 
-@dataclass(kw_only=True)
+@verb("live incidents list", "live_verbs", "--open --harm worse_than_reset", torch=False)
 class LiveIncidentsListVerb(Ledgered):
     """List incidents of a ledger, the newest first."""
 
@@ -66,7 +67,7 @@ class LiveIncidentsListVerb(Ledgered):
     """Print them as JSON lines."""
 
 
-@dataclass(kw_only=True)
+@verb("live incidents show", "live_verbs", "3", torch=False)
 class LiveIncidentsShowVerb(Ledgered):
     """Show all that is known of one incident, as JSON."""
 
@@ -74,7 +75,7 @@ class LiveIncidentsShowVerb(Ledgered):
     """Its number in the ledger."""
 
 
-@dataclass(kw_only=True)
+@verb("live incidents label", "live_verbs", "3 false_alarm --by ann --note 'a test run'", torch=False)
 class LiveIncidentsLabelVerb(Ledgered):
     """Say what an incident was; who said it, and when, is kept."""
 
@@ -88,7 +89,7 @@ class LiveIncidentsLabelVerb(Ledgered):
     """Anything more."""
 
 
-@dataclass(kw_only=True)
+@verb("live incidents export", "live_verbs", "--out incidents.jsonl", torch=False)
 class LiveIncidentsExportVerb(Ledgered):
     """Write all incidents of a ledger to a file of JSON lines, the oldest first."""
 
@@ -96,7 +97,11 @@ class LiveIncidentsExportVerb(Ledgered):
     """The file."""
 
 
-@dataclass(kw_only=True)
+@verb(
+    "live retrain",
+    "live_training_verbs",
+    f"--model runs/repair/model --allow-code {READINGS} --profile runs/profile --by ann",
+)
 class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
     """Make a new version from incidents; exit status 1 if it is refused.
 
@@ -148,7 +153,7 @@ class LiveRetrainVerb(Machine, Stepping, Measuring, Reading, Source, Ledgered):
     """No progress on standard error."""
 
 
-@dataclass(kw_only=True)
+@verb("live candidates list", "live_verbs", "--status gated")
 class LiveCandidatesListVerb(Ledgered):
     """List candidates of a ledger, the newest first."""
 
@@ -161,7 +166,7 @@ class LiveCandidatesListVerb(Ledgered):
     """Print them as JSON lines."""
 
 
-@dataclass(kw_only=True)
+@verb("live candidates show", "live_verbs", "1")
 class LiveCandidatesShowVerb(Ledgered):
     """Show what became of one candidate: what was collected and left out, what each gate said, what to do next."""
 
@@ -169,15 +174,3 @@ class LiveCandidatesShowVerb(Ledgered):
     """Its number in the ledger."""
     json: bool = False
     """Print all that is known of it as JSON."""
-
-
-LIVE: dict[str, type] = {
-    "live profile": LiveProfileVerb,
-    "live incidents list": LiveIncidentsListVerb,
-    "live incidents show": LiveIncidentsShowVerb,
-    "live incidents label": LiveIncidentsLabelVerb,
-    "live incidents export": LiveIncidentsExportVerb,
-    "live retrain": LiveRetrainVerb,
-    "live candidates list": LiveCandidatesListVerb,
-    "live candidates show": LiveCandidatesShowVerb,
-}

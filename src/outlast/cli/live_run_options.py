@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from outlast.cli.described import verb
 from outlast.cli.live_options import Ledgered
 from outlast.cli.option_groups import PLACE, Trust
 from outlast.live.run.settings import RunSettings
@@ -21,7 +22,7 @@ class _Said:
     """Why."""
 
 
-@dataclass(kw_only=True)
+@verb("live deploy", "live_run_verbs", "--model runs/repair/model --allow-code --profile runs/profile --by ann")
 class LiveDeployVerb(Trust, _Said, Ledgered):
     """Put the first model to work in a ledger: it is copied there, with its profile."""
 
@@ -31,7 +32,7 @@ class LiveDeployVerb(Trust, _Said, Ledgered):
     """Folder of its profile (outlast live profile)."""
 
 
-@dataclass(kw_only=True)
+@verb("live run", "live_run_verbs", "--source arriving/ --out forecasts.jsonl --allow-code")
 class LiveRunVerb(Trust, Ledgered):
     """Run what is at work over live input, with shadows and canaries beside it; a killed run goes on where it was."""
 
@@ -69,7 +70,7 @@ class LiveRunVerb(Trust, Ledgered):
     """Say nothing on standard error but what is wrong."""
 
 
-@dataclass(kw_only=True)
+@verb("live propose", "live_run_verbs", "--model runs/mine/model --profile runs/mine/profile --by ann")
 class LiveProposeVerb(Trust, _Said, Ledgered):
     """Make a candidate of a version that was made elsewhere: you answer for it, its gates are the live ones alone."""
 
@@ -79,7 +80,7 @@ class LiveProposeVerb(Trust, _Said, Ledgered):
     """Folder of its profile (outlast live profile)."""
 
 
-@dataclass(kw_only=True)
+@verb("live approve", "live_run_verbs", "3 --by ann --because 'a month as a shadow'")
 class LiveApproveVerb(Trust, _Said, Ledgered):
     """Let a candidate go on: from its gates to a shadow, from there to a canary, from there to work."""
 
@@ -89,7 +90,7 @@ class LiveApproveVerb(Trust, _Said, Ledgered):
     """Also without evidence from live streams."""
 
 
-@dataclass(kw_only=True)
+@verb("live refuse", "live_run_verbs", "3 --by ann --because 'the sensor was off'")
 class LiveRefuseVerb(_Said, Ledgered):
     """Refuse a candidate, wherever it is on its way."""
 
@@ -97,12 +98,12 @@ class LiveRefuseVerb(_Said, Ledgered):
     """Its number in the ledger."""
 
 
-@dataclass(kw_only=True)
+@verb("live rollback", "live_run_verbs", "--by ann --because 'the plant asked for it'")
 class LiveRollbackVerb(_Said, Ledgered):
     """Put the version to work again that the one at work replaced; a run follows within a second."""
 
 
-@dataclass(kw_only=True)
+@verb("live streams list", "live_run_verbs", "--most 10")
 class LiveStreamsListVerb(Ledgered):
     """List the streams of a ledger's run, those with the latest times first."""
 
@@ -112,7 +113,7 @@ class LiveStreamsListVerb(Ledgered):
     """Print them as JSON lines."""
 
 
-@dataclass(kw_only=True)
+@verb("live streams forget", "live_run_verbs", "'press 4'")
 class LiveStreamsForgetVerb(Ledgered):
     """Forget streams: their states, clocks and last values. A run does so at its next commit, or when it begins."""
 
@@ -120,7 +121,7 @@ class LiveStreamsForgetVerb(Ledgered):
     """Their names."""
 
 
-@dataclass(kw_only=True)
+@verb("live status", "live_run_verbs", "", torch=False)
 class LiveStatusVerb(Ledgered):
     """Say what is at work, what reads beside it, and what was read, answered and put aside."""
 
@@ -128,7 +129,7 @@ class LiveStatusVerb(Ledgered):
     """Print it as JSON."""
 
 
-@dataclass(kw_only=True)
+@verb("live report", "live_run_verbs", "--ledger runs/live --out runs/live/report --language ja")
 class LiveReportVerb(Ledgered):
     """Write one page of all that happened: losses over time, candidates and their gates, incidents, how it stands."""
 
@@ -140,17 +141,3 @@ class LiveReportVerb(Ledgered):
     """Of the report and of what is printed: English or Japanese."""
     json: bool = False
     """Print the result as JSON on standard output, and all else on standard error."""
-
-
-LIVE_RUN: dict[str, type] = {
-    "live deploy": LiveDeployVerb,
-    "live run": LiveRunVerb,
-    "live propose": LiveProposeVerb,
-    "live approve": LiveApproveVerb,
-    "live refuse": LiveRefuseVerb,
-    "live rollback": LiveRollbackVerb,
-    "live streams list": LiveStreamsListVerb,
-    "live streams forget": LiveStreamsForgetVerb,
-    "live status": LiveStatusVerb,
-    "live report": LiveReportVerb,
-}

@@ -346,3 +346,44 @@ class Running(Machine):
     """Of the report and of what is printed: English or Japanese."""
     quiet: bool = False
     """No progress on standard error; what was found, warnings and errors are still said."""
+
+
+# Under which title help shows an option.
+
+GROUPS: dict[type, str] = {
+    Model: "Model",
+    Trust: "Model",
+    Ports: "Model",
+    Source: "Data",
+    Reading: "Data",
+    Measuring: "Measuring",
+    Affording: "Measuring",
+    Stepping: "Training",
+    Learning: "Training",
+    Weighing: "Training",
+    Starting: "Starts",
+    Repairing: "Repair",
+    Machine: "Machine",
+    Running: "Output",
+}
+"""The title under which help shows a group of options; groups of one title are shown together."""
+
+_ALONE = {
+    "Model": "family settings base repaired",
+    "Data": "task stationary guard",
+    "Money and time": "budget cost price_per_hour value_per_unit",
+    "Starts": "interventions expected_runs continuation share",
+    "Machine": "jobs",
+    "Output": "language figures seeds",
+    "Results": "results",
+    "Text": "prompt tokens steps temperature age against",
+    "State": "state state_every",
+    "Streams": "resets stream",
+    "Watching": "run_length fleet every profile",
+    "Ledger": "ledger database",
+    "Which": "open harm of_stream most quarantine watchers per_stream far_state status",
+    "Incident": "incident label by note",
+    "Candidate": "stage candidate",
+}
+OWN = {name: title for title, names in _ALONE.items() for name in names.split()}
+"""The titles of options that are of no group; the others stand under `Options`."""

@@ -1,17 +1,17 @@
 """What each verb can be told, on the command line or in a TOML file with the same keys.
 
-A verb is a dataclass that inherits groups of options (`outlast.cli.option_groups`); its help shows the groups of the
-rightmost base first, each under its title (`outlast.cli.groups`). Nothing here loads torch.
+A verb is one dataclass here or in the files of ``live``, made by `verb`, and a function. It inherits groups of options
+(`outlast.cli.option_groups`). Nothing here loads torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from outlast.cli.live_options import LIVE
-from outlast.cli.live_run_options import LIVE_RUN
+from outlast.cli import live_options, live_run_options
+from outlast.cli.described import READINGS, verb
 from outlast.cli.option_groups import (
     PLACE,
     Affording,
@@ -34,7 +34,51 @@ from outlast.evaluation.settings import EvalSettings
 from outlast.modules.precisions import PRECISIONS
 
 
-@dataclass(kw_only=True)
+@verb("quickstart", "task_verbs", "--out runs/quickstart")
+class QuickstartVerb:
+    """Train a small forecaster on household power, watch it fail past its training context, repair and verify it."""
+
+    task: str = "power"
+    """Another built-in task, such as air (see outlast tasks), or one of yours: package.module:NAME."""
+    out: Path = Path("runs/quickstart")
+    """Folder for result.json, report.html and the models."""
+    replace: bool = False
+    """Write into --out even where another verb's result lies there."""
+    seed: int = 0
+    """Of everything random."""
+    seeds: int = 1
+    """Repeat with this many seeds, counted from --seed; finished ones are not run again."""
+    jobs: int = 2
+    """Interventions trained side by side, one thread each."""
+    language: Literal["en", "ja"] = "en"
+    """Of the report and of what is printed: English or Japanese."""
+    quiet: bool = False
+    """No progress on standard error; what was found, warnings and errors are still said."""
+
+
+@verb("recipe", "task_verbs", "recipes/recall.toml")
+class RecipeVerb(Machine):
+    """Run a recipe: train, compare and measure what is missing, draw its report.
+
+    A recipe names a task, or data of yours; its models are families, or checkpoints of yours. It goes on where
+    it was stopped. On several ranks of torchrun all of them train.
+    """
+
+    recipe: Path | None = field(default=None, metadata=PLACE)
+    """A TOML file, such as recipes/regimes.toml."""
+    scale: str | None = None
+    """Which of the recipe's scales, where it has several: laptop, or paper."""
+    out: Path | None = None
+    """Folder of the results. Default: the recipe's."""
+    replace: bool = False
+    """Write into that folder even where another verb's result lies there."""
+    language: Literal["en", "ja"] = "en"
+    """Of the reports and of what is printed: English or Japanese."""
+    quiet: bool = False
+    """No progress on standard error; what was found, warnings and errors are still said."""
+
+
+@verb("check", "verbs", "--model my_lstm:build")
 class CheckVerb(Running, Reading, Ports, Model):
     """Does a model keep the contract that evaluation and repair rely on? Exit status 1 if it does not."""
 
@@ -47,7 +91,7 @@ class CheckVerb(Running, Reading, Ports, Model):
     some ten times as long."""
 
 
-@dataclass(kw_only=True)
+@verb("train", "verbs", f"--model my_lstm:build {READINGS} --steps 2000 --out runs/my_lstm")
 class TrainVerb(Running, Learning, Weighing, Reading, Source):
     """Train a model from scratch (or one that is given) from the zero state, as one usually does.
 
@@ -71,7 +115,7 @@ class TrainVerb(Running, Learning, Weighing, Reading, Source):
     state by exp(-1/TAU). Default: no leak."""
 
 
-@dataclass(kw_only=True)
+@verb("evaluate", "verbs", f"--model my_lstm:build {READINGS}")
 class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Ports, Model):
     """Measure a model past its training context: age curve, position curve, verdict."""
 
@@ -82,7 +126,7 @@ class EvaluateVerb(Running, Affording, Measuring, Reading, Source, Ports, Model)
     """Folder for result.json and report.html."""
 
 
-@dataclass(kw_only=True)
+@verb("diagnose", "verbs", f"--model my_lstm:build {READINGS} --language ja")
 class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Ports, Model):
     """Say why a model fails past its training context, which part of its state does it, and from which age on."""
 
@@ -104,7 +148,7 @@ class DiagnoseVerb(Running, Weighing, Affording, Measuring, Reading, Ports, Mode
     """Also write every figure as SVG and PNG to OUT/figures."""
 
 
-@dataclass(kw_only=True)
+@verb("plan", "verbs", f"--model my_lstm:build {READINGS} --price-per-hour 0.40 --value-per-unit 30")
 class PlanVerb(Running, Stepping, Weighing, Repairing, Measuring, Reading, Source, Model):
     """Say what to do about a model before anything is paid for: leave it, reset it, repair it, or go beyond starts.
 
@@ -125,7 +169,7 @@ class PlanVerb(Running, Stepping, Weighing, Repairing, Measuring, Reading, Sourc
     """Pilots that are trained side by side, one thread each."""
 
 
-@dataclass(kw_only=True)
+@verb("tune", "verbs", f"--model my_lstm:build {READINGS} --cost 1.25")
 class TuneVerb(Running, Measuring, Reading, Source, Model):
     """Choose what helps a model without training it: leaks, resets or handovers; exit status 1 if nothing is accepted.
 
@@ -141,7 +185,7 @@ class TuneVerb(Running, Measuring, Reading, Source, Model):
     """More data of the same kind on which short contexts must hold."""
 
 
-@dataclass(kw_only=True)
+@verb("repair", "verbs", f"--model my_lstm:build {READINGS} --intervention carry --expected-run 1280")
 class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 
@@ -157,7 +201,7 @@ class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Re
     """2: the repair and its control are trained side by side, one thread each."""
 
 
-@dataclass(kw_only=True)
+@verb("compare", "verbs", f"--model my_lstm:build {READINGS} --interventions zero state_passing carry --jobs 2")
 class CompareVerb(Running, Learning, Weighing, Repairing, Measuring, Reading, Source, Model):
     """Give several interventions equal steps and data; exit status 1 if the one that validation picks is refused.
 
@@ -177,7 +221,7 @@ class CompareVerb(Running, Learning, Weighing, Repairing, Measuring, Reading, So
     """Interventions trained side by side, one thread each."""
 
 
-@dataclass(kw_only=True)
+@verb("dose", "verbs", "--base my_lstm:build --repaired runs/repair/model --allow-code --dose 0.5")
 class DoseVerb(Trust):
     """Write the model that lies part of the way from a base to its repair: base + dose · (repaired − base).
 
@@ -197,7 +241,7 @@ class DoseVerb(Trust):
     """Write into --out even where another verb's result or models lie there."""
 
 
-@dataclass(kw_only=True)
+@verb("save", "serving_verbs", "--model my_lstm:build --data readings.csv --target power --horizon 60 --out runs/saved")
 class SaveVerb(Machine, Reading):
     """Save a model with what a table says of its columns, without training it: then it reads raw rows.
 
@@ -214,7 +258,7 @@ class SaveVerb(Machine, Reading):
     """Write over a model that is there."""
 
 
-@dataclass(kw_only=True)
+@verb("export", "serving_verbs", "--model runs/repair/model --allow-code --out model.onnx")
 class ExportVerb(Trust):
     """Write a model as a .onnx file: its state as inputs and outputs, rows and positions in any number.
 
@@ -234,7 +278,7 @@ class ExportVerb(Trust):
     """Write it even where a file of that name lies."""
 
 
-@dataclass(kw_only=True)
+@verb("generate", "serving_verbs", "--model runs/train/model --prompt 'Once upon' --steps 64 --state runs/state")
 class GenerateVerb(Machine, Ports, Model, ReadingText):
     """Let a language model write on, from a prompt or from where an earlier call ended."""
 
@@ -264,7 +308,7 @@ class GenerateVerb(Machine, Ports, Model, ReadingText):
     """Print tokens, text and position as JSON."""
 
 
-@dataclass(kw_only=True)
+@verb("stream", "serving_verbs", "--model runs/repair/model --allow-code < rows.jsonl > forecasts.jsonl")
 class StreamVerb(Machine, Ports, Model):
     """Run a model on raw rows: lines of JSON on standard input, a forecast a line on standard output.
 
@@ -287,7 +331,7 @@ class StreamVerb(Machine, Ports, Model):
     """How far ahead of this machine's clock the time of a row may be, such as 1d, or any."""
 
 
-@dataclass(kw_only=True)
+@verb("report", "showing_verbs", "runs/evaluate runs/repair --out report.html", torch=False)
 class ReportVerb:
     """Draw one report from results."""
 
@@ -301,7 +345,7 @@ class ReportVerb:
     """Also write every figure as SVG and PNG to this folder."""
 
 
-@dataclass(kw_only=True)
+@verb("tasks", "task_verbs", "--fetch power")
 class TasksVerb:
     """List the built-in tasks, or fetch the data of one."""
 
@@ -309,7 +353,7 @@ class TasksVerb:
     """Fetch and prepare this task's data."""
 
 
-@dataclass(kw_only=True)
+@verb("env", "showing_verbs", "--json")
 class EnvVerb:
     """Print versions, threads and which scan is used."""
 
@@ -319,71 +363,11 @@ class EnvVerb:
     """Compile all kernels first, in float32 and bfloat16, so that no later command waits for it."""
 
 
-@dataclass(kw_only=True)
-class QuickstartVerb:
-    """Train a small forecaster on household power, watch it fail past its training context, repair and verify it."""
-
-    task: str = "power"
-    """Another built-in task, such as air (see outlast tasks), or one of yours: package.module:NAME."""
-    out: Path = Path("runs/quickstart")
-    """Folder for result.json, report.html and the models."""
-    replace: bool = False
-    """Write into --out even where another verb's result lies there."""
-    seed: int = 0
-    """Of everything random."""
-    seeds: int = 1
-    """Repeat with this many seeds, counted from --seed; finished ones are not run again."""
-    jobs: int = 2
-    """Interventions trained side by side, one thread each."""
-    language: Literal["en", "ja"] = "en"
-    """Of the report and of what is printed: English or Japanese."""
-    quiet: bool = False
-    """No progress on standard error; what was found, warnings and errors are still said."""
-
-
-@dataclass(kw_only=True)
-class RecipeVerb(Machine):
-    """Run a recipe: train, compare and measure what is missing, draw its report.
-
-    A recipe names a task, or data of yours; its models are families, or checkpoints of yours. It goes on where
-    it was stopped. On several ranks of torchrun all of them train.
-    """
-
-    recipe: Path | None = field(default=None, metadata=PLACE)
-    """A TOML file, such as recipes/regimes.toml."""
-    scale: str | None = None
-    """Which of the recipe's scales, where it has several: laptop, or paper."""
-    out: Path | None = None
-    """Folder of the results. Default: the recipe's."""
-    replace: bool = False
-    """Write into that folder even where another verb's result lies there."""
-    language: Literal["en", "ja"] = "en"
-    """Of the reports and of what is printed: English or Japanese."""
-    quiet: bool = False
-    """No progress on standard error; what was found, warnings and errors are still said."""
-
-
-VERBS: dict[str, type] = {
-    "quickstart": QuickstartVerb,
-    "recipe": RecipeVerb,
-    "check": CheckVerb,
-    "train": TrainVerb,
-    "evaluate": EvaluateVerb,
-    "diagnose": DiagnoseVerb,
-    "plan": PlanVerb,
-    "tune": TuneVerb,
-    "repair": RepairVerb,
-    "compare": CompareVerb,
-    "dose": DoseVerb,
-    "save": SaveVerb,
-    "export": ExportVerb,
-    "generate": GenerateVerb,
-    "stream": StreamVerb,
-    "report": ReportVerb,
-    "tasks": TasksVerb,
-    "env": EnvVerb,
-    **LIVE,
-    **LIVE_RUN,
+VERBS: dict[str, type[Any]] = {
+    kind.about.name: kind
+    for named in (globals(), vars(live_options), vars(live_run_options))
+    for kind in list(named.values())
+    if "about" in getattr(kind, "__dict__", ())
 }
 """Every verb by what is typed; those of two words stand under their first one."""
 

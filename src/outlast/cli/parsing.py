@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from outlast.cli.described import Option, in_groups, options_of
-from outlast.cli.groups import EXAMPLES
-from outlast.cli.options import LEAST, VERBS
+from outlast.cli.described import Option, about_of, in_groups, options_of
+from outlast.cli.options import LEAST
 from outlast.errors import InputError, nearest, unknown_name
 from outlast.given_files import read_toml
 
@@ -26,19 +25,19 @@ from outlast.given_files import read_toml
 _INDENT, _COLUMN, _WIDEST = 2, 26, 100
 
 
-def help_of(name: str, verb: type[Any]) -> str:
+def help_of(verb: type[Any]) -> str:
     """The help of a verb, at most 100 columns wide."""
     width = max(60, min(_WIDEST, shutil.get_terminal_size().columns))
     first, *rest = inspect.cleandoc(verb.__doc__ or "").split("\n\n")
     about = [textwrap.fill(" ".join(each.split()), width) for each in (first, *rest)]
     options = in_groups(verb)
     places = "".join(f" [{each.takes}]" for each in options if not each.flags)
-    parts = [f"usage: outlast {name}{places} [options]", *about]
+    parts = [f"usage: outlast {about_of(verb).name}{places} [options]", *about]
     for title, several in itertools.groupby(options, key=lambda each: each.group):
         parts.append("\n".join([f"{title}:", *(_lines(_head(each), each.said, width) for each in several)]))
     config = _lines("--config FILE", "Every option may stand in a TOML file.", width)
     parts.append("\n".join(["Everywhere:", config, _lines("-h, --help", "Show this.", width)]))
-    return "\n\n".join([*parts, f"Example:\n{_command(EXAMPLES[name], width)}"])
+    return "\n\n".join([*parts, f"Example:\n{_command(about_of(verb).example, width)}"])
 
 
 def _head(option: Option) -> str:
@@ -87,9 +86,9 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
         SystemExit: after --help.
     """
     arguments, config = _take_config(arguments)
-    name = next(name for name, kind in VERBS.items() if kind is verb)
+    name = about_of(verb).name
     if any(word in _HELP for word in arguments):
-        print(help_of(name, verb))
+        print(help_of(verb))
         raise SystemExit(0)
     options = options_of(verb)
     words, given = _told_apart(name, options, arguments)
