@@ -36,6 +36,7 @@ from outlast.results import (
     Evaluation,
     Guess,
     Note,
+    OtherRemedy,
     PositionBin,
     RecoveryBand,
     Refusal,
@@ -456,6 +457,23 @@ def tuning(remedy: str, *, cost: float = 1.0, made: Repair | None = None) -> Tun
         max(1.0, cost), remedy, tried[: 2 if cost > 1 else 1], made.before, made.after, made.short_context,
         made.benefit, made.accepted, made.refused_because,
     )  # fmt: skip
+
+
+def asked_twice() -> dict[str, Tuning]:
+    """Tunings whose first choice test streams did not accept, and one whose leaks validation refused already."""
+    made, lost = tuning("reset:64"), tuning("leak:32", made=refused()["short_context_lost"])
+    left_out = replace(made.tried[0], name="leak:32", refused="declines")
+
+    def other(name: str, fault: str) -> OtherRemedy:
+        return OtherRemedy(name, (-0.03, -0.05, -0.01), Refusal(fault, ["as it was"]))
+
+    return {
+        "a second choice": replace(made, other=other("leak:32", "still_fails")),
+        "a second choice, the first is open": replace(made, other=other("leak:32", "undecided")),
+        "no second choice either": replace(lost, other=other("reset:64", "no_benefit")),
+        "a leak that validation refuses": replace(made, tried=[left_out, *made.tried]),
+        "no remedy that may be picked helps": replace(made, tried=[left_out], remedy="none", accepted=False),
+    }
 
 
 def _too_few_streams(each: Repair) -> Repair:

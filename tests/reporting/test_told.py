@@ -162,6 +162,7 @@ def tunings() -> dict[str, Tuning]:
             for name, each in example.refused().items()
             if name in ("short_context_lost", "one age lost", "no_benefit", "undecided")
         },
+        **example.asked_twice(),
         "none helps": replace(example.tuning("reset:64"), remedy="none", accepted=False),
         "nothing to tune": replace(example.tuning("reset:64", made=example.untouched()), remedy="none"),
         "broken": replace(example.tuning("reset:64", made=example.refused()["base_broken"]), remedy="none"),

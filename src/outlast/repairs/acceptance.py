@@ -63,12 +63,18 @@ def short_differences(before: Curve, after: Curve, ages: Band | None) -> np.ndar
     return weights[used] @ (after.losses[used] - before.losses[used])
 
 
-def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | None = None) -> ShortContext:
-    """How short contexts changed, repaired − base, paired by stream; arguments as of `short_differences`."""
+def short_context(
+    before: Curve, after: Curve, measure: Measure, ages: Band | None = None, looks: int = 1
+) -> ShortContext:
+    """How short contexts changed, repaired − base, paired by stream; arguments as of `short_differences`.
+
+    Args:
+        looks: how many times these streams were asked, over which intervals are simultaneous.
+    """
     used = np.flatnonzero(age_weights(before, ages))
     differences = after.losses[used] - before.losses[used]
-    change = before.interval(short_differences(before, after, ages))
-    by_band = [before.interval(each, len(used)) for each in differences]
+    change = before.interval(short_differences(before, after, ages), looks)
+    by_band = [before.interval(each, looks * len(used)) for each in differences]
     worst = int(np.argmax([each.high for each in by_band]))
     reference = short_level(before, ages)
     margin = measure.allowed(reference)
@@ -81,7 +87,7 @@ def short_context(before: Curve, after: Curve, measure: Measure, ages: Band | No
         worst_margin=BAND_MARGINS * margin,
         reference=reference,
         ages=ages or (0, before.train_context),
-        by_bands=before.interval(differences.mean(0)).triple,
+        by_bands=before.interval(differences.mean(0), looks).triple,
         n=change.n,
     )
 
@@ -105,11 +111,13 @@ def benefit(
     after: Evaluation,
     control: Evaluation | None = None,
     remedies: Mapping[str, UnderRemedy] | None = None,
+    looks: int = 1,
 ) -> Benefit:
     """The repaired model at its oldest age against the base and the control, as they are and under remedies.
 
     Args:
         remedies: other than resets, by the name of the rival; without a control those of the base count alone.
+        looks: as of `short_context`.
     """
     rivals = {"base": before.oldest.per_stream}
     rivals |= {name: each.per_stream for name, each in before.resets.items()}
@@ -121,7 +129,9 @@ def benefit(
         if control is not None or name not in CONTROLS:
             rivals[name] = each.per_stream
     curve = after.curve
-    intervals = {name: curve.interval(curve.losses[-1] - np.array(losses)).triple for name, losses in rivals.items()}
+    intervals = {
+        name: curve.interval(curve.losses[-1] - np.array(losses), looks).triple for name, losses in rivals.items()
+    }
     deciding = [name for name in AT_NO_COST if name in intervals]
     against = max(deciding, key=lambda name: intervals[name][0])
     tolerance = before.verdict.tolerance if before.verdict else 0.0
@@ -162,23 +172,41 @@ def remedy_refusal(
     guards: Mapping[str, ShortContext],
     *,
     ages: bool,
+    looks: int = 1,
 ) -> Refusal | None:
     """Why a remedy is refused, as `refusal`; None: it is accepted.
+
+    Args:
+        ages: as of `own_refusal`.
+        looks: as of `short_context`.
+    """
+    found = [
+        *_broken(after),
+        *_short_context_lost(short, measure, guards),
+        *_no_benefit(gain, measure),
+        *_own_verdict(after, measure, ages),
+        *_stopped_reading(after, measure, looks),
+        *_undecided(short, measure, guards),
+    ]
+    return _first_of(found)
+
+
+def own_refusal(after: Evaluation, measure: Measure, *, ages: bool) -> Refusal | None:
+    """Why a remedy is not picked for what it gives by itself on validation streams; None: it may be.
+
+    By the rules that test streams judge by, but that it reads need not be clear of streams that may be few: its mean
+    alone is asked.
 
     Args:
         ages: whether its state ages as the model's does, so that its own verdict is asked: `fails` and `declines`
             refuse. Under a reset part of the targets are always read by a young state, and the verdict says only that.
     """
+    return _first_of([*_broken(after), *_own_verdict(after, measure, ages), *_stopped_reading(after, measure, looks=0)])
+
+
+def _own_verdict(after: Evaluation, measure: Measure, ages: bool) -> list[Refusal]:
     asked = ages and after.verdict is not None and after.verdict.name in ("fails", "declines")
-    found = [
-        *_broken(after),
-        *_short_context_lost(short, measure, guards),
-        *_no_benefit(gain, measure),
-        *(_still_fails(after, measure) + _declines(after) if asked else []),
-        *_stopped_reading(after, measure),
-        *_undecided(short, measure, guards),
-    ]
-    return _first_of(found)
+    return _still_fails(after, measure) + _declines(after) if asked else []
 
 
 def _first_of(found: list[Refusal]) -> Refusal | None:
@@ -301,15 +329,16 @@ def _declines(after: Evaluation) -> list[Refusal]:
     return [Refusal("declines", [because])]
 
 
-def _stopped_reading(after: Evaluation, measure: Measure) -> list[Refusal]:
+def _stopped_reading(after: Evaluation, measure: Measure, looks: int = 1) -> list[Refusal]:
+    """Whether it is not clearly better than a guess; with no looks at test streams, on average."""
     curve = after.curve
     rivals = {"its own answer before it has read anything": curve.losses[0]} if curve.bands[0] == (0, 1) else {}
     names = {"constant": "the best constant", "persistence": "repeating the newest known value"}
     rivals |= {names[name]: np.array(guess.per_stream) for name, guess in after.guesses.items()}
     because = []
     for named, losses in rivals.items():
-        apart = curve.interval(curve.losses[-1] - losses)
-        if apart.high >= 0:
+        apart = curve.interval(curve.losses[-1] - losses, max(1, looks))
+        if (apart.high if looks else apart.mean) >= 0:
             because.append(
                 f"at its oldest age it is {_ends(*apart.triple)} {measure.unit} against {named}: not clearly better"
             )

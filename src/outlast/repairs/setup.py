@@ -144,16 +144,19 @@ class Setup:
             for name, streams in self.guards.items()
         }
 
-    def short(self, before: Curve, after: Curve) -> ShortContext:
+    def short(self, before: Curve, after: Curve, looks: int = 1) -> ShortContext:
         """How short contexts changed, at the ages that were asked for."""
-        return short_context(before, after, self.main, self.repairing.short_ages)
+        return short_context(before, after, self.main, self.repairing.short_ages, looks)
 
-    def guarded(self, model: Recurrent, name: str, guards_before: Mapping[str, Evaluation]) -> dict[str, ShortContext]:
+    def guarded(
+        self, model: Recurrent, name: str, guards_before: Mapping[str, Evaluation], looks: int = 1
+    ) -> dict[str, ShortContext]:
         """How short contexts changed on every guard, which are measured here."""
         return {
             guard: self.short(
                 guards_before[guard].curve,
                 self.evaluate(model, streams, f"{name} on guard {guard}", None, ends_only=True).curve,
+                looks,
             )
             for guard, streams in self.guards.items()
         }

@@ -81,7 +81,7 @@ from outlast.results.timeline import (
     LossPoint,
     Timeline,
 )
-from outlast.results.tuned import TriedRemedy, Tuning
+from outlast.results.tuned import OtherRemedy, TriedRemedy, Tuning
 
 __all__ = [
     "KINDS",
@@ -127,6 +127,7 @@ __all__ = [
     "Moment",
     "MomentTimes",
     "Note",
+    "OtherRemedy",
     "Outlook",
     "OwnUnit",
     "PartGroup",

@@ -13,7 +13,7 @@ from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Ro
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.text_table import aligned
+from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
@@ -82,9 +82,12 @@ def _headline(tuning: Tuning) -> str:
                 if because.name == "nothing_to_repair"
                 else "モデルが壊れており、どの対処でも直らないため、何も選びませんでした。",
             )
+        allowed = _left_out(tuning)
         return tell(
-            "No remedy was chosen: on validation streams none of those tried gains more than half a tolerance.",
-            "対処は選びませんでした。検証系列で、試したどれも許容差の半分を超えて改善しません。",
+            f"No remedy was chosen: on validation streams none of those {'that may be picked' if allowed else 'tried'} "
+            "gains more than half a tolerance.",
+            f"対処は選びませんでした。検証系列で、{'許される' if allowed else '試した'}どれも許容差の半分を超えて"
+            "改善しません。",
         )
     own = said(tuning.remedy)
     if not tuning.accepted:
@@ -123,6 +126,27 @@ def _lead(tuning: Tuning) -> str:
         else tell(
             f"It costs {number(picked.cost, 3)} times as much to run.", f"実行費用は {number(picked.cost, 3)} 倍です。"
         ),
+        _other(tuning),
+    )
+
+
+def _other(tuning: Tuning) -> str:
+    """That test streams were asked twice, and what came out the other time."""
+    if tuning.other is None:
+        return ""
+    name, because = said(tuning.other.name), tuning.other.because
+    fault = labels.REFUSALS[because.name]
+    if not tuning.accepted:
+        return tell(
+            f"The second choice, {name}, was not accepted either ({fault}).",
+            f"第二候補（{name}）も採用できません（{fault}）。",
+        )
+    found = "do not decide about" if because.name == "undecided" else "refuse"
+    return tell(
+        f"This is the second choice: test streams {found} the first, {name} ({fault}). As they were asked twice, the "
+        "intervals of the second are of 97.5 %.",
+        f"これは第二候補です。第一候補（{name}）はテスト系列で採用できませんでした（{fault}）。"
+        "テスト系列に二度尋ねたため、区間は 97.5 % のものです。",
     )
 
 
@@ -206,12 +230,24 @@ def _over(kinds: dict[str, list[TriedRemedy]], what: str, y_label: str, title: s
     return element(Plot(key, title, lines, (axis, axis), y_label, height=320), title)
 
 
+def _left_out(tuning: Tuning) -> list[tuple[str, str]]:
+    """Remedies that validation refused, with the fault."""
+    return [(each.name, labels.REFUSALS[each.refused]) for each in tuning.tried if each.refused]
+
+
+def _marked(tuning: Tuning, own: TriedRemedy) -> tuple[str, str]:
+    """The word that marks a remedy among those tried, and its tone: accepted, or why it was not picked."""
+    if own.refused:
+        return labels.REFUSALS[own.refused], "bad"
+    return labels.ACCEPTED if tuning.accepted and own.name == tuning.remedy else "", "good"
+
+
 def _sections(tuning: Tuning, key: str) -> list[Section]:
     tried = []
     if tuning.tried:
         title = tell("Remedies on validation streams", "検証系列での対処")
         rows = [
-            Row([Cell(each) for each in row], labels.ACCEPTED if tuning.accepted and own.name == tuning.remedy else "")
+            Row([Cell(each) for each in row], *_marked(tuning, own))
             for own, row in zip(tuning.tried, _rows(tuning), strict=True)
         ]
         tried.append(Section(title, [*_by_tau(tuning, key), Table(title, _columns(tuning), rows)]))
@@ -239,8 +275,15 @@ def _untouched(tuning: Tuning) -> Refusal | None:
 
 
 def _terminal(tuning: Tuning) -> list[str]:
-    table = [aligned(_columns(tuning), _rows(tuning))] if tuning.tried else evaluation.terminal(tuning.before)
-    return [*table, *(evaluation.terminal_notes(tuning.before.notes) if tuning.tried else [])]
+    if not tuning.tried:
+        return evaluation.terminal(tuning.before)
+    broken = [tell(f"{name} ({fault})", f"{name}（{fault}）") for name, fault in _left_out(tuning)]
+    left_out = tell(
+        f"Left out, as they break a rule on validation streams already: {', '.join(broken)}.",
+        f"検証系列ですでに規則に反するため、選びませんでした：{'、'.join(broken)}。",
+    )
+    table = aligned(_columns(tuning), _rows(tuning))
+    return [table, *([wrapped(left_out)] if broken else []), *evaluation.terminal_notes(tuning.before.notes)]
 
 
 def _next_steps(tuning: Tuning) -> list[Step]:
