@@ -12,7 +12,7 @@ import torch
 from contract_sizes import quick_check
 from outlast import families, interventions, tasks
 from outlast.data import Batch, open_streams, opening
-from outlast.data.compatibility import adapted_to
+from outlast.evaluation.opened import adapted_to
 from outlast.model import InputSpec
 from outlast.reporting import kinds
 from outlast.results import KINDS, Result, from_json, load_result, to_json

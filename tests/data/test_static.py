@@ -12,8 +12,9 @@ import torch
 import outlast
 from modules.identified import StaticNumbers
 from outlast.data import Streams
-from outlast.data.compatibility import adapted_to, check_inputs, inputs_of
+from outlast.data.compatibility import check_inputs, inputs_of
 from outlast.errors import InputError
+from outlast.evaluation.opened import adapted_to
 from outlast.model import InputSpec
 
 RATED: dict[str, list[Any]] = {"machine": ["a", "b", "c"], "rated": [11.0, 22.0, 55.0], "age": [3, 1, 9]}

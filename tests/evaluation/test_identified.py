@@ -13,9 +13,10 @@ from torch import nn
 import outlast
 from modules.identified import AddedEmbedding, ConcatenatedOnce, IdAsColumn, LastOnly, Unnamed
 from outlast.data import Streams, split
-from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.compatibility import check_inputs
 from outlast.errors import InputError, Question
 from outlast.evaluation import EvalSettings
+from outlast.evaluation.opened import adapted_to
 
 MACHINES = ("press 1", "press 10", "press 2")
 INPUTS = ["load", "speed", "heat"]

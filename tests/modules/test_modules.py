@@ -22,8 +22,8 @@ from modules.listed import MODULES, Listed
 from modules.page import PAGE, page
 from outlast.cli import main
 from outlast.contract.check import check
-from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError
+from outlast.evaluation.opened import adapted_to
 from outlast.model import InputSpec
 from outlast.modules import adapt, from_factory
 from outlast.randomness import generator

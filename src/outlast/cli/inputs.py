@@ -36,7 +36,7 @@ from outlast.cli.options import (
 from outlast.cli.parsing import settings_of
 from outlast.cli.trial import try_out
 from outlast.data import Split, Streams, open_streams, split
-from outlast.data.compatibility import asking_columns, inputs_of, refitted, sizes_for
+from outlast.data.compatibility import inputs_of, sizes_for
 from outlast.data.opening import accepted, reads_text, tokeniser_for
 from outlast.data.tables.columns import typed_categories
 from outlast.data.text.tokenisers import has_tokeniser, tokeniser_files
@@ -44,6 +44,7 @@ from outlast.durations import seconds_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.misread import as_it_reads
+from outlast.evaluation.opened import asking_columns, refitted
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from torch import nn
 
 from outlast.data.streams import Streams
 from outlast.data.tables.columns import Known, as_asked
 from outlast.errors import Choice, InputError, Question
 from outlast.model import InputSpec, Recurrent
-from outlast.modules import from_factory
-from outlast.modules.adapting import adapt
-from outlast.modules.calls.arguments import alike_names
-from outlast.modules.calls.finding import CannotBeRead, NeedsColumns, NoState
 from outlast.modules.calls.identifying import called
-from outlast.modules.calls.module_adapter import HiddenModule
 from outlast.schema import Schema
 
 _NAMED = 16
@@ -43,88 +34,7 @@ def inputs_of(streams: Streams) -> InputSpec:
     return InputSpec("features", streams.inputs.shape[-1], ids, static, tuple(column.name for column in read))
 
 
-def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
-    """`adapt`; where nothing but its layers' sizes says what the module reads, it reads what the streams hold.
-
-    Raises:
-        InputError: as `adapt`.
-    """
-    spec = inputs_of(streams)
-
-    def again() -> Recurrent:
-        if isinstance(module, HiddenModule):
-            return module.become(adapt(module.module, spec))
-        return asking_columns(streams, lambda: adapt(module, spec))
-
-    if (spec.ids or spec.static) and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
-        with contextlib.suppress(NoState, CannotBeRead):  # why is told below, beside what it reads alone
-            return again()
-    try:
-        found = adapt(module)
-    except CannotBeRead:
-        return again()
-    return refitted(found, spec, again)
-
-
-def built_for(streams: Streams | None, factory: str) -> Recurrent:
-    """The model of a function named ``package.module:build``; where it says too little of what it reads, it reads what
-    the streams hold.
-
-    Raises:
-        InputError: as `from_factory`.
-    """
-    try:
-        return from_factory(factory)
-    except CannotBeRead:
-        if streams is None:
-            raise
-        return asking_columns(streams, lambda: from_factory(factory, inputs_of(streams)))
-
-
-def asking_columns(streams: Streams, make: Callable[[], Recurrent]) -> Recurrent:
-    """What `make` returns; where the model takes ids, and no column is a category, with the columns that may be.
-
-    Raises:
-        Question: there are such columns.
-    """
-    try:
-        return make()
-    except NeedsColumns as error:
-        left = [name for name, kind in streams.about.get("left_out", {}).items() if kind == "text"]
-        known = dict.fromkeys([*filter(None, [streams.about.get("stream_column")]), *left])
-        called_so = [next((each for each in known if alike_names(name, each)), None) for name in error.asked]
-        together = [[each for each in called_so if each is not None]] if all(called_so) else [[each] for each in known]
-        choices = [
-            Choice(f"hand over {' and '.join(each)}", {"category": as_asked(_asked(streams) | dict.fromkeys(each, ()))})
-            for each in together[:3]
-        ]
-        if not choices:
-            raise
-        raise Question(error.given, error.expected, choices, error.do) from None
-
-
-def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
-    """The model, or what `again` finds where it was guessed that it reads something else than `spec`."""
-    guessed, reads = getattr(found, "guessed", False), found.input_spec
-    if not guessed or reads is None:
-        return found
-    ids = bool(reads.ids or spec.ids or spec.static)
-    if reads.kind == spec.kind and (spec.kind == "tokens" or (reads.size == spec.size and not ids)):
-        return found
-    if ids and spec.kind == "features":  # what its ids are is for the data to say, and what is wrong with that is told
-        try:
-            return again()
-        except NeedsColumns:
-            raise
-        except (NoState, CannotBeRead) as error:
-            wider = reads.kind == "features" and reads.size != spec.size
-            raise (_of_width(spec, reads) if wider else error) from None
-    with contextlib.suppress(InputError):  # that the two do not fit is then told of what was guessed
-        return again()
-    return found
-
-
-def _of_width(spec: InputSpec, reads: InputSpec) -> InputError:
+def of_width(spec: InputSpec, reads: InputSpec) -> InputError:
     """Streams of other columns than the model reads."""
     named = f"; these are {', '.join(spec.names)}" if 0 < len(spec.names) <= _NAMED else ""
     ids = f", {len(reads.ids)} of them of ids (--category)" if reads.ids else ""
@@ -158,7 +68,7 @@ def check_inputs(model: Recurrent, streams: Streams) -> None:
                 "use the tokeniser that the model was trained with",
             )
     elif streams.inputs.shape[-1] != spec.size:
-        raise _of_width(inputs_of(streams), spec)
+        raise of_width(inputs_of(streams), spec)
     else:
         _check_ids(model, spec, streams)
 
@@ -205,12 +115,12 @@ def _refuse_sizes(streams: Streams, column: int, room: int, where: str) -> None:
     )
     if streams.schema is None:
         raise InputError(given, expected, otherwise)
-    asked = {**_asked(streams), streams.schema.names[column]: ()}
+    asked = {**categories_asked(streams), streams.schema.names[column]: ()}
     say = Choice("say that its values are ids, which nothing scales", {"category": as_asked(asked)})
     raise Question(f"{given} as it is scaled", expected, [say], otherwise)
 
 
-def _asked(streams: Streams) -> dict[str, Known]:
+def categories_asked(streams: Streams) -> dict[str, Known]:
     """The streams' categories, with their values where these were listed."""
     known = {} if streams.schema is None else streams.schema.categories
     listed = streams.about.get("codes_known", [])
@@ -227,7 +137,7 @@ def _numbered(streams: Streams, column: int, room: int, where: str) -> Question:
         [
             Choice(
                 "list them, the value of id 0 first; an id that no value has gets a word of its own, such as unused",
-                {"category": as_asked({**_asked(streams), name: known})},
+                {"category": as_asked({**categories_asked(streams), name: known})},
             )
         ],
     )

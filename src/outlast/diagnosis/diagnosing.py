@@ -15,7 +15,7 @@ import torch
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.data import Streams
 from outlast.data.choices import check_weights
-from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.compatibility import check_inputs
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
@@ -34,7 +34,7 @@ from outlast.evaluation.asked import telling_faults, the_measures, the_model, th
 from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
 from outlast.evaluation.oddities import few_streams, within_budget
-from outlast.evaluation.opened import AnyData, AnyModel, opening
+from outlast.evaluation.opened import AnyData, AnyModel, adapted_to, opening
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
 from outlast.parallel import side_by_side

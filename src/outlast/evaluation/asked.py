@@ -12,10 +12,10 @@ import numpy as np
 from torch import nn
 
 from outlast.data import Split, Streams, split
-from outlast.data.compatibility import adapted_to
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.measures import default_measures, measure
+from outlast.evaluation.opened import adapted_to
 from outlast.model import Recurrent
 from outlast.modules.precision import runnable
 from outlast.results import Note, forgetting

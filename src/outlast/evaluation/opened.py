@@ -1,7 +1,8 @@
-"""A model by its name and data by their path, opened and split as the command line does it, for what takes both."""
+"""A model and data by their names, opened, split and put together as the command line does it, for what takes both."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
@@ -15,12 +16,16 @@ from torch import nn
 from outlast import checkpoints
 from outlast.arguments import bound
 from outlast.data import Split, Streams, open_streams, split
-from outlast.data.compatibility import inputs_of, refitted
+from outlast.data.compatibility import categories_asked, inputs_of, of_width
 from outlast.data.opening import accepted, tokeniser_for
-from outlast.errors import unknown_name
-from outlast.model import Recurrent
+from outlast.data.tables.columns import as_asked
+from outlast.errors import Choice, InputError, Question, unknown_name
+from outlast.model import InputSpec, Recurrent
 from outlast.modules import from_factory, names_factory
-from outlast.modules.calls.finding import CannotBeRead
+from outlast.modules.adapting import adapt
+from outlast.modules.calls.arguments import alike_names
+from outlast.modules.calls.finding import CannotBeRead, NeedsColumns, NoState
+from outlast.modules.calls.module_adapter import HiddenModule
 from outlast.onnx import folder_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,3 +139,87 @@ def _built(model: Any, read: Split | None) -> Any:
     if not names_factory(name):
         return checkpoints.load(name)
     return from_factory(name) if read is None else from_factory(name, inputs_of(read.test))
+
+
+def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
+    """`adapt`; where nothing but its layers' sizes says what the module reads, it reads what the streams hold.
+
+    Raises:
+        InputError: as `adapt`.
+    """
+    spec = inputs_of(streams)
+
+    def again() -> Recurrent:
+        if isinstance(module, HiddenModule):
+            return module.become(adapt(module.module, spec))
+        return asking_columns(streams, lambda: adapt(module, spec))
+
+    if (spec.ids or spec.static) and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
+        with contextlib.suppress(NoState, CannotBeRead):  # why is told below, beside what it reads alone
+            return again()
+    try:
+        found = adapt(module)
+    except CannotBeRead:
+        return again()
+    return refitted(found, spec, again)
+
+
+def built_for(streams: Streams | None, factory: str) -> Recurrent:
+    """The model of a function named ``package.module:build``; where it says too little of what it reads, it reads what
+    the streams hold.
+
+    Raises:
+        InputError: as `from_factory`.
+    """
+    try:
+        return from_factory(factory)
+    except CannotBeRead:
+        if streams is None:
+            raise
+        return asking_columns(streams, lambda: from_factory(factory, inputs_of(streams)))
+
+
+def asking_columns(streams: Streams, make: Callable[[], Recurrent]) -> Recurrent:
+    """What `make` returns; where the model takes ids, and no column is a category, with the columns that may be.
+
+    Raises:
+        Question: there are such columns.
+    """
+    try:
+        return make()
+    except NeedsColumns as error:
+        left = [name for name, kind in streams.about.get("left_out", {}).items() if kind == "text"]
+        known = dict.fromkeys([*filter(None, [streams.about.get("stream_column")]), *left])
+        called_so = [next((each for each in known if alike_names(name, each)), None) for name in error.asked]
+        together = [[each for each in called_so if each is not None]] if all(called_so) else [[each] for each in known]
+        choices = [
+            Choice(
+                f"hand over {' and '.join(each)}",
+                {"category": as_asked(categories_asked(streams) | dict.fromkeys(each, ()))},
+            )
+            for each in together[:3]
+        ]
+        if not choices:
+            raise
+        raise Question(error.given, error.expected, choices, error.do) from None
+
+
+def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
+    """The model, or what `again` finds where it was guessed that it reads something else than `spec`."""
+    guessed, reads = getattr(found, "guessed", False), found.input_spec
+    if not guessed or reads is None:
+        return found
+    ids = bool(reads.ids or spec.ids or spec.static)
+    if reads.kind == spec.kind and (spec.kind == "tokens" or (reads.size == spec.size and not ids)):
+        return found
+    if ids and spec.kind == "features":  # what its ids are is for the data to say, and what is wrong with that is told
+        try:
+            return again()
+        except NeedsColumns:
+            raise
+        except (NoState, CannotBeRead) as error:
+            wider = reads.kind == "features" and reads.size != spec.size
+            raise (of_width(spec, reads) if wider else error) from None
+    with contextlib.suppress(InputError):  # that the two do not fit is then told of what was guessed
+        return again()
+    return found

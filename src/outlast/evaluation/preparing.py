@@ -11,7 +11,7 @@ from torch import nn
 
 from outlast.arguments import at_least
 from outlast.data import MIN_STREAMS, Split, Streams
-from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.compatibility import check_inputs
 from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.choosing import drawn, usable
 from outlast.evaluation.costs import (
@@ -29,6 +29,7 @@ from outlast.evaluation.divergence import agreement, agreement_steps, apart_from
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.misread import as_it_reads
 from outlast.evaluation.oddities import measured_in_bfloat16
+from outlast.evaluation.opened import adapted_to
 from outlast.evaluation.passes import Passes
 from outlast.evaluation.schedule import Targets, age_bands, draw_targets, target_region
 from outlast.evaluation.scoring import Score

@@ -16,13 +16,14 @@ from torch import nn
 
 from outlast.arguments import at_least
 from outlast.data import MIN_STREAMS, Split, Streams
-from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.compatibility import check_inputs
 from outlast.data.streams import copies
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, under, usable
 from outlast.evaluation.asked import the_measures, the_split, the_streams
 from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.misread import as_it_reads, like
+from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
 from outlast.modules.leaking import with_leak

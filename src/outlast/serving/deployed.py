@@ -17,9 +17,9 @@ from outlast import checkpoints
 from outlast.arguments import taking
 from outlast.brief import shortened
 from outlast.data import Streams
-from outlast.data.compatibility import adapted_to, built_for
 from outlast.data.reading import CHUNK, pieces
 from outlast.errors import InputError, type_name
+from outlast.evaluation.opened import adapted_to, built_for
 from outlast.model import Recurrent, device_of
 from outlast.modules import adapt, names_factory
 from outlast.modules.precision import runnable

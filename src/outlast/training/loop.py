@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
 from outlast.data import Sampler, Split, Streams
-from outlast.data.compatibility import adapted_to, check_inputs
+from outlast.data.compatibility import check_inputs
 from outlast.data.scenarios import weighted_places
 from outlast.errors import Interrupted, TrainingDiverged
+from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
 from outlast.modules.precision import require_trainable, widen
