@@ -20,7 +20,7 @@ from outlast.modules.calls.finding import HOW_TO_BE_NATIVE, read_hidden_module
 from outlast.modules.calls.identifying import agreed, cautious, rooms_of, tables_of
 from outlast.modules.calls.state_layout import named_tensor, readers
 from outlast.modules.calls.widths import input_specs, widths
-from outlast.modules.precision import halves_of, wide_copy
+from outlast.modules.precision import Probe, halves_of, wide_copy
 from outlast.modules.torch_rnn import TorchRNN
 from outlast.state import State, StatePart
 from outlast.turns import freely
@@ -88,10 +88,11 @@ def _readable(module: Any, specs: list[InputSpec]) -> tuple[InputSpec | None, st
 
 
 def _first_read(module: Any, specs: list[InputSpec]) -> tuple[InputSpec, str | None] | None:
+    probe = Probe.of(module)
     with quietly(module):
         for spec, reads in itertools.product(specs, readers(module)):
             try:
-                module(random_inputs(module, spec, reads, 2, 3), module.initial_state(2))
+                module(random_inputs(module, probe, spec, reads, 2, 3), module.initial_state(2))
             except (RuntimeError, ValueError, IndexError):  # what torch raises for inputs of a wrong width or dtype
                 continue
             return spec, reads

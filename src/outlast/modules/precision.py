@@ -40,7 +40,13 @@ class Probe:
     @classmethod
     def of(cls, module: nn.Module) -> Probe:
         tensors = (*module.parameters(), *module.buffers())
-        return cls(device_of(module), tuple(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point())))
+        device = tensors[0].device if tensors else torch.device("cpu")
+        return cls(device, tuple(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point())))
+
+    @property
+    def first(self) -> torch.dtype:
+        """The first of the dtypes (float32 where there is none)."""
+        return next(iter(self.dtypes), torch.float32)
 
     @property
     def narrowest(self) -> torch.dtype:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError, raised
-from outlast.model import InputSpec, device_of, dtype_of
+from outlast.model import InputSpec
 from outlast.modules.calls.calling import (
     STEPPED,
     Argument,
@@ -42,8 +42,13 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Way:
-    """One way to call a module that is to be tried."""
+    """One way to call a module that is to be tried.
 
+    Args:
+        probe: of the module.
+    """
+
+    probe: Probe
     spec: InputSpec
     reads: str | None
     axes: Axes
@@ -52,7 +57,7 @@ class Way:
     """What it is to read, of which `spec` draws what is safe; None: the same."""
 
     def inputs(self, module: nn.Module, rows: int, length: int) -> Tensor:
-        return random_inputs(module, self.spec, self.reads, rows, length)
+        return random_inputs(module, self.probe, self.spec, self.reads, rows, length)
 
     def call(self, module: nn.Module, given: Any, rows: int, length: int) -> tuple[Any, Any]:
         """What the module returns, and what the carrier says its state is then."""
@@ -64,12 +69,14 @@ class Way:
             raise Unreadable(f"on inputs {shape} its forward raised {raised(error)}") from error
 
 
-def random_inputs(module: nn.Module, spec: InputSpec, reads: str | None, rows: int, length: int) -> Tensor:
-    """Inputs of the kind `spec` says, on the module's device, features in the dtype of its tensor `reads`; always the
-    same ones."""
+def random_inputs(
+    module: nn.Module, probe: Probe, spec: InputSpec, reads: str | None, rows: int, length: int
+) -> Tensor:
+    """Inputs (B, T) or (B, T, F) of the kind `spec` says, on the module's device, features in the dtype of its tensor
+    `reads`; always the same ones."""
     inputs = spec.random(rows, length, generator(0, "adapt"))
-    dtype = None if spec.kind == "tokens" else dtype_of(module) if reads is None else named_tensor(module, reads).dtype
-    return inputs.to(device_of(module), dtype)
+    dtype = None if spec.kind == "tokens" else probe.first if reads is None else named_tensor(module, reads).dtype
+    return inputs.to(probe.device, dtype)
 
 
 def alike(found: Tensor, wanted: Tensor, probe: Probe) -> bool:
@@ -85,12 +92,12 @@ def alike(found: Tensor, wanted: Tensor, probe: Probe) -> bool:
 _NEAR = TOLERANCES | {torch.float64: 1e-7}
 
 
-def fault_of(model: HiddenModule) -> Unreadable | None:
+def fault_of(model: HiddenModule, probe: Probe) -> Unreadable | None:
     """Why this is not how the module carries its state; None: reading in pieces is reading at once, and so on."""
     calling = model.calling
-    way = Way(calling.spec, calling.reads, calling.axes, calling.carrier)
+    way = Way(probe, calling.spec, calling.reads, calling.axes, calling.carrier)
     rows, length = 3, 6
-    same = partial(alike, probe=Probe.of(model.module))
+    same = partial(alike, probe=probe)
     inputs = way.inputs(model.module, rows, length)
     try:
         _copy_if_edited(model, inputs)
@@ -174,7 +181,7 @@ def _copy_if_edited(model: HiddenModule, inputs: Tensor) -> None:
         model.calling = replace(model.calling, copies=True)
 
 
-def folded_where_the_same(model: HiddenModule) -> HiddenModule:
+def folded_where_the_same(model: HiddenModule, probe: Probe) -> HiddenModule:
     """The model that reads windows in one call, where trials show that this is what a call for every position gives:
     outputs, final states and gradients, from its start and from a carried state, whatever stands for states between
     positions; else the model as it is."""
@@ -184,7 +191,7 @@ def folded_where_the_same(model: HiddenModule) -> HiddenModule:
         return model
     folded = model.around(model.module)
     folded.calling = replace(calling, folded=names)
-    way = Way(calling.spec, calling.reads, calling.axes, calling.carrier)
+    way = Way(probe, calling.spec, calling.reads, calling.axes, calling.carrier)
     try:
         same = all(_folds(folded, way, rows, length) for rows, length in ((3, 2), (1, 5), (2, 9)))
     except Exception:  # whatever the user's code raises says that rows of it are no positions
@@ -195,17 +202,17 @@ def folded_where_the_same(model: HiddenModule) -> HiddenModule:
 def _folds(model: HiddenModule, way: Way, rows: int, length: int) -> bool:
     inputs = way.inputs(model.module, rows, 2 * length)
     before, inputs = inputs.split(length, 1)
-    start, same = model.initial_state(rows), partial(alike, probe=Probe.of(model.module))
+    start, same = model.initial_state(rows), partial(alike, probe=way.probe)
     for state in (start, model.stepped(before, start)[1]):
         wanted = model.stepped(inputs, state)
         for fill in (math.nan, 0.0):
             found = model.at_once(inputs, state, fill)
             if not all(map(same, [found[0], *leaves(found[1])], [wanted[0], *leaves(wanted[1])])):
                 return False
-    return _same_gradients(model, inputs, state)
+    return _same_gradients(model, inputs, state, way.probe)
 
 
-def _same_gradients(model: HiddenModule, inputs: Tensor, state: State) -> bool:
+def _same_gradients(model: HiddenModule, inputs: Tensor, state: State, probe: Probe) -> bool:
     """Of the last output and the final state by inputs, state and parameters; those of the window that the module reads
     itself, where it reads windows, else those of single positions."""
 
@@ -222,5 +229,5 @@ def _same_gradients(model: HiddenModule, inputs: Tensor, state: State) -> bool:
     # cuDNN refuses the backward pass of an RNN in eval mode.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         found, wanted = of(model.at_once), of(itself)
-    same = partial(alike, probe=Probe.of(model.module))
+    same = partial(alike, probe=probe)
     return len(found) == len(wanted) and all(map(same, found, wanted))

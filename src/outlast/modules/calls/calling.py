@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from outlast.modules.calls.arguments import Parameters, apart, parameters_of
 from outlast.modules.calls.state_layout import put_together, take_apart
-from outlast.turns import freely, turn
+from outlast.turns import turn
 
 Axes = Literal["rows_first", "time_first", "packed", "cell", "one", "one_time_first"]
 """Of the inputs: (B, T, …), (T, B, …), a PackedSequence; or one position a call, (B, …), (B, 1, …) or (1, B, …)."""
@@ -69,12 +69,11 @@ class Argument:
     def call(
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is
     ) -> tuple[Any, Any]:
-        """What the module returns; the state is somewhere in it."""
-        if within is not as_it_is:  # which writes to the module
-            with turn(module) as module:
-                return self.alone(module, inputs, given, rows, length, within), None
-        kind = (self.method, rows, length)
-        return freely(module, kind, lambda: self.alone(module, inputs, given, rows, length)), None
+        """What the module returns; the state is somewhere in it. Unless `within` writes to it, the caller sees to turns."""
+        if within is as_it_is:
+            return self.alone(module, inputs, given, rows, length), None
+        with turn(module) as module:  # `within` writes to it
+            return self.alone(module, inputs, given, rows, length, within), None
 
     def alone(
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
-from outlast.model import InputSpec, device_of, quietly
+from outlast.model import InputSpec, quietly
 from outlast.modules.calls.arguments import (
     Parameters,
     held,
@@ -55,7 +55,7 @@ from outlast.modules.calls.module_adapter import HiddenModule, class_name
 from outlast.modules.calls.outputs_and_state import models_of
 from outlast.modules.calls.state_layout import is_recurrent, readers
 from outlast.modules.calls.widths import input_specs, widths
-from outlast.modules.precision import halves_of, wide_copy
+from outlast.modules.precision import Probe, halves_of, wide_copy
 from outlast.modules.torch_rnn import refuse_bidirectional
 from outlast.state import leaves
 from outlast.turns import alone, try_out
@@ -96,15 +96,18 @@ def found_here(module: nn.Module, inputs: InputSpec | None = None) -> HiddenModu
     try:
         with alone(module), quietly(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch says of probes is nothing to the user
-            found = _found(module, specs, guessed=guessed)
-            _try_out(found)
+            probe = Probe.of(module)
+            found = _found(module, probe, specs, guessed=guessed)
+            _try_out(found, probe)
     except InputError:
         if not halves_of(module):
             raise
         # Where this device cannot run it in half precision, its layout shows in float32.
         with contextlib.suppress(InputError), quietly(module):
-            found = _found(wide_copy(module).eval(), specs, guessed=guessed)
-            _try_out(found)
+            wide = wide_copy(module).eval()
+            probe = Probe.of(wide)
+            found = _found(wide, probe, specs, guessed=guessed)
+            _try_out(found, probe)
             return found.around(module)
         raise
     found.guessed = guessed
@@ -113,24 +116,24 @@ def found_here(module: nn.Module, inputs: InputSpec | None = None) -> HiddenModu
     return found
 
 
-def _found(module: nn.Module, specs: Sequence[InputSpec], *, guessed: bool) -> HiddenModule:
+def _found(module: nn.Module, probe: Probe, specs: Sequence[InputSpec], *, guessed: bool) -> HiddenModule:
     """`_first_that_fits`, with features also where the module has embeddings, and with what is known of its ids."""
     tables = tables_of(module)
     try:
-        found, wanted = _first_that_fits(module, specs)
+        found, wanted = _first_that_fits(module, probe, specs)
     except InputError as error:
         if not guessed or not tables:
             raise
-        pair = _beside_features(module)
+        pair = _beside_features(module, probe)
         if pair is None:
             raise error from None
         found, wanted = pair
     if wanted.kind == "features" and (tables or wanted.ids):
-        _settle(found, wanted, guessed=guessed)
+        _settle(found, probe, wanted, guessed=guessed)
     return found
 
 
-def _beside_features(module: nn.Module) -> tuple[HiddenModule, InputSpec] | None:
+def _beside_features(module: nn.Module, probe: Probe) -> tuple[HiddenModule, InputSpec] | None:
     """The module with an embedding of ids beside features, or among them: as many columns behind them as arguments ask
     for, the narrowest first."""
     for asked in sorted({len(reading.asked) for reading in readings_of(module.forward)} | {0}, reverse=True):
@@ -139,11 +142,11 @@ def _beside_features(module: nn.Module) -> tuple[HiddenModule, InputSpec] | None
             for width in sorted(widths(module))
         ]
         with contextlib.suppress(InputError):
-            return _first_that_fits(module, specs, asked)
+            return _first_that_fits(module, probe, specs, asked)
     return None
 
 
-def _settle(found: HiddenModule, wanted: InputSpec, *, guessed: bool) -> None:
+def _settle(found: HiddenModule, probe: Probe, wanted: InputSpec, *, guessed: bool) -> None:
     """Have the model read what it is to read, after it was run with ids that it certainly has.
 
     Raises:
@@ -155,15 +158,15 @@ def _settle(found: HiddenModule, wanted: InputSpec, *, guessed: bool) -> None:
     found.rooms, found.input_spec, found.calling = rooms, spec, replace(found.calling, spec=spec)
     found.found = _told(found)
     known = all(column in rooms for column, _ in spec.ids)
-    if device_of(found.module).type == "cpu" or known:  # elsewhere an id too many ends the process
-        why = fault_of(found)
+    if probe.device.type == "cpu" or known:  # elsewhere an id too many ends the process
+        why = fault_of(found, probe)
         if why is not None and found.doubt is None:
             ids = "; ".join(f"{count} ids in {called(spec, column)}" for column, count in spec.ids)
             raise unreadable(found.module, f"{why.why}" + (f", with {ids}" if ids else ""))
 
 
 def _first_that_fits(
-    module: nn.Module, specs: Sequence[InputSpec], asked: int | None = None
+    module: nn.Module, probe: Probe, specs: Sequence[InputSpec], asked: int | None = None
 ) -> tuple[HiddenModule, InputSpec]:
     """The first way to call it that passes, and which of `specs` that reads.
 
@@ -176,14 +179,14 @@ def _first_that_fits(
             continue
         doubtful: tuple[HiddenModule, InputSpec] | None = None
         before = len(failures)
-        for way in _ways(module, specs, reading, carriers):
+        for way in _ways(module, probe, specs, reading, carriers):
             if way.axes in STEPPED and any(failure.near == 2 for failure in failures[before:]):
                 continue  # it reads windows, and not as it would read their positions one by one
             try:
                 for model in models_of(module, way):
-                    why = fault_of(model)
+                    why = fault_of(model, probe)
                     if why is None:
-                        model = folded_where_the_same(model)
+                        model = folded_where_the_same(model, probe)
                         model.found = _told(model)
                         return model, way.wanted or way.spec
                     if isinstance(way.carrier, Argument) and doubtful is None and why.near < 3:
@@ -226,10 +229,10 @@ def _asks(module: nn.Module, asked: Sequence[str]) -> NeedsColumns:
     return found
 
 
-def _try_out(model: HiddenModule) -> None:
+def _try_out(model: HiddenModule, probe: Probe) -> None:
     """Find out whether several threads may call the module at once."""
     calling = model.calling
-    inputs = random_inputs(model.module, calling.spec, calling.reads, ROWS, LENGTH)
+    inputs = random_inputs(model.module, probe, calling.spec, calling.reads, ROWS, LENGTH)
 
     def read(module: nn.Module) -> list[Tensor]:
         one = HiddenModule(module, calling)
@@ -301,7 +304,9 @@ def _carries(inner: nn.Module) -> bool:
     return is_recurrent(inner) and not isinstance(inner, torch.jit.ScriptModule)
 
 
-def _ways(module: nn.Module, specs: Sequence[InputSpec], reading: Parameters, carriers: CarrierOf) -> Iterator[Way]:
+def _ways(
+    module: nn.Module, probe: Probe, specs: Sequence[InputSpec], reading: Parameters, carriers: CarrierOf
+) -> Iterator[Way]:
     """Ways to call it, likeliest first. An inner RNN with time first makes that the likelier boundary."""
     rnns = [inner for inner in module.modules() if isinstance(inner, nn.RNNBase)]
     likelier: list[Axes] = ["rows_first", "time_first"]
@@ -317,8 +322,8 @@ def _ways(module: nn.Module, specs: Sequence[InputSpec], reading: Parameters, ca
             alone = Argument("forward", replace(reading, state=(), switches=(), beside=beside))
             drawn = held(cautious(spec, tables), beside)
             try:
-                for carrier in carriers(module, Way(drawn, reads, axes, alone)):
-                    yield Way(drawn, reads, axes, carrier, spec)
+                for carrier in carriers(module, Way(probe, drawn, reads, axes, alone)):
+                    yield Way(probe, drawn, reads, axes, carrier, spec)
             except Unreadable:
                 continue
 

@@ -17,6 +17,7 @@ from outlast.errors import InputError
 from outlast.model import InputSpec, Recurrent, device_of, dtype_of
 from outlast.modules.calls.calling import (
     STEPPED,
+    Argument,
     Axes,
     Behind,
     Carrier,
@@ -45,7 +46,7 @@ from outlast.modules.calls.state_layout import (
     to_tensors,
 )
 from outlast.state import StatePart, concatenate, default_parts, map_state, select
-from outlast.turns import alone, found_alike
+from outlast.turns import alone, found_alike, freely
 
 # Windows of a module that answers one position a call, read in one call.
 #
@@ -357,7 +358,14 @@ class HiddenModule(Recurrent):
         calling, (rows, length) = self.calling, inputs.shape[:2]
         if calling.copies:
             given = copied(given)
-        returned, after = calling.carrier.call(self.module, placed(inputs, calling.axes), given, rows, length, *within)
+
+        def run() -> tuple[Any, Any]:
+            return calling.carrier.call(self.module, placed(inputs, calling.axes), given, rows, length, *within)
+
+        if isinstance(calling.carrier, Argument) and not within:
+            returned, after = freely(self.module, (calling.carrier.method, rows, length), run)
+        else:  # such a call writes to the module, and takes its turn itself
+            returned, after = run()
         hidden = calling.state_in(returned, after)
         if shapes_of(hidden) != shapes_of(given):
             raise InputError(

@@ -89,8 +89,9 @@ def _made(module: nn.Module, way: Way, carrier: Inside) -> Made | None:
         Unreadable: it depends on what the window holds.
     """
 
-    def inputs(module: nn.Module, rows: int) -> Any:
-        return placed(way.inputs(module, rows, 1), way.axes)
+    def inputs(module: nn.Module, rows: int) -> Any:  # also asked later, when it may lie on another device
+        now = replace(way, probe=Probe.of(module))
+        return placed(now.inputs(module, rows, 1), way.axes)
 
     def starts(given: Any) -> list[Leaf]:
         return take_apart(carrier.starts(module, given, ROWS, 1))
@@ -177,7 +178,7 @@ def _starts_alike(model: HiddenModule, way: Way) -> bool:
         raise
     except Exception as error:
         raise Unreadable(f"given the state that it returned, its forward raised {raised(error)}", near=1) from error
-    return alike(given, alone, Probe.of(module))
+    return alike(given, alone, way.probe)
 
 
 # Which of the things that a user's module returns are its outputs and its state, and what it is given at first.
