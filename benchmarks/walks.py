@@ -1,9 +1,9 @@
 """How a model is handed on through the rooms: one table of docs/architecture.md (`make house`).
 
-A *stay* is a place in the package that calls a function with the model among its arguments, or with something that
-holds it in a field; each place counts once, at its first call, and the model's own methods are no place. A *move* is
-from one stay to the next in another room. A *climb* is a move to a higher floor; the floor of a room is one above the
-highest room that it reads from.
+A *stay* is a place in the package that calls a function with the model itself among its arguments; each place counts
+once, at its first call, and the model's own methods are no place. A record that holds the model in a field does not
+count: the way followed is that of one value. A *move* is from one stay to the next in another room. A *climb* is a move
+to a higher floor; the floor of a room is one above the highest room that it reads from.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from outlast.repairs import RepairSettings
 from outlast.training import TrainSettings
 
 T = 8
+BEFORE = {"evaluate": 10, "repair": 19, "plan": 22, "repair on the command line": 33}
+"""Climbs at commit ea76327, before rooms were sorted, counted in the same way."""
 
 
 class Cell(nn.Module):
@@ -67,11 +69,10 @@ class Walk:
         return sum(a != b for a, b in pairwise(self.rooms))
 
 
-def holds(value: Any) -> bool:
-    """Whether it is the model, or has it in a field."""
-    inside = [value, *getattr(value, "__dict__", {}).values()]
-    begun = [each for each in inside if isinstance(each, nn.Module) and "_modules" in each.__dict__]
-    return any(isinstance(part, Cell | nn.GRU) for each in begun for part in each.modules())
+def is_the_model(value: Any) -> bool:
+    """Whether it is the model, a copy of it, or something recurrent around it."""
+    begun = isinstance(value, nn.Module) and "_modules" in value.__dict__
+    return begun and any(isinstance(part, Cell | nn.GRU) for part in value.modules())
 
 
 def inside_a_model(frame: FrameType | None) -> bool:
@@ -106,7 +107,7 @@ def walk(work: Callable[[], object]) -> Walk:
             begun.add(frame)
         edge = (caller.f_code, caller.f_lineno, code)
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
-        if edge in known or not any(holds(frame.f_locals.get(name)) for name in code.co_varnames[:count]):
+        if edge in known or not any(is_the_model(frame.f_locals.get(name)) for name in code.co_varnames[:count]):
             return
         if inside_a_model(frame):
             return
@@ -153,14 +154,21 @@ def floors() -> dict[str, int]:
 def table() -> str:
     """A row a walk."""
     heights = floors()
-    head = ["walk", "files", "rooms", "stays", "moves", "climbs"]
+    head = ["walk", "files", "rooms", "stays", "moves", "climbs before", "climbs now"]
     rows = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, work in works(Path(folder)).items():
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 way = walk(work)
-            sizes = len(set(way.files)), len(set(way.rooms)), len(way.rooms), way.moves, way.climbs(heights)
+            sizes = (
+                len(set(way.files)),
+                len(set(way.rooms)),
+                len(way.rooms),
+                way.moves,
+                BEFORE[name],
+                way.climbs(heights),
+            )
             rows.append(f"| {name} | {' | '.join(map(str, sizes))} |")
     return "\n".join(rows)
 
