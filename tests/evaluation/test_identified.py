@@ -17,6 +17,7 @@ from outlast.data.compatibility import check_inputs
 from outlast.errors import InputError, Question
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.opened import adapted_to
+from outlast.modules.precision import Probe
 
 MACHINES = ("press 1", "press 10", "press 2")
 INPUTS = ["load", "speed", "heat"]
@@ -105,9 +106,9 @@ def test_a_spare_id_is_asked_about_unless_the_values_are_listed() -> None:
     streams = Streams.from_table(taking_turns(2), category=["machine"], **options)
     model = adapted_to(built(AddedEmbedding), streams)
     with pytest.raises(InputError, match=r"(?s)2 values.*3 ids.*category=\{'machine': \['press 1', 'press 10'\]\}"):
-        check_inputs(model, streams)
+        check_inputs(Probe.of(model), streams)
     listed = Streams.from_table(taking_turns(2), category={"machine": [*MACHINES]}, **options)
-    check_inputs(adapted_to(built(AddedEmbedding), listed), listed)
+    check_inputs(Probe.of(adapted_to(built(AddedEmbedding), listed)), listed)
 
 
 def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
@@ -118,7 +119,7 @@ def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
     with pytest.raises(InputError, match=r"(?s)column 3 \('number'\).*as it is scaled.*category=\['number'\]"):
         outlast.evaluate(built(IdAsColumn), scaled, train_context=8)
     plain = Streams.from_table(rows, scale="none", **options)
-    check_inputs(adapted_to(built(IdAsColumn), plain), plain)
+    check_inputs(Probe.of(adapted_to(built(IdAsColumn), plain)), plain)
 
 
 def test_an_argument_for_ids_without_a_category_is_asked_about() -> None:
@@ -132,7 +133,7 @@ def test_an_id_given_once_that_changes_within_a_stream_is_refused(kind: type[nn.
     streams = Streams.from_table(taking_turns(3), inputs=INPUTS, target="power", category=["machine"])
     model = adapted_to(built(kind), streams)
     with pytest.raises(InputError, match=r"(?s)'machine'.*changes within stream 0.*once a window"):
-        check_inputs(model, streams)
+        check_inputs(Probe.of(model), streams)
 
 
 def test_a_model_that_was_adapted_before_reads_what_the_data_hold() -> None:
@@ -143,7 +144,7 @@ def test_a_model_that_was_adapted_before_reads_what_the_data_hold() -> None:
                                category=["machine"])  # fmt: skip
     assert adapted_to(model, first) is model
     assert model.input_spec == outlast.InputSpec("features", 4, ids=((0, 3),))
-    check_inputs(model, first)
+    check_inputs(Probe.of(model), first)
 
 
 def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
@@ -157,10 +158,10 @@ def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
     streams = Streams.from_table(
         rows, inputs=INPUTS, target="power", category={"machine": sorted(set(rows["machine"]))}
     )
-    check_inputs(adapted_to(built(Many), streams), streams)
+    check_inputs(Probe.of(adapted_to(built(Many), streams)), streams)
     half = adapted_to(built(Many), streams).bfloat16()
     with pytest.raises(InputError, match=r"300 ids.*reads bfloat16"):
-        check_inputs(half, streams)
+        check_inputs(Probe.of(half), streams)
 
 
 @pytest.mark.parametrize("kind", [AddedEmbedding, ConcatenatedOnce, IdAsColumn])

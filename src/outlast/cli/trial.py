@@ -23,7 +23,7 @@ from outlast.evaluation.measure import Measure
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
-from outlast.modules.precision import require_trainable
+from outlast.modules.precision import Probe, require_trainable
 from outlast.modules.products import chosen
 from outlast.repairs.acceptance import age_weights
 from outlast.repairs.setup import Wanted, set_up
@@ -42,7 +42,7 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
         InputError: the model raises, gives outputs that do not fit the targets, or returns another state than it was
             given.
     """
-    check_inputs(model, streams)
+    check_inputs(Probe.of(model), streams)
     model, notes = the_model(model, streams)
     length = int(min(3, streams.lengths[0]))
     rows = np.zeros(_ROWS, np.int64)

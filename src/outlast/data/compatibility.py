@@ -8,8 +8,9 @@ import torch
 from outlast.data.streams import Streams
 from outlast.data.tables.columns import Known, as_asked
 from outlast.errors import Choice, InputError, Question
-from outlast.model import InputSpec, Recurrent
+from outlast.model import InputSpec
 from outlast.modules.calls.identifying import called
+from outlast.modules.precision import Probe
 from outlast.schema import Schema
 
 _NAMED = 16
@@ -45,11 +46,11 @@ def of_width(spec: InputSpec, reads: InputSpec) -> InputError:
     )
 
 
-def check_inputs(model: Recurrent, streams: Streams) -> None:
+def check_inputs(model: Probe, streams: Streams) -> None:
     """Raise InputError where the streams' inputs are not what the model reads; a model of unknown inputs passes."""
     if model.schema is not None and streams.schema is not None:
         _check_schema(model.schema, streams.schema)
-    spec = model.input_spec
+    spec = model.reads
     if spec is None:
         return
     kind = "tokens" if streams.tokens else "features"
@@ -73,11 +74,11 @@ def check_inputs(model: Recurrent, streams: Streams) -> None:
         _check_ids(model, spec, streams)
 
 
-def _check_ids(model: Recurrent, spec: InputSpec, streams: Streams) -> None:
+def _check_ids(model: Probe, spec: InputSpec, streams: Streams) -> None:
     """Refuse ids that the model does not have or that may be numbered otherwise than its own, and what changes where
     the model reads it once."""
     told = inputs_of(streams)
-    values, rooms = dict(told.ids), dict(getattr(model, "rooms", {}))
+    values, rooms = dict(told.ids), model.rooms
     listed = streams.about.get("codes_known", [])
     for column, count in spec.ids:
         where, room = called(told, column), rooms.get(column, count)

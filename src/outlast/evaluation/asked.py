@@ -15,7 +15,6 @@ from outlast.data import Split, Streams, split
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.measures import default_measures, measure
-from outlast.evaluation.opened import adapted_to
 from outlast.model import Recurrent
 from outlast.modules.precision import runnable
 from outlast.results import Note, forgetting
@@ -69,10 +68,9 @@ def the_split(data: Streams | Split) -> Split:
     return data if isinstance(data, Split) else split(data)
 
 
-def the_model(module: nn.Module, streams: Streams) -> tuple[Recurrent, list[Note]]:
-    """The module made recurrent, in a precision in which it can read the streams; notes where that is not its own, and
+def the_model(model: Recurrent, streams: Streams) -> tuple[Recurrent, list[Note]]:
+    """The model in a precision in which it can read the streams; notes where that is not its own, and
     where streams are longer than its attention sees, and its library's would see more."""
-    model = adapted_to(module, streams)
     first = np.zeros(2, np.int64)
     model, note = runnable(model, streams.window(first, first, min(3, int(streams.lengths[0]))).inputs)
     notes = [] if note is None else [note]

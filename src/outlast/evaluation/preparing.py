@@ -197,13 +197,15 @@ def prepared(
     model = adapted_to(module, the_streams(data))
     train_context = at_least(1, train_context, "train_context")
     model.eval()  # the caller's own, also where a copy is measured
-    check_inputs(model, the_streams(data))
+    probe = Probe.of(model)
+    check_inputs(probe, the_streams(data))
     given = the_streams(as_it_reads(model, data, train_context))
     judged_by = the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length, settings.up_to)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model, cast = the_model(model, streams)
-    probe, settings = Probe.of(model), replace(settings, precision=chosen(settings.precision, model))
+    probe = Probe.of(model) if cast else probe
+    settings = replace(settings, precision=chosen(settings.precision, model))
     if settings.precision == "bf16":
         cast.append(measured_in_bfloat16())
     scores = tuple(measure.per_position for measure in judged_by) or (apart_from_itself(streams),)
@@ -219,7 +221,7 @@ def prepared(
         bands=bands,
         measures=judged_by,
         scores=scores,
-        memory=settings.memory(model),
+        memory=settings.memory(probe),
         needed=needed,
         settings=settings,
         notes=tuple(cast),

@@ -12,8 +12,8 @@ from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
 from outlast.modules.precisions import PRECISIONS
 
-if TYPE_CHECKING:
-    from outlast.model import Recurrent
+if TYPE_CHECKING:  # which loads torch, and the defaults are known without
+    from outlast.modules.precision import Probe
 
 LEAST_STREAMS = 2
 """Streams that an interval can be computed from; a verdict needs more."""
@@ -88,11 +88,8 @@ class EvalSettings:
         else:
             seconds_of(self.up_to, "up_to")
 
-    def memory(self, model: Recurrent) -> float:
+    def memory(self, model: Probe) -> float:
         """Bytes that one step of one job may take."""
-        from outlast.model import device_of  # loads torch, which the defaults are known without
-
         if self.memory_mib is not None:
             return 2**20 * self.memory_mib
-        weights = sum(each.numel() * each.element_size() for each in model.parameters())
-        return max(2**20 * (64 if device_of(model).type == "cpu" else 1024), weights)
+        return max(2**20 * (64 if model.device.type == "cpu" else 1024), model.weights)

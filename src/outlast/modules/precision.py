@@ -6,15 +6,17 @@ Nothing is ever narrowed: what is in float64 stays there.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from outlast.errors import InputError
-from outlast.model import Recurrent, device_of, quietly
+from outlast.model import InputSpec, Recurrent, device_of, quietly
 from outlast.results import Note
+from outlast.schema import Schema
 from outlast.state import HALVES, at_least_float32, in_double
 from outlast.turns import alone
 
@@ -27,21 +29,36 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Probe:
-    """What a module's tensors say of how it is read: asked of it once, where it comes in.
+    """What a module says of how it is read: asked of it once, where it comes in.
 
     Args:
         device: of the first parameter or buffer (CPU where there is none).
         dtypes: of the floating parameters and buffers, in their order.
+        weights: bytes of the parameters.
+        reads: a recurrent model's inputs; None: they are not known.
+        schema: the columns and the scaling that it was trained with, where it carries them.
+        rooms: how many ids it has for each column of ids, where that is more than `reads` says.
+        input_dtype: in which features reach it.
     """
 
     device: torch.device
     dtypes: tuple[torch.dtype, ...]
+    weights: int
+    reads: InputSpec | None = None
+    schema: Schema | None = None
+    rooms: Mapping[int, int] = field(default_factory=dict)
+    input_dtype: torch.dtype = torch.float32
 
     @classmethod
     def of(cls, module: nn.Module) -> Probe:
         tensors = (*module.parameters(), *module.buffers())
         device = tensors[0].device if tensors else torch.device("cpu")
-        return cls(device, tuple(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point())))
+        dtypes = tuple(dict.fromkeys(t.dtype for t in tensors if t.is_floating_point()))
+        weights = sum(each.numel() * each.element_size() for each in module.parameters())
+        if not isinstance(module, Recurrent):
+            return cls(device, dtypes, weights)
+        rooms = getattr(module, "rooms", {})
+        return cls(device, dtypes, weights, module.input_spec, module.schema, rooms, module.input_dtype)
 
     @property
     def first(self) -> torch.dtype:

@@ -27,7 +27,7 @@ from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
 from outlast.modules.leaking import with_leak
-from outlast.modules.precision import trainable
+from outlast.modules.precision import Probe, trainable
 from outlast.modules.products import chosen
 from outlast.parallel import on_first_rank, side_by_side
 from outlast.progress import WorkDone
@@ -314,7 +314,7 @@ def set_up(wanted: Wanted, *, trains: bool = True) -> Setup:
     parts = the_split(wanted.data)
     model = adapted_to(wanted.model, parts.train)
     train_context = at_least(1, wanted.train_context, "train_context")
-    check_inputs(model, parts.train)
+    check_inputs(Probe.of(model), parts.train)
     repairing = wanted.repairing or RepairSettings()
     parts = as_it_reads(model, parts, train_context, trains=not repairing.anyway)
     judged_by = the_measures(wanted.measures, parts.test)

@@ -12,7 +12,7 @@ from outlast.errors import InputError
 from outlast.evaluation import usable
 from outlast.generation import Place, generate
 from outlast.model import Recurrent, device_of, quietly
-from outlast.modules.precision import runnable
+from outlast.modules.precision import Probe, runnable
 from outlast.results import Sample
 from outlast.serving.texts import Vocabulary
 
@@ -50,7 +50,7 @@ def place_in(model: Recurrent, streams: Streams, stream: int, age: int) -> Place
     Raises:
         InputError: the model does not read these streams, there is no such stream, or it is shorter.
     """
-    check_inputs(model, streams)
+    check_inputs(Probe.of(model), streams)
     if not 0 <= stream < len(streams):
         raise InputError(
             f"stream {stream} of {len(streams)}", f"a number from 0 to {len(streams) - 1}", "choose another stream"

@@ -28,6 +28,7 @@ from outlast.evaluation import EvalSettings, usable
 from outlast.families import build
 from outlast.folders import sweep
 from outlast.model import Recurrent
+from outlast.modules.precision import Probe
 from outlast.parallel import on_first_rank, side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
@@ -188,13 +189,13 @@ def try_entry(
         for made in (*work.training_sets.values(), *work.controls.values()):
             made()
     if entry.checkpoint is None:
-        check_inputs(work.model(entry.seeds[0]), parts.train)
+        check_inputs(Probe.of(work.model(entry.seeds[0])), parts.train)
         return None
     model = checkpoints.load(entry.checkpoint, allow_code=allow_code)
     if parts.train.about.get("reader") == "text" and "tokenizer" not in parts.train.about:
         source = Path(parts.train.about["source"])
         tokeniser_for(entry.checkpoint, model, source)  # bytes: refused, unless it reads them
-    check_inputs(model, parts.train)
+    check_inputs(Probe.of(model), parts.train)
     return checkpoints.model_fingerprint(model)
 
 

@@ -30,7 +30,7 @@ from outlast.errors import Interrupted, TrainingDiverged
 from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
-from outlast.modules.precision import require_trainable, widen
+from outlast.modules.precision import Probe, require_trainable, widen
 from outlast.modules.products import chosen, widened
 from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
@@ -138,7 +138,7 @@ def fit(
     train_context = at_least(1, train_context, "train_context")
     objective = named_objective(objective, model, streams) if isinstance(objective, str) else objective
     intervention = rule_of(intervention, train_context)
-    check_inputs(model, streams)
+    check_inputs(Probe.of(model), streams)
     require_trainable(model)
     if note := widen(model):
         warnings.warn(note.said, stacklevel=2)

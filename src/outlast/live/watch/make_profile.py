@@ -30,6 +30,7 @@ from outlast.live.watch.profiles import AgeLoss, Facts, Profile, Usual, arrival_
 from outlast.live.watch.signals import BLIND, LOSS, WITH_TARGETS, Probes, Senses, joined, unusual
 from outlast.model import Recurrent, quietly
 from outlast.modules import adapt
+from outlast.modules.precision import Probe
 from outlast.progress import ShareDone
 from outlast.results import Evaluation
 from outlast.state import select
@@ -232,7 +233,7 @@ def make_profile(
         _check_rate(every, run_length, streams)
     model = adapt(model)
     for part in (data.train, data.validation, data.test):
-        check_inputs(model, part)
+        check_inputs(Probe.of(model), part)
     held = [stretches(part) for part in (data.validation, data.test)]
     check_run_length(run_length, streams, sum(int(each.lengths.sum()) for each in held))  # before the long work
     chosen = _measure(measures, data.test)

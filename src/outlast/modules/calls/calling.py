@@ -69,7 +69,7 @@ class Argument:
     def call(
         self, module: nn.Module, inputs: Any, given: Any, rows: int, length: int, within: Within = as_it_is
     ) -> tuple[Any, Any]:
-        """What the module returns; the state is somewhere in it. Unless `within` writes to it, the caller sees to turns."""
+        """What the module returns; the state is somewhere in it. A call that writes nothing does not see to turns."""
         if within is as_it_is:
             return self.alone(module, inputs, given, rows, length), None
         with turn(module) as module:  # `within` writes to it
