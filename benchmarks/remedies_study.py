@@ -20,12 +20,11 @@ reset. Where nothing old is worth keeping (`old_counts` in the list of bases), a
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +37,14 @@ from benchmarks.remedies.bases import BASES, SHIPPED, Kind
 from benchmarks.remedies.made import Made
 from benchmarks.remedies.rows import ROWS
 from outlast import checkpoints
-from outlast.data import Split, Streams
-from outlast.evaluation import Periods
 from outlast.folders import locked
 from outlast.interventions import control_of
 from outlast.model import Recurrent
-from outlast.modules.remedies import Leak, rule_of
-from outlast.modules.resetting import bare
+from outlast.modules.remedies import Leak
 from outlast.repairs.leaks import ready
 from outlast.repairs.repairing import concluded
 from outlast.repairs.rivals import can_leak, rivals_of
-from outlast.repairs.setup import Setup, both, nothing_to_do, set_up
+from outlast.repairs.setup import Setup, both, nothing_to_do, remembering, set_up
 from outlast.repairs.tuning import tuned
 from outlast.results import Evaluation, Repair, ShortContext, UnderRemedy, write_atomically
 
@@ -57,30 +53,6 @@ DIGITS = 5
 NAMED = {
     "leak": "best leak", "handover": "handover", "control_leak": "control under its best leak",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Remembering(Setup):
-    """A setup that measures no model twice: tuning and repairs ask for the same leaks."""
-
-    known: dict[tuple[Any, ...], Evaluation] = field(default_factory=dict)
-
-    def evaluate(
-        self, model: Recurrent, streams: Streams | Split, name: str, periods: Periods | None, *, ends_only: bool = False
-    ) -> Evaluation:
-        """As the setup that it is."""
-        key = (_print_of(model), id(streams), str(periods), ends_only)
-        if key not in self.known:
-            self.known[key] = super().evaluate(model, streams, name, periods, ends_only=ends_only)
-        return self.known[key]
-
-
-def _print_of(model: Recurrent) -> str:
-    """What a model reads by: its numbers, and its remedy."""
-    found = hashlib.sha256(rule_of(model).encode())
-    for name, tensor in bare(model).state_dict().items():
-        found.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
-    return found.hexdigest()
 
 
 def base_of(kind: Kind, seed: int, out: Path) -> Recurrent:
@@ -99,7 +71,7 @@ def run(kind: Kind, seed: int, out: Path) -> dict[str, Any]:
     with _timed(spent, "base"):
         base = base_of(kind, seed, out)
     with _timed(spent, "measuring"):
-        todo = _remembering(set_up(kind.wanted(base, seed)))
+        todo = remembering(set_up(kind.wanted(base, seed)))
         seen, before = both(todo, 1)
     with _timed(spent, "remedies"):
         rows = _remedies(todo, seen, before)
@@ -116,13 +88,9 @@ def run(kind: Kind, seed: int, out: Path) -> dict[str, Any]:
 
 def added(kind: Kind, row: dict[str, Any], out: Path, missing: Sequence[str]) -> dict[str, Any]:
     """The row of a base with further rows of `ROWS`, from the weights that it left."""
-    todo = _remembering(set_up(kind.wanted(base_of(kind, row["seed"], out), row["seed"])))
+    todo = remembering(set_up(kind.wanted(base_of(kind, row["seed"], out), row["seed"])))
     seen, before = both(todo, 1)
     return {**row, "rows": {**row["rows"], **_further(todo, seen, before, missing)}}
-
-
-def _remembering(todo: Setup) -> Remembering:
-    return Remembering(**{each.name: getattr(todo, each.name) for each in fields(todo)})
 
 
 @contextmanager

@@ -61,11 +61,14 @@ from outlast.results.repaired import (
     CompareRow,
     Comparison,
     DosePoint,
+    OtherRemedy,
     Refusal,
     Repair,
     Sample,
     ShortContext,
     Training,
+    TriedRemedy,
+    Tuning,
     UnderRemedy,
 )
 from outlast.results.timeline import (
@@ -81,7 +84,6 @@ from outlast.results.timeline import (
     LossPoint,
     Timeline,
 )
-from outlast.results.tuned import OtherRemedy, TriedRemedy, Tuning
 
 __all__ = [
     "KINDS",
