@@ -41,7 +41,7 @@ audit: install ## known weaknesses of the versions that are installed
 	$(UNLABELLED) .venv/audited.txt
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt
 
-quickstart: install ## train a forecaster, watch it fail with age, repair it
+quickstart: install ## train a forecaster, watch it fail with age, tune it, repair it
 	$(BIN)/outlast quickstart --out runs/quickstart
 
 # What docs/quickstart.md shows; each goes on where it was stopped. The blind seeds are among the bases of remedies-study.

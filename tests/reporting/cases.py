@@ -43,6 +43,7 @@ CASES: dict[str, list[Result]] = {
     **{f"plan, {name}": [each] for name, each in example_plans.plans().items()},
     "comparison": [example.comparison()],
     "no winner": [example.comparison(winner=None)],
+    "mended": [example.mended()],
     "nothing tried": [replace(example.comparison(winner=None), rows=[], picked=None)],
     "nothing to compare": [example.untouched_comparison()],
     "check": [example.check_report(broken=True)],

@@ -512,6 +512,18 @@ def comparison(*, winner: str | None = "carry") -> Comparison:
     )
 
 
+def mended(*, gains: float = 0.0, losses: Sequence[float] = CARRY, seconds: float = 28.0) -> Comparison:
+    """A comparison without a winner whose base was tuned before: past the training context the remedy gives `losses`,
+    less what it `gains`."""
+    lost = comparison(winner=None)
+    made = repair([
+        young if age[1] <= 64 else old - gains for age, young, old in zip(AGES, BASE, losses, strict=True)
+    ])  # fmt: skip
+    gain = acceptance.benefit(replace(made.before, resets={}), made.after)
+    found = replace(tuning("leak:32", made=made), benefit=gain, accepted=True, refused_because=None, seconds=seconds)
+    return replace(lost, rows=[row for row in lost.rows if row.name == "carry"], tuning=found)
+
+
 def untouched_comparison(base: Evaluation | None = None, because: Refusal | None = None) -> Comparison:
     """Where there was nothing to repair, or nothing that could be."""
     base = base or evaluation(HEALTHY, name="base")

@@ -144,7 +144,7 @@ def test_the_outcome_says_what_the_sentence_says(mean: float, half: float) -> No
     assert "above" not in said
     assert captions.outcome_brief(repair) == "undecided"
     assert captions.outcome(repair)[1].startswith("still fails: undecided")
-    row = next(line for line in summary(repair).splitlines() if line.startswith("carry(expected_  "))
+    row = next(line for line in summary(repair).splitlines() if line.startswith("carry(expected_run=1280)  "))
     assert row.endswith("  undecided")
     with speaking("ja"):
         assert captions.outcome_brief(repair) == "未決定"

@@ -23,8 +23,12 @@ def test_without_a_control_it_is_said_what_is_not_known() -> None:
     unknown = "It is not known whether its starts gained this or the training alone"
     assert unknown in kinds.lead(repair)
     assert hints.NO_CONTROL in summary(repair).replace("\n", " ")
-    assert f"  {labels.COLUMN_STARTS_BRIEF}  " not in summary(repair)
-    assert f"  {labels.COLUMN_STARTS_BRIEF}  " in summary(example.repair(control=example.control()))
+    starts, gained = labels.COLUMN_STARTS_BRIEF.split()
+    assert f"  {starts}\n" not in summary(repair)
+    assert f"  {gained}  " not in summary(repair)
+    told = summary(example.repair(control=example.control()))
+    assert f"  {starts}\n" in told
+    assert f"  {gained}  " in told
     assert unknown not in kinds.lead(example.repair(control=example.control()))
     rows = [replace(row, repair=replace(row.repair, control=None)) for row in example.comparison().rows]
     assert unknown in kinds.lead(replace(example.comparison(), rows=rows))

@@ -144,6 +144,18 @@ def test_a_table_whose_columns_leave_names_no_room_is_written_all_the_same(wide:
     assert written.replace(" ", "") == name.replace(" ", "")
 
 
+def test_heads_are_broken_before_names_and_names_between_words() -> None:
+    """As they were: "carry(expected_" above "run=10240)", and leak:32:every=4:from=64 broken in a word."""
+    head = ["intervention", "short", "against best rival (interval)", "starts gained", "a word of its own", "outcome"]
+    row = ["  carry(expected_run=10240)", "−0.03 %", "−0.010 (−0.032 to +0.012)", "−0.18", "+0.0012", "undecided"]
+    lines = aligned(head, [row]).splitlines()
+    assert [row[0] in line for line in lines][-1]
+    assert max(map(len, lines)) <= WIDTH
+    assert not any("(inter" in line and "(interval)" not in line for line in lines)
+    narrow = aligned(["remedy", "x" * (WIDTH - 18)], [["leak:32:every=4:from=64", "1"]]).splitlines()
+    assert [line[:16].strip() for line in narrow[2:]] == ["leak:32:every=4:", "from=64"]
+
+
 FAILING = example.evaluation()
 WORSE, BETTER = (example.beside_persistence(FAILING, each) for each in (0.02, -0.02))
 

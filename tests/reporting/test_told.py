@@ -124,6 +124,13 @@ def comparisons() -> dict[str, Comparison]:
         "a winner": example.comparison(),
         "a winner without controls": replace(example.comparison(), rows=alone),
         "no winner": lost,
+        "mended without training, better than the repair": example.mended(gains=0.02),
+        "mended without training, not told apart from the repair": example.mended(gains=0.002),
+        "better without training, and the repair gains more": example.mended(gains=-0.05),
+        "a winner beside a remedy": replace(example.comparison(), tuning=example.mended(gains=-0.02).tuning),
+        "no winner, and no remedy": replace(
+            lost, tuning=example.tuning("leak:32", made=example.refused()["undecided"])
+        ),
         "nothing tried": replace(lost, rows=[], picked=None),
         "nothing to repair": example.untouched_comparison(),
         "nothing to repair, and fails on test streams": example.untouched_comparison(example.evaluation(name="base")),

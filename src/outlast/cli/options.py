@@ -36,7 +36,7 @@ from outlast.modules.precisions import PRECISIONS
 
 @verb("quickstart", "task_verbs", "--out runs/quickstart")
 class QuickstartVerb:
-    """Train a small forecaster on household power, watch it fail past its training context, repair and verify it."""
+    """Train a small forecaster on household power, watch it fail past its training context, tune and repair it."""
 
     task: str = "power"
     """Another built-in task, such as air (see outlast tasks), or one of yours: package.module:NAME."""

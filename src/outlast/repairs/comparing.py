@@ -26,7 +26,7 @@ from outlast.repairs.repairing import with_ranks, workers
 from outlast.repairs.rivals import rivals_of, with_control
 from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
-from outlast.repairs.setup import Dosed, Wanted, both, nothing_to_do, picked, points_of, set_up
+from outlast.repairs.setup import Dosed, Setup, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import VERSION, CompareRow, Comparison
 from outlast.training import TrainSettings
 from outlast.training.objectives import Objective
@@ -106,6 +106,13 @@ def compare(
     todo = with_ranks(set_up(Wanted(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )))  # fmt: skip
+    return compared(todo, rules, checkpoint, resume=resume, jobs=jobs)
+
+
+def compared(
+    todo: Setup, rules: Sequence[Intervention], checkpoint: Path | None, *, resume: bool, jobs: int
+) -> Compared:
+    """What `compare` ends with, of a base that is set up already."""
     jobs = workers(todo, jobs)
     names = _distinct([rule.label for rule in rules])
     seen, before = both(todo, jobs)

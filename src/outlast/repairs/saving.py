@@ -9,7 +9,9 @@ from outlast import checkpoints
 from outlast.model import Recurrent
 from outlast.results import Repair
 
-MODELS = ("model", "refused", "control")
+TUNED = "tuned"
+"""The folder of a base under its remedy, where a repair of it is kept too."""
+MODELS = ("model", "refused", "control", TUNED)
 """Folders that get models."""
 UNTOUCHED = {
     "nothing_to_repair": "no model was written: there is nothing to repair (--anyway goes on all the same)",

@@ -302,10 +302,11 @@ class Remembering(Setup):
         self, model: Recurrent, streams: Streams | Split, name: str, periods: Periods | None, *, ends_only: bool = False
     ) -> Evaluation:
         """As the setup that it is."""
-        key = (_print_of(model), id(streams), str(periods), ends_only)
-        if key not in self.known:
-            self.known[key] = super().evaluate(model, streams, name, periods, ends_only=ends_only)
-        return self.known[key]
+        key = (_print_of(model), id(streams), str(periods))
+        known = self.known.get((*key, False)) or self.known.get((*key, ends_only))  # all ages have the ends among them
+        if known is None:
+            known = self.known[*key, ends_only] = super().evaluate(model, streams, name, periods, ends_only=ends_only)
+        return known
 
 
 def _print_of(model: Recurrent) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,9 +110,15 @@ def tune(
     return tuned(todo, cost)
 
 
-def tuned(todo: Setup, cost: float) -> Tuned:
-    """What `tune` ends with, of a base that is set up already."""
-    seen, before = both(todo, 1)
+def tuned(todo: Setup, cost: float, jobs: int = 1) -> Tuned:
+    """What `tune` ends with, of a base that is set up already; it is measured with `jobs` threads."""
+    began = time.monotonic()
+    done = _tuned(todo, cost, jobs)
+    return replace(done, result=replace(done.result, seconds=time.monotonic() - began))
+
+
+def _tuned(todo: Setup, cost: float, jobs: int) -> Tuned:
+    seen, before = both(todo, jobs)
     if nothing := nothing_to_do(todo, seen, before):
         return _untouched(todo, cost, [], before, nothing)
     read_off, leaking = losses_under_remedies(seen.curve, cost), leaks(todo, todo.base, seen)

@@ -46,13 +46,22 @@ def _unbreakable(pieces: Sequence[str]) -> list[str]:
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns that line up: the first to the left, the others to the right.
 
-    Names in the first column that would make lines longer than `WIDTH` go over several lines; none is cut.
+    Where lines would be longer than `WIDTH`, first the heads go over several lines, then the names in the first column;
+    none is cut.
     """
+    heads = [[text] for text in head]
     others = [max(cell_len(row[index]) for row in [head, *rows]) for index in range(1, len(head))]
+    if max(cell_len(row[0]) for row in [head, *rows]) + sum(2 + width for width in others) > WIDTH:
+        cells = [max(cell_len(row[index]) for row in rows) for index in range(1, len(head))]
+        heads[1:] = [_narrow(text, width) for text, width in zip(head[1:], cells, strict=True)]
+        others = [max(width, *map(cell_len, lines)) for width, lines in zip(cells, heads[1:], strict=True)]
     room = max(_LEAST, WIDTH - sum(2 + width for width in others))
     names = [_split(row[0], room) for row in rows]
     first = max(cell_len(name) for name in [head[0], *(line for name in names for line in name)])
-    lines = [_line(head, [first, *others]), _line(["-" * width for width in (first, *others)], [first, *others])]
+    tallest = max(map(len, heads))
+    stacked = zip(*([""] * (tallest - len(lines)) + lines for lines in heads), strict=True)
+    lines = [_line(each, [first, *others]) for each in stacked]
+    lines.append(_line(["-" * width for width in (first, *others)], [first, *others]))
     for row, (name, *more) in zip(rows, names, strict=True):
         lines += [_line([name, *row[1:]], [first, *others]), *more]
     return "\n".join(lines)
@@ -69,11 +78,23 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([padded(first, widths[0]), *right]).rstrip()
 
 
+def _narrow(text: str, width: int) -> list[str]:
+    """A head in lines as wide as the cells below it, or as its longest word; Japanese words end after の, before （."""
+    words = re.findall(r" ?[^ の（]*の|（[^ （]*| ?[^ の（]+", text)
+    width, lines = max(width, *(cell_len(word.strip()) for word in words)), [""]
+    for word in words:
+        if lines[-1] and cell_len(lines[-1] + word) > width:
+            lines.append("")
+        lines[-1] += word if lines[-1] else word.strip()
+    return lines
+
+
 def _split(name: str, room: int) -> list[str]:
-    """A name in lines of at most `room` columns, broken after brackets, commas and underscores where that can be."""
+    """A name in lines of at most `room` columns, broken after brackets and other signs between words where that can
+    be."""
     indent = "    "
     lines, line = [], ""
-    for piece in re.findall(r"[^(,_ ]*[(,_ ]|[^(,_ ]+$", name) or [name]:
+    for piece in re.findall(r"[^(,_: ]*[(,_: ]|[^(,_: ]+$", name) or [name]:
         while cell_len(line + piece) > room:
             if line.strip():
                 lines.append(line.rstrip())

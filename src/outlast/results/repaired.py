@@ -238,7 +238,8 @@ class Tuning(Result):
     """A model as it runs on and under the remedy that validation picked, and whether that is accepted.
 
     `remedy` is the picked one; ``none`` where nothing was done, and then `after` is `before`. `cost` is what a remedy
-    might cost at most, and `tried` are those that validation chose from.
+    might cost at most, and `tried` are those that validation chose from. `seconds` is what all of it took, with
+    measuring the model as it runs on (0: of files of before).
 
     Where test streams did not accept the first choice, they were asked about a second one, of another kind, whose
     intervals are simultaneous over both looks. `remedy` is the accepted one of the two, and the first where neither is;
@@ -256,6 +257,7 @@ class Tuning(Result):
     refused_because: Refusal | None
     guards: dict[str, ShortContext] = field(default_factory=dict)
     other: OtherRemedy | None = None
+    seconds: float = 0.0
     kind: str = "tune"
     outlast: str = ""
 
@@ -275,7 +277,7 @@ class Comparison(Result):
     """Several interventions given equal steps and data; the winner was picked on validation.
 
     Where validation says that there is nothing to repair, there are no rows, and `refused_because` says so. `samples`
-    are of the base and the picked row.
+    are of the base and the picked row. `tuning` is what the base gives without training, where that was asked for.
     """
 
     base: Evaluation
@@ -284,6 +286,7 @@ class Comparison(Result):
     picked: str | None
     refused_because: Refusal | None = None
     samples: list[Sample] = field(default_factory=list)
+    tuning: Tuning | None = None
     kind: str = "compare"
     outlast: str = ""
 

@@ -13,7 +13,10 @@ from outlast.folders import discard, locked
 from outlast.interventions import Zero
 from outlast.model import Recurrent
 from outlast.progress import WorkDone
-from outlast.repairs import compare
+from outlast.repairs.comparing import compared
+from outlast.repairs.saving import TUNED
+from outlast.repairs.setup import Wanted, remembering, set_up
+from outlast.repairs.tuning import tuned
 from outlast.reporting import Language, write_report
 from outlast.results import Command, Comparison, load_as, save_result
 from outlast.tasks.builtin import task
@@ -25,9 +28,10 @@ from outlast.training.objectives import objective
 def quickstart(
     out: Path, seed: int, jobs: int, progress: WorkDone | None = None, name: str = "power", language: Language = "en"
 ) -> Comparison:
-    """Train the task's model as one usually does, compare its repairs, write everything to `out`.
+    """Train the task's model as one usually does, tune it, compare its repairs, write everything to `out`.
 
-    A task whose model comes trained begins with the comparison. `out` gets the base (``base/``), the repair that was
+    A task whose model comes trained begins with the tuning. `out` gets the base (``base/``), the base under the remedy
+    that helps it (``tuned/``), the repair that was
     picked (``model/``, or ``refused/``, and ``control/`` where that passes in its place), ``result.json`` and
     ``report.html``, and ``healthy/result.json`` where the task has a healthy model to set beside its own. Stopped
     half-way, the same call goes on where it was.
@@ -43,25 +47,28 @@ def quickstart(
     chosen = task(name)
     data = chosen.streams()
     base = trained_base(chosen, out, seed, progress)
-    done = compare(
+    wanted = Wanted(
         base,
         data,
-        train_context=chosen.train_context,
-        interventions=chosen.interventions,
+        chosen.train_context,
         objective=chosen.objective(base) if chosen.objective else None,
         measures=chosen.measures(base) if chosen.measures else None,
         training=replace(chosen.repairing, seed=seed),
         measuring=chosen.measuring,
         repairing=chosen.method,
-        checkpoint=out / "checkpoint" / f"repairs-{seed}",
-        resume=True,
-        jobs=min(jobs, len(chosen.interventions) + chosen.method.control),
         progress=progress,
     )
+    todo = remembering(set_up(wanted))  # what tuning measures, the repairs are held against
+    jobs = min(jobs, len(chosen.interventions) + chosen.method.control)
+    found = tuned(todo, cost=1.0, jobs=jobs)
+    rules = chosen.interventions
+    done = compared(todo, rules, out / "checkpoint" / f"repairs-{seed}", resume=True, jobs=jobs)
     made = {"verb": "quickstart", "repair_of": str(out / "base"), "task": name, "seed": seed}
     done.save(out, made)
+    if found.accepted:
+        checkpoints.save(found.model, out / TUNED, provenance={**made, "remedy": found.result.remedy})
     command = Command(verb="quickstart", model=str(out / "base"), out=str(out))
-    result = replace(done.result, base=replace(done.result.base, command=command))
+    result = replace(done.result, base=replace(done.result.base, command=command), tuning=found.result)
     save_result(result, out / "result.json")
     beside = [chosen.healthy()] if chosen.healthy else []
     for healthy in beside:

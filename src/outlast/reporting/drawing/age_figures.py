@@ -26,11 +26,12 @@ _BEST = 2
 
 @dataclass(frozen=True)
 class Curve:
-    """One measured model of a result: the base, the repair that it is about, its control, or another repair."""
+    """One measured model of a result: the base, the repair that it is about, the base under a remedy, the repair's
+    control, or another repair."""
 
     name: str
     evaluation: Evaluation
-    role: Literal["base", "picked", "control", "other"] = "base"
+    role: Literal["base", "picked", "remedy", "control", "other"] = "base"
     refused: bool = False
 
     @property
@@ -40,7 +41,7 @@ class Curve:
     @property
     def strong(self) -> bool:
         """Drawn heavier: the base, and what wins. A refused repair never does."""
-        return self.role == "base" or (self.role == "picked" and not self.refused)
+        return self.role == "base" or (self.role in ("picked", "remedy") and not self.refused)
 
 
 Drawn = Sequence[tuple[Curve, Look]]
@@ -61,7 +62,7 @@ def drawn(curves: Sequence[Curve]) -> Drawn:
     So a curve has the same look in every figure of a result. Of the others the accepted come before the refused, and
     all but the best are faint.
     """
-    order = ("base", "picked", "control", "other")
+    order = ("base", "picked", "remedy", "control", "other")
 
     def rank(curve: Curve) -> tuple[int, bool, float]:
         return order.index(curve.role), curve.refused and curve.role == "other", curve.evaluation.oldest.loss
@@ -244,6 +245,8 @@ def loss_curve(curves: Sequence[Curve], key: str) -> FigureElement:
 
 
 def change_title(curves: Sequence[Curve]) -> str:
+    if any(curve.role == "remedy" for curve in curves):
+        return labels.CHANGES_AND_REMEDY_CURVE
     several = sum(curve.role in ("picked", "other") for curve in curves) > 1
     return labels.CHANGES_CURVE if several else labels.CHANGE_CURVE
 

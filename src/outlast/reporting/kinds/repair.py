@@ -108,7 +108,7 @@ def comparison_headline(comparison: Comparison) -> str:
     several = len(comparison.rows) > 1
     return tell(
         f"No repair was accepted, because of {label}, "
-        f"{f'the best of {count} on validation' if several else 'the only one'}: {why(row.repair)}.",
+        f"{f'the best of {count} on validation' if several else 'the only one tried'}: {why(row.repair)}.",
         f"採用できる修復はありません。{f'検証系列で {count} 個のうち最も良い' if several else '唯一試した'} {label} が"
         f"不採用のためです。{why(row.repair)}。",
     )

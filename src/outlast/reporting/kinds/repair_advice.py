@@ -36,6 +36,7 @@ class _Refused:
     because: Refusal
     base: Evaluation
     one: bool  # made by `outlast repair`, not one of several that were compared
+    tuned: bool = False  # a remedy of the base is known already
     open: Unsettled | None = None  # the fault that refused it, where the figures show another one and not this one
 
     def again(
@@ -131,7 +132,8 @@ def after_comparison(comparison: Comparison) -> list[Step]:
     if row is None or row.repair.refused_because is None:
         text = tell("Try the usual interventions:", "通常の介入を試します：")
         return [Step(text, command("compare", base.command, context(base)))]
-    return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False))
+    tuned = comparison.tuning is not None and comparison.tuning.accepted
+    return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False, tuned=tuned))
 
 
 def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
@@ -218,7 +220,8 @@ def _after_refusal(refused: _Refused) -> list[Step]:
         steps = [_something_else(refused)]
     elif refused.open is not None and steps[0].code is not None and steps[0].code.startswith("outlast repair"):
         steps[0] = steps[0]._replace(text=sentences(_first(refused, refused.open), steps[0].text))
-    helps = [] if name in ("no_benefit", "remedy_suffices") and not missing else without_training(base)
+    known = refused.tuned or (name in ("no_benefit", "remedy_suffices") and not missing)
+    helps = [] if known else without_training(base)
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one and not missing else [])]
@@ -344,7 +347,7 @@ def _broken(refused: _Refused) -> list[Step]:
 
 
 def _no_benefit(refused: _Refused) -> list[Step]:
-    helps = without_training(refused.base)
+    helps = [] if refused.tuned else without_training(refused.base)
     if helps:
         text = tell(
             "Tune the base model instead of repairing it; no training is needed for that.",

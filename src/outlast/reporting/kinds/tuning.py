@@ -21,7 +21,7 @@ from outlast.reporting.words.numbers import Estimate, estimate, number
 from outlast.results import Refusal, Repair, TriedRemedy, Tuning
 
 
-def _as_repair(tuning: Tuning) -> Repair:
+def as_repair(tuning: Tuning) -> Repair:
     """The record as a repair, whose rules judged it: refusals are told in one way."""
     return Repair(
         {"name": tuning.remedy}, 0, tuning.before, tuning.after, tuning.short_context, tuning.benefit, tuning.accepted,
@@ -91,7 +91,7 @@ def _headline(tuning: Tuning) -> str:
         )
     own = said(tuning.remedy)
     if not tuning.accepted:
-        why = refusals.why(_as_repair(tuning))
+        why = refusals.why(as_repair(tuning))
         if _open(tuning):
             return tell(
                 f"Whether the best remedy, {own}, can be accepted is undecided: {why}.",
@@ -258,7 +258,7 @@ def _sections(tuning: Tuning, key: str) -> list[Section]:
     # Its resets are read off the age curve, and the remedy is measured as it runs: one reset would have two figures.
     curves = [Curve(labels.BASE, replace(tuning.before, resets={})), made]
     refused = [] if tuning.accepted else [
-        Section(labels.REFUSED_WHY, [Bullets([terms.reason(each) for each in refusals.clauses(_as_repair(tuning))])])
+        Section(labels.REFUSED_WHY, [Bullets([terms.reason(each) for each in refusals.clauses(as_repair(tuning))])])
     ]  # fmt: skip
     return [
         *refused,

@@ -266,6 +266,8 @@ def outcome_brief(repair: Repair) -> str:
 
 
 def made_by(steps: int, dose: float) -> str:
+    if not steps:
+        return tell("no training", "学習なし")
     return tell(f"{integer(steps)} steps, dose {dose:g}", f"{integer(steps)} ステップ、用量 {dose:g}")
 
 
