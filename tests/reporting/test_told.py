@@ -118,14 +118,18 @@ def repairs() -> dict[str, Repair]:
 
 
 def comparisons() -> dict[str, Comparison]:
-    lost, broken = example.comparison(winner=None), example.broken()
+    lost, broken, even = example.comparison(winner=None), example.broken(), example.mended(gains=0.002)
+    assert even.tuning is not None
     alone = [replace(row, repair=replace(row.repair, control=None)) for row in example.comparison().rows]
     return {
         "a winner": example.comparison(),
         "a winner without controls": replace(example.comparison(), rows=alone),
         "no winner": lost,
         "mended without training, better than the repair": example.mended(gains=0.02),
-        "mended without training, not told apart from the repair": example.mended(gains=0.002),
+        "mended without training, not told apart from the repair": even,
+        "better without training, and no more is shown": replace(
+            even, tuning=replace(even.tuning, after=replace(even.tuning.after, verdict=UNSURE.verdict))
+        ),
         "better without training, and the repair gains more": example.mended(gains=-0.05),
         "a winner beside a remedy": replace(example.comparison(), tuning=example.mended(gains=-0.02).tuning),
         "no winner, and no remedy": replace(

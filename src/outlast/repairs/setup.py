@@ -301,12 +301,12 @@ class Remembering(Setup):
     def evaluate(
         self, model: Recurrent, streams: Streams | Split, name: str, periods: Periods | None, *, ends_only: bool = False
     ) -> Evaluation:
-        """As the setup that it is."""
+        """As the setup that it is; what was measured under another name gets this one."""
         key = (_print_of(model), id(streams), str(periods))
         known = self.known.get((*key, False)) or self.known.get((*key, ends_only))  # all ages have the ends among them
         if known is None:
             known = self.known[*key, ends_only] = super().evaluate(model, streams, name, periods, ends_only=ends_only)
-        return known
+        return replace(known, model={**known.model, "name": name})
 
 
 def _print_of(model: Recurrent) -> str:

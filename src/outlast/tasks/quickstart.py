@@ -31,10 +31,9 @@ def quickstart(
     """Train the task's model as one usually does, tune it, compare its repairs, write everything to `out`.
 
     A task whose model comes trained begins with the tuning. `out` gets the base (``base/``), the base under the remedy
-    that helps it (``tuned/``), the repair that was
-    picked (``model/``, or ``refused/``, and ``control/`` where that passes in its place), ``result.json`` and
-    ``report.html``, and ``healthy/result.json`` where the task has a healthy model to set beside its own. Stopped
-    half-way, the same call goes on where it was.
+    that helps it (``tuned/``), the repair that was picked (``model/``, or ``refused/``, and ``control/`` where that
+    passes in its place), ``result.json`` and ``report.html``, and ``healthy/result.json`` where the task has a healthy
+    model to set beside its own. Stopped half-way, the same call goes on where it was.
 
     Args:
         out: folder.

@@ -32,18 +32,22 @@ def _helped(comparison: Comparison) -> Tuning | None:
     return found if found is not None and found.accepted and terms.picked_row(comparison) is not None else None
 
 
+def _mended(found: Tuning) -> bool:
+    """Whether no age is worse any more under the remedy, by more than is tolerated."""
+    return found.after.verdict is not None and found.after.verdict.name in ("robust", "generalises")
+
+
 def _badge(comparison: Comparison) -> tuple[str, str]:
     if terms.untouched(comparison):
         return repair.untouched_badge(comparison.refused_because)
     if comparison.winner is None and (found := _helped(comparison)):
-        mended = found.after.verdict is not None and found.after.verdict.name in ("robust", "generalises")
-        how = tell("Mended", "回復") if mended else tell("Better", "改善")
+        how = tell("Mended", "回復") if _mended(found) else tell("Better", "改善")
         return "good", tell(f"{how} without training", f"学習なしで{how}")
     return repair.badge(True) if comparison.winner is not None else ("bad", labels.BADGES["no_winner"])
 
 
 def _headline(comparison: Comparison) -> str:
-    """What the remedy gives and what the repair adds to it, in one sentence; without a remedy what the repairs give."""
+    """What the remedy gives and what the repair adds to it; without a remedy what the repairs give."""
     found, row = _helped(comparison), terms.picked_row(comparison)
     if found is None or row is None:
         return comparison_headline(comparison)
@@ -54,16 +58,19 @@ def _headline(comparison: Comparison) -> str:
     took = tell(f" in {duration(found.seconds)}", f" {duration(found.seconds)}で") if found.seconds else ""
     chosen = tell(f"{own}, chosen{took} and without training, takes", f"学習なしに{took}選んだ {own}で、")
     if share > 0:
-        part = percent(share) if share < 1 else ""
+        part = tell(f"{percent(share)} of what", f"の {percent(share)} が")
+        if share >= 1:
+            all_of_it = tell("all that", "のすべてが")
+            part = all_of_it if _mended(found) else tell(f"on average {all_of_it}", "が、平均してすべて")
         gives = tell(
-            f"{chosen} back {part + ' of what' if part else 'all that'} this model loses as its state ages",
-            f"{chosen}状態の年齢とともに失われる分{f'の {part} ' if part else 'のすべて'}が戻ります",
+            f"{chosen} back {part} this model loses as its state ages",
+            f"{chosen}状態の年齢とともに失われる分{part}戻ります",
         )
     else:
         measure = terms.measure_name(base.measure)
         gives = tell(f"{chosen} the {measure} from {was} to {now}", f"{chosen}{measure}は {was} から {now} になります")
     gives = gives[:1].upper() + gives[1:]
-    return tell(f"{gives}; {_beyond(row.repair, found)}.", f"{gives}。{_beyond(row.repair, found)}。")
+    return tell(f"{gives}. {_beyond(row.repair, found)}.", f"{gives}。{_beyond(row.repair, found)}。")
 
 
 def _runs_on(base: Evaluation) -> str:
@@ -85,15 +92,15 @@ def _beyond(made: Repair, found: Tuning) -> str:
     change = beside(made.after, found.after.oldest.per_stream)
     size = terms.with_unit(estimate(*change, signed=True).value.lstrip(f"+{MINUS}"), terms.unit(made.after))
     if change[1] > 0:
-        return tell(f"the trained repair is {size} worse than that", f"学習による修復はそれより {size} 悪くなります")
+        return tell(f"The trained repair is {size} worse than that", f"学習による修復はそれより {size} 悪くなります")
     if change[2] < 0:
         return tell(
-            f"the trained repair gains another {size}{'' if made.accepted else ', but is not accepted'}",
+            f"The trained repair gains another {size}{'' if made.accepted else ', but is not accepted'}",
             f"学習による修復でさらに {size} 良くなります{'' if made.accepted else 'が、採用できません'}",
         )
     better = change[0] < 0
     return tell(
-        f"on average the trained repair is {size} {'better' if better else 'worse'}, but these streams cannot tell the "
+        f"On average the trained repair is {size} {'better' if better else 'worse'}, but these streams cannot tell the "
         "two apart",
         f"学習による修復は平均で {size} {'良い' if better else '悪い'}ものの、これらの系列では両者を区別できません",
     )

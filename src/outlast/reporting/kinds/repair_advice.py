@@ -36,7 +36,7 @@ class _Refused:
     because: Refusal
     base: Evaluation
     one: bool  # made by `outlast repair`, not one of several that were compared
-    tuned: bool = False  # a remedy of the base is known already
+    tuned: bool = False  # whether a remedy helps the base is known already
     open: Unsettled | None = None  # the fault that refused it, where the figures show another one and not this one
 
     def again(
@@ -132,7 +132,7 @@ def after_comparison(comparison: Comparison) -> list[Step]:
     if row is None or row.repair.refused_because is None:
         text = tell("Try the usual interventions:", "通常の介入を試します：")
         return [Step(text, command("compare", base.command, context(base)))]
-    tuned = comparison.tuning is not None and comparison.tuning.accepted
+    tuned = comparison.tuning is not None
     return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False, tuned=tuned))
 
 
