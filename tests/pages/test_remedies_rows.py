@@ -15,14 +15,13 @@ import outlast
 from benchmarks.remedies import mixture, scalars
 from benchmarks.remedies.altered import Between, Confident, LastPositions, Scans, log_decays, steps
 from benchmarks.remedies.rows import ROWS
-from benchmarks.remedies_study import _print_of
 from outlast.data import Streams
 from outlast.evaluation import EvalSettings
 from outlast.families import build
 from outlast.model import InputSpec, Recurrent
 from outlast.modules.leaking import WithLeak
 from outlast.repairs import RepairSettings
-from outlast.repairs.setup import Setup, Wanted, both, set_up
+from outlast.repairs.setup import Setup, Wanted, both, print_of, set_up
 from outlast.state import leaves, rebuild
 from outlast.training import TrainSettings
 from toys import small_gru, token_streams, wave_streams
@@ -270,5 +269,5 @@ def test_every_row_is_made_or_says_that_there_is_nothing(model: str) -> None:
     nothing = {name for name, each in found.items() if each is None}
     lacks = {"gla": {"shifted forget bias"}, "lstm": {"cap of the longest memory", "scaled decays"}}[model]
     assert nothing == {"leak towards zero", "scaled steps", *lacks}
-    prints = [_print_of(each.model) for each in found.values() if each is not None and each.measured is None]
-    assert len({*prints, _print_of(todo.base)}) == len(prints) + 1, "or one would pass for another"
+    prints = [print_of(each.model) for each in found.values() if each is not None and each.measured is None]
+    assert len({*prints, print_of(todo.base)}) == len(prints) + 1, "or one would pass for another"

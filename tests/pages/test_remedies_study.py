@@ -20,7 +20,7 @@ from outlast.evaluation import EvalSettings
 from outlast.interventions import Carry
 from outlast.model import Recurrent
 from outlast.repairs import RepairSettings
-from outlast.repairs.setup import Setup
+from outlast.repairs.setup import Setup, print_of
 from outlast.results import Evaluation, Refusal
 from outlast.training import TrainSettings
 from toys import small_gru, wave_streams
@@ -59,7 +59,7 @@ def test_a_base_is_kept_with_all_rows_and_gets_further_ones_later(
     inside = Setup.evaluate
 
     def counting(todo: Setup, model: Recurrent, streams: Streams | Split, name: str, *rest: Any, **more: Any) -> Any:
-        measured[remedies_study._print_of(model), id(streams), more.get("ends_only", False)] += 1
+        measured[print_of(model), id(streams), more.get("ends_only", False)] += 1
         return inside(todo, model, streams, name, *rest, **more)
 
     monkeypatch.setattr(Setup, "evaluate", counting)
@@ -74,7 +74,9 @@ def test_a_base_is_kept_with_all_rows_and_gets_further_ones_later(
     assert measured.most_common(1)[0][1] == 1
 
     measured.clear()
-    monkeypatch.setitem(ROWS, "no change", lambda todo, seen: Made("none:0", todo.base))
+    monkeypatch.setitem(
+        ROWS, "no change", lambda todo, seen: Made("none:0", outlast.with_reset(todo.base, every=10**6))
+    )
     monkeypatch.setitem(ROWS, "nothing to change", lambda todo, seen: None)
     run_all([(TINY, 1)], tmp_path, kept)
     (more,) = kept_rows(kept)

@@ -302,14 +302,14 @@ class Remembering(Setup):
         self, model: Recurrent, streams: Streams | Split, name: str, periods: Periods | None, *, ends_only: bool = False
     ) -> Evaluation:
         """As the setup that it is; what was measured under another name gets this one."""
-        key = (_print_of(model), id(streams), str(periods))
+        key = (print_of(model), id(streams), str(periods))
         known = self.known.get((*key, False)) or self.known.get((*key, ends_only))  # all ages have the ends among them
         if known is None:
             known = self.known[*key, ends_only] = super().evaluate(model, streams, name, periods, ends_only=ends_only)
         return replace(known, model={**known.model, "name": name})
 
 
-def _print_of(model: Recurrent) -> str:
+def print_of(model: Recurrent) -> str:
     """What a model reads by: its numbers, and its remedy."""
     found = hashlib.sha256(rule_of(model).encode())
     for name, tensor in bare(model).state_dict().items():
