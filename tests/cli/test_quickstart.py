@@ -80,7 +80,7 @@ def test_what_helps_without_training_comes_before_the_repair_and_nothing_is_meas
 
     def counted(model: Any, streams: Any, **how: Any) -> Any:
         if next(model.parameters()).item() == BASE:
-            measured[rule_of(model), id(streams)] += 1
+            measured[rule_of(model), id(streams), how["settings"].ends_only] += 1
         return evaluate(model, streams, **how)
 
     monkeypatch.setattr(setup, "evaluate", counted)
