@@ -201,7 +201,7 @@ def test_remedy_suffices_names_the_remedy_and_the_command_for_it():
     found = refused(after)
     assert found is not None
     assert found.remedy == "reset:128"
-    assert "under reset:128, which outlast tune gives it" in found.because[0]
+    assert "under reset:128, which takes no training" in found.because[0]
     other = refused(evaluation((*READING, 0.31, 0.31, 0.31, 0.31, 0.31)))
     assert other is not None
     assert other.remedy is None

@@ -38,8 +38,8 @@ def test_what_a_leak_of_the_base_gives_is_no_benefit(without_leaks) -> None:
     done = judged(Planted(robust)).result
     assert done.refused_because is not None
     assert done.refused_because.name == "no_benefit"
-    assert "under its best leak" in done.refused_because.because[-1]
     leak = done.remedies["leak"]
+    assert f"under its best leak ({leak.name})" in done.refused_because.because[-1]
     assert (done.benefit.against, leak.cost, leak.name.partition(":")[0]) == ("leak", 1.0, "leak")
     assert done.benefit.rivals["leak"][0] == pytest.approx(done.after.oldest.loss - leak.loss)
     assert done.benefit.rivals["periodic_reset"][2] < 0
@@ -64,7 +64,8 @@ def test_a_control_that_does_as_well_under_a_leak_suffices(without_leaks) -> Non
     done = judged(Planted(further), Filling(further)).result
     assert done.refused_because is not None
     assert done.refused_because.name == "plain_training_suffices"
-    assert "the control under its best leak" in done.refused_because.because[-1]
-    assert done.remedies["control_leak"].name.startswith("leak:")
+    leak = done.remedies["control_leak"].name
+    assert leak.startswith("leak:")
+    assert f"the control under its best leak ({leak})" in done.refused_because.because[-1]
     without_leaks()
     assert judged(Planted(further), Filling(further)).accepted

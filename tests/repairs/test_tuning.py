@@ -206,6 +206,7 @@ def test_it_declines_by_itself() -> None:
     hopeless = tuned(hopeless_law)
     assert hopeless.result.refused_because is not None
     assert (hopeless.result.remedy, hopeless.result.refused_because.name) == ("none", "no_benefit")
+    assert hopeless.result.refused_because.remedy in {each.name for each in hopeless.result.tried}
     for done in (fine, hopeless):
         assert not isinstance(done.model, WithReset)
         for language in ("en", "ja"):

@@ -49,6 +49,7 @@ from outlast.results import (
     Training,
     TriedRemedy,
     Tuning,
+    UnderRemedy,
     Verdict,
 )
 from outlast.results.curve import Curve
@@ -432,6 +433,14 @@ def against_rival(name: str, rival: str, triple: tuple[float, float, float]) -> 
     made = repair(control=control())
     benefit = replace(made.benefit, rivals={**made.benefit.rivals, rival: triple})
     return replace(made, benefit=benefit, accepted=False, refused_because=Refusal(name, ["as it was"]))
+
+
+def beside_a_leak() -> Repair:
+    """Refused, as the base under its best leak gives as much."""
+    made = against_rival("no_benefit", "leak", (-0.001, -0.004, 0.002))
+    losses = made.after.curve.losses[-1] + 0.001
+    leak = UnderRemedy("leak:32:from=64", 1.0, *made.after.curve.interval(losses).triple, losses.tolist())
+    return replace(made, remedies={"leak": leak})
 
 
 def of_no_use(name: str, *also: str) -> Repair:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from outlast.reporting import kinds, refusals, summary
+from outlast.reporting import kinds, refusals, summary, tables
 from outlast.reporting.words import captions
 from outlast.reporting.words.labels import hints, labels
 from outlast.results import Repair
@@ -91,3 +91,9 @@ def test_a_model_that_a_repair_calls_base_goes_by_its_class() -> None:
     assert eyebrow(example.repair(base=base)) == "Repair · GLA"
     family = replace(base, model={**base.model, "class": "Shell", "blueprint": {"family": "gla"}})
     assert eyebrow(example.repair(base=family)) == "Repair · gla"
+
+
+def test_remedies_of_the_base_stand_beside_what_is_simpler() -> None:
+    """As it was: a repair was refused for a leak that its own table of what is simpler did not have."""
+    (section,) = tables.simpler(example.beside_a_leak())
+    assert "base, leak:32:from=64" in str(section)

@@ -83,7 +83,7 @@ def evaluations() -> dict[str, Evaluation]:
 
 def repairs() -> dict[str, Repair]:
     made, plain = example.repair(control=example.control()), example.refused()
-    short = plain["one age lost"].short_context
+    short, suffices = plain["one age lost"].short_context, plain["remedy_suffices"]
     doubtful = {"may have got worse": 1.05 * short.worst_margin, "gained": -0.02}
     told = {
         "accepted": made,
@@ -102,6 +102,14 @@ def repairs() -> dict[str, Repair]:
         "refused: short contexts, undecided": example.short_changed(-0.119, -0.31, 0.011),
         "refused: no benefit, undecided": example.against_rival("no_benefit", "periodic_reset", (-0.05, -0.12, 0.02)),
         "refused: no benefit, hopeless": example.against_rival("no_benefit", "periodic_reset", (-0.01, -0.11, 0.09)),
+        "refused: no more than its best leak gives": example.beside_a_leak(),
+        "refused: remedy_suffices, and robust": replace(
+            suffices, after=replace(suffices.after, verdict=example.evaluation(example.HEALTHY).verdict)
+        ),
+        "refused: remedy_suffices, under a leak": replace(
+            suffices, after=replace(suffices.after, model={**suffices.after.model, "remedy": "leak:64"})
+        ),
+        "accepted, undecided itself": replace(made, after=replace(made.after, verdict=UNSURE.verdict)),
         "refused: plain training, undecided": example.against_rival(
             "plain_training_suffices", "control", (-0.05, -0.12, 0.02)
         ),
@@ -175,6 +183,14 @@ def tunings() -> dict[str, Tuning]:
         },
         **example.asked_twice(),
         "none helps": replace(example.tuning("reset:64"), remedy="none", accepted=False),
+        "none helps enough": replace(
+            example.tuning("leak:32"),
+            remedy="none",
+            accepted=False,
+            refused_because=Refusal("no_benefit", ["as it was"], remedy="leak:32"),
+        ),
+        "a base that is undecided": replace(example.tuning("leak:32"), before=UNSURE),
+        "undecided itself": replace(example.tuning("leak:32"), after=UNSURE),
         "nothing to tune": replace(example.tuning("reset:64", made=example.untouched()), remedy="none"),
         "broken": replace(example.tuning("reset:64", made=example.refused()["base_broken"]), remedy="none"),
     }

@@ -144,20 +144,22 @@ def refusal(
     after: Evaluation,
     measure: Measure,
     guards: Mapping[str, ShortContext] | None = None,
+    remedies: Mapping[str, UnderRemedy] | None = None,
 ) -> Refusal | None:
     """Why a repair is refused, the first fault by its name and the others beside it; None: it is accepted.
 
     Args:
         after: the repaired model on test streams, its resets at periods from validation.
+        remedies: what stands behind the rivals of the gain, which reasons name.
     """
     found = [
         *_broken(after),
         *_short_context_lost(short, measure, guards or {}),
-        *_no_benefit(gain, measure),
+        *_no_benefit(gain, measure, remedies or {}),
         *_still_fails(after, measure),
         *_stopped_reading(after, measure),
         *_remedy_suffices(after, measure),
-        *_plain_training_suffices(gain, measure),
+        *_plain_training_suffices(gain, measure, remedies or {}),
         *_declines(after),
         *_undecided(short, measure, guards or {}),
     ]
@@ -183,7 +185,7 @@ def remedy_refusal(
     found = [
         *_broken(after),
         *_short_context_lost(short, measure, guards),
-        *_no_benefit(gain, measure),
+        *_no_benefit(gain, measure, {}),
         *_own_verdict(after, measure, ages),
         *_stopped_reading(after, measure, looks),
         *_undecided(short, measure, guards),
@@ -285,9 +287,10 @@ def _too_wide(difference: float, allowed: float) -> str:
     return "" if difference > allowed else on_average
 
 
-def _no_benefit(gain: Benefit, measure: Measure) -> list[Refusal]:
+def _no_benefit(gain: Benefit, measure: Measure, remedies: Mapping[str, UnderRemedy]) -> list[Refusal]:
     because = [
-        f"against {AT_NO_COST[name]} the oldest age is {said}" for name, said in _not_gained(gain, AT_NO_COST, measure)
+        f"against {AT_NO_COST[name]}{_called(name, remedies)} the oldest age is {said}"
+        for name, said in _not_gained(gain, AT_NO_COST, measure)
     ]
     return [Refusal("no_benefit", because)] if because else []
 
@@ -357,14 +360,19 @@ def _remedy_suffices(after: Evaluation, measure: Measure) -> list[Refusal]:
     remedy = Reset("reset", reset.every).name
     because = (
         f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than under {remedy}, "
-        "which outlast tune gives it without training"
+        "which takes no training"
     )
     return [Refusal("remedy_suffices", [because], remedy=remedy)]
 
 
-def _plain_training_suffices(gain: Benefit, measure: Measure) -> list[Refusal]:
+def _called(name: str, remedies: Mapping[str, UnderRemedy]) -> str:
+    """The remedy of a rival as it is typed, in brackets."""
+    return f" ({remedies[name].name})" if name in remedies else ""
+
+
+def _plain_training_suffices(gain: Benefit, measure: Measure, remedies: Mapping[str, UnderRemedy]) -> list[Refusal]:
     because = [
-        f"against {CONTROLS[name]} (equal training from zero states) it is {said}"
+        f"against {CONTROLS[name]}{_called(name, remedies)} (equal training from zero states) it is {said}"
         for name, said in _not_gained(gain, CONTROLS, measure)
     ]
     return [Refusal("plain_training_suffices", because)] if because else []

@@ -245,7 +245,7 @@ class Setup:
         """The record of a repair, from what was measured on test streams; the guards are measured here."""
         guards, alone = self.guarded(model, after.model["name"], guards_before), control[1] if control else None
         short, gain = self.short(before.curve, after.curve), benefit(before, after, alone, remedies)
-        because = refusal(short, gain, after, self.main, guards)
+        because = refusal(short, gain, after, self.main, guards, remedies)
         passes = None
         if control is not None and alone is not None:
             its_short, its_gain = self.short(before.curve, alone.curve), benefit(before, alone, None, remedies)

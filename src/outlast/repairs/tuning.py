@@ -203,12 +203,13 @@ def _other(look: _Look) -> OtherRemedy:
 
 def _none_of(losses: Losses, shown: Mapping[str, Refusal]) -> Refusal:
     """Why test streams are asked about nothing: no remedy gains, or none of those that gain may be picked."""
-    best = min(losses, key=lambda pair: pair[1].mean())[0].name
-    because = f"on validation streams no remedy gains more than half a tolerance; the best is {best}"
     if shown:
         refused = "; ".join(f"{name}: {each.name}, {each.because[0]}" for name, each in shown.items())
         because = f"on validation streams those that gain more than half a tolerance are refused ({refused})"
-    return Refusal("no_benefit", [because])
+        return Refusal("no_benefit", [because])
+    best = min(losses, key=lambda pair: pair[1].mean())[0].name
+    because = f"on validation streams no remedy gains more than half a tolerance; the best is {best}"
+    return Refusal("no_benefit", [because], remedy=best)
 
 
 def losses_under_remedies(curve: Curve, cost: float) -> Losses:

@@ -343,12 +343,12 @@ def _not_below(repair: Repair, rival: str, triple: Triple) -> str:
 
 def _no_benefit(repair: Repair, _: Refusal) -> list[str]:
     close = _close(repair.benefit.rivals, ("base", "periodic_reset", "leak"), repair.benefit.tolerance)
-    return [_not_below(repair, terms.rival(name), triple) for name, triple in close]
+    return [_not_below(repair, terms.rival(name, repair), triple) for name, triple in close]
 
 
 def _plain_training_suffices(repair: Repair, _: Refusal) -> list[str]:
     said = [
-        _not_below(repair, terms.rival(name), triple)
+        _not_below(repair, terms.rival(name, repair), triple)
         for name, triple in _close(
             repair.benefit.rivals, ("control", "control_reset", "control_leak"), repair.benefit.tolerance
         )

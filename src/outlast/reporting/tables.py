@@ -151,6 +151,14 @@ def simpler(repair: Repair) -> list[Section]:
     rivals = [
         _oldest(labels.BASE, repair.before),
         *_resets(repair.before, labels.OF_BASE),
+        *(
+            _Rival(
+                (labels.OF_CONTROL if name.startswith("control") else labels.OF_BASE).format(each.name),
+                terms.loss(each),
+                each.per_stream,
+            )
+            for name, each in repair.remedies.items()
+        ),
         *([_oldest(labels.CONTROL, repair.control)] if repair.control else []),
         *(_resets(repair.control, labels.OF_CONTROL) if repair.control else []),
         *_resets(repair.after, labels.OF_REPAIR),

@@ -115,7 +115,8 @@ class Refusal:
             ``base_broken`` where nothing was done.
         because: what was seen, with its figures.
         also: names of what else would have refused it.
-        remedy: the one under which the repaired model is better, as it is typed, such as ``reset:640``.
+        remedy: the one under which the repaired model is better, as it is typed, such as ``reset:640``; of a tuning
+            that picked none, the best there was.
         guard: the guard set on which short contexts were lost, or are undecided.
     """
 

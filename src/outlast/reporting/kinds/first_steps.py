@@ -78,9 +78,10 @@ def better_first(base: Evaluation) -> list[Step]:
 _RESETS = ("periodic_reset", "overlapping_reset")
 
 
-def reset_code(name: str, every: int) -> str:
+def reset_code(name: str, every: int, model: str = "model") -> str:
     """Python that resets a model like this."""
-    return f"model = outlast.with_reset(model, every={every}{', overlap=True' if name == 'overlapping_reset' else ''})"
+    overlap = ", overlap=True" if name == "overlapping_reset" else ""
+    return f"model = outlast.with_reset({model}, every={every}{overlap})"
 
 
 def _gain(name: str, reset: Reset, evaluation: Evaluation) -> str:

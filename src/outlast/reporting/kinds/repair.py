@@ -185,7 +185,7 @@ def _refused(repair: Repair) -> str:
 
 def _gains(repair: Repair) -> str:
     """What was gained: by the starts and by the training, and against what needs no training."""
-    unit, rival = terms.unit(repair.after), terms.rival(repair.benefit.against)
+    unit, rival = terms.unit(repair.after), terms.rival(repair.benefit.against, repair)
     gain = _with_interval(benefit_triple(repair), unit)
     free = repair.benefit.against != "base"
     parts = [
@@ -210,15 +210,55 @@ def _gains(repair: Repair) -> str:
                 f"実行費用が二倍の交互リセットとの差は {other} です。",
             )
         )
-    return sentences(own_verdict(repair.after), starts_sentence(repair), *parts)
+    return sentences(
+        own_verdict(repair.after, repair.accepted), base_undecided(repair.before), starts_sentence(repair), *parts
+    )
 
 
-def own_verdict(after: Evaluation) -> str:
-    """What a repaired model would be told by itself; files of before hold accepted ones that fail or decline."""
+def own_verdict(after: Evaluation, accepted: bool) -> str:
+    """What a repaired model would be told by itself; files of before hold accepted ones that fail or decline.
+
+    Args:
+        accepted: so that an undecided one is told with why it may be.
+    """
     if after.verdict is None:
         return ""
     badge, age = labels.BADGES[after.verdict.name], integer(after.verdict.oldest_age[1] - 1)
-    return tell(f"Its own verdict, up to age {age}: {badge}.", f"年齢 {age} までの自身の判定：{badge}。")
+    said = tell(f"Its own verdict, up to age {age}: {badge}.", f"年齢 {age} までの自身の判定：{badge}。")
+    if not accepted or after.verdict.name != "undecided":
+        return said
+    why = tell(
+        f"That is accepted, as only what is shown to fail or to decline is not: {_not_decided(after)}.",
+        f"不採用になるのは破綻や衰えが示されたときだけなので、これは採用できます。{_not_decided(after)}。",
+    )
+    return sentences(said, why)
+
+
+def base_undecided(base: Evaluation) -> str:
+    """Why something is accepted although it is not decided whether the base fails; else nothing."""
+    if base.verdict is None or base.verdict.name != "undecided":
+        return ""
+    return tell(
+        f"The base's own verdict is undecided: {_not_decided(base)}. What was gained over it is known more closely, as "
+        "it is paired by stream.",
+        f"元のモデル自体の判定は未決定です。{_not_decided(base)}。それに対する改善は、系列ごとに対にしてあるため、"
+        "もっと細かくわかります。",
+    )
+
+
+def _not_decided(evaluation: Evaluation) -> str:
+    """Why a verdict is undecided, as a clause."""
+    verdict = evaluation.verdict
+    assert verdict is not None
+    excess = terms.with_interval(estimate(verdict.excess, verdict.low, verdict.high, signed=True))
+    if verdict.streams_needed is None:  # what was odd about the data withholds it, whatever the figures are
+        odd = next((verdict_reasons.told(each) for each in evaluation.notes if each.said in verdict.because), "")
+        return verdict_reasons.because_of(odd).rstrip(".。")
+    tolerance = terms.tolerated(verdict.tolerance, evaluation)
+    return tell(
+        f"its excess over its best within the training context, {excess}, may be more than the {tolerance} tolerated",
+        f"学習文脈長以内での自身の最良値に対する超過 {excess} は、許容 {tolerance} を超えるかもしれません",
+    )
 
 
 def starts_sentence(repair: Repair) -> str:

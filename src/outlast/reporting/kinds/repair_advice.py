@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
-from outlast.reporting.kinds.first_steps import better_first, mend, without_training
+from outlast.reporting.kinds.first_steps import better_first, mend, reset_code, without_training
 from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
@@ -403,20 +403,21 @@ def _stopped_reading(refused: _Refused) -> list[Step]:
 
 
 def _remedy_suffices(refused: _Refused) -> list[Step]:
-    reset, base = refused.repair.after.resets.get("periodic_reset"), refused.base
+    after, base = refused.repair.after, refused.base
+    reset = after.resets.get("periodic_reset")
     every = reset.every if reset else base.train_context
-    folder = saved(base.command, "refused")
-    gives = _given_by_resets(refused)
-    made = "done.model" if refused.one else "done.models[NAME]"
-    code = f"model = outlast.with_reset({loading(folder, base.command) if folder else made}, every={every})"
-    verdict = refused.repair.after.verdict
-    if folder and verdict and verdict.name not in ("robust", "generalises"):  # which tune leaves as they are
+    folder, fine = saved(base.command, "refused"), after.verdict and after.verdict.name in ("robust", "generalises")
+    if folder is None:
+        code = reset_code("periodic_reset", every, "done.model" if refused.one else "done.models[NAME]")
+    elif fine or "remedy" in after.model:  # which tune leaves as they are, and takes no further remedy
+        code = command("stream", replace(base.command, options=""), f"--resets reset:{every}", model=folder, data=None)
+    else:
         code = command("tune", base.command, context(base), model=folder)
     return [
         Step(
             tell(
-                f"Use the repaired model, and reset it {at_every(every)}{gives}:",
-                f"修復後のモデルを使い、{at_every(every)}にリセットします{gives}：",
+                f"Use the repaired model, and reset it {at_every(every)}{_given_by_resets(refused)}:",
+                f"修復後のモデルを使い、{at_every(every)}にリセットします{_given_by_resets(refused)}：",
             ),
             code,
         ),

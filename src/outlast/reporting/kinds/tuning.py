@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from dataclasses import replace
 
 from outlast.reporting import refusals, tables
-from outlast.reporting.commands import Step, command, context, saved
+from outlast.reporting.commands import Step, command, context, same_ages, saved
 from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.drawing.plots import Plot, Point, element, line_of
 from outlast.reporting.drawing.svg import Look
@@ -17,7 +19,7 @@ from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
-from outlast.reporting.words.numbers import Estimate, estimate, number
+from outlast.reporting.words.numbers import Estimate, estimate, integer, number
 from outlast.results import Refusal, Repair, TriedRemedy, Tuning
 
 
@@ -82,12 +84,12 @@ def _headline(tuning: Tuning) -> str:
                 if because.name == "nothing_to_repair"
                 else "モデルが壊れており、どの対処でも直らないため、何も選びませんでした。",
             )
-        allowed = _left_out(tuning)
+        allowed, best = _left_out(tuning), _best(tuning)
         return tell(
             f"No remedy was chosen: on validation streams none of those {'that may be picked' if allowed else 'tried'} "
-            "gains more than half a tolerance.",
+            f"gains more than half a tolerance{best}.",
             f"対処は選びませんでした。検証系列で、{'許される' if allowed else '試した'}どれも許容差の半分を超えて"
-            "改善しません。",
+            f"改善しません{best}。",
         )
     own = said(tuning.remedy)
     if not tuning.accepted:
@@ -109,6 +111,19 @@ def _headline(tuning: Tuning) -> str:
     )
 
 
+def _best(tuning: Tuning) -> str:
+    """The best of remedies that gain too little, as the end of a clause; of files of before nothing."""
+    remedy = tuning.refused_because.remedy if tuning.refused_because else None
+    found = next((each for each in tuning.tried if each.name == remedy), None)
+    if found is None:
+        return ""
+    change = _with_ends(found.difference)
+    return tell(
+        f"; the best, {said(found.name)}, differs from running on by {change}",
+        f"（最良は{said(found.name)}で、そのまま続けた場合との差は {change}）",
+    )
+
+
 def _lead(tuning: Tuning) -> str:
     if not _done(tuning):
         return ""
@@ -120,7 +135,8 @@ def _lead(tuning: Tuning) -> str:
             f"そのまま続けた場合との差は、テスト系列で {gain} です。",
         ),
         # Under a reset part of the targets are read by a young state at any age, and a verdict would say only that.
-        repair.own_verdict(tuning.after) if tuning.remedy.startswith("leak:") else "",
+        repair.own_verdict(tuning.after, tuning.accepted) if tuning.remedy.startswith("leak:") else "",
+        repair.base_undecided(tuning.before) if tuning.accepted else "",
         tell("It costs no more to run.", "実行費用は変わりません。")
         if picked.cost == 1
         else tell(
@@ -293,12 +309,35 @@ def _next_steps(tuning: Tuning) -> list[Step]:
     repaired = Step(
         tell("What a repair adds, by training:", "学習による修復で加わるもの："), command("repair", given, measured)
     )
+    if missing := refusals.open_whole(_as_repair(tuning)):
+        return [_settle(tuning, missing), repaired]
     if not tuning.accepted:
         return [repaired]
     runs = command("stream", replace(given, options=""), model=saved(given), data=None)
     if given.out is None or tuning.before.data.get("kind") == "tokens":
         return [repaired]
     return [repaired, Step(tell("Run the model under its remedy:", "対処付きのモデルを動かします："), runs)]
+
+
+def _settle(tuning: Tuning, missing: refusals.Unsettled) -> Step:
+    """More data, or more of their targets, where nothing else refuses the remedy."""
+    base, every = tuning.before, missing.scored
+    asked = [] if tuning.cost == 1 else [f"--cost {tuning.cost:g}"]
+    asked += [f"--guard {shlex.join(tuning.guards)}"] if tuning.guards else []
+    if every is not None:
+        text = tell(
+            f"No figure says that this remedy fails; too few targets were scored. Score all {integer(every)} of each "
+            "stream, which may decide it:",
+            f"この対処が悪いことを示す値はなく、採点した目標が足りません。各系列の {integer(every)} 個すべてを採点"
+            "すれば、決まる可能性があります：",
+        )
+        return Step(text, command("tune", base.command, context(base, scored=every), *asked))
+    needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
+    text = tell(
+        f"No figure says that this remedy fails; the test data are too few. About {needed} would decide it:",
+        f"この対処が悪いことを示す値はなく、テストデータが足りません。{needed}ほどあれば決まります：",
+    )
+    return Step(text, command("tune", base.command, context(base, ages=same_ages(base)), *asked, data="MORE_DATA"))
 
 
 def _facts(tuning: Tuning) -> Facts:

@@ -200,8 +200,10 @@ def ages(band: tuple[int, int]) -> str:
     return tell(f"age{'' if band[1] - band[0] <= 1 else 's'} {span(*band)}", f"年齢 {span(*band)}")
 
 
-def rival(name: str) -> str:
-    return labels.RIVALS.get(name, name.replace("_", " "))
+def rival(name: str, repair: Repair) -> str:
+    """What a repair is held against, with its remedy as it is typed, where it is one that was chosen for it."""
+    told, found = labels.RIVALS.get(name, name.replace("_", " ")), repair.remedies.get(name)
+    return told if found is None else tell(f"{told} ({found.name})", f"{told}（{found.name}）")
 
 
 def guess(name: str) -> str:
