@@ -309,7 +309,7 @@ def _next_steps(tuning: Tuning) -> list[Step]:
     repaired = Step(
         tell("What a repair adds, by training:", "学習による修復で加わるもの："), command("repair", given, measured)
     )
-    if missing := refusals.open_whole(_as_repair(tuning)):
+    if missing := refusals.open_whole(as_repair(tuning)):
         return [_settle(tuning, missing), repaired]
     if not tuning.accepted:
         return [repaired]
