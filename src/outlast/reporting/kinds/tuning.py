@@ -41,37 +41,6 @@ def _done(tuning: Tuning) -> bool:
     return tuning.remedy != "none"
 
 
-def said(remedy: str) -> str:
-    """A remedy in words: "a reset every 640 positions"."""
-    kind, *rest = remedy.split(":")
-    if kind == "leak":
-        return _leak_said(rest)
-    every, warm_up = (f"{int(each):,}" for each in [*rest, "0"][:2])
-    return {
-        "reset": tell(f"a reset every {every} positions", f"{every} 位置ごとのリセット"),
-        "handover": tell(
-            f"a handover every {every} positions after a warm-up of {warm_up}",
-            f"{warm_up} 位置の助走の後、{every} 位置ごとの引き継ぎ",
-        ),
-        "two-copies": tell(
-            f"two copies, each reset every {every} positions", f"{every} 位置ごとに交互に戻す二つの複製"
-        ),
-    }.get(kind, remedy)
-
-
-def _leak_said(words: list[str]) -> str:
-    """What follows ``leak:``, in words."""
-    options = dict(each.split("=", 1) for each in words[1:])
-    every, from_age = options.pop("every", ""), options.pop("from", "")
-    tau = ", ".join([words[0], *(f"{part}={taus}" for part, taus in options.items())])
-    first, then = tell(f"a leak with τ = {tau}", f"τ = {tau} の漏れ"), []
-    if every:
-        then.append(tell(f"in pieces of {every}", f"{every} 位置ごと"))
-    if from_age:
-        then.append(tell(f"from age {int(from_age):,} on", f"年齢 {int(from_age):,} から"))
-    return tell(" ".join([first, *then]), first + (f"（{'、'.join(then)}）" if then else ""))
-
-
 def _headline(tuning: Tuning) -> str:
     if not _done(tuning):
         because = tuning.refused_because
@@ -91,7 +60,7 @@ def _headline(tuning: Tuning) -> str:
             f"対処は選びませんでした。検証系列で、{'許される' if allowed else '試した'}どれも許容差の半分を超えて"
             f"改善しません{best}。",
         )
-    own = said(tuning.remedy)
+    own = terms.remedy(tuning.remedy)
     if not tuning.accepted:
         why = refusals.why(as_repair(tuning))
         if _open(tuning):

@@ -231,6 +231,37 @@ def reset(name: str, every: int) -> str:
     return tell(f"{kind}, every {integer(every)}", f"{kind}、{integer(every)} 位置ごと")
 
 
+def remedy(name: str) -> str:
+    """A remedy in words: "a reset every 640 positions"."""
+    kind, *rest = name.split(":")
+    if kind == "leak":
+        return _leak(rest)
+    every, warm_up = (f"{int(each):,}" for each in [*rest, "0"][:2])
+    return {
+        "reset": tell(f"a reset every {every} positions", f"{every} 位置ごとのリセット"),
+        "handover": tell(
+            f"a handover every {every} positions after a warm-up of {warm_up}",
+            f"{warm_up} 位置の助走の後、{every} 位置ごとの引き継ぎ",
+        ),
+        "two-copies": tell(
+            f"two copies, each reset every {every} positions", f"{every} 位置ごとに交互に戻す二つの複製"
+        ),
+    }.get(kind, name)
+
+
+def _leak(words: list[str]) -> str:
+    """What follows ``leak:``, in words."""
+    options = dict(each.split("=", 1) for each in words[1:])
+    every, from_age = options.pop("every", ""), options.pop("from", "")
+    tau = ", ".join([words[0], *(f"{part}={taus}" for part, taus in options.items())])
+    first, then = tell(f"a leak with τ = {tau}", f"τ = {tau} の漏れ"), []
+    if every:
+        then.append(tell(f"in pieces of {every}", f"{every} 位置ごと"))
+    if from_age:
+        then.append(tell(f"from age {int(from_age):,} on", f"年齢 {int(from_age):,} から"))
+    return tell(" ".join([first, *then]), first + (f"（{'、'.join(then)}）" if then else ""))
+
+
 def typographic(text: str) -> str:
     """The text with true minus signs before numbers."""
     return re.sub(r"(?<![\w-])-(?=\d)", MINUS, text)
