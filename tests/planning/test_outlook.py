@@ -52,6 +52,14 @@ def test_it_is_the_last_pilot_at_its_own_steps_and_never_worse_later() -> None:
     assert widths == sorted(widths)
 
 
+def test_pilots_of_one_length_say_what_the_last_of_them_says() -> None:
+    """Of a repair of few steps all rounds have the fewest steps that a pilot may have."""
+    _, losses, base = made(0.5)
+    for at in (8, 32, 64):
+        last = outlook((8,), losses[-1:], base, at, None, TOLERANCE)
+        assert outlook((8, 8, 8), losses, base, at, None, TOLERANCE) == last
+
+
 def test_pilots_that_got_worse_promise_nothing() -> None:
     steps, losses, base = made(0.5)
     found = outlook(steps, losses[::-1], base, 1600, None, TOLERANCE)

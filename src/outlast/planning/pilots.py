@@ -309,6 +309,8 @@ def outlook(
         blocks: (S,) which streams belong together; None: each stands alone.
         tolerance: of the base's verdict, in the unit of the losses.
     """
+    if len(set(steps)) == 1:  # of few steps asked for, every round has as many
+        steps, losses = steps[-1:], losses[-1:]
     # What is not certain is how far a training gets from the base, not how hard these streams are.
     changes = np.stack([each - base for each in losses])
     means = changes.mean(1)
