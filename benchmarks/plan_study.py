@@ -24,6 +24,7 @@ from benchmarks.pages.marks import table
 from outlast.evaluation import best_periods
 from outlast.intervals import every_other
 from outlast.interventions import intervention
+from outlast.modules.remedies import remedy_named
 from outlast.planning import plan
 from outlast.planning.options import Option, options, plain, usual
 from outlast.planning.pilots import train
@@ -54,6 +55,9 @@ def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
         "plan": told(made),
         "trained": {},
     }
+    if (remedy := remedy_named(made.tuned or "none")) is not None:
+        under = todo.evaluate(remedy.on(todo.base), todo.data, made.tuned, None, ends_only=True)
+        row["tuned"] = under.oldest.per_stream
 
     def trained(name: str, option: Option, steps: int, ahead: int | None) -> dict[str, Any]:
         began = time.monotonic()
@@ -136,7 +140,8 @@ def outcomes(row: dict[str, Any]) -> dict[str, Losses]:
         return np.array(each["test"]) if good else untrained
 
     default = usual_name(row)
-    advised = {"leave_it": base, "mend": base, "reset": reset}.get(row["plan"]["advice"])
+    tuned = np.array(row.get("tuned", base))
+    advised = {"leave_it": base, "mend": base, "reset": reset, "tune": tuned}.get(row["plan"]["advice"])
     if advised is None:
         # Where nothing helps, a plan names no training that it would make.
         advised = untrained if row["plan"]["reason"] == "nothing_helps" else deployed("advised")

@@ -36,12 +36,14 @@ def tried(
 
 def asked(
     losses, *, starts: float | None, plain: float, longer: float | None = None, reset: float | None = None,
-    expected: float | None = None, unsure: bool = False,
+    expected: float | None = None, unsure: bool = False, remedy: float | None = None,
 ):  # fmt: skip
     base = example.evaluation(losses, unsure=unsure)
     run_on = float(base.oldest.loss)
     level = run_on if reset is None else reset
     resets = {name: tried(level, base, name).oldest for name in ("periodic_reset", "overlapping_reset")}
+    if remedy is not None:
+        resets["remedy"] = tried(remedy, base, "remedy").oldest
     found = advise(
         base,
         None if starts is None else tried(starts, base, "starts", expected=expected),
@@ -76,6 +78,29 @@ CASES = {
     ),
     "a reset is better yet, but not for long": (
         FAILING, {"starts": 2.72, "plain": 2.80, "reset": 2.70, "expected": 2.64}, ("repair", "starts_help", "starts"),
+    ),
+    "a remedy does as well as the best pilot": (
+        FAILING, {"starts": 2.66, "plain": 2.80, "reset": 2.70, "remedy": 2.661}, ("tune", "remedies_do_better", None),
+    ),
+    "a remedy does as well as the best pilot, and no reset does": (
+        FAILING, {"starts": 2.66, "plain": 2.66, "longer": 2.65, "remedy": 2.65}, ("tune", "remedies_do_better", None),
+    ),
+    "a remedy does as well as the best pilot, and the whole of it goes further": (
+        FAILING, {"starts": 2.66, "plain": 2.80, "reset": 2.70, "remedy": 2.66, "expected": 2.60},
+        ("tune", "remedies_come_first", "starts"),
+    ),
+    "the best pilot is better than a remedy": (
+        FAILING, {"starts": 2.63, "plain": 2.80, "reset": 2.70, "remedy": 2.66}, ("repair", "starts_help", "starts"),
+    ),
+    "plain training's pilot is better than a remedy": (
+        FAILING, {"starts": 2.69, "plain": 2.63, "reset": 2.70, "remedy": 2.66},
+        ("beyond_starts", "plain_training_does_as_well", "plain"),
+    ),
+    "a remedy that does no better than running on": (
+        FAILING, {"starts": 2.84, "plain": 2.84, "remedy": 2.829}, ("beyond_starts", "nothing_helps", None),
+    ),
+    "fine, and a remedy betters it": (
+        FINE, {"starts": 2.633, "plain": 2.634, "remedy": 2.60}, ("leave_it", "nothing_to_win", None),
     ),
     "nothing helps": (
         FAILING, {"starts": 2.84, "plain": 2.84}, ("beyond_starts", "nothing_helps", None),
@@ -120,7 +145,8 @@ def test_the_advice_follows_from_what_was_planted(name: str) -> None:
     assert base.verdict is not None
     assert base.verdict.name == ("fails" if losses is FAILING else "robust")
     assert (found.name, found.reason, found.about) == wanted
-    rival = min(base.oldest.loss, levels.get("reset") or base.oldest.loss) if losses is FAILING else base.oldest.loss
+    free = [levels.get(name) or base.oldest.loss for name in ("reset", "remedy")] if losses is FAILING else []
+    rival = min(base.oldest.loss, *free, base.oldest.loss)
     assert found.evidence["plain"] == pytest.approx(levels["plain"] - rival, abs=1e-6)
     if levels["starts"] is not None:
         assert found.evidence["by_starts"] == pytest.approx(levels["starts"] - levels["plain"], abs=1e-6)

@@ -17,6 +17,7 @@ from outlast.planning import pilots, plan
 from outlast.results import Plan, from_json, to_json
 from outlast.training import TrainSettings
 from planted import Learning, coin_streams
+from repairs.test_tuning import Filling
 from toys import small_gru, wave_streams
 
 T = 16
@@ -39,15 +40,18 @@ def every_age_learns(age: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
     return torch.where(age < T, number.expand_as(age), number - 0.5 * torch.relu(-number))
 
 
-def fixed(age: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
-    """No training helps: past the training context it is bad."""
-    return torch.where(age < T, torch.full_like(age, 2.2), torch.full_like(age, -1.0)) + 0 * number
+def filling() -> Filling:
+    """No training helps: of no use when young, or when its memory is full, which a leak prevents."""
+    number = torch.nn.Parameter(torch.tensor(0.0))
+    model = Filling(lambda age: torch.where(age < T // 2, -1.0, 2.0) + 0 * number)
+    model.register_parameter("number", number)
+    return model
 
 
 MODELS = {
     "starts": (lambda: Learning(old_ages_learn, 0.2), "repair", "starts_help"),
     "plain": (lambda: Learning(every_age_learns, -0.5), "beyond_starts", "plain_training_does_as_well"),
-    "resets": (lambda: Learning(fixed, 0.0), "reset", "resets_do_better"),
+    "a leak": (filling, "tune", "remedies_do_better"),
     "fine": (lambda: Learning(lambda age, number: 2.2 + 0 * (age + number), 0.0), "leave_it", "nothing_to_win"),
 }
 
@@ -72,6 +76,28 @@ def test_it_advises_what_was_planted(name: str, plans: dict[str, tuple[Plan, boo
     assert made.base.model["name"] == "base on validation"
     assert [each.name for each in made.untrained] == ["base", "periodic_reset", "overlapping_reset"]
     assert from_json(to_json(made)) == made
+
+
+def test_remedies_are_weighed_as_tuning_would_choose_them(plans: dict[str, tuple[Plan, bool]]) -> None:
+    """With their costs in copies; of a model that does not fail none is tried, since tuning would leave it."""
+    made, _ = plans["a leak"]
+    done = outlast.tune(filling(), streams(), train_context=T, measuring=ASKED["measuring"])
+    assert made.tuned == done.result.remedy
+    assert made.tuned.startswith("leak:")
+    assert [each for each in made.remedies if each.cost == 1] == done.result.tried
+    assert {each.name.partition(":")[0]: max(1.0, each.cost) > 1 for each in made.remedies} == {
+        "reset": False, "handover": True, "two-copies": True, "leak": False,
+    }  # fmt: skip
+    assert made.rival == made.picked
+    assert made.tuning is not None
+    fine, _ = plans["fine"]
+    assert (fine.remedies, fine.tuned, fine.tuning) == ([], "", None)
+
+
+def test_a_model_under_a_remedy_is_not_tuned_once_more() -> None:
+    model = outlast.with_leak(filling(), 64.0 * T, every=T)
+    made = plan(model, streams(), train_context=T, training=replace(TRAINING, steps=32), budget=1000.0)
+    assert (made.remedies, made.tuned) == ([], "")
 
 
 def test_rounds_are_whole_short_trainings_and_the_best_go_on(plans: dict[str, tuple[Plan, bool]]) -> None:
@@ -116,10 +142,12 @@ def test_money_is_counted_with_what_planning_took(plans: dict[str, tuple[Plan, b
     assert worth.cost == pytest.approx(36.0 * (cost.seconds + made.spent) / 3600)
     assert worth.a_day[0] == pytest.approx(0.5 * worth.gain[0])
     assert worth.day == max(1, int(np.ceil(worth.cost / worth.a_day[0])))
-    reset, _ = plans["resets"]
-    assert reset.worth is not None
-    assert (reset.worth.cost, reset.worth.day) == (0.0, 1)
-    assert reset.worth.gain[0] > 0
+    leaky, _ = plans["a leak"]
+    assert leaky.worth is not None
+    assert leaky.picked is not None
+    assert (leaky.worth.cost, leaky.worth.day) == (0.0, 1)
+    assert leaky.worth.gain[0] == pytest.approx(leaky.untrained[0].loss - leaky.picked.loss)
+    assert leaky.worth.gain[0] > 0
     assert plans["fine"][0].worth is None
 
 

@@ -8,9 +8,21 @@ import numpy as np
 
 from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.evaluation.oddities import few_streams
+from outlast.intervals import Interval
 from outlast.planning.advice import Advice, Tried, advise, changes, needs_pilots, untried, worth_of
 from outlast.planning.planning import diverged_note
-from outlast.results import Command, Evaluation, Outlook, Pilot, Plan, Remedy, RepairCost, RunEstimate, Untrained
+from outlast.results import (
+    Command,
+    Evaluation,
+    Outlook,
+    Pilot,
+    Plan,
+    Remedy,
+    RepairCost,
+    RunEstimate,
+    TriedRemedy,
+    Untrained,
+)
 from reporting import example_results as example
 
 STEPS, TRAINING = (50, 100, 200), {"steps": 800, "batch_size": 32, "learning_rate": 2e-3, "seed": 3}
@@ -29,6 +41,9 @@ def plan(
     value: float | None = 12.0,
     kept: bool = True,
     runner_up: bool = False,
+    leak: float | None = None,
+    handover: float | None = None,
+    expected: float = 0.0,
 ) -> Plan:
     """A plan.
 
@@ -37,6 +52,8 @@ def plan(
         levels: mean loss at the oldest age that the last pilot of each kind has.
         reset: the loss under the best periodic reset; two copies are at a hundredth less.
         runner_up: whether another run does nearly as well.
+        leak, handover: the losses under those that are best, where tuning is for this model.
+        expected: by how much whole trainings are expected to be below their pilots.
     """
     base = replace(base, command=COMMAND)
     run_on = base.curve.losses[-1]
@@ -45,13 +62,28 @@ def plan(
         noise = 0.004 * np.random.default_rng(len(name)).normal(size=len(run_on))
         return run_on - run_on.mean() + level + noise - noise.mean()
 
-    tried = {name: Tried(by_stream(level, name), kept) for name, level in levels.items()}
+    def ends(level: float) -> Interval | None:
+        return Interval(level - expected, level - expected - 0.01, level - expected + 0.01, 16) if expected else None
+
+    tried = {name: Tried(by_stream(level, name), kept, ends(level)) for name, level in levels.items()}
     resets = {"periodic_reset": by_stream(reset, "periodic"), "overlapping_reset": by_stream(reset - 0.01, "two")}
+    free = {
+        name: by_stream(level, name)
+        for name, level in {"leak:64:every=8": leak, "handover:512:64": handover}.items()
+        if level is not None
+    }
+    tuned = {} if leak is None else {"remedy": free["leak:64:every=8"]}
     if needs_pilots(base):
-        found = advise(base, tried.get("starts"), tried["plain"], tried.get("longer_windows"), resets)
+        found = advise(base, tried.get("starts"), tried["plain"], tried.get("longer_windows"), resets | tuned)
     else:
         found, levels = untried(base), {}
-    return _made(base, found, tried if levels else {}, resets, price, value, runner_up)
+    short = (0.001, -0.001, 0.003)
+    remedies = [
+        TriedRemedy(name, 1.125 if name.startswith("handover") else 1.0, float(each.mean()),
+                    base.curve.interval(each - run_on).triple, short if name.startswith("leak") else None)
+        for name, each in free.items()
+    ]  # fmt: skip
+    return _made(base, found, tried if levels else {}, resets, price, value, runner_up, remedies)
 
 
 def _made(
@@ -62,6 +94,7 @@ def _made(
     price: float | None,
     value: float | None,
     runner_up: bool,
+    remedies: list[TriedRemedy],
 ) -> Plan:
     curve, run_on = base.curve, base.curve.losses[-1]
     pilots, outlooks = [], []
@@ -90,7 +123,7 @@ def _made(
                 )
             )
     for name, kind, each in rows:
-        level = float(each.oldest.mean())
+        level = each.at_last
         outlooks += [
             Outlook(name, kind, steps, level - 0.004 * k, level - 0.012 * k - 0.002, level + 0.004 * k + 0.001)
             for k, steps in enumerate((200, 400, 800, 1600))
@@ -126,10 +159,16 @@ def _made(
         budget=216.0 if pilots else None,
         spent=201.3,
         notes=[diverged_note("state_passing", 50)] if kind == "plain" else [],
+        remedies=remedies,
+        tuned=remedies[0].name if remedies else "",
+        tuning=21.0 if remedies else None,
         outlast="0.1.0",
     )
-    if value is not None and remedy is not None and cost is not None and price is not None:
-        rival = min(base.oldest.loss, float(resets["periodic_reset"].mean()))
+    if value is not None and found.name == "tune":
+        mean, low, high = remedies[0].difference
+        made = replace(made, worth=worth_of((-mean, -high, -low), CROSS_ENTROPY, value, 0.0))
+    elif value is not None and remedy is not None and cost is not None and price is not None:
+        rival = made.rival.loss
         each = next(each for each in outlooks if (each.name, each.steps) == (remedy.name, remedy.steps))
         gain = (rival - each.loss, rival - each.high, rival - each.low)
         made = replace(made, worth=worth_of(gain, CROSS_ENTROPY, value, price * (cost.seconds + 201.3) / 3600))
@@ -149,6 +188,12 @@ def plans() -> dict[str, Plan]:
         "longer_windows_do_better": plan(failing, {**all_of, "longer_windows": 2.58}, reset=2.70, value=None),
         "nothing_helps": plan(failing, {"starts": 2.84, "plain": 2.84}, reset=2.85),
         "resets_do_better": plan(failing, {"starts": 2.74, "plain": 2.84}, reset=2.65),
+        "remedies_do_better": plan(failing, {"starts": 2.74, "plain": 2.84}, reset=2.65, leak=2.64, handover=2.63),
+        "remedies_come_first": plan(failing, {"starts": 2.66, "plain": 2.84}, reset=2.70, leak=2.65, expected=0.04),
+        "remedies_come_first, plain training": plan(
+            failing, {"starts": 2.66, "plain": 2.66}, reset=2.70, leak=2.65, expected=0.04
+        ),
+        "starts_help, and a leak": plan(failing, all_of, reset=2.70, leak=2.68, handover=2.65),
         "nothing_to_win": plan(fine, {"starts": 2.634, "plain": 2.634}, reset=2.64),
         "training_on_helps": plan(fine, {"starts": 2.45, "plain": 2.50}, reset=2.64),
         "starts_help, a fine model": plan(fine, {"starts": 2.45, "plain": 2.62}, reset=2.64),

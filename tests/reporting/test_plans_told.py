@@ -12,6 +12,8 @@ from outlast.cli.parsing import parse
 from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.planning.advice import changes
 from outlast.reporting.kinds import next_steps
+from outlast.reporting.kinds.plan.sentences import change
+from outlast.reporting.words.numbers import NO_BREAK
 from outlast.results import Plan
 from reporting import example_plans
 
@@ -40,3 +42,22 @@ def test_two_copies_that_the_table_shows_to_be_better_than_the_advice_are_named(
         copies = replace(plan.untrained[2], loss=plan.expected.loss + apart, against_base=(-0.05, -0.2, 0.1))
         found = changes(replace(plan, untrained=[*plan.untrained[:2], copies]), CROSS_ENTROPY)
         assert [each.name for each in found if each.name == "two_copies"] == said
+
+
+def test_what_training_adds_to_a_tuned_model_is_told_with_its_time() -> None:
+    plan = PLANS["remedies_come_first"]
+    assert plan.expected is not None
+    tuned, trained = next_steps(plan)
+    assert (tuned.code or "").startswith("outlast tune ")
+    assert (trained.code or "").startswith("outlast repair ")
+    more = f"if {plan.rival.loss - plan.expected.loss:.2g} nats less is worth some 3 min more"
+    assert more in trained.text.replace(NO_BREAK, " ")
+
+
+def test_a_dearer_remedy_is_typed_with_a_cost_that_allows_it() -> None:
+    plan = PLANS["starts_help, and a leak"]
+    (each,) = (each for each in plan.changes if each.name == "dearer")
+    for cost in (1.125, 1 + 1 / 3):
+        said = change(plan, replace(each, facts={**each.facts, "cost": cost}))
+        asked = float(said.rpartition("--cost ")[2].removesuffix(")."))
+        assert cost <= asked < cost + 0.01

@@ -10,12 +10,13 @@ import numpy as np
 
 from outlast.evaluation.measure import Measure
 from outlast.intervals import Interval, gained
-from outlast.results import Change, Evaluation, Outlook, Plan, Verdict, Worth
+from outlast.repairs.acceptance import sound
+from outlast.results import Change, Evaluation, Outlook, Plan, TriedRemedy, Verdict, Worth
 from outlast.results.curve import Curve
 
-# What to do, from what validation streams say of the base, of resets and of pilots. Pure functions of measurements.
+# What to do, from what validation streams say of the base, of remedies and of pilots. Pure functions of measurements.
 #
-# A repair is advised where starts are worth more than a reset and more than plain training, on streams that no weight
+# A repair is advised where starts are worth more than a remedy and more than plain training, on streams that no weight
 # was fitted to. No training is advised that the plan's own table shows to be worse than another. Otherwise what is
 # cheaper is advised, or it is said that starts are not what is missing.
 
@@ -23,7 +24,6 @@ WORTHWHILE = 4.0
 """Tolerances by which training has to better a model that does not fail, as far as can be told, before anything is
 advised.
 """
-_FINE = ("robust", "generalises")
 Facts = dict[str, float | int | str]
 
 
@@ -69,7 +69,7 @@ def untried(base: Evaluation) -> Advice:
 
 
 def advise(
-    base: Evaluation, starts: Tried | None, plain: Tried, longer: Tried | None, resets: dict[str, np.ndarray]
+    base: Evaluation, starts: Tried | None, plain: Tried, longer: Tried | None, untrained: Mapping[str, np.ndarray]
 ) -> Advice:
     """The advice.
 
@@ -78,26 +78,50 @@ def advise(
         starts: the best of those that differ in their starts; None: there is none.
         plain: the same training from zero states.
         longer: longer windows from zero states.
-        resets: (S,) losses of the base at its oldest age under ``periodic_reset`` and ``overlapping_reset``.
+        untrained: (S,) losses of the base at its oldest age under ``periodic_reset`` and ``overlapping_reset``, and
+            under the remedy that tuning would pick (``remedy``), where it is for this model.
     """
     verdict, curve = base.verdict, base.curve
     assert verdict is not None
-    if verdict.name in _FINE or (verdict.name == "undecided" and verdict.excess <= verdict.tolerance):
+    if sound(verdict):
         return _of_a_sound_model(base, starts, plain, longer)
     run_on = curve.losses[-1]
-    rival = min((run_on, resets["periodic_reset"]), key=lambda each: float(each.mean()))
+    rival = without_training(run_on, untrained)
     given = {"starts": starts, "plain": plain, "longer_windows": longer}
     tried = {name: each for name, each in given.items() if each is not None}
     facts = _figures(curve, rival, tried)
     better = [name for name, each in tried.items() if _better(curve, each, rival, verdict.tolerance)]
+    found = None
     if better:
         found = _of_what_helps(curve, tried, better, rival, facts, verdict.tolerance)
-        return _as_shown(found, curve, tried, rival, verdict)
-    if _below(curve, resets["periodic_reset"], run_on, verdict.tolerance):
-        return Advice("reset", "resets_do_better", facts | _resets(curve, run_on, resets))
+        found = _as_shown(found, curve, tried, rival, verdict)
+    if _tuning_comes_first(curve, tried, untrained, verdict.tolerance):
+        reason, about = ("remedies_do_better", None) if found is None else ("remedies_come_first", found.about)
+        return Advice("tune", reason, facts | _against_running_on(curve, untrained), about)
+    if found is not None:
+        return found
+    if _below(curve, untrained["periodic_reset"], run_on, verdict.tolerance):
+        return Advice("reset", "resets_do_better", facts | _against_running_on(curve, untrained))
     if verdict.name == "undecided":
         return _until_it_is_known(verdict, facts)
     return Advice("beyond_starts", "nothing_helps", facts)
+
+
+def _tuning_comes_first(
+    curve: Curve, tried: Mapping[str, Tried], untrained: Mapping[str, np.ndarray], tolerance: float
+) -> bool:
+    """Whether a remedy helps and does as well as the best pilot: it takes no training, and can be had at once. What the
+    whole of a training would add to it is told beside it."""
+    remedy = untrained.get("remedy")
+    if remedy is None or not _below(curve, remedy, curve.losses[-1], tolerance):
+        return False
+    return min(each.oldest.mean() for each in tried.values()) >= remedy.mean() - tolerance / 2
+
+
+def without_training(run_on: np.ndarray, untrained: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(S,) of the base as it is best used without training, at no extra cost."""
+    free = [run_on, *(each for name, each in untrained.items() if name != "overlapping_reset")]
+    return min(free, key=lambda each: float(each.mean()))
 
 
 def _until_it_is_known(verdict: Verdict, facts: Facts) -> Advice:
@@ -212,10 +236,10 @@ def _figures(curve: Curve, rival: np.ndarray, tried: Mapping[str, Tried]) -> Fac
     return facts
 
 
-def _resets(curve: Curve, run_on: np.ndarray, resets: dict[str, np.ndarray]) -> Facts:
+def _against_running_on(curve: Curve, untrained: Mapping[str, np.ndarray]) -> Facts:
     facts: Facts = {}
-    for name, losses in resets.items():
-        facts |= _numbers(name, curve.interval(losses - run_on))
+    for name, losses in untrained.items():
+        facts |= _numbers(name, curve.interval(losses - curve.losses[-1]))
     return facts
 
 
@@ -269,20 +293,30 @@ def changes(plan: Plan, measure: Measure) -> list[Change]:
     expected = plan.expected
     if plan.advice == "repair" and expected is not None:
         found += _of_a_repair(plan, expected, measure)
-    if plan.advice == "reset":
-        found.append(Change("no_resets"))
-    if plan.advice in ("repair", "reset", "beyond_starts"):
-        tolerance = plan.base.verdict.tolerance
+    tolerance, picked, at_rest = plan.base.verdict.tolerance, plan.picked, plan.rival
+    if plan.advice in ("reset", "tune"):
+        found.append(Change("no_resets" if at_rest.name.startswith("reset:") else "no_remedy"))
+    elif plan.advice in ("repair", "beyond_starts") and picked and gained(picked.difference, tolerance):
+        found.append(Change("no_training", {"remedy": picked.name, "loss": picked.loss}))
+    if plan.advice in ("repair", "reset", "tune", "beyond_starts"):
         found += [
-            Change("two_copies", {"loss": each.loss, "every": each.every or 0})
-            for each in plan.untrained
-            if each.name == "overlapping_reset"
-            and (gained(each.against_base, tolerance) or (expected is not None and each.loss < expected.loss))
+            _dearer(each)
+            for each in plan.without_training
+            if each.cost > 1
+            and each.loss < at_rest.loss
+            and (gained(each.difference, tolerance) or (expected is not None and each.loss < expected.loss))
         ]
     if plan.advice == "leave_it" and "streams_needed" in plan.evidence:
         found.append(Change("more_streams", {"needed": plan.evidence["streams_needed"]}))
     found.append(Change("older", {"age": plan.base.oldest.age[1] - 1}))
     return found
+
+
+def _dearer(remedy: TriedRemedy) -> Change:
+    kind, every, *_ = remedy.name.split(":")
+    if kind == "two-copies":
+        return Change("two_copies", {"loss": remedy.loss, "every": int(every)})
+    return Change("dearer", {"remedy": remedy.name, "cost": remedy.cost, "loss": remedy.loss})
 
 
 def _of_a_repair(plan: Plan, expected: Outlook, measure: Measure) -> list[Change]:

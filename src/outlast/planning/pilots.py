@@ -157,17 +157,23 @@ class Piloted:
 
 
 def run_pilots(
-    todo: Setup, seen: Evaluation, tried: Sequence[Option], plain: Option, plan: Rounds, workers: int
+    todo: Setup,
+    seen: Evaluation,
+    validation: Validation,
+    tried: Sequence[Option],
+    plain: Option,
+    plan: Rounds,
+    workers: int,
 ) -> Piloted:
     """Run the rounds.
 
     Args:
         todo: of a repair with the steps that a repair would have.
         seen: the base on validation streams.
+        validation: what pilots are held against there.
         tried: the options, of which the first round takes as many as it has room for.
         workers: pilots side by side.
     """
-    validation = todo.held_against(seen)
     going, alone = [Trial(each) for each in tried[: plan.rounds[0].options]], Trial(plain)
     pilots, diverged = list[Pilot](), dict[str, int]()
     for number, each in enumerate(plan.rounds):
@@ -382,14 +388,14 @@ class Judged:
         return Tried(trial.taken.oldest, trial.kept, expected)
 
 
-def judged(todo: Setup, seen: Evaluation, piloted: Piloted) -> Judged:
+def judged(todo: Setup, seen: Evaluation, validation: Validation, piloted: Piloted) -> Judged:
     """Choose among the last round.
 
     Args:
         todo: of a repair with the steps that a repair would have.
         seen: the base on validation streams.
+        validation: what pilots were held against there.
     """
-    validation = todo.held_against(seen)
     starts = [trial for trial in piloted.last if trial.option.kind == "starts"]
     longer = [trial for trial in piloted.last if trial.option.kind == "longer_windows"]
     steps, last = todo.training.steps, [*piloted.last, piloted.plain]
@@ -449,8 +455,3 @@ def remedy(todo: Setup, trial: Trial, outlooks: list[Outlook], rival: float) -> 
         zero_share=option.rule.zero_share,
         dose=trial.taken.dose,
     )
-
-
-def losses_without_training(seen: Evaluation) -> dict[str, np.ndarray]:
-    """(S,) of the base at its oldest age, as it runs on and under its best resets."""
-    return {"base": seen.curve.losses[-1]} | {name: np.array(each.per_stream) for name, each in seen.resets.items()}

@@ -1,4 +1,4 @@
-"""Advise what to do about a model before anything is paid for: leave it, reset it, repair it, or go beyond starts."""
+"""Advise what to do about a model before anything is paid for: leave it, tune it, repair it, or go beyond starts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,15 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
-from outlast.planning.advice import Advice, advise, changes, needs_pilots, untried, worth_of
+from outlast.modules.remedies import Leak
+from outlast.modules.resetting import Around
+from outlast.planning.advice import Advice, advise, changes, needs_pilots, untried, without_training, worth_of
 from outlast.planning.expected_run import LEAST_LENGTH, ExpectedRun, expected_run
 from outlast.planning.options import options, plain, usual
 from outlast.planning.pilots import (
     LEAST_STEPS,
-    Piloted,
+    Judged,
     judged,
-    losses_without_training,
     read_ahead_of,
     remedy,
     rounds,
@@ -35,16 +36,21 @@ from outlast.planning.repair_cost import PRICE, VALUE, Pace, Readings, check_pri
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs import RepairSettings
+from outlast.repairs.acceptance import sound
 from outlast.repairs.repairing import workers
+from outlast.repairs.rivals import readings_of_leaks
 from outlast.repairs.setup import Setup, Wanted, set_up
+from outlast.repairs.tuning import choices, holding, with_refusals
 from outlast.results import (
     VERSION,
     Evaluation,
     Note,
     Plan,
+    Refusal,
     Remedy,
     RepairCost,
     RunEstimate,
+    TriedRemedy,
     Untrained,
     Worth,
 )
@@ -74,9 +80,9 @@ def plan(
 ) -> Plan:
     """What to do about `model`, what it is expected to cost, and what it buys.
 
-    The model is measured on validation streams. Where it is worth trying, short trainings that differ in their starts,
-    plain training and longer windows are run in rounds of which the best go on; test streams are never read. The model
-    is not changed.
+    The model is measured on validation streams. Where it may fail, the remedies are tried that `outlast.tune` chooses
+    from. Where it is worth trying, short trainings that differ in their starts, plain training and longer windows are
+    run in rounds of which the best go on; test streams are never read. The model is not changed.
 
     Args:
         training: of a repair; pilots have its settings and a sixteenth to a quarter of its steps. `steps` overrides its
@@ -164,13 +170,7 @@ def _concluded(found: Plan, advice: Advice, began: float) -> Plan:
 def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
     """The plan, once pilots were run."""
     seen, steps = found.base, todo.training.steps
-    # Streams to learn from, and streams to be judged on: where their worlds last differently long, both runs are tried.
-    named = {"training": todo.data.train, "validation": todo.validation}
-    runs = {
-        name: expected_run(streams, seed=todo.training.seed)
-        for name, streams in named.items()
-        if streams.lengths.max() >= LEAST_LENGTH
-    }
+    runs = _runs(todo)
     ended = [each.run for each in runs.values() if each.run is not None and math.isfinite(each.run)]
     tried, alone = options(todo, ended), plain(todo)
     _, length = usable(todo.validation, todo.train_context, todo.measuring.max_length, todo.measuring.up_to)
@@ -180,16 +180,18 @@ def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
     reading = readings(todo)
     default = cost_of(todo, trials, reading, asked.busy, asked.price)
     budget = default.seconds if asked.budget is None else asked.budget
-    left = budget - (time.monotonic() - began)
+    left = budget - _until_pilots(seen, todo, reading, began)
     design = rounds(steps, len(tried), len(todo.repairing.doses), trials[0], reading, left * asked.busy, ahead)
     if asked.budget is not None and design.seconds > left * asked.busy:
-        needed = design.seconds / asked.busy + (time.monotonic() - began)
         raise InputError(
             f"budget={asked.budget:g}",
-            f"at least {math.ceil(needed)} seconds for the smallest rounds of pilots",
+            f"at least {math.ceil(design.seconds / asked.busy + budget - left)} seconds for the smallest rounds of "
+            "pilots",
             "raise it, lower --steps, or measure less (--scored, --max-length)",
         )
-    piloted = run_pilots(todo, seen, tried, alone, design, asked.busy)
+    free = _free(todo, seen) if _tunable(todo, seen) else _Free()
+    validation = todo.held_against(seen, free.leak)
+    piloted = run_pilots(todo, seen, validation, tried, alone, design, asked.busy)
     found = replace(
         found,
         runs=[_estimate(name, run) for name, run in runs.items()],
@@ -197,8 +199,67 @@ def _with_pilots(found: Plan, todo: Setup, asked: _Asked, began: float) -> Plan:
         notes=[diverged_note(name, steps) for name, steps in piloted.diverged.items()],
         default_cost=default,
         budget=round(budget, 3),
+        remedies=free.tried,
+        tuned=free.name,
+        # Once more on both sets of streams, and under the remedy that was picked.
+        tuning=free.seconds + reading.validation + 2 * reading.test if free.tried else None,
     )
-    return _advised(found, todo, piloted, functools.partial(_cost, todo, trials, reading, asked), asked, began)
+    read = judged(todo, seen, validation, piloted)
+    return _advised(found, todo, read, free, functools.partial(_cost, todo, trials, reading, asked), asked, began)
+
+
+def _runs(todo: Setup) -> dict[str, ExpectedRun]:
+    """Of streams to learn from, and of streams to be judged on: where their worlds last differently long, both runs are
+    tried."""
+    named = {"training": todo.data.train, "validation": todo.validation}
+    return {
+        name: expected_run(streams, seed=todo.training.seed)
+        for name, streams in named.items()
+        if streams.lengths.max() >= LEAST_LENGTH
+    }
+
+
+def _tunable(todo: Setup, seen: Evaluation) -> bool:
+    """Whether `outlast.tune` would try remedies: of a model under none, which may fail."""
+    return not isinstance(todo.base, Around) and seen.verdict is not None and not sound(seen.verdict)
+
+
+def _until_pilots(seen: Evaluation, todo: Setup, reading: Readings, began: float) -> float:
+    """Seconds of planning before the first pilot: those that went by, and what remedies will take."""
+    leaking = reading.leak * readings_of_leaks(todo, 0)[1] + reading.validation if _tunable(todo, seen) else 0.0
+    return time.monotonic() - began + leaking
+
+
+@dataclass(frozen=True)
+class _Free:
+    """What needs no training.
+
+    Args:
+        tried: the remedies that were tried.
+        name: of the one that tuning would pick at the cost of one copy; empty: none helps.
+        losses: (S,) under it.
+        leak: (S,) under the best leak.
+        seconds: that it took.
+    """
+
+    tried: list[TriedRemedy] = field(default_factory=list)
+    name: str = ""
+    losses: np.ndarray | None = None
+    leak: np.ndarray | None = None
+    seconds: float = 0.0
+
+
+def _free(todo: Setup, seen: Evaluation) -> _Free:
+    """What tuning would find, with what dearer remedies would give."""
+    began, shown = time.monotonic(), dict[str, Refusal]()
+    held, tried = holding(todo, seen, cost=2.0)
+    leaking = [losses for remedy, losses in held if isinstance(remedy, Leak)]
+    leak = min(leaking, key=np.mean) if leaking else None
+    at_rest = [(remedy, losses) for remedy, losses in held if remedy.cost == 1]
+    first = next(choices(todo, seen, at_rest, shown), None)
+    own = next((losses for remedy, losses in at_rest if remedy == first), None)
+    name = "" if first is None else first.name
+    return _Free(with_refusals(tried, shown), name, own, leak, time.monotonic() - began)
 
 
 def _cost(todo: Setup, trials: list[Pace], reading: Readings, asked: _Asked, remedy: Remedy) -> RepairCost:
@@ -210,42 +271,40 @@ def _cost(todo: Setup, trials: list[Pace], reading: Readings, asked: _Asked, rem
 def _advised(
     found: Plan,
     todo: Setup,
-    piloted: Piloted,
+    read: Judged,
+    free: _Free,
     cost: Callable[[Remedy], RepairCost],
     asked: _Asked,
     began: float,
 ) -> Plan:
     """The plan, with what pilots say."""
-    seen, read = found.base, judged(todo, found.base, piloted)
-    resets = losses_without_training(seen)
-    run_on = resets.pop("base")
+    seen = found.base
+    untrained = {name: np.array(each.per_stream) for name, each in seen.resets.items()}
+    untrained |= {} if free.losses is None else {"remedy": free.losses}
     starts, longer = (None if each is None else read.tried(each) for each in (read.starts, read.longer))
-    advice = advise(seen, starts, read.tried(read.plain), longer, resets)
+    advice = advise(seen, starts, read.tried(read.plain), longer, untrained)
     trials = {"starts": read.starts, "plain": read.plain, "longer_windows": read.longer}
     about = None if advice.about is None else trials[advice.about]
     found = replace(found, outlooks=[each for several in read.outlooks.values() for each in several])
-    rival = min(float(run_on.mean()), float(resets["periodic_reset"].mean()))
+    rival = float(without_training(seen.curve.losses[-1], untrained).mean())
     if about is not None:
         training = remedy(todo, about, read.outlooks[about.option.name], rival)
         found = replace(found, remedy=training, cost=cost(training))
     found = _concluded(found, advice, began)
-    found = replace(found, worth=_worth(found, todo.main, rival, asked))
+    found = replace(found, worth=_worth(found, todo.main, asked))
     return replace(found, changes=changes(found, todo.main))
 
 
-def _worth(plan: Plan, measure: Measure, rival: float, asked: _Asked) -> Worth | None:
-    """What the advised step buys; None: no value was given, or nothing is to be done.
-
-    Args:
-        rival: the loss as the base is best used without training.
-    """
+def _worth(plan: Plan, measure: Measure, asked: _Asked) -> Worth | None:
+    """What the advised step buys; None: no value was given, or nothing is to be done."""
     if asked.value is None:
         return None
-    if plan.advice == "reset":
-        reset = next(each for each in plan.untrained if each.name == "periodic_reset")
-        mean, low, high = reset.against_base
+    if plan.advice in ("reset", "tune"):
+        taken = plan.picked if plan.advice == "tune" else plan.rival
+        assert taken is not None
+        mean, low, high = taken.difference
         return worth_of((-mean, -high, -low), measure, asked.value, 0.0)
-    expected = plan.expected
+    expected, rival = plan.expected, plan.rival.loss
     if plan.advice not in ("repair", "beyond_starts") or expected is None or plan.cost is None:
         return None
     gain = (rival - expected.loss, rival - expected.high, rival - expected.low)

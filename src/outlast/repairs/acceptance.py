@@ -17,7 +17,7 @@ from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import written_ages
 from outlast.intervals import gained
 from outlast.modules.remedies import Reset
-from outlast.results import Benefit, Evaluation, Refusal, ShortContext, UnderRemedy
+from outlast.results import Benefit, Evaluation, Refusal, ShortContext, UnderRemedy, Verdict
 from outlast.results.curve import Band, Curve, reset_losses
 
 BAND_MARGINS = 3
@@ -104,6 +104,8 @@ CONTROLS = {
     "control_leak": "the control under its best leak",
 }
 """Rivals that plain training gives, which it has to beat too."""
+SOUND = ("robust", "generalises")
+"""Verdicts of a model that does not fail."""
 
 
 def benefit(
@@ -220,10 +222,16 @@ def _first_of(found: list[Refusal]) -> Refusal | None:
     return Refusal(first.name, first.because, also, first.remedy, first.guard)
 
 
+def sound(verdict: Verdict) -> bool:
+    """Whether a model does not fail as far as can be told: where streams are too few to decide it, age costs it no more
+    than the tolerance on them."""
+    return verdict.name in SOUND or (verdict.name == "undecided" and verdict.excess <= verdict.tolerance)
+
+
 def nothing_to_repair(validation: Evaluation) -> Refusal | None:
     """The refusal where validation says that the model does not fail; None: there may be something to repair."""
     verdict = validation.verdict
-    if verdict is None or verdict.name not in ("robust", "generalises"):
+    if verdict is None or verdict.name not in SOUND:
         return None
     return Refusal("nothing_to_repair", [f"on validation streams the model is {verdict.name}", *verdict.because])
 

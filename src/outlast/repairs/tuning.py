@@ -121,15 +121,13 @@ def _tuned(todo: Setup, cost: float, jobs: int) -> Tuned:
     seen, before = both(todo, jobs)
     if nothing := nothing_to_do(todo, seen, before):
         return _untouched(todo, cost, [], before, nothing)
-    read_off, leaking = losses_under_remedies(seen.curve, cost), leaks(todo, todo.base, seen)
-    losses = [*read_off, *((each.leak, each.losses) for each in leaking if each.short.held)]
+    losses, tried = holding(todo, seen, cost)
     looks, shown = [], dict[str, Refusal]()
     for remedy in choices(todo, seen, losses, shown):
         looks.append(_looked(todo, remedy, before, len(looks) + 1))
         if looks[-1].because is None:
             break
-    tried = [*_told(seen, read_off), *(_told_leak(seen, each) for each in leaking)]
-    tried = [replace(each, refused=shown[each.name].name) if each.name in shown else each for each in tried]
+    tried = with_refusals(tried, shown)
     if not looks:
         return _untouched(todo, cost, tried, before, _none_of(losses, shown))
     *_, last = looks
@@ -137,6 +135,19 @@ def _tuned(todo: Setup, cost: float, jobs: int) -> Tuned:
     result = Tuning(cost, taken.remedy.name, tried, before, taken.after, taken.short, taken.gain, taken.because is None,
                     taken.because, taken.guarded, next(map(_other, others), None), outlast=VERSION)  # fmt: skip
     return Tuned(todo.base if taken.because else taken.remedy.on(todo.base), result)
+
+
+def holding(todo: Setup, seen: Evaluation, cost: float) -> tuple[Losses, list[TriedRemedy]]:
+    """The remedies of the base, of at most this cost in copies, that hold short contexts on validation streams, and all
+    that were tried; `seen` is the base on these streams."""
+    read_off, leaking = losses_under_remedies(seen.curve, cost), leaks(todo, todo.base, seen)
+    tried = [*_told(seen, read_off), *(_told_leak(seen, each) for each in leaking)]
+    return [*read_off, *((each.leak, each.losses) for each in leaking if each.short.held)], tried
+
+
+def with_refusals(tried: Sequence[TriedRemedy], shown: Mapping[str, Refusal]) -> list[TriedRemedy]:
+    """Remedies with the refusals of those that `choices` left out."""
+    return [replace(each, refused=shown[each.name].name) if each.name in shown else each for each in tried]
 
 
 def choices(todo: Setup, seen: Evaluation, losses: Losses, shown: dict[str, Refusal]) -> Iterator[Remedy]:

@@ -8,6 +8,7 @@ from typing import Any
 from outlast.durations import written
 from outlast.results.kinds import Result, result_kind
 from outlast.results.measured import Evaluation, Note
+from outlast.results.repaired import TriedRemedy
 
 Triple = tuple[float, float, float]
 
@@ -157,6 +158,14 @@ class Untrained:
     loss: float
     against_base: Triple
 
+    @property
+    def as_remedy(self) -> TriedRemedy:
+        """The same by the name that is typed, with its cost; ``none``: as it runs on."""
+        if self.every is None:
+            return TriedRemedy("none", 1.0, self.loss, self.against_base)
+        kind, cost = ("two-copies", 2.0) if self.name == "overlapping_reset" else ("reset", 1.0)
+        return TriedRemedy(f"{kind}:{self.every}", cost, self.loss, self.against_base)
+
 
 @dataclass(frozen=True)
 class Worth:
@@ -196,20 +205,24 @@ class Plan(Result):
 
     Args:
         base: the base on validation streams; it also holds the command.
-        advice: ``leave_it``, ``reset``, ``repair``, ``beyond_starts`` or ``mend`` (a broken base).
+        advice: ``leave_it``, ``tune`` (a remedy without training first), ``reset`` (where tuning does not try it),
+            ``repair``, ``beyond_starts`` or ``mend`` (a broken base).
         reason: why, by name.
         evidence: the figures that the reason rests on.
         runs: how long one situation lasts.
         untrained: what resets give, the base as it is first.
         pilots: by round, in the order in which they were run.
         outlooks: of the trainings of the last round, by steps.
-        remedy: the training that is advised, or, where starts are not enough, the one that did best; None: none helps,
-            or none is needed.
+        remedy: the training that is advised, also after tuning, or, where starts are not enough, the one that did best;
+            None: none helps, or none is needed.
         cost: of the advised repair, measured on this machine; None: there is none.
         default_cost: of one repair with default settings.
         budget, spent: seconds that planning was allowed, and took.
         worth: what it buys, where values were given.
         changes: what would change the advice.
+        remedies: that tuning may choose from at the cost of up to two copies; none where the base does not fail.
+        tuned: the one of them that tuning would pick at the cost of one copy; empty: none.
+        tuning: seconds that it would take; None: it is not for this model.
     """
 
     base: Evaluation
@@ -229,6 +242,9 @@ class Plan(Result):
     worth: Worth | None = None
     changes: list[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    remedies: list[TriedRemedy] = field(default_factory=list)
+    tuned: str = ""
+    tuning: float | None = None
     kind: str = "plan"
     outlast: str = ""
 
@@ -241,6 +257,22 @@ class Plan(Result):
         return next(each for each in self.outlooks if (each.name, each.steps) == (asked.name, asked.steps))
 
     @property
-    def rival(self) -> Untrained:
+    def without_training(self) -> list[TriedRemedy]:
+        """What needs no training: the base as it runs on, its best resets, what tuning would pick where that is another
+        remedy, and the best handover."""
+        found = [each.as_remedy for each in self.untrained]
+        named = [each for each in self.remedies if each.name == self.tuned]
+        handovers = [each for each in self.remedies if 1 < each.cost < 2]
+        best = [min(handovers, key=lambda each: each.loss)] if handovers else []
+        known = {each.name for each in found}
+        return [*found, *(each for each in [*named, *best] if each.name not in known)]
+
+    @property
+    def rival(self) -> TriedRemedy:
         """The base as it is best used without training, at no extra cost."""
-        return min((each for each in self.untrained if each.name != "overlapping_reset"), key=lambda each: each.loss)
+        return min((each for each in self.without_training if each.cost == 1), key=lambda each: each.loss)
+
+    @property
+    def picked(self) -> TriedRemedy | None:
+        """What tuning would pick; None: nothing."""
+        return next((each for each in self.remedies if each.name == self.tuned), None)

@@ -88,8 +88,8 @@ def _best(tuning: Tuning) -> str:
         return ""
     change = _with_ends(found.difference)
     return tell(
-        f"; the best, {said(found.name)}, differs from running on by {change}",
-        f"（最良は{said(found.name)}で、そのまま続けた場合との差は {change}）",
+        f"; the best, {terms.remedy(found.name)}, differs from running on by {change}",
+        f"（最良は{terms.remedy(found.name)}で、そのまま続けた場合との差は {change}）",
     )
 
 
@@ -119,7 +119,7 @@ def _other(tuning: Tuning) -> str:
     """That test streams were asked twice, and what came out the other time."""
     if tuning.other is None:
         return ""
-    name, because = said(tuning.other.name), tuning.other.because
+    name, because = terms.remedy(tuning.other.name), tuning.other.because
     fault = labels.REFUSALS[because.name]
     if not tuning.accepted:
         return tell(

@@ -17,18 +17,24 @@ from outlast.reporting.kinds.plan import sentences as say
 from outlast.reporting.kinds.plan.sentences import words
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import aligned, wrapped
+from outlast.reporting.words import terms
 from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import tell
-from outlast.reporting.words.numbers import duration, integer
+from outlast.reporting.words.numbers import duration, integer, number
 from outlast.results import Plan, Remedy
 
-_TONES = {"leave_it": "good", "reset": "warn", "repair": "warn", "beyond_starts": "open", "mend": "bad"}
+_TONES = {"leave_it": "good", "tune": "warn", "reset": "warn", "repair": "warn", "beyond_starts": "open", "mend": "bad"}
 
 
 def _figures(plan: Plan) -> list[tuple[str, str]]:
     found = evaluation.figures(plan.base)[:3]
-    each, cost, worth = plan.expected, plan.cost, plan.worth
-    if each is not None and cost is not None:
+    each, cost, worth, picked = plan.expected, plan.cost, plan.worth, plan.picked
+    if plan.advice == "tune" and picked is not None and plan.tuning is not None:
+        found += [
+            (words.FIGURE_TUNED, say.loss(plan, -picked.difference[0])),
+            (words.FIGURE_COST, duration(plan.tuning)),
+        ]
+    elif each is not None and cost is not None:
         gain = plan.rival.loss - each.loss
         found += [(words.FIGURE_GAIN, say.loss(plan, gain)), (words.FIGURE_COST, duration(cost.seconds))]
     if worth is not None:
@@ -70,10 +76,11 @@ def _next_steps(plan: Plan) -> list[Step]:
     match plan.advice:
         case "mend":
             return mend(plan.base)
+        case "tune":
+            return [_tune(plan), *_training(plan)]
         case "reset":
-            found = plan.rival
             text = tell("Reset it; nothing has to be trained:", "リセットします。学習は要りません：")
-            return [Step(text, reset_code("periodic_reset", found.every or 1))]
+            return [Step(text, reset_code("periodic_reset", say.period(plan.rival)))]
         case "repair":
             assert plan.remedy is not None
             text = tell(
@@ -116,38 +123,63 @@ def _asked(plan: Plan, remedy: Remedy) -> list[str]:
 
 
 def _fine(plan: Plan) -> bool:
-    """Whether a repair would end with nothing to repair, unless it is told to go on."""
+    """Whether a repair would end before its training, unless it is told to go on."""
     verdict = plan.base.verdict
     return verdict is not None and verdict.name in ("robust", "generalises")
 
 
-def _beyond(plan: Plan) -> list[Step]:
-    given, asked = plan.base.command, plan.remedy
-    steps = []
-    if asked is not None and asked.kind == "starts":
-        text = tell("Train it on with the starts that did best:", "最も良かった初期状態で学習を続けます：")
-        options = [*_asked(plan, asked), *(["--anyway"] if _fine(plan) else [])]
-        steps.append(Step(text, command("repair", given, context(plan.base), *options)))
-    if asked is not None and asked.kind in ("plain", "longer_windows"):
-        text = tell(
-            f"Train it on in the plain way, on windows of {integer(asked.train_context)} positions:",
-            f"{integer(asked.train_context)} 位置の窓で、通常の方法で学習を続けます：",
+def _tune(plan: Plan) -> Step:
+    took = duration(plan.tuning or 0.0)
+    text = tell(
+        f"Tune it, which takes some {took} and no training. The remedy is chosen on validation streams, judged on test "
+        "streams, and saved with the model:",
+        f"調整します。学習は要らず、{took}ほどで済みます。対処は検証系列で選び、テスト系列で判定し、モデルとともに"
+        "保存します：",
+    )
+    return Step(text, command("tune", plan.base.command, context(plan.base)))
+
+
+def _training(plan: Plan) -> list[Step]:
+    """The training that was looked out for: where it is advised, and what it is expected to add to a tuned model."""
+    given, asked, each, cost = plan.base.command, plan.remedy, plan.expected, plan.cost
+    if asked is None or each is None:
+        return []
+    only = ""
+    if plan.advice == "tune" and cost is not None:
+        more = terms.with_unit(number(plan.rival.loss - each.loss, 2), terms.unit(plan.base))
+        took = duration(cost.seconds)
+        only = tell(
+            f", if {more} less is worth some {took} more", f"（さらに {more} の改善に{took}をかける価値があるなら）"
         )
-        options = [
-            f"--train-context {asked.train_context}",
-            f"--steps {asked.steps}",
-            f"--batch-size {asked.batch_size}",
-            f"--learning-rate {asked.learning_rate:g}",
-        ]
-        steps.append(Step(text, command("train", given, *options)))
+    if asked.kind == "starts":
+        text = tell(
+            f"Train it on with the starts that did best{only}:", f"最も良かった初期状態で学習を続けます{only}："
+        )
+        options = [*_asked(plan, asked), *(["--anyway"] if _fine(plan) else [])]
+        return [Step(text, command("repair", given, context(plan.base), *options))]
+    window = integer(asked.train_context)
+    text = tell(
+        f"Train it on in the plain way, on windows of {window} positions{only}:",
+        f"{window} 位置の窓で、通常の方法で学習を続けます{only}：",
+    )
+    options = [
+        f"--train-context {asked.train_context}",
+        f"--steps {asked.steps}",
+        f"--batch-size {asked.batch_size}",
+        f"--learning-rate {asked.learning_rate:g}",
+    ]
+    return [Step(text, command("train", given, *options))]
+
+
+def _beyond(plan: Plan) -> list[Step]:
     why = tell(
         "Ask what else may be missing: a diagnosis says whether it is the memory, the arithmetic, an attention window "
         "or the data. A larger state or another architecture cannot be tried here.",
         "他に何が足りないかを調べます。記憶か、計算の精度か、注意の窓か、データかを診断で確かめられます。"
         "状態を大きくしたり構造を変えたりすることは、ここでは試せません。",
     )
-    steps.append(Step(why, command("diagnose", given, context(plan.base))))
-    return [*steps, *without_training(plan.base)]
+    diagnosed = Step(why, command("diagnose", plan.base.command, context(plan.base)))
+    return [*_training(plan), diagnosed, *([_tune(plan)] if plan.picked else without_training(plan.base))]
 
 
 def _facts(plan: Plan) -> Facts:

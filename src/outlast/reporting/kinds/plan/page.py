@@ -13,18 +13,18 @@ from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.numbers import Estimate, duration, estimate, integer, number
-from outlast.results import Pilot, Plan, RepairCost
+from outlast.results import Pilot, Plan, RepairCost, TriedRemedy
 
 
 def tried(plan: Plan) -> Table:
     """What needs no training, and the last pilot of every training that went to the last round."""
     unit, rows = terms.unit(plan.base), []
-    for each in plan.untrained:
-        name = words.RUN_ON if each.name == "base" else terms.reset(each.name, each.every or 1)
-        cells = [Cell(name, labels.WITHOUT_TRAINING), Cell(number(each.loss, 4))]
-        cells.append(Cell("–") if each.name == "base" else Cell(*estimate(*each.against_base, signed=True)))
-        marked = plan.advice == "reset" and each.name == plan.rival.name
-        rows.append(Row([*cells, Cell("–"), Cell("–")], labels.TAKEN if marked else ""))
+    taken = {"reset": plan.rival.name, "tune": plan.tuned}.get(plan.advice)
+    for each in plan.without_training:
+        cells = [Cell(untrained(each), _running(each)), Cell(number(each.loss, 4))]
+        cells.append(Cell("–") if each.name == "none" else Cell(*estimate(*each.difference, signed=True)))
+        short = Cell(words.HELD, estimate(*each.short, signed=True).value) if each.short else Cell("–")
+        rows.append(Row([*cells, short, Cell("–")], labels.TAKEN if each.name == taken else ""))
     last = max((pilot.rung for pilot in plan.pilots), default=0)
     for pilot in (pilot for pilot in plan.pilots if pilot.rung == last):
         name, steps = say.training_name(pilot.name, pilot.kind), integer(pilot.steps)
@@ -37,11 +37,28 @@ def tried(plan: Plan) -> Table:
             Cell(held, estimate(*pilot.short, signed=True).value),
             _whole(plan, pilot),
         ]
-        marked = plan.remedy is not None and plan.remedy.name == pilot.name and plan.advice != "reset"
+        marked = plan.remedy is not None and plan.remedy.name == pilot.name and taken is None
         rows.append(Row(cells, labels.TAKEN if marked else ""))
     head = words.COLUMNS_TRIED
     columns = [head[0], *(terms.in_unit(name, unit) for name in head[1:3]), head[3], terms.in_unit(head[4], unit)]
     return Table(words.TRIED, columns, rows, cards=True, named=True)
+
+
+def untrained(each: TriedRemedy) -> str:
+    """A remedy, or running on, as a row or a line is called."""
+    kind, *numbers = each.name.split(":")
+    names = {"reset": "periodic_reset", "two-copies": "overlapping_reset"}
+    if each.name == "none":
+        return words.RUN_ON
+    return terms.reset(names[kind], int(numbers[0])) if kind in names else terms.remedy(each.name)
+
+
+def _running(each: TriedRemedy) -> str:
+    """What it costs: no training, and so many copies of the model at work."""
+    if each.cost == 1:
+        return labels.WITHOUT_TRAINING
+    copies = number(each.cost, 3)
+    return tell(f"without training, {copies} times the cost of running", f"学習なし、実行費用は {copies} 倍")
 
 
 def _whole(plan: Plan, pilot: Pilot) -> Cell:
@@ -95,9 +112,8 @@ def buys(plan: Plan, key: str) -> list[Element]:
         lines.append(replace(made, told=told))
     levels = [
         Level(name, each.loss, number(each.loss, 4), name, dash)
-        for dash, each in enumerate(plan.untrained)
-        if each.name != "overlapping_reset"
-        for name in [words.RUN_ON if each.name == "base" else labels.RESETS[each.name]]
+        for dash, each in enumerate(each for each in plan.without_training if each.cost == 1)
+        for name in [untrained(each)]
     ]
     y_label = terms.in_unit(labels.OLDEST_OF.format(terms.measure_name(plan.base.measure)), unit)
     plot = Plot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from outlast.reporting import verdict_reasons
@@ -10,7 +11,7 @@ from outlast.reporting.verdict_reasons import bound
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import Words, sentences, tell
 from outlast.reporting.words.numbers import estimate, integer, number
-from outlast.results import Change, Note, Outlook, Plan, RunEstimate
+from outlast.results import Change, Note, Outlook, Plan, RunEstimate, TriedRemedy
 
 words = Words(Path(__file__).with_name("words.toml"))
 """Fixed words of a plan; those of every kind are in `reporting.words.labels`."""
@@ -34,13 +35,12 @@ def outlook(plan: Plan, each: Outlook) -> str:
 
 
 def now(plan: Plan) -> str:
-    """The base at its oldest age, and what its best reset makes of that, where it makes it better."""
-    run_on, best = plan.untrained[0], plan.rival
-    own = loss(plan, run_on.loss)
-    if best is run_on or best.every is None:
+    """The base at its oldest age, and what its best remedy makes of that, where it makes it better."""
+    best, own = plan.rival, loss(plan, plan.untrained[0].loss)
+    if best.name == "none":
         return own
-    given, every = number(best.loss, 4), at_every(best.every)
-    return tell(f"{own} ({given} when it is reset {every})", f"{own}（{every}のリセットでは {given}）")
+    given, under = number(best.loss, 4), terms.remedy(best.name)
+    return tell(f"{own} ({given} under {under})", f"{own}（{under}では {given}）")
 
 
 def difference(plan: Plan, name: str) -> str:
@@ -56,6 +56,8 @@ def headline(plan: Plan) -> str:
             return verdict_reasons.broken(plan.base, verdict.because[0] if verdict else "")
         case "leave_it":
             return _leave_it(plan)
+        case "tune":
+            return _tune(plan)
         case "reset":
             return _reset(plan)
         case "repair":
@@ -88,10 +90,42 @@ def _leave_it(plan: Plan) -> str:
     )
 
 
+def _tune(plan: Plan) -> str:
+    picked, each, asked = plan.picked, plan.expected, plan.remedy
+    assert picked is not None
+    was, then = loss(plan, plan.untrained[0].loss), loss(plan, picked.loss)
+    under, measure, where = (
+        terms.remedy(picked.name),
+        terms.measure_name(plan.base.measure),
+        terms.oldest_age(plan.base.oldest),
+    )
+    tuned = tell(
+        f"Tune it first: without any training, {under} takes the {measure} {where} from {was} to {then}.",
+        f"まず調整します。学習なしで、{under}により{where}の{measure}は {was} から {then} になります。",
+    )
+    if each is None or asked is None:
+        none = tell(
+            "No training that was tried is clearly better, or is expected to become better.",
+            "試した学習のどれも、それより明らかに良くはなく、良くなる見込みもありません。",
+        )
+        return sentences(tuned, none)
+    what, steps, reached = training_name(asked.name, asked.kind), integer(asked.steps), outlook(plan, each)
+    later = tell(
+        f"No short training did better. A whole one, {what} with {steps} steps, is expected to reach {reached}.",
+        f"短い学習はどれもそれを上回りませんでした。{what}を {steps} ステップまで行えば {reached} の見込みです。",
+    )
+    return sentences(tuned, later)
+
+
+def period(reset: TriedRemedy) -> int:
+    """Of a reset."""
+    return int(reset.name.split(":")[1])
+
+
 def _reset(plan: Plan) -> str:
     found = plan.rival
     was, then = loss(plan, plan.untrained[0].loss), loss(plan, found.loss)
-    every, measure = at_every(found.every or 1), terms.measure_name(plan.base.measure)
+    every, measure = at_every(period(found)), terms.measure_name(plan.base.measure)
     return tell(
         f"Reset the state {every}: that takes the {measure} from {was} to {then} without any training, and no training "
         "that was tried is clearly better.",
@@ -120,8 +154,8 @@ def _beyond(plan: Plan) -> str:
     if plan.reason == "nothing_helps":
         return tell(
             f"Starts are not enough: {where}, nothing that was tried lowers the {measure} clearly, neither other "
-            "starts nor plain training nor a reset.",
-            f"初期状態だけでは足りません。{where}の{measure}は、試したもの（別の初期状態、通常の学習、リセット）の"
+            "starts nor plain training nor a remedy without training.",
+            f"初期状態だけでは足りません。{where}の{measure}は、試したもの（別の初期状態、通常の学習、学習なしの対処）の"
             "どれでも明らかには下がりません。",
         )
     each, asked = plan.expected, plan.remedy
@@ -239,9 +273,10 @@ def diverged(note: Note) -> str:
     )
 
 
-def change(plan: Plan, each: Change) -> str:
-    """One thing that would change the advice."""
+def _without_training(plan: Plan, each: Change) -> str:
+    """What remedies would change."""
     facts = each.facts
+    given = loss(plan, float(facts.get("loss", 0.0)))
     match each.name:
         case "no_resets":
             return tell(
@@ -249,12 +284,43 @@ def change(plan: Plan, each: Change) -> str:
                 "tried, and may not be enough.",
                 "状態に必要な内容があってリセットできない場合：より長い学習を試すことになりますが、足りるとは限りません。",
             )
-        case "two_copies":
-            given, every = loss(plan, float(facts["loss"])), at_every(int(facts["every"]))
+        case "no_remedy":
             return tell(
-                f"If running may cost twice as much: two overlapping copies, each reset {every}, give {given} at once.",
-                f"実行費用が二倍でもよい場合：二つの複製を{every}に交互にリセットすれば、すぐに {given} になります。",
+                "If the model must neither be reset nor forget, because what it holds is needed: a longer training "
+                "would have to be tried, and may not be enough.",
+                "状態に必要な内容があり、リセットも忘却もできない場合：より長い学習を試すことになりますが、足りるとは"
+                "限りません。",
             )
+        case "no_training":
+            under = terms.remedy(str(facts["remedy"]))
+            return tell(
+                f"If nothing may be trained, or not yet: {under} gives {given} at no extra cost of running. "
+                "outlast tune judges it on test streams.",
+                f"学習ができない、またはまだしない場合：{under}で、実行費用を増やさずに {given} になります。"
+                "outlast tune がテスト系列で判定します。",
+            )
+        case "dearer":
+            under = terms.remedy(str(facts["remedy"]))
+            cost = f"{math.ceil(100 * float(facts['cost'])) / 100:g}"  # never below: it is typed
+            return tell(
+                f"If running may cost {cost} times as much: {under} gives {given} at once (outlast tune "
+                f"--cost {cost}).",
+                f"実行費用が {cost} 倍でもよい場合：{under}で、すぐに {given} になります"
+                f"（outlast tune --cost {cost}）。",
+            )
+    every = at_every(int(facts["every"]))
+    return tell(
+        f"If running may cost twice as much: two overlapping copies, each reset {every}, give {given} at once.",
+        f"実行費用が二倍でもよい場合：二つの複製を{every}に交互にリセットすれば、すぐに {given} になります。",
+    )
+
+
+def change(plan: Plan, each: Change) -> str:
+    """One thing that would change the advice."""
+    facts = each.facts
+    match each.name:
+        case "no_resets" | "no_remedy" | "no_training" | "dearer" | "two_copies":
+            return _without_training(plan, each)
         case "short_contexts":
             anchor = number(float(facts["anchor"]), 2)
             return tell(
