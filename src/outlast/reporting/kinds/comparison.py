@@ -51,7 +51,7 @@ def _headline(comparison: Comparison) -> str:
     found, row = _helped(comparison), terms.picked_row(comparison)
     if found is None or row is None:
         return comparison_headline(comparison)
-    base, own = comparison.base, tuning.said(found.remedy)
+    base, own = comparison.base, terms.remedy(found.remedy)
     lost = base.verdict.excess if base.verdict else 0.0
     share = (base.oldest.loss - found.after.oldest.loss) / lost if lost > 0 else 0.0
     was, now = terms.loss(base.oldest).value, terms.level(found.after.oldest, terms.unit(base))
@@ -118,8 +118,8 @@ def _lead(comparison: Comparison) -> str:
     return sentences(
         _runs_on(comparison.base),
         tell(
-            f"Against the base under {tuning.said(found.remedy)}, the repair is {against}.",
-            f"{tuning.said(found.remedy)}を加えた元のモデルとの差は {against} です。",
+            f"Against the base under {terms.remedy(found.remedy)}, the repair is {against}.",
+            f"{terms.remedy(found.remedy)}を加えた元のモデルとの差は {against} です。",
         )
         if change.interval not in judged
         else "",
