@@ -406,6 +406,48 @@ def _evaluate(
     return command("evaluate", evaluation.command, how, *options, data=data)
 
 
+def leave_it(base: Evaluation, verb: str) -> list[Step]:
+    verdict = base.verdict
+    again = command(verb, base.command, context(base), "--anyway")
+    if verdict is not None and verdict.name in ("fails", "declines"):
+        return [
+            Step(
+                tell(
+                    f"Validation and test streams do not agree: the model {verdict.name} on the test streams. Give "
+                    "validation streams that resemble what the model will meet, or go on all the same:",
+                    f"検証系列とテスト系列が一致しません（テスト系列での判定：{labels.BADGES[verdict.name]}）。"
+                    "モデルが実際に出会うものに似た検証系列を与えるか、それでも続けるなら：",
+                ),
+                again,
+            ),
+            *without_training(base),
+        ]
+    further = 4 * base.oldest.age[1]
+    return [
+        Step(
+            tell(
+                "Leave the model as it is: up to the oldest age tested there is nothing that a repair could win back.",
+                "モデルはそのままにします。調べた最も古い年齢まで、修復で取り戻せるものはありません。",
+            )
+        ),
+        Step(
+            tell(
+                "If it will run for longer than that without a reset, test older states, on streams that are long "
+                "enough:",
+                "リセットせずにそれより長く動かすなら、十分に長い系列で、もっと古い状態を調べます：",
+            ),
+            command("evaluate", base.command, context(base, ages=f"--max-length {further}"), data="LONGER_DATA"),
+        ),
+        Step(
+            tell(
+                "To go on all the same, for instance to make it better than it is:",
+                "それでも続けるなら（たとえば、今より良くするために）：",
+            ),
+            again,
+        ),
+    ]
+
+
 TELLING = Telling(
     record=Evaluation,
     name=lambda: labels.EVALUATION,

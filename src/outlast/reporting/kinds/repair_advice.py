@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
+from outlast.reporting.kinds.evaluation import leave_it
 from outlast.reporting.kinds.first_steps import better_first, mend, reset_code, without_training
 from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
 from outlast.reporting.words import terms
-from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import integer, number
 from outlast.reporting.words.terms import level, unit
@@ -113,7 +113,7 @@ def after_repair(repair: Repair) -> list[Step]:
         return _after_acceptance(repair.before, tell("Keep the repaired model", "修復後のモデルを残します"))
     if terms.untouched(repair):
         broken = repair.refused_because.name == "base_broken"
-        return mend(repair.before) if broken else _leave_it(repair.before, "repair")
+        return mend(repair.before) if broken else leave_it(repair.before, "repair")
     return _after_refusal(_Refused(repair, repair.refused_because, repair.before, one=True))
 
 
@@ -121,7 +121,7 @@ def after_comparison(comparison: Comparison) -> list[Step]:
     base, row = comparison.base, terms.picked_row(comparison)
     if terms.untouched(comparison):
         because = comparison.refused_because
-        return mend(base) if because and because.name == "base_broken" else _leave_it(base, "compare")
+        return mend(base) if because and because.name == "base_broken" else leave_it(base, "compare")
     if row is not None and row.name == comparison.winner:
         made = terms.repair_label(row.repair)
         keep = tell(
@@ -154,48 +154,6 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
                 "元のモデルと置き換える前に、何の選択にも使っていないデータでもう一度測ります：",
             ),
             command("evaluate", before.command, *code, context(before), model=folder or "repaired", data="OTHER_DATA"),
-        ),
-    ]
-
-
-def _leave_it(base: Evaluation, verb: str) -> list[Step]:
-    verdict = base.verdict
-    again = command(verb, base.command, context(base), "--anyway")
-    if verdict is not None and verdict.name in ("fails", "declines"):
-        return [
-            Step(
-                tell(
-                    f"Validation and test streams do not agree: the model {verdict.name} on the test streams. Give "
-                    "validation streams that resemble what the model will meet, or go on all the same:",
-                    f"検証系列とテスト系列が一致しません（テスト系列での判定：{labels.BADGES[verdict.name]}）。"
-                    "モデルが実際に出会うものに似た検証系列を与えるか、それでも続けるなら：",
-                ),
-                again,
-            ),
-            *without_training(base),
-        ]
-    further = 4 * base.oldest.age[1]
-    return [
-        Step(
-            tell(
-                "Leave the model as it is: up to the oldest age tested there is nothing that a repair could win back.",
-                "モデルはそのままにします。調べた最も古い年齢まで、修復で取り戻せるものはありません。",
-            )
-        ),
-        Step(
-            tell(
-                "If it will run for longer than that without a reset, test older states, on streams that are long "
-                "enough:",
-                "リセットせずにそれより長く動かすなら、十分に長い系列で、もっと古い状態を調べます：",
-            ),
-            command("evaluate", base.command, context(base, ages=f"--max-length {further}"), data="LONGER_DATA"),
-        ),
-        Step(
-            tell(
-                "To go on all the same, for instance to make it better than it is:",
-                "それでも続けるなら（たとえば、今より良くするために）：",
-            ),
-            again,
         ),
     ]
 
