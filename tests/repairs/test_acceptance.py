@@ -19,6 +19,7 @@ from outlast.repairs.acceptance import (
     age_weights,
     benefit,
     best_reset,
+    not_shown_to_fail,
     nothing_to_repair,
     refusal,
     short_context,
@@ -529,6 +530,36 @@ def test_where_validation_cannot_tell_a_repair_is_tried():
     assert undecided.verdict is not None
     assert undecided.verdict.name == "undecided"
     assert nothing_to_repair(undecided) is None
+
+
+@pytest.mark.parametrize(
+    ("oldest", "test", "refused"),
+    [
+        (0.3, (*READING, 0.3, 0.3, 0.3, 0.3, 0.3), True),
+        (0.3, None, True),  # as undecided there
+        (0.3, FAILING, False),
+        (0.3, (*READING, 0.2, 0.1, 0.1, 0.2, 0.29), False),  # declines
+        (0.31, (*READING, 0.3, 0.3, 0.3, 0.3, 0.3), False),  # costs more than is tolerated, as far as can be told
+    ],
+)
+def test_what_validation_cannot_tell_is_trained_where_age_costs_something_or_test_streams_say_that_it_fails(
+    oldest, test, refused
+):
+    open_ended = rows((*READING, 0.3, 0.3, 0.3, 0.3, oldest))
+    open_ended[-1] += 0.1 * WAVE
+    undecided = evaluation(open_ended)
+    assert undecided.verdict is not None
+    assert undecided.verdict.name == "undecided"
+    found = not_shown_to_fail(undecided, undecided if test is None else evaluation(test))
+    assert (None if found is None else found.name) == ("not_shown_to_fail" if refused else None)
+    if found is not None:
+        assert found.untouched
+        assert found.because[1:] == undecided.verdict.because
+
+
+def test_what_is_decided_is_no_matter_of_what_can_be_shown():
+    for losses in (FAILING, GOOD):
+        assert not_shown_to_fail(evaluation(losses), evaluation(GOOD)) is None
 
 
 def test_the_best_reset_is_at_most_sixteen_training_contexts_long():

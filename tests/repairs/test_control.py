@@ -15,7 +15,7 @@ from outlast.errors import Interrupted
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.interventions import Carry, Intervention, Zero, control_of, tbtt
 from outlast.model import Recurrent
-from outlast.repairs import Repaired, RepairSettings, compare, judge, repair, with_dose
+from outlast.repairs import Repaired, RepairSettings, compare, judge, repair, tune, with_dose
 from outlast.results import Repair, from_json, to_json
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import CrossEntropy, anchored
@@ -237,6 +237,26 @@ def test_anyway_goes_on():
     assert len([what for what in steps if what.startswith("train carry")]) == TRAINING.steps
     assert done.result.steps == TRAINING.steps
     assert done.result.refused_because is None or done.result.refused_because.name != "nothing_to_repair"
+
+
+def test_a_model_that_is_not_shown_to_fail_is_not_trained_unless_it_is_told_to():
+    """Few streams, of which old ages are noisy: validation does not decide, and nothing could be gained for sure."""
+    noisy = coin_streams(8, 256, noise=0.4, seed=5)
+    parts = Split(SPLIT.train, noisy, SPLIT.test, how="planted")
+    steps: list[str] = []
+
+    def told(what: str, *_: Any) -> None:
+        steps.append(what)
+
+    how = {**COMMON, "intervention": RULE, "progress": told}
+    done = repair(robust(), parts, repairing=RepairSettings(doses=(1.0,)), **how)
+    because = done.result.refused_because
+    assert because is not None
+    assert (because.name, done.result.steps) == ("not_shown_to_fail", 0)
+    assert not [what for what in steps if what.startswith("train")]
+    assert tune(robust(), parts, train_context=T, measuring=COMMON["measuring"]).result.tried
+    anyway = repair(robust(), parts, repairing=RepairSettings(doses=(1.0,), anyway=True), **how)
+    assert anyway.result.steps == TRAINING.steps
 
 
 def test_a_comparison_with_nothing_to_repair_has_no_rows():

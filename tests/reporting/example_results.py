@@ -399,6 +399,13 @@ def nothing() -> Refusal:
     return refusal
 
 
+def not_shown() -> Refusal:
+    unsure = evaluation(HEALTHY, name="base on validation", unsure=True)
+    refusal = acceptance.not_shown_to_fail(unsure, unsure)
+    assert refusal is not None
+    return refusal
+
+
 def refused() -> dict[str, Repair]:
     """A repair for each fault that refuses one, and some of the forms that a fault takes."""
     plain = control()
@@ -415,6 +422,7 @@ def refused() -> dict[str, Repair]:
         "plain_training_suffices": repair(control=control(CARRY)),
         "broken": repair(CARRY, control=plain, notes=[replace(LOST, facts={**LOST.facts, "young": 0.0})]),
         "nothing_to_repair": untouched(),
+        "not_shown_to_fail": untouched(evaluation(HEALTHY, name="base", unsure=True), not_shown()),
         "base_broken": untouched(broken(), acceptance.base_broken(broken())),
     }
 

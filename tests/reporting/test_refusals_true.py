@@ -231,7 +231,7 @@ def carried_out(repair: Repair, code: str) -> Repair:
     return replace(repair, intervention=rule.describe(), steps=options.steps, training=record, doses=doses)
 
 
-OTHERS = {"one age lost", "guard lost", "nothing_to_repair", "base_broken", "undecided"}
+OTHERS = {"one age lost", "guard lost", "nothing_to_repair", "not_shown_to_fail", "base_broken", "undecided"}
 """Forms of what is tried anyway, what nothing is done about, and what wants other data rather than another command."""
 TRIED = sorted(REFUSED.keys() - OTHERS)
 

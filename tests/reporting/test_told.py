@@ -99,6 +99,7 @@ def repairs() -> dict[str, Repair]:
         },
         "refused: a control that does not pass": replace(plain["plain_training_suffices"], control_passes=False),
         "nothing to repair, and fails on test streams": example.untouched(example.evaluation(name="base")),
+        "not shown to fail, and robust on test streams": example.untouched(because=example.not_shown()),
         "refused: short contexts, undecided": example.short_changed(-0.119, -0.31, 0.011),
         "refused: no benefit, undecided": example.against_rival("no_benefit", "periodic_reset", (-0.05, -0.12, 0.02)),
         "refused: no benefit, hopeless": example.against_rival("no_benefit", "periodic_reset", (-0.01, -0.11, 0.09)),
@@ -146,6 +147,7 @@ def comparisons() -> dict[str, Comparison]:
         "nothing tried": replace(lost, rows=[], picked=None),
         "nothing to repair": example.untouched_comparison(),
         "nothing to repair, and fails on test streams": example.untouched_comparison(example.evaluation(name="base")),
+        "not shown to fail": example.untouched_comparison(UNSURE, example.not_shown()),
         "broken": example.untouched_comparison(broken, acceptance.base_broken(broken)),
     }
 

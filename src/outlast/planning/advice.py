@@ -10,7 +10,6 @@ import numpy as np
 
 from outlast.evaluation.measure import Measure
 from outlast.intervals import Interval, gained
-from outlast.repairs.acceptance import sound
 from outlast.results import Change, Evaluation, Outlook, Plan, TriedRemedy, Verdict, Worth
 from outlast.results.curve import Curve
 
@@ -83,7 +82,7 @@ def advise(
     """
     verdict, curve = base.verdict, base.curve
     assert verdict is not None
-    if sound(verdict):
+    if verdict.sound:
         return _of_a_sound_model(base, starts, plain, longer)
     run_on = curve.losses[-1]
     rival = without_training(run_on, untrained)

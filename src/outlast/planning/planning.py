@@ -36,7 +36,6 @@ from outlast.planning.repair_cost import PRICE, VALUE, Pace, Readings, check_pri
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs import RepairSettings
-from outlast.repairs.acceptance import sound
 from outlast.repairs.repairing import workers
 from outlast.repairs.rivals import readings_of_leaks
 from outlast.repairs.setup import Setup, Wanted, set_up
@@ -221,7 +220,7 @@ def _runs(todo: Setup) -> dict[str, ExpectedRun]:
 
 def _tunable(todo: Setup, seen: Evaluation) -> bool:
     """Whether `outlast.tune` would try remedies: of a model under none, which may fail."""
-    return not isinstance(todo.base, Around) and seen.verdict is not None and not sound(seen.verdict)
+    return not isinstance(todo.base, Around) and seen.verdict is not None and not seen.verdict.sound
 
 
 def _until_pilots(seen: Evaluation, todo: Setup, reading: Readings, began: float) -> float:

@@ -17,7 +17,7 @@ from outlast.evaluation.schedule import RESETS
 from outlast.evaluation.verdicts import written_ages
 from outlast.intervals import gained
 from outlast.modules.remedies import Reset
-from outlast.results import Benefit, Evaluation, Refusal, ShortContext, UnderRemedy, Verdict
+from outlast.results import Benefit, Evaluation, Refusal, ShortContext, UnderRemedy
 from outlast.results.curve import Band, Curve, reset_losses
 
 BAND_MARGINS = 3
@@ -104,8 +104,6 @@ CONTROLS = {
     "control_leak": "the control under its best leak",
 }
 """Rivals that plain training gives, which it has to beat too."""
-SOUND = ("robust", "generalises")
-"""Verdicts of a model that does not fail."""
 
 
 def benefit(
@@ -222,18 +220,26 @@ def _first_of(found: list[Refusal]) -> Refusal | None:
     return Refusal(first.name, first.because, also, first.remedy, first.guard)
 
 
-def sound(verdict: Verdict) -> bool:
-    """Whether a model does not fail as far as can be told: where streams are too few to decide it, age costs it no more
-    than the tolerance on them."""
-    return verdict.name in SOUND or (verdict.name == "undecided" and verdict.excess <= verdict.tolerance)
-
-
 def nothing_to_repair(validation: Evaluation) -> Refusal | None:
     """The refusal where validation says that the model does not fail; None: there may be something to repair."""
     verdict = validation.verdict
-    if verdict is None or verdict.name not in SOUND:
+    if verdict is None or not verdict.sound or verdict.name == "undecided":
         return None
     return Refusal("nothing_to_repair", [f"on validation streams the model is {verdict.name}", *verdict.because])
+
+
+def not_shown_to_fail(validation: Evaluation, test: Evaluation) -> Refusal | None:
+    """The refusal where nothing shows that a training of minutes could gain anything: validation streams do not decide
+    whether the model fails, age costs it no more than the tolerance on them, and test streams do not say that it fails.
+
+    None: it may be trained, or `nothing_to_repair` refuses it.
+    """
+    verdict = validation.verdict
+    if verdict is None or not verdict.sound or verdict.name != "undecided":
+        return None
+    if test.verdict is not None and test.verdict.name in ("fails", "declines"):
+        return None
+    return Refusal("not_shown_to_fail", ["on validation streams the model is undecided", *verdict.because])
 
 
 def base_broken(*evaluations: Evaluation) -> Refusal | None:

@@ -117,7 +117,7 @@ def compared(
     names = _distinct([rule.label for rule in rules])
     seen, before = both(todo, jobs)
     before = replace(before, model={**before.model, "name": "base"})
-    if nothing := nothing_to_do(todo, seen, before):
+    if nothing := nothing_to_do(todo, seen, before, trains=True):
         return Compared(None, Comparison(before, [], None, None, nothing, outlast=VERSION), {})
     guards_before, rivals = todo.guards_before(), rivals_of(todo, seen, before)
     validation = todo.held_against(seen, rivals.seen)

@@ -115,7 +115,7 @@ def repair(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )))  # fmt: skip
     seen, before = both(todo, 1)
-    if nothing := nothing_to_do(todo, seen, before):
+    if nothing := nothing_to_do(todo, seen, before, trains=True):
         return Repaired(todo.base, todo.untouched(rule.describe(), before, nothing))
     guards_before = todo.guards_before()
     stop = threading.Event()

@@ -15,6 +15,8 @@ MODELS = ("model", "refused", "control", TUNED)
 """Folders that get models."""
 UNTOUCHED = {
     "nothing_to_repair": "no model was written: there is nothing to repair (--anyway goes on all the same)",
+    "not_shown_to_fail": "no model was written: validation streams do not show that the model fails (--anyway trains "
+    "it all the same)",
     "base_broken": "no model was written: the base is broken, and other starts do not mend it",
 }
 """What is said where nothing was done, by refusal."""

@@ -39,6 +39,7 @@ from outlast.repairs.acceptance import (
     base_broken,
     benefit,
     best_reset,
+    not_shown_to_fail,
     nothing_to_repair,
     refusal,
     short_context,
@@ -406,9 +407,12 @@ def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
     return seen, before if todo.cast is None else replace(before, notes=[*before.notes, todo.cast])
 
 
-def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation) -> Refusal | None:
-    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail."""
-    return base_broken(before, seen) or (None if todo.repairing.anyway else nothing_to_repair(seen))
+def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation, *, trains: bool = False) -> Refusal | None:
+    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail; where something
+    `trains`, also that it is not shown to."""
+    if (broken := base_broken(before, seen)) or todo.repairing.anyway:
+        return broken
+    return nothing_to_repair(seen) or (not_shown_to_fail(seen, before) if trains else None)
 
 
 def _anchored(

@@ -278,6 +278,12 @@ class Verdict:
     best_age: tuple[int, int] | None = None
     knob: Knob | None = None
 
+    @property
+    def sound(self) -> bool:
+        """Whether the model does not fail as far as can be told: where streams are too few to decide it, age costs it
+        no more than the tolerance on them."""
+        return self.name in ("robust", "generalises") or (self.name == "undecided" and self.excess <= self.tolerance)
+
 
 @result_kind
 @dataclass(frozen=True)

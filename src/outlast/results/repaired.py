@@ -111,8 +111,8 @@ class Refusal:
     Args:
         name: ``short_context_lost``, ``no_benefit``, ``still_fails``, ``stopped_reading``, ``remedy_suffices``,
             ``declines``, ``plain_training_suffices``, ``undecided`` (too few streams to show that short contexts held)
-            or ``broken`` of a repaired model; ``nothing_to_repair`` or
-            ``base_broken`` where nothing was done.
+            or ``broken`` of a repaired model; ``nothing_to_repair``, ``not_shown_to_fail`` or ``base_broken`` where
+            nothing was done.
         because: what was seen, with its figures.
         also: names of what else would have refused it.
         remedy: the one under which the repaired model is better, as it is typed, such as ``reset:640``; of a tuning
@@ -129,7 +129,7 @@ class Refusal:
     @property
     def untouched(self) -> bool:
         """Whether nothing was done."""
-        return self.name in ("nothing_to_repair", "base_broken")
+        return self.name in ("nothing_to_repair", "not_shown_to_fail", "base_broken")
 
 
 @dataclass(frozen=True)

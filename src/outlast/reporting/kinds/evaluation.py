@@ -27,7 +27,7 @@ from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import duration, estimate, estimates, integer, span
 from outlast.reporting.words.terms import level, measure_name, oldest_age, unit
-from outlast.results import Evaluation, Note, Verdict
+from outlast.results import Evaluation, Note, Refusal, Verdict
 
 TONES = {
     "misread": "bad",
@@ -406,7 +406,26 @@ def _evaluate(
     return command("evaluate", evaluation.command, how, *options, data=data)
 
 
-def leave_it(base: Evaluation, verb: str) -> list[Step]:
+def untouched(base: Evaluation, because: Refusal | None, verb: str) -> list[Step]:
+    """Steps where `verb` measured a model and did nothing."""
+    if because is not None and because.name == "base_broken":
+        return mend(base)
+    verdict = base.verdict
+    if because is None or because.name != "not_shown_to_fail":
+        return _leave_it(base, verb)
+    text = tell(
+        "A plan tries short trainings and says whether they gain anything:",
+        "計画は、短い学習を試し、それで良くなるかどうかを示します：",
+    )
+    all_the_same = tell("To train it all the same:", "それでも学習するなら：")
+    return [
+        *([decide(base, verdict)] if verdict and verdict.name == "undecided" else []),
+        Step(text, command("plan", base.command, context(base))),
+        Step(all_the_same, command(verb, base.command, context(base), "--anyway")),
+    ]
+
+
+def _leave_it(base: Evaluation, verb: str) -> list[Step]:
     verdict = base.verdict
     again = command(verb, base.command, context(base), "--anyway")
     if verdict is not None and verdict.name in ("fails", "declines"):

@@ -81,6 +81,15 @@ def _untouched_headline(before: Evaluation, because: Refusal | None) -> str:
     excess = estimate(verdict.excess, verdict.low, verdict.high, signed=True)
     differs = terms.with_interval(excess, terms.unit(before))
     where, measure = terms.oldest_age(before.oldest), terms.measure_name(before.measure)
+    if because is not None and because.name == "not_shown_to_fail":
+        return tell(
+            "Nothing was trained: validation streams are too few to tell whether this model fails, and age costs it no "
+            f"more there than is tolerated. On test streams, {where}, its {measure} differs by {differs} from what it "
+            "is within the training context.",
+            "学習は行いませんでした。検証系列が少なく、破綻しているかどうかはわかりません。そこでの年齢の影響は許容差"
+            "以内です。"
+            f"テスト系列では、{where}の{measure}の学習文脈長以内との差は {differs} です。",
+        )
     return tell(
         "There is nothing to repair, and nothing was done: on validation streams this model does not fail, and on test "
         f"streams, {where}, its {measure} differs by {differs} from what it is within the training context.",
@@ -114,15 +123,22 @@ def comparison_headline(comparison: Comparison) -> str:
     )
 
 
+def _untouched_lead(base: Evaluation, because: Refusal | None) -> str:
+    verdict = base.verdict
+    if because is None or because.name != "not_shown_to_fail":
+        return _otherwise_on_test(base)
+    return bound(base, verdict) if verdict is not None and verdict.name == "undecided" else ""
+
+
 def repair_lead(repair: Repair) -> str:
     if terms.untouched(repair):
-        return _otherwise_on_test(repair.before)
+        return _untouched_lead(repair.before, repair.refused_because)
     return _gains(repair) if repair.accepted else _refused(repair)
 
 
 def comparison_lead(comparison: Comparison) -> str:
     if terms.untouched(comparison):
-        return _otherwise_on_test(comparison.base)
+        return _untouched_lead(comparison.base, comparison.refused_because)
     row = terms.picked_row(comparison)
     if row is not None and row.name == comparison.winner:
         count = integer(len(comparison.rows))
@@ -307,9 +323,11 @@ def _badge(repair: Repair) -> tuple[str, str]:
 
 
 def untouched_badge(because: Refusal | None) -> tuple[str, str]:
-    """Where nothing was done: because there was nothing to repair, or because the base is broken."""
-    broken = because is not None and because.name == "base_broken"
-    return ("bad", labels.BADGES["broken"]) if broken else ("plain", labels.BADGES["nothing_to_repair"])
+    """Where nothing was done: because there was nothing to repair, or nothing to be seen of it, or because the base is
+    broken."""
+    name = "nothing_to_repair" if because is None else because.name
+    tone, badge = {"base_broken": ("bad", "broken"), "not_shown_to_fail": ("open", name)}.get(name, ("plain", name))
+    return tone, labels.BADGES[badge]
 
 
 def _figures(repair: Repair) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
-from outlast.reporting.kinds.evaluation import leave_it
-from outlast.reporting.kinds.first_steps import better_first, mend, reset_code, without_training
+from outlast.reporting.kinds.evaluation import untouched
+from outlast.reporting.kinds.first_steps import better_first, reset_code, without_training
 from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import sentences, tell
@@ -112,16 +112,14 @@ def after_repair(repair: Repair) -> list[Step]:
     if repair.refused_because is None:
         return _after_acceptance(repair.before, tell("Keep the repaired model", "修復後のモデルを残します"))
     if terms.untouched(repair):
-        broken = repair.refused_because.name == "base_broken"
-        return mend(repair.before) if broken else leave_it(repair.before, "repair")
+        return untouched(repair.before, repair.refused_because, "repair")
     return _after_refusal(_Refused(repair, repair.refused_because, repair.before, one=True))
 
 
 def after_comparison(comparison: Comparison) -> list[Step]:
     base, row = comparison.base, terms.picked_row(comparison)
     if terms.untouched(comparison):
-        because = comparison.refused_because
-        return mend(base) if because and because.name == "base_broken" else leave_it(base, "compare")
+        return untouched(base, comparison.refused_because, "compare")
     if row is not None and row.name == comparison.winner:
         made = terms.repair_label(row.repair)
         keep = tell(

@@ -125,7 +125,7 @@ def _asked(plan: Plan, remedy: Remedy) -> list[str]:
 def _fine(plan: Plan) -> bool:
     """Whether a repair would end before its training, unless it is told to go on."""
     verdict = plan.base.verdict
-    return verdict is not None and verdict.name in ("robust", "generalises")
+    return verdict is not None and verdict.sound
 
 
 def _tune(plan: Plan) -> Step:
