@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import outlast
 from cli.workshop import QUICK, Run
-from outlast.reporting.commands import context
-from outlast.results import Diagnosis, Evaluation
+from outlast.reporting.commands import context, older_ages
+from outlast.results import Diagnosis, Evaluation, Repair
 
 READ = ("--data", "clocked.csv", "--target", "power", "--horizon", "2", "--time", "when", "--train-context", "8")
 
@@ -69,6 +69,31 @@ def test_where_ages_end_by_default_and_what_asks_for_older_ones_is_said(run: Run
     assert "Measured up to age" not in older.out
 
 
+def test_a_table_too_short_for_the_ages_is_called_that_in_the_words_that_were_typed(run: Run, clocked: Path) -> None:
+    done = run("evaluate", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "100h", "--out", "out")
+    assert done.status == 0, done.err
+    used = evaluated(clocked).data["length_used"]
+    assert used < 600
+    said = " ".join(done.out.split())
+    assert re.search(rf"too short for --up-to 100h: \d+ segments .* each of {used} positions \(\d+", said), said
+    assert "--max-length" not in done.out + done.err
+
+
+def test_ages_four_times_as_old_are_advised_in_the_words_that_were_typed(clocked: Path) -> None:
+    def advised(**how: Any) -> str:
+        settings = outlast.EvalSettings(targets=8, chunk=64, **how)
+        made = outlast.from_factory("mymod:drifting")
+        found = outlast.evaluate(made, "clocked.csv", target="power", horizon=2, time="when", train_context=8,
+                                 settings=settings)  # fmt: skip
+        return older_ages(found)
+
+    assert advised(up_to="4h") == "--up-to 16h"
+    assert advised(up_to=24) == "--up-to 96"
+    assert advised(up_to="100h") == "--up-to 100h"
+    assert advised(max_length=32) == "--max-length 128"
+    assert advised().startswith("--up-to ")
+
+
 def test_a_diagnosis_reads_the_same(run: Run, clocked: Path) -> None:
     done = run("diagnose", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "4h", "--out", "out")
     assert done.status == 0, done.err
@@ -104,7 +129,8 @@ def test_a_repair_is_chosen_and_judged_up_to_there(run: Run, clocked: Path) -> N
     options = ("--intervention", "tbtt", "--steps", "8", "--anyway")
     done = run("repair", "--model", "mymod:drifting", *READ, *QUICK, "--up-to", "4h", *options, "--out", "out")
     assert done.status in (0, 1), done.err
-    told = json.loads((clocked / "out" / "result.json").read_text())
-    assert told["before"]["age_curve"][-1]["age"] == [16, 24]
-    assert told["training"]["anchor"] == 4.0
-    assert "--up-to 4h" in " ".join(done.out.split())
+    told = outlast.load_result(clocked / "out")
+    assert isinstance(told, Repair)
+    assert told.before.oldest.age == (16, 24)
+    assert told.training["anchor"] == 4.0
+    assert context(told.before) == "--train-context 8 --up-to 4h"

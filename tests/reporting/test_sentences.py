@@ -166,7 +166,7 @@ def test_what_beats_no_guess_is_neither_tuned_nor_repaired(result: Evaluation | 
     (step,) = next_steps(result)
     assert (step.code or "").startswith("outlast train ")
     lead = kinds.article(result, "a").lead
-    assert "Even at its best age" in lead
+    assert "even at its best age" in lead
     told = summary(result) + str(kinds.article(result, "a").sections) + kinds.lead(result) + lead
     for never in ("outlast tune", "outlast repair", "with_reset", "What helps now"):
         assert never not in told
@@ -175,7 +175,7 @@ def test_what_beats_no_guess_is_neither_tuned_nor_repaired(result: Evaluation | 
 def test_a_diagnosis_says_what_helps_now_of_a_model_that_beats_every_guess() -> None:
     lead = kinds.article(example_diagnosis.diagnosis(measured=BETTER), "a").lead
     assert "What helps now, without training" in lead
-    assert "Even at its best age" not in lead
+    assert "even at its best age" not in lead
 
 
 @pytest.mark.parametrize("also", [["stopped_reading"], []])

@@ -43,20 +43,42 @@ def read_as(finding: str) -> list[Note]:
     return scaling_notes({"scaled": {"tried": tried}})
 
 
+def too_short(up_to: str | None) -> Evaluation:
+    """Streams of half as many positions as were asked for, with a row a minute where that was a length of time."""
+    each = example.evaluation(example.HEALTHY)
+    used = each.oldest.age[1]
+    data = {
+        **each.data,
+        "length_asked": 2 * used,
+        "length_used": used,
+        "times": {"typical_step": 60 if up_to else None},
+    }
+    return replace(each, data=data, settings={**each.settings, "up_to": up_to})
+
+
 FINDINGS = ("found", "open", "doubtful", "another", "level", "order", "none")
 
 
 def evaluations() -> dict[str, Evaluation]:
     periodic, copies = FAILING.resets["periodic_reset"], FAILING.resets["overlapping_reset"]
     worse = example.beside_persistence(FAILING, 0.02)
+    robust = example.evaluation(example.HEALTHY)
     only_constant = replace(worse, guesses={"constant": worse.guesses["persistence"]})
     return {
         "fails": FAILING,
         "fails, by command": replace(FAILING, command=COMMAND),
-        "robust": example.evaluation(example.HEALTHY),
+        "robust": robust,
+        "robust, up to 48 h": replace(robust, settings={**robust.settings, "up_to": "48h"}),
+        "robust, too short for 48 h": too_short("48h"),
+        "robust, too short for so many positions": too_short(None),
+        "robust, worse than a guess": example.beside_persistence(robust, 0.02),
+        "robust, no better than a guess": example.beside_persistence(robust, -0.001),
         "generalises": example.evaluation(example.IMPROVING),
+        "generalises, worse than a guess": example.beside_persistence(example.evaluation(example.IMPROVING), 0.02),
         "declines": example.evaluation(example.DECLINING),
         "undecided": UNSURE,
+        "undecided, worse than a guess": example.beside_persistence(UNSURE, 0.02),
+        "undecided, no better than a guess": example.beside_persistence(UNSURE, -0.001),
         "undecided, up to 4 h": replace(UNSURE, settings={**UNSURE.settings, "up_to": "4h"}),
         "no verdict": example.evaluation(judged=False),
         "broken": example.broken(),
@@ -167,6 +189,9 @@ def diagnoses() -> dict[str, Diagnosis]:
         "broken": example_diagnosis.broken(),
         "by the clock": example_diagnosis.with_clock(example_diagnosis.diagnosis()),
         "by scenario": example_diagnosis.by_scenario(example_diagnosis.diagnosis()),
+        "robust, worse than a guess": example_diagnosis.diagnosis(
+            None, example.beside_persistence(example.evaluation(example.HEALTHY), 0.02)
+        ),
         "worse than a guess": example_diagnosis.diagnosis(measured=example.beside_persistence(FAILING, 0.02)),
     }
 
@@ -184,6 +209,7 @@ def tunings() -> dict[str, Tuning]:
             if name in ("short_context_lost", "one age lost", "no_benefit", "undecided")
         },
         **example.asked_twice(),
+        "refused: a base worse than a guess": example.tuning("reset:64", made=example.of_no_use("stopped_reading")),
         "none helps": replace(example.tuning("reset:64"), remedy="none", accepted=False),
         "none helps enough": replace(
             example.tuning("leak:32"),
@@ -260,7 +286,8 @@ def said(name: str, result: Result, language: str, before: set[str]) -> list[str
     steps = [line for step in next_steps(result) for line in (f"- {step.text}", step.code) if line]
     more = [part for part in telling_of(result).terminal(result) if part not in before and "\n---" not in part]
     before.update(more)
-    return [f"## {name} ({language})", f"{tone}: {word}", headline(result), lead(result), *steps, *more, ""]
+    read = [text for text in (lead(result), telling_of(result).measured_on(result)) if text]
+    return [f"## {name} ({language})", f"{tone}: {word}", headline(result), *(read or [""]), *steps, *more, ""]
 
 
 @pytest.mark.parametrize("kind", KINDS)

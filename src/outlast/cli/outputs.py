@@ -23,7 +23,6 @@ from outlast.foreign import CONFIG, KEPT, is_directory_of
 from outlast.ranks import rank
 from outlast.repairs.saving import MODELS
 from outlast.reporting import first_told, summary, write_report
-from outlast.reporting.words.captions import shorter
 from outlast.results import Comparison, Evaluation, Repair, Result, Training, load_result, save_result, to_json
 from outlast.training import TrainSettings
 
@@ -322,8 +321,6 @@ def taken(options: Running | LiveProfileVerb | LiveRetrainVerb, read: Split | St
 
 
 def warn(evaluation: Evaluation) -> None:
-    if said := shorter(evaluation):
-        print(f"--max-length: {said}", file=sys.stderr)
     if warning := no_better_than_guessing(evaluation):
         print(warning, file=sys.stderr)
 

@@ -7,7 +7,9 @@ import shlex
 from pathlib import PurePath
 from typing import NamedTuple
 
+from outlast.durations import seconds_of, written
 from outlast.evaluation import EvalSettings
+from outlast.reporting.words.terms import shorter
 from outlast.results import Command, Evaluation
 
 # Steps of advice, and command lines that run as they are printed.
@@ -63,11 +65,8 @@ def context(evaluation: Evaluation, *, ages: str | None = None, scored: int | No
         ages: instead of the ages that were asked about, ready to print; empty: none.
         scored: targets of each stream, instead of those that were asked for.
     """
-    settings, found = evaluation.settings, [f"--train-context {evaluation.train_context}"]
-    if ages is None and (up_to := settings.get("up_to")) is not None:
-        ages = f"--up-to {shlex.quote(str(up_to))}"
-    elif ages is None and isinstance(evaluation.data.get("length_asked"), int):
-        ages = f"--max-length {evaluation.data['length_asked']}"
+    found = [f"--train-context {evaluation.train_context}"]
+    ages = asked_ages(evaluation) if ages is None else ages
     found += [ages] if ages else []
     if scored is None:
         scored = evaluation.data.get("targets_asked", evaluation.settings.get("targets"))
@@ -75,13 +74,32 @@ def context(evaluation: Evaluation, *, ages: str | None = None, scored: int | No
     return " ".join([*found, *([] if usual else [f"--scored {scored}"])])
 
 
+def asked_ages(evaluation: Evaluation) -> str:
+    """The ages that were asked for, as they were typed; empty where none were."""
+    if (up_to := evaluation.settings.get("up_to")) is not None:
+        return f"--up-to {shlex.quote(str(up_to))}"
+    asked = evaluation.data.get("length_asked")
+    return f"--max-length {asked}" if isinstance(asked, int) else ""
+
+
+def older_ages(evaluation: Evaluation) -> str:
+    """Four times the oldest age that was measured, in the option and the unit that ages were asked for in. Where these
+    data were too short for what was asked, that."""
+    if shorter(evaluation) is not None:
+        return asked_ages(evaluation)
+    up_to = str(evaluation.settings.get("up_to") or "")
+    if up_to and not up_to.isdecimal():
+        return f"--up-to {written(4 * seconds_of(up_to, '--up-to'))}"
+    option = "--max-length" if asked_ages(evaluation) and not up_to else "--up-to"
+    return f"{option} {4 * evaluation.oldest.age[1]}"
+
+
 def same_ages(evaluation: Evaluation) -> str | None:
     """The ages that were measured, for more of one recording: by itself that is read for older ages, and not cut into
     more pieces. None: they were asked for, or streams are counted."""
-    asked = evaluation.settings.get("up_to") is not None or isinstance(evaluation.data.get("length_asked"), int)
     return (
         None
-        if asked or not str(evaluation.data.get("unit")).startswith("segment")
+        if asked_ages(evaluation) or not str(evaluation.data.get("unit")).startswith("segment")
         else f"--up-to {evaluation.oldest.age[1]}"
     )
 

@@ -375,11 +375,13 @@ def _stopped_reading(repair: Repair, _: Refusal) -> list[str]:
     if (found := unbeaten(repair.before)) and equal_to_the_base(repair):
         guess, measure = terms.guess(found[0]), terms.measure_name(repair.before.measure)
         own = _difference(repair, found[1])
+        how = tell("not clearly better", "明らかに良いとは言えません")
+        if found[1][1] > 0:
+            how = tell("worse", "悪くなっています")
         base = tell(
-            f"the base model itself is not clearly better than {guess}, even at its best age within the training "
-            f"context: its {measure} differs by {own}",
-            f"元のモデル自体が、学習文脈長以内の最も良い年齢でも「{guess}」より明らかに良いとは言えません。"
-            f"{measure}の差は {own} です",
+            f"the base model itself is {how} than {guess}, even at its best age within the training context: its "
+            f"{measure} differs by {own}",
+            f"元のモデル自体が、学習文脈長以内の最も良い年齢でも「{guess}」より{how}。{measure}の差は {own} です",
         )
         return [base, *said]
     fault = tell("it seems to have stopped reading: ", "入力を読まなくなったようです。")
@@ -452,10 +454,10 @@ def _declines(repair: Repair, _: Refusal) -> list[str]:
 
 
 def at_every(every: int) -> str:
-    """ "every 64 positions"; of one what it means."""
+    """ "every 64 positions"; of one what it means. In Japanese a number stands apart from the word before it."""
     if every <= 1:
         return tell("at every position, so that no use is made of the past", "毎位置（過去を使わない）")
-    return tell(f"every {integer(every)} positions", f"{integer(every)} 位置ごと")
+    return tell(f"every {integer(every)} positions", f" {integer(every)} 位置ごと")
 
 
 def _broken(repair: Repair, because: Refusal) -> list[str]:

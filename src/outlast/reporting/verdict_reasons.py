@@ -54,7 +54,7 @@ def unfitting(evaluation: Evaluation) -> str:
 
 
 def no_better_than_a_guess(evaluation: Evaluation) -> str:
-    """What a lead says of a model that does not beat a guess where it is at its best; empty where it does.
+    """That a model does not beat a guess where it is at its best; empty where it does.
 
     Nothing of what is misread or broken, nor what a headline says already (`unfitting`).
     """
@@ -66,13 +66,32 @@ def no_better_than_a_guess(evaluation: Evaluation) -> str:
         return ""
     difference = terms.with_interval(estimate(mean, low, high, signed=True), terms.unit(evaluation))
     guess, measure = terms.guess(name), terms.measure_name(evaluation.measure)
-    how = tell("does worse", "悪くなります") if low > 0 else tell("is not clearly better", "明らかに良いとは言えません")
+    how = tell("is worse", "悪くなります") if low > 0 else tell("is not clearly better", "明らかに良いとは言えません")
     return tell(
-        f"Even at its best age within the training context the model {how} than {guess}: on the same targets its "
+        f"This model {how} than {guess}, even at its best age within the training context: on the same targets its "
         f"{measure} differs by {difference}.",
         f"学習文脈長以内の最も良い年齢でも、このモデルは「{guess}」より{how}。同じ目標での{measure}の差は "
         f"{difference} です。",
     )
+
+
+HOLDS = ("robust", "generalises")
+"""Verdicts that sound good by themselves."""
+
+
+def first_of_all(evaluation: Evaluation) -> str:
+    """The same where a headline begins with it: before what sounds good, and before what is undecided of a model that
+    is clearly worse than a guess. Else empty."""
+    found, verdict = unbeaten(evaluation), evaluation.verdict
+    if found is None or verdict is None:
+        return ""
+    worthless = verdict.name in HOLDS or (verdict.name == "undecided" and found[1][1] > 0)
+    return no_better_than_a_guess(evaluation) if worthless else ""
+
+
+def doubt(evaluation: Evaluation) -> str:
+    """The same as a lead, where no headline begins with it."""
+    return "" if first_of_all(evaluation) else no_better_than_a_guess(evaluation)
 
 
 def too_few(evaluation: Evaluation) -> Note | None:

@@ -72,8 +72,7 @@ def summary(result: Result, language: Language = "en", *, python: bool = False) 
         parts = [
             wrapped(tell(f"{badge(result)[1].upper()}: {headline(result)}", f"{badge(result)[1]}：{headline(result)}"))
         ]
-        if text := lead(result):
-            parts.append(wrapped(text))
+        parts += [wrapped(text) for text in (lead(result), telling_of(result).measured_on(result)) if text]
         parts += telling_of(result).terminal(result)
         parts = [for_python(part) for part in parts] if python else parts
         parts += _first_step(next_steps(result), python=python)

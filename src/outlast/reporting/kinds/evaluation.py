@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outlast.durations import written
 from outlast.reporting import tables, verdict_reasons
-from outlast.reporting.commands import Step, command, context, same_ages
+from outlast.reporting.commands import Step, command, context, older_ages, same_ages
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing import curves as draw
 from outlast.reporting.drawing.age_figures import Curve
@@ -21,7 +21,7 @@ from outlast.reporting.losses.scenarios import scenarios, terminal_table
 from outlast.reporting.losses.slices import slices
 from outlast.reporting.pairing import excesses
 from outlast.reporting.text_table import aligned, wrapped
-from outlast.reporting.verdict_reasons import bound, knob, reasons
+from outlast.reporting.verdict_reasons import bound, first_of_all, knob, reasons
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
@@ -46,7 +46,10 @@ def badge(evaluation: Evaluation) -> tuple[str, str]:
     verdict = evaluation.verdict
     if verdict is None:
         return "plain", labels.BADGES["none"]
-    return TONES.get(verdict.name, "open"), labels.BADGES.get(verdict.name, verdict.name)
+    tone = TONES.get(verdict.name, "open")
+    if tone == "good" and first_of_all(evaluation):
+        tone = "warn"
+    return tone, labels.BADGES.get(verdict.name, verdict.name)
 
 
 def headline(evaluation: Evaluation) -> str:
@@ -70,7 +73,11 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def judged(evaluation: Evaluation, verdict: Verdict) -> str:
-    """The headline of a verdict about age, without what makes it doubtful."""
+    """The headline of a verdict about age, without what makes its scaling doubtful."""
+    return sentences(first_of_all(evaluation), _by_age(evaluation, verdict))
+
+
+def _by_age(evaluation: Evaluation, verdict: Verdict) -> str:
     match verdict.name:
         case "fails":
             return _fails(evaluation, verdict)
@@ -145,6 +152,13 @@ def _differs(evaluation: Evaluation, verdict: Verdict) -> str:
 
 def _robust(evaluation: Evaluation, verdict: Verdict) -> str:
     tolerance = terms.tolerated(verdict.tolerance, evaluation)
+    if first_of_all(evaluation):
+        return tell(
+            f"Age changes nothing about that {_past(evaluation)}: {_differs(evaluation, verdict)}, inside the "
+            f"tolerance of {tolerance}.",
+            f"{_past(evaluation)}ても、それは年齢によって変わりません。{_differs(evaluation, verdict)}、"
+            f"許容（{tolerance}）以内です。",
+        )
     return tell(
         f"This model holds {_past(evaluation)}: {_differs(evaluation, verdict)}, inside the tolerance of {tolerance}.",
         f"このモデルは{_past(evaluation)}ても保たれます。{_differs(evaluation, verdict)}、"
@@ -307,7 +321,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
         return [read_rightly("evaluate", evaluation)]
     if verdict.name == "broken":
         return mend(evaluation)
-    if verdict.name in ("fails", "declines") and (first := better_first(evaluation)):
+    if (first_of_all(evaluation) or verdict.name in ("fails", "declines")) and (first := better_first(evaluation)):
         return first
     if verdict.name == "fails":
         run = 20 * evaluation.train_context
@@ -345,7 +359,6 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
         ]
     if verdict.name == "undecided":
         return [decide(evaluation, verdict), *without_training(evaluation)]
-    further = 4 * evaluation.oldest.age[1]
     return [
         Step(
             tell(
@@ -354,7 +367,7 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
                 "調べた最も古い年齢まで、修復は要りません。リセットせずにそれより長く動かすなら、十分に長い系列で、"
                 "もっと古い状態を調べます：",
             ),
-            _evaluate(evaluation, ages=f"--max-length {further}", data="LONGER_DATA"),
+            _evaluate(evaluation, ages=older_ages(evaluation), data="LONGER_DATA"),
         )
     ]
 
@@ -410,6 +423,8 @@ def untouched(base: Evaluation, because: Refusal | None, verb: str) -> list[Step
     """Steps where `verb` measured a model and did nothing."""
     if because is not None and because.name == "base_broken":
         return mend(base)
+    if first_of_all(base):
+        return better_first(base)
     verdict = base.verdict
     if because is None or because.name != "not_shown_to_fail":
         return _leave_it(base, verb)
@@ -441,7 +456,6 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
             ),
             *without_training(base),
         ]
-    further = 4 * base.oldest.age[1]
     return [
         Step(
             tell(
@@ -455,7 +469,7 @@ def _leave_it(base: Evaluation, verb: str) -> list[Step]:
                 "enough:",
                 "リセットせずにそれより長く動かすなら、十分に長い系列で、もっと古い状態を調べます：",
             ),
-            command("evaluate", base.command, context(base, ages=f"--max-length {further}"), data="LONGER_DATA"),
+            command("evaluate", base.command, context(base, ages=older_ages(base)), data="LONGER_DATA"),
         ),
         Step(
             tell(
@@ -478,6 +492,6 @@ TELLING = Telling(
     terminal=terminal,
     next_steps=next_steps,
     facts=facts,
-    lead=verdict_reasons.no_better_than_a_guess,
+    lead=verdict_reasons.doubt,
     measured_on=captions.shorter,
 )

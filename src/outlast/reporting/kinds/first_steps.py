@@ -67,10 +67,11 @@ def better_first(base: Evaluation) -> list[Step]:
         return []
     guess = terms.guess(found[0])
     text = tell(
-        f"Make the base model better first: it is no better than {guess}, and no start mends that. Are inputs and "
-        "target scaled as in its training, and do the inputs tell anything about the target? If so, train it longer:",
-        f"まず元のモデルを良くします。「{guess}」を上回らないモデルは、初期状態を変えても直りません。入力と目標は学習時と"
-        "同じ尺度で、入力から目標について何かがわかりますか。そうであれば、もっと長く学習します：",
+        f"Make the model better first: it is no better than {guess}, and neither a reset nor a repair mends that. "
+        "Check that inputs and target are scaled as in its training, and that the inputs tell something about the "
+        "target. Then train it longer:",
+        f"まずモデルを良くします。「{guess}」を上回らないモデルは、リセットや修復では直りません。入力と目標の尺度が"
+        "学習時と同じであること、入力から目標について何かがわかることを確かめます。その後、もっと長く学習します：",
     )
     return [Step(text, command("train", base.command, f"--train-context {base.train_context}"))]
 

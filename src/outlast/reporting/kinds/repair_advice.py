@@ -11,6 +11,7 @@ from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
 from outlast.reporting.kinds.evaluation import untouched
 from outlast.reporting.kinds.first_steps import better_first, reset_code, without_training
+from outlast.reporting.pairing import unbeaten
 from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import sentences, tell
@@ -159,8 +160,8 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
 def _after_refusal(refused: _Refused) -> list[Step]:
     """What follows from the fault, then what helps the base without training, then the competition of others."""
     base, shown = refused.base, settled(refused.repair)
-    first = obstacle(refused.repair)
-    if first and first.name == "stopped_reading" and equal_to_the_base(refused.repair):
+    first, guess = obstacle(refused.repair), unbeaten(base)
+    if (guess and guess[1][1] > 0) or (first and first.name == "stopped_reading" and equal_to_the_base(refused.repair)):
         return better_first(base)
     if shown and shown[0] != refused.because.name:
         # The fault that refused it may be none: what is advised is about one that the figures show.
@@ -373,7 +374,7 @@ def _remedy_suffices(refused: _Refused) -> list[Step]:
         Step(
             tell(
                 f"Use the repaired model, and reset it {at_every(every)}{_given_by_resets(refused)}:",
-                f"修復後のモデルを使い、{at_every(every)}にリセットします{_given_by_resets(refused)}：",
+                f"修復後のモデルを{at_every(every)}にリセットします{_given_by_resets(refused)}：",
             ),
             code,
         ),

@@ -14,6 +14,7 @@ from outlast.reporting.drawing.svg import Look
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Row, Section, Table
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
+from outlast.reporting.kinds.first_steps import better_first, mend
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.words import terms
@@ -273,8 +274,12 @@ def _terminal(tuning: Tuning) -> list[str]:
 
 def _next_steps(tuning: Tuning) -> list[Step]:
     given, measured = tuning.before.command, context(tuning.before)
-    if not _done(tuning) and _untouched(tuning) is not None:
-        return []
+    if (verdict := tuning.before.verdict) is not None and verdict.name == "broken":
+        return mend(tuning.before)
+    if not tuning.accepted and (first := better_first(tuning.before)):
+        return first
+    if not _done(tuning) and (because := _untouched(tuning)) is not None:
+        return evaluation.untouched(tuning.before, because, "repair")
     repaired = Step(
         tell("What a repair adds, by training:", "学習による修復で加わるもの："), command("repair", given, measured)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outlast.reporting import refusals
+from outlast.reporting.commands import asked_ages
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import listed, sentences, tell
@@ -28,13 +29,15 @@ def blocks_note(evaluation: Evaluation) -> str:
 
 
 def shorter(evaluation: Evaluation) -> str:
-    """That streams were read less far than --max-length asked for, where they were."""
-    lengths = terms.shorter(evaluation)
-    if lengths is None:
+    """That streams were read less far than was asked for, where they were."""
+    used = terms.shorter(evaluation)
+    if used is None:
         return ""
-    asked, used = map(integer, lengths)
-    told = pieces(evaluation)
-    return hints.told("SHORTER", used=used, asked=asked, told=told)
+    time = terms.time_of(evaluation, used)
+    in_time = tell(f" ({time})", f"（{time}）") if time else ""
+    return hints.told(
+        "SHORTER", typed=asked_ages(evaluation), used=integer(used), told=pieces(evaluation), time=in_time
+    )
 
 
 def summary_units(evaluation: Evaluation) -> str:
@@ -46,12 +49,11 @@ def summary_units(evaluation: Evaluation) -> str:
 def halves_note(evaluation: Evaluation) -> str:
     """How resets were measured whose periods two halves of the streams chose for each other, and did not agree."""
     found = [(labels.RESETS[name], each.halves) for name, each in evaluation.resets.items() if each.halves]
-    return sentences(
-        *(
-            hints.told("HALVES", name=name, Name=name[:1].upper() + name[1:], one=integer(one), other=integer(other))
-            for name, (one, other) in found
-        )
-    )
+    said = [
+        hints.told("HALVES", name=name, Name=name[:1].upper() + name[1:], one=integer(one), other=integer(other))
+        for name, (one, other) in found
+    ]
+    return sentences(*said, hints.CHOSEN_ELSEWHERE if said else "")
 
 
 def units(blocks: int, evaluation: Evaluation) -> str:

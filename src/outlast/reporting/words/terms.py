@@ -122,10 +122,10 @@ def positions(text: str) -> str:
     return tell(f"{text} positions", f"{text} 位置")
 
 
-def shorter(evaluation: Evaluation) -> tuple[int, int] | None:
-    """Positions of a stream that were asked for and that were used, where these are fewer."""
+def shorter(evaluation: Evaluation) -> int | None:
+    """Positions of a stream that were used, where they are fewer than were asked for."""
     asked, used = (evaluation.data.get(name) for name in ("length_asked", "length_used"))
-    return (asked, used) if isinstance(asked, int) and isinstance(used, int) and used < asked else None
+    return used if isinstance(asked, int) and isinstance(used, int) and used < asked else None
 
 
 def blocks_in(evaluation: Evaluation) -> int:

@@ -9,7 +9,7 @@ from outlast.reporting.kinds.diagnosis import evidence, page
 from outlast.reporting.kinds.diagnosis.page import article, headline, key_figures
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.text_table import padded, wrapped
-from outlast.reporting.words import glossary
+from outlast.reporting.words import captions, glossary
 from outlast.reporting.words.labels import labels
 from outlast.results import Diagnosis
 
@@ -52,7 +52,8 @@ TELLING = Telling(
     terminal=_terminal,
     next_steps=_next_steps,
     facts=lambda diagnosis: evaluation.facts(diagnosis.evaluation),
-    lead=lambda diagnosis: verdict_reasons.no_better_than_a_guess(diagnosis.evaluation),
+    lead=lambda diagnosis: verdict_reasons.doubt(diagnosis.evaluation),
+    measured_on=lambda diagnosis: captions.shorter(diagnosis.evaluation),
     glossary=glossary.DIAGNOSED,
     page=article,
 )

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from outlast.reporting import verdict_reasons
-from outlast.reporting.commands import Step, command, context
+from outlast.reporting.commands import Step, command, context, older_ages
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.drawing.plots import Plot, Point, element, line_of
@@ -251,10 +251,11 @@ def remedy(result: Diagnosis) -> Step:
     assert verdict is not None
     if verdict.name == "misread":
         return read_rightly("evaluate", evaluation)
-    if verdict.name == "undecided":
+    worthless = bool(verdict_reasons.first_of_all(evaluation))
+    if verdict.name == "undecided" and not worthless:
         return decide(evaluation, verdict)
     cause = result.main.name if result.main else None
-    better = better_first(evaluation) if verdict.name in HARMED else []
+    better = better_first(evaluation) if worthless or verdict.name in HARMED else []
     if better and cause not in ("train_context", "numerics"):  # which spoil what a guess is held against
         return better[0]
     facts = result.main.facts if result.main else {}
@@ -280,8 +281,7 @@ def _command(evaluation: Evaluation, cause: str | None, facts: dict[str, float |
         if cause == "stale_context":
             return command("repair", given, here, "--intervention carry --expected-run data")
         return command("repair", given, here, f"--intervention carry:expected_run={20 * evaluation.train_context}")
-    further = 4 * evaluation.oldest.age[1]
-    return command("evaluate", given, context(evaluation, ages=f"--max-length {further}"), data="LONGER_DATA")
+    return command("evaluate", given, context(evaluation, ages=older_ages(evaluation)), data="LONGER_DATA")
 
 
 def at_once(result: Diagnosis) -> list[Step]:
@@ -391,7 +391,7 @@ def _method(result: Diagnosis) -> Section:
 def lead(result: Diagnosis) -> str:
     """That the model does not beat a guess, where it does not, and what helps now, where something does."""
     evaluation = result.evaluation
-    helping, doubt = list(helpful_resets(evaluation)), verdict_reasons.no_better_than_a_guess(evaluation)
+    helping, doubt = list(helpful_resets(evaluation)), verdict_reasons.doubt(evaluation)
     if evaluation.verdict is None or evaluation.verdict.name not in (*HARMED, "undecided") or not helping:
         return doubt
     name = "periodic_reset" if "periodic_reset" in helping else helping[-1]  # the one that tuning is advised for

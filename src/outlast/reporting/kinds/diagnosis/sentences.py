@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from outlast.reporting.verdict_reasons import HOLDS, first_of_all
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import Words, sentences, tell
 from outlast.results import Evaluation
@@ -11,8 +12,6 @@ from outlast.results import Evaluation
 words = Words(Path(__file__).with_name("words.toml"))
 """Fixed words of this kind; those of every kind are in `reporting.words.labels`."""
 
-HOLDS = ("generalises", "robust")
-"""Verdicts that leave nothing to explain where no cause is found."""
 LIKELY = ("numerics", "stale_context", "unexplored_state")
 """Causes that would explain a failure, should an undecided verdict turn into one."""
 
@@ -30,7 +29,7 @@ def headline(text: str, evaluation: Evaluation, cause: str | None) -> str:
             text,
             tell("None of the causes that were asked about explains it.", "調べた原因のどれでも説明できません。"),
         )
-    if verdict is not None and verdict.name in HOLDS:
+    if verdict is not None and verdict.name in HOLDS and not first_of_all(evaluation):
         return sentences(text, tell("Nothing was found that holds it back.", "妨げになるものは見つかりませんでした。"))
     return text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from outlast.reporting.commands import Step, command, context
+from outlast.reporting.commands import Step, command, context, older_ages
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.elements import Bullets, Section
@@ -102,12 +102,11 @@ def _next_steps(plan: Plan) -> list[Step]:
     if plan.reason == "undecided":
         text = tell("Measure it on more streams:", "もっと多くの系列で測ります：")
         return [Step(text, command("evaluate", given, context(plan.base), data="MORE_DATA"))]
-    further = 4 * plan.base.oldest.age[1]
     text = tell(
         "Nothing has to be done. If it will run for longer than that without a reset, measure older states:",
         "何もする必要はありません。リセットせずにそれより長く動かすなら、もっと古い状態を測ります：",
     )
-    longer = context(plan.base, ages=f"--max-length {further}")
+    longer = context(plan.base, ages=older_ages(plan.base))
     return [Step(text, command("evaluate", given, longer, data="LONGER_DATA"))]
 
 
