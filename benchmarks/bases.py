@@ -21,7 +21,7 @@ from outlast.folders import locked
 from outlast.intervals import mean_interval
 from outlast.interventions import Intervention, Zero, tbtt
 from outlast.model import Recurrent
-from outlast.repairs.setup import Dosed, Setup, Trained, picked, set_up
+from outlast.repairs.setup import Dosed, Setup, Trained, Wanted, picked, set_up
 from outlast.results import Evaluation, write_atomically
 from outlast.tasks import Task
 from outlast.tasks import task as task_of
@@ -101,10 +101,7 @@ def asked_of(kind: Kind, base: Recurrent, seed: int) -> dict[str, Any]:
 def setup_of(kind: Kind, base: Recurrent, seed: int) -> Setup:
     """The same as repairs use it inside."""
     how, data = asked_of(kind, base, seed), task_of(kind.task).streams()
-    return set_up(
-        base, data, how["train_context"], how["objective"], how["measures"], how["training"], None, how["measuring"],
-        how["repairing"], None, None,
-    )  # fmt: skip
+    return set_up(Wanted(base, data, **how))
 
 
 def _outputs(task: Task) -> int:
