@@ -188,7 +188,7 @@ def study(
     with locked(asked.out, "plan_study"):
         for kind, seed in wanted:
             if (kind.name, seed) not in kept_rows(path):
-                _keep(path, {"kind": kind.name, "seed": seed, **run(kind, seed, folder_of(asked.out, kind, seed))})
+                keep_row(path, {"kind": kind.name, "seed": seed, **run(kind, seed, folder_of(asked.out, kind, seed))})
     rows = kept_rows(path)
     text = page([rows[kind.name, seed] for kind, seed in wanted])
     if asked.page:
@@ -210,7 +210,8 @@ def kept_rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
     return {(row["kind"], row["seed"]): row for row in rows}
 
 
-def _keep(path: Path, row: dict[str, Any]) -> None:
+def keep_row(path: Path, row: dict[str, Any]) -> None:
+    """Write one more row of a study down."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = path.read_text() if path.exists() else ""
     write_atomically(path, before + json.dumps(row) + "\n")

@@ -55,6 +55,13 @@ def mean_interval(values: np.ndarray, comparisons: int = 1, blocks: np.ndarray |
     return Interval(mean, mean - half, mean + half, n)
 
 
+def upper_limit(values: np.ndarray, share: float, blocks: np.ndarray | None = None) -> float:
+    """What the mean of one value a stream, (n,), is below with a confidence of `share`: the upper end of a one-sided
+    Student-t interval. Arguments as for `mean_interval`."""
+    error, units = standard_error(np.asarray(values, np.float64), blocks)
+    return float(np.mean(values)) + _student(share, units - 1) * error
+
+
 @cache
 def _student(share: float, freedom: float) -> float:
     """Student's quantile, which takes longer than all else of an interval."""

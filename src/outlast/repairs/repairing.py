@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ import torch
 from outlast.arguments import at_least, taking
 from outlast.brief import briefly
 from outlast.data import Split, Streams
+from outlast.durations import seconds_of
+from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.measure import Measure
 from outlast.evaluation.opened import AnyData, AnyModel, opening
@@ -25,7 +28,8 @@ from outlast.modules.adapting import adapt
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
-from outlast.repairs.rivals import rivals_of, with_control
+from outlast.repairs.doubling import Allowed, as_long_as_it_pays
+from outlast.repairs.rivals import Rivals, rivals_of, with_control
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import Evaluation, Repair
@@ -77,6 +81,7 @@ def repair(
     measures: Sequence[Measure | str] | Measure | str | None = None,
     training: TrainSettings | None = None,
     steps: int | None = None,
+    budget: str | float | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
     guards: Mapping[str, Streams | Split] | None = None,
@@ -99,6 +104,9 @@ def repair(
         objective: a slug or an objective; None: what fits the targets.
         measures: by themselves or by name; the first decides. None: what fits the targets.
         training: how to train; `steps` overrides its number of steps.
+        budget: instead of `steps`, how long all of it may take, such as ``10min``, or seconds. Training is then at a
+            steady rate and goes on, doubling its steps, for as long as that pays on validation streams; it makes 200
+            steps at least. Ctrl-C ends it with the best so far, judged; `resume` goes on after its end, too.
         measuring: how to measure.
         repairing: anchor, doses, control, and when to refuse.
         guards: further sets of streams on which short contexts must hold.
@@ -109,6 +117,11 @@ def repair(
     """
     rule = rule_of(intervention, at_least(1, train_context, "train_context"))
     at_least(1, jobs, "jobs")
+    began, seconds = time.monotonic(), None if budget is None else seconds_of(str(budget), "budget")
+    if budget is not None and steps is not None:
+        raise InputError(
+            f"steps={steps} and budget={budget}", "one of the two", "leave steps out, to train for as long as it pays"
+        )
     if leak is not None:
         repairing = replace(repairing or RepairSettings(), leak=leak)
     todo = with_ranks(set_up(Wanted(
@@ -118,11 +131,16 @@ def repair(
     if nothing := nothing_to_do(todo, seen, before, trains=True):
         return Repaired(todo.base, todo.untouched(rule.describe(), before, nothing))
     guards_before = todo.guards_before()
-    stop = threading.Event()
-    work = [functools.partial(todo.train, rule, checkpoint, resume, stop)]
-    if todo.repairing.control:
-        apart = checkpoint / "control" if checkpoint else None
-        work.append(functools.partial(todo.train, control_of(rule), apart, resume, stop))
+    rules = [rule, control_of(rule)] if todo.repairing.control else [rule]
+    if seconds is not None:
+        rivals = rivals_of(todo, seen, before)
+        # What is measured of a repair and its control at the end takes about as long as what was measured of the base.
+        until = began + seconds - len(rules) * (time.monotonic() - began)
+        allowed = Allowed(until, workers(todo, jobs), checkpoint, resume)
+        trained = as_long_as_it_pays(todo, rules, seen, todo.held_against(seen, rivals.seen), allowed)
+        return concluded(todo, seen, before, guards_before, trained, rivals)
+    stop, folders = threading.Event(), [checkpoint, checkpoint / "control"] if checkpoint else [None, None]
+    work = [functools.partial(todo.train, each, path, resume, stop) for each, path in zip(rules, folders, strict=False)]
     trained = side_by_side(workers(todo, jobs), work, stop)
     return concluded(todo, seen, before, guards_before, trained)
 
@@ -172,14 +190,16 @@ def concluded(
     before: Evaluation,
     guards_before: Mapping[str, Evaluation],
     trained: Sequence[Trained],
+    rivals: Rivals | None = None,
 ) -> Repaired:
     """Choose doses on validation, measure on test streams, and judge; `trained` is the repair and, if any, its control.
 
     Args:
         seen: the base on validation streams.
         before: the base on test streams.
+        rivals: the base under remedies; None: they are looked for.
     """
-    rivals = rivals_of(todo, seen, before)
+    rivals = rivals or rivals_of(todo, seen, before)
     validation = todo.held_against(seen, rivals.seen)
     doses = [todo.doses(each, seen) for each in trained]
     chosen = [each[picked(each, validation)] for each in doses]

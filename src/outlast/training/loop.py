@@ -26,7 +26,7 @@ from outlast.checkpoints import model_fingerprint
 from outlast.data import Sampler, Split, Streams
 from outlast.data.compatibility import check_inputs
 from outlast.data.scenarios import weighted_places
-from outlast.errors import Interrupted, TrainingDiverged
+from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
@@ -95,6 +95,28 @@ def size_of(state: State, parts: tuple[StatePart, ...]) -> Tensor:
     return torch.stack(squares).mean(0)
 
 
+# A training at a steady rate: what a model is taken from at any of its steps.
+#
+# Cooling down over the last fifth of the steps gives about as much (`benchmarks/anytime_study.py`), but for one length.
+
+_LATE = 6
+"""Weights of step n count as n to this power: their mean age is an eighth of the steps, as that of the last quarter."""
+
+
+def average_in(average: list[Tensor], model: nn.Module, step: int) -> None:
+    """Take the weights after `step` steps into their running average, which needs no other memory (Shamir and Zhang
+    2013, polynomial-decay averaging)."""
+    with torch.no_grad():
+        torch._foreach_lerp_(average, list(model.parameters()), (_LATE + 1) / (step + _LATE))
+
+
+def _take(average: list[Tensor] | None, model: nn.Module) -> None:
+    """The average becomes the model's weights."""
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), average or [], strict=average is not None):
+            parameter.copy_(value)
+
+
 @taking
 def fit(
     model: nn.Module,
@@ -123,7 +145,7 @@ def fit(
         settings: how.
         checkpoint: a folder to save to every `settings.checkpoint_every` steps, on Ctrl-C and at the end.
         resume: go on from `checkpoint` if it holds one; the model given must be the one training began with, which
-            is checked.
+            is checked. A steady training goes on after its end, too, where `settings` have more steps.
         progress: called after every step.
         stop: set it to stop after the step in progress, as Ctrl-C does.
 
@@ -163,7 +185,7 @@ def fit(
     saving = None
     if checkpoint is not None:
         described = {
-            "settings": asdict(settings),
+            "settings": {n: value for n, value in asdict(settings).items() if n != "steps" or not settings.averages},
             "intervention": rule.describe(),
             "objective": objective.name,
             "train_context": train_context,
@@ -181,11 +203,18 @@ def fit(
         wrapped = model
         if accelerator:
             wrapped, optimizer = accelerator.prepare(model, optimizer)
-        reached = Reached(0, None, rule.initial(model, settings.batch_size), [], [])
+        average = [each.detach().clone() for each in model.parameters()] if settings.averages else None
+        reached = Reached(0, None, rule.initial(model, settings.batch_size), [], [], average)
         if resume and saving:
             reached = saving.restore(reached, model, optimizer)
         first, places, carried = reached.step, reached.places, reached.carried
-        losses, recent = reached.losses, reached.recent
+        losses, recent, average = reached.losses, reached.recent, reached.average
+        if first > settings.steps:
+            raise InputError(
+                f"a checkpoint after {first} steps, to be resumed with {settings.steps}",
+                f"at least {first} steps",
+                f"ask for more (--steps {2 * first}), or delete {checkpoint} to start anew",
+            )
         ahead = settings.read_ahead or 0
         if places is None and ahead:
             places, carried = read_ahead(wrapped, model, sampler, rule, carried, ahead)
@@ -235,6 +264,8 @@ def fit(
 
             recent.append(value)
             done = step + 1
+            if average is not None:
+                average_in(average, model, done)
             if done % 50 == 0 or done == settings.steps:
                 losses.append((done, float(np.mean(recent))))
                 recent = []
@@ -244,12 +275,14 @@ def fit(
             stopping = any_rank(accelerator, asked.is_set())
             due = done % settings.checkpoint_every == 0 or done == settings.steps or stopping
             if saving and due:
-                saving.store(Reached(done, places, carried, losses, recent), model, optimizer)
+                saving.store(Reached(done, places, carried, losses, recent, average), model, optimizer)
             if stopping:  # also after the last step: what called would otherwise never hear of it
+                _take(average, model)
                 kept = (
                     f"saved to {checkpoint}; run the same command with --resume" if checkpoint else "nothing was kept"
                 )
                 raise Interrupted(f"stopped at step {done} of {settings.steps}: {kept}")
+        _take(average, model)
     if accelerator:
         del wrapped, optimizer
         let_go(accelerator)

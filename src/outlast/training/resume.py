@@ -35,6 +35,7 @@ class Reached:
         carried: the states that rows may go on from.
         losses: (step, mean loss since the row before) pairs.
         recent: losses of the steps since the last of them.
+        average: of every parameter, where training ends with one (`average_in`).
     """
 
     step: int
@@ -42,6 +43,18 @@ class Reached:
     carried: Carried
     losses: list[tuple[int, float]]
     recent: list[float]
+    average: list[torch.Tensor] | None = None
+
+
+def reached_in(folder: Path | None, rank: int = 0) -> int:
+    """Steps of the training whose checkpoint lies in a folder; 0: there is none, or it cannot be read."""
+    try:
+        return int(json.loads((folder / _POINTER.format(rank)).read_text())["step"]) if folder else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+_POINTER = "training-rank{}.json"
 
 
 class Checkpoint:
@@ -58,7 +71,7 @@ class Checkpoint:
         self.folder = folder
         self.rank = rank
         self.made_of: dict[str, Any] = json.loads(json.dumps({**described, **_arithmetic(device)}))
-        self.pointer = folder / f"training-rank{rank}.json"
+        self.pointer = folder / _POINTER.format(rank)
 
     def store(self, reached: Reached, model: Recurrent, optimizer: Any) -> None:
         """Write a new folder of tensors, then replace the one file that points to it.
@@ -84,6 +97,8 @@ class Checkpoint:
             save_file(tensors_of(model), fresh / "model.safetensors")
             save_file(_optimizer_tensors(model, optimizer), fresh / "optimizer.safetensors")
             save_file(last, fresh / "carried.safetensors")
+            if reached.average is not None:
+                save_file(_by_parameter(model, reached.average), fresh / "average.safetensors")
             write_atomically(self.pointer, json.dumps(record))
         except (OSError, SafetensorError, InputError) as error:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -137,6 +152,7 @@ class Checkpoint:
                 Carried(fresh.carried.zero, rebuild(fresh.carried.last, tensors)),
                 [(int(step), float(loss)) for step, loss in record["losses"]],
                 [float(loss) for loss in record["recent"]],
+                None if fresh.average is None else _averaged(model, target / "average.safetensors"),
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise _damaged(target, error) from error
@@ -204,6 +220,15 @@ def _damaged(path: Path, error: Exception) -> InputError:
         "a checkpoint as it was written",
         "delete the checkpoint to start anew, or copy it again from where it is whole",
     )
+
+
+def _by_parameter(model: Recurrent, tensors: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: _copy(each) for (name, _), each in zip(model.named_parameters(), tensors, strict=True)}
+
+
+def _averaged(model: Recurrent, path: Path) -> list[torch.Tensor]:
+    found = load_file(path)
+    return [_fitting(found[name], parameter) for name, parameter in model.named_parameters()]
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

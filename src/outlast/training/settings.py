@@ -11,7 +11,10 @@ from outlast.data.choices import check_weights
 from outlast.errors import InputError, unknown_name
 from outlast.modules.precisions import PRECISIONS
 
-SCHEDULES = ("cosine", "constant", "linear")
+SCHEDULES = ("cosine", "constant", "linear", "steady")
+STEADY_WARM_UP = 40
+"""Steps that a steady rate is warmed up over, as many for a short training as for a long one: each long one then begins
+as the short one did."""
 
 
 @taking_fields
@@ -23,8 +26,10 @@ class TrainSettings:
         steps: optimiser steps.
         batch_size: rows on each rank.
         learning_rate: the peak; warmed up over `warm_up` steps, then as `schedule` says.
-        warm_up: steps; None: a fifth of the steps, at most 100.
-        schedule: ``cosine``, down to 5 % of the peak; ``constant``; or ``linear``, down to none.
+        warm_up: steps; None: a fifth of the steps, at most 100 (of ``steady`` 40).
+        schedule: ``cosine``, down to 5 % of the peak; ``constant``; ``linear``, down to none; or ``steady``: constant,
+            and what training ends with is an average of the weights of about the last quarter of the steps. A steady
+            training can be resumed with more steps, also after its end.
         weight_decay, betas: of AdamW.
         clip: the largest gradient norm; infinite: never clipped.
         seed: of everything random.
@@ -85,9 +90,20 @@ class TrainSettings:
             raise unknown_name("schedule", self.schedule, SCHEDULES)
         check_weights(self.start_weights)
 
+    @property
+    def averages(self) -> bool:
+        """Whether training ends with an average of the weights, and may go on after its end."""
+        return self.schedule == "steady"
+
     def rate_at(self, step: int) -> float:
         """The learning rate at a step (counted from 0)."""
-        warm_up = min(100, self.steps // 5) if self.warm_up is None else self.warm_up
+        usual = STEADY_WARM_UP if self.averages else min(100, self.steps // 5)
+        warm_up = usual if self.warm_up is None else self.warm_up
         warmed, gone = min(1.0, (step + 1) / max(1, warm_up)), step / self.steps
-        left = {"cosine": 0.95 * (0.5 * (1 + math.cos(math.pi * gone))) + 0.05, "constant": 1.0, "linear": 1 - gone}
+        left = {
+            "cosine": 0.95 * (0.5 * (1 + math.cos(math.pi * gone))) + 0.05,
+            "constant": 1.0,
+            "linear": 1 - gone,
+            "steady": 1.0,
+        }
         return self.learning_rate * warmed * left[self.schedule]
