@@ -21,6 +21,7 @@ from outlast.modules.resetting import WithReset
 from outlast.repairs import RepairSettings
 from outlast.results import Command, Comparison, Refusal, Repair, Tuning, load_as, save_result
 
+BUDGET = ("repair", "--model", "mymod:drifting", *MEASURE, "--learning-rate", "0.01", "--jobs", "1", "--out", "out")
 REFUSED = ("--model", "mymod:drifting", *MEASURE, "--steps", "2", "--learning-rate", "1.0")
 SUFFICES = ("--model", "mymod:averaging_wrong_from_the_start", *LEVELS, *LEARN, "--anchor", "0")
 SAVED = ("outlast.json", "model.safetensors", "code/mymod.py")
@@ -345,3 +346,27 @@ def test_tune_writes_a_model_that_is_ready_to_run(run: Run, here: Path) -> None:
     assert nothing.status == 1
     assert not (here / "nothing/model").exists()
     assert "no model was written" in nothing.out
+
+
+def test_a_repair_with_a_budget_says_how_long_training_paid_and_goes_on_after_its_end(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outlast.repairs.doubling.FIRST", 4)
+    first = run(*BUDGET, "--budget", "0.01s")
+    assert first.status in (0, 1), first
+    made = load_as(here / "out" / "result.json", Repair)
+    assert [each["steps"] for each in made.training["rounds"]] == [4]
+    assert made.training["ended"] == "budget"
+    assert "How long training paid" in (here / "out" / "report.html").read_text()
+    monkeypatch.setattr("outlast.repairs.doubling.FLAT", 1)
+    run(*BUDGET, "--budget", "1min", "--resume")
+    rounds = load_as(here / "out" / "result.json", Repair).training["rounds"]
+    assert rounds[0]["steps"] == 4
+    assert len(rounds) > 1
+    other = run(*BUDGET, "--budget", "1min", "--resume", "--anchor", "2").refused(after_work=True)
+    assert "a checkpoint made with" in other
+
+
+def test_a_budget_is_a_time_and_stands_alone(run: Run) -> None:
+    assert "--steps 8 with --budget 1min" in run(*BUDGET, "--budget", "1min", "--steps", "8").refused()
+    assert "given: --budget soon" in run(*BUDGET, "--budget", "soon").refused()

@@ -58,7 +58,7 @@ def rounds_of(monkeypatch, losses, until=1e9, seconds=1e-3, stop_at=None, resume
     monkeypatch.setattr(doubling, "reached_in", lambda folder: resumed)
     monkeypatch.setattr(doubling.time, "monotonic", lambda: now[0])
     validation = validation or Validation(1.0, np.full(16, 5.0), least=0.1)
-    found = as_long_as_it_pays(todo, [RULE, Zero()], None, validation, Allowed(until, 1, None, resumed > 0))  # pyright: ignore
+    found = as_long_as_it_pays(todo, [RULE, Zero()], None, validation, Allowed(60.0, until, 1, None, resumed > 0))  # pyright: ignore
     return made, found
 
 
@@ -162,7 +162,7 @@ def test_one_that_was_stopped_between_its_trainings_goes_on_to_the_doubling(tmp_
     seen, _ = both(todo, 1)
     steady = replace(todo.training, schedule="steady", steps=6)
     replace(todo, training=steady).train(RULE, tmp_path, resume=False)
-    allowed = Allowed(time.monotonic() - 1, 1, tmp_path, resume=True)
+    allowed = Allowed(60.0, time.monotonic() - 1, 1, tmp_path, resume=True)
     found = as_long_as_it_pays(todo, [RULE, Zero()], seen, todo.held_against(seen), allowed)
     assert [each.record["steps"] for each in found] == [8, 8]
 

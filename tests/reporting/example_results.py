@@ -427,6 +427,17 @@ def refused() -> dict[str, Repair]:
     }
 
 
+def within_a_budget(made: Repair, ended: str) -> Repair:
+    """The same repair, of a training that went on for as long as it paid."""
+    rounds = [
+        {"steps": 200, "loss": 2.81, "gain": None, "at_most": None},
+        {"steps": 400, "loss": 2.66, "gain": 0.15, "at_most": 0.16},
+        {"steps": 800, "loss": 2.65, "gain": 0.01, "at_most": 0.02},
+    ]
+    told = {"budget": 600.0, "rounds": rounds, "ended": ended, "schedule": "steady"}
+    return replace(made, steps=800, training={**made.training, **told})
+
+
 def short_changed(mean: float, low: float, high: float) -> Repair:
     """Refused as short contexts changed by these shares of the base's loss there."""
     made = repair(control=control())

@@ -136,6 +136,9 @@ def repairs() -> dict[str, Repair]:
         "refused: plain training, undecided": example.against_rival(
             "plain_training_suffices", "control", (-0.05, -0.12, 0.02)
         ),
+        "refused: still_fails, the time was over": example.within_a_budget(plain["still_fails"], "budget"),
+        "refused: still_fails, no more to gain": example.within_a_budget(plain["still_fails"], "no_more_gain"),
+        "refused: short contexts, the time was over": example.within_a_budget(plain["short_context_lost"], "budget"),
         "refused: a base that beats no guess": example.of_no_use("stopped_reading"),
         "refused: short contexts, and old states too": replace(
             plain["short_context_lost"], refused_because=Refusal("short_context_lost", ["as it was"], ["still_fails"])

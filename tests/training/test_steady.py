@@ -80,7 +80,7 @@ def test_going_on_after_the_end_equals_a_longer_training(kind, rule, tmp_path):
 
 
 def test_a_stopped_one_leaves_the_average_so_far_and_goes_on_to_the_same_bits(tmp_path):
-    stop, model, rule = threading.Event(), small_gru(), RULES[0]
+    stop, model = threading.Event(), small_gru()
 
     def progress(step, *rest):
         if step == 7:

@@ -209,13 +209,14 @@ def _drawn(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def output(folder: Path, *, fresh: bool = False, trains: bool = False) -> Iterator[None]:
+def output(folder: Path, *, fresh: bool = False, trains: bool = False, keeps: bool = False) -> Iterator[None]:
     """What is around the work: before it, what an earlier run left is removed; stopped, it says how to go on.
 
     Args:
         fresh: what an earlier run left goes before the work begins, so that none of it passes for this run's. Its
             checkpoints stay, for this run may go on from them.
         trains: the work keeps checkpoints there, which go when it is done. Stopped, it says how to go on.
+        keeps: they stay, for it can go on after its end.
     """
     if fresh:
         clear(folder)
@@ -226,7 +227,7 @@ def output(folder: Path, *, fresh: bool = False, trains: bool = False) -> Iterat
         kept = trains and any(checkpoint.rglob("training-*.json"))
         how = f"kept in {checkpoint}; run the same command with --resume" if kept else "run the same command again"
         raise Interrupted(f"stopped: {how}") from None
-    if trains:
+    if trains and not keeps:
         discard(checkpoint)
 
 

@@ -53,12 +53,14 @@ class Allowed:
     """What a training may take.
 
     Args:
-        until: when it has to be over, by `time.monotonic`.
+        budget: seconds that all of it may take, for the record.
+        until: when training has to be over, by `time.monotonic`.
         workers: trainings side by side.
         folder: of checkpoints; None: they are kept for as long as the training takes.
         resume: go on from what lies there.
     """
 
+    budget: float
     until: float
     workers: int
     folder: Path | None
@@ -105,7 +107,7 @@ def as_long_as_it_pays(
                 raise
             ended = "stopped"
     assert best is not None
-    told = {"rounds": [asdict(each) for each in rounds], "ended": ended}
+    told = {"budget": allowed.budget, "rounds": [asdict(each) for each in rounds], "ended": ended}
     return [replace(each, record={**each.record, **told}) for each in best[1]]
 
 

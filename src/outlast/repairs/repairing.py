@@ -136,7 +136,7 @@ def repair(
         rivals = rivals_of(todo, seen, before)
         # What is measured of a repair and its control at the end takes about as long as what was measured of the base.
         until = began + seconds - len(rules) * (time.monotonic() - began)
-        allowed = Allowed(until, workers(todo, jobs), checkpoint, resume)
+        allowed = Allowed(seconds, until, workers(todo, jobs), checkpoint, resume)
         trained = as_long_as_it_pays(todo, rules, seen, todo.held_against(seen, rivals.seen), allowed)
         return concluded(todo, seen, before, guards_before, trained, rivals)
     stop, folders = threading.Event(), [checkpoint, checkpoint / "control"] if checkpoint else [None, None]

@@ -38,8 +38,8 @@ def flat(prefix: str, record: dict[str, Any]) -> Facts:
     facts: Facts = []
     for name, value in record.items():
         term = f"{prefix} · {str(name).replace('_', ' ')}"
-        if name == "losses":
-            continue  # a loss by step is no setting
+        if name in ("losses", "rounds"):
+            continue  # what is no setting
         if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
             facts += flat(term, value)
         elif isinstance(value, dict):

@@ -52,7 +52,8 @@ class _Refused:
         if self.open is not None:
             scored, data = scored or self.open.scored, data or ("" if self.open.scored else "MORE_DATA")
         how, record = intervention or _intervention(self.repair), self.repair.training
-        told = [f"--intervention {how}", f"--steps {steps or self.repair.steps}", *options]
+        changed = bool(options or data or scored) or how != _intervention(self.repair)
+        told = [f"--intervention {how}", self._as_long(steps, goes_on=not changed), *options]
         rate, usual = record.get("learning_rate"), TrainSettings().learning_rate
         if rate not in (None, usual) and "--learning-rate" not in " ".join(options):
             told.append(f"--learning-rate {rate:g}")
@@ -64,6 +65,16 @@ class _Refused:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
         ages = same_ages(self.base) if data == "MORE_DATA" else None
         return command("repair", self.base.command, context(self.base, scored=scored, ages=ages), *told, data=data)
+
+    def _as_long(self, steps: int | None, *, goes_on: bool) -> str:
+        """For how long to train: steps, or the time that these will take about, after the end of what is there."""
+        budget, out = self.repair.training.get("budget"), self.base.command.out
+        if budget is None:
+            return f"--steps {steps or self.repair.steps}"
+        if steps is None:
+            return f"--budget {budget:g}s"
+        resumed = f" --resume --out {shlex.quote(out)}" if goes_on and out else ""
+        return f"--budget {budget * steps / self.repair.steps:g}s{resumed}"
 
     @property
     def anchor(self) -> float:
@@ -84,9 +95,14 @@ class _Refused:
         rows = self.repair.steps * record["batch_size"] * record["ranks"]
         return rows * self.base.train_context / record["positions"]
 
+    @property
+    def steps_pay(self) -> bool:
+        """Whether it was not seen that further steps gain nothing."""
+        return self.repair.training.get("ended") != "no_more_gain"
+
     def more_steps(self, times: int) -> int | None:
-        """So many times as many, or as the data allow; None: there were as many as advice goes."""
-        if self.repair.steps >= MOST_STEPS or (self.passes or 0) > MOST_PASSES / 2:
+        """So many times as many, or as the data allow; None: there were as many as advice goes, or as paid."""
+        if not self.steps_pay or self.repair.steps >= MOST_STEPS or (self.passes or 0) > MOST_PASSES / 2:
             return None
         if self.passes is not None:
             times = 4 if self.passes <= MOST_PASSES / 4 else 2
@@ -317,6 +333,14 @@ def _no_benefit(refused: _Refused) -> list[Step]:
 def _push(refused: _Refused) -> list[Step]:
     """More steps, and a longer run as far as data tell anything about one; nothing where both went as far."""
     more, longer = refused.more_steps(2), refused.longer()
+    if more is None and longer is not None and not refused.steps_pay:
+        text = tell(
+            "More steps gained next to nothing. Let training meet older states, with an expected run nearer to how long "
+            "one situation lasts in your data:",
+            "ステップ数を増やしても、ほとんど改善しませんでした。データの中で一つの状況が続く長さにより近い "
+            "expected run で、もっと古い状態に学習で出会うようにします：",
+        )
+        return [Step(text, refused.again(intervention=longer))]
     if more is None:
         return []
     if longer is None:
