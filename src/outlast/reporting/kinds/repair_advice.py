@@ -335,8 +335,8 @@ def _push(refused: _Refused) -> list[Step]:
     more, longer = refused.more_steps(2), refused.longer()
     if more is None and longer is not None and not refused.steps_pay:
         text = tell(
-            "More steps gained next to nothing. Let training meet older states, with an expected run nearer to how long "
-            "one situation lasts in your data:",
+            "More steps gained next to nothing. Let training meet older states, with an expected run nearer to how "
+            "long one situation lasts in your data:",
             "ステップ数を増やしても、ほとんど改善しませんでした。データの中で一つの状況が続く長さにより近い "
             "expected run で、もっと古い状態に学習で出会うようにします：",
         )
