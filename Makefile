@@ -8,7 +8,7 @@ UNLABELLED := sed -i 's/+[a-z0-9.]*$$//'
 
 .PHONY: air api audit bench bench-language bench-serving bench-watching broker browser clean data data-study diagnosis-study example \
 	failure-map families first-hour forecast-study help install kernels lint live-demo live-demo-more mimic-study models nights onnx-exports onnx-others paper paper-seeds partial-study plan-study postgresql precision-study \
-	quickstart quickstart-arithmetic quickstart-blind recall regimes regimes-families methods-study remedies-study repair-fronts \
+	quickstart quickstart-arithmetic quickstart-blind quickstart-page recall regimes regimes-families methods-study remedies-study repair-fronts \
 	replay-study run-study same-as speech speech-table style suite test test-all test-field types versions watch-study
 
 SHOWN = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ audit: install ## known weaknesses of the versions that are installed
 
 quickstart: install ## train a forecaster, watch it fail with age, tune it, repair it
 	$(BIN)/outlast quickstart --out runs/quickstart
+
+quickstart-page: quickstart #: docs/quickstart.md: one run, which is kept
+	$(BIN)/python -m benchmarks.pages.one_run --run runs/quickstart --page docs/quickstart.md
 
 # What docs/quickstart.md shows; each goes on where it was stopped. The blind seeds are among the bases of remedies-study.
 quickstart-blind: install #: docs/quickstart.md: ten blind seeds
