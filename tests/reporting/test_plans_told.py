@@ -15,6 +15,7 @@ from outlast.reporting.kinds import next_steps
 from outlast.reporting.kinds.plan.sentences import change
 from outlast.reporting.words.numbers import NO_BREAK
 from outlast.results import Plan
+from outlast.results.measured import Knob
 from reporting import example_plans
 
 PLANS = example_plans.plans()
@@ -61,3 +62,14 @@ def test_a_dearer_remedy_is_typed_with_a_cost_that_allows_it() -> None:
         said = change(plan, replace(each, facts={**each.facts, "cost": cost}))
         asked = float(said.rpartition("--cost ")[2].removesuffix(")."))
         assert cost <= asked < cost + 0.01
+
+
+@pytest.mark.parametrize(("knob", "typed"), [("up_to", "--up-to 4096"), ("scored", "--scored 4096")])
+def test_what_these_data_can_decide_is_planned_once_more(knob: str, typed: str) -> None:
+    """Also where the age stays as it is: recordings are cut in another way then."""
+    plan = PLANS["undecided"]
+    assert plan.base.verdict is not None
+    verdict = replace(plan.base.verdict, knob=Knob(knob, 4096, "robust", "planted"))
+    (step,) = next_steps(replace(plan, base=replace(plan.base, verdict=verdict)))
+    assert (step.code or "").startswith("outlast plan ")
+    assert typed in (step.code or "")

@@ -372,8 +372,8 @@ def next_steps(evaluation: Evaluation) -> list[Step]:
     ]
 
 
-def decide(evaluation: Evaluation, verdict: Verdict) -> Step:
-    """What would decide an undecided verdict soonest."""
+def decide(evaluation: Evaluation, verdict: Verdict, verb: str = "evaluate") -> Step:
+    """What would decide an undecided verdict soonest; where these data do, the command is one of `verb`."""
     found = verdict.knob
     if verdict.streams_needed is None:
         text = tell(
@@ -403,13 +403,10 @@ def decide(evaluation: Evaluation, verdict: Verdict) -> Step:
         )
         return Step(text, _evaluate(evaluation, data="MORE_DATA", ages=same_ages(evaluation)))
     said = knob(evaluation, verdict)[0]
-    text = tell(f"{said[:-1]}:", f"{said[:-1]}：")
-    match found.name:
-        case "up_to":
-            return Step(text, _evaluate(evaluation, ages=f"--up-to {round(found.value)}"))
-        case "scored":
-            return Step(text, _evaluate(evaluation, scored=round(found.value)))
-    return Step(text, _evaluate(evaluation))
+    ages = f"--up-to {round(found.value)}" if found.name == "up_to" else None
+    scored = round(found.value) if found.name == "scored" else None
+    how = context(evaluation, ages=ages, scored=scored)
+    return Step(tell(f"{said[:-1]}:", f"{said[:-1]}："), command(verb, evaluation.command, how))
 
 
 def _evaluate(
@@ -434,7 +431,7 @@ def untouched(base: Evaluation, because: Refusal | None, verb: str) -> list[Step
     )
     all_the_same = tell("To train it all the same:", "それでも学習するなら：")
     return [
-        *([decide(base, verdict)] if verdict and verdict.name == "undecided" else []),
+        *([decide(base, verdict, verb)] if verdict and verdict.name == "undecided" else []),
         Step(text, command("plan", base.command, context(base))),
         Step(all_the_same, command(verb, base.command, context(base), "--anyway")),
     ]

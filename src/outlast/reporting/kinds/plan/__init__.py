@@ -92,16 +92,8 @@ def _next_steps(plan: Plan) -> list[Step]:
         case "beyond_starts":
             return _beyond(plan)
     verdict = plan.base.verdict
-    if plan.reason == "undecided" and verdict is not None and verdict.knob is not None and verdict.knob.name == "up_to":
-        up_to = round(verdict.knob.value)
-        text = tell(
-            f"Ask about a smaller age; up to {integer(up_to)} positions these streams are expected to decide:",
-            f"年齢を小さくします。{integer(up_to)} 位置まではこの系列で決まる見込みです：",
-        )
-        return [Step(text, command("plan", given, context(plan.base, ages=f"--up-to {up_to}")))]
-    if plan.reason == "undecided":
-        text = tell("Measure it on more streams:", "もっと多くの系列で測ります：")
-        return [Step(text, command("evaluate", given, context(plan.base), data="MORE_DATA"))]
+    if plan.reason == "undecided" and verdict is not None:
+        return [evaluation.decide(plan.base, verdict, "plan")]
     text = tell(
         "Nothing has to be done. If it will run for longer than that without a reset, measure older states:",
         "何もする必要はありません。リセットせずにそれより長く動かすなら、もっと古い状態を測ります：",

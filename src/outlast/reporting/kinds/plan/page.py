@@ -21,7 +21,7 @@ def tried(plan: Plan) -> Table:
     unit, rows = terms.unit(plan.base), []
     taken = {"reset": plan.rival.name, "tune": plan.tuned}.get(plan.advice)
     for each in plan.without_training:
-        cells = [Cell(untrained(each), _running(each)), Cell(number(each.loss, 4))]
+        cells = [Cell(untrained(each), labels.WITHOUT_TRAINING), Cell(number(each.cost, 3)), Cell(number(each.loss, 4))]
         cells.append(Cell("–") if each.name == "none" else Cell(*estimate(*each.difference, signed=True)))
         short = Cell(words.HELD, estimate(*each.short, signed=True).value) if each.short else Cell("–")
         rows.append(Row([*cells, short, Cell("–")], labels.TAKEN if each.name == taken else ""))
@@ -32,6 +32,7 @@ def tried(plan: Plan) -> Table:
         held = words.HELD if pilot.kept else words.MAYBE_LOST
         cells = [
             Cell(name, below),
+            Cell(number(1, 3)),
             Cell(number(pilot.loss, 4)),
             Cell(*estimate(*pilot.oldest, signed=True)),
             Cell(held, estimate(*pilot.short, signed=True).value),
@@ -40,7 +41,8 @@ def tried(plan: Plan) -> Table:
         marked = plan.remedy is not None and plan.remedy.name == pilot.name and taken is None
         rows.append(Row(cells, labels.TAKEN if marked else ""))
     head = words.COLUMNS_TRIED
-    columns = [head[0], *(terms.in_unit(name, unit) for name in head[1:3]), head[3], terms.in_unit(head[4], unit)]
+    in_units = [terms.in_unit(name, unit) for name in head]
+    columns = [head[0], head[1], *in_units[2:4], head[4], in_units[5]]
     return Table(words.TRIED, columns, rows, cards=True, named=True)
 
 
@@ -51,14 +53,6 @@ def untrained(each: TriedRemedy) -> str:
     if each.name == "none":
         return words.RUN_ON
     return terms.reset(names[kind], int(numbers[0])) if kind in names else terms.remedy(each.name)
-
-
-def _running(each: TriedRemedy) -> str:
-    """What it costs: no training, and so many copies of the model at work."""
-    if each.cost == 1:
-        return labels.WITHOUT_TRAINING
-    copies = number(each.cost, 3)
-    return tell(f"without training, {copies} times the cost of running", f"学習なし、実行費用は {copies} 倍")
 
 
 def _whole(plan: Plan, pilot: Pilot) -> Cell:
@@ -110,10 +104,10 @@ def buys(plan: Plan, key: str) -> list[Element]:
         made = line_of(title, Look(slot, strong), points, unit, among=names, gaps=gaps)
         told = [terms.plain(title, point.place, text) for point, (_, _, text) in zip(points, values, strict=True)]
         lines.append(replace(made, told=told))
+    ends = {"none": words.RUN_ON, "reset": labels.RESETS["periodic_reset"], "leak": words.LEAK}
     levels = [
-        Level(name, each.loss, number(each.loss, 4), name, dash)
+        Level(untrained(each), each.loss, number(each.loss, 4), ends[each.name.partition(":")[0]], dash)
         for dash, each in enumerate(each for each in plan.without_training if each.cost == 1)
-        for name in [untrained(each)]
     ]
     y_label = terms.in_unit(labels.OLDEST_OF.format(terms.measure_name(plan.base.measure)), unit)
     plot = Plot(

@@ -93,15 +93,11 @@ def _leave_it(plan: Plan) -> str:
 def _tune(plan: Plan) -> str:
     picked, each, asked = plan.picked, plan.expected, plan.remedy
     assert picked is not None
-    was, then = loss(plan, plan.untrained[0].loss), loss(plan, picked.loss)
-    under, measure, where = (
-        terms.remedy(picked.name),
-        terms.measure_name(plan.base.measure),
-        terms.oldest_age(plan.base.oldest),
-    )
+    was, then, under = number(plan.untrained[0].loss, 4), loss(plan, picked.loss), terms.remedy(picked.name)
+    where, measure = terms.oldest_age(plan.base.oldest), terms.measure_name(plan.base.measure)
     tuned = tell(
-        f"Tune it first: without any training, {under} takes the {measure} {where} from {was} to {then}.",
-        f"まず調整します。学習なしで、{under}により{where}の{measure}は {was} から {then} になります。",
+        f"Without training, {under} takes the {measure} {where} from {was} to {then}.",
+        f"学習なしで、{under}により{where}の{measure}は {was} から {then} になります。",
     )
     if each is None or asked is None:
         none = tell(
@@ -236,12 +232,15 @@ def _because(plan: Plan) -> str:
             f"一ステップの位置の数を変えずに窓を長くすると、学習なしの最善の使い方に対して "
             f"{difference(plan, 'longer_windows')}、最も良い初期状態では {difference(plan, 'starts')} です。",
         )
-    name = "starts" if "starts" in evidence else "plain"
-    if name not in evidence:
+    trained = [name for name in ("starts", "plain", "longer_windows") if name in evidence]
+    if not trained:
         return ""
+    best, steps = min(trained, key=lambda name: float(evidence[name])), integer(plan.pilots[-1].steps)
+    apart = difference(plan, best)
     return tell(
-        f"The best that was tried is {difference(plan, name)} against the model as it is best used without training.",
-        f"試した中で最も良いものは、学習なしの最善の使い方に対して {difference(plan, name)} です。",
+        f"The best training that was tried is, after {steps} steps, {apart} against the model as it is best used "
+        "without training.",
+        f"試した中で最も良い学習は、{steps} ステップの後、学習なしの最善の使い方に対して {apart} です。",
     )
 
 
