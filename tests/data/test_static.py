@@ -12,11 +12,10 @@ import torch
 import outlast
 from modules.identified import StaticNumbers
 from outlast.data import Streams
-from outlast.data.compatibility import check_inputs, inputs_of
+from outlast.data.compatibility import inputs_of
 from outlast.errors import InputError
 from outlast.evaluation.opened import adapted_to
 from outlast.model import InputSpec
-from outlast.modules.precision import Probe
 
 RATED: dict[str, list[Any]] = {"machine": ["a", "b", "c"], "rated": [11.0, 22.0, 55.0], "age": [3, 1, 9]}
 
@@ -107,7 +106,6 @@ def test_a_module_takes_it_once_and_says_what_its_own_call_says() -> None:
         torch.manual_seed(3)
         module = StaticNumbers().eval()
     model = adapted_to(module, streams)
-    check_inputs(Probe.of(model), streams)
     batch = streams.window(np.array([0, 1, 2]), np.zeros(3, np.int64), 9)
     with torch.no_grad():
         found, _ = model(batch.inputs, model.initial_state(3))

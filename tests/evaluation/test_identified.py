@@ -13,11 +13,9 @@ from torch import nn
 import outlast
 from modules.identified import AddedEmbedding, ConcatenatedOnce, IdAsColumn, LastOnly, Unnamed
 from outlast.data import Streams, split
-from outlast.data.compatibility import check_inputs
 from outlast.errors import InputError, Question
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.opened import adapted_to
-from outlast.modules.precision import Probe
 
 MACHINES = ("press 1", "press 10", "press 2")
 INPUTS = ["load", "speed", "heat"]
@@ -104,11 +102,10 @@ def test_five_machines_for_an_embedding_of_three_is_one_message() -> None:
 def test_a_spare_id_is_asked_about_unless_the_values_are_listed() -> None:
     options: dict[str, Any] = {"inputs": INPUTS, "target": "power"}
     streams = Streams.from_table(taking_turns(2), category=["machine"], **options)
-    model = adapted_to(built(AddedEmbedding), streams)
     with pytest.raises(InputError, match=r"(?s)2 values.*3 ids.*category=\{'machine': \['press 1', 'press 10'\]\}"):
-        check_inputs(Probe.of(model), streams)
+        adapted_to(built(AddedEmbedding), streams)
     listed = Streams.from_table(taking_turns(2), category={"machine": [*MACHINES]}, **options)
-    check_inputs(Probe.of(adapted_to(built(AddedEmbedding), listed)), listed)
+    adapted_to(built(AddedEmbedding), listed)
 
 
 def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
@@ -119,7 +116,7 @@ def test_a_column_of_ids_that_nobody_called_a_category_is_asked_about() -> None:
     with pytest.raises(InputError, match=r"(?s)column 3 \('number'\).*as it is scaled.*category=\['number'\]"):
         outlast.evaluate(built(IdAsColumn), scaled, train_context=8)
     plain = Streams.from_table(rows, scale="none", **options)
-    check_inputs(Probe.of(adapted_to(built(IdAsColumn), plain)), plain)
+    adapted_to(built(IdAsColumn), plain)
 
 
 def test_an_argument_for_ids_without_a_category_is_asked_about() -> None:
@@ -131,9 +128,8 @@ def test_an_argument_for_ids_without_a_category_is_asked_about() -> None:
 @pytest.mark.parametrize("kind", [ConcatenatedOnce, LastOnly])
 def test_an_id_given_once_that_changes_within_a_stream_is_refused(kind: type[nn.Module]) -> None:
     streams = Streams.from_table(taking_turns(3), inputs=INPUTS, target="power", category=["machine"])
-    model = adapted_to(built(kind), streams)
     with pytest.raises(InputError, match=r"(?s)'machine'.*changes within stream 0.*once a window"):
-        check_inputs(Probe.of(model), streams)
+        adapted_to(built(kind), streams)
 
 
 def test_a_model_that_was_adapted_before_reads_what_the_data_hold() -> None:
@@ -144,7 +140,30 @@ def test_a_model_that_was_adapted_before_reads_what_the_data_hold() -> None:
                                category=["machine"])  # fmt: skip
     assert adapted_to(model, first) is model
     assert model.input_spec == outlast.InputSpec("features", 4, ids=((0, 3),))
-    check_inputs(Probe.of(model), first)
+
+
+class Native(nn.Module):
+    """It says itself what its state is, and looks its last column up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.cell, self.head = nn.Embedding(3, 3), nn.GRU(3, 4, batch_first=True), nn.Linear(4, 1)
+
+    def initial_state(self, batch_size: int) -> torch.Tensor:
+        return torch.zeros(batch_size, 1, 4)
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out, last = self.cell(x[..., :3] + self.table(x[..., 3].long()), state.transpose(0, 1).contiguous())
+        return self.head(out), last.transpose(0, 1)
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_native_model_is_held_to_the_data_alike_before_and_after_it_was_adapted(adapted: bool) -> None:
+    model = outlast.adapt(built(Native)) if adapted else built(Native)
+    first = read(inputs=["machine", *INPUTS])
+    with pytest.raises(InputError, match=r"(?s)looks column 3.*the category in the place from which the model takes"):
+        adapted_to(model, first)
+    assert adapted_to(model, read()).input_spec == outlast.InputSpec("features", 4, ids=((3, 3),))
 
 
 def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
@@ -158,10 +177,9 @@ def test_ids_that_half_precision_does_not_tell_apart_are_refused() -> None:
     streams = Streams.from_table(
         rows, inputs=INPUTS, target="power", category={"machine": sorted(set(rows["machine"]))}
     )
-    check_inputs(Probe.of(adapted_to(built(Many), streams)), streams)
     half = adapted_to(built(Many), streams).bfloat16()
     with pytest.raises(InputError, match=r"300 ids.*reads bfloat16"):
-        check_inputs(Probe.of(half), streams)
+        adapted_to(half, streams)
 
 
 @pytest.mark.parametrize("kind", [AddedEmbedding, ConcatenatedOnce, IdAsColumn])

@@ -44,7 +44,7 @@ from outlast.durations import seconds_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings
 from outlast.evaluation.misread import as_it_reads
-from outlast.evaluation.opened import asking_columns, refitted
+from outlast.evaluation.opened import adapted_to, asking_columns
 from outlast.families import FAMILIES, build
 from outlast.interventions import Intervention, Partial, intervention, spoken
 from outlast.model import Recurrent
@@ -67,17 +67,13 @@ def model_and_streams(options: ReadingVerb, data: Path) -> tuple[Recurrent, Stre
     A factory's model that does not say what it reads, but by its layers' sizes, reads what the data hold.
     """
     name = options.model or ""
-
-    def again(streams: Streams) -> Recurrent:
-        made = asking_columns(streams, lambda: from_factory(name, inputs_of(streams)))
-        return made.to(device(options))
-
     try:
         found = model(name, options)
     except CannotBeRead:
-        found = again(streams_of(options, data, None))
+        read = streams_of(options, data, None)
+        found = asking_columns(read, lambda: from_factory(name, inputs_of(read))).to(device(options))
     streams = streams_of(options, data, found)
-    return refitted(found, inputs_of(streams), lambda: again(streams)), streams
+    return adapted_to(found, streams), streams
 
 
 def fresh(options: TrainVerb, streams: Streams) -> Recurrent:

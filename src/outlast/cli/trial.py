@@ -14,16 +14,16 @@ import torch
 
 from outlast.cli.saying import tell
 from outlast.data import Sampler, Streams
-from outlast.data.compatibility import check_inputs
 from outlast.data.scenarios import weighted_places
 from outlast.errors import InputError, OutlastError, raised
 from outlast.evaluation import usable
 from outlast.evaluation.asked import the_measures, the_model, the_split
 from outlast.evaluation.measure import Measure
+from outlast.evaluation.opened import adapted_to
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
-from outlast.modules.precision import Probe, require_trainable
+from outlast.modules.precision import require_trainable
 from outlast.modules.products import chosen
 from outlast.repairs.acceptance import age_weights
 from outlast.repairs.setup import Wanted, set_up
@@ -42,8 +42,7 @@ def try_out(model: Recurrent, streams: Streams, measures: Sequence[Measure | str
         InputError: the model raises, gives outputs that do not fit the targets, or returns another state than it was
             given.
     """
-    check_inputs(Probe.of(model), streams)
-    model, notes = the_model(model, streams)
+    model, notes = the_model(adapted_to(model, streams), streams)
     length = int(min(3, streams.lengths[0]))
     rows = np.zeros(_ROWS, np.int64)
     batch = streams.window(rows, rows, length).to(device_of(model))

@@ -34,7 +34,6 @@ from outlast.cli.tracking import check_tracker, told
 from outlast.cli.trial import say_what_was_found, try_out, try_repair, try_training
 from outlast.contract.check import check
 from outlast.data import Split, split
-from outlast.data.compatibility import check_inputs
 from outlast.diagnosis import DiagnoseSettings, diagnose
 from outlast.durations import seconds_of
 from outlast.errors import InputError, TrainingDiverged
@@ -44,7 +43,7 @@ from outlast.evaluation.misread import as_it_reads, scaling_notes
 from outlast.interventions import Zero, in_one_word
 from outlast.model import Recurrent
 from outlast.modules.leaking import with_leak
-from outlast.modules.precision import Probe, trainable
+from outlast.modules.precision import trainable
 from outlast.planning import plan, repair_cost
 from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
@@ -64,7 +63,6 @@ def run_check(options: CheckVerb) -> int:
     example = None
     if options.data:
         model, streams = inputs.model_and_streams(options, options.data)
-        check_inputs(Probe.of(model), streams)
         length = min(130, int(streams.lengths[0]))
         example = streams.window(np.zeros(2, np.int64), np.zeros(2, np.int64), length).inputs
         outputs.taken(options, streams)
@@ -96,7 +94,6 @@ def run_train(options: TrainVerb) -> int:
     parts = split(streams or inputs.streams_of(options, options.data, None), options.shares)
     model, cast = trainable(given or inputs.fresh(options, parts.train).to(inputs.device(options)))
     if given is not None:
-        check_inputs(Probe.of(model), parts.train)
         parts = as_it_reads(model, parts, options.train_context, trains=not options.anyway)
     inputs.keep_tokeniser(model, options)
     if options.leak is not None:

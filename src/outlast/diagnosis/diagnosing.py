@@ -15,7 +15,6 @@ import torch
 from outlast.arguments import at_least, taking, taking_fields
 from outlast.data import Streams
 from outlast.data.choices import check_weights
-from outlast.data.compatibility import check_inputs
 from outlast.diagnosis.attribution import attribute
 from outlast.diagnosis.causes import judging
 from outlast.diagnosis.causes.changed import Changed, changed
@@ -37,7 +36,6 @@ from outlast.evaluation.oddities import few_streams, within_budget
 from outlast.evaluation.opened import AnyData, AnyModel, adapted_to, opening
 from outlast.evaluation.passes import WORST_SHARE
 from outlast.intervals import known_interval, known_means
-from outlast.modules.precision import Probe
 from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.results import (
@@ -124,7 +122,6 @@ def diagnose(
     began = time.monotonic()
     parts, settings = the_split(data), settings or DiagnoseSettings()
     model = adapted_to(model, parts.test).eval()
-    check_inputs(Probe.of(model), parts.test)
     train_context = at_least(1, train_context, "train_context")
     parts = as_it_reads(model, parts, train_context)
     stationary = None if stationary is None else like(stationary, parts.train)

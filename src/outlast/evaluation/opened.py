@@ -16,16 +16,17 @@ from torch import nn
 from outlast import checkpoints
 from outlast.arguments import bound
 from outlast.data import Split, Streams, open_streams, split
-from outlast.data.compatibility import categories_asked, inputs_of, of_width
+from outlast.data.compatibility import categories_asked, check_inputs, inputs_of, of_width
 from outlast.data.opening import accepted, tokeniser_for
 from outlast.data.tables.columns import as_asked
 from outlast.errors import Choice, InputError, Question, unknown_name
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import from_factory, names_factory
-from outlast.modules.adapting import adapt
+from outlast.modules.adapting import Native, adapt
 from outlast.modules.calls.arguments import alike_names
 from outlast.modules.calls.finding import CannotBeRead, NeedsColumns, NoState
 from outlast.modules.calls.module_adapter import HiddenModule
+from outlast.modules.precision import Probe
 from outlast.onnx import folder_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,8 +107,6 @@ def _read(data: Any, options: dict[str, Any], model: Any) -> tuple[Split, Any]:
     except CannotBeRead:
         return _read_by_sizes(data, options, str(model))
     read = _streams(data, options, built, model)
-    if isinstance(built, Recurrent) and isinstance(model, str) and ":" in model:
-        built = refitted(built, inputs_of(read), lambda: from_factory(model, inputs_of(read)))
     return split(read, options.get("shares")), built
 
 
@@ -145,14 +144,19 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
     """`adapt`; where nothing but its layers' sizes says what the module reads, it reads what the streams hold.
 
     Raises:
-        InputError: as `adapt`.
+        InputError: as `adapt`, or the model does not read these streams.
     """
-    spec = inputs_of(streams)
+    found = _as_they_say(module, streams, inputs_of(streams))
+    check_inputs(Probe.of(found), streams)
+    return found
+
+
+def _as_they_say(module: nn.Module, streams: Streams, spec: InputSpec) -> Recurrent:
+    around = module if isinstance(module, HiddenModule | Native) else None
 
     def again() -> Recurrent:
-        if isinstance(module, HiddenModule):
-            return module.become(adapt(module.module, spec))
-        return asking_columns(streams, lambda: adapt(module, spec))
+        made = asking_columns(streams, lambda: adapt(around.module if around else module, spec))
+        return around.become(made) if around else made
 
     if (spec.ids or spec.static) and not isinstance(module, Recurrent) and getattr(module, "input_spec", None) is None:
         with contextlib.suppress(NoState, CannotBeRead):  # why is told below, beside what it reads alone
@@ -161,7 +165,7 @@ def adapted_to(module: nn.Module, streams: Streams) -> Recurrent:
         found = adapt(module)
     except CannotBeRead:
         return again()
-    return refitted(found, spec, again)
+    return _refitted(found, spec, again)
 
 
 def built_for(streams: Streams | None, factory: str) -> Recurrent:
@@ -204,7 +208,7 @@ def asking_columns(streams: Streams, make: Callable[[], Recurrent]) -> Recurrent
         raise Question(error.given, error.expected, choices, error.do) from None
 
 
-def refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
+def _refitted(found: Recurrent, spec: InputSpec, again: Callable[[], Recurrent]) -> Recurrent:
     """The model, or what `again` finds where it was guessed that it reads something else than `spec`."""
     guessed, reads = getattr(found, "guessed", False), found.input_spec
     if not guessed or reads is None:

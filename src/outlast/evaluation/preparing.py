@@ -11,7 +11,6 @@ from torch import nn
 
 from outlast.arguments import at_least
 from outlast.data import MIN_STREAMS, Split, Streams
-from outlast.data.compatibility import check_inputs
 from outlast.evaluation.asked import the_measures, the_model, the_streams
 from outlast.evaluation.choosing import drawn, usable
 from outlast.evaluation.costs import (
@@ -197,15 +196,12 @@ def prepared(
     model = adapted_to(module, the_streams(data))
     train_context = at_least(1, train_context, "train_context")
     model.eval()  # the caller's own, also where a copy is measured
-    probe = Probe.of(model)
-    check_inputs(probe, the_streams(data))
     given = the_streams(as_it_reads(model, data, train_context))
     judged_by = the_measures(measures, given)
     streams, length = usable(given, train_context, settings.max_length, settings.up_to)
     bands = age_bands(train_context, length, streams.warm_up, ends_only=settings.ends_only)
     model, cast = the_model(model, streams)
-    probe = Probe.of(model) if cast else probe
-    settings = replace(settings, precision=chosen(settings.precision, model))
+    probe, settings = Probe.of(model), replace(settings, precision=chosen(settings.precision, model))
     if settings.precision == "bf16":
         cast.append(measured_in_bfloat16())
     scores = tuple(measure.per_position for measure in judged_by) or (apart_from_itself(streams),)

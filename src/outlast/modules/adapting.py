@@ -60,6 +60,14 @@ class Native(Recurrent):
             self.input_spec = agreed(type(self.module).__name__, spec, self.rooms, guessed=wanted is None)
             return
 
+    def become(self, other: Recurrent) -> Native:
+        """Read what another around the same module reads; it stays the model that it is, with its schema."""
+        assert isinstance(other, Native)
+        self.input_spec, self._reads, self.rooms = other.input_spec, other._reads, other.rooms
+        if self.blueprint is not None and self.input_spec is not None:
+            self.blueprint = {**self.blueprint, "inputs": self.input_spec.record()}
+        return self
+
     @property
     def input_dtype(self) -> torch.dtype:
         return dtype_of(self.module) if self._reads is None else named_tensor(self.module, self._reads).dtype

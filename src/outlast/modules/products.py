@@ -15,7 +15,7 @@ from torch import nn
 
 from outlast.errors import InputError
 from outlast.model import Recurrent, device_of
-from outlast.modules.precision import dtypes_of
+from outlast.modules.precision import Probe, dtypes_of
 from outlast.scan import processor
 from outlast.state import State, at_least_float32, map_state
 from outlast.unprojected import Unprojected
@@ -46,7 +46,8 @@ def chosen(asked: str, model: nn.Module) -> str:
 
 
 def _pays(model: nn.Module) -> bool:
-    if device_of(model).type != "cpu" or processor.multiplies_bfloat16() is None or dtypes_of(model) != ["float32"]:
+    probe = Probe.of(model)
+    if probe.device.type != "cpu" or processor.multiplies_bfloat16() is None or probe.dtypes != (torch.float32,):
         return False
     sizes = [(each.numel(), min(each.shape)) for each in model.parameters() if each.dim() == 2]
     wide = sum(size for size, width in sizes if width >= WIDE)

@@ -43,7 +43,8 @@ def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
     base, repaired = adapt(base), adapt(repaired)
     if why := base.without_gradients or repaired.without_gradients:
         raise InputError("a model without weights that could be changed", "a base and a repair of it", why)
-    there, here = dict(_tensors(repaired)), dict(_tensors(base))
+    mixed = copy.deepcopy(repaired)
+    there, here = dict(_tensors(mixed)), dict(_tensors(base))
     differing = sorted({*there, *here} - {n for n in here if n in there and here[n].shape == there[n].shape})
     if differing:
         raise InputError(
@@ -51,9 +52,8 @@ def with_dose(base: nn.Module, repaired: nn.Module, dose: float) -> Recurrent:
             "a base and a repair of it, with the same parameters",
             "give the directory that the repair began with",
         )
-    mixed = copy.deepcopy(repaired)
     with torch.no_grad():
-        for name, tensor in _tensors(mixed) if dose != 1 else ():
+        for name, tensor in there.items() if dose != 1 else ():
             wide = torch.promote_types(tensor.dtype, torch.float32)
             start, end = here[name].to(tensor.device, wide), tensor.to(wide)
             tensor.copy_(torch.where(start == end, start, torch.lerp(start, end, dose)))  # infinities stay

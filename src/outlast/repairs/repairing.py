@@ -214,7 +214,7 @@ def concluded(
 
 def with_ranks(todo: Setup) -> Setup:
     """What all ranks work with together, where there are several."""
-    return replace(todo, together=join_ranks(todo.base) is not None)
+    return replace(todo, together=join_ranks(device_of(todo.base)) is not None)
 
 
 def workers(todo: Setup, jobs: int) -> int:

@@ -17,7 +17,6 @@ from torch import nn
 
 from outlast.arguments import at_least
 from outlast.data import MIN_STREAMS, Split, Streams
-from outlast.data.compatibility import check_inputs
 from outlast.data.streams import copies
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, Periods, best_periods, evaluate, under, usable
@@ -28,7 +27,7 @@ from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Intervention, in_one_word
 from outlast.model import Recurrent
 from outlast.modules.leaking import with_leak
-from outlast.modules.precision import Probe, trainable
+from outlast.modules.precision import trainable
 from outlast.modules.products import chosen
 from outlast.modules.remedies import rule_of
 from outlast.modules.resetting import bare
@@ -347,7 +346,6 @@ def set_up(wanted: Wanted, *, trains: bool = True) -> Setup:
     parts = the_split(wanted.data)
     model = adapted_to(wanted.model, parts.train)
     train_context = at_least(1, wanted.train_context, "train_context")
-    check_inputs(Probe.of(model), parts.train)
     repairing = wanted.repairing or RepairSettings()
     parts = as_it_reads(model, parts, train_context, trains=not repairing.anyway)
     judged_by = the_measures(wanted.measures, parts.test)

@@ -40,8 +40,7 @@ from outlast.tasks.kept_rows import rows_in
 from outlast.tasks.recipe_unit import How, Unit
 from outlast.tasks.recipes import ModelEntry, Recipe
 from outlast.tasks.task import Task
-from outlast.training import TrainSettings
-from outlast.training.together import join_ranks_on
+from outlast.training import TrainSettings, join_ranks
 
 # What the models of a recipe read and where they come from: a task and families, or data and checkpoints of yours.
 
@@ -250,7 +249,7 @@ def run_recipe(
     """
     how = How(threading.Event(), progress, language, device, allow_code)
     units = units_of(recipe, how, chosen)
-    join_ranks_on(torch.device(device))
+    join_ranks(torch.device(device))
     if recipe.rows is not None:
         done = {row["id"] for row in on_first_rank(functools.partial(rows_in, recipe.rows))}
         units = [unit for unit in units if unit.name not in done]

@@ -24,13 +24,12 @@ from torch import Tensor, nn
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
 from outlast.data import Sampler, Split, Streams
-from outlast.data.compatibility import check_inputs
 from outlast.data.scenarios import weighted_places
 from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Carried, Intervention, rule_of
 from outlast.model import Recurrent, device_of
-from outlast.modules.precision import Probe, require_trainable, widen
+from outlast.modules.precision import require_trainable, widen
 from outlast.modules.products import chosen, widened
 from outlast.progress import StepDone
 from outlast.randomness import generator, hash_integers
@@ -160,15 +159,15 @@ def fit(
     train_context = at_least(1, train_context, "train_context")
     objective = named_objective(objective, model, streams) if isinstance(objective, str) else objective
     intervention = rule_of(intervention, train_context)
-    check_inputs(Probe.of(model), streams)
     require_trainable(model)
     if note := widen(model):
         warnings.warn(note.said, stacklevel=2)
     settings = replace(settings, precision=chosen(settings.precision, model))
     if model.schema is None and streams.schema is not None:
         model.schema = streams.schema
-    accelerator, rank, world = join_ranks(model), this_rank(), ranks()
-    device = accelerator.device if accelerator else device_of(model)
+    device = device_of(model)
+    accelerator, rank, world = join_ranks(device), this_rank(), ranks()
+    device = accelerator.device if accelerator else device
     rule = intervention.prepared(model, streams, train_context, seed=settings.seed)
     weighted = weighted_places(streams, settings.start_weights, train_context)
     sampler = Sampler(

@@ -9,7 +9,6 @@ import torch
 
 from outlast.data import weighted_mean
 from outlast.errors import InputError
-from outlast.model import Recurrent, device_of
 from outlast.ranks import ranks
 
 if TYPE_CHECKING:
@@ -19,13 +18,8 @@ _PATIENCE = timedelta(days=7)
 """How long ranks wait for the first one, which measures alone."""
 
 
-def join_ranks(model: Recurrent) -> Accelerator | None:
-    """What ranks talk through, on the model's kind of device; None where this process is alone."""
-    return join_ranks_on(device_of(model))
-
-
-def join_ranks_on(device: torch.device) -> Accelerator | None:
-    """As `join_ranks`, before there is a model.
+def join_ranks(device: torch.device) -> Accelerator | None:
+    """What ranks talk through, on this kind of device; None where this process is alone.
 
     Alone there is nothing for Accelerate to do, and it would hold the whole process to one device.
     """

@@ -13,7 +13,6 @@ import torch
 from outlast.arguments import at_least, taking
 from outlast.checkpoints import model_fingerprint
 from outlast.data import Split, Streams
-from outlast.data.compatibility import check_inputs
 from outlast.data.draws import draw_places
 from outlast.data.reading import read
 from outlast.diagnosis.support import Support, training_states
@@ -22,15 +21,13 @@ from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.evaluation.measure import Measure, outputs_of
 from outlast.evaluation.measures import default_measures, measure
-from outlast.evaluation.opened import AnyModel, opening
+from outlast.evaluation.opened import AnyModel, adapted_to, opening
 from outlast.intervals import mean_interval
 from outlast.live.watch.alarms import Bars, calibrate, check_run_length, fit_tail, independent
 from outlast.live.watch.cost import chosen_rate
 from outlast.live.watch.profiles import AgeLoss, Facts, Profile, Usual, arrival_of
 from outlast.live.watch.signals import BLIND, LOSS, WITH_TARGETS, Probes, Senses, joined, unusual
 from outlast.model import Recurrent, quietly
-from outlast.modules import adapt
-from outlast.modules.precision import Probe
 from outlast.progress import ShareDone
 from outlast.results import Evaluation
 from outlast.state import select
@@ -231,9 +228,8 @@ def make_profile(
     if every is not None:
         at_least(1, every, "every")
         _check_rate(every, run_length, streams)
-    model = adapt(model)
     for part in (data.train, data.validation, data.test):
-        check_inputs(Probe.of(model), part)
+        model = adapted_to(model, part)
     held = [stretches(part) for part in (data.validation, data.test)]
     check_run_length(run_length, streams, sum(int(each.lengths.sum()) for each in held))  # before the long work
     chosen = _measure(measures, data.test)
