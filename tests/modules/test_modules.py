@@ -26,6 +26,7 @@ from outlast.errors import InputError
 from outlast.evaluation.opened import adapted_to
 from outlast.model import InputSpec
 from outlast.modules import adapt, from_factory
+from outlast.modules.calls.module_adapter import HiddenModule
 from outlast.randomness import generator
 from outlast.state import concatenate, leaves
 
@@ -188,6 +189,37 @@ def test_rows_of_different_numbers_are_read_apart() -> None:
             assert torch.allclose(together[row], alone[0], atol=1e-6)
             assert torch.equal(leaves(after)[1][row], leaves(after_alone)[1][0])
     assert [part.kind for part in model.state_parts()] == ["recurrent", "counter"]
+
+
+class TwoHeads(nn.Module):
+    """A mean and a spread, as one tuple or dictionary beside the state; of every position, or of the last one."""
+
+    def __init__(self, named: bool, last: bool):
+        super().__init__()
+        self.gru = nn.GRU(3, 8, batch_first=True)
+        self.mean, self.spread = nn.Linear(8, 1), nn.Linear(8, 1)
+        self.named, self.last = named, last
+
+    def forward(self, x, h=None):
+        out, h = self.gru(x, h)
+        out = out[:, -1] if self.last else out
+        mean, spread = self.mean(out), self.spread(out)
+        return ({"mean": mean, "spread": spread} if self.named else (mean, spread)), h
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_of_heads_in_a_tuple_beside_the_state_the_first_is_read_and_never_the_state(named: bool, last: bool) -> None:
+    """The state was taken for the outputs, for it was the only tensor that stood by itself."""
+    module = TwoHeads(named, last).eval()
+    model = adapt(module)
+    inputs = torch.randn(2, 7, 3)
+    with torch.no_grad():
+        read, _ = model(inputs, model.initial_state(2))
+        assert torch.allclose(read, module.mean(module.gru(inputs)[0]), atol=1e-6)
+    assert isinstance(model, HiddenModule)
+    assert f"its outputs are `{'mean' if named else 0}` of `0` of what it returns" in str(model.found)
+    assert "is `h` of forward" in str(model.found)
 
 
 def test_a_module_that_keeps_its_state_is_left_as_it_was() -> None:

@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -345,6 +345,33 @@ def items_of(returned: Any) -> dict[Any, Any]:
     if isinstance(returned, tuple | list):
         return dict(zip(getattr(returned, "_fields", range(len(returned))), returned, strict=True))
     return {None: returned}
+
+
+class Nested(NamedTuple):
+    """The label of something in a tuple or dictionary that a call returns beside others: ``(mean, spread), state``."""
+
+    outer: Any
+    inner: Any
+
+    def __str__(self) -> str:
+        return f"{self.inner}` of `{self.outer}"
+
+
+def nested_in(items: dict[Any, Any]) -> dict[Any, Any]:
+    """What lies in such tuples and dictionaries, where they hold nothing but tensors."""
+    found = {}
+    for label, value in items.items():
+        inner = {} if isinstance(value, Tensor) else items_of(value)
+        if inner and all(isinstance(each, Tensor) for each in inner.values()):
+            found |= {Nested(label, name): each for name, each in inner.items()}
+    return found
+
+
+def item_in(returned: Any, label: Any) -> Any:
+    """What has this label in what a call returned."""
+    if isinstance(label, Nested):
+        return items_of(items_of(returned)[label.outer])[label.inner]
+    return items_of(returned)[label]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from outlast.modules.calls.calling import (
     Layout,
     Within,
     forward_in_place,
+    item_in,
     items_of,
     placed,
     signature_of,
@@ -223,7 +224,7 @@ class Calling:
     def output_in(self, returned: Any) -> Tensor:
         """The outputs among what a call returned; of a cell that returns its state alone, the state's first tensor."""
         if self.output is not None or self.state != (None,):
-            return items_of(returned)[self.output]
+            return item_in(returned, self.output)
         return next(leaf for leaf in take_apart(returned) if isinstance(leaf, Tensor))
 
     def state_in(self, returned: Any, after: Any) -> Any:

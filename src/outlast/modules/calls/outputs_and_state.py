@@ -21,8 +21,10 @@ from outlast.modules.calls.calling import (
     Inside,
     Kept,
     Layout,
+    Nested,
     items_of,
     layout_of,
+    nested_in,
     placed,
 )
 from outlast.modules.calls.initial_state import (
@@ -283,6 +285,7 @@ def _read_from(module: nn.Module, way: Way, start: Start | None, given: Callable
         for rows, positions in ((ROWS, length), (MORE_ROWS, length), (ROWS, longer))
     ]
     returned = [items_of(run[0]) for run in runs]
+    returned = returned if one else [{**items, **nested_in(items)} for items in returned]
     if any(found.keys() != returned[0].keys() for found in returned):
         raise Unreadable("it returns other things for other inputs")
     varying = {
@@ -348,17 +351,22 @@ def _choices(
     """Which of the things returned may be the outputs and which the state, likeliest first."""
     one, base = way.axes in STEPPED, returned[0]
     layouts = {label: _of_one(way.axes, base[label], layout) for label, layout in varying.items() if layout is not None}
+    if isinstance(way.carrier, Kept | Inside):  # several tensors without positions are the state, as they return it
+        layouts = {label: each for label, each in layouts.items() if each.time is not None or not _nested(label)}
     outputs = [label for label, layout in layouts.items() if layout.time is not None or layout.flat]
     outputs.sort(key=lambda label: (label not in _OUTPUTS, looks_like_state(label)))
     outputs = [label for label in outputs if not looks_like_state(label)] or outputs
     if isinstance(way.carrier, Kept | Inside):
         last = [label for label in layouts if label not in outputs]
+        if any(_nested(label) for label in base):  # beside what may be the outputs, the state is none
+            last = [label for label in last if not _carried(base[label], runs[0][1])]
         for label in outputs[:1] or last[:1]:
             yield label, layouts[label], None, False
         return
     names = way.carrier.parameters.state
     for label in [*outputs[:2], *(label for label in layouts if label not in outputs)][:3]:
-        rest = [other for other in base if other != label and other not in outputs and _is_state(base[other])]
+        own = {label, label.outer if isinstance(label, Nested) else label, *outputs}
+        rest = [other for other in base if other not in own and not _nested(other) and _is_state(base[other])]
         rest.sort(key=lambda other: not looks_like_state(other))
         if len(names) > 1:
             if len(rest) >= len(names):
@@ -387,6 +395,16 @@ def _of_one(axes: Axes, output: Tensor, layout: Layout) -> Layout:
     if axis is not None and output.dim() > 2 and output.shape[axis] == 1:
         return replace(layout, time=axis)
     return layout
+
+
+def _nested(label: Any) -> bool:
+    return isinstance(label, Nested)
+
+
+def _carried(value: Tensor, after: Any) -> bool:
+    """Whether this is a tensor of the state after the call."""
+    leaves = [leaf for leaf in take_apart(after) if isinstance(leaf, Tensor)]
+    return any(leaf.shape == value.shape and torch.equal(leaf, value) for leaf in leaves)
 
 
 def _is_state(value: Any) -> bool:
