@@ -55,6 +55,13 @@ def test_identifiers_are_left_out_by_the_command_to_paste(run: Run, here: Path) 
     assert run(*first).status == 0
 
 
+def test_a_model_that_does_not_read_the_target_is_given_the_other_columns_by_the_command_to_paste(run: Run) -> None:
+    words = ["evaluate", "--model", "mymod:narrow", *MEASURE, "--out", "out"]
+    (pasted,) = commands(run(*words))
+    assert pasted == [*words, "--inputs", "phase", "noise"]
+    assert run(*pasted).status == 0
+
+
 @pytest.mark.parametrize(
     ("typed", "options", "wanted"),
     [

@@ -53,6 +53,10 @@ def wide():
     return Forecaster(inputs=5)
 
 
+def narrow():
+    return Forecaster(inputs=2)
+
+
 def two_outputs():
     return Forecaster(outputs=2)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 
@@ -35,15 +37,21 @@ def inputs_of(streams: Streams) -> InputSpec:
     return InputSpec("features", streams.inputs.shape[-1], ids, static, tuple(column.name for column in read))
 
 
-def of_width(spec: InputSpec, reads: InputSpec) -> InputError:
-    """Streams of other columns than the model reads."""
+def of_width(spec: InputSpec, reads: InputSpec, aims: Collection[str] = ()) -> InputError:
+    """Streams of other columns than the model reads; a question where it would read all but the targets, `aims`."""
     named = f"; these are {', '.join(spec.names)}" if 0 < len(spec.names) <= _NAMED else ""
     ids = f", {len(reads.ids)} of them of ids (--category)" if reads.ids else ""
-    return InputError(
+    given, expected = (
         f"{spec.size} input columns for a model that reads {reads.size}",
         f"{reads.size} columns{ids}{named}",
-        "name the columns with --inputs, in the order the model was trained with",
     )
+    others = "name the columns with --inputs, in the order the model was trained with"
+    beside = {*spec.static, *(place for place, _ in spec.ids)}
+    left = [name for place, name in enumerate(spec.names) if name not in aims and place not in beside]
+    if left and len(left) + len(beside) == reads.size:
+        without = Choice(f"leave out {' and '.join(aims)}, which is to be forecast", {"inputs": left})
+        return Question(given, expected, [without], others)
+    return InputError(given, expected, others)
 
 
 def check_inputs(model: Probe, streams: Streams) -> None:
@@ -69,7 +77,7 @@ def check_inputs(model: Probe, streams: Streams) -> None:
                 "use the tokeniser that the model was trained with",
             )
     elif streams.inputs.shape[-1] != spec.size:
-        raise of_width(inputs_of(streams), spec)
+        raise of_width(inputs_of(streams), spec, () if streams.schema is None else streams.schema.target.columns)
     else:
         _check_ids(model, spec, streams)
 
