@@ -256,6 +256,17 @@ def test_no_advised_command_leads_to_the_same_refusal_twice(name: str) -> None:
         assert any(step.code for step in next_steps(going))  # something else: a plan, or a reset
 
 
+def test_the_advised_repair_trains_as_this_one_did_where_nothing_says_otherwise() -> None:
+    repair = REFUSED["still_fails"]
+    how = {"batch_size": 8, "seed": 3, "read_ahead": 64, "state_penalty": 0.1, "state_dropout": 0.05}
+    made = replace(repair, training={**repair.training, **how}, before=replace(repair.before, command=COMMAND))
+    code = next(step.code for step in next_steps(made) if step.code and step.code.startswith("outlast repair"))
+    options = parse(RepairVerb, code.split()[2:])
+    assert {name: getattr(options, name) for name in how} == how
+    for each in ("--batch-size", "--seed", "--read-ahead", "--state-penalty", "--state-dropout", "--learning-rate"):
+        assert each not in str(next_steps(replace(repair, before=made.before))[0].code)
+
+
 def test_no_run_is_advised_that_the_data_tell_nothing_about() -> None:
     repair = REFUSED["still_fails"]
     for longest, most in ((3000, 3000), (10**6, 4 * 16_384)):

@@ -25,6 +25,8 @@ MOST_STEPS, MOST_ANCHOR, LEAST_DOSE, LEAST_RATE = 8 * TrainSettings().steps, 64.
 MOST_PASSES = 16.0
 """Times that training may read its data on advice: reading them again is worth less each time, and hardly anything past
 some fifteen (arXiv 2305.16264). Up to there more steps come before more data, which are dearer."""
+_OF_TRAINING = ("learning_rate", "batch_size", "seed", "read_ahead", "state_penalty", "state_dropout")
+"""Settings of a training that one who makes it once more keeps."""
 RUN_OF_OLDEST = 4
 """Times the oldest age tested that an expected run is advised for, at most: what is older nobody looks at."""
 
@@ -54,9 +56,10 @@ class _Refused:
         how, record = intervention or _intervention(self.repair), self.repair.training
         changed = bool(options or data or scored) or how != _intervention(self.repair)
         told = [f"--intervention {how}", self._as_long(steps, goes_on=not changed), *options]
-        rate, usual = record.get("learning_rate"), TrainSettings().learning_rate
-        if rate not in (None, usual) and "--learning-rate" not in " ".join(options):
-            told.append(f"--learning-rate {rate:g}")
+        for name in _OF_TRAINING:
+            given, option = record.get(name), f"--{name.replace('_', '-')}"
+            if given not in (None, getattr(TrainSettings(), name)) and option not in " ".join(options):
+                told.append(f"{option} {given:g}")
         if self.anchor != RepairSettings().anchor and "--anchor" not in " ".join(options):
             told.append(f"--anchor {self.anchor:g}")
         if record.get("leak"):
