@@ -71,16 +71,16 @@ def test_a_model_that_fails_gets_the_best_reset() -> None:
 class Filling(Planted):
     """Of use while its memory, which gains one at every position, is neither small nor full; never when young."""
 
-    def __init__(self, skill: Callable[[Tensor], Tensor], least: float = 0.35 * T) -> None:
+    def __init__(self, skill: Callable[[Tensor], Tensor], least: float = 0.35 * T, unfit: float = 0.2) -> None:
         super().__init__(skill)
-        self.least = least
+        self.least, self.unfit = least, unfit
 
     def forward(self, inputs: Tensor, state: PlantedState) -> tuple[Tensor, PlantedState]:
         steps = inputs.shape[1]
         memory = state.drift[:, :1] + torch.arange(steps)
         age = state.read[:, None] + torch.arange(steps)
         fit = (memory >= self.least) & (memory < 3 * T)
-        margin = torch.where(fit | (age < T // 2), self.skill(age), 0.2) * inputs[..., 0].sign()
+        margin = torch.where(fit | (age < T // 2), self.skill(age), self.unfit) * inputs[..., 0].sign()
         return torch.stack([-margin / 2, margin / 2], -1), PlantedState(state.read + steps, state.drift + steps)
 
 

@@ -454,12 +454,16 @@ def against_rival(name: str, rival: str, triple: tuple[float, float, float]) -> 
     return replace(made, benefit=benefit, accepted=False, refused_because=Refusal(name, ["as it was"]))
 
 
+def under_a_leak(made: Repair, apart: float) -> UnderRemedy:
+    """A leak that differs so much from the repaired model on every stream."""
+    losses = made.after.curve.losses[-1] + apart * (1 + 0.1 * _drawn("leak"))
+    return UnderRemedy("leak:32:from=64", 1.0, *made.after.curve.interval(losses).triple, losses.tolist())
+
+
 def beside_a_leak() -> Repair:
     """Refused, as the base under its best leak gives as much."""
     made = against_rival("no_benefit", "leak", (-0.001, -0.004, 0.002))
-    losses = made.after.curve.losses[-1] + 0.001
-    leak = UnderRemedy("leak:32:from=64", 1.0, *made.after.curve.interval(losses).triple, losses.tolist())
-    return replace(made, remedies={"leak": leak})
+    return replace(made, remedies={"leak": under_a_leak(made, 0.001)})
 
 
 def of_no_use(name: str, *also: str) -> Repair:

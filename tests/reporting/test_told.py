@@ -106,6 +106,7 @@ def evaluations() -> dict[str, Evaluation]:
 def repairs() -> dict[str, Repair]:
     made, plain = example.repair(control=example.control()), example.refused()
     short, suffices = plain["one age lost"].short_context, plain["remedy_suffices"]
+    ends = [FAILING.age_curve[0], *FAILING.age_curve[-1:]]
     doubtful = {"may have got worse": 1.05 * short.worst_margin, "gained": -0.02}
     told = {
         "accepted": made,
@@ -126,11 +127,20 @@ def repairs() -> dict[str, Repair]:
         "refused: no benefit, undecided": example.against_rival("no_benefit", "periodic_reset", (-0.05, -0.12, 0.02)),
         "refused: no benefit, hopeless": example.against_rival("no_benefit", "periodic_reset", (-0.01, -0.11, 0.09)),
         "refused: no more than its best leak gives": example.beside_a_leak(),
+        "refused: no more than its best leak gives, and no reset helps": replace(
+            example.beside_a_leak(), before=replace(FAILING, resets={}, age_curve=ends)
+        ),
         "refused: remedy_suffices, and robust": replace(
             suffices, after=replace(suffices.after, verdict=example.evaluation(example.HEALTHY).verdict)
         ),
         "refused: remedy_suffices, under a leak": replace(
             suffices, after=replace(suffices.after, model={**suffices.after.model, "remedy": "leak:64"})
+        ),
+        "accepted, better under a leak": replace(made, on_top=example.under_a_leak(made, -0.007)),
+        "refused: better under a leak": replace(
+            suffices,
+            on_top=example.under_a_leak(suffices, -0.05),
+            refused_because=Refusal("remedy_suffices", ["as it was"], remedy="leak:32:from=64"),
         ),
         "accepted, undecided itself": replace(made, after=replace(made.after, verdict=UNSURE.verdict)),
         "refused: plain training, undecided": example.against_rival(

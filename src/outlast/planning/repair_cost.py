@@ -173,7 +173,7 @@ def cost_of(todo: Setup, trials: Sequence[Pace], reading: Readings, busy: int, p
     # The base on both sets, every dose on validation, and what was picked on both.
     each = doses + reading.validation + reading.test
     measuring = reading.validation + reading.test + trainings * each + (1 + trainings) * reading.guards
-    measuring += reading.leak * readings_of_leaks(todo, trainings - 1)[1]
+    measuring += reading.leak * readings_of_leaks(todo, trainings)[1]
     return RepairCost(
         steps=how.steps,
         trainings=trainings,

@@ -145,12 +145,14 @@ def refusal(
     measure: Measure,
     guards: Mapping[str, ShortContext] | None = None,
     remedies: Mapping[str, UnderRemedy] | None = None,
+    on_top: UnderRemedy | None = None,
 ) -> Refusal | None:
     """Why a repair is refused, the first fault by its name and the others beside it; None: it is accepted.
 
     Args:
         after: the repaired model on test streams, its resets at periods from validation.
         remedies: what stands behind the rivals of the gain, which reasons name.
+        on_top: the repaired model under a leak that validation likes.
     """
     found = [
         *_broken(after),
@@ -158,7 +160,7 @@ def refusal(
         *_no_benefit(gain, measure, remedies or {}),
         *_still_fails(after, measure),
         *_stopped_reading(after, measure),
-        *_remedy_suffices(after, measure),
+        *_remedy_suffices(after, measure, on_top),
         *_plain_training_suffices(gain, measure, remedies or {}),
         *_declines(after),
         *_undecided(short, measure, guards or {}),
@@ -362,18 +364,22 @@ def _stopped_reading(after: Evaluation, measure: Measure, looks: int = 1) -> lis
     return [Refusal("stopped_reading", because)] if because else []
 
 
-def _remedy_suffices(after: Evaluation, measure: Measure) -> list[Refusal]:
+def _remedy_suffices(after: Evaluation, measure: Measure, on_top: UnderRemedy | None) -> list[Refusal]:
+    """Whether the repaired model is clearly better under its best reset or leak, the better one of which is named."""
     reset = after.resets.get("periodic_reset")
-    if reset is None or after.short is None:
+    found = {} if reset is None else {Reset("reset", reset.every).name: reset.per_stream}
+    found |= {} if on_top is None else {on_top.name: on_top.per_stream}
+    if not found or after.short is None:
         return []
-    curve = after.curve
-    apart = curve.interval(curve.losses[-1] - np.array(reset.per_stream))
     tolerance = after.verdict.tolerance if after.verdict else measure.tolerated(after.short.loss)
-    if apart.mean <= tolerance or apart.low <= 0:
+    losses = after.curve.losses[-1]
+    apart = {name: after.curve.interval(losses - np.array(each)) for name, each in found.items()}
+    clear = {name: each for name, each in apart.items() if each.mean > tolerance and each.low > 0}
+    if not clear:
         return []
-    remedy = Reset("reset", reset.every).name
+    remedy = max(clear, key=lambda name: clear[name].mean)
     because = (
-        f"running on, the repaired model is {_ends(*apart.triple)} {measure.unit} worse than under {remedy}, "
+        f"running on, the repaired model is {_ends(*clear[remedy].triple)} {measure.unit} worse than under {remedy}, "
         "which takes no training"
     )
     return [Refusal("remedy_suffices", [because], remedy=remedy)]

@@ -23,7 +23,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.repairs.picking import Validation, cost, pick
 from outlast.repairs.repairing import with_ranks, workers
-from outlast.repairs.rivals import rivals_of, with_control
+from outlast.repairs.rivals import on_top, rivals_of, with_control
 from outlast.repairs.saving import UNTOUCHED, save_models
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Dosed, Setup, Wanted, both, nothing_to_do, picked, points_of, set_up
@@ -152,14 +152,16 @@ def compared(
     )
     control = made[-1] if wanted else None
     tested = with_control(todo, rivals, chosen[-1], control[0]) if control else rivals.tested
+    leaky = on_top(todo, rivals, chosen[best], made[best][0], seen, before)
     rows = [
         CompareRow(
-            name,
+            names[row],
             _figures(each, validation),
-            todo.judge(each, after, before, points_of(several, validation), guards_before, control, repaired, tested),
+            todo.judge(each, after, before, points_of(doses[row], validation), guards_before, control, repaired, tested,
+                       leaky if row == best else None),
         )
-        for name, each, several, (repaired, after) in zip(names, chosen, doses, made, strict=False)
-    ]
+        for row, (each, (repaired, after)) in enumerate(zip(chosen[: len(names)], made, strict=False))
+    ]  # fmt: skip
     won = rows[best].repair.accepted
     result = Comparison(
         base=before,

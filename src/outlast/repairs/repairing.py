@@ -29,7 +29,7 @@ from outlast.parallel import side_by_side
 from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs.doubling import Allowed, as_long_as_it_pays
-from outlast.repairs.rivals import Rivals, rivals_of, with_control
+from outlast.repairs.rivals import Rivals, on_top, rivals_of, with_control
 from outlast.repairs.settings import RepairSettings
 from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import Evaluation, Repair
@@ -208,7 +208,8 @@ def concluded(
     model, after = measured[0]
     points = points_of(doses[0], validation)
     tested = with_control(todo, rivals, chosen[1], control[0]) if control else rivals.tested
-    judged = todo.judge(chosen[0], after, before, points, guards_before, control, model, tested)
+    leaky = on_top(todo, rivals, chosen[0], model, seen, before)
+    judged = todo.judge(chosen[0], after, before, points, guards_before, control, model, tested, leaky)
     return Repaired(model, judged, control[0] if control else None)
 
 

@@ -58,28 +58,57 @@ def with_control(todo: Setup, rivals: Rivals, dosed: Dosed, control: Recurrent) 
     """The rivals on test streams, with the control under the best leak of those near the base's."""
     if rivals.leak is None or not can_leak(control):
         return rivals.tested
-    tau, found = rivals.leak.tau, dict[Leak, float]()
+    leak, _ = _best_near(todo, rivals.leak, dosed, control)
+    return {**rivals.tested, "control_leak": _run(todo, control, leak)}
+
+
+def on_top(
+    todo: Setup, rivals: Rivals, dosed: Dosed, model: Recurrent, seen: Evaluation, before: Evaluation
+) -> UnderRemedy | None:
+    """The repaired model under the best leak of those near the base's, on test streams; None: it is not to be offered.
+
+    It is where validation likes it, by more than half a tolerance over the repair alone, and short contexts hold there
+    and on test streams.
+
+    Args:
+        rivals: where the base has no leak, τ is the training context.
+        dosed: the repaired `model` on validation streams.
+        seen: the base on validation streams.
+        before: the base on test streams.
+    """
+    if not can_leak(model):
+        return None
+    leak, curve = _best_near(todo, rivals.leak or Leak(todo.train_context), dosed, model)
+    gain = (curve.losses[-1] - dosed.seen.curve.losses[-1]).mean()
+    tolerance = seen.verdict.tolerance if seen.verdict else 0.0
+    if gain >= -tolerance / 2 or not todo.short(seen.curve, curve).held:
+        return None
+    tested = todo.evaluate(leak.on(model), todo.data, leak.name, None, ends_only=True).curve
+    return _told(leak, tested, tested.losses[-1]) if todo.short(before.curve, tested).held else None
+
+
+def _best_near(todo: Setup, leak: Leak, dosed: Dosed, model: Recurrent) -> tuple[Leak, Curve]:
+    """The best on validation streams of leaks near this one, for a model that was trained, with its curve there."""
+    tau, found = leak.tau, dict[Leak, Curve]()
     assert isinstance(tau, int)
-    # Where a leak is no part of the recurrence it is read in pieces, many times as long as without: the base's τ alone.
-    near_by = (max(1, tau // 2), tau, 2 * tau) if rivals.leak.on(control).at_once else (tau,)
+    # Where a leak is no part of the recurrence it is read in pieces, many times as long as without: this τ alone.
+    near_by = (max(1, tau // 2), tau, 2 * tau) if leak.on(model).at_once else (tau,)
     for near in near_by:
-        leak = ready(control, replace(rivals.leak, tau=near, every=1))
-        name = f"{dosed.trained.label}, {leak.name}, on validation"
-        found[leak] = (
-            todo.evaluate(leak.on(control), todo.validation, name, None, ends_only=True).curve.losses[-1].mean()
-        )
-    return {**rivals.tested, "control_leak": _run(todo, control, min(found, key=found.__getitem__))}
+        each = ready(model, replace(leak, tau=near, every=1))
+        name = f"{dosed.trained.label}, {each.name}, on validation"
+        found[each] = todo.evaluate(each.on(model), todo.validation, name, None, ends_only=True).curve
+    return min(found.items(), key=lambda pair: pair[1].losses[-1].mean())
 
 
-def readings_of_leaks(todo: Setup, controls: int) -> tuple[list[Leak], int]:
+def readings_of_leaks(todo: Setup, trained: int) -> tuple[list[Leak], int]:
     """The leaks that tell how long such a reading takes, and how often one is made, about: the grid and one refinement,
-    and the test; near the base's τ."""
+    and the test; near the base's τ for each model that is `trained`."""
     if not can_leak(todo.base):
         return [], 0
     first = [ready(todo.base, Leak(tau)) for tau in grid(todo.train_context)]
     # Part of the recurrence, every leak takes as long as the others; in pieces, the faster it is the longer.
     at_once = first[0].on(todo.base).at_once
-    return first[:1] if at_once else first, 8 + (4 if at_once else 2) * controls
+    return first[:1] if at_once else first, 8 + (4 if at_once else 2) * trained
 
 
 def can_leak(model: Recurrent) -> bool:

@@ -241,11 +241,12 @@ class Setup:
         control: tuple[Recurrent, Evaluation] | None,
         model: Recurrent,
         remedies: Mapping[str, UnderRemedy],
+        on_top: UnderRemedy | None = None,
     ) -> Repair:
         """The record of a repair, from what was measured on test streams; the guards are measured here."""
         guards, alone = self.guarded(model, after.model["name"], guards_before), control[1] if control else None
         short, gain = self.short(before.curve, after.curve), benefit(before, after, alone, remedies)
-        because = refusal(short, gain, after, self.main, guards, remedies)
+        because = refusal(short, gain, after, self.main, guards, remedies, on_top)
         passes = None
         if control is not None and alone is not None:
             its_short, its_gain = self.short(before.curve, alone.curve), benefit(before, alone, None, remedies)
@@ -271,6 +272,7 @@ class Setup:
             control_passes=passes,
             guards=guards,
             remedies=dict(remedies),
+            on_top=on_top,
             outlast=VERSION,
         )
 

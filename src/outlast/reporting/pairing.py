@@ -28,23 +28,24 @@ def beside(evaluation: Evaluation, losses: Sequence[float]) -> Triple:
     return paired(evaluation, np.array(evaluation.oldest.per_stream) - np.array(losses))
 
 
-def helpful_resets(evaluation: Evaluation) -> dict[str, Reset]:
-    """The resets from which the model as it is gains something at its oldest age, the best last.
+def helps(evaluation: Evaluation, losses: Sequence[float]) -> bool:
+    """Whether the model as it is gains something at its oldest age from a remedy that gives streams these losses.
 
-    Where the verdict is undecided, the whole interval of the gain has to lie past half a tolerance. None help a model
+    Where the verdict is undecided, the whole interval of the gain has to lie past half a tolerance. None helps a model
     that is under a remedy already, nor one that beats no guess where it is at its best.
     """
     if "remedy" in evaluation.model or unbeaten(evaluation):
-        return {}
+        return False
     verdict = evaluation.verdict
     tolerance = verdict.tolerance if verdict else 0.0
     most = -tolerance / 2 if verdict and verdict.name == "undecided" else 0.0
-    own = np.array(evaluation.oldest.per_stream)
-    better = {
-        name: each
-        for name, each in evaluation.resets.items()
-        if gained(change := paired(evaluation, np.array(each.per_stream) - own), tolerance) and change[2] < most
-    }
+    change = paired(evaluation, np.array(losses) - np.array(evaluation.oldest.per_stream))
+    return gained(change, tolerance) and change[2] < most
+
+
+def helpful_resets(evaluation: Evaluation) -> dict[str, Reset]:
+    """The resets that help, the best last."""
+    better = {name: each for name, each in evaluation.resets.items() if helps(evaluation, each.per_stream)}
     return dict(sorted(better.items(), key=lambda each: -each[1].loss))
 
 

@@ -15,7 +15,7 @@ from outlast.reporting.words import terms
 from outlast.reporting.words.labels import SHARES, labels
 from outlast.reporting.words.language import spoken, tell
 from outlast.reporting.words.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
-from outlast.results import Evaluation, Refusal, Repair, ShortContext
+from outlast.results import Evaluation, Refusal, Repair, Reset, ShortContext, UnderRemedy
 from outlast.results.curve import decline
 from outlast.results.repaired import times_to_reach
 
@@ -421,12 +421,30 @@ def _still_fails(repair: Repair, _: Refusal) -> list[str]:
     ]
 
 
+def suffices(repair: Repair) -> UnderRemedy | Reset | None:
+    """The remedy that a repaired model is better under: the one that the refusal names, else the best."""
+    named, found = repair.refused_because and repair.refused_because.remedy, repair.after.resets.get("periodic_reset")
+    if named is not None:
+        return repair.on_top if named.startswith("leak:") else found
+    return min([each for each in (repair.on_top, found) if each], key=lambda each: each.loss, default=None)
+
+
 def _remedy_suffices(repair: Repair, _: Refusal) -> list[str]:
-    reset = repair.after.resets.get("periodic_reset")
-    if reset is None:
+    found = suffices(repair)
+    if found is None:
         return []
-    above = terms.with_interval(estimate(*beside(repair.after, reset.per_stream)), terms.unit(repair.after))
-    every = at_every(reset.every)
+    above = terms.with_interval(estimate(*beside(repair.after, found.per_stream)), terms.unit(repair.after))
+    if isinstance(found, UnderRemedy):
+        leak = terms.remedy(found.name)
+        return [
+            tell(
+                f"the repaired model is better under {leak}: {_its_measure(repair)} is {above} above what it gives "
+                "under that",
+                f"修復後のモデルは{leak}を加えた方が良くなります。{_its_measure(repair)}は、"
+                f"それを加えた場合を {above} 上回ります",
+            )
+        ]
+    every = at_every(found.every)
     return [
         tell(
             f"the repaired model is better when it is reset: {_its_measure(repair)} is {above} above what it gives "

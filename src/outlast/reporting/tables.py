@@ -13,7 +13,7 @@ from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import Estimate, estimate, estimates, integer, number, span
-from outlast.results import CompareRow, Evaluation, Repair, Sample, ShortContext
+from outlast.results import CompareRow, Evaluation, Repair, Sample, ShortContext, UnderRemedy
 
 # Tables of a report that belong to no figure: repairs beside each other, and a model beside what is simpler.
 
@@ -152,16 +152,13 @@ def simpler(repair: Repair) -> list[Section]:
         _oldest(labels.BASE, repair.before),
         *_resets(repair.before, labels.OF_BASE),
         *(
-            _Rival(
-                (labels.OF_CONTROL if name.startswith("control") else labels.OF_BASE).format(each.name),
-                terms.loss(each),
-                each.per_stream,
-            )
+            _under(labels.OF_CONTROL if name.startswith("control") else labels.OF_BASE, each)
             for name, each in repair.remedies.items()
         ),
         *([_oldest(labels.CONTROL, repair.control)] if repair.control else []),
         *(_resets(repair.control, labels.OF_CONTROL) if repair.control else []),
         *_resets(repair.after, labels.OF_REPAIR),
+        *([_under(labels.OF_REPAIR, repair.on_top)] if repair.on_top else []),
         *_guesses(repair.after),
     ]
     comparable = [each for each in rivals if len(each.per_stream) == len(repair.after.oldest.per_stream)]
@@ -180,6 +177,10 @@ def _resets(evaluation: Evaluation, form: str) -> list[_Rival]:
         _Rival(form.format(terms.reset(name, each.every)), terms.loss(each), each.per_stream)
         for name, each in evaluation.resets.items()
     ]
+
+
+def _under(form: str, remedy: UnderRemedy) -> _Rival:
+    return _Rival(form.format(remedy.name), terms.loss(remedy), remedy.per_stream)
 
 
 def _guesses(evaluation: Evaluation) -> list[_Rival]:

@@ -174,7 +174,8 @@ class Repair(Result):
     (made by the command line).
 
     `typed` is the intervention in one word, as the command line takes it; empty where it cannot be typed. `remedies`
-    are what stands behind ``leak``, ``handover`` and ``control_leak`` among the rivals, by these names.
+    are what stands behind ``leak``, ``handover`` and ``control_leak`` among the rivals, by these names. `on_top` is the
+    repaired model under a leak, where validation likes it better than the repair alone.
     """
 
     intervention: dict[str, Any]
@@ -194,6 +195,7 @@ class Repair(Result):
     samples: list[Sample] = field(default_factory=list)
     typed: str = ""
     remedies: dict[str, UnderRemedy] = field(default_factory=dict)
+    on_top: UnderRemedy | None = None
     kind: str = "repair"
     outlast: str = ""
 

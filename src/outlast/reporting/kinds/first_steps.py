@@ -6,33 +6,48 @@ import shlex
 from dataclasses import replace
 
 from outlast.reporting.commands import Step, command, context
-from outlast.reporting.pairing import helpful_resets, tunable, unbeaten
+from outlast.reporting.pairing import helpful_resets, helps, tunable, unbeaten
 from outlast.reporting.refusals import at_every
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import tell
 from outlast.reporting.words.terms import level, unit, unused
-from outlast.results import Evaluation, Reset
+from outlast.results import Evaluation, Reset, UnderRemedy
 
 
-def without_training(evaluation: Evaluation) -> list[Step]:
-    """What helps now: the command that tunes, or where tuning is not for it the resets by themselves."""
-    return tuned(evaluation) or resets(evaluation)
+def without_training(evaluation: Evaluation, leak: UnderRemedy | None = None) -> list[Step]:
+    """What helps now: the command that tunes, or where tuning is not for it the resets by themselves.
+
+    Args:
+        leak: the model under its best leak, where that was measured.
+    """
+    return tuned(evaluation, leak) or resets(evaluation)
 
 
-def tuned(evaluation: Evaluation) -> list[Step]:
-    """The best remedy that the ages tell of, and the command that tunes it, of a model that fails or declines."""
-    verdict = evaluation.verdict
-    if verdict is None or verdict.name not in ("fails", "declines") or not (found := tunable(evaluation)):
+def tuned(evaluation: Evaluation, leak: UnderRemedy | None = None) -> list[Step]:
+    """The best remedies that are known, and the command that tunes it, of a model that fails or declines."""
+    verdict, found = evaluation.verdict, tunable(evaluation)
+    leak = leak if leak and helps(evaluation, leak.per_stream) else None
+    if verdict is None or verdict.name not in ("fails", "declines") or not (found or leak):
         return []
-    name = "periodic_reset" if "periodic_reset" in found else "overlapping_reset"
-    gain, own = _gain(name, found[name], evaluation), terms.loss(evaluation.oldest).value
+    name = "periodic_reset" if "periodic_reset" in found or leak else "overlapping_reset"
+    own = terms.loss(evaluation.oldest).value
+    read_off, gain = tell("Read off these ages, ", "これらの年齢から読み取ると、"), ""
+    if name in found:
+        gain = _gain(name, found[name], evaluation)
+    if leak:
+        gives, under = level(leak, unit(evaluation)), terms.remedy(leak.name)
+        read_off, said = (
+            "",
+            tell(f"On the same targets {under} gives {gives}", f"同じ目標で{under}は {gives} になります"),
+        )
+        gain = tell(f"{said}, and {gain}", f"{said}。{gain}") if gain else said
     twice = [] if name == "periodic_reset" else ["--cost 2"]
     return [
         Step(
             tell(
-                f"Tune the model, which takes no training. Read off these ages, {gain}, against {own} as it runs "
-                "on; tuning chooses the remedy on validation streams and judges it on test streams:",
-                f"モデルを調整します。学習は要りません。これらの年齢から読み取ると、そのまま続けた場合の {own} "
+                f"Tune the model, which takes no training. {read_off}{gain}, against {own} as it runs on. Tuning "
+                "chooses the remedy on validation streams and judges it on test streams:",
+                f"モデルを調整します。学習は要りません。{read_off}そのまま続けた場合の {own} "
                 f"に対して、{gain}。調整は検証系列で対処を選び、テスト系列で判定します：",
             ),
             command("tune", evaluation.command, context(evaluation), *twice),
@@ -83,6 +98,12 @@ def reset_code(name: str, every: int, model: str = "model") -> str:
     """Python that resets a model like this."""
     overlap = ", overlap=True" if name == "overlapping_reset" else ""
     return f"model = outlast.with_reset({model}, every={every}{overlap})"
+
+
+def leak_code(name: str, model: str) -> str:
+    """Python that puts a leak on a model, as it is typed: ``leak:32:every=4``."""
+    _, tau, *options = name.replace("from=", "from_age=").split(":")
+    return f"model = outlast.with_leak({', '.join([model, f'tau={tau}', *options])})"
 
 
 def _gain(name: str, reset: Reset, evaluation: Evaluation) -> str:

@@ -7,17 +7,28 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from outlast.repairs import RepairSettings
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
 from outlast.reporting.kinds.evaluation import untouched
-from outlast.reporting.kinds.first_steps import better_first, reset_code, without_training
-from outlast.reporting.pairing import unbeaten
-from outlast.reporting.refusals import Unsettled, at_every, equal_to_the_base, obstacle, open_whole, settled, unsettled
+from outlast.reporting.kinds.first_steps import better_first, leak_code, reset_code, without_training
+from outlast.reporting.pairing import paired, unbeaten
+from outlast.reporting.refusals import (
+    Unsettled,
+    at_every,
+    equal_to_the_base,
+    obstacle,
+    open_whole,
+    settled,
+    suffices,
+    unsettled,
+)
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import sentences, tell
-from outlast.reporting.words.numbers import integer, number
+from outlast.reporting.words.numbers import estimate, integer, number
 from outlast.reporting.words.terms import level, unit
-from outlast.results import Comparison, Evaluation, Refusal, Repair
+from outlast.results import Comparison, Evaluation, Refusal, Repair, UnderRemedy
 from outlast.training import TrainSettings
 
 MOST_STEPS, MOST_ANCHOR, LEAST_DOSE, LEAST_RATE = 8 * TrainSettings().steps, 64.0, 1 / 16, 1e-5
@@ -130,7 +141,7 @@ class _Refused:
 
 def after_repair(repair: Repair) -> list[Step]:
     if repair.refused_because is None:
-        return _after_acceptance(repair.before, tell("Keep the repaired model", "修復後のモデルを残します"))
+        return _after_acceptance(repair, repair.before, tell("Keep the repaired model", "修復後のモデルを残します"))
     if terms.untouched(repair):
         return untouched(repair.before, repair.refused_because, "repair")
     return _after_refusal(_Refused(repair, repair.refused_because, repair.before, one=True))
@@ -146,7 +157,7 @@ def after_comparison(comparison: Comparison) -> list[Step]:
             f"Keep the model that {made} made, and leave the base model in reach",
             f"{made} で作ったモデルを残し、元のモデルもすぐ使えるようにしておきます",
         )
-        return _after_acceptance(base, keep)
+        return _after_acceptance(row.repair, base, keep)
     if row is None or row.repair.refused_because is None:
         text = tell("Try the usual interventions:", "通常の介入を試します：")
         return [Step(text, command("compare", base.command, context(base)))]
@@ -154,7 +165,7 @@ def after_comparison(comparison: Comparison) -> list[Step]:
     return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False, tuned=tuned))
 
 
-def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
+def _after_acceptance(repair: Repair, before: Evaluation, keep: str) -> list[Step]:
     """Steps once a repair is accepted; `before` is the evaluation that carries the command."""
     folder = saved(before.command)
     if folder is None:
@@ -166,6 +177,7 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
     code = ["--allow-code"] if folder is None and blueprint.get("kind") == "factory" else []
     return [
         first,
+        *_on_top(repair, before, folder),
         Step(
             tell(
                 "Measure it once more on data that no choice was made on, before it replaces the base model:",
@@ -174,6 +186,21 @@ def _after_acceptance(before: Evaluation, keep: str) -> list[Step]:
             command("evaluate", before.command, *code, context(before), model=folder or "repaired", data="OTHER_DATA"),
         ),
     ]
+
+
+def _on_top(repair: Repair, before: Evaluation, folder: str | None) -> list[Step]:
+    """The leak that validation likes on top of a repair."""
+    if (leak := repair.on_top) is None:
+        return []
+    change = estimate(*paired(repair.after, np.array(leak.per_stream) - repair.after.oldest.per_stream), signed=True)
+    against, named = terms.with_interval(change, unit(repair.after)), terms.remedy(leak.name)
+    text = tell(
+        f"Or run it under {named}, which validation streams like on top of it; on test streams that is {against} at "
+        "the oldest age, against the repair alone:",
+        f"または、検証系列でさらに良くなった{named}を加えて動かします。テスト系列の最も古い年齢では、"
+        f"修復だけの場合との差は {against} です：",
+    )
+    return [Step(text, _under(leak.name, before, folder, "done.model"))]
 
 
 def _after_refusal(refused: _Refused) -> list[Step]:
@@ -197,7 +224,7 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     elif refused.open is not None and steps[0].code is not None and steps[0].code.startswith("outlast repair"):
         steps[0] = steps[0]._replace(text=sentences(_first(refused, refused.open), steps[0].text))
     known = refused.tuned or (name in ("no_benefit", "remedy_suffices") and not missing)
-    helps = [] if known else without_training(base)
+    helps = [] if known else without_training(base, refused.repair.remedies.get("leak"))
     text = tell("Or let other interventions compete:", "または、他の介入を競わせます：")
     others = [Step(text, command("compare", base.command, context(base)))]
     return [*steps, *helps, *(others if refused.one and not missing else [])]
@@ -323,7 +350,7 @@ def _broken(refused: _Refused) -> list[Step]:
 
 
 def _no_benefit(refused: _Refused) -> list[Step]:
-    helps = [] if refused.tuned else without_training(refused.base)
+    helps = [] if refused.tuned else without_training(refused.base, refused.repair.remedies.get("leak"))
     if helps:
         text = tell(
             "Tune the base model instead of repairing it; no training is needed for that.",
@@ -387,26 +414,38 @@ def _stopped_reading(refused: _Refused) -> list[Step]:
 
 
 def _remedy_suffices(refused: _Refused) -> list[Step]:
-    after, base = refused.repair.after, refused.base
-    reset = after.resets.get("periodic_reset")
-    every = reset.every if reset else base.train_context
-    folder, fine = saved(base.command, "refused"), after.verdict and after.verdict.name in ("robust", "generalises")
-    if folder is None:
-        code = reset_code("periodic_reset", every, "done.model" if refused.one else "done.models[NAME]")
-    elif fine or "remedy" in after.model:  # which tune leaves as they are, and takes no further remedy
-        code = command("stream", replace(base.command, options=""), f"--resets reset:{every}", model=folder, data=None)
-    else:
-        code = command("tune", base.command, context(base), model=folder)
+    after, base, found = refused.repair.after, refused.base, suffices(refused.repair)
+    made, folder = "done.model" if refused.one else "done.models[NAME]", saved(base.command, "refused")
+    if isinstance(found, UnderRemedy):
+        gives, leak = level(found, unit(base)), terms.remedy(found.name)
+        text = tell(
+            f"Use the repaired model under {leak}; so it gives {gives}:",
+            f"修復後のモデルに{leak}を加えて使います（損失 {gives}）：",
+        )
+        return [Step(text, _under(found.name, base, folder, made)), *_push(refused)]
+    every = found.every if found else base.train_context
+    fine = after.verdict and after.verdict.name in ("robust", "generalises")
+    # What is robust, tune leaves as it is, and what is under a remedy it does not take.
+    tunes = folder is not None and not fine and "remedy" not in after.model
+    code = command("tune", base.command, context(base), model=folder) if tunes else None
     return [
         Step(
             tell(
                 f"Use the repaired model, and reset it {at_every(every)}{_given_by_resets(refused)}:",
                 f"修復後のモデルを{at_every(every)}にリセットします{_given_by_resets(refused)}：",
             ),
-            code,
+            code or _under(f"reset:{every}", base, folder, made),
         ),
         *_push(refused),
     ]
+
+
+def _under(remedy: str, base: Evaluation, folder: str | None, made: str) -> str:
+    """What runs a model under a remedy: the one in a folder, or where there is none the one that Python has `made`."""
+    if folder is not None:
+        return command("stream", replace(base.command, options=""), f"--resets {remedy}", model=folder, data=None)
+    kind, number, *_ = remedy.split(":")
+    return leak_code(remedy, made) if kind == "leak" else reset_code("periodic_reset", int(number), made)
 
 
 def _given_by_resets(refused: _Refused) -> str:
