@@ -87,8 +87,8 @@ def test_leaks_that_are_read_in_pieces_count_as_long_as_they_take(monkeypatch: p
     monkeypatch.setattr(module, "cost", timed)
     own, foreign = (repair_cost(model, data(), **ASKED) for model in (small_gru(), outlast.adapt(Foreign())))
     assert any(leaky)
-    # Eight of the base, and of the control those at the base's own τ, on validation and on test streams.
-    assert foreign.measuring - own.measuring == pytest.approx(10 * (8 + 2) - 1 * (8 + 4))
+    # Eight of the base, and of the repair and the control those at the base's own τ, on validation and test streams.
+    assert foreign.measuring - own.measuring == pytest.approx(10 * (8 + 2 * 2) - 1 * (8 + 2 * 4))
 
 
 def test_the_repair_that_follows_is_the_same_with_and_without_it() -> None:
