@@ -23,7 +23,6 @@ from outlast.evaluation.opened import adapted_to
 from outlast.evaluation.schedule import age_bands
 from outlast.interventions import Intervention, Zero
 from outlast.model import Recurrent, device_of
-from outlast.modules.precision import require_trainable
 from outlast.modules.products import chosen
 from outlast.repairs.acceptance import age_weights
 from outlast.repairs.setup import Wanted, set_up
@@ -97,7 +96,6 @@ def try_training(
     Raises:
         InputError: streams shorter than a window, states that a rule cannot be fitted to, or a batch too small for it.
     """
-    require_trainable(model)
     if chosen(settings.precision, model) == "bf16" and settings.precision == "auto":
         print("products are taken in bfloat16 while training; --precision float32 for float32", file=sys.stderr)
     from_zero = Zero().prepared(model, streams, train_context)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from outlast.data import Split, Streams
 from outlast.model import Recurrent
 from outlast.modules.leaking import PIECES, memories
 from outlast.modules.remedies import Leak
 from outlast.repairs.setup import Setup
 from outlast.results import Evaluation, ShortContext
+from outlast.results.curve import Curve
 
 _COARSE, _FINE = 4, 2
 """Factors between neighbours of the grid, and around the best of it."""
@@ -50,7 +52,7 @@ def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
     found: dict[float, Tried] = {}
 
     def measured(leak: Leak) -> Tried:
-        after = todo.evaluate(leak.on(model), todo.validation, leak.name, None, ends_only=True).curve
+        after = curve_under(leak, todo, model, todo.validation, leak.name)
         return Tried(leak, after.losses[-1], todo.short(seen.curve, after))
 
     def add(taus: Iterable[int]) -> None:
@@ -72,6 +74,11 @@ def leaks(todo: Setup, model: Recurrent, seen: Evaluation) -> list[Tried]:
 
 def _best(tried: Iterable[Tried]) -> Tried:
     return min(tried, key=lambda each: each.losses.mean())
+
+
+def curve_under(leak: Leak, todo: Setup, model: Recurrent, streams: Streams | Split, name: str) -> Curve:
+    """Of the model under a leak, at the ages that a choice needs."""
+    return todo.evaluate(leak.on(model), streams, name, None, ends_only=True).curve
 
 
 def ready(model: Recurrent, leak: Leak) -> Leak:

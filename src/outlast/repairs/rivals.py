@@ -14,7 +14,7 @@ from outlast.modules.leaking import memories
 from outlast.modules.remedies import Leak, Remedy, Reset
 from outlast.modules.resetting import Around
 from outlast.onnx import OnnxModel
-from outlast.repairs.leaks import grid, leaks, ready
+from outlast.repairs.leaks import curve_under, grid, leaks, ready
 from outlast.repairs.setup import Dosed, Setup
 from outlast.repairs.tuning import losses_under_remedies
 from outlast.results import Evaluation, UnderRemedy
@@ -83,7 +83,7 @@ def on_top(
     tolerance = seen.verdict.tolerance if seen.verdict else 0.0
     if gain >= -tolerance / 2 or not todo.short(seen.curve, curve).held:
         return None
-    tested = todo.evaluate(leak.on(model), todo.data, leak.name, None, ends_only=True).curve
+    tested = curve_under(leak, todo, model, todo.data, leak.name)
     return _told(leak, tested, tested.losses[-1]) if todo.short(before.curve, tested).held else None
 
 
@@ -96,7 +96,7 @@ def _best_near(todo: Setup, leak: Leak, dosed: Dosed, model: Recurrent) -> tuple
     for near in near_by:
         each = ready(model, replace(leak, tau=near, every=1))
         name = f"{dosed.trained.label}, {each.name}, on validation"
-        found[each] = todo.evaluate(each.on(model), todo.validation, name, None, ends_only=True).curve
+        found[each] = curve_under(each, todo, model, todo.validation, name)
     return min(found.items(), key=lambda pair: pair[1].losses[-1].mean())
 
 
@@ -118,7 +118,7 @@ def can_leak(model: Recurrent) -> bool:
 
 def _run(todo: Setup, model: Recurrent, leak: Leak) -> UnderRemedy:
     """The model under a leak on test streams."""
-    curve = todo.evaluate(leak.on(model), todo.data, leak.name, None, ends_only=True).curve
+    curve = curve_under(leak, todo, model, todo.data, leak.name)
     return _told(leak, curve, curve.losses[-1])
 
 

@@ -28,7 +28,7 @@ from outlast.data.scenarios import weighted_places
 from outlast.errors import InputError, Interrupted, TrainingDiverged
 from outlast.evaluation.opened import adapted_to
 from outlast.interventions import Carried, Intervention, rule_of
-from outlast.model import Recurrent, device_of
+from outlast.model import device_of
 from outlast.modules.precision import require_trainable, widen
 from outlast.modules.products import chosen, widened
 from outlast.progress import StepDone
@@ -195,10 +195,11 @@ def fit(
         saving = Checkpoint(checkpoint, rank, described, device)
 
     with (
-        _ending_in_evaluation(model),
+        contextlib.ExitStack() as ending,
         _asked_to_stop(stop or threading.Event()) as asked,
         torch.random.fork_rng([device] if device.type == "cuda" else []),
     ):
+        ending.callback(model.eval)
         wrapped = model
         if accelerator:
             wrapped, optimizer = accelerator.prepare(model, optimizer)
@@ -286,14 +287,6 @@ def fit(
         del wrapped, optimizer
         let_go(accelerator)
     return losses
-
-
-@contextlib.contextmanager
-def _ending_in_evaluation(model: Recurrent) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        model.eval()
 
 
 def _seed(device: torch.device, number: int) -> None:
