@@ -12,6 +12,7 @@ from outlast.cli.parsing import parse
 from outlast.evaluation.measure import CROSS_ENTROPY
 from outlast.planning.advice import changes
 from outlast.reporting.kinds import next_steps
+from outlast.reporting.kinds.plan.page import money
 from outlast.reporting.kinds.plan.sentences import change
 from outlast.reporting.words.numbers import NO_BREAK
 from outlast.results import Plan
@@ -53,6 +54,21 @@ def test_what_training_adds_to_a_tuned_model_is_told_with_its_time() -> None:
     assert (trained.code or "").startswith("outlast repair ")
     more = f"if {plan.rival.loss - plan.expected.loss:.2g} nats less is worth some 3 min more"
     assert more in trained.text.replace(NO_BREAK, " ")
+
+
+def test_a_handover_stands_in_the_table_where_it_is_better_than_what_costs_less() -> None:
+    plan = PLANS["remedies_do_better"]
+    leak, handover = plan.remedies
+    assert plan.without_training[-1] == handover
+    dearer = replace(plan, remedies=[leak, replace(handover, loss=leak.loss + 0.001)])
+    assert [each.cost for each in dearer.without_training] == [1, 1, 2, 1]
+    assert [each.name for each in changes(dearer, CROSS_ENTROPY) if each.name == "dearer"] == []
+
+
+@pytest.mark.parametrize(("name", "over"), [("remedies_come_first", "running on"), ("starts_help", "without training")])
+def test_what_a_gain_is_over_is_told(name: str, over: str) -> None:
+    (told,) = (row for row, _ in money(PLANS[name]) if row.startswith("gain over"))
+    assert told.endswith(over)
 
 
 def test_a_dearer_remedy_is_typed_with_a_cost_that_allows_it() -> None:

@@ -172,7 +172,8 @@ class Worth:
     """What the advised step buys, in money.
 
     Args:
-        gain: losses that it takes away against the base as it is best used without training, with its interval.
+        gain: losses that it takes away against the base as it is best used without training, with its interval; of a
+            remedy, against the base as it runs on.
         value: money a day that one `unit` of it is worth.
         unit: of the gain.
         a_day: money a day, with the ends of the gain's interval.
@@ -259,13 +260,13 @@ class Plan(Result):
     @property
     def without_training(self) -> list[TriedRemedy]:
         """What needs no training: the base as it runs on, its best resets, what tuning would pick where that is another
-        remedy, and the best handover."""
+        remedy, and the best handover where it is better than what costs one copy."""
         found = [each.as_remedy for each in self.untrained]
-        named = [each for each in self.remedies if each.name == self.tuned]
-        handovers = [each for each in self.remedies if 1 < each.cost < 2]
-        best = [min(handovers, key=lambda each: each.loss)] if handovers else []
-        known = {each.name for each in found}
-        return [*found, *(each for each in [*named, *best] if each.name not in known)]
+        if self.picked is not None and self.tuned not in {each.name for each in found}:
+            found.append(self.picked)
+        least = min((each.loss for each in found if each.cost == 1), default=0.0)
+        handovers = [each for each in self.remedies if 1 < each.cost < 2 and each.loss < least]
+        return [*found, *sorted(handovers, key=lambda each: each.loss)[:1]]
 
     @property
     def rival(self) -> TriedRemedy:

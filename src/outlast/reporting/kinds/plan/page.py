@@ -134,7 +134,8 @@ def money(plan: Plan) -> list[tuple[str, str]]:
             rows.append((words.FACT_GAIN, say.loss(plan, gain)))
     if worth is not None:
         told = estimate(*worth.gain, signed=True)
-        rows.append((words.FACT_GAIN, f"{terms.with_unit(told.value, terms.unit_name(worth.unit))} ({told.interval})"))
+        over = words.FACT_GAIN_UNTRAINED if plan.advice in ("tune", "reset") else words.FACT_GAIN
+        rows.append((over, f"{terms.with_unit(told.value, terms.unit_name(worth.unit))} ({told.interval})"))
         a_day = estimate(*worth.a_day, signed=True)
         rows.append((words.FACT_A_DAY, f"{a_day.value} ({a_day.interval})"))
         rows.append((words.FACT_DAY, day(worth.day)))
