@@ -213,10 +213,11 @@ _OTHER_NAMES = {
     "text_split": "split",
 }
 """What Python calls an option otherwise, by the flag's name."""
-_VALUE = r"\d[\w.]*|(?!or |and )[\w.%#-]+(?=[),;:]|\.?$|\.? *\n| --[a-z])"
-_FLAG = re.compile(rf"(?<![\w-])--(?!onnx-)([a-z][a-z-]*[a-z])(?! on the command line)(?: ({_VALUE}))?")
+_VALUE = r"\d[\w.]*|(?!or |and )[\w.%#-]+(?=[),;:]|\.?$|\.? *\n| --[a-z]| \w+=\w)"
+_MORE = r"(?: \w+=[\w-]+)*"
+_FLAG = re.compile(rf"(?<![\w-])--(?!onnx-)([a-z][a-z-]*[a-z])(?! on the command line)(?: ({_VALUE})({_MORE}))?")
 """ONNX files' options are no arguments of the same name; what says where it belongs stays."""
-_SEVERAL = re.compile(r"(=(?:'[^'\n]*'|[\d.]+)) (?=[a-z_]+=['\d])")
+_SEVERAL = re.compile(r"(=(?:'[^'\n]*'|\[[^]\n]*\]|[\d.]+)) (?=[a-z_]+=['\d])")
 _COMMAND = re.compile(r"outlast(?: [a-z]+){1,3} --.*|(?:hf|pip) [a-z]+ .*")
 """A line for a shell, which is the same wherever it is read."""
 _ARGUMENT = re.compile(r"(?<![\w.:/=-])([a-z][a-z_]*)=(?=['\"\d[{T])")
@@ -269,6 +270,8 @@ def _as_argument(flag: re.Match[str]) -> str:
     name = _OTHER_NAMES.get(name, name)
     if value is None:
         return f"{name}="
+    if flag[3]:  # several values, as of columns
+        return f"{name}={[value, *flag[3].split()]}"
     return f"{name}={value}" if re.fullmatch(r"\d+(\.\d+)?", value) else f"{name}={value!r}"
 
 

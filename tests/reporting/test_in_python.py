@@ -14,6 +14,7 @@ from outlast.reporting import summary
 from outlast.reporting.commands import in_python
 from outlast.reporting.kinds import next_steps
 from outlast.results import Result
+from reporting import example_results
 from reporting.cases import CASES
 from reporting.example_results import check_report, evaluation, refused
 
@@ -48,6 +49,13 @@ from reporting.example_results import check_report, evaluation, refused
 )
 def test_a_command_as_a_call(command: str, call: str) -> None:
     assert in_python(command) == call
+
+
+def test_a_step_that_python_has_no_call_for_is_told_in_words() -> None:
+    worse = example_results.beside_persistence(evaluation(example_results.HEALTHY), 0.02)
+    said = " ".join(summary(worse, python=True).split())
+    assert "Next: Make the model better first:" in said
+    assert said.endswith("Then train it longer: outlast train --model MODEL --data DATA --train-context 64")
 
 
 @pytest.mark.parametrize("result", [each for several in CASES.values() for each in several])

@@ -32,6 +32,8 @@ from reporting import example_results as example
 COMMAND = Command(model="runs/base", data="my power.csv", options="--target power", out="runs/r")
 FAILING = example.evaluation()
 UNSURE = example.evaluation(example.UNSURE, unsure=True)
+WORSE = example.beside_persistence(example.evaluation(example.HEALTHY), 0.02)
+"""It holds at every age, and is worse than repeating the newest value."""
 
 
 def read_as(finding: str) -> list[Note]:
@@ -71,7 +73,7 @@ def evaluations() -> dict[str, Evaluation]:
         "robust, up to 48 h": replace(robust, settings={**robust.settings, "up_to": "48h"}),
         "robust, too short for 48 h": too_short("48h"),
         "robust, too short for so many positions": too_short(None),
-        "robust, worse than a guess": example.beside_persistence(robust, 0.02),
+        "robust, worse than a guess": WORSE,
         "robust, no better than a guess": example.beside_persistence(robust, -0.001),
         "generalises": example.evaluation(example.IMPROVING),
         "generalises, worse than a guess": example.beside_persistence(example.evaluation(example.IMPROVING), 0.02),
@@ -121,6 +123,7 @@ def repairs() -> dict[str, Repair]:
             for name, value in doubtful.items()
         },
         "refused: a control that does not pass": replace(plain["plain_training_suffices"], control_passes=False),
+        "nothing to repair, worse than a guess": example.untouched(WORSE),
         "nothing to repair, and fails on test streams": example.untouched(example.evaluation(name="base")),
         "not shown to fail, and robust on test streams": example.untouched(because=example.not_shown()),
         "refused: short contexts, undecided": example.short_changed(-0.119, -0.31, 0.011),
@@ -202,9 +205,7 @@ def diagnoses() -> dict[str, Diagnosis]:
         "broken": example_diagnosis.broken(),
         "by the clock": example_diagnosis.with_clock(example_diagnosis.diagnosis()),
         "by scenario": example_diagnosis.by_scenario(example_diagnosis.diagnosis()),
-        "robust, worse than a guess": example_diagnosis.diagnosis(
-            None, example.beside_persistence(example.evaluation(example.HEALTHY), 0.02)
-        ),
+        "robust, worse than a guess": example_diagnosis.diagnosis(None, WORSE),
         "worse than a guess": example_diagnosis.diagnosis(measured=example.beside_persistence(FAILING, 0.02)),
     }
 
@@ -223,6 +224,13 @@ def tunings() -> dict[str, Tuning]:
         },
         **example.asked_twice(),
         "refused: a base worse than a guess": example.tuning("reset:64", made=example.of_no_use("stopped_reading")),
+        "nothing to tune, worse than a guess": replace(
+            example.tuning(
+                "reset:64",
+                made=example.untouched(WORSE),
+            ),
+            remedy="none",
+        ),
         "none helps": replace(example.tuning("reset:64"), remedy="none", accepted=False),
         "none helps enough": replace(
             example.tuning("leak:32"),
@@ -253,6 +261,7 @@ def plans() -> dict[str, Plan]:
     few = replace(advised, settings={**advised.settings, "training": {**advised.settings["training"], "steps": 400}})
     return {
         **told,
+        "nothing_to_win, worse than a guess": replace(told["nothing_to_win"], base=WORSE),
         "starts_help, not clearly": replace(advised, evidence={**advised.evidence, "by_starts_high": 0.004}),
         **{
             f"starts_help, {steps} steps where 400 were asked for": replace(

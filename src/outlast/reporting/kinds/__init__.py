@@ -90,7 +90,8 @@ def _first_step(steps: Sequence[Step], *, python: bool) -> list[str]:
     if not shown:
         return []
     codes = [in_python(step.code) if python and step.code else step.code for step in shown]
-    if shown == typed[:1]:
+    in_words = python and codes[0] is not None and codes[0].startswith("outlast ")  # what Python has no call for
+    if shown == typed[:1] and not in_words:
         return [f"{labels.NEXT_SHORT}: {codes[0]}"]
     texts = [wrapped(f"{labels.NEXT_SHORT}: {shown[0].text}"), *(wrapped(step.text) for step in shown[1:])]
     lines = [[text, *([f"    {code}"] if code else [])] for text, code in zip(texts, codes, strict=True)]

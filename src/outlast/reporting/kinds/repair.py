@@ -63,6 +63,10 @@ def repair_headline(repair: Repair, label: str) -> str:
 
 
 def _untouched_headline(before: Evaluation, because: Refusal | None) -> str:
+    return sentences(verdict_reasons.first_of_all(before), _left_alone(before, because))
+
+
+def _left_alone(before: Evaluation, because: Refusal | None) -> str:
     verdict = before.verdict
     if because is not None and because.name == "base_broken":
         broken = verdict_reasons.broken(before, because.because[0])

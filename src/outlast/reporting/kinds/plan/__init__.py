@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from outlast.reporting import verdict_reasons
 from outlast.reporting.commands import Step, command, context, older_ages
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing.age_figures import Curve
@@ -11,7 +12,7 @@ from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.elements import Facts as Rows
 from outlast.reporting.facts import Facts, flat
 from outlast.reporting.kinds import evaluation
-from outlast.reporting.kinds.first_steps import mend, reset_code, without_training
+from outlast.reporting.kinds.first_steps import better_first, mend, reset_code, without_training
 from outlast.reporting.kinds.plan import page
 from outlast.reporting.kinds.plan import sentences as say
 from outlast.reporting.kinds.plan.sentences import words
@@ -92,6 +93,8 @@ def _next_steps(plan: Plan) -> list[Step]:
         case "beyond_starts":
             return _beyond(plan)
     verdict = plan.base.verdict
+    if verdict_reasons.first_of_all(plan.base):
+        return better_first(plan.base)
     if plan.reason == "undecided" and verdict is not None:
         return [evaluation.decide(plan.base, verdict, "plan")]
     text = tell(

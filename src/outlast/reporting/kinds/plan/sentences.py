@@ -73,6 +73,14 @@ def _leave_it(plan: Plan) -> str:
             "判断の材料がないため、助言はありません（系列が少なすぎるか、目標がありません）。",
         )
     verdict = plan.base.verdict
+    if worthless := verdict_reasons.first_of_all(plan.base):
+        return sentences(
+            worthless,
+            tell(
+                "Nothing that was tried betters it enough to be worth it.",
+                "試したもののどれも、見合うほどには良くなりません。",
+            ),
+        )
     if plan.reason == "undecided" and verdict is not None:
         return sentences(
             tell(
