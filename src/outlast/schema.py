@@ -202,7 +202,7 @@ class Schema:
             repeated (``hold``), or refused (``error``).
         stream, time: the columns that told streams and times apart; None: there were none.
         step: seconds between rows, where they were regular.
-        max_gap: seconds between rows from which on there is a gap; None: there never is.
+        max_gap: seconds between rows beyond which there is a gap; None: there never is.
         gaps: what a gap does: nothing (``join``), a stream begins anew (``split``), or it is refused (``error``).
         notation: how the table's text was written, for whoever reads such a table again.
     """

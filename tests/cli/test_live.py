@@ -61,8 +61,10 @@ def test_incidents_are_listed_shown_labelled_and_exported(run: Run, here: Path) 
     as_json = run("live", "incidents", "list", "--json", "--of-stream", "pump 1").out
     assert json.loads(as_json)["opened"] == 100
     assert json.loads(run("live", "incidents", "show", 2).out)["stream"] == "pump 2"
-    said = run("live", "incidents", "label", 2, "false_alarm", "--by", "ann")
+    said = run("live", "incidents", "label", 2, "false_alarm", "--by", "ann", "--note", "a test run")
     assert said.out.rstrip().endswith("false_alarm (ann)")
+    assert json.loads(run("live", "incidents", "show", 2).out)["note"] == "a test run"
+    assert json.loads(run("live", "incidents", "show", 1).out)["note"] is None
     assert run("live", "incidents", "export", "--out", "all.jsonl").out == "2 incidents: all.jsonl\n"
     assert [json.loads(line)["label"] for line in (here / "all.jsonl").read_text().splitlines()] == [
         None,

@@ -63,6 +63,24 @@ def test_what_is_told_of_gaps_is_done() -> None:
     assert (len(whole), table_rows(whole.about)) == (1, [])
 
 
+@pytest.mark.parametrize("step", [1, 60, 3600])
+def test_rows_exactly_as_far_apart_as_is_allowed_are_neighbours(step: int) -> None:
+    """A gap is more than `max_gap`, as in serving and in what is said of it: full hours have none of more than 3600."""
+    frame = timed(pd.date_range("2020-01-01", periods=ROWS, freq=f"{step}s"))
+    streams = Streams.from_table(frame, time="when", target="y", gaps="split", max_gap=step)
+    assert (len(streams), streams.about["times"]["gaps"]) == (1, 0)
+    assert len(Streams.from_table(frame, time="when", target="y", gaps="error", max_gap=step)) == 1
+    assert len(Streams.from_table(frame, time="when", target="y", gaps="error", max_gap=f"{step}s")) == 1
+    holed = frame.drop(index=[500]).reset_index(drop=True)
+    assert len(Streams.from_table(holed, time="when", target="y", max_gap=step)) == 2
+
+
+def test_a_step_of_exactly_one_and_a_half_usual_ones_is_no_gap() -> None:
+    late = pd.to_timedelta(30 * (np.arange(ROWS) >= 900), unit="s")
+    streams = Streams.from_table(MINUTES.assign(when=MINUTES.when + late), time="when")
+    assert (len(streams), streams.about["times"]["max_gap"]) == (1, 90)
+
+
 def test_irregular_rows_have_no_gaps_unless_told() -> None:
     steps = np.random.default_rng(0).exponential(60, ROWS)
     frame = timed(pd.Timestamp("2020-01-01") + pd.to_timedelta(steps.cumsum(), unit="s"))
@@ -166,7 +184,7 @@ def test_rows_out_of_order_are_refused_with_how_to_sort_them() -> None:
         ({"max_gap": 60}, "max_gap 60 without a time column"),
         ({"max_gap": 0, "time": "when"}, "max_gap 0"),
         ({"max_gap": float("nan"), "time": "when"}, "max_gap nan"),
-        ({"max_gap": "60", "time": "when"}, "max_gap='60'"),
+        ({"max_gap": "soon", "time": "when"}, "max_gap soon\nexpected: a length of time above 0"),
         ({"max_gap": 60, "gaps": "join", "time": "when"}, "max_gap with gaps 'join'"),
     ],
 )

@@ -33,12 +33,12 @@ def manifest() -> dict[str, Any]:
     """Everything by section, in an order that does not depend on where it stands in the code."""
     return {
         "names": {name: said for each in sorted(public_names) for name, said in _named(each, getattr(outlast, each))},
-        "families": {name: _settings(kind) for name, kind in sorted(FAMILIES.items())},
-        "interventions": {name: str(inspect.signature(made)) for name, made in sorted(INTERVENTIONS.items())},
-        "measures": sorted(MEASURES),
+        "families": {name: _settings(kind) for name, kind in sorted(FAMILIES.own.items())},
+        "interventions": {name: str(inspect.signature(made)) for name, made in sorted(INTERVENTIONS.own.items())},
+        "measures": sorted(MEASURES.own),
         "verbs": {name: _options(verb) for name, verb in sorted(VERBS.items())},
         "exit statuses": " ".join((outlast.cli.__doc__ or "").split("Exit status ")[1].split()),
-        "tasks": sorted(TASKS),
+        "tasks": sorted(TASKS.own),
         "recipe keys": {f"compare: {name}": keys for name, keys in _records(Recipe)},
         "result fields": dict(sorted({name: keys for kind in KINDS.values() for name, keys in _records(kind)}.items())),
     }

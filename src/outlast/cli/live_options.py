@@ -86,7 +86,7 @@ class LiveIncidentsLabelVerb(Ledgered):
     by: str
     """Who says so."""
     note: str | None = None
-    """Anything more."""
+    """Anything more. A label without one takes the earlier note away."""
 
 
 @verb("live incidents export", "live_verbs", "--out incidents.jsonl", torch=False)

@@ -144,9 +144,9 @@ class Reading(ReadingText):
     """Tables: drop rows with missing values (default), hold the last value, or refuse."""
     gaps: Literal["split", "join", "error"] | None = None
     """Tables with --time: cut streams where rows are too far apart (default), join the rows, or refuse."""
-    max_gap: float | None = None
-    """Tables with --time: seconds from which on rows are too far apart. Default: 1.5 typical steps, where 9 of 10 steps
-    are like the typical one; otherwise never."""
+    max_gap: str | None = None
+    """Tables with --time: seconds, or a time such as 1h, beyond which rows are too far apart. Default: 1.5 typical
+    steps, where 9 of 10 steps are like the typical one; otherwise never."""
     category: tuple[str, ...] | None = None
     """Tables: inputs that are no sizes (text or whole numbers): machine mode. The model reads the code of each value,
     its place among the sorted values of the training part; nothing scales it. Where the model has codes of its own,

@@ -10,6 +10,7 @@ import numpy as np
 
 from outlast.data.tables.columns import Known, listed, told_categories
 from outlast.data.tables.scales import Scaling, scaling_of
+from outlast.durations import seconds_of
 from outlast.errors import InputError, unknown_name
 from outlast.schema import Schema
 
@@ -97,6 +98,8 @@ def table_options(schema: Schema | None, **given: Any) -> TableOptions:
         told["category"] = told_categories(told["category"])
     if "inputs" in told:
         told["inputs"] = tuple(dict.fromkeys([*told["inputs"], *told.get("static", ()), *told.get("category", ())]))
+    if isinstance(told.get("max_gap"), str):
+        told = {**told, "max_gap": seconds_of(told["max_gap"], "max_gap")}
     if "classes" in told:
         told = {"target_kind": "class", **told, "classes": _told_classes(told["classes"])}
     if schema is not None:
@@ -247,7 +250,7 @@ def _clocked(told: Mapping[str, Any]) -> None:
         return
     number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
     if not number or not 0 < limit < float("inf"):
-        raise InputError(f"max_gap {limit!r}", "seconds, more than 0", "for example max_gap=3600")
+        raise InputError(f"max_gap {limit!r}", "seconds, more than 0", "for example max_gap=3600, or '1h'")
     if told.get("gaps") == "join":
         raise InputError("max_gap with gaps 'join'", "gaps that are joined, or a longest one", "leave one of them out")
 

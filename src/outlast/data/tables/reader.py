@@ -70,7 +70,7 @@ class FromTables(Layout):
         units: Mapping[str, str] | None = None,
         leave_out: str | Sequence[str] | None = None,
         gaps: str | None = None,
-        max_gap: float | None = None,
+        max_gap: float | str | None = None,
         order: str | None = None,
         category: str | Sequence[str] | Mapping[str, Any] | None = None,
         static: Any = None,
@@ -130,9 +130,9 @@ class FromTables(Layout):
             gaps: what becomes of a stream with a `time` where rows are further apart than `max_gap`. ``split``
                 (default): it is cut there, into pieces of one recording; ``join``: the rows are neighbours; ``error``:
                 refuse.
-            max_gap: seconds. None: one and a half typical steps where nine of ten steps are like the typical one, and
-                five where gaps of so few steps are multiples of it (no target across those counts); otherwise there are
-                no gaps.
+            max_gap: seconds, or a length of time such as ``1h``. None: one and a half typical steps where nine of ten
+                steps are like the typical one, and five where gaps of so few steps are multiples of it (no target
+                across those counts); otherwise there are no gaps.
             category: inputs of text or whole numbers that are no sizes (a machine, a mode): the model reads the code of
                 each value, which is its place among the sorted values of the training part, and nothing scales it. It
                 may be the `stream` column too. A dict lists the values in the order of the codes, where the model has

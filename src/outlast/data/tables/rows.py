@@ -24,7 +24,7 @@ REGULAR = 0.9
 LIKE = 0.1
 """Steps that differ from the typical one by less than this share of it are like it."""
 GAP = 1.5
-"""Typical steps from which on there is a gap, where rows are regular and nothing else was said."""
+"""Typical steps beyond which there is a gap, where rows are regular and nothing else was said."""
 JOINED = 5
 """Gaps of up to so many typical steps are no gaps where they are multiples of it: some rows are missing, and the clock
 goes on as it was."""
@@ -146,7 +146,7 @@ def _refuse_scattered(gap: np.ndarray, group: np.ndarray, spaced: Spacing, optio
         [
             Choice("join everything", {"gaps": "join"}),
             Choice("repeat values that are missing", {"missing": "hold"}),
-            Choice("say from how many seconds on rows are no neighbours", {"max_gap": 3600.0}),
+            Choice("say beyond how many seconds rows are no neighbours", {"max_gap": 3600.0}),
         ],
     )
 
