@@ -137,6 +137,40 @@ def test_it_is_saved_with_them(here: Path, streams: Streams) -> None:
     assert one == other
 
 
+RAW = """
+from torch import nn
+
+
+class Raw(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(1, 2, batch_first=True)
+
+    def forward(self, x, h=None):
+        out, h = self.gru(x / 300, h)
+        return 300 + 0.9 * (x - 300) + 0.5 * out[..., :1], h
+
+
+def build():
+    return Raw()
+"""
+
+
+def test_it_is_saved_with_the_scaling_by_which_it_was_measured(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that reads raw values was saved with standardised ones, and forecast in another scale, unsaid."""
+    (here / "rawly.py").write_text(RAW)
+    drawn, level = np.random.default_rng(0).normal(size=1500), [0.0]
+    for each in drawn:
+        level.append(0.9 * level[-1] + each)
+    (here / "levels.csv").write_text("\n".join(["kelvin", *(f"{300 + each:.4f}" for each in level)]) + "\n")
+    assert main(["save", "--model", "rawly:build", "--data", "levels.csv", "--target", "kelvin", "--out", "raw"]) == 0
+    said = capsys.readouterr()
+    assert "the model is read with --scale none --target-scale none" in said.err
+    assert "Next: outlast stream --model raw --allow-code < ROWS.jsonl" in said.out
+    forecast = outlast.deploy("raw", allow_code=True).read({"kelvin": 310.0})["forecast"]["kelvin"]
+    assert abs(forecast - 309) < 0.6
+
+
 def test_the_range_of_the_training_part_is_kept(streams: Streams, table: pd.DataFrame) -> None:
     schema = streams.schema
     assert schema is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from outlast.cli.saying import tell
 from outlast.durations import ahead_of
 from outlast.errors import InputError
 from outlast.model import Recurrent
+from outlast.modules.factory import code_of
 from outlast.modules.precision import runnable
 from outlast.onnx import folder_of
+
+_READ = 64
+"""Positions of the windows by which a model that is saved tells how its table was scaled: long enough to tell."""
 
 
 def run_export(options: ExportVerb) -> int:
@@ -37,20 +42,26 @@ def run_export(options: ExportVerb) -> int:
 def run_save(options: SaveVerb) -> int:
     from outlast.cli import inputs
     from outlast.cli.trial import try_out
+    from outlast.evaluation.misread import as_it_reads, scaling_notes
 
     if options.out.exists() and not options.replace:
         raise InputError(
             f"--out {options.out}, which is there already", "a new folder", "choose another --out, or --replace"
         )
     model, streams = inputs.model_and_streams(options, options.data)
-    schema = streams.schema
-    if schema is None:
+    if streams.schema is None:
         raise InputError(f"--data {options.data}, which has no columns", "a table", "name a .csv or .parquet file")
-    tell(try_out(model, streams, None))
+    noted = try_out(model, streams, None)
+    streams = as_it_reads(model, streams, _READ)
+    schema = streams.schema
+    assert schema is not None
+    tell([*noted, *scaling_notes(streams.about)])
     provenance = {"verb": "save", "data": streams.describe()}
     checkpoints.save(model, options.out, provenance=provenance, schema=None if model.schema else schema)
     ahead, aims = ", ".join(map(str, schema.target.horizons)), ", ".join(schema.target.columns)
     print(f"{options.out}: reads {', '.join(schema.names)}; forecasts {aims}, {ahead} rows ahead")
+    code = " --allow-code" if code_of(getattr(model, "blueprint", None) or {}) else ""
+    print(f"Next: outlast stream --model {shlex.quote(str(options.out))}{code} < ROWS.jsonl")
     return 0
 
 
