@@ -73,6 +73,7 @@ def test_it_says_what_python_says(run: Run) -> None:
     ("bad", "named"),
     [
         ("no json", "line 3: 'no json', which is no JSON"),
+        ("time,power", ".to_json('rows.jsonl', orient='records', lines=True)"),
         ("[1, 2]", "line 3: JSON of type list"),
         ('{"power": 1.0}', "line 3: a row without 'speed'"),
         ('{"power": "much", "speed": 1}', "line 3: 'much' (str) in column 'power'"),

@@ -141,7 +141,12 @@ def _parsed(line: bytes) -> dict[str, Any]:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         shown = line[:80].decode(errors="replace")
-        raise InputError(f"{shown!r}, which is no JSON ({error})", "one JSON object a line", "correct it") from None
+        raise InputError(
+            f"{shown!r}, which is no JSON ({error})",
+            'one JSON object a line, a row as {"power": 2.3, "speed": null}',
+            "correct it; rows of a table become such lines with pandas: pandas.read_csv('rows.csv')"
+            ".to_json('rows.jsonl', orient='records', lines=True)",
+        ) from None
     if not isinstance(row, dict):
         raise InputError(f"JSON of type {type_name(row)}", 'an object such as {"power": 2.3}', "write names and values")
     return row
