@@ -112,7 +112,8 @@ def test_a_repair_has_the_command_s_defaults() -> None:
     """One truth: what the command line takes for granted, Python does."""
     train, repair, measure = TrainSettings(), RepairSettings(), EvalSettings()
     command = {each.name: each.default for each in RepairVerb.__dataclass_fields__.values()}
-    for name in ("steps", "learning_rate", "batch_size", "precision", "checkpoint_every", "seed"):
+    assert command["steps"] == command["budget"] == inspect.signature(outlast.repair).parameters["budget"].default
+    for name in ("learning_rate", "batch_size", "precision", "checkpoint_every", "seed"):
         assert command[name] == getattr(train, name), name
     for name in RepairSettings.__dataclass_fields__:
         assert command[name] == getattr(repair, name), name

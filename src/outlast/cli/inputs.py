@@ -202,7 +202,8 @@ def measuring(options: Measuring, seed: int) -> EvalSettings:
 
 
 def training(options: TrainVerb | PlanVerb | RepairVerb | CompareVerb) -> TrainSettings:
-    return settings_of(TrainSettings, options, start_weights=start_weights(options))
+    steps = TrainSettings.steps if options.steps is None else options.steps
+    return settings_of(TrainSettings, options, steps=steps, start_weights=start_weights(options))
 
 
 def start_weights(options: Weighing) -> dict[str, float] | None:

@@ -199,10 +199,12 @@ class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Re
     """More data of the same kind on which short contexts must hold."""
     jobs: int = 1
     """2: the repair and its control are trained side by side, one thread each."""
+    steps: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    """Optimiser steps, at a rate that falls to their end. Default: as many as pay within --budget."""
     budget: str | None = None
-    """How long all of it may take, such as 90s, 10min or 2h. Training then goes on, doubling its steps, for as long as
-    validation streams gain from it. Ctrl-C ends it with the best so far; --resume with a longer budget goes on after
-    its end. Default: --steps."""
+    """How long all of it may take, such as 90s or 2h. Training goes on, doubling its steps, for as long as validation
+    streams gain from it. Ctrl-C ends it with the best so far; --resume goes on after its end. Default: 10min, or
+    --steps."""
 
 
 @verb("compare", "verbs", f"--model my_lstm:build {READINGS} --interventions zero state_passing carry --jobs 2")

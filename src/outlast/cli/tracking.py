@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -38,17 +39,21 @@ class Said:
         self.options = options
         self.tracker: GeneralTracker | None = None
         self.lost = options.track is None
+        self.steps: Counter[str] = Counter()
         self.lock = threading.Lock()
 
     def __call__(self, what: str, share: float, loss: float | None = None) -> None:
         self.say(what, share, loss)
         if loss is not None:
-            self.log({f"{_slug(what)}/loss": loss}, round(share * self.options.steps))
+            # A training with a budget has no number of steps beforehand: they are counted.
+            self.steps[what] += 1
+            planned = self.options.steps
+            self.log({f"{_slug(what)}/loss": loss}, self.steps[what] if planned is None else round(share * planned))
 
     def conclude(self, result: Result) -> None:
         """Log what came of it."""
         if figures := outcome(result):
-            self.log(figures, self.options.steps)
+            self.log(figures, self.options.steps or max(self.steps.values(), default=0))
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Hand values on; a tracker that fails is not asked again, and the training goes on."""

@@ -49,11 +49,12 @@ from outlast.planning.repair_cost import PRICE, VALUE, check_price
 from outlast.ranks import ranks
 from outlast.repairs import RepairSettings, compare, repair, tune, with_dose
 from outlast.repairs.saving import save_models
+from outlast.repairs.settings import BUDGET
 from outlast.repairs.setup import Wanted
 from outlast.reporting import ask_for_font, write_figures
 from outlast.results import VERSION, Training
 from outlast.tasks import task
-from outlast.training import TrainSettings, fit
+from outlast.training import fit
 from outlast.training.objectives import objective
 
 
@@ -261,9 +262,7 @@ def run_repair(options: RepairVerb) -> int:
     check_tracker(options)
     outputs.claim_for_models(options.out, "repair", replace=options.replace, reads={"--model": options.model})
     rule, how = inputs.rule_of(options), _how(options)
-    if options.budget is not None:  # with one, a training goes on after its end, too
-        _without_steps(options)
-    else:
+    if (budget := _budget(options)) is None:  # with one, a training goes on after its end, too
         starts = {} if options.expected_run == inputs.BY_DATA else {"intervention": in_one_word(rule.describe())}
         if (status := outputs.shown_again(options, "repair", how["training"], **_besides(how), **starts)) is not None:
             return status
@@ -275,19 +274,19 @@ def run_repair(options: RepairVerb) -> int:
         try_out(model, streams, how["measures"])
     try_repair(Wanted(model, parts, guards=guards, **how), [rule])
     texts = writing.sampler(options, model, parts)
-    if not options.quiet and not options.resume and options.budget is None and ranks() == 1:
+    if not options.quiet and not options.resume and budget is None and ranks() == 1:
         with contextlib.suppress(TrainingDiverged):  # of a broken base; what is wrong with it, measuring says
             expected = repair_cost(model, parts, intervention=rule, guards=guards, jobs=options.jobs, **how)
             if expected.seconds >= LONG_REPAIR:
                 print(expected, file=sys.stderr, flush=True)
     outputs.taken(options, parts)
-    with outputs.output(options.out, fresh=True, trains=True, keeps=options.budget is not None):
+    with outputs.output(options.out, fresh=True, trains=True, keeps=budget is not None):
         with told(options) as say:
             done = repair(
                 model,
                 parts,
                 intervention=rule,
-                budget=options.budget,
+                budget=budget,
                 guards=guards,
                 checkpoint=outputs.checkpoint(options),
                 resume=options.resume,
@@ -307,14 +306,18 @@ def run_repair(options: RepairVerb) -> int:
     return 0 if done.accepted else 1
 
 
-def _without_steps(options: RepairVerb) -> None:
-    seconds_of(str(options.budget), "--budget")
-    if options.steps != TrainSettings.steps:
+def _budget(options: RepairVerb) -> str | None:
+    """For how long to train for as long as it pays; None: a number of steps was asked for."""
+    if options.budget is None:
+        return BUDGET if options.steps is None else None
+    seconds_of(options.budget, "--budget")
+    if options.steps is not None:
         raise InputError(
             f"--steps {options.steps} with --budget {options.budget}",
             "one of the two",
             "leave --steps out, to train for as long as it pays",
         )
+    return options.budget
 
 
 @outputs.alone

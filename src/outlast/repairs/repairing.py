@@ -30,7 +30,7 @@ from outlast.progress import WorkDone
 from outlast.ranks import ranks
 from outlast.repairs.doubling import Allowed, as_long_as_it_pays
 from outlast.repairs.rivals import Rivals, on_top, rivals_of, with_control
-from outlast.repairs.settings import RepairSettings
+from outlast.repairs.settings import BUDGET, RepairSettings
 from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, set_up
 from outlast.results import Evaluation, Repair
 from outlast.training import TrainSettings, join_ranks
@@ -103,10 +103,12 @@ def repair(
             is carry with an expected run of 20 training contexts.
         objective: a slug or an objective; None: what fits the targets.
         measures: by themselves or by name; the first decides. None: what fits the targets.
-        training: how to train; `steps` overrides its number of steps.
-        budget: instead of `steps`, how long all of it may take, such as ``10min``, or seconds. Training is then at a
-            steady rate and goes on, doubling its steps, for as long as that pays on validation streams; it makes 200
-            steps at least. Ctrl-C ends it with the best so far, judged; `resume` goes on after its end, too.
+        training: how to train; `steps` overrides its number of steps. Where one of the two is given and no `budget`,
+            that is how long training is.
+        budget: how long all of it may take, such as ``1h``, or seconds; None: ten minutes, or as many steps as were
+            asked for. Training is then at a steady rate and goes on, doubling its steps, for as long as that pays on
+            validation streams; it makes 200 steps at least. Ctrl-C ends it with the best so far, judged; `resume` goes
+            on after its end, too.
         measuring: how to measure.
         repairing: anchor, doses, control, and when to refuse.
         guards: further sets of streams on which short contexts must hold.
@@ -117,7 +119,10 @@ def repair(
     """
     rule = rule_of(intervention, at_least(1, train_context, "train_context"))
     at_least(1, jobs, "jobs")
-    began, seconds = time.monotonic(), None if budget is None else seconds_of(str(budget), "budget")
+    began = time.monotonic()
+    if budget is None and training is None and steps is None:
+        budget = BUDGET
+    seconds = None if budget is None else seconds_of(str(budget), "budget")
     if budget is not None and steps is not None:
         raise InputError(
             f"steps={steps} and budget={budget}", "one of the two", "leave steps out, to train for as long as it pays"

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from outlast.arguments import taking_fields
 from outlast.errors import InputError
 
+BUDGET = "10min"
+"""How long a repair may take that was not told for how long to train."""
+
 
 @taking_fields
 @dataclass(frozen=True)

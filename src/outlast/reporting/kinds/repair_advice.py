@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from outlast.durations import seconds_of
 from outlast.repairs import RepairSettings
+from outlast.repairs.settings import BUDGET
 from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
 from outlast.reporting.kinds.evaluation import untouched
 from outlast.reporting.kinds.first_steps import better_first, leak_code, reset_code, without_training
@@ -78,7 +80,8 @@ class _Refused:
         if self.repair.guards:
             told.append(f"--guard {shlex.join(self.repair.guards)}")
         ages = same_ages(self.base) if data == "MORE_DATA" else None
-        return command("repair", self.base.command, context(self.base, scored=scored, ages=ages), *told, data=data)
+        asked = [context(self.base, scored=scored, ages=ages), *filter(None, told)]
+        return command("repair", self.base.command, *asked, data=data)
 
     def _as_long(self, steps: int | None, *, goes_on: bool) -> str:
         """For how long to train: steps, or the time that these will take about, after the end of what is there."""
@@ -86,7 +89,7 @@ class _Refused:
         if budget is None:
             return f"--steps {steps or self.repair.steps}"
         if steps is None:
-            return f"--budget {budget:g}s"
+            return "" if budget == seconds_of(BUDGET, "budget") else f"--budget {budget:g}s"
         resumed = f" --resume --out {shlex.quote(out)}" if goes_on and out else ""
         return f"--budget {budget * steps / self.repair.steps:g}s{resumed}"
 
