@@ -70,8 +70,8 @@ def test_places_are_taken_before_between_and_behind_options() -> None:
 
 @pytest.mark.parametrize("value", ["-1e-3", "-inf", "-.5", "-1"])
 def test_a_number_below_zero_is_a_value(value: str) -> None:
-    options = parse(VERBS["evaluate"], [*EVALUATE[1:], "--quantiles", value, "0.5", "--max-gap", value])
-    assert (options.quantiles, options.max_gap) == ((float(value), 0.5), float(value))
+    options = parse(VERBS["repair"], [*EVALUATE[1:], "--quantiles", value, "0.5", "--anchor", value])
+    assert (options.quantiles, options.anchor) == ((float(value), 0.5), float(value))
 
 
 def test_a_file_gives_values_as_they_stand_and_places_by_name(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from outlast.cli import main
 from outlast.cli.options import CompareVerb, EvaluateVerb, PlanVerb, RepairVerb
 from outlast.data import Streams
 from outlast.interventions import USUAL, Carry, rule_of
-from outlast.results import Evaluation, load_result
+from outlast.reporting.commands import command, context, in_python
+from outlast.results import Command, Evaluation, load_result
 from toys import small_gru, wave_streams
 
 T = 8
@@ -68,6 +70,28 @@ def test_a_path_is_measured_as_on_the_command_line(here: Path) -> None:
     assert outlast.evaluate(outlast.from_factory("opened_plant:build"), split, **how).age_curve == typed.age_curve
     frame = outlast.evaluate(outlast.from_factory("opened_plant:build"), COLUMNS, **how, **read)
     assert frame.age_curve == typed.age_curve
+
+
+def test_the_next_call_reads_the_table_as_this_one_did(here: Path) -> None:
+    read: dict[str, Any] = {"target": "power", "horizon": [3], "shares": (0.5, 0.2, 0.3), "inputs": ["power", "speed"]}
+    done = outlast.evaluate("opened_plant:build", "readings.csv", train_context=T, settings=BRIEFLY, **read)
+    call = in_python(command("evaluate", done.command, context(done)))
+    assert call.startswith("outlast.evaluate('opened_plant:build', 'readings.csv', train_context=8, target='power'")
+    assert eval(call, {"outlast": outlast}).age_curve == done.age_curve
+    model = outlast.from_factory("opened_plant:build")
+    frame = outlast.evaluate(model, COLUMNS, train_context=T, settings=BRIEFLY, **read)
+    assert frame.command == replace(done.command, model=None, data=None)
+
+
+def test_results_inside_results_say_what_was_asked_too(here: Path) -> None:
+    brief: dict[str, Any] = {"training": TrainSettings(steps=2, batch_size=4), "measuring": BRIEFLY}
+    settings = RepairSettings(doses=(1.0,), control=False, anyway=True)
+    done = outlast.compare(
+        "opened_plant:build", "readings.csv", target="power", train_context=T, interventions=["tbtt"],
+        repairing=settings, **brief,
+    )  # fmt: skip
+    asked = Command(model="opened_plant:build", data="readings.csv", options="--target power")
+    assert done.result.base.command == done.result.rows[0].repair.before.command == asked
 
 
 def test_a_saved_model_by_its_folder_reads_as_it_was_trained(here: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import os
+import shlex
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +21,7 @@ from outlast.data import Split, Streams, open_streams, split
 from outlast.data.compatibility import categories_asked, check_inputs, inputs_of, of_width
 from outlast.data.opening import accepted, tokeniser_for
 from outlast.data.tables.columns import as_asked
-from outlast.errors import Choice, InputError, Question, unknown_name
+from outlast.errors import Choice, InputError, Question, flagged, unknown_name
 from outlast.model import InputSpec, Recurrent
 from outlast.modules import from_factory, names_factory
 from outlast.modules.adapting import Native, adapt
@@ -28,6 +30,7 @@ from outlast.modules.calls.finding import CannotBeRead, NeedsColumns, NoState
 from outlast.modules.calls.module_adapter import HiddenModule
 from outlast.modules.precision import Probe
 from outlast.onnx import folder_of
+from outlast.results import Command, CompareRow, Result
 
 F = TypeVar("F", bound=Callable[..., Any])
 if TYPE_CHECKING:  # what a frame is, no type says; and those who take these have open ones in their hands
@@ -71,9 +74,41 @@ def opening(work: F) -> F:
         built = {each: first if each == main else _built(model, read) for each, model in models.items()}
         if "name" in own and main is not None and isinstance(models[main], str | os.PathLike):
             known.setdefault("name", os.fspath(models[main]))
-        return work(**known | built | {_DATA: read})
+        asked = _asked(models.get(main or ""), data, options)
+        made = work(**known | built | {_DATA: read})
+        return made if asked is None else noting(made, asked)
 
     return typing.cast(F, opened)
+
+
+def _asked(model: Any, data: Any, options: Mapping[str, Any]) -> Command | None:
+    """What was asked for, as the next call has to ask for it too; None: an argument is none that can be typed."""
+    if not all(_typable(value) for value in options.values()):
+        return None
+    words = [word for name, value in options.items() if value is not None for word in flagged(name, value)]
+    model, data = (os.fspath(each) if isinstance(each, str | os.PathLike) else None for each in (model, data))
+    return Command(model=model, data=data, options=shlex.join(words))
+
+
+def _typable(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(each, str | int | float) for each in value)
+    return value is None or isinstance(value, str | int | float)
+
+
+def noting(made: Any, asked: Command) -> Any:
+    """What was made, with the command in every result inside it that has none."""
+    if isinstance(made, list):
+        found = [noting(each, asked) for each in made]
+        return found if any(new is not old for new, old in zip(found, made, strict=True)) else made
+    if made == Command():
+        return asked
+    if not isinstance(made, Result | Command | CompareRow) and not hasattr(made, "result"):
+        return made
+    held = {item.name: getattr(made, item.name) for item in dataclasses.fields(made)}
+    new = {name: noting(value, asked) for name, value in held.items()}
+    changed = {name: value for name, value in new.items() if value is not held[name]}
+    return dataclasses.replace(made, **changed) if changed else made
 
 
 def _to_open(data: Any) -> bool:

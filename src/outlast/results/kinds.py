@@ -15,7 +15,8 @@ VERSION = importlib.metadata.version("outlast")
 
 @dataclass(frozen=True)
 class Command:
-    """What was typed to make a result, as far as the next command needs it; nothing where it was made from Python.
+    """What was asked for to make a result, as far as the next command or call needs it; nothing where models and data
+    were objects.
 
     Args:
         verb: where it does not follow from the kind of result.
