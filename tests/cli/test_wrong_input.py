@@ -168,7 +168,7 @@ WRONG: list[tuple[tuple[str, ...], list[str]]] = [
     ((*EVALUATE, *MEASURE, "--most-streams", "many"), ["--most-streams many", "a whole number"]),
     ((*EVALUATE, *MEASURE, "--streams", "9"), ["'--streams'", "did you mean"]),
     (("diagnose", "--model", "mymod:build", *MEASURE, "--budget", "later"), ["--budget later"]),
-    ((*REPAIR, "--budget", "10min"), ["'--budget'"]),
+    ((*REPAIR, "--budget", "later"), ["--budget later", "a length of time"]),
     ((*COMPARE, "--budget", "10min"), ["'--budget'"]),
     (("--print-completion", "fish"), ["--print-completion fish", "bash, zsh, tcsh"]),
 ]

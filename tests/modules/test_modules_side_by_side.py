@@ -58,6 +58,7 @@ VERBS: dict[str, Callable[[Recurrent, outlast.Split, int], Any]] = {
 
 OF_TIME = {
     "seconds",
+    "tuning",
     "cost",
     "default_cost",
     "spent",
