@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def test_the_example_of_every_verb_is_parsed(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_shows_every_option_in_a_named_group_and_ends_with_the_example(run: Run, verb: str) -> None:
-    shown = run(*verb.split(), "--help").out
+    shown = run(*verb.split(), "--help-all").out
     for option in options_of(VERBS[verb]):
         assert option.said, option
         group = shown.partition(f"\n{option.group}:\n")[2].partition("\n\n")[0]
@@ -47,7 +48,7 @@ def test_help_shows_every_option_in_a_named_group_and_ends_with_the_example(run:
 
 
 def test_groups_have_the_names_that_people_look_for(run: Run) -> None:
-    titles = [line.rstrip(":") for line in run("repair", "--help").out.splitlines() if line.endswith(":")]
+    titles = [line.rstrip(":") for line in run("repair", "--help-all").out.splitlines() if line.endswith(":")]
     wanted = [
         "Model",
         "Data",
@@ -61,6 +62,17 @@ def test_groups_have_the_names_that_people_look_for(run: Run) -> None:
         "Example",
     ]
     assert [title for title in titles if title in wanted] == wanted
+
+
+def test_a_verb_of_many_options_shows_the_usual_ones_first(run: Run) -> None:
+    shown = run("repair", "--help").out
+    assert re.findall(r"^  (?:-\w, )?--([a-z-]+)", shown, flags=re.M) == [
+        "model", "data", "train-context", "target", "horizon", "stream", "time", "intervention", "out", "budget",
+        "config", "help", "help-all",
+    ]  # fmt: skip
+    assert f"Show {len(options_of(VERBS['repair'])) - 10} more options." in " ".join(shown.split())
+    few = [run("dose", flag).out.partition("Everywhere:")[0] for flag in ("--help", "--help-all")]
+    assert few[0] == few[1]
 
 
 def test_quiet_leaves_out_progress_and_nothing_else(run: Run, here: Path) -> None:
@@ -97,7 +109,7 @@ def test_bash_completes_verbs_options_choices_and_files(run: Run, here: Path, tm
     assert completed(script, "outlast", "re") == {"recipe", "repair", "report"}
     for verb, kind in VERBS.items():
         flags = {flag for option in options_of(kind) for flag in option.flags if flag.startswith("--")}
-        assert completed(script, "outlast", *verb.split(), "--") == {*flags, "--config", "--help"}
+        assert completed(script, "outlast", *verb.split(), "--") == {*flags, "--config", "--help", "--help-all"}
     assert completed(script, "outlast", "train", "--precision", "") >= {"auto", "float32", "bf16"}
     assert "readings.csv" in completed(script, "outlast", "train", "--data", "rea")
 

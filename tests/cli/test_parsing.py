@@ -115,7 +115,7 @@ def test_a_misspelt_option_is_answered_by_those_near_it_and_where_all_are() -> N
     with pytest.raises(InputError) as refused:
         parse(VERBS["evaluate"], [*EVALUATE[1:], "--max-lenght", "64"])
     said = refused.value
-    assert said.do == "did you mean '--max-length'? All of them: outlast evaluate --help"
+    assert said.do == "did you mean '--max-length'? All of them: outlast evaluate --help-all"
     assert "--max-length" in said.expected
     assert said.expected.count("--") <= 3
 
@@ -131,4 +131,4 @@ def test_a_misspelt_option_is_answered_by_those_near_it_and_where_all_are() -> N
 def test_a_number_that_does_not_fit_says_what_to_type(typed: list[str], do: str) -> None:
     with pytest.raises(InputError) as refused:
         parse(VERBS["evaluate"], ["--model", "m", "--data", "d", *typed])
-    assert refused.value.do == f"{do} (outlast evaluate --help says more)"
+    assert refused.value.do == f"{do} (outlast evaluate --help-all says more)"

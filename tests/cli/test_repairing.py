@@ -80,7 +80,7 @@ def test_options_reach_the_repair(run: Run, here: Path, monkeypatch: pytest.Monk
 
 def test_the_help_says_what_is_not_known_without_a_control(run: Run) -> None:
     for verb in ("repair", "compare"):
-        text = " ".join(run(verb, "--help").out.replace("│", " ").split())
+        text = " ".join(run(verb, "--help-all").out.replace("│", " ").split())
         assert "--no-control Leave out the control" in text
         assert "nobody knows whether the starts or plain training gained" in text
         assert "0 P." in text

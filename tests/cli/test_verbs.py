@@ -363,7 +363,7 @@ SUFFIXES = [suffix for each in FORMATS for suffix in each.suffixes if suffix not
 )
 def test_help_lists_what_is_registered(run: Run, verb: str, option: str, registered: Iterable[str]) -> None:
     """Help loads no torch, so the lists stand in its text."""
-    shown = run(verb, "--help").out
+    shown = run(verb, "--help-all").out
     _, found, rest = shown.partition(f"{option} ")
     assert found
     told = [word.rstrip(".") for word in re.split(r"[^\w.]+", rest.partition(" --")[0])]

@@ -48,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
                 made.add_argument("-h", "--help", action="store_true", help="show the verbs")
                 groups[group] = made.add_subparsers(dest=group)
         inner = groups[" ".join(words[:-1])].add_parser(words[-1], help=said, description=said, add_help=False)
-        inner.add_argument("-h", "--help", action="store_true", help="show the options")
+        inner.add_argument("-h", "--help", action="store_true", help="show the usual options")
+        inner.add_argument("--help-all", action="store_true", help="show all options")
         config = inner.add_argument("--config", metavar="FILE", help="A TOML file of options.")
         config.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
         for option in options_of(verb):

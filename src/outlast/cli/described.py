@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from outlast.cli.option_groups import GROUPS, OWN
+from outlast.cli.option_groups import GROUPS, OWN, USUAL
 
 _WORDS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 """What stands for a value of a type."""
@@ -175,6 +175,20 @@ def in_groups(verb: type[Any]) -> list[Option]:
     """All options of a verb, groups of one title together, in the order of help."""
     titles = list(dict.fromkeys([*GROUPS.values(), *(each.group for each in options_of(verb))]))
     return sorted(options_of(verb), key=lambda each: titles.index(each.group))
+
+
+MANY, FIRST = 25, 10
+"""Options of a verb, from which on it shows the most usual ones first, and how many of them."""
+
+
+def first_of(verb: type[Any]) -> list[Option]:
+    """The options that a verb shows first, in the order of help: all, unless it has many."""
+    options = in_groups(verb)
+    if len(options) < MANY:
+        return options
+    has = {each.name for each in options}
+    first = [name for name in USUAL if name in has][:FIRST]
+    return [each for each in options if each.required or not each.flags or each.name in first]
 
 
 def _taken(hint: Any) -> tuple[type[Any], int | None, bool, tuple[str, ...]]:

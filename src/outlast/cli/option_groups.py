@@ -368,6 +368,12 @@ GROUPS: dict[type, str] = {
 }
 """The title under which help shows a group of options; groups of one title are shown together."""
 
+USUAL = (
+    "model", "data", "train_context", "out", "target", "horizon", "stream", "time", "family", "budget", "cost",
+    "intervention", "interventions", "steps", "up_to",
+)  # fmt: skip
+"""Options that most people need, the most needed ones first."""
+
 _ALONE = {
     "Model": "family settings base repaired",
     "Data": "task stationary guard",

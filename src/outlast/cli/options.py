@@ -185,7 +185,7 @@ class TuneVerb(Running, Measuring, Reading, Source, Model):
     """More data of the same kind on which short contexts must hold."""
 
 
-@verb("repair", "verbs", f"--model my_lstm:build {READINGS} --intervention carry --expected-run 1280")
+@verb("repair", "verbs", f"--model my_lstm:build {READINGS}")
 class RepairVerb(Running, Learning, Weighing, Repairing, Starting, Measuring, Reading, Source, Model):
     """Post-train a model with other starts; exit status 1 if the repair is refused.
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from outlast.cli.described import Option, about_of, in_groups, options_of
+from outlast.cli.described import Option, about_of, first_of, in_groups, options_of
 from outlast.cli.options import LEAST
 from outlast.errors import InputError, nearest, unknown_name
 from outlast.given_files import read_toml
@@ -25,18 +25,21 @@ from outlast.given_files import read_toml
 _INDENT, _COLUMN, _WIDEST = 2, 26, 100
 
 
-def help_of(verb: type[Any]) -> str:
-    """The help of a verb, at most 100 columns wide."""
+def help_of(verb: type[Any], *, whole: bool = False) -> str:
+    """The help of a verb, at most 100 columns wide: its most usual options, or all."""
     width = max(60, min(_WIDEST, shutil.get_terminal_size().columns))
     first, *rest = inspect.cleandoc(verb.__doc__ or "").split("\n\n")
     about = [textwrap.fill(" ".join(each.split()), width) for each in (first, *rest)]
-    options = in_groups(verb)
+    options = in_groups(verb) if whole else first_of(verb)
+    more = len(options_of(verb)) - len(options)
     places = "".join(f" [{each.takes}]" for each in options if not each.flags)
     parts = [f"usage: outlast {about_of(verb).name}{places} [options]", *about]
     for title, several in itertools.groupby(options, key=lambda each: each.group):
         parts.append("\n".join([f"{title}:", *(_lines(_head(each), each.said, width) for each in several)]))
     config = _lines("--config FILE", "Every option may stand in a TOML file.", width)
-    parts.append("\n".join(["Everywhere:", config, _lines("-h, --help", "Show this.", width)]))
+    shows = _lines("-h, --help", "Show the usual options." if more else "Show this.", width)
+    every = f"Show {more} more options." if more else "Show all options."
+    parts.append("\n".join(["Everywhere:", config, shows, _lines("--help-all", every, width)]))
     return "\n\n".join([*parts, f"Example:\n{_command(about_of(verb).example, width)}"])
 
 
@@ -67,7 +70,7 @@ def _command(command: str, width: int) -> str:
 
 Verb = TypeVar("Verb")
 Settings = TypeVar("Settings")
-_HELP = ("-h", "--help")
+_HELP, _WHOLE = ("-h", "--help"), "--help-all"
 _VALUE = "\0"
 """Stands before every word that is a value: what argparse makes of one that begins with a dash changes with Python."""
 _GONE = {("quickstart", "page"): "python -m benchmarks.pages.seeds --page FILE, in a checkout of outlast"}
@@ -87,8 +90,8 @@ def parse(verb: type[Verb], arguments: list[str]) -> Verb:
     """
     arguments, config = _take_config(arguments)
     name = about_of(verb).name
-    if any(word in _HELP for word in arguments):
-        print(help_of(verb))
+    if any(word in (*_HELP, _WHOLE) for word in arguments):
+        print(help_of(verb, whole=_WHOLE in arguments))
         raise SystemExit(0)
     options = options_of(verb)
     words, given = _told_apart(name, options, arguments)
@@ -175,7 +178,7 @@ def _hold(option: Option, value: Any, verb: str) -> None:
 
 
 def _see(verb: str) -> str:
-    return f"outlast {verb} --help says more"
+    return f"outlast {verb} --help-all says more"
 
 
 def _instead(option: Option, words: Sequence[str]) -> str:
@@ -241,7 +244,7 @@ def _unknown(verb: str, options: Sequence[Option], flag: str, before: str) -> In
     meant = f"did you mean {near[0]!r}? All of them: " if near else "choose one of its help: "
     if not flag.startswith("--") and any(before in option.flags and option.takes for option in options):
         meant = f"write {before}={flag} if that is its value. All options: "
-    return InputError(given, expected, f"{meant}outlast {verb} --help")
+    return InputError(given, expected, f"{meant}outlast {verb} --help-all")
 
 
 def _near(flag: str, known: Sequence[str]) -> list[str]:
