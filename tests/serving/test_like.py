@@ -99,7 +99,7 @@ def test_what_is_no_table_or_another_one_than_the_models_is_refused(streams: Str
     model.schema = Schema(
         (Column("a"), Column("b"), Column("c")), Target("value", ("a",), (1,), means=(0.0,), stds=(1.0,))
     )
-    with pytest.raises(InputError, match="has another one"):
+    with pytest.raises(InputError, match="for a model that was trained on a, b, c"):
         outlast.deploy(model, like=streams)
     with pytest.raises(InputError, match="has another one"):
         outlast.save(model, "out", schema=streams.schema)
