@@ -107,7 +107,7 @@ def unread(place: str, name: str, text: str, texts: Sequence[str | None], notati
     return InputError(
         given,
         expected,
-        "say how times are written (time_format, as datetime.strptime takes it), or write them anew, in pandas: "
+        "say how times are written (--time-format, as datetime.strptime takes it), or write them anew, in pandas: "
         f"frame[{name!r}] = pandas.to_datetime(frame[{name!r}])",
     )
 
@@ -294,7 +294,7 @@ def check_ascending(table: Table, name: str, clock: Clock, group: np.ndarray, ro
             f"{clock.at(later)} after {clock.at(later - 1)} in time column {name!r}, {table.place(int(rows[later]))}",
             "times that ascend within a stream",
             f"sort the rows by time (pandas: frame.sort_values({name!r})); where they are of several streams, name the "
-            "column that tells them apart (stream); where clocks were put back, give times in UTC or with offsets",
+            "column that tells them apart (--stream); where clocks were put back, give times in UTC or with offsets",
         )
 
 

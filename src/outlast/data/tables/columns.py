@@ -66,14 +66,14 @@ def numbers(table: Table, name: str, column: pa.Array) -> np.ndarray:
         raise InputError(
             f"column {name!r} of {table.source}, which holds times ({column.type})",
             "a column of numbers",
-            "leave it out, or write it as a number (the hour of the day, say)",
+            f"leave it out (leave_out={name!r}), or write it as a number (the hour of the day, say)",
         )
     wide = too_wide(column)
     if wide is not None:
         raise InputError(
             f"{column[wide].as_py()} in column {name!r}, {table.place(wide)}",
             f"whole numbers of at most 2^53 ({EXACT:,}) in size, which a float64 can tell apart",
-            "leave the column out (inputs), or write it in a larger unit, such as seconds for nanoseconds",
+            "leave the column out (--leave-out), or write it in a larger unit, such as seconds for nanoseconds",
         )
     if is_text(column):
         values = _parsed(table, name, column)
@@ -81,7 +81,7 @@ def numbers(table: Table, name: str, column: pa.Array) -> np.ndarray:
         raise InputError(
             f"column {name!r} of {table.source}, which holds {column.type}",
             "a column of numbers",
-            "leave it out (inputs), or write its numbers as columns of their own",
+            "leave it out (--leave-out), or write its numbers as columns of their own",
         )
     else:
         values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
@@ -184,7 +184,7 @@ def _no_numbers(table: Table, name: str, row: int, odd: list[str], all_of: list[
         given,
         f"a number, or a missing value ({', '.join([*MISSING[1:], *notation.missing_values])})",
         [Choice("take it for a missing value", as_missing(odd[:MOST_SPELLINGS], notation))],
-        "correct the cell, or read other columns (inputs, leave_out)",
+        "correct the cell, or read other columns (--inputs, --leave-out)",
     )
 
 

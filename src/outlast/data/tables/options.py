@@ -288,7 +288,11 @@ def _fitting(options: TableOptions) -> None:
     least = 1 if not options.target or options.aggregate == "mean" else 0
     if not options.horizons or min(options.horizons) < least:
         given = _as_typed(options.horizons)
-        raise InputError(f"a horizon of {given} rows", f"at least {least} here", "choose how far ahead to predict")
+        raise InputError(
+            f"a horizon of {given} rows",
+            f"at least {least} here",
+            "choose how far ahead to predict, for example horizon=1",
+        )
     _columns_fit(options)
 
 

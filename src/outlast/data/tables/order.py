@@ -84,7 +84,7 @@ def order_of(table: Table, content: Content, options: TableOptions, group: np.nd
     if name is None:
         if options.order == "time":
             raise InputError(
-                "order 'time' without a time column", "a column that says when each row was", "name it: time"
+                "order 'time' without a time column", "a column that says when each row was", "name it: --time"
             )
         return Order(None, None, {})
     clock = clock or read_clock(table, name, content[name])
@@ -281,6 +281,6 @@ def _shuffled(
         + (f", and {times - 1:,} more times that go back" if times > 1 else ""),
         "times that ascend within a stream",
         choices,
-        "where they are of several streams, name the column that tells them apart (stream); where clocks were put "
+        "where they are of several streams, name the column that tells them apart (--stream); where clocks were put "
         "back, give times in UTC or with offsets",
     )

@@ -390,7 +390,7 @@ def _numbered(
             f"the label {unknown[0]!r} in column {name!r}, {table.place(row)}",
             f"one of the labels that {'the model was trained on' if read else 'were listed'}: "
             f"{', '.join(map(str, known))}",
-            f"correct the label, or {'train a model on data that have it' if read else 'list it too (classes)'}",
+            f"correct the label, or {'train a model on data that have it' if read else 'list it too (--classes)'}",
         )
     places = np.array([*(known.index(label) for label in labels), -1], np.int64)
     return places[numbers], known  # pyright: ignore[reportReturnType]
