@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from outlast.reporting import kinds, refusals, summary, tables
+from outlast.reporting import kinds, summary, tables
+from outlast.reporting.losses.short_contexts import by_bands_change, short_change
 from outlast.reporting.words import captions
 from outlast.reporting.words.labels import hints, labels
 from outlast.results import Repair
@@ -68,12 +69,12 @@ def test_short_contexts_are_shares_of_the_base_with_the_same_weights() -> None:
     """Not of the mean over bands, of which the first four positions are three of seven."""
     repair = example.repair()
     short = repair.short_context
-    value, _, _, allowed = refusals.short_change(short, repair.before)
+    value, _, _, allowed = short_change(short, repair.before)
     assert value == f"{100 * short.difference / short.reference:+.2f}\u00a0%"
     assert allowed == "0.5\u00a0%"
     doubled = replace(short, reference=2 * short.reference)
-    assert refusals.short_change(doubled, repair.before)[0] == f"{50 * short.difference / short.reference:+.2f}\u00a0%"
-    by_bands = refusals.by_bands_change(short, repair.before).value
+    assert short_change(doubled, repair.before)[0] == f"{50 * short.difference / short.reference:+.2f}\u00a0%"
+    by_bands = by_bands_change(short, repair.before).value
     assert by_bands == f"{100 * short.by_bands[0] / short.reference:+.2f}\u00a0%"
     assert by_bands != value
 

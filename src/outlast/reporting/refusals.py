@@ -10,12 +10,13 @@ from typing import NamedTuple
 from outlast.evaluation.schedule import target_region
 from outlast.intervals import gained
 from outlast.reporting import verdict_reasons
+from outlast.reporting.losses.short_contexts import Change, short_change, worst_change
 from outlast.reporting.pairing import Triple, beside, unbeaten, without_reading
 from outlast.reporting.words import terms
-from outlast.reporting.words.labels import SHARES, labels
+from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import spoken, tell
-from outlast.reporting.words.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
-from outlast.results import Evaluation, Refusal, Repair, Reset, ShortContext, UnderRemedy
+from outlast.reporting.words.numbers import estimate, integer
+from outlast.results import Refusal, Repair, Reset, ShortContext, UnderRemedy
 from outlast.results.curve import decline
 from outlast.results.repaired import times_to_reach
 
@@ -135,49 +136,6 @@ def _all_targets(repair: Repair) -> tuple[int, int] | None:
 
 
 # Why a repair is refused, in clauses with the figures that decided it.
-
-
-class Change(NamedTuple):
-    """A change of short contexts as text: the value, its interval, the upper end of that, and what is allowed."""
-
-    value: str
-    interval: str
-    highest: str
-    allowed: str
-
-
-def as_share(short: ShortContext, base: Evaluation) -> bool:
-    """Whether a change of short contexts is told as a share of the base's loss there."""
-    return base.measure not in SHARES and short.reference != 0
-
-
-def _told(triple: Triple, allowed: float, short: ShortContext, base: Evaluation) -> Change:
-    if not as_share(short, base):
-        each, unit = estimate(*triple, signed=True), terms.unit(base)
-        highest = estimate(triple[2], *triple[1:], signed=True).value
-        return Change(terms.with_unit(each.value, unit), each.interval, highest, terms.tolerated(allowed, base))
-    whole = abs(short.reference)
-    value, low, high = (100 * each / whole for each in triple)
-    decimals = 2 if high - low < 2 else 1
-    said, *ends = (fixed(each, decimals, signed=True) for each in (value, low, high))
-    sign = f"{NO_BREAK}%"
-    return Change(f"{said}{sign}", f"{between(*ends)}{sign}", f"{ends[1]}{sign}", percent(allowed / whole))
-
-
-def short_change(short: ShortContext, base: Evaluation) -> Change:
-    """How much short contexts changed, and what was allowed: shares of the base's loss there, where there is any."""
-    return _told((short.difference, short.low, short.high), short.margin, short, base)
-
-
-def by_bands_change(short: ShortContext, base: Evaluation) -> Change:
-    """The same with every band alike, as it used to be told."""
-    return _told(short.by_bands, short.margin, short, base)
-
-
-def worst_change(short: ShortContext, base: Evaluation) -> Change:
-    """The change in the band where its upper end is highest, that upper end, and what one band may lose."""
-    ends = (short.worst_difference, short.worst_difference, short.worst_high)
-    return _told(ends, short.worst_margin, short, base)
 
 
 def named(repair: Repair, name: str) -> str:
@@ -498,12 +456,3 @@ _CLAUSES: dict[str, Callable[[Repair, Refusal], list[str]]] = {
     "declines": _declines,
     "plain_training_suffices": _plain_training_suffices,
 }
-
-
-def worst_band(short: ShortContext, base: Evaluation) -> str:
-    """The band where short contexts lost most, in words, for a table."""
-    change, ages = worst_change(short, base), span(*short.worst_band)
-    return tell(
-        f"age {ages}: {change.value}, up to {change.highest} (one band may lose {change.allowed})",
-        f"年齢 {ages}：{change.value}、最大 {change.highest}（一つの年齢帯の許容は {change.allowed}）",
-    )

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from outlast.reporting import refusals
 from outlast.reporting.elements import Cell, Element, Excerpt, Fold, Paragraph, Row, Section, Table
+from outlast.reporting.losses.short_contexts import as_share, short_change, worst_band
 from outlast.reporting.pairing import Triple, beside, unread, without_reading
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import hints, labels
@@ -42,7 +42,7 @@ def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) 
     }
     columns = [
         labels.COLUMN_INTERVENTION,
-        in_unit(labels.COLUMN_SHORT, "" if refusals.as_share(entries[0][1].short_context, base) else unit),
+        in_unit(labels.COLUMN_SHORT, "" if as_share(entries[0][1].short_context, base) else unit),
         in_unit(labels.COLUMN_OLDEST_LOSS, unit),
         *(in_unit(names[rival], unit) for rival in rivals),
         labels.COLUMN_OUTCOME,
@@ -50,7 +50,7 @@ def interventions(entries: Sequence[tuple[str, Repair, str]], base: Evaluation) 
     rows = []
     for name, repair, marked in entries:
         differences = [repair.benefit.rivals.get(rival) for rival in rivals]
-        change = refusals.short_change(repair.short_context, repair.before)
+        change = short_change(repair.short_context, repair.before)
         rows.append(
             Row(
                 [
@@ -97,13 +97,13 @@ def guards(found: dict[str, ShortContext], base: Evaluation, *, accepted: bool) 
     """Short contexts on further data; nothing is good of a repair that is refused."""
     rows = []
     for name, guard in found.items():
-        change = refusals.short_change(guard, base)
+        change = short_change(guard, base)
         held = ("good" if accepted else "plain", labels.HELD) if guard.held else ("bad", labels.LOST)
         cells = [
             Cell(name),
             Cell(change.value, change.interval),
             Cell(change.allowed),
-            Cell(refusals.worst_band(guard, base)),
+            Cell(worst_band(guard, base)),
         ]
         rows.append(Row([*cells, Cell(held[1], tone=held[0])]))
     if not rows:

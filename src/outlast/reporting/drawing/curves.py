@@ -30,7 +30,7 @@ from outlast.reporting.drawing.plots import (
 )
 from outlast.reporting.drawing.svg import COLOUR, DPI, Hit, Look, in_both_widths, swatch
 from outlast.reporting.elements import Cell, Element, FigureElement, Fold, LegendItem, Row, Table
-from outlast.reporting.refusals import as_share
+from outlast.reporting.losses.short_contexts import as_share
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import hints, labels
 from outlast.reporting.words.language import tell

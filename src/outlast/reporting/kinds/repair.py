@@ -8,23 +8,25 @@ from outlast.reporting import refusals, tables, verdict_reasons
 from outlast.reporting.drawing import age_figures as ages
 from outlast.reporting.drawing.age_figures import Curve
 from outlast.reporting.drawing.curves import dose_elements
-from outlast.reporting.elements import Bullets, Cell, Row, Section, Table
+from outlast.reporting.elements import Bullets, Section
 from outlast.reporting.facts import Facts, flat
 from outlast.reporting.kinds import evaluation
 from outlast.reporting.kinds.repair_advice import after_repair
 from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.kinds.training import doublings
 from outlast.reporting.losses.recovery import recovery_elements
 from outlast.reporting.losses.scenarios import scenarios
+from outlast.reporting.losses.short_contexts import by_bands_change, short_change, worst_band
 from outlast.reporting.losses.slices import slices
 from outlast.reporting.pairing import Triple
-from outlast.reporting.refusals import further_faults, short_change, why
+from outlast.reporting.refusals import further_faults, why
 from outlast.reporting.tables import sample_sections
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.verdict_reasons import bound, reasons
 from outlast.reporting.words import captions, terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import listed, sentences, spoken, tell
-from outlast.reporting.words.numbers import duration, estimate, integer, number
+from outlast.reporting.words.numbers import estimate, integer, number
 from outlast.reporting.words.terms import reason
 from outlast.results import Comparison, Evaluation, Refusal, Repair, ShortContext
 
@@ -385,36 +387,6 @@ def by_age(curves: Sequence[Curve], short: ShortContext | None, key: str, title:
     ]
 
 
-def _rounds(repair: Repair) -> list[Section]:
-    """What validation streams said of a training that went on for as long as it paid; empty of any other."""
-    made, rows = repair.training.get("rounds", []), []
-    for each in made:
-        gain = "–" if each["gain"] is None else number(each["gain"], 2)
-        most = "–" if each["at_most"] is None else number(each["at_most"], 2)
-        marked = labels.PICKED if each["steps"] == repair.steps else ""
-        rows.append(Row([Cell(integer(each["steps"])), Cell(number(each["loss"], 4)), Cell(gain), Cell(most)], marked))
-    if not rows:
-        return []
-    spent = duration(repair.training["budget"])
-    ended = {
-        "no_more_gain": tell(
-            "Training ended by itself: two doublings running gained next to nothing on validation streams.",
-            "検証系列での改善が、ステップ数を2倍にすることを2回続けてもほとんどなかったため、学習は自動で終わりました。",
-        ),
-        "budget": tell(
-            f"Training ended because the time was over ({spent}); it may gain more with a longer budget.",
-            f"時間（{spent}）を使い切ったため、学習を終えました。時間を増やせば、さらに改善するかもしれません。",
-        ),
-        "stopped": tell(
-            "Training was stopped by hand; the best round until then was taken.",
-            "学習は手動で止められました。それまでで最も良かった回を使いました。",
-        ),
-    }[repair.training["ended"]]
-    steps, loss, *others = labels.COLUMNS_DOUBLINGS
-    columns = [steps, terms.in_unit(loss, terms.unit(repair.after)), *others]
-    return [Section(labels.DOUBLINGS, [Bullets([ended]), Table(labels.DOUBLINGS, columns, rows)])]
-
-
 def control_curve(repair: Repair) -> list[Curve]:
     return [] if repair.control is None else [Curve(labels.CONTROL, repair.control, "control")]
 
@@ -429,7 +401,7 @@ def _sections(repair: Repair, key: str) -> list[Section]:
     return [
         Section(labels.ONE_REPAIR, [table, *tables.notes([repair])]),
         *refused(repair),
-        *_rounds(repair),
+        *doublings(repair.training, repair.steps, terms.unit(repair.after)),
         *tables.guards(repair.guards, repair.before, accepted=repair.accepted),
         *by_age(curves, repair.short_context, key),
         *sample_sections(repair.samples, made.title),
@@ -447,7 +419,7 @@ def terminal_table(named: Sequence[tuple[str, Repair]], base: Evaluation) -> lis
     controlled = any(repair.benefit.starts is not None for _, repair in named)
     rows = []
     for name, repair in named:
-        change = refusals.short_change(repair.short_context, repair.before).value
+        change = short_change(repair.short_context, repair.before).value
         each = estimate(*benefit_triple(repair), signed=True)
         starts = repair.benefit.starts
         gained = [estimate(*starts, signed=True).value if starts else "–"] if controlled else []
@@ -475,8 +447,8 @@ def facts(repair: Repair) -> Facts:
         *flat(labels.FACT_TRAINING, repair.training),
         (labels.FACT_DOSE, f"{repair.dose:g}"),
         (labels.FACT_SHORT_AGES, captions.ages_weighed(short.ages)),
-        (labels.FACT_WORST, refusals.worst_band(short, repair.before)),
-        (labels.FACT_BY_BANDS, captions.by_bands(*refusals.by_bands_change(short, repair.before)[:2])),
+        (labels.FACT_WORST, worst_band(short, repair.before)),
+        (labels.FACT_BY_BANDS, captions.by_bands(*by_bands_change(short, repair.before)[:2])),
     ]
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from outlast.durations import seconds_of
-from outlast.repairs import RepairSettings
-from outlast.repairs.settings import BUDGET
-from outlast.reporting.commands import Step, command, context, loading, same_ages, saved
+from outlast.reporting.commands import Step, command, context, loading, saved
+from outlast.reporting.kinds.asked_again import LEAST_DOSE, Refused
 from outlast.reporting.kinds.evaluation import untouched
 from outlast.reporting.kinds.first_steps import better_first, leak_code, reset_code, without_training
 from outlast.reporting.pairing import paired, unbeaten
@@ -30,116 +27,7 @@ from outlast.reporting.words import terms
 from outlast.reporting.words.language import sentences, tell
 from outlast.reporting.words.numbers import estimate, integer, number
 from outlast.reporting.words.terms import level, unit
-from outlast.results import Comparison, Evaluation, Refusal, Repair, UnderRemedy
-from outlast.training import TrainSettings
-
-MOST_STEPS, MOST_ANCHOR, LEAST_DOSE, LEAST_RATE = 8 * TrainSettings().steps, 64.0, 1 / 16, 1e-5
-"""As far as advice goes in one direction; what did not help up to there is not what is missing."""
-MOST_PASSES = 16.0
-"""Times that training may read its data on advice: reading them again is worth less each time, and hardly anything past
-some fifteen (arXiv 2305.16264). Up to there more steps come before more data, which are dearer."""
-_OF_TRAINING = ("learning_rate", "batch_size", "seed", "read_ahead", "state_penalty", "state_dropout")
-"""Settings of a training that one who makes it once more keeps."""
-RUN_OF_OLDEST = 4
-"""Times the oldest age tested that an expected run is advised for, at most: what is older nobody looks at."""
-
-
-@dataclass(frozen=True)
-class _Refused:
-    """A refused repair, and where its command is noted."""
-
-    repair: Repair
-    because: Refusal
-    base: Evaluation
-    one: bool  # made by `outlast repair`, not one of several that were compared
-    tuned: bool = False  # whether a remedy helps the base is known already
-    open: Unsettled | None = None  # the fault that refused it, where the figures show another one and not this one
-
-    def again(
-        self,
-        *options: str,
-        intervention: str | None = None,
-        steps: int | None = None,
-        data: str = "",
-        scored: int | None = None,
-    ) -> str:
-        """The command that repairs once more, changed by `options`; with what decides an open fault too."""
-        if self.open is not None:
-            scored, data = scored or self.open.scored, data or ("" if self.open.scored else "MORE_DATA")
-        how, record = intervention or _intervention(self.repair), self.repair.training
-        changed = bool(options or data or scored) or how != _intervention(self.repair)
-        told = [f"--intervention {how}", self._as_long(steps, goes_on=not changed), *options]
-        for name in _OF_TRAINING:
-            given, option = record.get(name), f"--{name.replace('_', '-')}"
-            if given not in (None, getattr(TrainSettings(), name)) and option not in " ".join(options):
-                told.append(f"{option} {given:g}")
-        if self.anchor != RepairSettings().anchor and "--anchor" not in " ".join(options):
-            told.append(f"--anchor {self.anchor:g}")
-        if record.get("leak"):
-            told.append(f"--leak {record['leak']:g}")
-        if self.repair.guards:
-            told.append(f"--guard {shlex.join(self.repair.guards)}")
-        ages = same_ages(self.base) if data == "MORE_DATA" else None
-        asked = [context(self.base, scored=scored, ages=ages), *filter(None, told)]
-        return command("repair", self.base.command, *asked, data=data)
-
-    def _as_long(self, steps: int | None, *, goes_on: bool) -> str:
-        """For how long to train: steps, or the time that these will take about, after the end of what is there."""
-        budget, out = self.repair.training.get("budget"), self.base.command.out
-        if budget is None:
-            return f"--steps {steps or self.repair.steps}"
-        if steps is None:
-            return "" if budget == seconds_of(BUDGET, "budget") else f"--budget {budget:g}s"
-        resumed = f" --resume --out {shlex.quote(out)}" if goes_on and out else ""
-        return f"--budget {budget * steps / self.repair.steps:g}s{resumed}"
-
-    @property
-    def anchor(self) -> float:
-        """That it was trained with."""
-        anchor = self.repair.training.get("anchor")
-        return float(anchor) if isinstance(anchor, int | float) else RepairSettings().anchor
-
-    def closer(self) -> str | None:
-        """A stronger anchor; None: it was as strong as advice goes."""
-        return f"--anchor {4 * self.anchor:g}" if 0 < self.anchor < MOST_ANCHOR else None
-
-    @property
-    def passes(self) -> float | None:
-        """Times that training read its data; None: files of before do not say."""
-        record = self.repair.training
-        if not record.get("positions"):
-            return None
-        rows = self.repair.steps * record["batch_size"] * record["ranks"]
-        return rows * self.base.train_context / record["positions"]
-
-    @property
-    def steps_pay(self) -> bool:
-        """Whether it was not seen that further steps gain nothing."""
-        return self.repair.training.get("ended") != "no_more_gain"
-
-    def more_steps(self, times: int) -> int | None:
-        """So many times as many, or as the data allow; None: there were as many as advice goes, or as paid."""
-        if not self.steps_pay or self.repair.steps >= MOST_STEPS or (self.passes or 0) > MOST_PASSES / 2:
-            return None
-        if self.passes is not None:
-            times = 4 if self.passes <= MOST_PASSES / 4 else 2
-        return times * self.repair.steps
-
-    def longer(self) -> str | None:
-        """Carry, with a longer expected run than it had; None: it is as long as data tell anything about."""
-        most = float(RUN_OF_OLDEST * self.base.oldest.age[1])
-        longest = self.repair.training.get("longest_stream")
-        most = min(most, float(longest)) if isinstance(longest, int) else most
-        name, run = self.repair.intervention.get("name"), _expected_run(self.repair)
-        if name == "tbtt" or (name == "carry" and run is None):  # without an end already
-            return None
-        wanted = min(most, 20.0 * self.base.train_context if run is None else 4 * run)
-        return f"carry:expected_run={wanted:g}" if wanted > (run or 0) else None
-
-    def slower(self) -> str | None:
-        """A lower learning rate; None: it was as low as advice goes."""
-        rate = 0.3 * float(self.repair.training.get("learning_rate", TrainSettings().learning_rate))
-        return f"--learning-rate {rate:.2g}" if rate >= LEAST_RATE else None
+from outlast.results import Comparison, Evaluation, Repair, UnderRemedy
 
 
 def after_repair(repair: Repair) -> list[Step]:
@@ -147,7 +35,7 @@ def after_repair(repair: Repair) -> list[Step]:
         return _after_acceptance(repair, repair.before, tell("Keep the repaired model", "修復後のモデルを残します"))
     if terms.untouched(repair):
         return untouched(repair.before, repair.refused_because, "repair")
-    return _after_refusal(_Refused(repair, repair.refused_because, repair.before, one=True))
+    return _after_refusal(Refused(repair, repair.refused_because, repair.before, one=True))
 
 
 def after_comparison(comparison: Comparison) -> list[Step]:
@@ -165,7 +53,7 @@ def after_comparison(comparison: Comparison) -> list[Step]:
         text = tell("Try the usual interventions:", "通常の介入を試します：")
         return [Step(text, command("compare", base.command, context(base)))]
     tuned = comparison.tuning is not None
-    return _after_refusal(_Refused(row.repair, row.repair.refused_because, base, one=False, tuned=tuned))
+    return _after_refusal(Refused(row.repair, row.repair.refused_because, base, one=False, tuned=tuned))
 
 
 def _after_acceptance(repair: Repair, before: Evaluation, keep: str) -> list[Step]:
@@ -206,7 +94,7 @@ def _on_top(repair: Repair, before: Evaluation, folder: str | None) -> list[Step
     return [Step(text, _under(leak.name, before, folder, "done.model"))]
 
 
-def _after_refusal(refused: _Refused) -> list[Step]:
+def _after_refusal(refused: Refused) -> list[Step]:
     """What follows from the fault, then what helps the base without training, then the competition of others."""
     base, shown = refused.base, settled(refused.repair)
     first, guess = obstacle(refused.repair), unbeaten(base)
@@ -233,7 +121,7 @@ def _after_refusal(refused: _Refused) -> list[Step]:
     return [*steps, *helps, *(others if refused.one and not missing else [])]
 
 
-def _first(refused: _Refused, missing: Unsettled) -> str:
+def _first(refused: Refused, missing: Unsettled) -> str:
     """What an open fault needs beside the step that answers the one that figures show."""
     base = refused.base
     if missing.scored is not None:
@@ -249,7 +137,7 @@ def _first(refused: _Refused, missing: Unsettled) -> str:
     )
 
 
-def _settled_by(refused: _Refused, missing: Unsettled) -> list[Step]:
+def _settled_by(refused: Refused, missing: Unsettled) -> list[Step]:
     """What would settle a refusal of which nothing is: more steps before more data, where training read its data few
     times; a better repair is told from a bad one on fewer streams."""
     more, passes = refused.more_steps(2), refused.passes
@@ -265,7 +153,7 @@ def _settled_by(refused: _Refused, missing: Unsettled) -> list[Step]:
     return [Step(text, refused.again(steps=more)), _settle(refused, missing)]
 
 
-def _settle(refused: _Refused, missing: Unsettled) -> Step:
+def _settle(refused: Refused, missing: Unsettled) -> Step:
     """More data, or more of their targets, where these are all that is missing."""
     base, times = refused.base, number(missing.times, 2)
     if missing.scored is not None:
@@ -286,7 +174,7 @@ def _settle(refused: _Refused, missing: Unsettled) -> Step:
     return Step(text, refused.again(data="MORE_DATA"))
 
 
-def _something_else(refused: _Refused) -> Step:
+def _something_else(refused: Refused) -> Step:
     """Where what is usually advised has been tried as far as advice goes."""
     text = tell(
         "More of the same will not do: it was trained as long, as slowly and as close to the base as advice goes. A "
@@ -297,7 +185,7 @@ def _something_else(refused: _Refused) -> Step:
     return Step(text, command("plan", refused.base.command, context(refused.base)))
 
 
-def _short_context_lost(refused: _Refused) -> list[Step]:
+def _short_context_lost(refused: Refused) -> list[Step]:
     guard, doses = refused.because.guard, [point.dose for point in refused.repair.doses]
     smallest, closer = min(doses, default=0.5), refused.closer()
     where = ""
@@ -336,7 +224,7 @@ def _short_context_lost(refused: _Refused) -> list[Step]:
     ]
 
 
-def _broken(refused: _Refused) -> list[Step]:
+def _broken(refused: Refused) -> list[Step]:
     slower = refused.slower()
     if slower is None:
         return []
@@ -352,7 +240,7 @@ def _broken(refused: _Refused) -> list[Step]:
     ]
 
 
-def _no_benefit(refused: _Refused) -> list[Step]:
+def _no_benefit(refused: Refused) -> list[Step]:
     helps = [] if refused.tuned else without_training(refused.base, refused.repair.remedies.get("leak"))
     if helps:
         text = tell(
@@ -363,7 +251,7 @@ def _no_benefit(refused: _Refused) -> list[Step]:
     return _push(refused)
 
 
-def _push(refused: _Refused) -> list[Step]:
+def _push(refused: Refused) -> list[Step]:
     """More steps, and a longer run as far as data tell anything about one; nothing where both went as far."""
     more, longer = refused.more_steps(2), refused.longer()
     if more is None and longer is not None and not refused.steps_pay:
@@ -393,7 +281,7 @@ def _push(refused: _Refused) -> list[Step]:
     return [Step(text, refused.again(intervention=longer, steps=more))]
 
 
-def _stopped_reading(refused: _Refused) -> list[Step]:
+def _stopped_reading(refused: Refused) -> list[Step]:
     found, slower, longer = [], refused.slower(), refused.longer()
     if slower is not None:
         text = tell(
@@ -416,7 +304,7 @@ def _stopped_reading(refused: _Refused) -> list[Step]:
     return found
 
 
-def _remedy_suffices(refused: _Refused) -> list[Step]:
+def _remedy_suffices(refused: Refused) -> list[Step]:
     after, base, found = refused.repair.after, refused.base, suffices(refused.repair)
     made, folder = "done.model" if refused.one else "done.models[NAME]", saved(base.command, "refused")
     if isinstance(found, UnderRemedy):
@@ -451,7 +339,7 @@ def _under(remedy: str, base: Evaluation, folder: str | None, made: str) -> str:
     return leak_code(remedy, made) if kind == "leak" else reset_code("periodic_reset", int(number), made)
 
 
-def _given_by_resets(refused: _Refused) -> str:
+def _given_by_resets(refused: Refused) -> str:
     """What the repaired model and the base give when they are reset, where both were measured."""
     reset, own = (each.resets.get("periodic_reset") for each in (refused.repair.after, refused.base))
     if reset is None:
@@ -466,7 +354,7 @@ def _given_by_resets(refused: _Refused) -> str:
     )
 
 
-def _plain_training_suffices(refused: _Refused) -> list[Step]:
+def _plain_training_suffices(refused: Refused) -> list[Step]:
     if refused.repair.control_passes:
         folder = saved(refused.base.command, "control")
         where = tell(f": it is in {folder}", f"（{folder} にあります）") if folder else ""
@@ -501,7 +389,7 @@ def _plain_training_suffices(refused: _Refused) -> list[Step]:
     ]
 
 
-_NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
+_NEXT: dict[str, Callable[[Refused], list[Step]]] = {
     "broken": _broken,
     "short_context_lost": _short_context_lost,
     "undecided": _short_context_lost,
@@ -512,19 +400,3 @@ _NEXT: dict[str, Callable[[_Refused], list[Step]]] = {
     "declines": _push,
     "plain_training_suffices": _plain_training_suffices,
 }
-
-
-def _expected_run(repair: Repair) -> float | None:
-    """Of carry, where it ends at all."""
-    run = repair.intervention.get("expected_run")
-    return float(run) if isinstance(run, int | float) and 0 < run < math.inf else None
-
-
-def _intervention(repair: Repair) -> str:
-    """The intervention as one types it."""
-    said = repair.typed
-    if not said:
-        from outlast.interventions import in_one_word  # loads torch: only for files of before, and what cannot be typed
-
-        said = in_one_word(repair.intervention)
-    return shlex.quote(said) if said else "INTERVENTION"

@@ -16,6 +16,7 @@ from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
 from outlast.reporting.kinds.first_steps import better_first, mend
 from outlast.reporting.kinds.telling import Telling
+from outlast.reporting.losses.short_contexts import short_change
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
@@ -72,7 +73,7 @@ def _headline(tuning: Tuning) -> str:
         return tell(f"The best remedy, {own}, is refused, because {why}.", f"最良の対処（{own}）は不採用です。{why}。")
     was, now = terms.loss(tuning.before.oldest).value, terms.level(tuning.after.oldest, terms.unit(tuning.after))
     where, measure = terms.oldest_age(tuning.after.oldest), terms.measure_name(tuning.after.measure)
-    change = refusals.short_change(tuning.short_context, tuning.before)
+    change = short_change(tuning.short_context, tuning.before)
     return tell(
         f"Without training, {own} takes the {measure} {where} from {was} to {now}; short contexts changed by "
         f"{change.value} (allowed {change.allowed}).",
