@@ -252,7 +252,7 @@ def keeps(family, data):
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(data=st.data())
 def test_contract(family, data):
     keeps(family, data)
@@ -267,9 +267,21 @@ def test_contract_at_many_sizes(family, data):
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_beyond_the_contract(family, data):
+    beyond(family, data)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", families.FAMILIES)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_beyond_the_contract_at_many_sizes(family, data):
+    beyond(family, data)
+
+
+def beyond(family, data):
     """What is asked of outlast's own families only."""
     subject, drawn = data.draw(subjects(family)), data.draw(sizes())
     for clause in CLAUSES:
