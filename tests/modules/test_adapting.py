@@ -221,7 +221,7 @@ class Padded(Around):
         super().__init__()
         self.mix = nn.Conv1d(3, 3, 3, padding=2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self.rnn(self.mix(x.transpose(1, 2)).transpose(1, 2))[0]
 
 

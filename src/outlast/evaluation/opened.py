@@ -103,7 +103,8 @@ def noting(made: Any, asked: Command) -> Any:
         return found if any(new is not old for new, old in zip(found, made, strict=True)) else made
     if made == Command():
         return asked
-    if not isinstance(made, Result | Command | CompareRow) and not hasattr(made, "result"):
+    told = isinstance(made, Result | Command | CompareRow) or hasattr(made, "result")
+    if not told or not dataclasses.is_dataclass(made) or isinstance(made, type):
         return made
     held = {item.name: getattr(made, item.name) for item in dataclasses.fields(made)}
     new = {name: noting(value, asked) for name, value in held.items()}

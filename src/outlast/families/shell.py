@@ -306,7 +306,7 @@ class Shell(Recurrent):
             raise InputError(
                 f"a state of {len(state)} layers", f"{len(self.blocks)} layers", "start from model.initial_state(B)"
             )
-        x, after = self.through(x, state, leak=leak) if leak else self.through(x, state)
+        x, after = self.through(x, state, leak)
         return self.predicted(self.norm(x)), tuple(after)
 
     def embedded(self, inputs: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -142,8 +143,9 @@ class Rwkv7Layer(RwkvLayer):
 class Rwkv7Model(Foreign):
     """Hands the first layer's values to those behind it."""
 
-    def through(self, x: Tensor, state: State) -> tuple[Tensor, list[Any]]:
-        """As of `Foreign`."""
+    def through(self, x: Tensor, state: State, leak: Mapping[str, Tensor] | None = None) -> tuple[Tensor, list[Any]]:
+        """As of `Foreign`; its layers have no leak of their own, so that none is asked of it."""
+        assert not leak
         after, first = [], None
         for layer, before in zip(self.layers, state, strict=True):
             x, (new, first) = layer(x, before, first)
