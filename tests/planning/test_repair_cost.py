@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
