@@ -431,7 +431,7 @@ def test_printed_commands_run(run: Run, here: Path, model: str) -> None:
         answer = run(*words, *more)
         assert answer.status in (0, 1), (command, answer.err)
         for further in commands(answer, here / "runs" / words[0]):
-            assert "'with space.csv'" in further or "OTHER_DATA" in further or "LONGER_DATA" in further
+            assert any(data in further for data in ("'with space.csv'", "OTHER_DATA", "LONGER_DATA", "MORE_DATA"))
             assert "--inputs power phase noise --target power --horizon 2" in further
     assert seen == {"averaging": {"tune", "repair", "compare"}, "drifting": {"train"}, "build": {"train"}}[model]
 
