@@ -251,38 +251,40 @@ def keeps(family, data):
     assert [each for each in found if "Buffers that a call changes" in each.detail] == []
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
-@settings(max_examples=2, deadline=None)
-@given(data=st.data())
-def test_contract(family, data):
-    keeps(family, data)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("family", families.FAMILIES)
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_contract_at_many_sizes(family, data):
-    keeps(family, data)
-
-
-@pytest.mark.parametrize("family", families.FAMILIES)
-@settings(max_examples=3, deadline=None)
-@given(data=st.data())
-def test_beyond_the_contract(family, data):
-    beyond(family, data)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("family", families.FAMILIES)
-@settings(max_examples=12, deadline=None)
-@given(data=st.data())
-def test_beyond_the_contract_at_many_sizes(family, data):
-    beyond(family, data)
-
-
 def beyond(family, data):
     """What is asked of outlast's own families only."""
     subject, drawn = data.draw(subjects(family)), data.draw(sizes())
     for clause in CLAUSES:
         clause(subject, drawn)
+
+
+def in_sizes(count):
+    """A test of every family, in so many sizes that are drawn anew in each run."""
+
+    def made(test):
+        drawn = settings(max_examples=count, deadline=None)(given(data=st.data())(test))
+        return pytest.mark.parametrize("family", families.FAMILIES)(drawn)
+
+    return made
+
+
+@in_sizes(2)
+def test_contract(family, data):
+    keeps(family, data)
+
+
+@pytest.mark.long
+@in_sizes(25)
+def test_contract_at_many_sizes(family, data):
+    keeps(family, data)
+
+
+@in_sizes(3)
+def test_beyond_the_contract(family, data):
+    beyond(family, data)
+
+
+@pytest.mark.long
+@in_sizes(12)
+def test_beyond_the_contract_at_many_sizes(family, data):
+    beyond(family, data)

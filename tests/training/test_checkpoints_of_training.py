@@ -20,10 +20,10 @@ from outlast.interventions import Carry, FittedNoise, Mix, RandomNoise, Zero, tb
 from outlast.state import leaves
 from outlast.training import TrainSettings, fit
 from outlast.training.objectives import CrossEntropy, Regression
-from toys import Dropping, EveryKind, Spinning, Tied, small_gru, token_streams, wave_streams
+from toys import Dropping, Tied, small_gru, token_streams, wave_streams
 from training import runs
+from training.kinds import MODELS, T, trained
 
-T = 8
 SETTINGS = TrainSettings(steps=12, batch_size=4, learning_rate=1e-2, checkpoint_every=5)
 RULES = [
     Zero(),
@@ -33,20 +33,10 @@ RULES = [
     RandomNoise(),
     Mix(members=(Zero(), Carry(expected_run=40)), shares=(1.0, 3.0)),
 ]
-MODELS = {
-    "gru": (small_gru, wave_streams, Regression()),
-    "dropout": (Dropping, wave_streams, Regression()),
-    "every kind of part": (EveryKind, wave_streams, Regression()),
-    "tied": (Tied, token_streams, CrossEntropy()),
-    "complex": (Spinning, wave_streams, Regression()),
-}
 
 
 def run(kind="gru", rule=None, settings=SETTINGS, model=None, **options):
-    build, streams, objective = MODELS[kind]
-    model = model or build()
-    losses = fit(model, streams(), objective, rule or Zero(), T, settings, **options)
-    return model, losses
+    return trained(kind, rule or Zero(), settings, model, **options)
 
 
 def stopped_at(step: int, **options) -> None:

@@ -11,27 +11,17 @@ import torch
 from outlast.errors import InputError, Interrupted
 from outlast.interventions import Carry, FittedNoise
 from outlast.training import TrainSettings, fit
-from outlast.training.objectives import CrossEntropy, Regression
+from outlast.training.objectives import Regression
 from outlast.training.resume import reached_in
-from toys import Dropping, EveryKind, Spinning, Tied, small_gru, token_streams, wave_streams
+from toys import small_gru, wave_streams
+from training.kinds import MODELS, T, trained
 
-T = 8
 SETTINGS = TrainSettings(steps=12, batch_size=4, learning_rate=1e-2, checkpoint_every=5, schedule="steady")
-MODELS = {
-    "gru": (small_gru, wave_streams, Regression()),
-    "dropout": (Dropping, wave_streams, Regression()),
-    "every kind of part": (EveryKind, wave_streams, Regression()),
-    "tied": (Tied, token_streams, CrossEntropy()),
-    "complex": (Spinning, wave_streams, Regression()),
-}
 RULES = [Carry(expected_run=40), FittedNoise()]
 
 
 def run(kind="gru", rule=RULES[0], settings=SETTINGS, **options):
-    build, streams, objective = MODELS[kind]
-    model = build()
-    fit(model, streams(), objective, rule, T, settings, **options)
-    return model.state_dict()
+    return trained(kind, rule, settings, **options)[0].state_dict()
 
 
 def same(a, b) -> bool:
@@ -51,7 +41,10 @@ def test_it_ends_with_the_average_of_its_weights_late_ones_counting_more(kind):
     build, streams, objective = MODELS[kind]
     trunk, seen = build(), []
     steady = replace(SETTINGS, schedule="constant", warm_up=40)
-    watch = lambda *row: seen.append([each.detach().clone() for each in trunk.parameters()])  # noqa: E731
+
+    def watch(*row):
+        seen.append([each.detach().clone() for each in trunk.parameters()])
+
     fit(trunk, streams(), objective, RULES[0], T, steady, progress=watch)
     counts = torch.tensor([torch.tensor([n + k for k in range(6)], dtype=torch.float64).prod() for n in range(1, 13)])
     counts /= counts.sum()

@@ -76,7 +76,7 @@ def opening(work: F) -> F:
             known.setdefault("name", os.fspath(models[main]))
         asked = _asked(models.get(main or ""), data, options)
         made = work(**known | built | {_DATA: read})
-        return made if asked is None else noting(made, asked)
+        return made if asked is None else _noting(made, asked)
 
     return typing.cast(F, opened)
 
@@ -96,18 +96,17 @@ def _typable(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def noting(made: Any, asked: Command) -> Any:
+def _noting(made: Any, asked: Command) -> Any:
     """What was made, with the command in every result inside it that has none."""
-    if isinstance(made, list):
-        found = [noting(each, asked) for each in made]
-        return found if any(new is not old for new, old in zip(found, made, strict=True)) else made
-    if made == Command():
-        return asked
-    told = isinstance(made, Result | Command | CompareRow) or hasattr(made, "result")
+    if isinstance(made, Command):
+        return asked if made == Command() else made
+    if isinstance(made, list) and made and isinstance(made[0], CompareRow):
+        return [_noting(each, asked) for each in made]
+    told = isinstance(made, Result | CompareRow) or hasattr(made, "result")
     if not told or not dataclasses.is_dataclass(made) or isinstance(made, type):
         return made
     held = {item.name: getattr(made, item.name) for item in dataclasses.fields(made)}
-    new = {name: noting(value, asked) for name, value in held.items()}
+    new = {name: _noting(value, asked) for name, value in held.items()}
     changed = {name: value for name, value in new.items() if value is not held[name]}
     return dataclasses.replace(made, **changed) if changed else made
 

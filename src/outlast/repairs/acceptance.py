@@ -225,7 +225,7 @@ def _first_of(found: list[Refusal]) -> Refusal | None:
 def nothing_to_repair(validation: Evaluation) -> Refusal | None:
     """The refusal where validation says that the model does not fail; None: there may be something to repair."""
     verdict = validation.verdict
-    if verdict is None or not verdict.sound or verdict.name == "undecided":
+    if verdict is None or not verdict.holds:
         return None
     return Refusal("nothing_to_repair", [f"on validation streams the model is {verdict.name}", *verdict.because])
 
@@ -237,7 +237,7 @@ def not_shown_to_fail(validation: Evaluation, test: Evaluation) -> Refusal | Non
     None: it may be trained, or `nothing_to_repair` refuses it.
     """
     verdict = validation.verdict
-    if verdict is None or not verdict.sound or verdict.name != "undecided":
+    if verdict is None or not verdict.sound or verdict.holds:
         return None
     if test.verdict is not None and test.verdict.name in ("fails", "declines"):
         return None

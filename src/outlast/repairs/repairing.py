@@ -31,7 +31,7 @@ from outlast.ranks import ranks
 from outlast.repairs.doubling import Allowed, as_long_as_it_pays
 from outlast.repairs.rivals import Rivals, on_top, rivals_of, with_control
 from outlast.repairs.settings import BUDGET, RepairSettings
-from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, set_up
+from outlast.repairs.setup import Setup, Trained, Wanted, both, nothing_to_do, picked, points_of, remembering, set_up
 from outlast.results import Evaluation, Repair
 from outlast.training import TrainSettings, join_ranks
 from outlast.training.objectives import Objective
@@ -138,6 +138,8 @@ def repair(
     guards_before = todo.guards_before()
     rules = [rule, control_of(rule)] if todo.repairing.control else [rule]
     if seconds is not None:
+        # The round that is taken was looked at before. Ranks would have to agree on what they know.
+        todo = todo if todo.together else remembering(todo)
         rivals = rivals_of(todo, seen, before)
         # What is measured of a repair and its control at the end takes about as long as what was measured of the base.
         until = began + seconds - len(rules) * (time.monotonic() - began)

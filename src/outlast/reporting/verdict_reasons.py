@@ -75,17 +75,13 @@ def no_better_than_a_guess(evaluation: Evaluation) -> str:
     )
 
 
-HOLDS = ("robust", "generalises")
-"""Verdicts that sound good by themselves."""
-
-
 def first_of_all(evaluation: Evaluation) -> str:
     """The same where a headline begins with it: before what sounds good, and before what is undecided of a model that
     is clearly worse than a guess. Else empty."""
     found, verdict = unbeaten(evaluation), evaluation.verdict
     if found is None or verdict is None:
         return ""
-    worthless = verdict.name in HOLDS or (verdict.name == "undecided" and found[1][1] > 0)
+    worthless = verdict.holds or (verdict.name == "undecided" and found[1][1] > 0)
     return no_better_than_a_guess(evaluation) if worthless else ""
 
 

@@ -279,10 +279,15 @@ class Verdict:
     knob: Knob | None = None
 
     @property
+    def holds(self) -> bool:
+        """Whether it is shown that age costs no more than is tolerated."""
+        return self.name in ("robust", "generalises")
+
+    @property
     def sound(self) -> bool:
         """Whether the model does not fail as far as can be told: where streams are too few to decide it, age costs it
         no more than the tolerance on them."""
-        return self.name in ("robust", "generalises") or (self.name == "undecided" and self.excess <= self.tolerance)
+        return self.holds or (self.name == "undecided" and self.excess <= self.tolerance)
 
 
 @result_kind

@@ -34,7 +34,7 @@ def _helped(comparison: Comparison) -> Tuning | None:
 
 def _mended(found: Tuning) -> bool:
     """Whether no age is worse any more under the remedy, by more than is tolerated."""
-    return found.after.verdict is not None and found.after.verdict.name in ("robust", "generalises")
+    return found.after.verdict is not None and found.after.verdict.holds
 
 
 def _badge(comparison: Comparison) -> tuple[str, str]:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import replace
 
 from outlast.reporting.commands import Step, command, context
 from outlast.reporting.pairing import helpful_resets, helps, tunable, unbeaten
-from outlast.reporting.refusals import at_every
+from outlast.reporting.refusals import Unsettled, at_every
 from outlast.reporting.words import terms
 from outlast.reporting.words.language import tell
+from outlast.reporting.words.numbers import integer
 from outlast.reporting.words.terms import level, unit, unused
 from outlast.results import Evaluation, Reset, UnderRemedy
+
+
+def settling(missing: Unsettled, base: Evaluation, this: str, more: str = "") -> str:
+    """That no figure shows `this` to fail, and what would decide it: more targets, or more data.
+
+    Args:
+        more: of data, how many more that is.
+    """
+    if missing.scored is not None:
+        every = integer(missing.scored)
+        return tell(
+            f"No figure says that {this} fails; too few targets were scored. Score all {every} of each stream, which "
+            "may decide it:",
+            f"{this}が悪いことを示す値はなく、採点した目標が足りません。各系列の {every} 個すべてを採点すれば、"
+            "決まる可能性があります：",
+        )
+    needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
+    return tell(
+        f"No figure says that {this} fails; the test data are too few. About {needed}{more} would decide it:",
+        f"{this}が悪いことを示す値はなく、テストデータが足りません。{needed}{more}ほどあれば決まります：",
+    )
 
 
 def without_training(evaluation: Evaluation, leak: UnderRemedy | None = None) -> list[Step]:

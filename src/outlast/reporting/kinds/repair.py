@@ -170,7 +170,7 @@ def comparison_lead(comparison: Comparison) -> str:
 def _otherwise_on_test(base: Evaluation) -> str:
     """Where validation says that a model does not fail, and the test streams do not say so."""
     verdict = base.verdict
-    if verdict is None or verdict.name in ("robust", "generalises", "broken"):
+    if verdict is None or verdict.holds or verdict.name == "broken":
         return ""
     best = terms.ages(verdict.best_age or verdict.oldest_age)
     said = {

@@ -11,7 +11,7 @@ import numpy as np
 from outlast.reporting.commands import Step, command, context, loading, saved
 from outlast.reporting.kinds.asked_again import LEAST_DOSE, Refused
 from outlast.reporting.kinds.evaluation import untouched
-from outlast.reporting.kinds.first_steps import better_first, leak_code, reset_code, without_training
+from outlast.reporting.kinds.first_steps import better_first, leak_code, reset_code, settling, without_training
 from outlast.reporting.pairing import paired, unbeaten
 from outlast.reporting.refusals import (
     Unsettled,
@@ -155,23 +155,11 @@ def _settled_by(refused: Refused, missing: Unsettled) -> list[Step]:
 
 def _settle(refused: Refused, missing: Unsettled) -> Step:
     """More data, or more of their targets, where these are all that is missing."""
-    base, times = refused.base, number(missing.times, 2)
-    if missing.scored is not None:
-        every = integer(missing.scored)
-        text = tell(
-            f"No figure says that this repair fails; too few targets were scored. Score all {every} of each stream, "
-            "which may decide it:",
-            f"この修復が悪いことを示す値はなく、採点した目標が足りません。各系列の {every} 個すべてを採点すれば、"
-            "決まる可能性があります：",
-        )
-        return Step(text, refused.again(scored=missing.scored))
-    needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
-    text = tell(
-        f"No figure says that this repair fails; the test data are too few. About {needed} ({times} times as many) "
-        "would decide it:",
-        f"この修復が悪いことを示す値はなく、テストデータが足りません。{needed}（約 {times} 倍）ほどあれば決まります：",
-    )
-    return Step(text, refused.again(data="MORE_DATA"))
+    times = number(missing.times, 2)
+    more = tell(f" ({times} times as many)", f"（約 {times} 倍）")
+    text = settling(missing, refused.base, tell("this repair", "この修復"), more)
+    data = "MORE_DATA" if missing.scored is None else ""
+    return Step(text, refused.again(scored=missing.scored, data=data))
 
 
 def _something_else(refused: Refused) -> Step:
@@ -315,7 +303,7 @@ def _remedy_suffices(refused: Refused) -> list[Step]:
         )
         return [Step(text, _under(found.name, base, folder, made)), *_push(refused)]
     every = found.every if found else base.train_context
-    fine = after.verdict and after.verdict.name in ("robust", "generalises")
+    fine = after.verdict and after.verdict.holds
     # What is robust, tune leaves as it is, and what is under a remedy it does not take.
     tunes = folder is not None and not fine and "remedy" not in after.model
     code = command("tune", base.command, context(base), model=folder) if tunes else None

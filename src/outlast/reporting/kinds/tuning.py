@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import replace
 
@@ -14,14 +13,14 @@ from outlast.reporting.drawing.svg import Look
 from outlast.reporting.elements import Bullets, Cell, Element, FigureElement, Row, Section, Table
 from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
-from outlast.reporting.kinds.first_steps import better_first, mend
+from outlast.reporting.kinds.first_steps import better_first, mend, settling
 from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.losses.short_contexts import short_change
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import sentences, tell
-from outlast.reporting.words.numbers import Estimate, estimate, integer, number
+from outlast.reporting.words.numbers import Estimate, estimate, number
 from outlast.results import Refusal, Repair, TriedRemedy, Tuning
 
 
@@ -296,22 +295,11 @@ def _next_steps(tuning: Tuning) -> list[Step]:
 
 def _settle(tuning: Tuning, missing: refusals.Unsettled) -> Step:
     """More data, or more of their targets, where nothing else refuses the remedy."""
-    base, every = tuning.before, missing.scored
+    base, text = tuning.before, settling(missing, tuning.before, tell("this remedy", "この対処"))
     asked = [] if tuning.cost == 1 else [f"--cost {tuning.cost:g}"]
     asked += [f"--guard {shlex.join(tuning.guards)}"] if tuning.guards else []
-    if every is not None:
-        text = tell(
-            f"No figure says that this remedy fails; too few targets were scored. Score all {integer(every)} of each "
-            "stream, which may decide it:",
-            f"この対処が悪いことを示す値はなく、採点した目標が足りません。各系列の {integer(every)} 個すべてを採点"
-            "すれば、決まる可能性があります：",
-        )
-        return Step(text, command("tune", base.command, context(base, scored=every), *asked))
-    needed = terms.streams(math.ceil(missing.times * base.oldest.n), terms.unit_of(base))
-    text = tell(
-        f"No figure says that this remedy fails; the test data are too few. About {needed} would decide it:",
-        f"この対処が悪いことを示す値はなく、テストデータが足りません。{needed}ほどあれば決まります：",
-    )
+    if missing.scored is not None:
+        return Step(text, command("tune", base.command, context(base, scored=missing.scored), *asked))
     return Step(text, command("tune", base.command, context(base, ages=same_ages(base)), *asked, data="MORE_DATA"))
 
 

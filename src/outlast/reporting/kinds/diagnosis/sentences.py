@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from outlast.reporting.verdict_reasons import HOLDS, first_of_all
+from outlast.reporting.verdict_reasons import first_of_all
 from outlast.reporting.words.labels import labels
 from outlast.reporting.words.language import Words, sentences, tell
 from outlast.results import Evaluation
@@ -29,7 +29,7 @@ def headline(text: str, evaluation: Evaluation, cause: str | None) -> str:
             text,
             tell("None of the causes that were asked about explains it.", "調べた原因のどれでも説明できません。"),
         )
-    if verdict is not None and verdict.name in HOLDS and not first_of_all(evaluation):
+    if verdict is not None and verdict.holds and not first_of_all(evaluation):
         return sentences(text, tell("Nothing was found that holds it back.", "妨げになるものは見つかりませんでした。"))
     return text
 
