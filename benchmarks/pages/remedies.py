@@ -225,7 +225,7 @@ def _forgetting(ran: Sequence[Row]) -> str:
         )
     )
     return (
-        "\n\nIf copies that have read the last positions alone are level with the best leak, what a leak gives is "
+        "\n\nIf copies that have read the last positions alone do as well as the best leak, what a leak gives is "
         f"forgetting, not states that training has covered. They are equivalent within half a tolerance on {same} of "
         f"the bases, clearly better on {better} and clearly worse on {worse}."
     )
