@@ -25,6 +25,8 @@ from outlast.live.retrain.checks import REQUIRED, collected_of, folder_of, probe
 from outlast.live.retrain.collected import gathered
 from outlast.state import map_state
 
+pytestmark = pytest.mark.xdist_group("poisoned")  # one process: what they all read is made once
+
 MODEL = model_fingerprint(Leaky())
 UNREADABLE = "files that are missing, damaged, swapped or of another model"
 

@@ -26,6 +26,8 @@ from outlast.live.retrain.gates import LEAST_UNITS, Later, Seen, better, gone_qu
 from outlast.live.watch.signals import Probes
 from outlast.randomness import generator
 
+pytestmark = pytest.mark.xdist_group("retraining")  # one process: what they all read is made once
+
 
 @pytest.fixture(scope="module")
 def trained_once(model, data, profile, tmp_path_factory):

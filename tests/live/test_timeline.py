@@ -23,6 +23,8 @@ from outlast.live.sources.opening import opened
 from outlast.reporting import summary
 from outlast.results import Timeline, from_json, load_result, save_result, to_json
 
+pytestmark = pytest.mark.xdist_group("timeline")  # one process: what they all read is made once
+
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:

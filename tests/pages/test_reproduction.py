@@ -15,6 +15,8 @@ from outlast import InputError
 from outlast.cli import main
 from outlast.tasks.kept_rows import keep_row, rows_in
 
+pytestmark = pytest.mark.xdist_group("reproduction")  # one process: what they all read is made once
+
 RECIPE = """
 [scales.small]
 task = "recall"

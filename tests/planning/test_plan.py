@@ -20,6 +20,8 @@ from planted import Learning, coin_streams
 from repairs.test_tuning import Filling
 from toys import small_gru, wave_streams
 
+pytestmark = pytest.mark.xdist_group("plan")  # one process: what they all read is made once
+
 T = 16
 TRAINING = TrainSettings(steps=160, batch_size=8, learning_rate=0.1)
 ASKED = {"train_context": T, "training": TRAINING, "measuring": EvalSettings(targets=96), "budget": 1000.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import resource
@@ -129,6 +130,8 @@ def ranks(folder: Path) -> int:
     found["measured"] = measured
     (folder / f"rank{rank}.json").write_text(json.dumps(found))
     torch.distributed.barrier()
+    del model
+    gc.collect()  # wrapped models that an error kept alive would outlast the group, and abort the process at its end
     torch.distributed.destroy_process_group()
     return 0
 
