@@ -35,6 +35,8 @@ def run(kind: Kind, seed: int, folder: Path) -> dict[str, Any]:
         asked = asked_of(kind, base, seed)
         asked["measuring"] = replace(asked["measuring"], precision=precision)
         asked["training"] = replace(asked["training"], precision=precision)
+        # What is undecided in one precision and not in the other is repaired in both.
+        asked["repairing"] = replace(asked["repairing"], anyway=True)
         path = folder / f"{precision}.json"
         if not path.exists():
             say(f"{kind.name}, {seed}: repair in {precision}")

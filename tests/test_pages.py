@@ -35,6 +35,11 @@ def test_a_page_is_what_the_code_says_now(name: str) -> None:
     assert written == REFERENCE.PAGES[name](), f"docs/{name} is out of date: run make api"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_was_left_half_merged(page: Path) -> None:
+    assert not re.findall(r"^(?:<<<<<<<|>>>>>>>) .*", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_the_reference_has_every_public_name_and_no_address_of_this_process() -> None:
     text = REFERENCE.api()
     assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == set(public.__all__)

@@ -240,7 +240,8 @@ def test_anyway_goes_on():
 
 
 def test_a_model_that_is_not_shown_to_fail_is_not_trained_unless_it_is_told_to():
-    """Few streams, of which old ages are noisy: validation does not decide, and nothing could be gained for sure."""
+    """Few streams, of which old ages are noisy: validation does not decide, and nothing could be gained for sure. Who
+    compares interventions asks what they do, whatever the verdict: those are trained."""
     noisy = coin_streams(8, 256, noise=0.4, seed=5)
     parts = Split(SPLIT.train, noisy, SPLIT.test, how="planted")
     steps: list[str] = []
@@ -257,6 +258,10 @@ def test_a_model_that_is_not_shown_to_fail_is_not_trained_unless_it_is_told_to()
     assert tune(robust(), parts, train_context=T, measuring=COMMON["measuring"]).result.tried
     anyway = repair(robust(), parts, repairing=RepairSettings(doses=(1.0,), anyway=True), **how)
     assert anyway.result.steps == TRAINING.steps
+    rules = [RULE, tbtt()]
+    compared = compare(robust(), parts, interventions=rules, repairing=RepairSettings(doses=(1.0,)), **COMMON)
+    assert [row.repair.steps for row in compared.result.rows] == [TRAINING.steps] * 2
+    assert compared.result.refused_because is None
 
 
 def test_a_comparison_with_nothing_to_repair_has_no_rows():

@@ -185,7 +185,6 @@ def comparisons() -> dict[str, Comparison]:
         "nothing tried": replace(lost, rows=[], picked=None),
         "nothing to repair": example.untouched_comparison(),
         "nothing to repair, and fails on test streams": example.untouched_comparison(example.evaluation(name="base")),
-        "not shown to fail": example.untouched_comparison(UNSURE, example.not_shown()),
         "broken": example.untouched_comparison(broken, acceptance.base_broken(broken)),
     }
 

@@ -310,8 +310,8 @@ class Repairing:
     """Leave out the control, the same training from zero states. It costs as much as the repair; without it nobody
     knows whether the starts or plain training gained what was gained. (default: it is made)"""
     anyway: bool = RepairSettings.anyway
-    """Go on where validation says that there is nothing to repair, or does not show that the model fails, or where the
-    model does not fit the data as they are read."""
+    """Go on where validation says that there is nothing to repair, or (which stops repair alone) does not show that the
+    model fails, or where the model does not fit the data as they are read."""
     short_ages: tuple[int, int] | None = RepairSettings.short_ages
     """FROM TO: ages over which short contexts must hold, every age alike. Default: 0 up to the training context. For a
     model that is reset every P positions: 0 P."""

@@ -87,7 +87,8 @@ def compare(
     (`outlast.repairs.picking.pick`). It is the winner if the test streams accept it. The others are measured at the
     dose that validation would take for them, at fewer ages: their own best reset is looked for up to twice the training
     context only. All are held against one control, that
-    of the picked row. Arguments as for `repair`, and
+    of the picked row. A base that validation streams do not decide about is trained too: what interventions do to it is
+    what is asked. Arguments as for `repair`, and
 
     Args:
         interventions: what to compare; those that outlast compare compares where they are left out.
@@ -117,7 +118,7 @@ def compared(
     names = _distinct([rule.label for rule in rules])
     seen, before = both(todo, jobs)
     before = replace(before, model={**before.model, "name": "base"})
-    if nothing := nothing_to_do(todo, seen, before, trains=True):
+    if nothing := nothing_to_do(todo, seen, before):
         return Compared(None, Comparison(before, [], None, None, nothing, outlast=VERSION), {})
     guards_before, rivals = todo.guards_before(), rivals_of(todo, seen, before)
     validation = todo.held_against(seen, rivals.seen)

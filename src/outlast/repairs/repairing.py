@@ -133,7 +133,7 @@ def repair(
         model, data, train_context, objective, measures, training, steps, measuring, repairing, guards, progress
     )))  # fmt: skip
     seen, before = both(todo, 1)
-    if nothing := nothing_to_do(todo, seen, before, trains=True):
+    if nothing := nothing_to_do(todo, seen, before, shown=True):
         return Repaired(todo.base, todo.untouched(rule.describe(), before, nothing))
     guards_before = todo.guards_before()
     rules = [rule, control_of(rule)] if todo.repairing.control else [rule]

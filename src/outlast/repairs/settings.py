@@ -24,7 +24,7 @@ class RepairSettings:
         control: whether the same training from zero states is made and measured too. Without it nobody knows what the
             starts gained and what the training did.
         anyway: go on where validation says that there is nothing to repair, where it does not show that the model
-            fails, and where the model does not fit the data as they are read.
+            fails (which stops `repair` alone), and where the model does not fit the data as they are read.
         short_ages: ages [from, to) over which short contexts must hold, every age alike: those of a model that is reset
             every P positions are (0, P). None: 0 up to the training context.
         leak: τ in positions of a leak (`outlast.with_leak`) that the repair and its control have while they train and

@@ -407,12 +407,12 @@ def both(todo: Setup, jobs: int) -> tuple[Evaluation, Evaluation]:
     return seen, before if todo.cast is None else replace(before, notes=[*before.notes, todo.cast])
 
 
-def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation, *, trains: bool = False) -> Refusal | None:
-    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail; where something
-    `trains`, also that it is not shown to."""
+def nothing_to_do(todo: Setup, seen: Evaluation, before: Evaluation, *, shown: bool = False) -> Refusal | None:
+    """Why nothing is done, if so: the base is broken, or `seen` on validation streams it does not fail; where that it
+    fails has to be `shown`, also that it is not."""
     if (broken := base_broken(before, seen)) or todo.repairing.anyway:
         return broken
-    return nothing_to_repair(seen) or (not_shown_to_fail(seen, before) if trains else None)
+    return nothing_to_repair(seen) or (not_shown_to_fail(seen, before) if shown else None)
 
 
 def _anchored(
