@@ -9,11 +9,12 @@ import pytest
 
 import frozen_repairs
 import planted_repairs
-from frozen_repairs import Case, Skill, T
+from frozen_repairs import FAILING, GOOD, Case, Skill, T, but
 from outlast.data import Split, Streams
 from outlast.evaluation import EvalSettings, evaluate
 from outlast.model import Recurrent
 from outlast.repairs import RepairSettings, judge
+from outlast.reporting import kinds, summary
 from outlast.results import Repair, from_json, to_json
 from planted import ByProducts, Planted, coin_streams
 from planted_repairs import Elsewhere, Forecast, More, guard_streams, walking_streams
@@ -111,6 +112,15 @@ def test_an_age_that_is_better_on_average_but_noisy_needs_streams(case, streams)
     if case.outcome != "accepted":
         assert change.worst_band == (0, 1)
         assert change.worst_difference < 0 < change.worst_margin < change.worst_high
+
+
+@pytest.mark.parametrize(("harmed", "told"), [(0.0, False), (-0.001, False), (-0.015, True)])
+def test_an_accepted_repair_that_harms_one_short_age_says_so(harmed: float, told: bool):
+    """The mean over ages holds, and the age keeps within what one band may lose; it lost more than their mean may."""
+    result = judged(Case(FAILING, but(GOOD, 1, 2, harmed), FAILING, "accepted"), planted_split())
+    assert result.accepted
+    assert ("Not all short contexts held alike: age 1 changed by +" in kinds.lead(result)) == told
+    assert ("Not all short contexts held alike" in " ".join(summary(result).split())) == told
 
 
 @pytest.mark.xfail(strict=True, reason="the rules say otherwise; see the cases")

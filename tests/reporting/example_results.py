@@ -508,6 +508,20 @@ def asked_twice() -> dict[str, Tuning]:
     }
 
 
+def ages_harmed() -> Repair:
+    """Accepted, though its first two ages lost more than the mean over ages may; the first of them lost most."""
+    made = repair(control=control())
+    bands = list(made.after.age_curve)
+    for place, lost in enumerate((0.024, 0.018)):
+        losses = made.before.curve.losses[place] + lost * (1 + 0.1 * _drawn(f"harmed {place}"))
+        triple = made.after.curve.interval(losses, len(AGES)).triple
+        bands[place] = AgeBand(bands[place].age, *triple, *triple, n=STREAMS, per_stream=losses.tolist())
+    after = replace(made.after, age_curve=bands)
+    short = acceptance.short_context(made.before.curve, after.curve, CROSS_ENTROPY)
+    because = acceptance.refusal(short, made.benefit, after, CROSS_ENTROPY)
+    return replace(made, after=after, short_context=short, accepted=because is None, refused_because=because)
+
+
 def _too_few_streams(each: Repair) -> Repair:
     """A repair whose short contexts may have got worse, as far as its streams tell."""
     short = replace(each.short_context, high=2 * each.short_context.margin)

@@ -113,6 +113,7 @@ def repairs() -> dict[str, Repair]:
     told = {
         "accepted": made,
         "accepted without a control": example.repair(),
+        "accepted, though young ages were harmed": example.ages_harmed(),
         "accepted, by scenario": example.repair_by_scenario("night"),
         "accepted, an error rate": replace(made, before=replace(made.before, measure="error_rate", unit="error rate")),
         **{f"refused: {name}": each for name, each in plain.items()},
@@ -215,6 +216,7 @@ def tunings() -> dict[str, Tuning]:
         "a handover": example.tuning("handover:56:8"),
         "two copies": example.tuning("two-copies:64", cost=2.0),
         "a leak": example.tuning("leak:32:every=4:from=64"),
+        "a leak that harms young ages": example.tuning("leak:32", made=example.ages_harmed()),
         "a leak by layer": example.tuning("leak:32:layers.0.state=64"),
         **{
             f"refused: {name}": example.tuning("reset:64", made=each)

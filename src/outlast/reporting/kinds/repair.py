@@ -16,7 +16,7 @@ from outlast.reporting.kinds.telling import Telling
 from outlast.reporting.kinds.training import doublings
 from outlast.reporting.losses.recovery import recovery_elements
 from outlast.reporting.losses.scenarios import scenarios
-from outlast.reporting.losses.short_contexts import by_bands_change, short_change, worst_band
+from outlast.reporting.losses.short_contexts import ages_harmed, by_bands_change, short_change, worst_band
 from outlast.reporting.losses.slices import slices
 from outlast.reporting.pairing import Triple
 from outlast.reporting.refusals import further_faults, why
@@ -233,7 +233,11 @@ def _gains(repair: Repair) -> str:
             )
         )
     return sentences(
-        own_verdict(repair.after, repair.accepted), base_undecided(repair.before), starts_sentence(repair), *parts
+        ages_harmed(repair.short_context, repair.before, repair.after),
+        own_verdict(repair.after, repair.accepted),
+        base_undecided(repair.before),
+        starts_sentence(repair),
+        *parts,
     )
 
 

@@ -15,7 +15,7 @@ from outlast.reporting.facts import Facts
 from outlast.reporting.kinds import evaluation, repair
 from outlast.reporting.kinds.first_steps import better_first, mend, settling
 from outlast.reporting.kinds.telling import Telling
-from outlast.reporting.losses.short_contexts import short_change
+from outlast.reporting.losses.short_contexts import ages_harmed, short_change
 from outlast.reporting.text_table import aligned, wrapped
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import labels
@@ -104,6 +104,7 @@ def _lead(tuning: Tuning) -> str:
             f"Against the model as it runs on, it is {gain} on test streams.",
             f"そのまま続けた場合との差は、テスト系列で {gain} です。",
         ),
+        ages_harmed(tuning.short_context, tuning.before, tuning.after) if tuning.accepted else "",
         # Under a reset part of the targets are read by a young state at any age, and a verdict would say only that.
         repair.own_verdict(tuning.after, tuning.accepted) if tuning.remedy.startswith("leak:") else "",
         repair.base_undecided(tuning.before) if tuning.accepted else "",

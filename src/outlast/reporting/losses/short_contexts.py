@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from outlast.reporting.pairing import Triple
+from outlast.reporting.pairing import Triple, by_age
 from outlast.reporting.words import terms
 from outlast.reporting.words.labels import SHARES
 from outlast.reporting.words.language import tell
-from outlast.reporting.words.numbers import NO_BREAK, between, estimate, fixed, percent, span
+from outlast.reporting.words.numbers import NO_BREAK, between, estimate, fixed, integer, percent, span
 from outlast.results import Evaluation, ShortContext
 
 
@@ -61,4 +61,31 @@ def worst_band(short: ShortContext, base: Evaluation) -> str:
     return tell(
         f"age {ages}: {change.value}, up to {change.highest} (one band may lose {change.allowed})",
         f"年齢 {ages}：{change.value}、最大 {change.highest}（一つの年齢帯の許容は {change.allowed}）",
+    )
+
+
+def ages_harmed(short: ShortContext, base: Evaluation, other: Evaluation) -> str:
+    """That some ages lost more than all of them may on average, which one band by itself is allowed; else nothing.
+
+    Told where it is clear, as the figure of changes by age has it: more than is allowed, the interval above zero.
+    """
+    first, last = short.ages
+    lost = [
+        each
+        for each in by_age(base, other)
+        if each.age[0] < last and each.age[1] > first and each.mean > short.margin and each.low > 0
+    ]
+    if not lost:
+        return ""
+    worst = max(lost, key=lambda each: each.mean)
+    change, one_band = _told(worst[1:], short.margin, short, base), worst_change(short, base).allowed
+    among, ages, several = integer(len(lost)), terms.ages(worst.age), len(lost) > 1
+    return tell(
+        f"Not all short contexts held alike: {ages} changed by {change.value} (interval {change.interval})"
+        f"{f', the worst of {among} bands that lost' if several else ','} more than the {change.allowed} allowed on "
+        f"average; one band may lose {one_band}.",
+        f"短い文脈のすべてが同じように保たれてはいません。{ages}での変化は {change.value}（区間 {change.interval}）で、"
+        f"平均での許容 {change.allowed} を超えます"
+        f"{f'（そのような年齢帯 {among} 個のうち最悪のもの）' if several else ''}。"
+        f"一つの年齢帯の許容は {one_band} です。",
     )
