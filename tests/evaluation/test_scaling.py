@@ -16,13 +16,14 @@ from torch import nn
 import outlast
 from outlast.cli import main
 from outlast.data.first_lines import first_lines
+from outlast.errors import spelt
 from outlast.evaluation.misread import Read, Tried, as_it_reads, judged, scaling_notes, typed
 from outlast.reporting import summary, write_report
 from outlast.reporting.kinds import headline
 from outlast.reporting.kinds.first_steps import read_rightly
 from outlast.results import Evaluation
 from outlast.schema import Column, Schema, Target
-from planted_scalings import INPUTS, KINDS, TARGET, Forecaster, T, planted
+from planted_scalings import INPUTS, KINDS, ROWS, TARGET, Forecaster, T, planted, table
 
 MADE: dict[tuple[str, int], tuple[Forecaster, dict[str, np.ndarray]]] = {}
 
@@ -64,6 +65,44 @@ def test_each_is_read_as_it_was_trained_and_the_useless_as_they_are_given(kind: 
     assert inputs == ({wanted.inputs, "log-standard"} if kind == "log_both" else {wanted.inputs})
     names = [note.name for note in scaling_notes(found.test.about)]
     assert names == ([] if kind == "standard" else ["scaling_found"])
+
+
+def test_what_a_model_says_at_the_beginning_of_a_window_does_not_hide_its_scaling() -> None:
+    """As of a module that was trained on its last output alone: at young ages it says what nobody asked it for."""
+    torch.manual_seed(0)
+    columns = table(0)
+    rows = np.stack([columns[name].reshape(-1, ROWS) for name in INPUTS], -1)
+    x = torch.from_numpy(rows).float()
+    y = x[..., -1:]
+    model = Forecaster((x.mean((0, 1)), x.std((0, 1))), (y.mean((0, 1)), y.std((0, 1))))
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    late = torch.arange(T)[:, None] >= 4
+    for _ in range(250):
+        machine, first = torch.randint(len(x), (48,)), torch.randint(ROWS - T - 1, (48,))
+        at = first[:, None] + torch.arange(T)
+        wanted = torch.where(late, y[machine[:, None], at + 1], y.mean() + 6 * y.std())
+        loss = ((model(x[machine[:, None], at])[0] - wanted) ** 2).mean() / y.var()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    found = read(model.eval(), parts_of(columns))
+    assert scaled_as(found) == ({"none"}, {"none"})
+    tried = found.test.about["scaled"]["tried"]
+    assert tried["loss"] < 0.5 * tried["constant"]
+
+
+@pytest.mark.parametrize("finding", ["order", "found", "another", "level", "open", "doubtful", "none"])
+def test_what_was_found_is_told_with_the_options_of_whoever_reads_it(finding: str) -> None:
+    options = "--scale none power=minmax --target-scale none"
+    other = "--scale standard --target-scale standard"
+    facts = {"finding": finding, "options": options, "loss": 0.3, "given": 0.4, "constant": 1.0, "unit": "variances"}
+    (note,) = scaling_notes({"scaled": {"tried": facts | {"other": other, "other_loss": 0.31, "labels": "a, b"}}})
+    told = spelt(note.said)
+    assert "--" not in told
+    if finding != "open":
+        assert "scale=['none', 'power=minmax'], target_scale='none'" in told
+    if finding == "level":
+        assert "scale='standard', target_scale='standard'" in told
 
 
 @pytest.mark.parametrize("kind", ["raw", "log_target", "minmax"])

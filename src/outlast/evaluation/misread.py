@@ -29,7 +29,8 @@ from outlast.schema import Schema, Target
 # A table is standardised unless somebody says otherwise, and nothing in a module says what it was trained on. A few
 # hundred training windows, read from the initial state within the training context, tell: under its own scaling a
 # model that has learnt anything is better than under all others, and than the best constant. Losses are compared in
-# the target's own numbers, whatever the outputs stand for.
+# the target's own numbers, whatever the outputs stand for. Whole windows are scored, but of a model that does far worse
+# in the first quarter than later: there a training on the last output alone has asked for nothing.
 
 INPUTS = ("standard", "none", "minmax", "robust")
 """Scalings of inputs that are tried."""
@@ -40,6 +41,8 @@ ALIKE = 0.1
 _WINDOWS, _POSITIONS, _LONGEST, _BLOCKS, _ROWS = 192, 49152, 1024, 16, 64
 _WORK = 5e10
 """Products of a number and a weight that all readings together may take, about; of large models fewer windows do."""
+_YOUNG, _FAR = 4, 2.0
+"""The first of so many parts of a window is left out where the loss in it is more than so many times the later one."""
 _COMPARED = 10
 """Intervals are simultaneous over so many readings: of all that are tried most are of another size altogether."""
 
@@ -152,19 +155,12 @@ def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | Non
     value = schema.target.kind == "value"
     goal = Values(schema.target, batch, streams) if value else Classes(schema.target, batch)
     weights = batch.weights.numpy().astype(np.float64)
-    used = np.array([weights[blocks == block].sum() > 0 for block in range(blocks.max() + 1)])
-
-    def by_block(losses: np.ndarray) -> np.ndarray:
-        sums, counts = (np.bincount(blocks, each.sum(1)) for each in (losses * weights, weights))
-        return sums[used] / counts[used]
-
-    reads: list[Read] = []
-    reordered: list[Read] = []
+    reads: list[_Scored] = []
+    reordered: list[_Scored] = []
     mute = False
 
-    def read(by: Schema, inputs: dict[str, str], told: dict[str, str], target: Target, outputs: np.ndarray) -> Read:
-        losses, said = goal.scored(outputs, target)
-        return Read(inputs, told, replace(by, target=target), by_block(losses), said[weights > 0])
+    def read(by: Schema, inputs: dict[str, str], told: dict[str, str], target: Target, outputs: np.ndarray) -> _Scored:
+        return inputs, told, replace(by, target=target), *goal.scored(outputs, target)
 
     for inputs, read_by in _schemas(streams):
         outputs = _outputs(model, read_by.scaled(raw))
@@ -180,10 +176,35 @@ def tried(model: Recurrent, streams: Streams, train_context: int) -> Tried | Non
             reads.append(read(read_by, inputs, told, target, outputs))
         if isinstance(goal, Classes) and (other := goal.reordered(outputs, weights)) is not None:
             reordered.append(read(read_by, inputs, {}, other, outputs))
+    weights = _asked_for([losses for *_, losses, _ in [*reads, *reordered]], weights)
+    used = np.bincount(blocks, weights.sum(1)) > 0
     if not reads or used.sum() < MIN_STREAMS:
         return None
-    found = Tried(tuple(reads), by_block(goal.constant()), len(blocks), tuple(reordered))
+
+    def by_block(losses: np.ndarray) -> np.ndarray:
+        sums, counts = (np.bincount(blocks, each.sum(1)) for each in (losses * weights, weights))
+        return sums[used] / counts[used]
+
+    def whole(each: _Scored) -> Read:
+        inputs, told, by, losses, said = each
+        return Read(inputs, told, by, by_block(losses), said[weights > 0])
+
+    found = Tried(tuple(map(whole, reads)), by_block(goal.constant()), len(blocks), tuple(map(whole, reordered)))
     return None if mute and not found.good(found.best) else found
+
+
+_Scored = tuple[dict[str, str], dict[str, str], Schema, np.ndarray, np.ndarray]
+"""Rules of inputs and target, the schema, and of every window and position (W, T) losses and (W, T, O) forecasts."""
+
+
+def _asked_for(losses: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """The (W, T) weights, without the first positions where the reading that is best later does far worse there."""
+    late = weights * (np.arange(weights.shape[1]) >= weights.shape[1] // _YOUNG)
+    young = weights - late
+    if not losses or not late.any() or not young.any():
+        return weights
+    later, best = min(((each * late).sum() / late.sum(), at) for at, each in enumerate(losses))
+    return late if (losses[best] * young).sum() / young.sum() > _FAR * later else weights
 
 
 def _windows(model: Recurrent, streams: Streams, train_context: int) -> tuple[Batch, np.ndarray]:
@@ -380,19 +401,19 @@ def scaling_notes(about: Mapping[str, Any]) -> list[Note]:
     given, loss, options = facts["given"], facts["loss"], facts["options"]
     said = {
         "order": f"its outputs fit the labels in another order far better: now {facts.get('labels')}, and the loss on "
-        f"training windows is {given:.3g} {unit} ({constant}); with {options} it would be {loss:.3g}. The order of the "
-        "labels is probably another one",
+        f"training windows is {given:.3g} {unit} ({constant}); it would be {loss:.3g} with "
+        f"{as_arguments(options)}. The order of the labels is probably another one",
         "found": f"nobody said how the table is scaled, and the model is read with {options}: on training windows its "
         f"loss is then {loss:.3g} {unit}, against {given:.3g} standardised ({constant})",
-        "another": f"scaled as asked its loss on training windows is {given:.3g} {unit}, and with {options} it would "
-        f"be {loss:.3g} ({constant})",
-        "level": f"{options} and {facts.get('other')} fit alike on training windows (loss {loss:.3g} and "
-        f"{facts.get('other_loss', 0):.3g} {unit}, {constant}), and the forecasts differ",
+        "another": f"scaled as asked its loss on training windows is {given:.3g} {unit} ({constant}); with {options}, "
+        f"it would be {loss:.3g}",
+        "level": f"read with {options}, and with {facts.get('other')}, it fits training windows alike (loss {loss:.3g} "
+        f"and {facts.get('other_loss', 0):.3g} {unit}, {constant}), and the forecasts differ",
         "open": "nobody said how the table is scaled, and of the scalings that were tried none makes the model clearly "
         f"better than the best constant. On training windows its loss is {given:.3g} {unit} standardised, {loss:.3g} "
         f"at best ({constant}). Either it has learnt little, or its table is read wrongly",
         "doubtful": f"scaled as asked its loss on training windows is {given:.3g} {unit}, no better than the best "
-        f"constant ({facts['constant']:.3g}), and with {options} it would be {loss:.3g}, which is little better. "
+        f"constant ({facts['constant']:.3g}), and with {options}, it would be {loss:.3g}, which is little better. "
         "Either it has learnt little, or its table is read wrongly",
         "none": f"its loss on training windows is {given:.3g} {unit} ({constant}), and none of the scalings that were "
         f"tried makes it good (at best {loss:.3g}, with {options})",
