@@ -77,11 +77,23 @@ def test_a_point_is_not_taken_for_a_decimal_one_where_the_comma_is(tmp_path: Pat
     assert streams.inputs[3, 0] == 1003
 
 
-def test_one_comma_that_could_be_either_mark_is_asked_about(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("a;b\n" + "".join(f"{1 + i % 3},{i % 7}25;{i}\n" for i in range(ROWS)))
+@pytest.mark.parametrize("cut", [";", "\t"])
+def test_one_comma_that_could_be_either_mark_is_asked_about(tmp_path: Path, cut: str) -> None:
+    """Between semicolons the comma is likely the decimal one, for else nothing would have kept it from being between
+    columns."""
+    (tmp_path / "x.csv").write_text(f"a{cut}b\n" + "".join(f"{1 + i % 3},{i % 7}25{cut}{i}\n" for i in range(ROWS)))
     with pytest.raises(Question) as asked:
         Streams.from_table(tmp_path / "x.csv", inputs=["a"])
-    assert [dict(choice.options) for choice in asked.value.choices] == [{"thousands": ","}, {"decimal": ","}]
+    likely = [{"decimal": ","}, {"thousands": ","}]
+    assert [dict(choice.options) for choice in asked.value.choices] == likely[:: 1 if cut == ";" else -1]
+
+
+def test_a_comma_behind_a_nought_is_the_decimal_one(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a\tb\n" + "".join(f"{i % 3},{i % 7}25\t{i}\n" for i in range(ROWS)))
+    with pytest.raises(Question) as asked:
+        Streams.from_table(tmp_path / "x.csv", inputs=["a"])
+    assert [dict(choice.options) for choice in asked.value.choices] == [{"decimal": ","}]
+    assert number_in("0,839", Notation(".", ",")) is None
 
 
 @given(

@@ -80,7 +80,7 @@ def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
     whole = r"\d+"
     if thousands is not None:
         mark = _BLANKS if thousands == " " else re.escape(thousands)
-        whole = rf"(?:\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)"
+        whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)"  # no thousands of nothing: 0,839
     return re.compile(rf"[+-]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -121,11 +121,12 @@ def nearly_number(text: str) -> bool:
     return any(each.fullmatch(text) is not None for each in (_COMMA, _POINT, _GROUPED))
 
 
-def other_notations(texts: Sequence[str], notation: Notation) -> list[Choice]:
-    """Under which marks all of these texts, which are no numbers as they are read, would be numbers.
+def other_notations(texts: Sequence[str], notation: Notation, delimiter: str | None = None) -> list[Choice]:
+    """Under which marks all of these texts, which are no numbers as they are read, would be numbers, likely ones first.
 
     Args:
         texts: some of one column, without those that are missing.
+        delimiter: of columns; a semicolon is there because the comma stands in numbers, most often as the decimal one.
     """
     if not all(map(nearly_number, texts)):
         return []
@@ -139,6 +140,8 @@ def other_notations(texts: Sequence[str], notation: Notation) -> list[Choice]:
             tried = Notation(decimal, thousands)
             if all(number_in(text, tried) is not None for text in texts):
                 choices.append(_reading(texts[0], tried, notation))
+    if delimiter == ";" and notation.decimal == ".":
+        choices.sort(key=lambda each: "decimal" not in each.options)
     return choices
 
 
@@ -175,6 +178,7 @@ class Table:
         units: by column, from a row of units below the header.
         about: what a result records about where it lies.
         written: of text, one column as it stands there: 007 is not 7. None: its values are what they are.
+        delimiter: of columns in text.
     """
 
     source: str
@@ -188,6 +192,7 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     written: Callable[[str], pa.Table] | None = None
+    delimiter: str | None = None
 
     def ids(self, name: str, column: pa.Array) -> pa.Array:
         """A column that was read, as ids: numbers as they are written, where the table is text."""

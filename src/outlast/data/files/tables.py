@@ -198,6 +198,7 @@ def _csv(path: Path, notation: Notation) -> Table:
         expected=_TABLE,
         index=(found.names[0],) if unnamed else (),
         units=found.units,
+        delimiter=found.delimiter,
     )
 
 
@@ -455,6 +456,7 @@ def gathered(source: str, files: list[Path], open_one: Callable[[Path], Table]) 
         units=first.units,
         about=first.about,
         written=written,
+        delimiter=first.delimiter,
     )
 
 

@@ -175,7 +175,9 @@ def _no_numbers(table: Table, name: str, row: int, odd: list[str], all_of: list[
     """
     notation = table.notation
     near = [text for text in odd if nearly_number(text)]  # the rest, such as in repair, is asked about next
-    others = other_notations(all_of, notation) or (other_notations(near, notation) if 2 * len(near) > len(odd) else [])
+    others = other_notations(all_of, notation, table.delimiter)
+    if not others and 2 * len(near) > len(odd):
+        others = other_notations(near, notation, table.delimiter)
     more = f", and {len(odd) - 1} more such texts" if len(odd) > 1 else ""
     given = f"{odd[0]!r} in column {name!r}, {table.place(row)}{more}"
     if others:
