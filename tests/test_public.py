@@ -44,6 +44,11 @@ def test_what_was_meant(name: str, meant: str) -> None:
         getattr(outlast, name)
 
 
+def test_an_argument_that_is_none_is_to_be_left_out() -> None:
+    with pytest.raises(outlast.InputError, match="leave jobs out"):
+        outlast.DiagnoseSettings(jobs=2)  # pyright: ignore[reportCallIssue]
+
+
 def test_torch_is_loaded_by_the_first_name() -> None:
     code = (
         "import sys, outlast; assert 'torch' not in sys.modules\n"

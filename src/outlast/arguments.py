@@ -159,7 +159,11 @@ def bound(
         raise InputError(
             f"{name}({typed}): {error}",
             f"{name}({taken})",
-            f"did you mean {near}=…?" if near else "give every argument that has no default, by its name",
+            f"did you mean {near}=…?"
+            if near
+            else f"leave {unknown[0]} out"
+            if unknown
+            else "give every argument that has no default, by its name",
         ) from None
 
 

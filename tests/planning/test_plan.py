@@ -98,7 +98,8 @@ def test_remedies_are_weighed_as_tuning_would_choose_them(plans: dict[str, tuple
 
 def test_a_model_under_a_remedy_is_not_tuned_once_more() -> None:
     model = outlast.with_leak(filling(), 64.0 * T, every=T)
-    made = plan(model, streams(), train_context=T, training=replace(TRAINING, steps=32), budget=1000.0)
+    made = plan(model, streams(), train_context=T, training=replace(TRAINING, steps=32), budget="16min 40s")
+    assert made.budget == 1000.0
     assert (made.remedies, made.tuned) == ([], "")
 
 
@@ -207,7 +208,8 @@ def test_without_a_budget_it_takes_no_longer_than_a_repair_would() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"budget": 0.0}, "budget=0"),
+        ({"budget": 0.0}, "budget 0"),
+        ({"budget": "soon"}, "budget soon"),
         ({"budget": 0.001}, "at least"),
         ({"price_per_hour": -1.0}, "price_per_hour=-1"),
         ({"value_per_unit": float("nan")}, "value_per_unit"),

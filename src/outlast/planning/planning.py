@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from outlast.arguments import at_least, taking
+from outlast.durations import seconds_of
 from outlast.errors import InputError
 from outlast.evaluation import EvalSettings, usable
 from outlast.evaluation.measure import Measure
@@ -70,7 +71,7 @@ def plan(
     steps: int | None = None,
     measuring: EvalSettings | None = None,
     repairing: RepairSettings | None = None,
-    budget: float | None = None,
+    budget: str | float | None = None,
     price_per_hour: float | None = None,
     value_per_unit: float | None = None,
     jobs: int = 1,
@@ -86,7 +87,7 @@ def plan(
     Args:
         training: of a repair; pilots have its settings and a sixteenth to a quarter of its steps. `steps` overrides its
             number of steps.
-        budget: seconds that planning may take; None: as long as one repair with these settings.
+        budget: how long planning may take, such as ``2min``, or seconds; None: as long as one such repair.
         price_per_hour: what an hour of this machine costs, in any currency.
         value_per_unit: what a day with one unit less of loss is worth, in that currency. The unit is that of the
             measure that decides (a nat, say); of an error rate, one per cent.
@@ -102,8 +103,7 @@ def plan(
     at_least(1, jobs, "jobs")
     check_price(price_per_hour, "price_per_hour", PRICE)
     check_price(value_per_unit, "value_per_unit", VALUE)
-    if budget is not None and not 0 < budget < math.inf:
-        raise InputError(f"budget={budget:g}", "seconds, more than 0", "leave it out for as long as one repair takes")
+    seconds = None if budget is None else seconds_of(str(budget), "budget")
     if ranks() > 1:
         raise InputError(
             f"a plan on {ranks()} ranks", "one process", "run outlast plan without torchrun; the repair may have it"
@@ -137,13 +137,13 @@ def plan(
         remedy=None,
         cost=None,
         default_cost=None,
-        budget=budget,
+        budget=seconds,
         spent=0.0,
         outlast=VERSION,
     )
     if not needs_pilots(seen):
         return _concluded(found, untried(seen), began)
-    return _with_pilots(found, todo, _Asked(workers(todo, jobs), budget, price_per_hour, value_per_unit), began)
+    return _with_pilots(found, todo, _Asked(workers(todo, jobs), seconds, price_per_hour, value_per_unit), began)
 
 
 @dataclass(frozen=True)
