@@ -30,6 +30,15 @@ def long_names() -> Comparison:
     return replace(example.comparison(), base=base, rows=rows, winner=rows[0].name, picked=rows[0].name)
 
 
+def against_all() -> Result:
+    """A refused repair beside every rival there is, in a unit with the name of its column."""
+    found = example.repair(control=example.control())
+    rivals = {**dict.fromkeys(("leak", "handover", "control_reset", "control_leak"), (-0.012, -0.026, -0.001))}
+    base = replace(found.before, unit="variances of Leistung")
+    benefit = replace(found.benefit, rivals={**found.benefit.rivals, **rivals})
+    return replace(found, before=base, benefit=benefit)
+
+
 def huge() -> Result:
     """A model whose loss leaves all bounds."""
     return example.evaluation([*example.BASE[:-2], 9.3e3, 4.1e7])
@@ -50,6 +59,7 @@ CASES: dict[str, list[Result]] = {
     "training": [example.training()],
     "untrained": [replace(example.training(), losses=[])],
     "long names": [long_names()],
+    "against all": [against_all()],
     "huge losses": [huge()],
     "huge base": [example.repair(base=example.evaluation([*example.BASE[:-2], 9.3e3, 4.1e7]))],
     "texts": [example.repair_of_text()],

@@ -278,6 +278,15 @@ def test_a_hostile_text_is_only_shown(opened: Open) -> None:
     assert page.locator(".excerpt b, .excerpt script").count() == 0
 
 
+def test_a_table_against_all_rivals_shows_its_outcome_on_a_small_laptop(opened: Open) -> None:
+    page = opened("against all", 1100)
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.table')].filter(each => each.scrollWidth > each.clientWidth)"
+        ".map(each => `${each.ariaLabel}: ${each.scrollWidth} of ${each.clientWidth}`)"
+    )
+    assert cut == []
+
+
 def test_names_of_values_have_room_on_a_telephone(opened: Open) -> None:
     """A path is not broken into one part a line."""
     page = opened("texts", 390, unfolded=True)
