@@ -156,13 +156,50 @@ def build():
 """
 
 
-def test_it_is_saved_with_the_scaling_by_which_it_was_measured(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model that reads raw values was saved with standardised ones, and forecast in another scale, unsaid."""
-    (here / "rawly.py").write_text(RAW)
+BRIEF = """
+import torch
+from torch import nn
+
+
+class Brief(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(0.9))
+
+    def forward(self, x, age=None):
+        age = x.new_zeros(len(x), 1) if age is None else age
+        ages = age + torch.arange(1, x.shape[1] + 1)
+        young = (ages[..., None] <= 16).float()
+        return young * (300 + self.slope * (x - 300) + 0.01 * ages[..., None]) + (1 - young) * x * 0, ages[:, -1:]
+
+
+def build():
+    return Brief()
+"""
+
+
+def write_levels(file: Path) -> None:
     drawn, level = np.random.default_rng(0).normal(size=1500), [0.0]
     for each in drawn:
         level.append(0.9 * level[-1] + each)
-    (here / "levels.csv").write_text("\n".join(["kelvin", *(f"{300 + each:.4f}" for each in level)]) + "\n")
+    file.write_text("\n".join(["kelvin", *(f"{300 + each:.4f}" for each in level)]) + "\n")
+
+
+def test_its_scaling_is_tried_on_windows_of_its_training_context(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a model says at ages that its training never had tells nothing of how its table was scaled."""
+    (here / "briefly.py").write_text(BRIEF)
+    write_levels(here / "levels.csv")
+    save = ["save", "--model", "briefly:build", "--data", "levels.csv", "--target", "kelvin"]
+    assert main([*save, "--train-context", "16", "--out", "brief"]) == 0
+    assert "the model is read with --scale none --target-scale none" in capsys.readouterr().err
+
+
+def test_it_is_saved_with_the_scaling_by_which_it_was_measured(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that reads raw values was saved with standardised ones, and forecast in another scale, unsaid."""
+    (here / "rawly.py").write_text(RAW)
+    write_levels(here / "levels.csv")
     assert main(["save", "--model", "rawly:build", "--data", "levels.csv", "--target", "kelvin", "--out", "raw"]) == 0
     said = capsys.readouterr()
     assert "the model is read with --scale none --target-scale none" in said.err

@@ -258,6 +258,9 @@ class SaveVerb(Machine, Reading):
     """A directory that outlast, transformers or fla saved, or package.module:build."""
     data: Path
     """A table (.csv, .parquet, .xlsx), or a folder of them."""
+    train_context: int = field(default=64, metadata={"short": "-T"})
+    """Positions that a training window had. Where nobody says how the table is scaled, scalings are tried on such
+    windows."""
     out: Path = Path("runs/save/model")
     """Folder of the model."""
     replace: bool = False

@@ -20,9 +20,6 @@ from outlast.modules.factory import code_of
 from outlast.modules.precision import runnable
 from outlast.onnx import folder_of
 
-_READ = 64
-"""Positions of the windows by which a model that is saved tells how its table was scaled: long enough to tell."""
-
 
 def run_export(options: ExportVerb) -> int:
     from outlast.exporting import TOLERANCE, export  # each verb loads what it needs alone: a stream answers soon
@@ -52,7 +49,7 @@ def run_save(options: SaveVerb) -> int:
     if streams.schema is None:
         raise InputError(f"--data {options.data}, which has no columns", "a table", "name a .csv or .parquet file")
     noted = try_out(model, streams, None)
-    streams = as_it_reads(model, streams, _READ)
+    streams = as_it_reads(model, streams, options.train_context)
     schema = streams.schema
     assert schema is not None
     tell([*noted, *scaling_notes(streams.about)])
