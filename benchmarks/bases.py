@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pages.marks import put_figures, with_ends
+from examples.write_readings import write
 from outlast import checkpoints
+from outlast.data import Streams
 from outlast.evaluation import best_periods
 from outlast.families import build
 from outlast.folders import locked
@@ -25,7 +27,7 @@ from outlast.repairs.setup import Dosed, Setup, Trained, Wanted, picked, set_up
 from outlast.results import Evaluation, write_atomically
 from outlast.tasks import Task
 from outlast.tasks import task as task_of
-from outlast.training import fit
+from outlast.training import TrainSettings, fit
 from outlast.training.objectives import objective
 
 SEEDS = (520, 521, 522)
@@ -102,6 +104,24 @@ def setup_of(kind: Kind, base: Recurrent, seed: int) -> Setup:
     """The same as repairs use it inside."""
     how, data = asked_of(kind, base, seed), task_of(kind.task).streams()
     return set_up(Wanted(base, data, **how))
+
+
+LSTM = "README's LSTM"
+
+
+def readings_of(out: Path, seed: int = 0) -> Path:
+    """README's table, or one like it from another seed, written where it is not there yet."""
+    path = out / f"readings-{seed}.csv"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, 400_000, seed)
+    return path
+
+
+def setup_of_lstm(out: Path, training: TrainSettings) -> Setup:
+    """README's LSTM, as it is shipped, on README's table."""
+    model = checkpoints.load(Path("examples/trained"), allow_code=True)
+    return set_up(Wanted(model, Streams.from_table(readings_of(out), schema=model.schema), 64, training=training))
 
 
 def _outputs(task: Task) -> int:

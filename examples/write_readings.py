@@ -20,9 +20,9 @@ def readings(rows: int, seed: int = 0) -> np.ndarray:
     return np.column_stack([power, temperature, speed])
 
 
-def write(path: str | Path, rows: int) -> None:
+def write(path: str | Path, rows: int, seed: int = 0) -> None:
     header = "power,temperature,speed"
-    np.savetxt(path, readings(rows), fmt="%.4f", delimiter=",", header=header, comments="")
+    np.savetxt(path, readings(rows, seed), fmt="%.4f", delimiter=",", header=header, comments="")
 
 
 def main() -> None:
